@@ -1,0 +1,40 @@
+# Recipes for people and CI; `./run <recipe>` sets the environment up first and then calls just.
+
+set positional-arguments
+
+# List the recipes
+default:
+    @just --list
+
+# Everything on embedded Postgres, Redis and sandbox, until Ctrl-C
+up *args:
+    broadsheet-local up "$@"
+
+# The main job from sign-up to delivered, with a closing report
+demo *args:
+    broadsheet-local demo "$@"
+
+# The tests
+test *args:
+    python -m broadsheet_local.chromium
+    pytest -n 2 "$@"
+
+# Lint, types, architecture, migrations
+check:
+    ruff check .
+    ruff format --check .
+    mypy
+    lint-imports --no-cache
+    broadsheet-local check-migrations
+
+# Format the code
+format:
+    ruff check --fix .
+    ruff format .
+
+# Resolve the dependencies anew and write the lock files
+lock *args:
+    uv lock "$@"
+    uv export --quiet --no-header --no-annotate --no-emit-workspace --group dev -o requirements/dev.txt
+    for s in subscriptions publishing delivery gateway migrations postmark-sandbox; do \
+      uv export --quiet --no-header --no-annotate --no-emit-workspace --no-dev --package broadsheet-$s -o requirements/$s.txt; done
