@@ -1,0 +1,52 @@
+"""Alembic's environment: one transaction a migration, bounded lock waits, every schema of ours."""
+
+from alembic import context
+from sqlalchemy import MetaData, create_engine, pool
+
+_SCHEMAS = frozenset({"subscriptions", "publishing", "delivery", "gateway"})
+
+config = context.config
+url: str = config.attributes["url"]
+
+
+def _service_tables() -> MetaData | None:
+    """What the services say their tables are; None in an image that holds the migrations alone."""
+    try:
+        from broadsheet_delivery.tables import metadata as delivery  # noqa: PLC0415  # only `check` needs them
+        from broadsheet_gateway.tables import metadata as gateway  # noqa: PLC0415
+        from broadsheet_publishing.tables import metadata as publishing  # noqa: PLC0415
+        from broadsheet_subscriptions.tables import metadata as subscriptions  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return None
+    merged = MetaData()
+    for metadata in (delivery, gateway, publishing, subscriptions):
+        for table in metadata.tables.values():
+            table.to_metadata(merged)
+    return merged
+
+
+def _include_name(name: str | None, type_: str, _parent: object) -> bool:
+    if type_ == "schema":
+        return name in _SCHEMAS
+    # Partitions belong to their parent, which is compared.
+    return not (type_ == "table" and name is not None and "_part_" in name)
+
+
+options = {
+    "target_metadata": _service_tables(),
+    "include_schemas": True,
+    "include_name": _include_name,
+    "transaction_per_migration": True,
+    "compare_type": True,
+}
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", literal_binds=True, **options)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context.configure(connection=connection, **options)
+        with context.begin_transaction():
+            context.run_migrations()

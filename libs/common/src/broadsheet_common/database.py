@@ -1,0 +1,47 @@
+"""The connection pool of a service: bounded in size and in every wait.
+
+Works behind pgbouncer in transaction mode (1.21 or newer, which follows prepared statements): nothing here relies on
+session state. The only session-bound use, LISTEN, opens a connection of its own (`delivery`'s wake-up).
+"""
+
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from broadsheet_common.settings import PostgresUrl
+
+SCHEMA_VERSION_TABLE = "public.alembic_version"
+
+
+def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, timeout_s: float) -> AsyncEngine:
+    """An engine on asyncpg. No connection waits longer than `timeout_s` to be made, to be free, or to answer."""
+    parts = urlsplit(url)
+    timeout_ms = str(int(timeout_s * 1000))
+    return create_async_engine(
+        urlunsplit(parts._replace(scheme="postgresql+asyncpg")),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        pool_recycle=1800,
+        connect_args={
+            "timeout": timeout_s,
+            # The client-side bound also ends a wait on a half-open connection, which the server's cannot.
+            "command_timeout": timeout_s + 1,
+            "server_settings": {
+                "application_name": application_name,
+                "statement_timeout": timeout_ms,
+                "lock_timeout": timeout_ms,
+                "idle_in_transaction_session_timeout": str(int(timeout_s * 3000)),
+                "timezone": "UTC",
+                "jit": "off",
+            },
+        },
+    )
+
+
+async def schema_version(connection: AsyncConnection) -> str | None:
+    """The revision that the database stands at, or None before the first migration."""
+    row = await connection.execute(text(f"SELECT version_num FROM {SCHEMA_VERSION_TABLE}"))  # noqa: S608  # a constant
+    version: str | None = row.scalar_one_or_none()
+    return version

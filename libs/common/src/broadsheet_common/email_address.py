@@ -1,0 +1,52 @@
+"""E-mail addresses, parsed once at the edge.
+
+The domain becomes lower-case A-labels (IDNA 2008), so `user@bücher.example` and `USER@XN--BCHER-KVA.example` are the
+same address; the local part must be ASCII, because Postmark takes no other. Two addresses are the same when their
+`key`s are equal: the local part is compared without case, since no mailbox provider of note tells `Ada` and `ada`
+apart and two subscriptions for one person would be two mails. The mail itself goes to the address as typed.
+"""
+
+from email_validator import EmailNotValidError, validate_email
+
+MAX_LENGTH = 254
+_STRIPPED = "\ufeff\u200b\u2060\u00a0 \t"
+
+
+class EmailAddress(str):
+    """A valid address: local part as typed, domain as lower-case A-labels."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: str) -> "EmailAddress":
+        """Parse `raw`; surrounding blanks, NBSP and zero-width marks (a spreadsheet's leftovers) are dropped.
+
+        Raises:
+            ValueError: with a sentence that can be shown to the person who typed it.
+        """
+        text = raw.strip(_STRIPPED)
+        if not text:
+            raise ValueError("An e-mail address is needed.")
+        local = text.rpartition("@")[0]
+        if not local.isascii():
+            raise ValueError("The part before the @ may hold only ASCII characters.")
+        try:
+            parsed = validate_email(
+                text,
+                check_deliverability=False,
+                allow_smtputf8=False,
+                test_environment=False,
+                allow_quoted_local=False,
+                globally_deliverable=False,
+            )
+        except EmailNotValidError as error:
+            raise ValueError(str(error)) from error
+        if parsed.ascii_email is None or len(parsed.ascii_email) > MAX_LENGTH:
+            raise ValueError("The e-mail address is too long.")
+        address_local, _, domain = parsed.ascii_email.rpartition("@")
+        return cls(f"{address_local}@{domain.lower()}")
+
+    @property
+    def key(self) -> str:
+        """What makes two addresses the same one."""
+        return self.lower()

@@ -1,0 +1,63 @@
+"""Tokens for links in mail that must work for years: signed, bound to a purpose, verifiable without a database.
+
+Delivery mints one for each newsletter mail, subscriptions verifies it. The form is
+`<key id>.<base64url(id as 8 bytes + 16 bytes of HMAC-SHA256)>`; the first key signs, all verify, so keys rotate by
+putting a new one in front.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from typing import Literal
+
+Purpose = Literal["unsubscribe"]
+
+_KEY_LINE = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64,128})")
+_MAC_BYTES = 16
+_ID_BYTES = 8
+
+
+class LinkSigner:
+    """Signs and verifies link tokens with keys given as `id:hex,id:hex,…`, the current one first."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._keys = keys
+        self._current = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "LinkSigner":
+        """Raises ValueError unless every entry is `id:hex` with at least 32 bytes of key."""
+        keys: dict[str, bytes] = {}
+        for entry in text.split(","):
+            match = _KEY_LINE.fullmatch(entry.strip())
+            if match is None:
+                raise ValueError("expected `id:hex` entries of at least 64 hex digits, separated by commas")
+            keys[match[1]] = bytes.fromhex(match[2])
+        return cls(keys)
+
+    def sign(self, purpose: Purpose, id_: int) -> str:
+        packed = id_.to_bytes(_ID_BYTES, "big")
+        mac = self._mac(self._current, purpose, packed)
+        return f"{self._current}.{base64.urlsafe_b64encode(packed + mac).decode().rstrip('=')}"
+
+    def verify(self, purpose: Purpose, token: str) -> int | None:
+        """The id the token was made for, or None when it was not made by us for this purpose."""
+        key_id, _, body = token.partition(".")
+        if key_id not in self._keys or not body.isascii():
+            return None
+        try:
+            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if len(raw) != _ID_BYTES + _MAC_BYTES:
+            return None
+        packed, mac = raw[:_ID_BYTES], raw[_ID_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(key_id, purpose, packed)):
+            return None
+        return int.from_bytes(packed, "big")
+
+    def _mac(self, key_id: str, purpose: Purpose, packed: bytes) -> bytes:
+        return hmac.digest(self._keys[key_id], purpose.encode() + b"\0" + packed, "sha256")[:_MAC_BYTES]

@@ -1,0 +1,197 @@
+"""Errors as RFC 9457 problem details, the same shape from every service and for every status.
+
+An expected error is a subclass of `ProblemError` with its own stable type; anything else is a bug: logged loudly, and
+answered as a 500 without its text. The titles are constant: Litestar's own would repeat the query string.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import msgspec
+import sqlalchemy.exc
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
+
+_log = structlog.get_logger()
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """One fault in the input: a JSON Pointer (RFC 6901) to the member, and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of an error answer (RFC 9457), with our `errors` extension."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    instance: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+
+
+class ProblemError(Exception):
+    """An expected error. Subclasses give `slug` (stable, part of the type), `title` and `status`."""
+
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: tuple[FieldProblem, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+
+class InvalidInputError(ProblemError):
+    slug, title, status = "invalid-input", "The input is not valid", 422
+
+
+class MalformedRequestError(ProblemError):
+    slug, title, status = "malformed-request", "The request could not be read", 400
+
+
+class UnauthenticatedError(ProblemError):
+    slug, title, status = "unauthenticated", "Credentials are missing or not valid", 401
+
+
+class ForbiddenError(ProblemError):
+    slug, title, status = "forbidden", "These credentials do not allow this", 403
+
+
+class NotFoundError(ProblemError):
+    slug, title, status = "not-found", "There is nothing here", 404
+
+
+class ConflictError(ProblemError):
+    slug, title, status = "conflict", "The state of the resource does not allow this", 409
+
+
+class UnavailableError(ProblemError):
+    slug, title, status = "unavailable", "A part this needs does not answer; try again", 503
+
+    def __init__(self, detail: str = "", *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+_STATUS_SLUGS = {
+    400: MalformedRequestError,
+    401: UnauthenticatedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    422: InvalidInputError,
+}
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(
+        content=msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def problem_of(error: ProblemError, path: str = "") -> Problem:
+    return Problem(
+        type=PROBLEM_TYPE_PREFIX + error.slug,
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        instance=path,
+        errors=error.errors,
+    )
+
+
+def _handle_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+    return problem_response(problem_of(error, request.url.path), error.headers)
+
+
+def _handle_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """Litestar's validation errors: the message and place of each, without the URL it puts in the title."""
+    errors = []
+    for item in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(item, dict):
+            key = str(item.get("key", "")).replace(".", "/")
+            errors.append(FieldProblem(pointer=f"/{key}" if key else "", detail=str(item.get("message", ""))))
+    return _handle_problem(request, MalformedRequestError("See `errors` for each fault.", errors=tuple(errors)))
+
+
+def _handle_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    known = _STATUS_SLUGS.get(error.status_code)
+    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() != "content-type"}
+    if known is not None:
+        return problem_response(problem_of(known(), request.url.path), headers)
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = phrase.lower().replace(" ", "-")
+    return problem_response(
+        Problem(type=PROBLEM_TYPE_PREFIX + slug, title=phrase, status=error.status_code, instance=request.url.path),
+        headers,
+    )
+
+
+def _handle_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.warning("http.dependency_unavailable", error=type(error).__name__)
+    return _handle_problem(request, UnavailableError())
+
+
+def is_database_unavailable(error: sqlalchemy.exc.SQLAlchemyError) -> bool:
+    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool exhausted, read-only."""
+    if isinstance(error, sqlalchemy.exc.TimeoutError):
+        return True
+    if not isinstance(error, sqlalchemy.exc.DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        # asyncpg raises client-side InterfaceErrors without a SQLSTATE when the connection is gone.
+        return isinstance(error, sqlalchemy.exc.InterfaceError | sqlalchemy.exc.OperationalError)
+    # 08 connection, 53 resources (disk full, too many connections), 57P operator intervention, 25006 read-only
+    # (a failover in progress), 55P03 and 57014 a lock or statement that waited past its bound.
+    return sqlstate[:2] in {"08", "53"} or sqlstate[:3] == "57P" or sqlstate in {"25006", "55P03", "57014"}
+
+
+def _handle_database(request: Request[Any, Any, Any], error: sqlalchemy.exc.SQLAlchemyError) -> Response[bytes]:
+    return _handle_unavailable(request, error) if is_database_unavailable(error) else _handle_bug(request, error)
+
+
+def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
+    return problem_response(
+        Problem(
+            type=PROBLEM_TYPE_PREFIX + "internal",
+            title="Something went wrong on our side",
+            status=500,
+            instance=request.url.path,
+        )
+    )
+
+
+def problem_handlers() -> ExceptionHandlersMap:
+    """Litestar's `exception_handlers`: every error leaves as a problem."""
+    return {
+        ProblemError: _handle_problem,
+        ValidationException: _handle_validation,
+        HTTPException: _handle_http,
+        sqlalchemy.exc.SQLAlchemyError: _handle_database,
+        ConnectionError: _handle_unavailable,
+        asyncio.TimeoutError: _handle_unavailable,
+        Exception: _handle_bug,
+    }

@@ -1,0 +1,68 @@
+"""Request id and W3C trace context: one pair a request, carried from the gateway to services and through the queue.
+
+The current pair lives in a context variable and is bound to every log line. `traceparent` is parsed and written as
+W3C Trace Context level 1 says (https://www.w3.org/TR/trace-context/); a malformed one starts a new trace.
+"""
+
+import re
+import secrets
+from contextvars import ContextVar
+
+import msgspec
+import structlog
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class TraceContext(msgspec.Struct, frozen=True):
+    """Where a piece of work belongs: 32-hex trace id, 16-hex span id, 2-hex flags, and the request id."""
+
+    trace_id: str
+    span_id: str
+    flags: str
+    request_id: str
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+    def child(self) -> "TraceContext":
+        """The same trace, a new span: what a hop sends on."""
+        return msgspec.structs.replace(self, span_id=secrets.token_hex(8))
+
+
+_current: ContextVar[TraceContext | None] = ContextVar("broadsheet_trace", default=None)
+
+
+def start_trace(traceparent: str | None, request_id: str | None) -> TraceContext:
+    """Continue the given trace in a new span, or start one when none (or a malformed one) is given."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    if match and match[1] != "0" * 32 and match[2] != "0" * 16:
+        trace_id, flags = match[1], match[3]
+    else:
+        trace_id, flags = secrets.token_hex(16), "01"
+    if not request_id or not _REQUEST_ID.fullmatch(request_id):
+        request_id = secrets.token_hex(16)
+    return TraceContext(trace_id=trace_id, span_id=secrets.token_hex(8), flags=flags, request_id=request_id)
+
+
+def enter_trace(trace: TraceContext) -> None:
+    """Make `trace` the current one for this task, and bind it to its log lines."""
+    _current.set(trace)
+    structlog.contextvars.bind_contextvars(trace_id=trace.trace_id, span_id=trace.span_id, request_id=trace.request_id)
+
+
+def current_trace() -> TraceContext:
+    """The task's trace; one is started where none was entered (background work)."""
+    trace = _current.get()
+    if trace is None:
+        trace = start_trace(None, None)
+        enter_trace(trace)
+    return trace
+
+
+def outgoing_headers() -> dict[str, str]:
+    """The headers that carry the current trace to the next service."""
+    trace = current_trace()
+    return {"traceparent": trace.child().traceparent, "x-request-id": trace.request_id}
