@@ -1,0 +1,83 @@
+"""The command `broadsheet-postmark-sandbox`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import uvloop
+
+from .app import create_app
+from .server import CannotListenError, listen, make_server
+from .settings import DEFAULT_TOKEN, SandboxSettings, UnsubscribeHandling
+
+_HANDLING: dict[str, UnsubscribeHandling] = {"custom": "Custom", "postmark": "Postmark"}
+
+
+def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxSettings:
+    """Read flags and environment; ends the process with a message for what is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="broadsheet-postmark-sandbox",
+        description="A strict local Postmark for development and tests: it speaks Postmark's API, keeps every "
+        "message and sends none. The inbox is at /, the control API under /_sandbox.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8025, help="0 takes a free one (default %(default)s)")
+    parser.add_argument(
+        "--token",
+        default=environment.get("POSTMARK_SERVER_TOKEN") or DEFAULT_TOKEN,
+        help="the server token to accept; environment: POSTMARK_SERVER_TOKEN (default %(default)s)",
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, help="folder for the message file (default: a temporary one, removed at exit)"
+    )
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="wait before each answer (default %(default)s)")
+    parser.add_argument(
+        "--broadcast-unsubscribe",
+        choices=sorted(_HANDLING),
+        default="custom",
+        help="who handles unsubscribing on the stream `broadcast`. Real Postmark's default is `postmark`, which "
+        "adds its own link and headers; the default here is `custom`, because Broadsheet's newsletters carry "
+        "their RFC 8058 headers themselves (default %(default)s)",
+    )
+    parser.add_argument(
+        "--webhook-url",
+        action="append",
+        default=[],
+        help="where events go, repeatable; basic authentication comes from the environment: "
+        "POSTMARK_WEBHOOK_USER, POSTMARK_WEBHOOK_PASSWORD",
+    )
+    found = parser.parse_args(arguments)
+    if environment.get("BROADSHEET_ENV", "").strip().lower() == "production":
+        parser.error("refusing to start: BROADSHEET_ENV is production, and a sandbox sends no mail")
+    if found.latency_ms < 0:
+        parser.error("--latency-ms must not be negative")
+    return SandboxSettings(
+        host=found.host,
+        port=found.port,
+        token=found.token,
+        data_dir=found.data_dir,
+        latency_ms=found.latency_ms,
+        broadcast_unsubscribe=_HANDLING[found.broadcast_unsubscribe],
+        webhook_urls=tuple(found.webhook_url),
+        webhook_user=environment.get("POSTMARK_WEBHOOK_USER") or None,
+        webhook_password=environment.get("POSTMARK_WEBHOOK_PASSWORD") or None,
+    )
+
+
+def main() -> NoReturn:
+    settings = settings_from(sys.argv[1:], dict(os.environ))
+    try:
+        listener = listen(settings.host, settings.port)
+    except CannotListenError as failed:
+        sys.exit(f"broadsheet-postmark-sandbox: {failed}")
+    host, port = listener.getsockname()[:2]
+    server = make_server(create_app(settings))
+    print(f"Postmark sandbox on http://{host}:{port}/ (inbox and API)", file=sys.stderr, flush=True)  # noqa: T201
+    uvloop.run(server.serve(sockets=[listener]))
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""POST /email and its siblings."""
+
+from typing import Final
+
+from litestar import Router, post
+from litestar.status_codes import HTTP_200_OK
+from litestar.types import ASGIApp
+
+from .accept_messages import accept_messages
+from .api_common import AnyRequest, is_test_token, postmark_guard, sandbox_of
+from .errors import PostmarkError
+
+REQUEST_BYTES_MAX: Final = 50 * 1024 * 1024
+_NO_TEMPLATE: Final = "The TemplateId or TemplateAlias you provided was not found on this server."
+
+
+@post("/email", status_code=HTTP_200_OK)
+async def send_email(request: AnyRequest) -> ASGIApp:
+    body = await request.body()
+    return await accept_messages(sandbox_of(request), "/email", body, batch=False, test=is_test_token(request))
+
+
+@post("/email/batch", status_code=HTTP_200_OK)
+async def send_batch(request: AnyRequest) -> ASGIApp:
+    body = await request.body()
+    return await accept_messages(sandbox_of(request), "/email/batch", body, batch=True, test=is_test_token(request))
+
+
+@post(["/email/withTemplate", "/email/batchWithTemplates"], status_code=HTTP_200_OK)
+async def send_with_template(request: AnyRequest) -> ASGIApp:
+    """There are no templates here, so whichever is named is unknown: error 1101."""
+    await request.body()
+    raise PostmarkError(422, 1101, _NO_TEMPLATE)
+
+
+def email_router() -> Router:
+    return Router(
+        path="/",
+        route_handlers=[send_email, send_batch, send_with_template],
+        guards=[postmark_guard],
+        request_max_body_size=REQUEST_BYTES_MAX,
+    )

@@ -1,0 +1,55 @@
+"""Wiring: one function makes the application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Response
+from litestar.datastructures import State
+from litestar.exceptions import ClientException, HTTPException
+
+from .api_common import AnyRequest, answer_postmark_error
+from .api_email import email_router
+from .api_messages import messages_router
+from .control import control_router
+from .errors import PostmarkError, payload_too_large
+from .settings import SandboxSettings
+from .state import Sandbox
+
+
+def create_app(settings: SandboxSettings) -> Litestar:
+    """Make the application; its state (files included) lives from start to stop of its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        sandbox = Sandbox(settings)
+        app.state.sandbox = sandbox
+        try:
+            yield
+        finally:
+            sandbox.close()
+
+    return Litestar(
+        route_handlers=[email_router(), messages_router(), control_router()],
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+        exception_handlers={PostmarkError: answer_postmark_error, HTTPException: answer_problem},
+        state=State(),
+    )
+
+
+def answer_problem(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    """Errors outside Postmark's own: RFC 9457 for the control API; too large a body in Postmark's form."""
+    if error.status_code == 413 and not request.scope["path"].startswith("/_sandbox"):  # noqa: PLR2004
+        return answer_postmark_error(request, payload_too_large(50 * 1024 * 1024))
+    problem: dict[str, Any] = {"type": "about:blank", "title": error.detail, "status": error.status_code}
+    if isinstance(error, ClientException) and error.extra:
+        problem["errors"] = error.extra
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=error.status_code,
+        media_type="application/problem+json",
+        headers=error.headers,
+    )

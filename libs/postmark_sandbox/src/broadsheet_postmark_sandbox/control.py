@@ -1,0 +1,141 @@
+"""The control API under /_sandbox: what was accepted, which faults to make, settings.
+
+It has no authentication: the sandbox is for a developer's machine and refuses to start in production.
+"""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Router, delete, get, put
+from litestar.exceptions import HTTPException
+from litestar.params import JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK
+from litestar.types import ASGIApp
+
+from .answers import json_answer
+from .api_common import AnyRequest, sandbox_of
+from .faults import FaultSet, FaultsShown
+from .list_messages import Filter, list_messages, summarise
+from .state import LiveSettings
+
+PAGE_MAX: Final = 1_000
+PAGE_WITHOUT_BODIES_MAX: Final = 10_000
+PAGE_DEFAULT: Final = 100
+DUPLICATES_SHOWN_MAX: Final = 1_000
+
+_METADATA_PREFIX: Final = "metadata_"
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str
+    messages: int
+    bytes_on_disk: int
+
+
+@get("/health")
+async def health(request: AnyRequest) -> Health:
+    log = sandbox_of(request).log
+    return Health(status="ok", messages=len(log), bytes_on_disk=log.bytes_on_disk)
+
+
+@get("/messages")
+async def messages(
+    request: AnyRequest,
+    after: Annotated[int, QueryParameter(ge=0)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_WITHOUT_BODIES_MAX)] = PAGE_DEFAULT,
+    bodies: Annotated[bool, QueryParameter()] = True,
+) -> ASGIApp:
+    """Accepted messages in the order of their acceptance.
+
+    Filters: recipient, stream, metadata_<key>; all must hold. `next_after` continues the list, or is null.
+    """
+    if bodies and limit > PAGE_MAX:
+        raise HTTPException(status_code=400, detail=f"limit is at most {PAGE_MAX} unless bodies=false")
+    page = await list_messages(sandbox_of(request).log, _filter(request), after, limit, bodies=bodies)
+    return json_answer(200, page)
+
+
+@delete("/messages", status_code=HTTP_200_OK)
+async def forget_messages(request: AnyRequest) -> dict[str, int]:
+    """Forget every message; sequence numbers start again."""
+    sandbox = sandbox_of(request)
+    forgotten = len(sandbox.log)
+    sandbox.clear_messages()
+    return {"forgotten": forgotten}
+
+
+@get("/summary")
+async def summary(
+    request: AnyRequest,
+    duplicates_limit: Annotated[int, QueryParameter(ge=0, le=DUPLICATES_SHOWN_MAX)] = 100,
+) -> ASGIApp:
+    """How many messages and recipients there are, and who got more than one; the filters of `messages`."""
+    return json_answer(200, await summarise(sandbox_of(request).log, _filter(request), duplicates_limit))
+
+
+@get("/faults")
+async def shown_faults(request: AnyRequest) -> FaultsShown:
+    return sandbox_of(request).faults.shown()
+
+
+@put("/faults")
+async def set_faults(request: AnyRequest, data: JSONBody[FaultSet]) -> FaultsShown:
+    """Replace the rules; hidden messages become visible, since the search heals with its rules."""
+    sandbox = sandbox_of(request)
+    try:
+        sandbox.faults.replace(data)
+    except ValueError as bad:
+        raise HTTPException(status_code=400, detail=str(bad)) from bad
+    sandbox.hidden_until.clear()
+    return sandbox.faults.shown()
+
+
+@delete("/faults", status_code=HTTP_200_OK)
+async def clear_faults(request: AnyRequest) -> FaultsShown:
+    sandbox = sandbox_of(request)
+    sandbox.faults.replace(FaultSet())
+    sandbox.hidden_until.clear()
+    return sandbox.faults.shown()
+
+
+@get("/settings")
+async def shown_settings(request: AnyRequest) -> LiveSettings:
+    return sandbox_of(request).shown_settings()
+
+
+@put("/settings")
+async def change_settings(request: AnyRequest, data: JSONBody[LiveSettings]) -> LiveSettings:
+    sandbox = sandbox_of(request)
+    try:
+        sandbox.change_settings(data)
+    except ValueError as bad:
+        raise HTTPException(status_code=400, detail=str(bad)) from bad
+    return sandbox.shown_settings()
+
+
+def _filter(request: AnyRequest) -> Filter:
+    known: dict[str, Any] = {"metadata": {}}
+    for key, value in request.query_params.multi_items():
+        lowered = key.lower()
+        if lowered.startswith(_METADATA_PREFIX):
+            known["metadata"][lowered.removeprefix(_METADATA_PREFIX)] = value
+        elif lowered in {"recipient", "stream"}:
+            known[lowered] = value
+    return Filter(**known)
+
+
+def control_router() -> Router:
+    return Router(
+        path="/_sandbox",
+        route_handlers=[
+            health,
+            messages,
+            forget_messages,
+            summary,
+            shown_faults,
+            set_faults,
+            clear_faults,
+            shown_settings,
+            change_settings,
+        ],
+    )

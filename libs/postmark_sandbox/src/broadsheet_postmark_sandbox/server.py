@@ -1,0 +1,97 @@
+"""The HTTP server: uvicorn on httptools, chosen because a handler can close the connection under it.
+
+Granian answers 500 when an application raises or returns without an answer, and offers no way to abort, so a
+dropped answer would look like an error that Postmark gave. Here the protocol puts its asyncio transport into the
+request's state, and aborting that is an end of file or a reset for the client, not a byte before it.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from typing import Any, Final
+
+from litestar import Litestar
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import HANDLED_SIGNALS
+
+from .answers import TRANSPORT_KEY
+
+BACKLOG: Final = 2_048
+GRACE_S: Final = 0.3
+
+
+class CannotListenError(OSError):
+    """The address cannot be listened on; the text says which and why."""
+
+
+class AbortableProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose requests carry their connection's transport."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"][TRANSPORT_KEY] = self.transport
+
+
+class SandboxServer(Server):
+    """Stops at once: short requests may finish within GRACE_S, the rest are cut off."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Let SIGTERM and SIGINT end the server, and the process with status 0 afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=GRACE_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        remaining = list(self.server_state.tasks)
+        for task in remaining:
+            task.cancel()
+        await asyncio.gather(*remaining, return_exceptions=True)
+        await self.lifespan.shutdown()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port; raises CannotListenError with a text for people."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off only where it sees that the protocol is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as failed:
+        listener.close()
+        raise CannotListenError(f"cannot listen on {host}:{port}: {failed.strerror or failed}") from failed
+    listener.setblocking(False)
+    return listener
+
+
+def make_server(app: Litestar) -> SandboxServer:
+    options: dict[str, Any] = {
+        "http": AbortableProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "timeout_keep_alive": 75,
+    }
+    return SandboxServer(Config(app, **options))

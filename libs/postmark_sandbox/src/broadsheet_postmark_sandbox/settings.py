@@ -1,0 +1,40 @@
+"""What the sandbox is started with."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+UnsubscribeHandling = Literal["None", "Postmark", "Custom"]
+
+DEFAULT_TOKEN = "postmark-sandbox-token"  # noqa: S105  a well-known token for a server that sends nothing
+TEST_TOKEN = "POSTMARK_API_TEST"  # noqa: S105  Postmark's public token that validates and sends nothing
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every knob has a default that suits a laptop.
+
+    host, port: where to listen; port 0 takes a free one.
+    token: the X-Postmark-Server-Token that is accepted, beside POSTMARK_API_TEST.
+    data_dir: where the file with the bodies goes; None makes a temporary folder that is removed at exit.
+    latency_ms: how long every answer of the Postmark API waits.
+    broadcast_unsubscribe: how the stream `broadcast` handles unsubscribing.
+    webhook_urls: where events go; the user and password are sent to them as basic authentication.
+    webhook_retry_scale: 1 keeps Postmark's waits between tries (1 minute to half an hour), 0.001 makes
+        milliseconds of seconds.
+    batch_bytes_max, message_bytes_max: Postmark's limits; lower them to meet them with less.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8025
+    token: str = DEFAULT_TOKEN
+    data_dir: Path | None = None
+    latency_ms: float = 0.0
+    broadcast_unsubscribe: UnsubscribeHandling = "Custom"
+    webhook_urls: tuple[str, ...] = ()
+    webhook_user: str | None = None
+    webhook_password: str | None = None
+    webhook_retry_scale: float = 1.0
+    webhook_timeout_s: float = 10.0
+    batch_bytes_max: int = 50 * 1024 * 1024
+    message_bytes_max: int = 10 * 1024 * 1024

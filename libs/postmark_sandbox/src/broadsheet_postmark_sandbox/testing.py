@@ -1,0 +1,114 @@
+"""Start a sandbox from a test: the real server on a free loopback port, in a thread of its own.
+
+A thread, so that blocking clients can talk to it from the test's own loop, and so that starting takes
+milliseconds. Everything is real but the process.
+"""
+
+import asyncio
+import base64
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from .app import create_app
+from .server import SandboxServer, listen, make_server
+from .settings import SandboxSettings
+from .state import Sandbox
+
+START_TIMEOUT_S: Final = 10.0
+
+
+class RunningSandbox(msgspec.Struct, frozen=True):
+    """base_url has no slash at its end; inner is the state itself, for what the control API does not show."""
+
+    base_url: str
+    token: str
+    settings: SandboxSettings
+    inner: Sandbox
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a proper request to the Postmark API."""
+        return {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "X-Postmark-Server-Token": self.token,
+        }
+
+    @property
+    def webhook_authorization(self) -> str | None:
+        """The Authorization header that webhooks carry."""
+        user, password = self.settings.webhook_user, self.settings.webhook_password
+        if user is None or password is None:
+            return None
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+class _ServerThread:
+    def __init__(self, settings: SandboxSettings) -> None:
+        self._listener = listen(settings.host, settings.port)
+        self.port: int = self._listener.getsockname()[1]
+        self.app = create_app(settings)
+        self._server: SandboxServer = make_server(self.app)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="postmark-sandbox", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._server.serve(sockets=[self._listener]))
+        except BaseException as failure:  # noqa: BLE001  handed to the thread that waits for the start
+            self._failure = failure
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def started(self) -> bool:
+        if self._failure is not None:
+            raise RuntimeError("the sandbox did not start") from self._failure
+        return self._server.started
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(START_TIMEOUT_S)
+        if self._thread.is_alive():
+            raise RuntimeError("the sandbox did not stop")
+
+
+@contextlib.contextmanager
+def running_sandbox_sync(**settings: Any) -> Iterator[RunningSandbox]:
+    """A running sandbox for blocking tests; takes the fields of SandboxSettings."""
+    chosen = SandboxSettings(**{"port": 0, **settings})
+    server = _ServerThread(chosen)
+    server.start()
+    waiter = threading.Event()
+    try:
+        for _ in range(int(START_TIMEOUT_S / 0.005)):
+            if server.started:
+                break
+            waiter.wait(0.005)
+        else:
+            raise RuntimeError("the sandbox did not start in time")
+        yield RunningSandbox(
+            base_url=f"http://{chosen.host}:{server.port}",
+            token=chosen.token,
+            settings=chosen,
+            inner=server.app.state.sandbox,
+        )
+    finally:
+        server.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_sandbox(**settings: Any) -> AsyncIterator[RunningSandbox]:
+    """A running sandbox for asynchronous tests; takes the fields of SandboxSettings."""
+    manager = running_sandbox_sync(**settings)
+    running = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield running
+    finally:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
