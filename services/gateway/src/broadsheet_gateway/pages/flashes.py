@@ -1,0 +1,67 @@
+"""What a page may say once after a redirect: fixed codes, so that a cookie can carry no text of anybody's making."""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+FlashTone = Literal["success", "error", "notice"]
+
+
+class FlashCode(StrEnum):
+    """The value is what travels in the cookie."""
+
+    NEWSLETTER_ACCEPTED = "newsletter-accepted"
+    NO_RECIPIENTS = "no-recipients"
+    AUTHENTICATION_FAILED = "authentication-failed"
+    TOO_MANY_ATTEMPTS = "too-many-attempts"
+    LOGIN_REQUIRED = "login-required"
+    LOGGED_OUT = "logged-out"
+    PASSWORDS_DIFFER = "passwords-differ"
+    PASSWORD_LENGTH = "password-length"  # noqa: S105 (a message code)
+    PASSWORD_COMMON = "password-common"  # noqa: S105 (a message code)
+    CURRENT_PASSWORD_WRONG = "current-password-wrong"  # noqa: S105 (a message code)
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a message code)
+    FORM_OUT_OF_DATE = "form-out-of-date"
+    UNAVAILABLE = "unavailable"
+
+
+_FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
+    {
+        FlashCode.NEWSLETTER_ACCEPTED: (
+            "success",
+            "The newsletter issue has been accepted, emails will go out shortly.",
+        ),
+        FlashCode.NO_RECIPIENTS: (
+            "notice",
+            "Nothing was published: nobody has a confirmed subscription to this newsletter yet.",
+        ),
+        FlashCode.AUTHENTICATION_FAILED: ("error", "Authentication failed"),
+        FlashCode.TOO_MANY_ATTEMPTS: ("error", "Too many attempts. Wait a minute, then try again."),
+        FlashCode.LOGIN_REQUIRED: ("notice", "Log in to see that page."),
+        FlashCode.LOGGED_OUT: ("success", "You have successfully logged out."),
+        FlashCode.PASSWORDS_DIFFER: (
+            "error",
+            "You entered two different new passwords - the field values must match.",
+        ),
+        FlashCode.PASSWORD_LENGTH: ("error", "The new password must be between 12 and 128 characters long."),
+        FlashCode.PASSWORD_COMMON: ("error", "The new password is one that many people use. Choose another."),
+        FlashCode.CURRENT_PASSWORD_WRONG: ("error", "The current password is incorrect."),
+        FlashCode.PASSWORD_CHANGED: ("success", "Your password has been changed."),
+        FlashCode.FORM_OUT_OF_DATE: (
+            "error",
+            "That form was out of date and nothing was changed. Send it again from this page.",
+        ),
+        FlashCode.UNAVAILABLE: (
+            "error",
+            "A part that this needs does not answer, and nothing was changed. Try again in a moment.",
+        ),
+    }
+)
+
+
+def flash_text(code: FlashCode) -> str:
+    return _FLASHES[code][1]
+
+
+def flash_tone(code: FlashCode) -> FlashTone:
+    return _FLASHES[code][0]

@@ -1,0 +1,359 @@
+"""The sample data of the preview and of the tests: every page, in every state that looks different."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from broadsheet_gateway.pages.api_docs import read_api_docs
+from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueRow, IssueStatus
+from broadsheet_gateway.pages.views import (
+    CheckInboxPage,
+    ConfirmedPage,
+    ConfirmPage,
+    DashboardPage,
+    DocsPage,
+    ErrorPage,
+    HomePage,
+    IssuePage,
+    LoginPage,
+    NewsletterFormPage,
+    PageView,
+    PasswordPage,
+    Replica,
+    Senders,
+    SendingState,
+    SignedIn,
+    SubscribeForm,
+    SubscriberTotals,
+    UnsentRow,
+    UnsubscribedPage,
+    UnsubscribePage,
+)
+
+_NEWSLETTER = "The Systems Letter"
+_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token")  # noqa: S106 (sample data)
+
+
+def _at(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
+
+
+_TEXT = "Queues that account for everybody\n\nA delivery is one issue to one subscriber…"
+_HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue to one subscriber…</p>"
+
+_SENDING = IssueRow(
+    id=14,
+    title="Queues that account for everybody",
+    status=IssueStatus.SENDING,
+    counts=IssueCounts(20000, 6500, 1000, 12180, 96, 60, 24, 140, 0),
+    created_at=_at(12, 8),
+    published_at=_at(12, 9, 30),
+)
+_ISSUES = (
+    IssueRow(
+        id=15,
+        title="A very long title, as authors write them when the subject is hard: leases, fences, and what a worker "
+        "may assume after its pause",
+        status=IssueStatus.DRAFT,
+        counts=IssueCounts(),
+        created_at=_at(13, 7, 5),
+    ),
+    _SENDING,
+    IssueRow(
+        id=13,
+        title="Back-off without a stampede",
+        status=IssueStatus.PAUSED,
+        status_reason="Paused by admin",
+        counts=IssueCounts(19874, 9374, 0, 10400, 100, 0, 0, 0, 0),
+        created_at=_at(5, 8),
+        published_at=_at(5, 9),
+    ),
+    IssueRow(
+        id=12,
+        title="Exactly once is a promise about records",
+        status=IssueStatus.SENT,
+        counts=IssueCounts(19611, 0, 0, 19488, 71, 40, 12, 0, 0),
+        created_at=_at(1, 8),
+        published_at=_at(1, 9),
+        finished_at=_at(1, 9, 2),
+    ),
+    IssueRow(
+        id=11,
+        title="Postgres as a queue, measured",
+        status=IssueStatus.CANCELLED,
+        counts=IssueCounts(18002, 0, 0, 500, 0, 0, 0, 0, 17502),
+        created_at=datetime(2026, 2, 22, 8, tzinfo=UTC),
+        published_at=datetime(2026, 2, 22, 9, tzinfo=UTC),
+        finished_at=datetime(2026, 2, 22, 9, 1, tzinfo=UTC),
+    ),
+)
+_RUNNING = Senders(
+    sending=SendingState(state="running"),
+    replicas=(
+        Replica(id="1", host="sender-1", seen_at=_at(12, 9)),
+        Replica(id="2", host="sender-2", seen_at=_at(12, 9)),
+    ),
+)
+
+
+def _detail(row: IssueRow) -> IssueDetail:
+    return IssueDetail(
+        id=row.id,
+        title=row.title,
+        status=row.status,
+        status_reason=row.status_reason,
+        counts=row.counts,
+        created_at=row.created_at,
+        published_at=row.published_at,
+        finished_at=row.finished_at,
+        created_by="admin",
+        html_content=_HTML,
+        text_content=_TEXT,
+    )
+
+
+def sample_openapi() -> dict[str, Any]:
+    """A small document with everything that the reference page knows how to show."""
+    problem = {"description": "The input is not valid.", "content": _content("Problem", "application/problem+json")}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Broadsheet API",
+            "version": "1",
+            "description": "Everything that the pages do, for programs.\n\nLists come in pages: follow `next_cursor`.",
+        },
+        "tags": [
+            {"name": "Issues", "description": "One mailing of a newsletter."},
+            {"name": "Subscribers", "description": "People, and what they are subscribed to."},
+        ],
+        "security": [{"bearer": []}, {"session": []}],
+        "paths": {
+            "/api/v1/issues": {
+                "get": {
+                    "operationId": "listIssues",
+                    "summary": "List issues",
+                    "tags": ["Issues"],
+                    "parameters": [
+                        {
+                            "name": "limit",
+                            "in": "query",
+                            "description": "Items a page",
+                            "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+                        },
+                        {"name": "cursor", "in": "query", "schema": {"type": ["string", "null"]}},
+                    ],
+                    "responses": {"200": {"description": "One page.", "content": _content("IssuePage")}},
+                },
+                "post": {
+                    "operationId": "createIssue",
+                    "summary": "Create an issue",
+                    "description": "As a draft; with `publish` it goes out in the same transaction.",
+                    "tags": ["Issues"],
+                    "parameters": [
+                        {
+                            "name": "Idempotency-Key",
+                            "in": "header",
+                            "description": "The same key replays the first answer.",
+                            "schema": {"type": "string", "maxLength": 255, "examples": ["issue-14"]},
+                        }
+                    ],
+                    "requestBody": {"required": True, "content": _content("NewIssue")},
+                    "responses": {
+                        "201": {"description": "The issue.", "content": _content("Issue")},
+                        "422": problem,
+                    },
+                },
+            },
+            "/api/v1/issues/{issue_id}": {
+                "parameters": [
+                    {"name": "issue_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+                ],
+                "get": {
+                    "operationId": "getIssue",
+                    "summary": "Get an issue with its counts",
+                    "tags": ["Issues"],
+                    "responses": {"200": {"description": "The issue.", "content": _content("Issue")}},
+                },
+            },
+            "/api/v1/subscribers": {
+                "post": {
+                    "operationId": "createSubscriber",
+                    "summary": "Add a subscriber",
+                    "tags": ["Subscribers"],
+                    "deprecated": True,
+                    "requestBody": {"required": True, "content": _content("NewSubscriber")},
+                    "responses": {"201": {"description": "Pending until confirmed."}, "422": problem},
+                }
+            },
+            "/health/live": {
+                "get": {
+                    "operationId": "live",
+                    "summary": "Whether the process is up",
+                    "security": [],
+                    "responses": {"200": {"description": "It is."}},
+                }
+            },
+        },
+        "components": {
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+                "session": {"type": "apiKey", "in": "cookie", "name": "session", "description": "A signed-in author."},
+            },
+            "schemas": _sample_schemas(),
+        },
+    }
+
+
+def _content(schema: str, media_type: str = "application/json") -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _sample_schemas() -> dict[str, Any]:
+    return {
+        "NewIssue": {
+            "type": "object",
+            "required": ["title", "html_content", "text_content"],
+            "properties": {
+                "title": {"type": "string", "minLength": 1, "maxLength": 2000, "examples": ["Reader’s digest"]},  # noqa: RUF001
+                "html_content": {"type": "string", "example": "<p>Hello, Reader.</p>"},
+                "text_content": {"type": "string", "example": "Hello, Reader."},
+                "publish": {"type": "boolean", "default": False},
+            },
+        },
+        "Issue": {
+            "description": "An issue and how far it is.",
+            "allOf": [
+                {"$ref": "#/components/schemas/NewIssue"},
+                {
+                    "type": "object",
+                    "required": ["id", "status", "counts"],
+                    "properties": {
+                        "id": {"type": "integer"},
+                        "status": {"$ref": "#/components/schemas/Status"},
+                        "published_at": {"oneOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]},
+                        "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
+                    },
+                },
+            ],
+        },
+        "IssuePage": {
+            "type": "object",
+            "properties": {
+                "items": {"type": "array", "items": {"$ref": "#/components/schemas/Issue"}},
+                "next_cursor": {"type": ["string", "null"]},
+            },
+        },
+        "NewSubscriber": {
+            "type": "object",
+            "required": ["email", "name"],
+            "properties": {
+                "email": {"type": "string", "format": "email"},
+                "name": {"type": "string", "maxLength": 256, "example": "Reader"},
+            },
+        },
+        "Status": {"type": "string", "enum": ["draft", "sending", "sent"]},
+        "Problem": {
+            "description": "An error (RFC 9457).",
+            "type": "object",
+            "properties": {"type": {"type": "string"}, "status": {"type": "integer"}, "title": {"type": "string"}},
+        },
+    }
+
+
+def sample_pages() -> dict[str, PageView]:
+    return {**_public_samples(), **_author_samples()}
+
+
+def _public_samples() -> dict[str, PageView]:
+    return {
+        "home": HomePage(newsletter_name=_NEWSLETTER),
+        "home-errors": HomePage(
+            newsletter_name=_NEWSLETTER,
+            form=SubscribeForm(name="", email="reader@"),
+            errors={"name": "Enter a name.", "email": "This is not an address: the part after the @ is missing."},
+        ),
+        "home-unavailable": HomePage(
+            newsletter_name=_NEWSLETTER,
+            form=SubscribeForm(name="Reader", email="reader@example.com"),
+            form_error="Sign-ups cannot be taken just now. What you typed is still here: try again in a moment.",
+        ),
+        "check-inbox": CheckInboxPage(newsletter_name=_NEWSLETTER),
+        "confirm": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="pending"),  # noqa: S106
+        "confirm-again": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="confirmed"),  # noqa: S106
+        "confirmed": ConfirmedPage(newsletter_name=_NEWSLETTER),
+        "unsubscribe": UnsubscribePage(newsletter_name=_NEWSLETTER, action_path="/unsubscribe/sample-token"),
+        "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
+        "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
+        "error-404": ErrorPage(
+            status=404,
+            title="There is nothing here",
+            detail="The address may have a slip in it, or the page has moved.",
+            request_id="5f0c7d1e9a3b4c62",
+        ),
+        "error-503": ErrorPage(
+            status=503,
+            title="A part this needs does not answer",
+            detail="Nothing was lost. Try again in a moment.",
+            request_id="5f0c7d1e9a3b4c62",
+            signed_in=_ADMIN,
+        ),
+        "docs": DocsPage(docs=read_api_docs(sample_openapi(), base_url="https://news.example.com")),
+    }
+
+
+def _author_samples() -> dict[str, PageView]:
+    return {
+        "login": LoginPage(),
+        "login-failed": LoginPage(flashes=(FlashCode.AUTHENTICATION_FAILED,)),
+        "dashboard": DashboardPage(
+            signed_in=_ADMIN,
+            issues=_ISSUES,
+            older_cursor="djE6MTE",
+            senders=_RUNNING,
+            subscribers=SubscriberTotals(confirmed=20014, pending=183, unsubscribed=642),
+        ),
+        "dashboard-empty": DashboardPage(
+            signed_in=_ADMIN,
+            flashes=(FlashCode.NO_RECIPIENTS,),
+            issues=(),
+            senders=Senders(sending=SendingState(state="running")),
+            subscribers=SubscriberTotals(confirmed=0, pending=0, unsubscribed=0),
+        ),
+        "dashboard-degraded": DashboardPage(signed_in=_ADMIN, issues=None),
+        "dashboard-older": DashboardPage(signed_in=_ADMIN, issues=_ISSUES[3:], is_first_page=False),
+        "issue": IssuePage(
+            signed_in=_ADMIN,
+            issue=_detail(_SENDING),
+            senders=Senders(
+                sending=SendingState(
+                    state="backing_off", reason="Postmark answered 429", back_off_until=_at(12, 9, 31)
+                ),
+                replicas=_RUNNING.replicas,
+            ),
+            unsent=(
+                UnsentRow(recipient="reader-17@example.com", outcome="failed", reason="300 Invalid “To” address"),
+                UnsentRow(recipient="reader-204@example.com", outcome="suppressed", reason="Hard bounce on 1 March"),
+                UnsentRow(recipient="reader-977@example.com", outcome="excluded", reason="Unsubscribed before sending"),
+            ),
+        ),
+        "issue-sent": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[3]), unsent=None),
+        "issue-draft": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[0])),
+        "newsletter-form": NewsletterFormPage(
+            signed_in=_ADMIN,
+            flashes=(FlashCode.NEWSLETTER_ACCEPTED,),
+            idempotency_key="0b9f2b9a-6f0e-4b8e-9d5b-1f6c9f1e7a11",
+            audience=20014,
+        ),
+        "newsletter-form-errors": NewsletterFormPage(
+            signed_in=_ADMIN,
+            idempotency_key="0b9f2b9a-6f0e-4b8e-9d5b-1f6c9f1e7a11",
+            html_content=_HTML,
+            errors={
+                "title": "Enter a title.",
+                "text_content": "Enter the plain text.",
+                "idempotency_key": "The form carries no key. Load the page again and send it from there.",
+            },
+        ),
+        "password": PasswordPage(signed_in=_ADMIN),
+        "password-wrong": PasswordPage(signed_in=_ADMIN, flashes=(FlashCode.CURRENT_PASSWORD_WRONG,)),
+    }

@@ -1,0 +1,219 @@
+"""One Struct a page: everything that its template may show, and nothing else.
+
+`errors` map a form field's name to the message shown at it. `form_error` is a fault of the whole form (a service that
+does not answer): the form is shown again with everything that was typed. Passwords are never put back into a form.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import msgspec
+
+from broadsheet_gateway.pages.api_docs import ApiDocs
+from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.issues import IssueDetail, IssueRow
+
+FieldErrors = Mapping[str, str]
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """Whose session the page belongs to, and the token that its forms send back as `csrf_token`."""
+
+    username: str
+    csrf_token: str
+
+
+class PageView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layout shows on every page. `flashes` are shown in this order."""
+
+    template: ClassVar[str]
+
+    flashes: tuple[FlashCode, ...] = ()
+    signed_in: SignedIn | None = None
+
+
+class AdminPageView(PageView, frozen=True, kw_only=True):
+    """A page of a signed-in user."""
+
+    signed_in: SignedIn
+
+
+# Public pages ---------------------------------------------------------------------------------------------------
+
+
+class SubscribeForm(msgspec.Struct, frozen=True):
+    """What was typed into `POST /subscriptions`."""
+
+    name: str = ""
+    email: str = ""
+
+
+class HomePage(PageView, frozen=True, kw_only=True):
+    """`GET /`, and `POST /subscriptions` answered with faults. Fields of `errors`: name, email."""
+
+    template: ClassVar[str] = "home.html"
+
+    newsletter_name: str
+    form: SubscribeForm = SubscribeForm()
+    errors: FieldErrors = {}
+    form_error: str = ""
+
+
+class CheckInboxPage(PageView, frozen=True, kw_only=True):
+    """`POST /subscriptions` accepted. It says the same for a new and for a known address."""
+
+    template: ClassVar[str] = "check_inbox.html"
+
+    newsletter_name: str
+
+
+class ConfirmPage(PageView, frozen=True, kw_only=True):
+    """`GET /subscriptions/confirm`: a button that posts `token` back as `subscription_token`."""
+
+    template: ClassVar[str] = "confirm.html"
+
+    newsletter_name: str
+    token: str
+    state: Literal["pending", "confirmed"]
+
+
+class ConfirmedPage(PageView, frozen=True, kw_only=True):
+    template: ClassVar[str] = "confirmed.html"
+
+    newsletter_name: str
+
+
+class UnsubscribePage(PageView, frozen=True, kw_only=True):
+    """`GET /unsubscribe/{token}`: a button that posts to the same path. No name for a token we do not know."""
+
+    template: ClassVar[str] = "unsubscribe.html"
+
+    action_path: str
+    newsletter_name: str | None = None
+
+
+class UnsubscribedPage(PageView, frozen=True, kw_only=True):
+    template: ClassVar[str] = "unsubscribed.html"
+
+    newsletter_name: str | None = None
+
+
+class ErrorPage(PageView, frozen=True, kw_only=True):
+    """An error on a page route. `title` says what happened, `detail` what to do; `request_id` finds it in the logs."""
+
+    template: ClassVar[str] = "error.html"
+
+    status: int
+    title: str
+    detail: str = ""
+    request_id: str = ""
+
+
+class DocsPage(PageView, frozen=True, kw_only=True):
+    """`GET /docs`: the merged OpenAPI document, readable without JavaScript."""
+
+    template: ClassVar[str] = "docs.html"
+
+    docs: ApiDocs
+
+
+# Pages of the author --------------------------------------------------------------------------------------------
+
+
+class LoginPage(PageView, frozen=True, kw_only=True):
+    """`GET /login`. `username` is what was typed, kept for the next try."""
+
+    template: ClassVar[str] = "login.html"
+
+    username: str = ""
+    form_error: str = ""
+
+
+class SendingState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the senders as a whole may send, and what holds them up."""
+
+    state: Literal["running", "backing_off", "paused"]
+    reason: str | None = None
+    back_off_until: datetime | None = None
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True):
+    """A sender process that was seen lately."""
+
+    id: str
+    host: str
+    seen_at: datetime
+    draining: bool = False
+
+
+class Senders(msgspec.Struct, frozen=True, kw_only=True):
+    """The API's answer to `GET /api/v1/senders`."""
+
+    sending: SendingState
+    replicas: tuple[Replica, ...] = ()
+
+
+class SubscriberTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """Subscriptions by state."""
+
+    confirmed: int
+    pending: int
+    unsubscribed: int
+
+
+class DashboardPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/dashboard`. A part that could not be asked is None; the page says so and shows the rest.
+
+    `older_cursor` leads to the next page of issues (`/admin/dashboard?cursor=…`).
+    """
+
+    template: ClassVar[str] = "dashboard.html"
+
+    issues: tuple[IssueRow, ...] | None
+    older_cursor: str | None = None
+    is_first_page: bool = True
+    senders: Senders | None = None
+    subscribers: SubscriberTotals | None = None
+
+
+class UnsentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient who finally did not get the issue, and why."""
+
+    recipient: str
+    outcome: Literal["failed", "suppressed", "excluded", "cancelled"]
+    reason: str
+    settled_at: datetime | None = None
+
+
+class IssuePage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/issues/{id}`. `unsent` are the first of those not sent to; None when delivery could not be asked."""
+
+    template: ClassVar[str] = "issue.html"
+
+    issue: IssueDetail
+    unsent: tuple[UnsentRow, ...] | None = None
+    senders: Senders | None = None
+
+
+class NewsletterFormPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/newsletters`, and its POST answered with faults.
+
+    Fields of `errors`: title, text_content, html_content, idempotency_key. `audience`: how many are confirmed now.
+    """
+
+    template: ClassVar[str] = "newsletter_form.html"
+
+    idempotency_key: str
+    title: str = ""
+    text_content: str = ""
+    html_content: str = ""
+    errors: FieldErrors = {}
+    form_error: str = ""
+    audience: int | None = None
+
+
+class PasswordPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/password`. What is wrong with a change comes as a flash, as in the original."""
+
+    template: ClassVar[str] = "password.html"
