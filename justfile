@@ -8,11 +8,11 @@ default:
 
 # Everything on embedded Postgres, Redis and sandbox, until Ctrl-C
 up *args:
-    broadsheet-local up "$@"
+    @exec broadsheet-local up --stop-with-parent "$@"
 
 # The main job from sign-up to delivered, with a closing report
 demo *args:
-    broadsheet-local demo "$@"
+    @exec broadsheet-local demo --stop-with-parent "$@"
 
 # The tests
 test *args:

@@ -1,0 +1,231 @@
+"""`broadsheet-local`: up, demo, check-migrations."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import assert_never
+from urllib.parse import urlsplit
+
+from broadsheet_local.check_migrations import check_migrations
+from broadsheet_local.demo.run import DemoOptions, run_demo
+from broadsheet_local.environment import Provider
+from broadsheet_local.errors import LaunchError
+from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
+from broadsheet_local.system import LocalSystem, Options
+from broadsheet_local.up import run_up
+
+REPLICAS_MAX = 32
+SUBSCRIBERS_MAX = 1_000_000
+LATENCY_MAX_MS = 60_000
+PORT_MAX = 65_535
+SIGNAL_EXIT_BASE = 128
+"""A process ended by signal n is reported as 128 + n, as shells do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command. Exit: 0 well, 1 a failure that is explained on standard error, 2 wrong usage."""
+    parsed = parser().parse_args(arguments)
+    try:
+        match parsed.command:
+            case "up":
+                code = up(parsed)
+            case "demo":
+                code = demo(parsed)
+            case _:
+                code = check_migrations(say)
+    except LaunchError as error:
+        sys.stderr.write(f"broadsheet: {error}\n")
+        code = 1
+    sys.exit(code)
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"broadsheet: {text}\n")
+    sys.stderr.flush()
+
+
+def up(parsed: argparse.Namespace) -> int:
+    system = LocalSystem(
+        Options(
+            data_dir=parsed.data_dir,
+            replicas=parsed.replicas,
+            gateway_port=parsed.gateway_port,
+            sandbox_port=parsed.sandbox_port,
+            postgres_port=parsed.postgres_port,
+            latency_ms=parsed.latency_ms,
+            public_url=parsed.public_url,
+            postmark=postmark(parsed.postmark_url, os.environ),
+        ),
+        say,
+    )
+    outcome = interruptible(
+        system, lambda: run_up(system, as_json=parsed.json), stop_with_parent=parsed.stop_with_parent
+    )
+    match outcome:
+        case Finished(exit_code):
+            return exit_code
+        case Interrupted(reason):
+            say(f"stopped ({reason})")
+            return 0
+        case _:
+            assert_never(outcome)
+
+
+def demo(parsed: argparse.Namespace) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="broadsheet-demo-"))
+    options = DemoOptions(
+        subscribers=parsed.subscribers,
+        replicas=parsed.replicas,
+        latency_ms=parsed.latency_ms,
+        as_json=parsed.json,
+    )
+    system = LocalSystem(Options(data_dir=folder, replicas=parsed.replicas, latency_ms=parsed.latency_ms), say)
+    outcome = interruptible(system, lambda: run_demo(system, options, say), stop_with_parent=parsed.stop_with_parent)
+    match outcome:
+        case Finished(exit_code):
+            return exit_code
+        case Interrupted(reason, number):
+            shutil.rmtree(folder)
+            say(f"stopped ({reason}); the demo did not come to its end")
+            return SIGNAL_EXIT_BASE + number
+        case _:
+            assert_never(outcome)
+
+
+def interruptible(
+    system: LocalSystem, work: Callable[[], Coroutine[None, None, int]], *, stop_with_parent: bool
+) -> Finished | Interrupted:
+    return Interrupts(on_second=system.kill, stop_with_parent=stop_with_parent).run(work)
+
+
+def postmark(url: str | None, environ: Mapping[str, str]) -> Provider | None:
+    if url is None:
+        return None
+    token = environ.get("POSTMARK_SERVER_TOKEN")
+    if not token and (path := environ.get("POSTMARK_SERVER_TOKEN_FILE")):
+        try:
+            token = Path(path).read_text().strip()
+        except OSError as error:
+            raise LaunchError(f"POSTMARK_SERVER_TOKEN_FILE: {error}") from error
+    if not token:
+        raise LaunchError("--postmark-url needs POSTMARK_SERVER_TOKEN in the environment")
+    return Provider(base_url=url.rstrip("/"), server_token=token, is_sandbox=False)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="broadsheet-local", description="Broadsheet on one machine.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    up_parser = commands.add_parser(
+        "up",
+        help="everything on embedded Postgres, Redis and sandbox, until Ctrl-C",
+        description="Starts every service on an embedded Postgres, Redis and Postmark sandbox, all on loopback, "
+        "and runs until Ctrl-C or SIGTERM.",
+    )
+    add_common(up_parser, replicas=1, latency_ms=0)
+    up_parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(".data"),
+        metavar="D",
+        help="where everything is kept between runs (default: .data)",
+    )
+    up_parser.add_argument(
+        "--postmark-url",
+        type=http_url,
+        metavar="U",
+        help="send through this Postmark, with POSTMARK_SERVER_TOKEN from the environment, and start no sandbox",
+    )
+    up_parser.add_argument(
+        "--public-url",
+        type=http_url,
+        metavar="U",
+        help="the address people reach the gateway at, for links in mail (default: the gateway's own)",
+    )
+    port = whole_number(1, PORT_MAX)
+    up_parser.add_argument(
+        "--gateway-port", type=port, metavar="P", help="insist on this port (default: 8081, or a free one)"
+    )
+    up_parser.add_argument(
+        "--sandbox-port", type=port, metavar="P", help="insist on this port (default: 8025, or a free one)"
+    )
+    up_parser.add_argument(
+        "--postgres-port", type=port, metavar="P", help="insist on this port (default: 54329, or a free one)"
+    )
+
+    demo_parser = commands.add_parser(
+        "demo",
+        help="the main job from sign-up to delivered, with a closing report",
+        description="In a fresh temporary folder: people sign up and confirm through the public pages, the author "
+        "publishes an issue, and every recipient is checked against the sandbox's log. Exits 0 only when nobody "
+        "is missing and nobody got it twice.",
+    )
+    add_common(demo_parser, replicas=2, latency_ms=50)
+    demo_parser.add_argument(
+        "--subscribers",
+        type=whole_number(1, SUBSCRIBERS_MAX),
+        default=1000,
+        metavar="N",
+        help="how many people (default: 1000; those above 5000 are imported in bulk)",
+    )
+
+    commands.add_parser(
+        "check-migrations",
+        help="run, compare and lint the schema history",
+        description="Runs the migrations on an empty embedded Postgres, compares the result with the services' "
+        "tables, and lints the SQL with squawk.",
+    )
+    return top
+
+
+def add_common(command: argparse.ArgumentParser, *, replicas: int, latency_ms: int) -> None:
+    command.add_argument(
+        "--replicas",
+        type=whole_number(1, REPLICAS_MAX),
+        default=replicas,
+        metavar="R",
+        help=f"delivery processes (default: {replicas})",
+    )
+    command.add_argument(
+        "--latency-ms",
+        type=whole_number(0, LATENCY_MAX_MS),
+        default=latency_ms,
+        metavar="L",
+        help=f"how long the sandbox takes to answer a call (default: {latency_ms})",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON line on standard output")
+    command.add_argument(
+        "--stop-with-parent",
+        action="store_true",
+        help="stop when the process that started this one ends, even if it was killed",
+    )
+
+
+def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
+    """An argparse type for a whole number within bounds."""
+
+    def parse(raw: str) -> int:
+        try:
+            number = int(raw)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{raw!r} is not a whole number") from None
+        if not smallest <= number <= largest:
+            raise argparse.ArgumentTypeError(f"{number} is not between {smallest} and {largest}")
+        return number
+
+    return parse
+
+
+def http_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"{raw!r} is not an http(s) address")
+    return raw
+
+
+if __name__ == "__main__":
+    main()

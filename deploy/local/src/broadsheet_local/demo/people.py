@@ -1,0 +1,161 @@
+"""What people and the author do, over the gateway's public pages and API only."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import msgspec
+from httpx_aiohttp import HttpxAiohttpClient
+
+from broadsheet_local.demo.html_form import Form, post_form
+from broadsheet_local.demo.issue_content import IssueContent
+from broadsheet_local.errors import LaunchError
+
+REQUEST_TIMEOUT_S = 30.0
+ATTEMPTS_MAX = 6
+RETRY_AFTER_MAX_S = 10.0
+CONNECTIONS_MAX = 64
+# Refused for now, not for good: try again when the answer says so.
+PASSING = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
+PASSING_READS = PASSING | {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """The API's `counts` of an issue; the last eight add up to the first."""
+
+    audience: int
+    pending: int
+    in_flight: int
+    accepted: int
+    failed: int
+    suppressed: int
+    excluded: int
+    uncertain: int
+    cancelled: int
+
+    @property
+    def settled(self) -> int:
+        return self.accepted + self.failed + self.suppressed + self.excluded + self.cancelled
+
+
+class Issue(msgspec.Struct, frozen=True):
+    id: int | str
+    title: str
+    status: str
+    counts: Counts
+
+
+class _IssuePage(msgspec.Struct, frozen=True):
+    items: list[msgspec.Raw]
+
+
+class _IssueHead(msgspec.Struct, frozen=True):
+    id: int | str
+    title: str
+
+
+class Gateway:
+    """A browser's and an API caller's view of the gateway."""
+
+    def __init__(self, url: str, api_key: str) -> None:
+        self.url = url
+        self._api_headers = {"Authorization": f"Bearer {api_key}"}
+        self._client = HttpxAiohttpClient(
+            base_url=url,
+            timeout=REQUEST_TIMEOUT_S,
+            limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def sign_up(self, name: str, email: str) -> None:
+        """The public form. Raises LaunchError unless it is taken."""
+        answer = await self._post("/subscriptions", {"name": name, "email": email})
+        expect(answer, httpx.codes.OK, "signing up")
+
+    async def confirm(self, link: str) -> None:
+        """Open the link of the mail and press the button on its page."""
+        page = await self._client.get(link)
+        expect(page, httpx.codes.OK, "opening a confirmation link")
+        form = need_form(page, "/subscriptions/confirm", "the confirmation page")
+        answer = await self._post(form.action, form.fields)
+        expect(answer, httpx.codes.OK, "confirming")
+
+    async def log_in(self, username: str, password: str) -> None:
+        page = await self._client.get("/login")
+        expect(page, httpx.codes.OK, "opening the login page")
+        form = need_form(page, "/login", "the login page")
+        answer = await self._post("/login", form.fields | {"username": username, "password": password})
+        expect(answer, httpx.codes.SEE_OTHER, "logging in")
+        if answer.headers.get("location", "").startswith("/login"):
+            raise LaunchError("logging in was refused")
+
+    async def publish(self, content: IssueContent) -> None:
+        """The author's form, filled in and sent."""
+        page = await self._client.get("/admin/newsletters")
+        expect(page, httpx.codes.OK, "opening the publish page")
+        form = need_form(page, "/admin/newsletters", "the publish page")
+        fields = {"idempotency_key": secrets.token_hex(16)} | form.fields
+        filled = {"title": content.title, "text_content": content.text, "html_content": content.html}
+        answer = await self._post("/admin/newsletters", fields | filled)
+        expect(answer, httpx.codes.SEE_OTHER, "publishing the issue")
+
+    async def newest_issue_id(self, title: str) -> int | str:
+        page = await self._read("/api/v1/issues", limit="1")
+        if page is None:
+            raise LaunchError("the list of issues did not answer")
+        items = msgspec.convert(page, _IssuePage).items
+        for item in items:
+            head = msgspec.json.decode(item, type=_IssueHead)
+            if head.title == title:
+                return head.id
+        raise LaunchError("the published issue is not the newest one in the API's list")
+
+    async def issue(self, issue_id: int | str) -> Issue | None:
+        """The issue with its counts; None when its owner is not reachable for the moment."""
+        body = await self._read(f"/api/v1/issues/{issue_id}")
+        return None if body is None else msgspec.convert(body, Issue)
+
+    async def _read(self, path: str, **query: str) -> Any | None:
+        try:
+            answer = await self._client.get(path, params=query, headers=self._api_headers)
+        except httpx.TransportError:
+            return None
+        if answer.status_code in PASSING_READS:
+            return None
+        expect(answer, httpx.codes.OK, f"reading {path}")
+        return msgspec.json.decode(answer.content)
+
+    async def _post(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
+        """Post a form; a refusal that passes is tried again, within bounds."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            answer = await self._client.post(path, data=dict(fields))
+            if answer.status_code not in PASSING or attempt == ATTEMPTS_MAX:
+                return answer
+            await asyncio.sleep(retry_after_s(answer, attempt))
+        raise AssertionError("the loop returns at its last attempt")
+
+
+def retry_after_s(answer: httpx.Response, attempt: int) -> float:
+    """What Retry-After says in seconds, else doubling from 0.25 s; at most RETRY_AFTER_MAX_S."""
+    raw = answer.headers.get("retry-after", "")
+    wanted = float(raw) if re.fullmatch(r"\d+", raw) else 0.25 * 2.0**attempt
+    return min(wanted, RETRY_AFTER_MAX_S)
+
+
+def expect(answer: httpx.Response, status: int, doing: str) -> None:
+    if answer.status_code != status:
+        said = answer.text.strip()[:300]
+        raise LaunchError(f"{doing} answered {answer.status_code} instead of {status}: {said}")
+
+
+def need_form(page: httpx.Response, action: str, what: str) -> Form:
+    form = post_form(page.text, action=action)
+    if form is None:
+        raise LaunchError(f"{what} has no form that posts to {action}")
+    return form

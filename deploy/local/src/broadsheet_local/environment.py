@@ -1,0 +1,133 @@
+"""What each process gets as its settings: one place that knows every variable."""
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+from broadsheet_local.credentials import Credentials
+from broadsheet_local.ports import LOOPBACK
+
+MAIL_FROM = "Broadsheet <newsletter@example.com>"
+WEBHOOK_USER = "postmark"
+DRAIN_S = 12
+
+SERVICES = ("subscriptions", "publishing", "delivery", "gateway")
+
+# Ours alone: a value in the caller's environment would point a service somewhere else.
+COMPOSED = (
+    "BROADSHEET_ENV",
+    "BIND_HOST",
+    "BIND_PORT",
+    "DATABASE_URL",
+    "DELIVERY_URL",
+    "IDENTITY_PRIVATE_KEY",
+    "IDENTITY_PUBLIC_KEY",
+    "LINK_SIGNING_KEYS",
+    "MIGRATION_DATABASE_URL",
+    "POSTMARK_BASE_URL",
+    "POSTMARK_SERVER_TOKEN",
+    "POSTMARK_WEBHOOK_PASSWORD",
+    "POSTMARK_WEBHOOK_USER",
+    "PUBLIC_URL",
+    "PUBLISHING_URL",
+    "REDIS_URL",
+    "SUBSCRIPTIONS_URL",
+)
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """Where mail goes: the sandbox, or a Postmark (or compatible) that somebody named."""
+
+    base_url: str
+    server_token: str
+    is_sandbox: bool
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Every port of one set-up, all on loopback."""
+
+    gateway_port: int
+    sandbox_port: int | None
+    postgres_port: int
+    redis_port: int
+    subscriptions_port: int
+    publishing_port: int
+    delivery_ports: tuple[int, ...]
+    public_url: str
+
+    @property
+    def gateway_url(self) -> str:
+        return address(self.gateway_port)
+
+    @property
+    def sandbox_url(self) -> str | None:
+        return None if self.sandbox_port is None else address(self.sandbox_port)
+
+
+def address(port: int) -> str:
+    return f"http://{LOOPBACK}:{port}"
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without anything that is ours to say."""
+    ours = {*COMPOSED, *(f"{name}_FILE" for name in COMPOSED)}
+    kept = {name: value for name, value in environ.items() if name not in ours}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
+def service_environment(
+    service: str,
+    *,
+    port: int,
+    database_url: str,
+    addresses: Addresses,
+    credentials: Credentials,
+    provider: Provider,
+) -> dict[str, str]:
+    """The settings of one service process; a tunable in the caller's environment goes before our default."""
+    composed = {
+        "BROADSHEET_ENV": "local",
+        "BIND_HOST": LOOPBACK,
+        "BIND_PORT": str(port),
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": addresses.public_url,
+    }
+    tunable = {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO", "DRAIN_S": str(DRAIN_S)}
+    if service == "gateway":
+        composed |= {
+            "IDENTITY_PRIVATE_KEY_FILE": str(credentials.identity_private_key_file),
+            "REDIS_URL": f"redis://{LOOPBACK}:{addresses.redis_port}/0",
+            "SUBSCRIPTIONS_URL": address(addresses.subscriptions_port),
+            "PUBLISHING_URL": address(addresses.publishing_port),
+            "DELIVERY_URL": address(addresses.delivery_ports[0]),
+            "POSTMARK_WEBHOOK_USER": WEBHOOK_USER,
+            "POSTMARK_WEBHOOK_PASSWORD_FILE": str(credentials.webhook_password_file),
+        }
+    else:
+        composed["IDENTITY_PUBLIC_KEY_FILE"] = str(credentials.identity_public_key_file)
+    if service in {"subscriptions", "delivery"}:
+        composed["LINK_SIGNING_KEYS_FILE"] = str(credentials.link_signing_keys_file)
+    if service == "delivery":
+        composed |= {
+            "POSTMARK_BASE_URL": provider.base_url,
+            "POSTMARK_SERVER_TOKEN": provider.server_token,
+        }
+        tunable["MAIL_FROM"] = MAIL_FROM
+        if provider.is_sandbox:
+            # A sandbox answers at once, so a crashed sender's mail can be settled in seconds.
+            tunable |= {
+                "DELIVERY_HTTP_TIMEOUT_S": "10",
+                "DELIVERY_LEASE_S": "15",
+                "DELIVERY_RECONCILE_FLOOR_S": "5",
+            }
+    return tunable | inherited(os.environ) | composed
+
+
+def migration_environment(superuser_url: str, credentials: Credentials) -> dict[str, str]:
+    passwords = {f"{role.upper()}_DB_PASSWORD": password for role, password in credentials.database_passwords.items()}
+    return inherited(os.environ) | {"MIGRATION_DATABASE_URL": superuser_url} | passwords
+
+
+def sandbox_environment() -> dict[str, str]:
+    return inherited(os.environ) | {"BROADSHEET_ENV": "local"}
