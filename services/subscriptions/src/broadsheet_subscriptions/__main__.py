@@ -1,0 +1,15 @@
+"""`python -m broadsheet_subscriptions`, or `broadsheet-subscriptions`: serve until told to stop."""
+
+from typing import NoReturn
+
+from broadsheet_common.serving import run_service
+from broadsheet_subscriptions.app import create_app
+from broadsheet_subscriptions.settings import SubscriptionsSettings
+
+
+def main() -> NoReturn:
+    run_service("subscriptions", SubscriptionsSettings, create_app)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The JSON API on subscribers, `/api/v1/subscribers`: for authors and their programs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    StoredAnswer,
+    claim_key,
+    fingerprint,
+    store_answer,
+)
+from broadsheet_common.identity import ServiceRequest, requires
+from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
+from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_subscriptions import store
+from broadsheet_subscriptions.route_rules import documents, json_only
+from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.subscription import State
+from broadsheet_subscriptions.tables import idempotency_key
+from broadsheet_subscriptions.unsubscribe import BIGINT_MAX, unsubscribe_subscriber
+
+EMAIL_CHARS_MAX = 1_000
+"""Longer texts are refused before they are parsed."""
+NAME_CHARS_MAX = 20_000
+
+RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
+SubscriberId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
+StateFilter = Annotated[State | None, QueryParameter(name="state", description="Who has a subscription in this state")]
+NewsletterFilter = Annotated[
+    int | None,
+    QueryParameter(name="newsletter_id", ge=1, le=BIGINT_MAX, description="Who subscribed to this newsletter"),
+]
+EmailFilter = Annotated[
+    str | None, QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Whose address this is")
+]
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    newsletter_id: int
+    state: State
+    created_at: datetime
+    confirmed_at: datetime | None
+    unsubscribed_at: datetime | None
+
+
+class Subscriber(msgspec.Struct, frozen=True):
+    id: int
+    email: str
+    name: str
+    created_at: datetime
+    subscriptions: list[Subscription]
+
+
+class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to sign up; they get a confirmation mail. `newsletter_id` null is the default newsletter."""
+
+    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+    newsletter_id: RecordId | None = None
+
+
+class UnsubscribeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`newsletter_id` null is every newsletter."""
+
+    newsletter_id: RecordId | None = None
+
+
+class SubscriberController(Controller):
+    path = "/api/v1/subscribers"
+    tags = ("Subscribers",)
+
+    @get(
+        operation_id="listSubscribers",
+        summary="List subscribers, newest first",
+        guards=[requires("read")],
+        responses=documents(InvalidInputError),
+    )
+    async def list_subscribers(
+        self,
+        engine: NamedDependency[AsyncEngine],
+        subscription_state: StateFilter = None,
+        newsletter_id: NewsletterFilter = None,
+        email: EmailFilter = None,
+        limit: PageLimit = PAGE_SIZE_DEFAULT,
+        cursor: PageCursor = None,
+    ) -> Page[Subscriber]:
+        async with engine.connect() as connection:
+            rows = await store.list_subscribers(
+                connection,
+                before_id=decode_cursor(cursor),
+                limit=limit + 1,
+                state=subscription_state,
+                newsletter_id=newsletter_id,
+                email_key=None if email is None else _parse_filter(email).key,
+            )
+            items = await _with_subscriptions(connection, rows[:limit])
+        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+    @get(
+        "/{subscriber_id:int}",
+        operation_id="getSubscriber",
+        summary="Get a subscriber",
+        guards=[requires("read")],
+        responses=documents(NotFoundError),
+    )
+    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: SubscriberId) -> Subscriber:
+        async with engine.connect() as connection:
+            row = await store.find_subscriber(connection, subscriber_id)
+            if row is None:
+                raise NotFoundError("There is no such subscriber.")
+            return (await _with_subscriptions(connection, [row]))[0]
+
+    @post(
+        operation_id="createSubscriber",
+        summary="Sign somebody up; they get a confirmation mail",
+        description="201 for a new address, 200 for one that is there already, which keeps its name.",
+        guards=[requires("write"), json_only],
+        responses=documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
+    )
+    async def create_subscriber(
+        self,
+        request: ServiceRequest,
+        data: JSONBody[SubscriberInput],
+        engine: NamedDependency[AsyncEngine],
+        confirmation_policy: NamedDependency[ConfirmationPolicy],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Subscriber]:
+        sign_up = parse_sign_up(email=data.email, name=data.name, newsletter_id=data.newsletter_id)
+        async with engine.begin() as connection:
+            if (answer := await _first_answer(connection, request, key)) is not None:
+                return _replayed(answer)
+            signed_up = await subscribe(connection, sign_up, confirmation_policy)
+            subscriber = (await _with_subscriptions(connection, [signed_up.subscriber]))[0]
+            status = 201 if signed_up.is_new else 200
+            await _keep_answer(connection, request, key, status, subscriber)
+        return Response(subscriber, status_code=status)
+
+    @post(
+        "/{subscriber_id:int}/unsubscribe",
+        operation_id="unsubscribeSubscriber",
+        summary="Unsubscribe somebody from one newsletter or from all",
+        status_code=200,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+        ),
+    )
+    async def unsubscribe(
+        self,
+        request: ServiceRequest,
+        subscriber_id: SubscriberId,
+        data: JSONBody[UnsubscribeInput],
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Subscriber]:
+        async with engine.begin() as connection:
+            if (answer := await _first_answer(connection, request, key)) is not None:
+                return _replayed(answer)
+            row = await unsubscribe_subscriber(
+                connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
+            )
+            subscriber = (await _with_subscriptions(connection, [row]))[0]
+            await _keep_answer(connection, request, key, 200, subscriber)
+        return Response(subscriber, status_code=200)
+
+
+def _parse_filter(email: str) -> EmailAddress:
+    try:
+        return EmailAddress.parse(email)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
+
+
+async def _with_subscriptions(connection: AsyncConnection, rows: Sequence[store.SubscriberRow]) -> list[Subscriber]:
+    by_subscriber: dict[int, list[Subscription]] = {row.id: [] for row in rows}
+    for item in await store.list_subscriptions(connection, list(by_subscriber)):
+        by_subscriber[item.subscriber_id].append(
+            Subscription(item.newsletter_id, item.state, item.created_at, item.confirmed_at, item.unsubscribed_at)
+        )
+    return [Subscriber(row.id, row.email, row.name, row.created_at, by_subscriber[row.id]) for row in rows]
+
+
+async def _first_answer(connection: AsyncConnection, request: ServiceRequest, key: str | None) -> StoredAnswer | None:
+    if key is None:
+        return None
+    parts = (request.method.encode(), request.url.path.encode(), await request.body())
+    return await claim_key(
+        connection, idempotency_key, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
+    )
+
+
+async def _keep_answer(
+    connection: AsyncConnection, request: ServiceRequest, key: str | None, status: int, subscriber: Subscriber
+) -> None:
+    if key is not None:
+        answer = StoredAnswer(status=status, body=msgspec.json.encode(subscriber))
+        await store_answer(connection, idempotency_key, scope=request.user.subject, key=key, answer=answer)
+
+
+def _replayed(answer: StoredAnswer) -> Response[Subscriber]:
+    return Response(msgspec.json.decode(answer.body, type=Subscriber), status_code=answer.status)

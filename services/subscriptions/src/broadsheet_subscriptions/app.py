@@ -1,0 +1,65 @@
+"""The wiring of the subscriptions service."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from litestar import Litestar
+
+from broadsheet_common.application import create_service_app
+from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_subscriptions.api import SubscriberController
+from broadsheet_subscriptions.confirmation_token import TokenSource, random_token
+from broadsheet_subscriptions.prune import prune_forever
+from broadsheet_subscriptions.public_api import PublicController
+from broadsheet_subscriptions.route_rules import openapi_config, openapi_document
+from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
+from broadsheet_subscriptions.subscribe import ConfirmationPolicy
+
+
+def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = random_token) -> Litestar:
+    engine = create_engine(
+        settings.database_url,
+        application_name="broadsheet-subscriptions",
+        pool_size=settings.database_pool_size,
+        timeout_s=settings.database_timeout_s,
+    )
+    policy = ConfirmationPolicy(
+        public_url=settings.public_url,
+        lifetime=timedelta(seconds=settings.confirmation_lifetime_s),
+        cool_down=timedelta(seconds=settings.confirmation_cool_down_s),
+        token_source=token_source,
+    )
+
+    async def check_database() -> str | None:
+        async with engine.connect() as connection:
+            version = await schema_version(connection)
+        return None if version == EXPECTED_SCHEMA_VERSION else f"schema {version}, not {EXPECTED_SCHEMA_VERSION}"
+
+    @asynccontextmanager
+    async def own_engine(_: Litestar) -> AsyncGenerator[None]:
+        pruning = asyncio.create_task(prune_forever(engine))
+        try:
+            yield
+        finally:
+            pruning.cancel()
+            with suppress(asyncio.CancelledError):
+                await pruning
+            await engine.dispose()
+
+    return create_service_app(
+        route_handlers=[SubscriberController, PublicController, openapi_document],
+        dependencies={
+            "engine": engine,
+            "confirmation_policy": policy,
+            "link_signer": LinkSigner.parse(settings.link_signing_keys.reveal()),
+        },
+        readiness_checks={"database": check_database},
+        middleware=[IdentityMiddleware],
+        lifespan=[own_engine],
+        state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "subscriptions")},
+        openapi_config=openapi_config("Broadsheet subscriptions", "Who subscribes to what."),
+    )

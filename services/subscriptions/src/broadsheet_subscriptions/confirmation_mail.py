@@ -1,0 +1,102 @@
+"""The mail that asks a new subscriber to confirm, pure.
+
+It names the newsletter and holds exactly one link, the same in HTML and text. Nothing the person typed is in it: the
+form could otherwise be used to send a stranger somebody else's words. No other address stands in the HTML either (no
+namespace, no image, no font), so that mail clients and scanners find that one link.
+"""
+
+from html import escape
+
+import msgspec
+
+CONFIRMATION_PATH = "/subscriptions/confirm"
+
+
+class ConfirmationMail(msgspec.Struct, frozen=True):
+    subject: str
+    html_body: str
+    text_body: str
+
+
+def write_confirmation_mail(
+    *, newsletter_name: str, postal_address: str, public_url: str, token: str, lifetime_s: int
+) -> ConfirmationMail:
+    """`token` is URL-safe as it stands; `public_url` has no trailing slash."""
+    name = " ".join(newsletter_name.split())
+    address = " ".join(postal_address.split())
+    link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
+    lifetime = _in_words(lifetime_s)
+    return ConfirmationMail(
+        subject=f"Please confirm your subscription to {name}",
+        html_body=_HTML.format(
+            name=escape(name),
+            link=escape(link),
+            lifetime=lifetime,
+            address=f"<br>{escape(address)}" if address else "",
+        ),
+        text_body=_TEXT.format(name=name, link=link, lifetime=lifetime, address=f"\n{address}" if address else ""),
+    )
+
+
+def _in_words(duration_s: int) -> str:
+    for unit, unit_s in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        if duration_s >= unit_s:
+            count = duration_s // unit_s
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "0 seconds"
+
+
+_TEXT = """\
+One more step
+=============
+
+Somebody, we hope you, asked to get {name} at this address.
+To start getting it, open this page and press Confirm:
+
+{link}
+
+The link works for {lifetime}. If it was not you, do nothing:
+without the confirmation you will not get {name}.
+
+--
+{name}{address}
+"""
+
+_HTML = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Confirm your subscription</title>
+</head>
+<body style="margin:0; padding:0; background-color:#f4f1ea; color:#1d1c1a;">
+<div style="display:none; max-height:0; overflow:hidden;">Press the button to start getting {name}.</div>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background-color:#f4f1ea;">
+<tr><td align="center" style="padding:32px 16px;">
+<table role="presentation" width="560" cellpadding="0" cellspacing="0" border="0"
+ style="width:100%; max-width:560px; background-color:#ffffff; border-top:4px solid #1d1c1a;">
+<tr><td style="padding:28px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:15px;
+ letter-spacing:0.02em; color:#6b6557;">{name}</td></tr>
+<tr><td style="padding:12px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:28px;
+ line-height:1.25; font-weight:bold; color:#1d1c1a;">One more step</td></tr>
+<tr><td style="padding:16px 36px 0 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px; line-height:1.6;
+ color:#33312c;">Somebody, we hope you, asked to get <strong>{name}</strong> at this address. Press the button to
+ open the confirmation page.</td></tr>
+<tr><td style="padding:28px 36px 28px 36px;">
+<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
+<td bgcolor="#1f4d3a" style="background-color:#1f4d3a; border-radius:4px;"><a href="{link}"
+ style="display:inline-block; padding:14px 28px; font-family:Helvetica,Arial,sans-serif; font-size:16px;
+ font-weight:bold; color:#ffffff; text-decoration:none;">Confirm my subscription</a></td>
+</tr></table>
+</td></tr>
+<tr><td style="padding:20px 36px 28px 36px; border-top:1px solid #e6e1d6; font-family:Helvetica,Arial,sans-serif;
+ font-size:13px; line-height:1.6; color:#6b6557;">The button works for {lifetime}. If it was not you, do nothing:
+ without the confirmation you will not get {name}.{address}</td></tr>
+</table>
+</td></tr>
+</table>
+</body>
+</html>
+"""

@@ -1,0 +1,142 @@
+"""What the gateway's public pages ask for: sign up, confirm, leave. Tokens travel in bodies, never in addresses."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.identity import requires
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.problems import InvalidInputError
+from broadsheet_subscriptions import store
+from broadsheet_subscriptions.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX, RecordId
+from broadsheet_subscriptions.confirm import UnknownTokenError, confirm, look_up_confirmation
+from broadsheet_subscriptions.route_rules import documents, json_only
+from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.subscription import State
+from broadsheet_subscriptions.unsubscribe import (
+    UnknownUnsubscribeTokenError,
+    look_up_unsubscribe,
+    unsubscribe_by_link,
+)
+
+PUBLIC_BODY_MAX_BYTES = 128 * 1024
+
+
+class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`newsletter_id` null is the default newsletter."""
+
+    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+    newsletter_id: RecordId | None = None
+
+
+class SignUpAnswer(msgspec.Struct, frozen=True):
+    """Empty: it says nothing about the address."""
+
+
+class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    token: str
+
+
+class LinkedNewsletter(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+class LinkedSubscription(msgspec.Struct, frozen=True):
+    """What a link in a mail leads to."""
+
+    newsletter: LinkedNewsletter
+    state: State
+
+
+class PublicController(Controller):
+    path = "/public"
+    tags = ("Public pages",)
+    guards = (requires("public"), json_only)
+    request_max_body_size = PUBLIC_BODY_MAX_BYTES
+
+    @post(
+        "/subscriptions",
+        operation_id="signUp",
+        summary="Sign up from the public form",
+        description="The answer is the same for every valid address, known or not.",
+        status_code=202,
+        responses=documents(InvalidInputError, body=True),
+    )
+    async def sign_up(
+        self,
+        data: JSONBody[SignUpInput],
+        engine: NamedDependency[AsyncEngine],
+        confirmation_policy: NamedDependency[ConfirmationPolicy],
+    ) -> SignUpAnswer:
+        sign_up = parse_sign_up(email=data.email, name=data.name, newsletter_id=data.newsletter_id)
+        async with engine.begin() as connection:
+            await subscribe(connection, sign_up, confirmation_policy)
+        return SignUpAnswer()
+
+    @post(
+        "/confirmations/lookup",
+        operation_id="lookUpConfirmation",
+        summary="See what a confirmation link leads to; changes nothing",
+        status_code=200,
+        responses=documents(UnknownTokenError, body=True),
+    )
+    async def look_up_confirmation(
+        self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]
+    ) -> LinkedSubscription:
+        async with engine.connect() as connection:
+            return _answer(await look_up_confirmation(connection, data.token))
+
+    @post(
+        "/confirmations",
+        operation_id="confirmSubscription",
+        summary="Confirm a subscription; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownTokenError, body=True),
+    )
+    async def confirm(self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]) -> LinkedSubscription:
+        async with engine.begin() as connection:
+            linked = await confirm(connection, data.token)
+        return _answer(linked)
+
+    @post(
+        "/unsubscribes/lookup",
+        operation_id="lookUpUnsubscribe",
+        summary="See what an unsubscribe link leads to; changes nothing",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def look_up_unsubscribe(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LinkedSubscription:
+        async with engine.connect() as connection:
+            return _answer(await look_up_unsubscribe(connection, link_signer, data.token))
+
+    @post(
+        "/unsubscribes",
+        operation_id="unsubscribeByLink",
+        summary="Leave by the link in a mail; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def unsubscribe(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LinkedSubscription:
+        async with engine.begin() as connection:
+            linked = await unsubscribe_by_link(connection, link_signer, data.token)
+        return _answer(linked)
+
+
+def _answer(linked: store.LinkedSubscription) -> LinkedSubscription:
+    return LinkedSubscription(LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state)

@@ -1,0 +1,36 @@
+"""A subscription's life, pure.
+
+    (none) ──sign up──▶ pending ──confirm──▶ confirmed
+                          ▲ │                    │
+                   sign up│ └──────leave──┐      │leave
+                          │               ▼      ▼
+                          └────────── unsubscribed
+
+Only the holder of a confirmation link makes a subscription confirmed. Leaving ends every link sent before, so that
+coming back needs a new confirmation.
+"""
+
+from typing import Literal, assert_never
+
+State = Literal["pending", "confirmed", "unsubscribed"]
+
+
+def state_after_sign_up(state: State) -> State:
+    match state:
+        case "pending" | "unsubscribed":
+            return "pending"
+        case "confirmed":
+            return "confirmed"
+        case _:
+            assert_never(state)
+
+
+def state_after_confirmation(state: State) -> State | None:
+    """None: the link is from before they left, and does nothing any more."""
+    match state:
+        case "pending" | "confirmed":
+            return "confirmed"
+        case "unsubscribed":
+            return None
+        case _:
+            assert_never(state)

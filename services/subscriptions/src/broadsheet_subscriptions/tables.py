@@ -1,0 +1,60 @@
+"""The tables of the schema `subscriptions`, as the migrations create them, and the views of others it reads."""
+
+import sqlalchemy as sa
+
+from broadsheet_common.idempotency import idempotency_table
+
+SCHEMA = "subscriptions"
+
+metadata = sa.MetaData()
+
+_TIME = sa.DateTime(timezone=True)
+
+subscriber = sa.Table(
+    "subscriber",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("email_key", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    schema=SCHEMA,
+)
+
+subscription = sa.Table(
+    "subscription",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("newsletter_id", sa.BigInteger, nullable=False),
+    sa.Column("subscriber_id", sa.BigInteger, sa.ForeignKey(subscriber.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default="pending"),
+    sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("confirmed_at", _TIME),
+    sa.Column("unsubscribed_at", _TIME),
+    sa.Column("confirmation_queued_at", _TIME),
+    sa.UniqueConstraint("newsletter_id", "subscriber_id"),
+    sa.Index("subscription_by_subscriber", "subscriber_id"),
+    sa.Index(
+        "subscription_audience",
+        "newsletter_id",
+        "subscriber_id",
+        "confirmed_at",
+        postgresql_where=sa.text("state = 'confirmed'"),
+    ),
+    schema=SCHEMA,
+)
+
+confirmation_token = sa.Table(
+    "confirmation_token",
+    metadata,
+    sa.Column("token_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("subscription_id", sa.BigInteger, sa.ForeignKey(subscription.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("expires_at", _TIME, nullable=False),
+    sa.Column("used_at", _TIME),
+    sa.Index("confirmation_token_by_subscription", "subscription_id"),
+    schema=SCHEMA,
+)
+
+idempotency_key = idempotency_table(metadata, SCHEMA)
+sa.Index("idempotency_key_expiry", idempotency_key.c.expires_at)

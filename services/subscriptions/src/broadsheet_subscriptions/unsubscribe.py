@@ -1,0 +1,58 @@
+"""Leave: by the signed link in a mail, or for the operator by subscriber. Leaving again is success again."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
+from broadsheet_subscriptions import store
+
+BIGINT_MAX = 2**63 - 1
+
+
+class UnknownUnsubscribeTokenError(ProblemError):
+    slug, title, status = "unknown-token", "This link is not known", 404
+
+
+async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, token: str) -> store.LinkedSubscription:
+    """What the link leads to; changes nothing. Raises `UnknownUnsubscribeTokenError`."""
+    return await _find(connection, signer, token, lock=False)
+
+
+async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> store.LinkedSubscription:
+    """Leave one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
+    linked = await _find(connection, signer, token, lock=True)
+    await store.set_unsubscribed(connection, [linked.id])
+    return store.LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
+
+
+async def unsubscribe_subscriber(
+    connection: AsyncConnection, *, subscriber_id: int, newsletter_id: int | None
+) -> store.SubscriberRow:
+    """Leave one newsletter or (None) every one, in the caller's transaction.
+
+    Raises:
+        NotFoundError: there is no such subscriber.
+        InvalidInputError: the subscriber never subscribed to this newsletter.
+    """
+    subscriber = await store.find_subscriber(connection, subscriber_id, lock=True)
+    if subscriber is None:
+        raise NotFoundError("There is no such subscriber.")
+    subscriptions = await store.list_subscriptions(connection, [subscriber_id])
+    chosen = [item.id for item in subscriptions if newsletter_id in {None, item.newsletter_id}]
+    if newsletter_id is not None and not chosen:
+        problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")
+        raise InvalidInputError(errors=(problem,))
+    await store.set_unsubscribed(connection, chosen)
+    return subscriber
+
+
+async def _find(connection: AsyncConnection, signer: LinkSigner, token: str, *, lock: bool) -> store.LinkedSubscription:
+    subscription_id = signer.verify("unsubscribe", token)
+    linked = (
+        await store.find_subscription(connection, subscription_id, lock=lock)
+        if subscription_id is not None and subscription_id <= BIGINT_MAX
+        else None
+    )
+    if linked is None:
+        raise UnknownUnsubscribeTokenError
+    return linked
