@@ -6,6 +6,7 @@ taken or refused by itself, and the answers stand in the order of the request.
 
 import asyncio
 import time
+import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
@@ -17,6 +18,7 @@ from .check_message import Addressed, MessageChecker
 from .errors import Refusal
 from .inject_faults import Candidate, Decision
 from .message_log import Entry
+from .read_body import Body
 from .state import Sandbox
 from .streams import DEFAULT_STREAM
 from .wire import Accepted, AcceptedWithoutTo, Message
@@ -30,7 +32,7 @@ _EASTERN: Final = timezone(timedelta(hours=-5))
 Item = Accepted | AcceptedWithoutTo | Refusal
 
 
-async def accept_messages(sandbox: Sandbox, path: str, body: bytes, *, batch: bool, test: bool) -> AnyAnswer:
+async def accept_messages(sandbox: Sandbox, path: str, body: Body, *, batch: bool, test: bool) -> AnyAnswer:
     """Take one request body and give its answer. test: validate only, for Postmark's test token.
 
     Raises PostmarkError for a request that fails as a whole.
@@ -42,23 +44,23 @@ async def accept_messages(sandbox: Sandbox, path: str, body: bytes, *, batch: bo
         await asyncio.sleep(delay_s)
     items: list[Item] = []
     if accepts_first(decision.answer):
-        items = take(sandbox, body, messages, decision, test=test)
+        items = take(sandbox, body.view, messages, decision, test=test)
     proper = _batch_answer(items) if batch else _single_answer(items)
     return proper if decision.answer is None else faulty_answer(decision.answer, proper)
 
 
-def decode_messages(sandbox: Sandbox, body: bytes, *, batch: bool) -> list[Message]:
+def decode_messages(sandbox: Sandbox, body: Body, *, batch: bool) -> list[Message]:
     """Read the body strictly; raises PostmarkError 402, 403, 410 or HTTP 413."""
     bytes_max = sandbox.live.batch_bytes_max if batch else sandbox.live.message_bytes_max * 2
-    if len(body) > bytes_max:
+    if len(body.view) > bytes_max:
         raise errors.payload_too_large(bytes_max)
+    if not body.is_utf8:
+        raise errors.invalid_json("the text is not UTF-8")
     try:
-        if not body.isascii():
-            body.decode()
-        messages = _MANY.decode(body) if batch else [_ONE.decode(body)]
+        messages = _MANY.decode(body.view) if batch else [_ONE.decode(body.view)]
     except msgspec.ValidationError as wrong:
         raise errors.incompatible_json(str(wrong)) from wrong
-    except (msgspec.DecodeError, UnicodeDecodeError) as broken:
+    except msgspec.DecodeError as broken:
         raise errors.invalid_json(str(broken)) from broken
     if len(messages) > BATCH_MESSAGES_MAX:
         raise errors.too_many_batch_messages(BATCH_MESSAGES_MAX)
@@ -67,7 +69,7 @@ def decode_messages(sandbox: Sandbox, body: bytes, *, batch: bool) -> list[Messa
     return messages
 
 
-def take(sandbox: Sandbox, body: bytes, messages: list[Message], decision: Decision, *, test: bool) -> list[Item]:
+def take(sandbox: Sandbox, body: memoryview, messages: list[Message], decision: Decision, *, test: bool) -> list[Item]:
     """Check every message and log the good ones; gives an answer item for each, in order."""
     checker = MessageChecker(sandbox.live.message_bytes_max, sandbox.streams)
     entries: list[Entry] = []
@@ -84,9 +86,10 @@ def take(sandbox: Sandbox, body: bytes, messages: list[Message], decision: Decis
                     stream.id, postmark_unsubscribe=stream.handling == "Postmark"
                 )
             entries.append(Entry(place, result.recipients, slot, message.metadata))
-    sequences = sandbox.log.append(body, entries)
-    hide_lagging(sandbox, entries, sequences, decision)
-    return _items(sandbox, messages, results, sequences, test=test)
+    appended = sandbox.log.append(body, entries)
+    hide_lagging(sandbox, entries, appended.sequences, decision)
+    message_ids = [str(uuid.uuid4()) for _ in messages] if test else appended.message_ids
+    return _items(messages, results, message_ids, errors.TEST_MESSAGE if test else errors.OK_MESSAGE)
 
 
 def hide_lagging(sandbox: Sandbox, entries: list[Entry], sequences: range, decision: Decision) -> None:
@@ -111,30 +114,20 @@ def submitted_at_texts() -> tuple[str, str, str]:
     )
 
 
-def _items(
-    sandbox: Sandbox,
-    messages: list[Message],
-    results: list[Addressed | Refusal],
-    sequences: range,
-    *,
-    test: bool,
-) -> list[Item]:
+def _items(messages: list[Message], results: list[Addressed | Refusal], message_ids: list[str], ok: str) -> list[Item]:
     times = submitted_at_texts()
-    next_sequence = iter(sequences)
-    id_of = sandbox.log.ids.id_of
-    ok = errors.TEST_MESSAGE if test else errors.OK_MESSAGE
+    next_id = iter(message_ids)
     items: list[Item] = []
-    for message, result in zip(messages, results, strict=True):
+    for place, (message, result) in enumerate(zip(messages, results, strict=True)):
         if isinstance(result, Refusal):
             items.append(result)
             continue
-        sequence = next(next_sequence, 0)
         text = errors.partly_inactive_message(result.suppressed) if result.suppressed else ok
-        time_text = times[sequence % 3]
+        time_text = times[place % 3]
         if message.to:
-            items.append(Accepted(message.to, time_text, id_of(sequence), 0, text))
+            items.append(Accepted(message.to, time_text, next(next_id), 0, text))
         else:
-            items.append(AcceptedWithoutTo(time_text, id_of(sequence), 0, text))
+            items.append(AcceptedWithoutTo(time_text, next(next_id), 0, text))
     return items
 
 

@@ -8,7 +8,8 @@ from litestar.types import ASGIApp
 
 from .accept_messages import accept_messages
 from .api_common import AnyRequest, is_test_token, postmark_guard, sandbox_of
-from .errors import PostmarkError
+from .errors import PostmarkError, payload_too_large
+from .read_body import BodyTooLargeError
 
 REQUEST_BYTES_MAX: Final = 50 * 1024 * 1024
 _NO_TEMPLATE: Final = "The TemplateId or TemplateAlias you provided was not found on this server."
@@ -16,14 +17,22 @@ _NO_TEMPLATE: Final = "The TemplateId or TemplateAlias you provided was not foun
 
 @post("/email", status_code=HTTP_200_OK)
 async def send_email(request: AnyRequest) -> ASGIApp:
-    body = await request.body()
-    return await accept_messages(sandbox_of(request), "/email", body, batch=False, test=is_test_token(request))
+    return await _accept(request, batch=False)
 
 
 @post("/email/batch", status_code=HTTP_200_OK)
 async def send_batch(request: AnyRequest) -> ASGIApp:
-    body = await request.body()
-    return await accept_messages(sandbox_of(request), "/email/batch", body, batch=True, test=is_test_token(request))
+    return await _accept(request, batch=True)
+
+
+async def _accept(request: AnyRequest, *, batch: bool) -> ASGIApp:
+    sandbox = sandbox_of(request)
+    path = "/email/batch" if batch else "/email"
+    try:
+        async with sandbox.buffers.read(request, REQUEST_BYTES_MAX) as body:
+            return await accept_messages(sandbox, path, body, batch=batch, test=is_test_token(request))
+    except BodyTooLargeError as large:
+        raise payload_too_large(REQUEST_BYTES_MAX) from large
 
 
 @post(["/email/withTemplate", "/email/batchWithTemplates"], status_code=HTTP_200_OK)

@@ -46,7 +46,7 @@ class BlockFile:
     def bytes_on_disk(self) -> int:
         return self._end
 
-    def append(self, body: bytes) -> int:
+    def append(self, body: bytes | memoryview) -> int:
         """Store one request body, a JSON array or a single object, and give its number."""
         frame = self._compressor.compress(body, mode=zstd.ZstdCompressor.FLUSH_FRAME)
         written = 0

@@ -62,6 +62,7 @@ class MessageChecker:
         self._message_bytes_max = message_bytes_max
         self._good_from: str | None = None
         self._good_header_names: set[str] = set()
+        self._good_metadata_keys: tuple[str, ...] = ()
 
     def check(self, message: Message) -> Addressed | Refusal:
         try:
@@ -74,7 +75,7 @@ class MessageChecker:
             if message.headers:
                 self._check_headers(message.headers)
             if message.metadata:
-                _check_metadata(message.metadata)
+                self._check_metadata(message.metadata)
             if message.attachments:
                 self._check_attachments(message, message.attachments)
         except _Refused as refused:
@@ -156,6 +157,18 @@ class MessageChecker:
             if not header.value.isprintable() and _CONTROLS.search(header.value):
                 raise _Refused(_line_break(header.name))
 
+    def _check_metadata(self, metadata: dict[str, str]) -> None:
+        keys = tuple(metadata)
+        if keys != self._good_metadata_keys:
+            lengths_ok = all(0 < len(key) <= METADATA_KEY_LENGTH_MAX for key in keys)
+            distinct = len({key.lower() for key in keys}) == len(keys)
+            if len(keys) > METADATA_FIELDS_MAX or not lengths_ok or not distinct:
+                raise _Refused(errors.invalid_request(_METADATA_TEXT))
+            self._good_metadata_keys = keys
+        for value in metadata.values():
+            if len(value) > METADATA_VALUE_LENGTH_MAX or (not value.isprintable() and _CONTROLS.search(value)):
+                raise _Refused(errors.invalid_request(_METADATA_TEXT))
+
     def _check_attachments(self, message: Message, attachments: list[Attachment]) -> None:
         total = len(memoryview(message.html_body)) + len(memoryview(message.text_body))
         for attachment in attachments:
@@ -199,16 +212,6 @@ def _mailboxes(field: str, text: str) -> tuple[Mailbox, ...]:
         return parse_list(text)
     except BadAddressError as bad:
         raise _Refused(errors.invalid_address(field, str(bad.args[0]))) from bad
-
-
-def _check_metadata(metadata: dict[str, str]) -> None:
-    if len(metadata) > METADATA_FIELDS_MAX or len({key.lower() for key in metadata}) < len(metadata):
-        raise _Refused(errors.invalid_request(_METADATA_TEXT))
-    for key, value in metadata.items():
-        if not 0 < len(key) <= METADATA_KEY_LENGTH_MAX or len(value) > METADATA_VALUE_LENGTH_MAX:
-            raise _Refused(errors.invalid_request(_METADATA_TEXT))
-        if not value.isprintable() and _CONTROLS.search(value):
-            raise _Refused(errors.invalid_request(_METADATA_TEXT))
 
 
 def _without_suppressed(stream: Stream, recipients: tuple[str, ...]) -> Addressed | Refusal:

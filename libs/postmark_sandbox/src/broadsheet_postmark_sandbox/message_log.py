@@ -39,6 +39,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     metadata: dict[str, str] | None
 
 
+class Appended(msgspec.Struct, frozen=True):
+    """What the log gave to the messages of one request, in their order."""
+
+    sequences: range
+    message_ids: list[str]
+
+
 class StreamSlot(msgspec.Struct, frozen=True):
     """A stream as it was when the message was accepted."""
 
@@ -119,14 +126,14 @@ class MessageLog:
 
     # --- writing
 
-    def append(self, body: bytes, entries: list[Entry]) -> range:
-        """Log the accepted messages of one request and give their sequence numbers, in order.
+    def append(self, body: bytes | memoryview, entries: list[Entry]) -> Appended:
+        """Log the accepted messages of one request and give their numbers and ids, in order.
 
         One write to the file, whatever the number of messages.
         """
         first = len(self._block_of) + 1
         if not entries:
-            return range(first, first)
+            return Appended(range(first, first), [])
         if first + len(entries) > SEQUENCE_MAX:
             raise OverflowError("the log is full")
         block = self._blocks.append(body)
@@ -164,7 +171,8 @@ class MessageLog:
         self._slot_of.extend([entry.stream_slot for entry in entries])
         self._pairs += array("q", hashes).tobytes()
         self._pair_message.extend(hashed_messages)
-        return range(first, first + len(entries))
+        sequences = range(first, first + len(entries))
+        return Appended(sequences, self.ids.ids_of(sequences, block))
 
     def _add_recipient(self, address: str) -> int:
         number = len(self._recipients)
@@ -207,7 +215,7 @@ class MessageLog:
         raw = self._blocks.items(self._block_of[sequence - 1])[self._item_of[sequence - 1]]
         return StoredMessage(
             sequence=sequence,
-            message_id=self.ids.id_of(sequence),
+            message_id=self.id_of(sequence),
             accepted_at=self.accepted_at(sequence),
             slot=self.slot(sequence),
             recipients=tuple(self._recipients[n] for n in self.recipient_numbers(sequence)),
@@ -215,9 +223,12 @@ class MessageLog:
             raw=raw,
         )
 
+    def id_of(self, sequence: int) -> str:
+        return self.ids.ids_of(range(sequence, sequence + 1), self._block_of[sequence - 1])[0]
+
     def find(self, message_id: str) -> StoredMessage | None:
         sequence = self.ids.sequence_of(message_id)
-        if sequence is None or not 1 <= sequence <= len(self):
+        if sequence is None or not 1 <= sequence <= len(self) or self.id_of(sequence) != message_id.lower():
             return None
         return self.read(sequence)
 

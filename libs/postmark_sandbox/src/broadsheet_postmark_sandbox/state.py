@@ -9,6 +9,7 @@ import msgspec
 
 from .inject_faults import FaultInjector
 from .message_log import MessageLog
+from .read_body import BufferPool
 from .settings import SandboxSettings, UnsubscribeHandling
 from .streams import Stream, default_streams
 
@@ -39,6 +40,7 @@ class Sandbox:
         )
         self.streams: dict[str, Stream] = default_streams(settings.broadcast_unsubscribe)
         self.faults = FaultInjector()
+        self.buffers = BufferPool()
         self.hidden_until: dict[int, float] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if settings.data_dir is None:
