@@ -4,6 +4,7 @@ Works behind pgbouncer in transaction mode (1.21 or newer, which follows prepare
 session state. The only session-bound use, LISTEN, opens a connection of its own (`delivery`'s wake-up).
 """
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import text
@@ -45,3 +46,14 @@ async def schema_version(connection: AsyncConnection) -> str | None:
     row = await connection.execute(text(f"SELECT version_num FROM {SCHEMA_VERSION_TABLE}"))  # noqa: S608  # a constant
     version: str | None = row.scalar_one_or_none()
     return version
+
+
+def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awaitable[str | None]]:
+    """A readiness check: the database answers, and its schema is the one the code was written for."""
+
+    async def check() -> str | None:
+        async with engine.connect() as connection:
+            version = await schema_version(connection)
+        return None if version == expected_version else f"schema {version}, not {expected_version}"
+
+    return check

@@ -152,7 +152,7 @@ def _handle_unavailable(request: Request[Any, Any, Any], error: Exception) -> Re
 
 
 def is_database_unavailable(error: sqlalchemy.exc.SQLAlchemyError) -> bool:
-    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool exhausted, read-only."""
+    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, read-only."""
     if isinstance(error, sqlalchemy.exc.TimeoutError):
         return True
     if not isinstance(error, sqlalchemy.exc.DBAPIError):

@@ -21,7 +21,10 @@ SingleMailKind = Literal["confirmation", "password_reset", "test"]
 
 
 class SingleMail(msgspec.Struct, frozen=True):
-    """One ready mail for the transactional stream. `dedupe_key` makes enqueueing idempotent; after `expires_in` it is not sent."""
+    """One ready mail for the transactional stream.
+
+    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more.
+    """
 
     kind: SingleMailKind
     to: EmailAddress

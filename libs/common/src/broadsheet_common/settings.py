@@ -156,7 +156,10 @@ def load_settings(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT
             problems.append(f"{name} is malformed: {error}")
     if problems:
         raise SettingsError(problems)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:  # from a `__post_init__` that found two settings at odds
+        raise SettingsError([str(error)]) from error
 
 
 def exit_with_settings_error(service: str, error: SettingsError) -> NoReturn:

@@ -62,6 +62,8 @@ CREATE TABLE delivery.delivery_chunk (
     suppressed_count integer NOT NULL DEFAULT 0,
     excluded_count integer NOT NULL DEFAULT 0,
     cancelled_count integer NOT NULL DEFAULT 0,
+    -- How often the search was asked about the uncertain call: the next wait grows with it.
+    reconcile_count integer NOT NULL DEFAULT 0,
     -- Deliveries that go on alone, in the single-mail lane; counted there until they settle.
     handed_over_count integer NOT NULL DEFAULT 0,
     CHECK (last_seq >= first_seq AND last_seq - first_seq < 500),
@@ -104,6 +106,7 @@ CREATE TABLE delivery.single_mail (
     lease_token uuid,
     lease_until timestamptz,
     attempt_id uuid,
+    reconcile_count integer NOT NULL DEFAULT 0,
     message_id uuid,
     error_code integer,
     reason text,
@@ -122,9 +125,13 @@ CREATE TABLE delivery.single_mail (
             AND html_body IS NULL AND text_body IS NULL)
     )
 );
-CREATE INDEX single_mail_claimable ON delivery.single_mail (run_at, id) WHERE status = 'pending';
+-- Transactional mail has an index of its own: however many newsletter mails wait, it is found at once.
+CREATE INDEX single_mail_transactional ON delivery.single_mail (run_at, id)
+    WHERE status = 'pending' AND kind <> 'newsletter';
+CREATE INDEX single_mail_newsletter ON delivery.single_mail (run_at, id)
+    WHERE status = 'pending' AND kind = 'newsletter';
 CREATE INDEX single_mail_leases ON delivery.single_mail (lease_until) WHERE status IN ('leased', 'attempting');
-CREATE INDEX single_mail_uncertain ON delivery.single_mail (attempt_id) WHERE status = 'uncertain';
+CREATE INDEX single_mail_uncertain ON delivery.single_mail (run_at) WHERE status = 'uncertain';
 CREATE INDEX single_mail_by_issue ON delivery.single_mail (issue_id, status) WHERE issue_id IS NOT NULL;
 
 -- Facts, append-only --------------------------------------------------------------------------------------------
@@ -132,7 +139,8 @@ CREATE INDEX single_mail_by_issue ON delivery.single_mail (issue_id, status) WHE
 -- Committed before the call: from here on the mails may have been sent.
 CREATE TABLE delivery.send_attempt (
     id uuid PRIMARY KEY,
-    lane text NOT NULL CHECK (lane IN ('newsletter', 'single')),
+    -- canary: a mail of our own that shows whether the search has caught up (see reconcile).
+    lane text NOT NULL CHECK (lane IN ('newsletter', 'single', 'canary')),
     message_stream text NOT NULL,
     issue_id bigint,
     chunk_id bigint,
@@ -141,6 +149,7 @@ CREATE TABLE delivery.send_attempt (
     started_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX send_attempt_by_chunk ON delivery.send_attempt (chunk_id) WHERE chunk_id IS NOT NULL;
+CREATE INDEX send_attempt_by_stream ON delivery.send_attempt (message_stream, started_at);
 
 -- What the call came back with, once it did.
 CREATE TABLE delivery.send_attempt_end (
@@ -149,6 +158,7 @@ CREATE TABLE delivery.send_attempt_end (
     http_status smallint,
     error_code integer,
     detail text,
+    accepted_count integer NOT NULL DEFAULT 0,
     ended_at timestamptz NOT NULL DEFAULT now()
 );
 

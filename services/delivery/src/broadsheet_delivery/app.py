@@ -1,0 +1,132 @@
+"""Wiring of the delivery service: one function from settings to an app, worker included."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import structlog
+from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.application import ServerMetrics, create_service_app
+from broadsheet_common.database import create_engine, schema_check
+from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.route_rules import openapi_config, openapi_document
+from broadsheet_delivery.api import delivery_routes
+from broadsheet_delivery.compose_mail import MailComposer
+from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
+from broadsheet_delivery.issue_content import IssueContents
+from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.replica import this_replica
+from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
+from broadsheet_delivery.wake_up import listen
+from broadsheet_delivery.worker import SINGLE_CALLS_MAX, DeliveryWorker
+
+_CONNECT_TIMEOUT_S = 10.0
+# Beside one connection a call: the claimers, the maintenance loops and the API.
+_CONNECTIONS_BESIDE_CALLS = 6
+
+
+def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient:
+    """The pooled client for Postmark: one connection a call, closed when long unused so that none goes stale."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
+        limits=httpx.Limits(
+            max_connections=settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + 2, keepalive_expiry=5.0
+        ),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+def create_context(
+    settings: DeliverySettings, engine: AsyncEngine, http_client: httpx.AsyncClient, metrics: ServerMetrics
+) -> DeliveryContext:
+    """Everything that the steps of a delivery need."""
+    return DeliveryContext(
+        engine=engine,
+        postmark=PostmarkClient(
+            http_client,
+            base_url=settings.postmark_base_url,
+            token=settings.postmark_server_token.reveal(),
+            call_timeout_s=settings.delivery_http_timeout_s,
+        ),
+        composer=MailComposer(
+            public_url=settings.public_url,
+            signer=LinkSigner.parse(settings.link_signing_keys.reveal()),
+            sender=settings.mail_from,
+            transactional_stream=settings.postmark_transactional_stream,
+        ),
+        contents=IssueContents(default_sender=settings.mail_from),
+        replica=this_replica(),
+        metrics=DeliveryMetrics(metrics.registry),
+        random=random.Random(),  # noqa: S311  # jitter, not secrets
+        lease=timedelta(seconds=settings.delivery_lease_s),
+        call_timeout=timedelta(seconds=settings.delivery_http_timeout_s),
+        reconcile_floor=timedelta(seconds=settings.delivery_reconcile_floor_s),
+        canary_address=settings.delivery_canary_address,
+        transactional_stream=settings.postmark_transactional_stream,
+        batch_bytes_max=settings.batch_bytes_max,
+        log=structlog.get_logger(),
+    )
+
+
+def create_worker(settings: DeliverySettings, context: DeliveryContext) -> DeliveryWorker:
+    return DeliveryWorker(
+        context,
+        concurrent_calls=settings.delivery_concurrent_calls,
+        poll_s=settings.delivery_poll_s,
+        single_poll_s=settings.delivery_single_poll_s,
+        rescue_interval_s=settings.delivery_rescue_interval_s,
+    )
+
+
+def create_app(settings: DeliverySettings) -> Litestar:
+    """The service: its API and, in the same loop, its worker. Raises ValueError for a malformed key."""
+    metrics = ServerMetrics()
+    engine = create_engine(
+        settings.database_url,
+        application_name="broadsheet-delivery",
+        pool_size=max(
+            settings.database_pool_size,
+            settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + _CONNECTIONS_BESIDE_CALLS,
+        ),
+        timeout_s=settings.database_timeout_s,
+    )
+    http_client = create_postmark_http_client(settings)
+    context = create_context(settings, engine, http_client, metrics)
+    return create_service_app(
+        route_handlers=[delivery_routes(), openapi_document],
+        dependencies={"engine": engine},
+        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
+        middleware=[IdentityMiddleware],
+        lifespan=[_lifespan(settings, context, http_client)],
+        state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
+        metrics=metrics,
+        openapi_config=openapi_config("Broadsheet delivery", "How each delivery stands, and the senders."),
+    )
+
+
+def _lifespan(
+    settings: DeliverySettings, context: DeliveryContext, http_client: httpx.AsyncClient
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        worker = create_worker(settings, context)
+        await worker.start()
+        listening = asyncio.create_task(listen(settings.database_listen_url or settings.database_url, worker.wake))
+        try:
+            yield
+        finally:
+            await worker.drain(settings.drain_s)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await http_client.aclose()
+            await context.engine.dispose()
+
+    return lifespan

@@ -1,0 +1,103 @@
+"""SQL of the attempts: append-only facts, that a call began and how it ended."""
+
+import uuid
+from datetime import timedelta
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_delivery.tables import send_attempt
+
+Lane = Literal["newsletter", "single", "canary"]
+Verdict = Literal["answered", "not_sent", "uncertain", "reconciled"]
+
+
+async def insert_attempt(
+    connection: AsyncConnection,
+    *,
+    attempt_id: uuid.UUID,
+    lane: Lane,
+    stream: str,
+    replica_id: uuid.UUID,
+    message_count: int,
+    issue_id: int | None = None,
+    chunk_id: int | None = None,
+) -> None:
+    await connection.execute(
+        send_attempt.insert().values(
+            id=attempt_id,
+            lane=lane,
+            message_stream=stream,
+            issue_id=issue_id,
+            chunk_id=chunk_id,
+            replica_id=replica_id,
+            message_count=message_count,
+        )
+    )
+
+
+async def insert_attempt_end(
+    connection: AsyncConnection,
+    *,
+    attempt_id: uuid.UUID,
+    verdict: Verdict,
+    http_status: int | None = None,
+    error_code: int | None = None,
+    detail: str | None = None,
+    accepted_count: int = 0,
+) -> None:
+    """Write down how the call ended; the first word stands."""
+    await connection.execute(
+        sa.text("""
+            INSERT INTO delivery.send_attempt_end (attempt_id, verdict, http_status, error_code, detail, accepted_count)
+            VALUES (:attempt_id, :verdict, :http_status, :error_code, :detail, :accepted_count)
+            ON CONFLICT DO NOTHING
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
+        {
+            "attempt_id": attempt_id,
+            "verdict": verdict,
+            "http_status": http_status,
+            "error_code": error_code,
+            "detail": detail,
+            "accepted_count": accepted_count,
+        },
+    )
+
+
+async def find_canary(
+    connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID, call_timeout: timedelta
+) -> uuid.UUID | None:
+    """The first attempt on the stream that Postmark accepted something of, and that began after `attempt_id`'s call
+    could no longer be under way.
+    """
+    row = await connection.execute(
+        sa.text("""
+            SELECT later.id
+              FROM delivery.send_attempt AS asked
+              JOIN delivery.send_attempt AS later
+                ON later.message_stream = :stream AND later.started_at > asked.started_at + :call_timeout
+              JOIN delivery.send_attempt_end AS ended ON ended.attempt_id = later.id AND ended.accepted_count > 0
+             WHERE asked.id = :attempt_id
+             ORDER BY later.started_at
+             LIMIT 1
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID), sa.bindparam("call_timeout", type_=sa.Interval)),
+        {"stream": stream, "attempt_id": attempt_id, "call_timeout": call_timeout},
+    )
+    found: uuid.UUID | None = row.scalar_one_or_none()
+    return found
+
+
+async def canary_sent_since(connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID) -> bool:
+    """Whether a canary mail was begun on the stream after the attempt: one is enough for all that wait for it."""
+    row = await connection.execute(
+        sa.text("""
+            SELECT EXISTS (
+                SELECT 1 FROM delivery.send_attempt AS asked, delivery.send_attempt AS canary
+                 WHERE asked.id = :attempt_id AND canary.message_stream = :stream AND canary.lane = 'canary'
+                   AND canary.started_at > greatest(asked.started_at, now() - interval '1 minute'))
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
+        {"stream": stream, "attempt_id": attempt_id},
+    )
+    return bool(row.scalar_one())

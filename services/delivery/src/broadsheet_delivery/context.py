@@ -1,0 +1,57 @@
+"""What a replica's work needs at hand: made once by `app`, passed to every step."""
+
+import random
+from datetime import timedelta
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_delivery.compose_mail import MailComposer
+from broadsheet_delivery.issue_content import IssueContents
+from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.replica import Replica
+
+
+class DeliveryMetrics:
+    """The figures of one replica."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.mails = Counter(
+            "delivery_mails_total", "Mails by lane and what became of them", ("lane", "outcome"), registry=registry
+        )
+        self.calls = Counter(
+            "delivery_calls_total", "Calls to Postmark by how they ended", ("verdict",), registry=registry
+        )
+        self.call_s = Histogram(
+            "delivery_call_duration_seconds",
+            "One batch call, from first byte to answer",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+            registry=registry,
+        )
+        self.claim_s = Histogram(
+            "delivery_claim_duration_seconds",
+            "Claiming one chunk",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+            registry=registry,
+        )
+
+
+class DeliveryContext(msgspec.Struct, frozen=True):
+    """Wiring, not configuration: `lease` and `call_timeout` are durations by the database's and our own clock."""
+
+    engine: AsyncEngine
+    postmark: PostmarkClient
+    composer: MailComposer
+    contents: IssueContents
+    replica: Replica
+    metrics: DeliveryMetrics
+    random: random.Random
+    lease: timedelta
+    call_timeout: timedelta
+    reconcile_floor: timedelta
+    canary_address: str | None
+    transactional_stream: str
+    batch_bytes_max: int
+    log: structlog.typing.FilteringBoundLogger

@@ -1,0 +1,94 @@
+"""What an error of Postmark's means for us: the whole table, pure.
+
+The HTTP status decides first, then the ErrorCode: the two number spaces collide (code 401 is not status 401).
+Source: Postmark's API documentation, "API error codes".
+"""
+
+from enum import Enum
+
+
+class ErrorClass(Enum):
+    """What an error says about who can be sent what."""
+
+    RECIPIENT = "recipient"
+    """This recipient can never be sent to: final for the delivery."""
+    SUPPRESSED = "suppressed"
+    """The recipient is inactive on this stream: final, and remembered."""
+    MESSAGE = "message"
+    """This message can never be sent: final for the delivery."""
+    CONFIGURATION = "configuration"
+    """Our bug or configuration: the issue stops until somebody looks."""
+    ACCOUNT = "account"
+    """The account may not send: everything stops until somebody looks."""
+    TRANSIENT = "transient"
+    """Certainly not sent: try again later."""
+    AMBIGUOUS = "ambiguous"
+    """Perhaps sent: ask before anything else."""
+    TOO_LARGE = "too_large"
+    """The payload was too large: send it in smaller parts."""
+
+
+_INACTIVE_RECIPIENT = 406
+_INVALID_EMAIL = 300
+_ACCOUNT_CODES = frozenset({10, 405, 412, 413, 422, 1480})
+_CONFIGURATION_CODES = frozenset({400, 401, 402, 403, 409, 410, *range(1100, 1132), 1226, 1235, 1236, 1238})
+_MESSAGE_CODES = frozenset({411})
+_MAINTENANCE = 100
+_INTERNAL_ERROR = 101
+_TOO_MANY_REQUESTS = 429
+_UNAUTHORIZED = 401
+_REQUEST_TIMEOUT = 408
+_PAYLOAD_TOO_LARGE = 413
+_SERVER_ERRORS = 500
+_UNAVAILABLE = 503
+
+
+def classify_code(code: int, message: str) -> ErrorClass | None:
+    """The class of an ErrorCode, or None for one that the table does not know."""
+    if code == _INACTIVE_RECIPIENT:
+        return ErrorClass.SUPPRESSED
+    if code == _INVALID_EMAIL:
+        return _classify_invalid_email(message)
+    if code in _ACCOUNT_CODES:
+        return ErrorClass.ACCOUNT
+    if code in _CONFIGURATION_CODES:
+        return ErrorClass.CONFIGURATION
+    if code in _MESSAGE_CODES:
+        return ErrorClass.MESSAGE
+    if code in {_MAINTENANCE, _TOO_MANY_REQUESTS}:
+        return ErrorClass.TRANSIENT
+    if code == _INTERNAL_ERROR:
+        return ErrorClass.AMBIGUOUS
+    return None
+
+
+def _classify_invalid_email(message: str) -> ErrorClass:
+    """Code 300 is one number for many faults; the text names the field."""
+    if any(f"'{field}'" in message for field in ("To", "Cc", "Bcc")):
+        return ErrorClass.RECIPIENT
+    if any(f"'{field}'" in message for field in ("From", "ReplyTo")):
+        return ErrorClass.CONFIGURATION
+    return ErrorClass.MESSAGE
+
+
+def classify_item(code: int, message: str) -> ErrorClass:
+    """The class of one item's error inside a 200 answer to a batch. An unknown code fails that message alone."""
+    return classify_code(code, message) or ErrorClass.MESSAGE
+
+
+def classify_response(status: int, code: int | None, message: str) -> ErrorClass:
+    """The class of a whole request's error. `code` is None when the body is not Postmark's JSON."""
+    if status == _PAYLOAD_TOO_LARGE:
+        return ErrorClass.TOO_LARGE
+    if status == _TOO_MANY_REQUESTS or (status == _UNAVAILABLE and code == _MAINTENANCE):
+        return ErrorClass.TRANSIENT
+    if status == _UNAUTHORIZED:
+        return ErrorClass.ACCOUNT
+    if status == _REQUEST_TIMEOUT or status >= _SERVER_ERRORS:
+        return ErrorClass.AMBIGUOUS
+    known = classify_code(code, message) if code is not None else None
+    if known in {ErrorClass.ACCOUNT, ErrorClass.CONFIGURATION}:
+        return known
+    # A request refused as a whole for a reason that fits one message, or none we know: nobody was sent anything, and
+    # a person must look.
+    return ErrorClass.CONFIGURATION

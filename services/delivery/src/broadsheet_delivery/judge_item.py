@@ -1,0 +1,39 @@
+"""From one item's result in a batch answer to what it means for the delivery; pure."""
+
+from typing import assert_never
+
+from broadsheet_delivery.error_class import ErrorClass, classify_item
+from broadsheet_delivery.outcome import (
+    Accepted,
+    AskAlone,
+    Failed,
+    ItemVerdict,
+    RetryAlone,
+    StopIssue,
+    StopSending,
+    Suppressed,
+)
+from broadsheet_delivery.postmark import AcceptedItem, ItemResult
+
+
+def judge_item(item: ItemResult) -> ItemVerdict:
+    """Every error code has a verdict; none is dropped."""
+    if isinstance(item, AcceptedItem):
+        return Accepted(item.message_id)
+    reason = f"{item.error_code}: {item.message}" if item.message else f"Postmark error {item.error_code}"
+    error_class = classify_item(item.error_code, item.message)
+    match error_class:
+        case ErrorClass.RECIPIENT | ErrorClass.MESSAGE | ErrorClass.TOO_LARGE:
+            return Failed(reason, item.error_code)
+        case ErrorClass.SUPPRESSED:
+            return Suppressed(reason, item.error_code)
+        case ErrorClass.TRANSIENT:
+            return RetryAlone(reason, item.error_code)
+        case ErrorClass.AMBIGUOUS:
+            return AskAlone(reason, item.error_code)
+        case ErrorClass.CONFIGURATION:
+            return StopIssue(reason)
+        case ErrorClass.ACCOUNT:
+            return StopSending(reason)
+        case _:
+            assert_never(error_class)

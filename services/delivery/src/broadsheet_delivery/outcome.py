@@ -1,0 +1,79 @@
+"""What can become of a delivery: types, pure."""
+
+import uuid
+from typing import Literal
+
+import msgspec
+
+OutcomeName = Literal["accepted", "failed", "suppressed", "excluded", "cancelled"]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """Postmark took the mail."""
+
+    message_id: uuid.UUID
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The mail can never be sent."""
+
+    reason: str
+    error_code: int | None = None
+
+
+class Suppressed(msgspec.Struct, frozen=True):
+    """The address must not be sent to on this stream; `error_code` when it was Postmark that said so."""
+
+    reason: str
+    error_code: int | None = None
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """The subscriber was in the audience, and must not get the mail any more."""
+
+    reason: str
+
+
+Outcome = Accepted | Failed | Suppressed | Excluded
+
+
+class RetryAlone(msgspec.Struct, frozen=True):
+    """Certainly not sent: this one goes on in the single-mail lane."""
+
+    reason: str
+    error_code: int
+
+
+class AskAlone(msgspec.Struct, frozen=True):
+    """Perhaps sent, this one alone: it waits in the single-mail lane to be reconciled."""
+
+    reason: str
+    error_code: int
+
+
+class StopIssue(msgspec.Struct, frozen=True):
+    """Not sent, and nothing of this issue will be before somebody looks."""
+
+    reason: str
+
+
+class StopSending(msgspec.Struct, frozen=True):
+    """Not sent, and nothing at all will be before somebody looks."""
+
+    reason: str
+
+
+ItemVerdict = Outcome | RetryAlone | AskAlone | StopIssue | StopSending
+
+
+def outcome_columns(outcome: Outcome) -> tuple[OutcomeName, uuid.UUID | None, int | None, str | None]:
+    """An outcome as the columns outcome, message_id, error_code, reason."""
+    match outcome:
+        case Accepted(message_id):
+            return "accepted", message_id, None, None
+        case Failed(reason, error_code):
+            return "failed", None, error_code, reason
+        case Suppressed(reason, error_code):
+            return "suppressed", None, error_code, reason
+        case Excluded(reason):
+            return "excluded", None, None, reason

@@ -1,0 +1,60 @@
+"""The delivery service's settings."""
+
+from email.utils import parseaddr
+
+from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.identity import IdentityVerifier
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.settings import HttpUrl, PositiveInt, PositiveSeconds, PostgresUrl, Secret, ServiceSettings, SettingsError
+
+LEASE_MARGIN_S = 2.0
+"""A lease outlives the call by this much at least: time to write the answer down."""
+
+
+class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
+    """Environment variables of `broadsheet-delivery`."""
+
+    public_url: HttpUrl
+    identity_public_key: str
+    link_signing_keys: Secret
+    mail_from: str
+    """Sender of mail whose newsletter names none: `Name <address>`."""
+    postmark_base_url: HttpUrl
+    postmark_server_token: Secret
+    postmark_transactional_stream: str = "outbound"
+    delivery_concurrent_calls: PositiveInt = 4
+    """Batch calls one replica has under way at once."""
+    delivery_http_timeout_s: PositiveSeconds = 120.0
+    """Real batches of 500 have taken over a minute; a short bound would only make answers unknown."""
+    delivery_lease_s: PositiveSeconds = 150.0
+    delivery_reconcile_floor_s: PositiveSeconds = 300.0
+    """A call younger than this is never taken for "not sent", whatever the search says."""
+    delivery_canary_address: str | None = None
+    """Where a canary mail goes when "not sent" needs one and no later mail of ours can serve (see `reconcile`)."""
+    delivery_rescue_interval_s: PositiveSeconds = 5.0
+    delivery_poll_s: PositiveSeconds = 2.0
+    """Longest wait between two looks into an empty newsletter lane; a publish wakes it sooner."""
+    delivery_single_poll_s: PositiveSeconds = 0.5
+    database_listen_url: PostgresUrl | None = None
+    """A direct connection for LISTEN where DATABASE_URL leads through pgbouncer."""
+    batch_bytes_max: PositiveInt = 45_000_000
+    """Bytes of one batch call; Postmark's limit is 50 MB."""
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError, naming every setting at fault."""
+        problems: list[str] = []
+        if self.delivery_lease_s < self.delivery_http_timeout_s + LEASE_MARGIN_S:
+            problems.append(f"DELIVERY_LEASE_S must exceed DELIVERY_HTTP_TIMEOUT_S by {LEASE_MARGIN_S:g} s or more")
+        if not self.postmark_server_token.reveal().isascii():
+            problems.append("POSTMARK_SERVER_TOKEN is malformed: it goes into a header, which takes ASCII only")
+        for name, check in (
+            ("LINK_SIGNING_KEYS", lambda: LinkSigner.parse(self.link_signing_keys.reveal())),
+            ("IDENTITY_PUBLIC_KEY", lambda: IdentityVerifier(self.identity_public_key, "delivery")),
+            ("MAIL_FROM", lambda: EmailAddress.parse(parseaddr(self.mail_from)[1])),
+        ):
+            try:
+                check()
+            except (ValueError, TypeError) as error:
+                problems.append(f"{name} is malformed: {error}")
+        if problems:
+            raise SettingsError(problems)

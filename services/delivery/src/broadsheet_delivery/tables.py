@@ -1,0 +1,188 @@
+"""The schema `delivery` as SQLAlchemy tables; the migrations create it, `broadsheet_migrations check` compares."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+
+SCHEMA = "delivery"
+EXPECTED_SCHEMA_VERSION = "0001"
+
+metadata = sa.MetaData(schema=SCHEMA)
+
+_TIME = sa.DateTime(timezone=True)
+_NOW = sa.text("now()")
+_ZERO = sa.text("0")
+
+
+def _counter(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default=_ZERO)
+
+
+issue_run = sa.Table(
+    "issue_run",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("newsletter_id", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, server_default=sa.text("'open'")),
+    sa.Column("pause_reason", sa.Text),
+    sa.Column("next_seq", sa.Integer, nullable=False, server_default=sa.text("1")),
+    sa.Column("fan_out_finished_at", _TIME),
+    sa.Column("opened_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("finished_at", _TIME),
+    sa.Column("traceparent", sa.Text, nullable=False),
+    sa.Index("issue_run_unfinished", "issue_id", postgresql_where=sa.text("state IN ('open', 'paused')")),
+)
+
+delivery = sa.Table(
+    "delivery",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("subscriber_id", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("issue_id", "subscriber_id"),
+    postgresql_partition_by="LIST (issue_id)",
+)
+
+delivery_outcome = sa.Table(
+    "delivery_outcome",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("attempt_id", pg.UUID),
+    sa.Column("message_id", pg.UUID),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("reason", sa.Text),
+    sa.Column("settled_at", _TIME, nullable=False, server_default=_NOW),
+    postgresql_partition_by="LIST (issue_id)",
+)
+
+delivery_chunk = sa.Table(
+    "delivery_chunk",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey("delivery.issue_run.issue_id"), nullable=False),
+    sa.Column("first_seq", sa.Integer, nullable=False),
+    sa.Column("last_seq", sa.Integer, nullable=False),
+    sa.Column("status", sa.Text, nullable=False, server_default=sa.text("'pending'")),
+    _counter("attempt_count"),
+    sa.Column("run_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("lease_token", pg.UUID),
+    sa.Column("lease_until", _TIME),
+    sa.Column("attempt_id", pg.UUID),
+    _counter("accepted_count"),
+    _counter("failed_count"),
+    _counter("suppressed_count"),
+    _counter("excluded_count"),
+    _counter("cancelled_count"),
+    _counter("reconcile_count"),
+    _counter("handed_over_count"),
+    sa.UniqueConstraint("issue_id", "first_seq"),
+    sa.Index("delivery_chunk_claimable", "issue_id", "id", postgresql_where=sa.text("status = 'pending'")),
+    sa.Index("delivery_chunk_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),
+    sa.Index("delivery_chunk_uncertain", "run_at", postgresql_where=sa.text("status = 'uncertain'")),
+    sa.Index("delivery_chunk_unsettled", "issue_id", postgresql_where=sa.text("status <> 'done'")),
+)
+
+single_mail = sa.Table(
+    "single_mail",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("dedupe_key", sa.Text, nullable=False, unique=True),
+    sa.Column("status", sa.Text, nullable=False, server_default=sa.text("'pending'")),
+    sa.Column("to_email", sa.Text),
+    sa.Column("subject", sa.Text),
+    sa.Column("html_body", sa.Text),
+    sa.Column("text_body", sa.Text),
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey("delivery.issue_run.issue_id")),
+    sa.Column("seq", sa.Integer),
+    _counter("attempt_count"),
+    sa.Column("run_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("lease_token", pg.UUID),
+    sa.Column("lease_until", _TIME),
+    sa.Column("attempt_id", pg.UUID),
+    _counter("reconcile_count"),
+    sa.Column("message_id", pg.UUID),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("reason", sa.Text),
+    sa.Column("traceparent", sa.Text, nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("expires_at", _TIME),
+    sa.Column("settled_at", _TIME),
+    sa.Index(
+        "single_mail_transactional",
+        "run_at",
+        "id",
+        postgresql_where=sa.text("status = 'pending' AND kind <> 'newsletter'"),
+    ),
+    sa.Index(
+        "single_mail_newsletter",
+        "run_at",
+        "id",
+        postgresql_where=sa.text("status = 'pending' AND kind = 'newsletter'"),
+    ),
+    sa.Index("single_mail_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),
+    sa.Index("single_mail_uncertain", "run_at", postgresql_where=sa.text("status = 'uncertain'")),
+    sa.Index("single_mail_by_issue", "issue_id", "status", postgresql_where=sa.text("issue_id IS NOT NULL")),
+)
+
+send_attempt = sa.Table(
+    "send_attempt",
+    metadata,
+    sa.Column("id", pg.UUID, primary_key=True),
+    sa.Column("lane", sa.Text, nullable=False),
+    sa.Column("message_stream", sa.Text, nullable=False),
+    sa.Column("issue_id", sa.BigInteger),
+    sa.Column("chunk_id", sa.BigInteger),
+    sa.Column("replica_id", pg.UUID, nullable=False),
+    sa.Column("message_count", sa.Integer, nullable=False),
+    sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Index("send_attempt_by_chunk", "chunk_id", postgresql_where=sa.text("chunk_id IS NOT NULL")),
+    sa.Index("send_attempt_by_stream", "message_stream", "started_at"),
+)
+
+send_attempt_end = sa.Table(
+    "send_attempt_end",
+    metadata,
+    sa.Column("attempt_id", pg.UUID, primary_key=True),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("http_status", sa.SmallInteger),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("detail", sa.Text),
+    _counter("accepted_count"),
+    sa.Column("ended_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+suppression = sa.Table(
+    "suppression",
+    metadata,
+    sa.Column("message_stream", sa.Text, primary_key=True),
+    sa.Column("email_key", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+sending_state = sa.Table(
+    "sending_state",
+    metadata,
+    sa.Column("only_row", sa.Boolean, primary_key=True, server_default=sa.text("true")),
+    sa.Column("paused_at", _TIME),
+    sa.Column("pause_reason", sa.Text),
+    sa.Column("back_off_until", _TIME, nullable=False, server_default=sa.text("'-infinity'")),
+    _counter("back_off_count"),
+)
+
+replica = sa.Table(
+    "replica",
+    metadata,
+    sa.Column("id", pg.UUID, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("seen_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    sa.Column("stopped_at", _TIME),
+    sa.Index("replica_seen", "seen_at"),
+)

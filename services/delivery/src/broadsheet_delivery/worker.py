@@ -1,0 +1,183 @@
+"""The loops of a replica: both lanes, the rescuer, the reconciler, and the heartbeat.
+
+One claimer a lane takes work only while a place is free, so at most `concurrent_calls` calls are under way; polling is
+the truth, and a NOTIFY at publish only makes the next look come sooner. On `drain` nothing new is claimed and what is
+under way is finished.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress as ignoring
+from typing import Final
+
+import structlog
+
+from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.reconcile import reconcile
+from broadsheet_delivery.replica import register, report_alive
+from broadsheet_delivery.rescue_leases import rescue_leases
+from broadsheet_delivery.send_chunk import send_chunk
+from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.single_store import SinglePart
+
+SINGLE_CALLS_MAX: Final = 2
+"""Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
+_GROWING_POLL_S: Final = 0.05
+_FAILURE_WAIT_S: Final = 1.0
+_FINISH_INTERVAL_S: Final = 0.5
+_RECONCILE_INTERVAL_S: Final = 1.0
+_HEARTBEAT_INTERVAL_S: Final = 5.0
+
+Work = Callable[[], Awaitable[None]]
+Claim = Callable[[], Awaitable[Work | float]]
+"""Claims the next piece of work, or says for how many seconds there is none."""
+
+
+class DeliveryWorker:
+    """Runs until drained."""
+
+    def __init__(
+        self,
+        context: DeliveryContext,
+        *,
+        concurrent_calls: int,
+        poll_s: float,
+        single_poll_s: float,
+        rescue_interval_s: float,
+    ) -> None:
+        self._context = context
+        self._concurrent_calls = concurrent_calls
+        self._poll_s = poll_s
+        self._single_poll_s = single_poll_s
+        self._rescue_interval_s = rescue_interval_s
+        self._rotation = IssueRotation()
+        self._draining = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._wake_events: list[asyncio.Event] = []
+
+    async def start(self) -> None:
+        """Register the replica and start the loops."""
+        async with self._context.engine.begin() as connection:
+            await register(connection, self._context.replica)
+        # Transactional mail, newsletter chunks, and newsletter mails that go alone: places of their own each.
+        self._loops = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._claim_loop(self._claim_transactional, SINGLE_CALLS_MAX),
+                self._claim_loop(self._claim_chunk, self._concurrent_calls),
+                self._claim_loop(self._claim_newsletter_mails, 1),
+                self._every(_FINISH_INTERVAL_S, self._finish),
+                self._every(_RECONCILE_INTERVAL_S, self._reconcile),
+                self._every(self._rescue_interval_s, self._rescue),
+                self._every(_HEARTBEAT_INTERVAL_S, self._report_alive),
+            )
+        ]
+
+    def wake(self) -> None:
+        """There may be work: every idle loop looks at once."""
+        for event in self._wake_events:
+            event.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Claim nothing more, let calls finish within `timeout_s`, and leave.
+
+        What is still under way then is cancelled: its leases run out, and another replica settles it.
+        """
+        self._draining.set()
+        self.wake()
+        context = self._context
+        context.log.info("delivery.draining", under_way=len(self._under_way))
+        await asyncio.wait(self._loops, timeout=timeout_s)
+        for task in [*self._loops, *self._under_way]:
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._under_way, return_exceptions=True)
+        with ignoring(Exception):  # the row is for people to look at; the database may be gone already
+            async with context.engine.begin() as connection:
+                await report_alive(connection, context.replica, draining=True, stopped=True)
+        context.log.info("delivery.drained")
+
+    async def _claim_loop(self, claim: Claim, places: int) -> None:
+        free = asyncio.Semaphore(places)
+        own: set[asyncio.Task[None]] = set()
+        woken = asyncio.Event()
+        self._wake_events.append(woken)
+        while not self._draining.is_set():
+            await free.acquire()
+            if self._draining.is_set():
+                break
+            try:
+                work = await claim()
+            except Exception as error:  # whatever it was, it is logged, and the loop must go on
+                self._context.log.warning("delivery.claim_failed", error=type(error).__name__, exc_info=error)
+                work = _FAILURE_WAIT_S
+            if isinstance(work, float):
+                free.release()
+                await self._idle(woken, work)
+                continue
+            task = asyncio.create_task(self._run(work, free))
+            own.add(task)
+            self._under_way.add(task)
+            task.add_done_callback(own.discard)
+            task.add_done_callback(self._under_way.discard)
+        if own:
+            await asyncio.wait(own)
+
+    async def _run(self, work: Work, free: asyncio.Semaphore) -> None:
+        structlog.contextvars.bind_contextvars(replica_id=str(self._context.replica.id))
+        try:
+            await work()
+        except Exception as error:  # the lease runs out and the rescuer settles it; the loop goes on
+            self._context.log.error("delivery.work_failed", error=type(error).__name__, exc_info=error)
+        finally:
+            free.release()
+
+    async def _idle(self, woken: asyncio.Event, wait_s: float) -> None:
+        """Wait, jittered so that replicas do not look all at once, or until woken."""
+        jittered_s = wait_s * (0.5 + self._context.random.random() / 2)
+        with ignoring(TimeoutError):
+            await asyncio.wait_for(woken.wait(), jittered_s)
+        woken.clear()
+
+    async def _claim_chunk(self) -> Work | float:
+        claimed = await claim_chunk(self._context, self._rotation)
+        if isinstance(claimed, NothingToClaim):
+            return _GROWING_POLL_S if claimed.growing else self._poll_s
+        return lambda: send_chunk(self._context, claimed)
+
+    async def _claim_transactional(self) -> Work | float:
+        return await self._claim_single("transactional")
+
+    async def _claim_newsletter_mails(self) -> Work | float:
+        return await self._claim_single("newsletter")
+
+    async def _claim_single(self, part: SinglePart) -> Work | float:
+        claimed = await claim_single_mails(self._context, part)
+        if claimed is None:
+            return self._single_poll_s
+        return lambda: send_single_mails(self._context, claimed)
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
+        while not self._draining.is_set():
+            try:
+                await step()
+            except Exception as error:  # logged; the next round tries again
+                self._context.log.warning("delivery.round_failed", error=type(error).__name__, exc_info=error)
+            jittered_s = interval_s * (0.75 + self._context.random.random() / 2)
+            with ignoring(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), jittered_s)
+
+    async def _finish(self) -> None:
+        await finish_issues(self._context)
+
+    async def _reconcile(self) -> None:
+        await reconcile(self._context)
+
+    async def _rescue(self) -> None:
+        await rescue_leases(self._context)
+
+    async def _report_alive(self) -> None:
+        async with self._context.engine.begin() as connection:
+            await report_alive(connection, self._context.replica, draining=False)

@@ -1,0 +1,88 @@
+"""A real Postgres for the tests, and a migrated database of its own for each one.
+
+TEST_DATABASE_URL (a superuser's) if set; else a container where a Docker engine has the image; else the embedded one.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import psycopg
+from broadsheet_local.postgres import EmbeddedPostgres
+from broadsheet_migrations.roles import set_role_passwords
+from psycopg import sql
+
+from harness.containers import postgres_container_url
+
+ROLES = ("broadsheet_subscriptions", "broadsheet_publishing", "broadsheet_delivery", "broadsheet_gateway")
+_ROLE_PASSWORD = "test-password"  # noqa: S105  # of roles in a throw-away cluster
+_SPEED_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+class Database(msgspec.Struct, frozen=True):
+    """One migrated database. `owner_url` is the superuser's; `url_for("delivery")` a service role's."""
+
+    owner_url: str
+    name: str
+
+    def url_for(self, service: str) -> str:
+        role = service if service.startswith("broadsheet_") else f"broadsheet_{service}"
+        parts = urlsplit(self.owner_url)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{role}:{_ROLE_PASSWORD}@{host}"))
+
+
+class Cluster:
+    """A server, with a migrated template that databases are cloned from."""
+
+    def __init__(self, superuser_url: str) -> None:
+        self.superuser_url = superuser_url
+        self._template = f"template_{secrets.token_hex(4)}"
+        self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template)))
+        template_url = _with_database(superuser_url, self._template)
+        subprocess.run(
+            [sys.executable, "-m", "broadsheet_migrations", "upgrade"],
+            check=True,
+            env={**os.environ, "MIGRATION_DATABASE_URL": template_url},
+            timeout=120,
+        )
+        set_role_passwords(superuser_url, dict.fromkeys(ROLES, _ROLE_PASSWORD))
+
+    def _admin(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        name = f"test_{secrets.token_hex(6)}"
+        self._admin(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self._template))
+        )
+        try:
+            yield Database(_with_database(self.superuser_url, name), name)
+        finally:
+            self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def close(self) -> None:
+        self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._template)))
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        url = os.environ.get("TEST_DATABASE_URL") or postgres_container_url(stack)
+        if url is None:
+            url = stack.enter_context(EmbeddedPostgres(folder, settings=_SPEED_SETTINGS)).url
+        cluster = Cluster(url)
+        stack.callback(cluster.close)
+        yield cluster

@@ -1,0 +1,99 @@
+"""A delivery replica driven step by step: claims and sends when the test says so."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import msgspec
+from broadsheet_common.application import ServerMetrics
+from broadsheet_common.database import create_engine
+from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
+from broadsheet_delivery.app import create_context, create_postmark_http_client
+from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.reconcile import reconcile
+from broadsheet_delivery.rescue_leases import rescue_leases
+from broadsheet_delivery.send_chunk import send_chunk
+from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.settings import DeliverySettings
+
+from harness.cluster import Database
+from harness.keys import LINK_SIGNING_KEYS, identity_keys
+
+STEPS_MAX = 10_000
+
+
+def delivery_settings(database: Database, base_url: str, token: str, **changes: object) -> DeliverySettings:
+    """Settings for a test's replica: short leases, so that what a dead worker held is found soon."""
+    settings = DeliverySettings(
+        broadsheet_env="local",
+        bind_port=1,
+        database_url=PostgresUrl.parse(database.url_for("delivery")),
+        public_url=HttpUrl.parse("https://news.example.com"),
+        identity_public_key=identity_keys()[1],
+        link_signing_keys=LINK_SIGNING_KEYS,
+        mail_from="Broadsheet <newsletter@example.com>",
+        postmark_base_url=HttpUrl.parse(base_url),
+        postmark_server_token=Secret(token),
+        delivery_http_timeout_s=5.0,
+        delivery_lease_s=8.0,
+        delivery_reconcile_floor_s=0.001,
+    )
+    return msgspec.structs.replace(settings, **changes)
+
+
+class Delivering:
+    """`context` is the replica's; each call is one pass of a loop that `worker` runs for ever."""
+
+    def __init__(self, context: DeliveryContext) -> None:
+        self.context = context
+        self._rotation = IssueRotation()
+
+    async def claim(self) -> ClaimedChunk | None:
+        claimed = await claim_chunk(self.context, self._rotation)
+        return claimed if isinstance(claimed, ClaimedChunk) else None
+
+    async def send_one_chunk(self) -> bool:
+        claimed = await self.claim()
+        if claimed is None:
+            return False
+        await send_chunk(self.context, claimed)
+        return True
+
+    async def send_one_single_batch(self) -> bool:
+        for part in ("transactional", "newsletter"):
+            claimed = await claim_single_mails(self.context, part)
+            if claimed is not None:
+                await send_single_mails(self.context, claimed)
+                return True
+        return False
+
+    async def send_all_due(self) -> None:
+        """Everything in both lanes that is due now, then close what is settled."""
+        for _ in range(STEPS_MAX):
+            if not (await self.send_one_single_batch() or await self.send_one_chunk()):
+                break
+        else:
+            raise AssertionError(f"there was still work after {STEPS_MAX} steps")
+        await finish_issues(self.context)
+
+    async def rescue(self) -> int:
+        return await rescue_leases(self.context)
+
+    async def reconcile(self) -> int:
+        return await reconcile(self.context)
+
+
+@asynccontextmanager
+async def delivering(database: Database, base_url: str, token: str, **changes: object) -> AsyncIterator[Delivering]:
+    settings = delivery_settings(database, base_url, token, **changes)
+    engine = create_engine(
+        settings.database_url, application_name="test-delivery", pool_size=5, timeout_s=settings.database_timeout_s
+    )
+    http_client: httpx.AsyncClient = create_postmark_http_client(settings)
+    try:
+        yield Delivering(create_context(settings, engine, http_client, ServerMetrics()))
+    finally:
+        await http_client.aclose()
+        await engine.dispose()

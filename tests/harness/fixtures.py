@@ -1,0 +1,61 @@
+"""Fixtures for every test of the workspace, loaded as a pytest plugin (see pyproject.toml)."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+
+import pytest
+from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
+
+from harness.cluster import Cluster, Database, running_cluster
+from harness.containers import redis_container_url
+from harness.delivering import Delivering, delivering
+from harness.seeding import Seed
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster: Cluster) -> Iterator[Database]:
+    """A migrated database of the test's own, dropped after it."""
+    with cluster.database() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis: TEST_REDIS_URL if set, else a container, else the embedded server."""
+    with ExitStack() as stack:
+        url = os.environ.get("TEST_REDIS_URL") or redis_container_url(stack)
+        yield url or stack.enter_context(EmbeddedRedis(tmp_path_factory.mktemp("redis"))).url
+
+
+@pytest.fixture
+def sandbox() -> Iterator[RunningSandbox]:
+    """A Postmark that has sent nothing yet."""
+    with running_sandbox_sync() as running:
+        yield running
+
+
+@pytest.fixture
+def seed(database: Database) -> Iterator[Seed]:
+    """Puts subscribers and issues straight into the database, where a test is not about how they come there."""
+    with Seed.connect(database) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def delivery(database: Database, sandbox: RunningSandbox) -> AsyncIterator[Delivering]:
+    """One delivery replica, driven step by step."""
+    async with delivering(database, sandbox.base_url, sandbox.token) as driven:
+        yield driven

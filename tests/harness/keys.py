@@ -1,0 +1,19 @@
+"""Keys for tests, made once a run."""
+
+from functools import cache
+
+from broadsheet_common.settings import Secret
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
+
+
+@cache
+def identity_keys() -> tuple[str, str]:
+    """Private and public key of a gateway, as PEM."""
+    key = Ed25519PrivateKey.generate()
+    return (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
+    )

@@ -1,0 +1,118 @@
+"""Subscribers and issues put straight into the database by its owner."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import psycopg
+
+from harness.cluster import Database
+
+DEFAULT_NEWSLETTER_ID = 1
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """An issue's state and counts, as publishing reads them."""
+
+    state: str
+    pause_reason: str | None
+    audience: int
+    pending: int
+    in_flight: int
+    accepted: int
+    failed: int
+    suppressed: int
+    excluded: int
+    uncertain: int
+    cancelled: int
+
+    @property
+    def adds_up(self) -> bool:
+        return self.audience == (
+            self.pending
+            + self.in_flight
+            + self.accepted
+            + self.failed
+            + self.suppressed
+            + self.excluded
+            + self.uncertain
+            + self.cancelled
+        )
+
+
+class Seed:
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def connect(cls, database: Database) -> Iterator["Seed"]:
+        with psycopg.connect(database.owner_url, autocommit=True) as connection:
+            yield cls(connection)
+
+    def execute(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        cursor = self._connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+    def subscribers(self, count: int, *, state: str = "confirmed", prefix: str = "reader") -> list[int]:
+        """`<prefix>-1@example.com` and so on, on the default newsletter; answers their ids in order."""
+        rows = self.execute(
+            """
+            WITH people AS (
+                INSERT INTO subscriptions.subscriber (email, email_key, name)
+                SELECT format('%%s-%%s@example.com', %s::text, n), format('%%s-%%s@example.com', %s::text, n),
+                       format('Reader %%s', n)
+                  FROM generate_series(1, %s) AS n
+                RETURNING id
+            ), held AS (
+                INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at, unsubscribed_at)
+                SELECT %s, id, %s, now(), CASE WHEN %s = 'unsubscribed' THEN now() END FROM people
+            )
+            SELECT id FROM people ORDER BY id
+            """,
+            (prefix, prefix, count, DEFAULT_NEWSLETTER_ID, state, state),
+        )
+        return [int(str(row[0])) for row in rows]
+
+    def leave(self, subscriber_id: int) -> None:
+        self.execute(
+            "UPDATE subscriptions.subscription SET state = 'unsubscribed', unsubscribed_at = now() "
+            "WHERE subscriber_id = %s",
+            (subscriber_id,),
+        )
+
+    def published_issue(
+        self,
+        subscriber_ids: list[int],
+        *,
+        title: str = "The first issue",
+        html: str = "<p>Hello {{ subscriber.name }}</p>",
+        text: str = "Hello {{ subscriber.name }}",
+    ) -> int:
+        """An issue of the default newsletter, published, with all of its audience enqueued."""
+        [(issue_id,)] = self.execute(
+            "INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, status, created_by, "
+            "published_at) VALUES (%s, %s, %s, %s, 'published', 'test', now()) RETURNING id",
+            (DEFAULT_NEWSLETTER_ID, title, html, text),
+        )
+        self.execute(
+            "SELECT delivery.open_issue_run(%s, %s, %s)", (issue_id, DEFAULT_NEWSLETTER_ID, f"00-{'1' * 32}-{'2' * 16}-01")
+        )
+        self.execute("SELECT delivery.enqueue_deliveries(%s, %s::bigint[])", (issue_id, subscriber_ids))
+        self.execute("SELECT delivery.close_fan_out(%s)", (issue_id,))
+        return int(str(issue_id))
+
+    def progress(self, issue_id: int) -> Progress:
+        [row] = self.execute(
+            "SELECT state, pause_reason, audience, pending, in_flight, accepted, failed, suppressed, excluded, "
+            "uncertain, cancelled FROM delivery.published_issue_progress WHERE issue_id = %s",
+            (issue_id,),
+        )
+        return Progress(
+            str(row[0]), None if row[1] is None else str(row[1]), *(int(str(n)) for n in row[2:])
+        )
+
+    def outcomes(self, issue_id: int) -> dict[int, str]:
+        """Outcome by sequence number."""
+        rows = self.execute("SELECT seq, outcome FROM delivery.delivery_outcome WHERE issue_id = %s", (issue_id,))
+        return {int(str(row[0])): str(row[1]) for row in rows}
