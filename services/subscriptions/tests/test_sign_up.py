@@ -2,8 +2,12 @@
 
 import asyncio
 
+from .conftest import Subscriptions
 
-async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation_mail(subscriptions):
+
+async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation_mail(
+    subscriptions: Subscriptions,
+) -> None:
     response = await subscriptions.sign_up("Ada@Example.com", "Ada Lovelace")
     assert (response.status_code, response.json()) == (202, {})
     assert subscriptions.state() == "pending"
@@ -12,7 +16,7 @@ async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation
     assert subject == "Please confirm your subscription to Newsletter"
 
 
-async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too(subscriptions):
+async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too(subscriptions: Subscriptions) -> None:
     await subscriptions.sign_up()
     (token,) = subscriptions.tokens()
     looked_up = await subscriptions.public("confirmations/lookup", token=token)
@@ -25,7 +29,9 @@ async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too
     assert subscriptions.state() == "confirmed"
 
 
-async def test_twenty_sign_ups_of_one_address_at_once_are_one_subscriber_and_one_mail(subscriptions):
+async def test_twenty_sign_ups_of_one_address_at_once_are_one_subscriber_and_one_mail(
+    subscriptions: Subscriptions,
+) -> None:
     responses = await asyncio.gather(
         *(subscriptions.sign_up(email) for email in ["ada@example.com", "ADA@example.com"] * 10)
     )

@@ -1,0 +1,280 @@
+"""The JSON API on newsletters and issues: `/api/v1/newsletters`, `/api/v1/issues`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, PathParameter, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_common.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    StoredAnswer,
+    claim_key,
+    fingerprint,
+    store_answer,
+)
+from broadsheet_common.identity import ServiceRequest, requires
+from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
+from broadsheet_common.problems import ConflictError, InvalidInputError, NotFoundError
+from broadsheet_publishing import store
+from broadsheet_publishing.create_issue import create_issue
+from broadsheet_publishing.fan_out_worker import FanOutWorker
+from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of
+from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
+from broadsheet_publishing.route_rules import documents, json_only
+from broadsheet_publishing.store import Counts
+from broadsheet_publishing.tables import idempotency_key
+
+BIGINT_MAX = 2**63 - 1
+
+RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
+NewsletterId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
+IssueId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
+NewsletterFilter = Annotated[
+    int | None, QueryParameter(name="newsletter_id", ge=1, le=BIGINT_MAX, description="Issues of this newsletter")
+]
+
+
+class Newsletter(msgspec.Struct, frozen=True):
+    """What one subscribes to. A null `from_name`, `from_email` or `reply_to` is the installation's own."""
+
+    id: int
+    slug: str
+    name: str
+    is_default: bool
+    from_name: str | None
+    from_email: str | None
+    reply_to: str | None
+    message_stream: str
+    unsubscribe_handling: str
+    postal_address: str
+
+
+class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """An issue as lists show it. `status_reason` says why it is paused; `counts` is all 0 for a draft."""
+
+    id: int
+    newsletter_id: int
+    title: str
+    status: Status
+    status_reason: str | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    finished_at: datetime | None
+    counts: Counts
+
+
+class Issue(IssueSummary, frozen=True, kw_only=True):
+    """An issue with its content."""
+
+    html_content: str
+    text_content: str
+
+
+class IssueInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A new issue; the contents are Liquid templates. `newsletter_id` null is the default newsletter."""
+
+    title: Annotated[str, msgspec.Meta(max_length=RAW_TITLE_CHARS_MAX)]
+    html_content: str
+    text_content: str
+    newsletter_id: RecordId | None = None
+    publish: bool = False
+
+
+class NewsletterController(Controller):
+    path = "/api/v1/newsletters"
+    tags = ("Newsletters",)
+    guards = (requires("read"),)
+
+    @get(operation_id="listNewsletters", summary="List newsletters", responses=documents())
+    async def list_newsletters(
+        self,
+        engine: NamedDependency[AsyncEngine],
+        limit: PageLimit = PAGE_SIZE_DEFAULT,
+        cursor: PageCursor = None,
+    ) -> Page[Newsletter]:
+        async with engine.connect() as connection:
+            rows = await store.list_newsletters(connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1)
+        return Page([_newsletter(row) for row in rows[:limit]], _next_cursor(rows, limit))
+
+    @get(
+        "/{newsletter_id:int}",
+        operation_id="getNewsletter",
+        summary="Get a newsletter",
+        responses=documents(NotFoundError),
+    )
+    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: NewsletterId) -> Newsletter:
+        async with engine.connect() as connection:
+            row = await store.find_newsletter(connection, newsletter_id)
+        if row is None:
+            raise NotFoundError("There is no such newsletter.")
+        return _newsletter(row)
+
+
+class IssueController(Controller):
+    path = "/api/v1/issues"
+    tags = ("Issues",)
+
+    @get(
+        operation_id="listIssues",
+        summary="List issues with their counts, newest first",
+        guards=[requires("read")],
+        responses=documents(),
+    )
+    async def list_issues(
+        self,
+        engine: NamedDependency[AsyncEngine],
+        newsletter_id: NewsletterFilter = None,
+        limit: PageLimit = PAGE_SIZE_DEFAULT,
+        cursor: PageCursor = None,
+    ) -> Page[IssueSummary]:
+        async with engine.connect() as connection:
+            rows = await store.list_issues(
+                connection, before_id=decode_cursor(cursor), limit=limit + 1, newsletter_id=newsletter_id
+            )
+            progress = await store.read_progress(connection, [row.id for row in rows[:limit]])
+        return Page([_summary(row, progress) for row in rows[:limit]], _next_cursor(rows, limit))
+
+    @get(
+        "/{issue_id:int}",
+        operation_id="getIssue",
+        summary="Get an issue with its counts",
+        guards=[requires("read")],
+        responses=documents(NotFoundError),
+    )
+    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: IssueId) -> Issue:
+        async with engine.connect() as connection:
+            row = await store.find_issue(connection, issue_id)
+            if row is None:
+                raise NotFoundError("There is no such issue.")
+            return await _issue(connection, row)
+
+    @post(
+        operation_id="createIssue",
+        summary="Write an issue, and publish it if `publish` is true",
+        guards=[requires("write"), json_only],
+        responses=documents(
+            InvalidInputError, NoRecipientsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+        ),
+    )
+    async def create_issue(
+        self,
+        request: ServiceRequest,
+        data: JSONBody[IssueInput],
+        engine: NamedDependency[AsyncEngine],
+        fan_out_worker: NamedDependency[FanOutWorker],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        content = IssueContent.parse(title=data.title, html_content=data.html_content, text_content=data.text_content)
+        async with engine.begin() as connection:
+            if (answer := await _first_answer(connection, request, key)) is not None:
+                return _replayed(answer)
+            row = await create_issue(
+                connection,
+                content=content,
+                newsletter_id=data.newsletter_id,
+                created_by=request.user.subject,
+                publish=data.publish,
+            )
+            issue = await _issue(connection, row)
+            await _keep_answer(connection, request, key, 201, issue)
+        if data.publish:
+            fan_out_worker.wake()
+        return Response(issue, status_code=201)
+
+    @post(
+        "/{issue_id:int}/publish",
+        operation_id="publishIssue",
+        summary="Publish an issue to everybody who is confirmed on its newsletter now",
+        status_code=202,
+        guards=[requires("write")],
+        responses=documents(
+            NotFoundError,
+            AlreadyPublishedError,
+            NoRecipientsError,
+            ConflictError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+        ),
+    )
+    async def publish_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: IssueId,
+        engine: NamedDependency[AsyncEngine],
+        fan_out_worker: NamedDependency[FanOutWorker],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        async with engine.begin() as connection:
+            if (answer := await _first_answer(connection, request, key)) is not None:
+                return _replayed(answer)
+            row = await publish_issue(connection, issue_id)
+            issue = await _issue(connection, row)
+            await _keep_answer(connection, request, key, 202, issue)
+        fan_out_worker.wake()
+        return Response(issue, status_code=202)
+
+
+_RowT = TypeVar("_RowT", store.NewsletterRow, store.IssueRow)
+
+
+def _next_cursor(rows: list[_RowT], limit: int) -> str | None:
+    """`rows` were read with one more than the page takes, to see whether there is a next page."""
+    return encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def _newsletter(row: store.NewsletterRow) -> Newsletter:
+    return Newsletter(**msgspec.structs.asdict(row))
+
+
+def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow]) -> IssueSummary:
+    found = all_progress.get(row.id)
+    return IssueSummary(
+        id=row.id,
+        newsletter_id=row.newsletter_id,
+        title=row.title,
+        status=status_of(row.status, found.progress if found else None),
+        status_reason=found.progress.pause_reason if found else None,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        published_at=row.published_at,
+        finished_at=found.finished_at if found else None,
+        counts=found.counts if found else Counts(),
+    )
+
+
+async def _issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
+    summary = _summary(row, await store.read_progress(connection, [row.id]))
+    html_content, text_content = await store.read_content(connection, row.id)
+    fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
+    return Issue(**fields, html_content=html_content, text_content=text_content)
+
+
+async def _first_answer(connection: AsyncConnection, request: ServiceRequest, key: str | None) -> StoredAnswer | None:
+    if key is None:
+        return None
+    parts = (request.method.encode(), request.url.path.encode(), await request.body())
+    return await claim_key(
+        connection, idempotency_key, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
+    )
+
+
+async def _keep_answer(
+    connection: AsyncConnection, request: ServiceRequest, key: str | None, status: int, issue: Issue
+) -> None:
+    if key is not None:
+        answer = StoredAnswer(status=status, body=msgspec.json.encode(issue))
+        await store_answer(connection, idempotency_key, scope=request.user.subject, key=key, answer=answer)
+
+
+def _replayed(answer: StoredAnswer) -> Response[Issue]:
+    return Response(msgspec.json.decode(answer.body, type=Issue), status_code=answer.status)

@@ -1,0 +1,56 @@
+"""The wiring of the publishing service."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from litestar import Litestar
+
+from broadsheet_common.application import create_service_app
+from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_publishing.api import IssueController, NewsletterController
+from broadsheet_publishing.fan_out_worker import FanOutWorker
+from broadsheet_publishing.route_rules import openapi_config, openapi_document
+from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
+
+BODY_MAX_BYTES = 12 * 1024 * 1024
+"""Two contents of the largest size, and what JSON adds to them."""
+
+
+def create_app(settings: PublishingSettings) -> Litestar:
+    engine = create_engine(
+        settings.database_url,
+        application_name="broadsheet-publishing",
+        pool_size=settings.database_pool_size,
+        timeout_s=settings.database_timeout_s,
+    )
+    worker = FanOutWorker(engine, page_rows=settings.fan_out_page_rows)
+
+    async def check_database() -> str | None:
+        async with engine.connect() as connection:
+            version = await schema_version(connection)
+        return None if version == EXPECTED_SCHEMA_VERSION else f"schema {version}, not {EXPECTED_SCHEMA_VERSION}"
+
+    @asynccontextmanager
+    async def background_work(_: Litestar) -> AsyncGenerator[None]:
+        working = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            # A step that is cut short rolls back, and whoever comes next does it again.
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+            await engine.dispose()
+
+    return create_service_app(
+        route_handlers=[NewsletterController, IssueController, openapi_document],
+        dependencies={"engine": engine, "fan_out_worker": worker},
+        readiness_checks={"database": check_database},
+        middleware=[IdentityMiddleware],
+        lifespan=[background_work],
+        state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "publishing")},
+        openapi_config=openapi_config("Broadsheet publishing", "Newsletters and their issues."),
+        body_max_bytes=BODY_MAX_BYTES,
+    )

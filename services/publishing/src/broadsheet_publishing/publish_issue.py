@@ -1,0 +1,39 @@
+"""Publish an issue: freeze its content and its audience, and begin the fan-out; one transaction.
+
+The issue's row lock makes publishers take turns, so an issue has one run whatever is sent how often at once.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.problems import ConflictError, NotFoundError, ProblemError
+from broadsheet_common.queue import open_issue_run
+from broadsheet_publishing import store
+
+
+class AlreadyPublishedError(ProblemError):
+    slug, title, status = "already-published", "This issue is published already", 409
+
+
+class NoRecipientsError(ProblemError):
+    slug, title, status = "no-recipients", "Nobody is confirmed on this newsletter, so nobody would get the issue", 409
+
+
+async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
+    """In the caller's transaction, which the fan-out worker sees once it is committed.
+
+    Raises:
+        NotFoundError, AlreadyPublishedError, NoRecipientsError
+        ConflictError: the issue was cancelled.
+    """
+    issue = await store.find_issue(connection, issue_id, lock=True)
+    if issue is None:
+        raise NotFoundError("There is no such issue.")
+    if issue.status == "published":
+        raise AlreadyPublishedError
+    if issue.status == "cancelled":
+        raise ConflictError("The issue was cancelled.")
+    if not await store.has_audience(connection, issue.newsletter_id):
+        raise NoRecipientsError
+    published = await store.set_published(connection, issue_id)
+    await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
+    return published

@@ -1,0 +1,24 @@
+"""The settings of the publishing service, from the environment."""
+
+from typing import Annotated
+
+import msgspec
+
+from broadsheet_common.identity import IdentityVerifier
+from broadsheet_common.settings import ServiceSettings
+
+EXPECTED_SCHEMA_VERSION = "0001"
+"""The migration this code was written for."""
+
+
+class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
+    identity_public_key: str
+    """PEM, Ed25519: the gateway's identities are verified with it."""
+    fan_out_page_rows: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
+    """Subscribers enqueued in one transaction."""
+
+    def __post_init__(self) -> None:
+        try:
+            IdentityVerifier(self.identity_public_key, "publishing")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"IDENTITY_PUBLIC_KEY is malformed: {error}") from error

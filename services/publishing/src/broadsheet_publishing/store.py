@@ -1,0 +1,305 @@
+"""The SQL of publishing: plain functions that take the connection of the caller's transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_publishing.issue import IssueContent, Progress, StoredStatus
+
+PRUNE_BATCH_ROWS = 1_000
+
+
+class NewsletterRow(msgspec.Struct, frozen=True):
+    id: int
+    slug: str
+    name: str
+    is_default: bool
+    from_name: str | None
+    from_email: str | None
+    reply_to: str | None
+    message_stream: str
+    unsubscribe_handling: str
+    postal_address: str
+
+
+class IssueRow(msgspec.Struct, frozen=True):
+    """An issue without its content, which may be megabytes."""
+
+    id: int
+    newsletter_id: int
+    title: str
+    status: StoredStatus
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What became of an issue's audience; the last eight add up to the first in every snapshot."""
+
+    audience: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    accepted: int = 0
+    failed: int = 0
+    suppressed: int = 0
+    excluded: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+
+
+class ProgressRow(msgspec.Struct, frozen=True):
+    """What delivery publishes on an issue."""
+
+    progress: Progress
+    finished_at: datetime | None
+    counts: Counts
+
+
+class OpenFanOut(msgspec.Struct, frozen=True):
+    """A fan-out with work left, locked by this transaction."""
+
+    issue_id: int
+    newsletter_id: int
+    frozen_at: datetime
+    cursor_subscriber_id: int
+
+
+class EnqueuedPage(msgspec.Struct, frozen=True):
+    """How many subscribers one step enqueued, and the last one's id (None for an empty page)."""
+
+    count: int
+    last_subscriber_id: int | None
+
+
+_NEWSLETTER_COLUMNS = """
+    id, slug, name, is_default, from_name, from_email, reply_to, message_stream, unsubscribe_handling, postal_address
+"""
+_ISSUE_COLUMNS = "id, newsletter_id, title, status, created_by, created_at, updated_at, published_at"
+_COUNT_COLUMNS = "audience, pending, in_flight, accepted, failed, suppressed, excluded, uncertain, cancelled"
+
+
+async def list_newsletters(connection: AsyncConnection, *, after_id: int, limit: int) -> list[NewsletterRow]:
+    """Oldest first."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id > :after_id ORDER BY id LIMIT :limit
+        """),  # noqa: S608  # constant columns
+        {"after_id": after_id, "limit": limit},
+    )
+    return [NewsletterRow(*row) for row in result]
+
+
+async def find_newsletter(connection: AsyncConnection, newsletter_id: int) -> NewsletterRow | None:
+    result = await connection.execute(
+        sa.text(f"SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id"),  # noqa: S608
+        {"newsletter_id": newsletter_id},
+    )
+    row = result.one_or_none()
+    return None if row is None else NewsletterRow(*row)
+
+
+async def find_default_newsletter_id(connection: AsyncConnection) -> int | None:
+    result = await connection.execute(sa.text("SELECT id FROM publishing.newsletter WHERE is_default"))
+    newsletter_id: int | None = result.scalar_one_or_none()
+    return newsletter_id
+
+
+async def insert_issue(
+    connection: AsyncConnection, *, newsletter_id: int, content: IssueContent, created_by: str
+) -> IssueRow:
+    """A new draft."""
+    result = await connection.execute(
+        sa.text(f"""
+            INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by)
+            VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by)
+            RETURNING {_ISSUE_COLUMNS}
+        """),  # noqa: S608  # constant columns
+        {
+            "newsletter_id": newsletter_id,
+            "title": content.title,
+            "html_content": content.html_content,
+            "text_content": content.text_content,
+            "created_by": created_by,
+        },
+    )
+    return IssueRow(*result.one())
+
+
+async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool = False) -> IssueRow | None:
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR UPDATE" if lock else ""}
+        """),  # noqa: S608  # constant texts
+        {"issue_id": issue_id},
+    )
+    row = result.one_or_none()
+    return None if row is None else IssueRow(*row)
+
+
+async def read_content(connection: AsyncConnection, issue_id: int) -> tuple[str, str]:
+    """HTML and text of an issue that is there."""
+    result = await connection.execute(
+        sa.text("SELECT html_content, text_content FROM publishing.issue WHERE id = :issue_id"),
+        {"issue_id": issue_id},
+    )
+    row = result.one()
+    return row.html_content, row.text_content
+
+
+async def list_issues(
+    connection: AsyncConnection, *, before_id: int | None, limit: int, newsletter_id: int | None
+) -> list[IssueRow]:
+    """Newest first."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT {_ISSUE_COLUMNS}
+              FROM publishing.issue
+             WHERE (:before_id IS NULL OR id < :before_id)
+               AND (:newsletter_id IS NULL OR newsletter_id = :newsletter_id)
+             ORDER BY id DESC
+             LIMIT :limit
+        """).bindparams(  # noqa: S608  # constant columns
+            sa.bindparam("before_id", type_=sa.BigInteger), sa.bindparam("newsletter_id", type_=sa.BigInteger)
+        ),
+        {"before_id": before_id, "limit": limit, "newsletter_id": newsletter_id},
+    )
+    return [IssueRow(*row) for row in result]
+
+
+async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -> dict[int, ProgressRow]:
+    """Delivery's word on those of the issues that it knows."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT issue_id, state, pause_reason, fan_out_finished_at IS NOT NULL AS fan_out_is_finished, finished_at,
+                   {_COUNT_COLUMNS}
+              FROM delivery.published_issue_progress
+             WHERE issue_id = ANY(CAST(:issue_ids AS bigint[]))
+        """),  # noqa: S608  # constant columns
+        {"issue_ids": list(issue_ids)},
+    )
+    return {
+        row.issue_id: ProgressRow(
+            progress=Progress(row.state, row.pause_reason, row.fan_out_is_finished),
+            finished_at=row.finished_at,
+            counts=Counts(*(int(count) for count in row[5:])),
+        )
+        for row in result
+    }
+
+
+async def has_audience(connection: AsyncConnection, newsletter_id: int) -> bool:
+    """Whether anybody is confirmed on the newsletter at this moment."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT EXISTS (
+                SELECT FROM subscriptions.published_audience
+                 WHERE newsletter_id = :newsletter_id AND confirmed_at <= now())
+        """),
+        {"newsletter_id": newsletter_id},
+    )
+    return bool(result.scalar_one())
+
+
+async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
+    """Freeze the issue and begin its fan-out; the audience is who is confirmed at this transaction's moment."""
+    result = await connection.execute(
+        sa.text(f"""
+            UPDATE publishing.issue SET status = 'published', published_at = now(), updated_at = now()
+             WHERE id = :issue_id
+            RETURNING {_ISSUE_COLUMNS}
+        """),  # noqa: S608  # constant columns
+        {"issue_id": issue_id},
+    )
+    row = IssueRow(*result.one())
+    await connection.execute(
+        sa.text("INSERT INTO publishing.fan_out (issue_id) VALUES (:issue_id)"), {"issue_id": issue_id}
+    )
+    return row
+
+
+async def lock_open_fan_out(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> OpenFanOut | None:
+    """One that no other worker has; the least advanced first, so that a small issue does not wait for a large one."""
+    result = await connection.execute(
+        sa.text("""
+            WITH chosen AS MATERIALIZED (
+                SELECT issue_id, frozen_at, cursor_subscriber_id
+                  FROM publishing.fan_out
+                 WHERE finished_at IS NULL AND issue_id <> ALL(CAST(:resting_issue_ids AS bigint[]))
+                 ORDER BY enqueued_count, issue_id
+                 LIMIT 1
+                   FOR UPDATE SKIP LOCKED)
+            SELECT chosen.issue_id, issue.newsletter_id, chosen.frozen_at, chosen.cursor_subscriber_id
+              FROM chosen
+              JOIN publishing.issue ON issue.id = chosen.issue_id
+        """),
+        {"resting_issue_ids": list(resting_issue_ids)},
+    )
+    row = result.one_or_none()
+    return None if row is None else OpenFanOut(*row)
+
+
+ENQUEUE_PAGE_SQL = """
+    WITH page AS MATERIALIZED (
+        SELECT subscriber_id
+          FROM subscriptions.published_audience
+         WHERE newsletter_id = :newsletter_id AND confirmed_at <= :frozen_at AND subscriber_id > :cursor_subscriber_id
+         ORDER BY subscriber_id
+         LIMIT :page_rows)
+    SELECT delivery.enqueue_deliveries(:issue_id, array_agg(subscriber_id ORDER BY subscriber_id)) AS enqueued,
+           max(subscriber_id) AS last_subscriber_id
+      FROM page
+"""
+"""Walks the index `subscription_audience` forward from the cursor."""
+
+
+async def enqueue_page(connection: AsyncConnection, fan_out: OpenFanOut, *, page_rows: int) -> EnqueuedPage:
+    """Enqueue the next subscribers of the audience, and move the cursor behind them."""
+    result = await connection.execute(
+        sa.text(ENQUEUE_PAGE_SQL).bindparams(sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True))),
+        {
+            "issue_id": fan_out.issue_id,
+            "newsletter_id": fan_out.newsletter_id,
+            "frozen_at": fan_out.frozen_at,
+            "cursor_subscriber_id": fan_out.cursor_subscriber_id,
+            "page_rows": page_rows,
+        },
+    )
+    row = result.one()
+    page = EnqueuedPage(row.enqueued, row.last_subscriber_id)
+    if page.last_subscriber_id is not None:
+        await connection.execute(
+            sa.text("""
+                UPDATE publishing.fan_out
+                   SET cursor_subscriber_id = :last_subscriber_id, enqueued_count = enqueued_count + :count
+                 WHERE issue_id = :issue_id
+            """),
+            {"issue_id": fan_out.issue_id, "last_subscriber_id": page.last_subscriber_id, "count": page.count},
+        )
+    return page
+
+
+async def set_fan_out_finished(connection: AsyncConnection, issue_id: int) -> None:
+    await connection.execute(
+        sa.text("UPDATE publishing.fan_out SET finished_at = now() WHERE issue_id = :issue_id"),
+        {"issue_id": issue_id},
+    )
+
+
+async def prune_expired_keys(connection: AsyncConnection) -> int:
+    """Delete one batch of expired idempotency keys; how many went."""
+    result = await connection.execute(
+        sa.text("""
+            WITH expired AS MATERIALIZED (
+                SELECT scope, key FROM publishing.idempotency_key
+                 WHERE expires_at < now() ORDER BY expires_at LIMIT :rows FOR UPDATE SKIP LOCKED)
+            DELETE FROM publishing.idempotency_key AS kept USING expired
+             WHERE kept.scope = expired.scope AND kept.key = expired.key
+        """),
+        {"rows": PRUNE_BATCH_ROWS},
+    )
+    return result.rowcount

@@ -1,0 +1,61 @@
+"""The tables of the schema `publishing`, as the migrations create them."""
+
+import sqlalchemy as sa
+
+from broadsheet_common.idempotency import idempotency_table
+
+SCHEMA = "publishing"
+
+metadata = sa.MetaData()
+
+_TIME = sa.DateTime(timezone=True)
+
+newsletter = sa.Table(
+    "newsletter",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("slug", sa.Text, nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("is_default", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("from_name", sa.Text),
+    sa.Column("from_email", sa.Text),
+    sa.Column("reply_to", sa.Text),
+    sa.Column("message_stream", sa.Text, nullable=False, server_default="broadcast"),
+    sa.Column("unsubscribe_handling", sa.Text, nullable=False, server_default="custom"),
+    sa.Column("postal_address", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Index("newsletter_one_default", "is_default", unique=True, postgresql_where=sa.text("is_default")),
+    schema=SCHEMA,
+)
+
+issue = sa.Table(
+    "issue",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("newsletter_id", sa.BigInteger, sa.ForeignKey(newsletter.c.id), nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("html_content", sa.Text, nullable=False),
+    sa.Column("text_content", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False, server_default="draft"),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("updated_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("published_at", _TIME),
+    sa.Index("issue_by_newsletter", "newsletter_id", "id"),
+    schema=SCHEMA,
+)
+
+fan_out = sa.Table(
+    "fan_out",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id), primary_key=True),
+    sa.Column("frozen_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("cursor_subscriber_id", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("enqueued_count", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("finished_at", _TIME),
+    sa.Index("fan_out_open", "issue_id", postgresql_where=sa.text("finished_at IS NULL")),
+    schema=SCHEMA,
+)
+
+idempotency_key = idempotency_table(metadata, SCHEMA)
+sa.Index("idempotency_key_expiry", idempotency_key.c.expires_at)
