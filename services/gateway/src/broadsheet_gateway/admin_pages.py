@@ -1,0 +1,196 @@
+"""The author's pages under `/admin`: each needs a session, and without one leads to `/login`."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar, assert_never
+from urllib.parse import urlencode
+
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.pagination import Page
+from broadsheet_common.problems import NotFoundError, ProblemError
+from broadsheet_gateway import csrf
+from broadsheet_gateway.change_password import (
+    CurrentPasswordWrong,
+    NewPasswordRefused,
+    PasswordChanged,
+    change_password,
+)
+from broadsheet_gateway.cookies import CookieJar
+from broadsheet_gateway.current_session import Session
+from broadsheet_gateway.limiter import Charge, Limiter
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.issues import IssueDetail, IssueProgress, IssueRow, progress_of
+from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PasswordPage, Senders
+from broadsheet_gateway.password import PasswordFault
+from broadsheet_gateway.password_hashing import PasswordHashing
+from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.session_form import read_session_form
+from broadsheet_gateway.sessions import Sessions
+from broadsheet_gateway.settings import GatewaySettings, RateLimits
+from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
+
+ISSUES_ON_DASHBOARD = 20
+
+T = TypeVar("T")
+
+
+async def _or_none(asked: Awaitable[T]) -> T | None:
+    """A part of a page that may be missing: the page says so and shows the rest."""
+    try:
+        return await asked
+    except (ProblemError, UpstreamRefusalError):
+        return None  # logged where it was raised
+
+
+@get("/dashboard", include_in_schema=False)
+async def show_dashboard(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    cursor = request.query_params.get("cursor")
+    query = urlencode({"limit": str(ISSUES_ON_DASHBOARD), **({"cursor": cursor} if cursor else {})})
+    issues, senders = await asyncio.gather(
+        _or_none(
+            upstreams.call(
+                "publishing", "GET", f"/api/v1/issues?{query}", identity=session.identity, answer=Page[IssueRow]
+            )
+        ),
+        _or_none(_ask_senders(upstreams, session)),
+    )
+    return responder.page(
+        DashboardPage(
+            signed_in=session.signed_in,
+            flashes=responder.flashes(request),
+            issues=None if issues is None else tuple(issues.items),
+            older_cursor=None if issues is None else issues.next_cursor,
+            is_first_page=not cursor,
+            senders=senders,
+        )
+    )
+
+
+async def _ask_senders(upstreams: Upstreams, session: Session) -> Senders:
+    return await upstreams.call("delivery", "GET", "/api/v1/senders", identity=session.identity, answer=Senders)
+
+
+async def _ask_issue(upstreams: Upstreams, session: Session, issue_id: int) -> IssueDetail:
+    try:
+        return await upstreams.call(
+            "publishing", "GET", f"/api/v1/issues/{issue_id}", identity=session.identity, answer=IssueDetail
+        )
+    except UpstreamRefusalError as refusal:
+        raise NotFoundError from refusal
+
+
+@get("/issues/{issue_id:int}", include_in_schema=False)
+async def show_issue(
+    request: AnyRequest,
+    issue_id: FromPath[int],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    issue, senders = await asyncio.gather(
+        _ask_issue(upstreams, session, issue_id), _or_none(_ask_senders(upstreams, session))
+    )
+    view = IssuePage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue, senders=senders)
+    return responder.page(view)
+
+
+@get("/issues/{issue_id:int}/progress", include_in_schema=False)
+async def show_progress(
+    issue_id: FromPath[int], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
+) -> IssueProgress:
+    """JSON, asked for every second by the pages that show an issue that moves."""
+    return progress_of(await _ask_issue(upstreams, session, issue_id))
+
+
+@get("/password", include_in_schema=False)
+async def show_password(
+    request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
+) -> PageResponse:
+    return responder.page(PasswordPage(signed_in=session.signed_in, flashes=responder.flashes(request)))
+
+
+@post("/password", include_in_schema=False)
+async def submit_password(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    limits: NamedDependency[RateLimits],
+    limiter: NamedDependency[Limiter],
+    engine: NamedDependency[AsyncEngine],
+    hashing: NamedDependency[PasswordHashing],
+    sessions: NamedDependency[Sessions],
+    jar: NamedDependency[CookieJar],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    current, new = form.required("current_password"), form.required("new_password")
+    new_repeated = form.required("new_password_check")
+    # Whoever took a session over must not find the password by trying.
+    await limiter.require([Charge("password-user", str(session.user_id), limits.login_per_user)])
+    result = await change_password(
+        session=session,
+        current=current,
+        new=new,
+        new_repeated=new_repeated,
+        may_use_default_password=settings.is_local,
+        engine=engine,
+        hashing=hashing,
+        sessions=sessions,
+    )
+    match result:
+        case PasswordChanged(session_id):
+            cookie = jar.session(session_id, lifetime_s=sessions.lifetime_s)
+            return responder.redirect("/admin/password", flash=FlashCode.PASSWORD_CHANGED, cookies=[cookie])
+        case NewPasswordRefused(fault):
+            return responder.redirect("/admin/password", flash=_flash_of(fault))
+        case CurrentPasswordWrong():
+            return responder.redirect("/admin/password", flash=FlashCode.CURRENT_PASSWORD_WRONG)
+        case _:
+            assert_never(result)
+
+
+def _flash_of(fault: PasswordFault) -> FlashCode:
+    match fault:
+        case PasswordFault.MISMATCH:
+            return FlashCode.PASSWORDS_DIFFER
+        case PasswordFault.LENGTH:
+            return FlashCode.PASSWORD_LENGTH
+        case PasswordFault.COMMON:
+            return FlashCode.PASSWORD_COMMON
+        case _:
+            assert_never(fault)
+
+
+@post("/logout", include_in_schema=False)
+async def submit_logout(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    sessions: NamedDependency[Sessions],
+    jar: NamedDependency[CookieJar],
+) -> PageResponse:
+    """The original's logout has no body; a form's carries the token."""
+    if request.headers.get("content-type"):
+        await read_session_form(request, session, settings)
+    else:
+        csrf.check_request(
+            request.headers, public_origin=settings.public_origin, session_id=session.id, presented_token=None
+        )
+    await sessions.end(session.id)
+    return responder.redirect("/login", flash=FlashCode.LOGGED_OUT, cookies=[jar.expired(jar.session_name)])
+
+
+ADMIN_PAGE_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_dashboard, show_issue, show_progress, show_password, submit_password, submit_logout,
+)  # fmt: skip

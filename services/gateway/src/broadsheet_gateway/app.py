@@ -1,0 +1,176 @@
+"""The gateway's wiring: everything is made here and handed to what needs it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.application import create_service_app
+from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.identity import IdentityMinter, ServiceName
+from broadsheet_gateway.admin_router import admin_router
+from broadsheet_gateway.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
+from broadsheet_gateway.authenticate import Authenticator
+from broadsheet_gateway.cookies import CookieJar
+from broadsheet_gateway.current_session import CurrentSession
+from broadsheet_gateway.default_credentials import refuse_default_credentials
+from broadsheet_gateway.error_pages import error_handlers
+from broadsheet_gateway.forward import Forwarder, forward_route
+from broadsheet_gateway.limiter import Limiter
+from broadsheet_gateway.login_pages import LOGIN_HANDLERS
+from broadsheet_gateway.metrics_access import MetricsAccessMiddleware
+from broadsheet_gateway.newsletter_name import DefaultNewsletterName
+from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.password_hashing import PasswordHashing
+from broadsheet_gateway.public_pages import PUBLIC_HANDLERS, RequestOrigin
+from broadsheet_gateway.redis_client import create_redis
+from broadsheet_gateway.responses import Responder
+from broadsheet_gateway.security_headers import security_headers_hook
+from broadsheet_gateway.sessions import Sessions
+from broadsheet_gateway.settings import (
+    API_BODY_MAX_BYTES,
+    EXPECTED_SCHEMA_VERSION,
+    NEWSLETTER_FORM_BODY_MAX_BYTES,
+    GatewaySettings,
+)
+from broadsheet_gateway.upstreams import Upstreams, create_upstream_client
+from broadsheet_gateway.verify_api_key import ApiKeyVerifier
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    upstream_clients: Mapping[ServiceName, httpx.AsyncClient] | None = None,
+    redis_client: Redis | None = None,
+) -> Litestar:
+    """The gateway. `upstream_clients` and `redis_client` are for tests that wire services in one process; whoever
+    gives them closes them.
+    """
+    engine = create_engine(
+        settings.database_url,
+        application_name="broadsheet-gateway",
+        pool_size=settings.database_pool_size,
+        timeout_s=settings.database_timeout_s,
+    )
+    redis = redis_client or create_redis(
+        settings.redis_url, timeout_s=settings.redis_timeout_s, connections_max=settings.redis_connections_max
+    )
+    clients = upstream_clients or _create_upstream_clients(settings)
+    upstreams = Upstreams(
+        clients,
+        minter=IdentityMinter(settings.identity_private_key.reveal()),
+        timeout_s=settings.upstream_timeout_s,
+    )
+    jar = CookieJar(is_https=settings.is_https)
+    pages = Pages()
+    responder = Responder(pages, jar)
+    hashing = PasswordHashing(concurrency=settings.argon2_concurrency, queue_max=settings.argon2_queue_max)
+    limiter = Limiter(redis)
+    sessions = Sessions(redis, lifetime_s=settings.session_lifetime_s, idle_s=settings.session_idle_s)
+    current_session = CurrentSession(engine=engine, sessions=sessions, cookie_name=jar.session_name)
+    limits = settings.parse_rate_limits()
+    forwarder = Forwarder(
+        authenticator=Authenticator(
+            keys=ApiKeyVerifier(engine, cache_s=settings.api_key_cache_s),
+            current_session=current_session,
+            public_origin=settings.public_origin,
+        ),
+        limiter=limiter,
+        limit=limits.api_per_caller,
+        upstreams=upstreams,
+        body_max_bytes=API_BODY_MAX_BYTES,
+        body_timeout_s=settings.body_timeout_s,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        try:
+            if not settings.is_local:
+                await refuse_default_credentials(engine, hashing)
+            yield
+        finally:
+            hashing.close()
+            if upstream_clients is None:
+                for client in clients.values():
+                    await client.aclose()
+            if redis_client is None:
+                await redis.aclose()
+            await engine.dispose()
+
+    return create_service_app(
+        route_handlers=[
+            *PUBLIC_HANDLERS,
+            *LOGIN_HANDLERS,
+            *API_DOCUMENT_HANDLERS,
+            admin_router(),
+            forward_route(forwarder),
+        ],
+        dependencies={
+            "settings": settings,
+            "limits": limits,
+            "engine": engine,
+            "pages": pages,
+            "responder": responder,
+            "jar": jar,
+            "hashing": hashing,
+            "limiter": limiter,
+            "sessions": sessions,
+            "current_session": current_session,
+            "upstreams": upstreams,
+            "request_origin": RequestOrigin(settings.parse_trusted_proxies()),
+            "newsletter_name": DefaultNewsletterName(upstreams),
+            "api_documents": ApiDocuments(
+                upstreams, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
+            ),
+        },
+        readiness_checks={"database": _database_check(engine), "redis": _redis_check(redis)},
+        middleware=[MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None)],
+        lifespan=[lifespan],
+        body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
+        configure=_configure(settings, responder),
+    )
+
+
+def _create_upstream_clients(settings: GatewaySettings) -> dict[ServiceName, httpx.AsyncClient]:
+    urls: dict[ServiceName, str] = {
+        "subscriptions": settings.subscriptions_url,
+        "publishing": settings.publishing_url,
+        "delivery": settings.delivery_url,
+    }
+    return {
+        service: create_upstream_client(
+            url, timeout_s=settings.upstream_timeout_s, connections_max=settings.upstream_connections_max
+        )
+        for service, url in urls.items()
+    }
+
+
+def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[AppConfig], AppConfig]:
+    def configure(config: AppConfig) -> AppConfig:
+        config.exception_handlers = error_handlers(config.exception_handlers, responder)
+        config.before_send = [*config.before_send, security_headers_hook(is_https=settings.is_https)]
+        return config
+
+    return configure
+
+
+def _database_check(engine: AsyncEngine) -> Callable[[], Any]:
+    async def check() -> str | None:
+        async with engine.connect() as connection:
+            version = await schema_version(connection)
+        return None if version == EXPECTED_SCHEMA_VERSION else f"schema is {version}, not {EXPECTED_SCHEMA_VERSION}"
+
+    return check
+
+
+def _redis_check(redis: Redis) -> Callable[[], Any]:
+    async def check() -> str | None:
+        await redis.ping()
+        return None
+
+    return check

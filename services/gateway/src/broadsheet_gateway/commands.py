@@ -1,0 +1,140 @@
+"""The gateway's commands, with the service's own settings: `create-user` and `create-api-key`.
+
+Exit status: 0 done, or nothing to do; 1 refused, with the reason on standard error; 2 wrong usage or settings.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy.exc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.database import create_engine
+from broadsheet_common.problems import is_database_unavailable
+from broadsheet_common.settings import SettingsError, exit_with_settings_error, load_settings
+from broadsheet_gateway.api_key import ApiKeyText, parse_scopes
+from broadsheet_gateway.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
+from broadsheet_gateway.create_user import PasswordRefused, UserCreated, UserExists, create_user
+from broadsheet_gateway.settings import GatewaySettings
+
+NAME_MAX_LENGTH = 100
+
+
+class CommandError(Exception):
+    """The command can't do what was asked; the text says why."""
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """The exit status. Wrong usage ends the process with status 2, as argparse does."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(GatewaySettings, os.environ)
+    except SettingsError as error:
+        exit_with_settings_error("gateway", error)
+    try:
+        asyncio.run(_run(options, settings))
+    except CommandError as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="broadsheet-gateway", description="Without a command: serve.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    user = commands.add_parser("create-user", help="create a user who may log in")
+    user.add_argument("--username", type=_name, required=True)
+    user.add_argument("--password-file", type=Path, required=True, help="a file that holds the password alone")
+    user.add_argument("--if-missing", action="store_true", help="an existing user is left as it is, without an error")
+    key = commands.add_parser("create-api-key", help="create an API key, or put a given one in place")
+    key.add_argument("--name", type=_name, required=True, help="the key's name, unique for its user")
+    key.add_argument("--username", type=_name, required=True, help="the user whose key it is")
+    key.add_argument("--scopes", type=parse_scopes, required=True, help="all, or some of read,write,admin")
+    key.add_argument(
+        "--secret-file",
+        type=Path,
+        help="make the key in this file the key of that name, in place of any other; without it a new key is printed",
+    )
+    return parser
+
+
+def _name(text: str) -> str:
+    if not text.strip() or len(text) > NAME_MAX_LENGTH or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"expected 1 to {NAME_MAX_LENGTH} printable characters")
+    return text
+
+
+async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
+    engine = create_engine(
+        settings.database_url,
+        application_name="broadsheet-gateway-command",
+        pool_size=1,
+        timeout_s=settings.database_timeout_s,
+    )
+    try:
+        if options.command == "create-user":
+            await _create_user(options, settings, engine)
+        else:
+            await _create_api_key(options, engine)
+    except (sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and not is_database_unavailable(error):
+            raise
+        raise CommandError(f"the database does not answer ({type(error).__name__})") from error
+    finally:
+        await engine.dispose()
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+
+
+async def _create_user(options: argparse.Namespace, settings: GatewaySettings, engine: AsyncEngine) -> None:
+    result = await create_user(
+        username=options.username,
+        password=_read_secret(options.password_file),
+        may_use_default_password=settings.is_local,
+        engine=engine,
+    )
+    match result:
+        case UserCreated():
+            sys.stderr.write(f"gateway: the user {options.username} was created\n")
+        case UserExists() if options.if_missing:
+            sys.stderr.write(f"gateway: the user {options.username} is there already\n")
+        case UserExists():
+            raise CommandError(f"the user {options.username} exists already")
+        case PasswordRefused(reason):
+            raise CommandError(reason)
+
+
+async def _create_api_key(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    given: ApiKeyText | None = None
+    if options.secret_file is not None:
+        try:
+            given = ApiKeyText.parse(_read_secret(options.secret_file))
+        except ValueError as error:
+            raise CommandError(f"{options.secret_file}: {error}") from error
+    result = await create_api_key(
+        username=options.username, name=options.name, scopes=options.scopes, given=given, engine=engine
+    )
+    match result:
+        case KeyStored(key) if given is None:
+            sys.stdout.write(f"{key.text}\n")
+            sys.stderr.write("gateway: this is the only time that the key is shown\n")
+        case KeyStored():
+            sys.stderr.write(f"gateway: the key {options.name} is in place\n")
+        case KeyExists():
+            raise CommandError(
+                f"{options.username} has a key named {options.name} already, which can't be shown again; "
+                "choose another name, or put a key in its place with --secret-file"
+            )
+        case NoSuchUser():
+            raise CommandError(f"there is no user {options.username}")
+        case PrefixTaken():
+            raise CommandError("another key has the same visible prefix; generate a new key")

@@ -1,0 +1,35 @@
+"""The well-known local login must not exist in production."""
+
+import sqlalchemy.exc
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.password_hashing import PasswordHashing
+from broadsheet_gateway.settings import DEFAULT_PASSWORD, DEFAULT_USERNAME
+from broadsheet_gateway.store import find_user_by_name
+
+_log = structlog.get_logger()
+
+
+class DefaultCredentialsError(Exception):
+    """The database holds the local set-up's login."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the user {DEFAULT_USERNAME!r} has the default password of the local set-up: give the user another one "
+            "before this database serves in production"
+        )
+
+
+async def refuse_default_credentials(engine: AsyncEngine, hashing: PasswordHashing) -> None:
+    """Raises `DefaultCredentialsError`. A database that does not answer yet holds no start up: no login takes the
+    default password in production anyway (see log_in).
+    """
+    try:
+        async with engine.connect() as connection:
+            user = await find_user_by_name(connection, DEFAULT_USERNAME)
+    except (sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        _log.warning("default_credentials.not_checked", error=type(error).__name__)
+        return
+    if user is not None and await hashing.verify(user.password_hash, DEFAULT_PASSWORD):
+        raise DefaultCredentialsError

@@ -1,0 +1,81 @@
+"""What a new password must be. Pure: hashing is `password_hashing`'s.
+
+Common passwords are refused by rule, not by a list of leaked ones: at twelve characters and more, those that people
+really pick are a common word with digits or signs about it, a common word repeated, or a run of the keyboard.
+"""
+
+import re
+from enum import StrEnum
+
+LENGTH_MIN = 12
+LENGTH_MAX = 128
+
+_DISTINCT_MIN = 5
+_RUN_SOURCES = (
+    "abcdefghijklmnopqrstuvwxyz" * 2,
+    "01234567890" * 12,
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+    "azertyuiopqsdfghjklmwxcvbn",
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+    "q1w2e3r4t5y6u7i8o9p0",
+)
+_COMMON_WORDS = (
+    "administrator", "newsletter", "broadsheet", "basketball", "trustnoone", "changeme", "football", "iloveyou",
+    "passwords", "password", "passwort", "princess", "sunshine", "superman", "baseball", "computer", "internet",
+    "letmein", "michael", "mustang", "shadow", "welcome", "whatever", "charlie", "starwars", "freedom", "default",
+    "hunter", "batman", "dragon", "flower", "killer", "master", "monkey", "qwerty", "secret", "soccer", "summer",
+    "winter", "spring", "autumn", "ninja", "admin", "hello", "login", "please", "super", "guest", "lovely", "access",
+    "user", "root", "pass", "test", "love", "john", "azerty", "qwertz", "asdf", "zxcv", "abc", "mail", "email", "the",
+    "my", "is", "a", "i", "you", "me", "new", "this", "our",
+)  # fmt: skip
+_LEET = str.maketrans("013457@$!", "oieastasi")
+
+
+class PasswordFault(StrEnum):
+    """Why a new password is refused, in the order in which they are looked for."""
+
+    MISMATCH = "mismatch"
+    LENGTH = "length"
+    COMMON = "common"
+
+
+def find_fault(password: str, repeated: str, *, username: str) -> PasswordFault | None:
+    """The first fault of a new password that was typed twice; None when it may be used."""
+    if password != repeated:
+        return PasswordFault.MISMATCH
+    if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
+        return PasswordFault.LENGTH
+    if is_common(password, username=username):
+        return PasswordFault.COMMON
+    return None
+
+
+def is_common(password: str, *, username: str) -> bool:
+    """Whether an attacker's first few million guesses would hold `password`."""
+    folded = password.casefold()
+    if len(set(folded)) < _DISTINCT_MIN:
+        return True
+    if _is_run(folded):
+        return True
+    words = [username.casefold(), *_COMMON_WORDS]
+    return _is_made_of(folded, words) or _is_made_of(folded.translate(_LEET), words)
+
+
+def _is_run(text: str) -> bool:
+    """A stretch of a keyboard row or of the alphabet, forward or backward, perhaps with a second one behind it."""
+    sources = [line for source in _RUN_SOURCES for line in (source, source[::-1])]
+    return any(
+        any(text[:cut] in line for line in sources) and any(text[cut:] in line for line in sources)
+        for cut in range(4, len(text) + 1)
+    )
+
+
+def _is_made_of(text: str, words: list[str]) -> bool:
+    """Nothing but common words once digits, signs and blanks are taken away, or almost nothing left of it."""
+    letters = re.sub(r"[^a-z]", "", text)
+    reachable = {0}
+    for end in range(1, len(letters) + 1):
+        if any(w and end - len(w) in reachable and letters[end - len(w) : end] == w for w in words):
+            reachable.add(end)
+    return len(letters) in reachable

@@ -1,0 +1,167 @@
+"""The gateway's settings, and the rules that hold between them.
+
+Rate limits are written `<count>/<seconds>`. Their defaults depend on `BROADSHEET_ENV`: in `local`, where one machine
+plays every visitor, they are too wide to be met by a demo or a test.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+import msgspec
+
+from broadsheet_common.settings import (
+    HttpUrl,
+    PositiveInt,
+    PositiveSeconds,
+    RedisUrl,
+    Secret,
+    ServiceSettings,
+    SettingsError,
+)
+from broadsheet_gateway.rate_limit import RateLimit
+
+EXPECTED_SCHEMA_VERSION = "0001"
+
+DEFAULT_USERNAME = "admin"
+DEFAULT_PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # well known, and refused everywhere but locally
+"""The local author's login. Outside `BROADSHEET_ENV=local` nothing sets it and no login takes it."""
+
+FORM_BODY_MAX_BYTES = 64 * 1024
+NEWSLETTER_FORM_BODY_MAX_BYTES = 12 * 1024 * 1024
+API_BODY_MAX_BYTES = 10 * 1024 * 1024
+
+_LOCALHOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class RateLimits(msgspec.Struct, frozen=True):
+    """Every cap of the gateway, parsed."""
+
+    login_per_user: RateLimit
+    login_per_ip: RateLimit
+    signup_per_ip: RateLimit
+    signup_overall: RateLimit
+    api_per_caller: RateLimit
+
+
+PRODUCTION_LIMITS = RateLimits(
+    login_per_user=RateLimit(10, 300),
+    login_per_ip=RateLimit(60, 300),
+    signup_per_ip=RateLimit(30, 3600),
+    signup_overall=RateLimit(6000, 600),
+    api_per_caller=RateLimit(6000, 60),
+)
+LOCAL_LIMITS = RateLimits(
+    login_per_user=RateLimit(1000, 60),
+    login_per_ip=RateLimit(1000, 60),
+    signup_per_ip=RateLimit(1_000_000, 60),
+    signup_overall=RateLimit(1_000_000, 60),
+    api_per_caller=RateLimit(1_000_000, 60),
+)
+
+
+class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
+    """Read from the environment: `public_url` from `PUBLIC_URL`, and so on."""
+
+    public_url: HttpUrl
+    """The address that people see. Links, cookies and the Origin check follow it, never a request's Host header."""
+    redis_url: RedisUrl
+    redis_timeout_s: PositiveSeconds = 0.5
+    redis_connections_max: PositiveInt = 50
+
+    subscriptions_url: HttpUrl
+    publishing_url: HttpUrl
+    delivery_url: HttpUrl
+    upstream_timeout_s: PositiveSeconds = 15.0
+    """Longest wait for an upstream's answer to begin, and then for each piece of it."""
+    upstream_connections_max: PositiveInt = 100
+    body_timeout_s: PositiveSeconds = 30.0
+    """How long a client may take to send a request's body."""
+
+    identity_private_key: Secret
+    postmark_webhook_user: str | None = None
+    postmark_webhook_password: Secret | None = None
+    metrics_token: Secret | None = None
+    """Bearer token for `/metrics`. Without one, only a process on this machine may read it, and only directly."""
+
+    trusted_proxies: str = ""
+    """Networks in CIDR form, separated by commas, whose `X-Forwarded-For` is believed. None by default."""
+
+    session_lifetime_s: PositiveInt = 86_400
+    session_idle_s: PositiveInt = 28_800
+    argon2_concurrency: PositiveInt = 2
+    argon2_queue_max: PositiveInt = 32
+    """Password checks that may wait for their turn; beyond it logins are answered 503."""
+    api_key_cache_s: PositiveSeconds = 5.0
+    """How long a verified key is remembered, and so how late a revocation may take effect."""
+
+    login_limit_per_user: str | None = None
+    login_limit_per_ip: str | None = None
+    signup_limit_per_ip: str | None = None
+    signup_limit_overall: str | None = None
+    api_limit_per_caller: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `SettingsError`, naming every setting at fault."""
+        problems: list[str] = []
+        if self.broadsheet_env == "production" and not self.is_https and self._public_host not in _LOCALHOSTS:
+            problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
+        if urlsplit(self.public_url).path:
+            problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
+        for name in ("trusted_proxies", "rate_limits"):
+            try:
+                getattr(self, f"parse_{name}")()
+            except ValueError as error:
+                problems.append(str(error))
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.startswith("https:")
+
+    @property
+    def is_local(self) -> bool:
+        return self.broadsheet_env == "local"
+
+    @property
+    def public_origin(self) -> str:
+        """Scheme, host and port as a browser writes them in `Origin`: lower case, no default port."""
+        parts = urlsplit(self.public_url)
+        default_port = 443 if parts.scheme == "https" else 80
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        port = "" if parts.port in {None, default_port} else f":{parts.port}"
+        return f"{parts.scheme}://{host}{port}"
+
+    @property
+    def _public_host(self) -> str:
+        return urlsplit(self.public_url).hostname or ""
+
+    def parse_trusted_proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Raises ValueError naming the setting when an entry is no network."""
+        try:
+            return tuple(
+                ipaddress.ip_network(entry.strip()) for entry in self.trusted_proxies.split(",") if entry.strip()
+            )
+        except ValueError as error:
+            raise ValueError(f"TRUSTED_PROXIES is malformed: {error}") from error
+
+    def parse_rate_limits(self) -> RateLimits:
+        """The environment's defaults with what was set over them; raises ValueError naming a malformed one."""
+        limits = LOCAL_LIMITS if self.is_local else PRODUCTION_LIMITS
+        given = {
+            "login_per_user": self.login_limit_per_user,
+            "login_per_ip": self.login_limit_per_ip,
+            "signup_per_ip": self.signup_limit_per_ip,
+            "signup_overall": self.signup_limit_overall,
+            "api_per_caller": self.api_limit_per_caller,
+        }
+        changes: dict[str, RateLimit] = {}
+        for name, text in given.items():
+            if text is None:
+                continue
+            try:
+                changes[name] = RateLimit.parse(text)
+            except ValueError as error:
+                what, _, whom = name.partition("_")
+                raise ValueError(f"{what.upper()}_LIMIT_{whom.upper()} is malformed: {error}") from error
+        return msgspec.structs.replace(limits, **changes)
