@@ -19,6 +19,7 @@ from .errors import Refusal
 from .inject_faults import Candidate, Decision
 from .message_log import Entry
 from .read_body import Body
+from .send_events import bounce_test_addresses
 from .state import Sandbox
 from .streams import DEFAULT_STREAM
 from .wire import Accepted, AcceptedWithoutTo, Message
@@ -45,6 +46,8 @@ async def accept_messages(sandbox: Sandbox, path: str, body: Body, *, batch: boo
     items: list[Item] = []
     if accepts_first(decision.answer):
         items = take(sandbox, body.view, messages, decision, test=test)
+    if decision.late_s:
+        await asyncio.sleep(decision.late_s)
     proper = _batch_answer(items) if batch else _single_answer(items)
     return proper if decision.answer is None else faulty_answer(decision.answer, proper)
 
@@ -88,6 +91,9 @@ def take(sandbox: Sandbox, body: memoryview, messages: list[Message], decision: 
             entries.append(Entry(place, result.recipients, slot, message.metadata))
     appended = sandbox.log.append(body, entries)
     hide_lagging(sandbox, entries, appended.sequences, decision)
+    if entries:
+        sandbox.accepted.set()
+        bounce_test_addresses(sandbox, appended.sequences, entries)
     message_ids = [str(uuid.uuid4()) for _ in messages] if test else appended.message_ids
     return _items(messages, results, message_ids, errors.TEST_MESSAGE if test else errors.OK_MESSAGE)
 

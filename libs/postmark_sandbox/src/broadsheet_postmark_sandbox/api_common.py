@@ -58,6 +58,11 @@ def answer_postmark_error(_: AnyRequest, error: PostmarkError) -> Response[bytes
     )
 
 
+def query_of(request: AnyRequest) -> dict[str, str]:
+    """The query with its keys in lower case, as Postmark compares them; empty values count as absent."""
+    return {key.lower(): value for key, value in request.query_params.multi_items() if value}
+
+
 async def read_json(request: AnyRequest, shape: type[T]) -> T:
     """Decode a body strictly; raises PostmarkError 402 or 403."""
     body = await request.body()

@@ -20,7 +20,7 @@ async def search(request: AnyRequest) -> ASGIApp:
 @get("/messages/outbound/{message_id:str}/details")
 async def details(request: AnyRequest, message_id: FromPath[str]) -> ASGIApp:
     stored = visible_message(sandbox_of(request), message_id)
-    return json_answer(200, details_row(stored, []))
+    return json_answer(200, details_row(stored, sandbox_of(request).message_events.of(stored.sequence)))
 
 
 @get("/messages/outbound/{message_id:str}/dump")

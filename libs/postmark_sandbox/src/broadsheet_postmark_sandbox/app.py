@@ -1,5 +1,6 @@
 """Wiring: one function makes the application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,11 +10,16 @@ from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.exceptions import ClientException, HTTPException
 
+from .api_bounces import bounces_router
 from .api_common import AnyRequest, answer_postmark_error
 from .api_email import email_router
 from .api_messages import messages_router
+from .api_server import server_router
+from .api_streams import streams_router
 from .control import control_router
+from .deliver_automatically import deliver_automatically
 from .errors import PostmarkError, payload_too_large
+from .inbox import Inbox, inbox_router
 from .settings import SandboxSettings
 from .state import Sandbox
 
@@ -25,18 +31,31 @@ def create_app(settings: SandboxSettings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         sandbox = Sandbox(settings)
         app.state.sandbox = sandbox
+        sandbox.webhooks.start()
+        automatic = asyncio.create_task(deliver_automatically(sandbox))
         try:
             yield
         finally:
+            automatic.cancel()
+            await asyncio.gather(automatic, return_exceptions=True)
+            await sandbox.webhooks.stop()
             sandbox.close()
 
     return Litestar(
-        route_handlers=[email_router(), messages_router(), control_router()],
+        route_handlers=[
+            email_router(),
+            messages_router(),
+            streams_router(),
+            bounces_router(),
+            server_router(),
+            control_router(),
+            inbox_router(),
+        ],
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
         exception_handlers={PostmarkError: answer_postmark_error, HTTPException: answer_problem},
-        state=State(),
+        state=State({"inbox": Inbox()}),
     )
 
 

@@ -6,17 +6,19 @@ It has no authentication: the sandbox is for a developer's machine and refuses t
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Router, delete, get, put
+from litestar import Router, delete, get, post, put
 from litestar.exceptions import HTTPException
 from litestar.params import JSONBody, QueryParameter
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from litestar.types import ASGIApp
 
 from .answers import json_answer
 from .api_common import AnyRequest, sandbox_of
 from .faults import FaultSet, FaultsShown
 from .list_messages import Filter, list_messages, summarise
+from .send_events import EventRequest, EventSent, NoSuchMessageError, QueueFullError, send_event
 from .state import LiveSettings
+from .webhooks import Attempt, WebhookCounts
 
 PAGE_MAX: Final = 1_000
 PAGE_WITHOUT_BODIES_MAX: Final = 10_000
@@ -113,6 +115,33 @@ async def change_settings(request: AnyRequest, data: JSONBody[LiveSettings]) -> 
     return sandbox.shown_settings()
 
 
+class WebhooksShown(msgspec.Struct, frozen=True):
+    """Webhooks out: how many wait, how the others ended, and the last tries, newest last."""
+
+    pending: int
+    counts: WebhookCounts
+    attempts: list[Attempt]
+
+
+@get("/webhooks")
+async def shown_webhooks(request: AnyRequest) -> WebhooksShown:
+    sender = sandbox_of(request).webhooks
+    return WebhooksShown(pending=sender.pending, counts=sender.counts, attempts=list(sender.attempts))
+
+
+@post("/events", status_code=HTTP_202_ACCEPTED)
+async def make_event(request: AnyRequest, data: JSONBody[EventRequest]) -> EventSent:
+    """Make an event happen to a message and send its webhooks."""
+    try:
+        return send_event(sandbox_of(request), data)
+    except NoSuchMessageError as missing:
+        raise HTTPException(status_code=404, detail=f"no such message: {missing}") from missing
+    except QueueFullError as full:
+        raise HTTPException(status_code=503, detail=str(full)) from full
+    except ValueError as bad:
+        raise HTTPException(status_code=400, detail=str(bad)) from bad
+
+
 def _filter(request: AnyRequest) -> Filter:
     known: dict[str, Any] = {"metadata": {}}
     for key, value in request.query_params.multi_items():
@@ -137,5 +166,7 @@ def control_router() -> Router:
             clear_faults,
             shown_settings,
             change_settings,
+            shown_webhooks,
+            make_event,
         ],
     )

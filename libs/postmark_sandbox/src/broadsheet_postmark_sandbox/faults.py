@@ -57,10 +57,15 @@ class RuleBase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 
 
 class Latency(RuleBase, frozen=True, tag="latency"):
-    """Wait before answering: latency_ms and up to jitter_ms more. Messages are accepted after the wait."""
+    """Wait before answering: latency_ms and up to jitter_ms more.
+
+    Messages are accepted after the wait, or before it with accept_first: then a client that loses patience has
+    sent its mail, and webhooks can come before the answer.
+    """
 
     latency_ms: Milliseconds
     jitter_ms: Milliseconds = 0
+    accept_first: bool = False
 
 
 class StatusAnswer(RuleBase, frozen=True, tag="status"):

@@ -16,7 +16,7 @@ class FaultyReads(ASGIMiddleware):
         sandbox: Sandbox = scope["litestar_app"].state.sandbox
         path = scope["path"].rstrip("/")
         decision = sandbox.faults.decide(str(scope.get("method", "")), path)
-        delay_s = sandbox.live.latency_ms / 1000 + decision.delay_s
+        delay_s = sandbox.live.latency_ms / 1000 + decision.delay_s + decision.late_s
         if delay_s:
             await asyncio.sleep(delay_s)
         if decision.answer is None:

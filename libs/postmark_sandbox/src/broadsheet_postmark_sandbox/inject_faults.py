@@ -39,9 +39,13 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct):
-    """What was decided for one request. lag_s gives the lag of each message that has one, by its place."""
+    """What was decided for one request: to wait delay_s, take effect, wait late_s, answer.
+
+    refused and lag_s are by the place of a message in the request.
+    """
 
     delay_s: float = 0.0
+    late_s: float = 0.0
     answer: WholeAnswer | None = None
     refused: dict[int, Refusal] = {}
     lag_s: dict[int, float] = {}
@@ -160,22 +164,31 @@ class FaultInjector:
 
     def _apply(self, armed: ArmedRule, messages: Sequence[Candidate], decision: Decision) -> None:
         rule = armed.rule
+        if isinstance(rule, ItemErrors):
+            _refuse_items(armed, rule, messages, decision)
+            return
+        decided = decision.answer is not None and isinstance(rule, WholeAnswer)
+        if decided or not armed.covers_any(messages) or not armed.fires():
+            return
         match rule:
-            case ItemErrors():
-                _refuse_items(armed, rule, messages, decision)
             case Latency():
-                if armed.covers_any(messages) and armed.fires():
-                    decision.delay_s += armed.between(rule.latency_ms, rule.jitter_ms) / 1000
+                _delay(armed, rule, decision)
             case SearchLag():
-                if armed.covers_any(messages) and armed.fires():
-                    for place, message in enumerate(messages):
-                        if armed.covers_message(message):
-                            decision.lag_s[place] = armed.between(rule.seconds, rule.jitter_s)
+                for place, message in enumerate(messages):
+                    if armed.covers_message(message):
+                        decision.lag_s[place] = armed.between(rule.seconds, rule.jitter_s)
             case StatusAnswer() | DropBefore() | DropAfter() | Hang() | Malformed() | SearchDown() | RateLimit():
-                if decision.answer is None and armed.covers_any(messages) and armed.fires():
-                    decision.answer = rule
+                decision.answer = rule
             case _:
                 assert_never(rule)
+
+
+def _delay(armed: ArmedRule, rule: Latency, decision: Decision) -> None:
+    delay_s = armed.between(rule.latency_ms, rule.jitter_ms) / 1000
+    if rule.accept_first:
+        decision.late_s += delay_s
+    else:
+        decision.delay_s += delay_s
 
 
 def _refuse_items(armed: ArmedRule, rule: ItemErrors, messages: Sequence[Candidate], decision: Decision) -> None:

@@ -250,6 +250,17 @@ class MessageLog:
         found.sort()
         return found
 
+    def of_recipients_containing(self, text: str, addresses_max: int) -> list[int]:
+        """The messages to the first so many addresses that contain a text, oldest first."""
+        lowered = text.lower()
+        addresses: list[str] = []
+        for address in self._recipients:
+            if lowered in address:
+                addresses.append(address)
+                if len(addresses) == addresses_max:
+                    break
+        return sorted({sequence for address in addresses for sequence in self.of_recipient(address)})
+
     def of_metadata(self, key: str, value: str, after: int = 0) -> Iterator[int]:
         """The messages with this metadata field, oldest first, from the one after `after` on."""
         needle = metadata_hash(key, value)

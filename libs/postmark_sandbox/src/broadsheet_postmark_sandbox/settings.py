@@ -22,6 +22,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_urls: where events go; the user and password are sent to them as basic authentication.
     webhook_retry_scale: 1 keeps Postmark's waits between tries (1 minute to half an hour), 0.001 makes
         milliseconds of seconds.
+    automatic_delivery: send a Delivery event for every recipient by itself.
     batch_bytes_max, message_bytes_max: Postmark's limits; lower them to meet them with less.
     """
 
@@ -36,5 +37,6 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_password: str | None = None
     webhook_retry_scale: float = 1.0
     webhook_timeout_s: float = 10.0
+    automatic_delivery: bool = False
     batch_bytes_max: int = 50 * 1024 * 1024
     message_bytes_max: int = 10 * 1024 * 1024

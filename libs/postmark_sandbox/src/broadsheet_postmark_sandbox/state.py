@@ -1,5 +1,6 @@
 """Everything one running sandbox holds, and the settings that may change while it runs."""
 
+import asyncio
 import tempfile
 import uuid
 from pathlib import Path
@@ -7,11 +8,14 @@ from typing import Annotated
 
 import msgspec
 
+from .bounces import BounceList
 from .inject_faults import FaultInjector
+from .message_events import MessageEvents
 from .message_log import MessageLog
 from .read_body import BufferPool
 from .settings import SandboxSettings, UnsubscribeHandling
 from .streams import Stream, default_streams
+from .webhooks import ALL_TRIGGERS, BasicAuth, Webhook, WebhookSender
 
 
 class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,6 +23,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     latency_ms: how long every answer of the Postmark API waits. unsubscribe_handling: by stream.
     automatic_delivery: send a Delivery webhook for every recipient. The two limits are in bytes.
+    webhook_retry_scale: the factor on Postmark's waits between tries.
     """
 
     latency_ms: Annotated[float, msgspec.Meta(ge=0, le=600_000)] = 0.0
@@ -26,22 +31,35 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsubscribe_handling: dict[str, UnsubscribeHandling] = {}
     batch_bytes_max: Annotated[int, msgspec.Meta(ge=1)] = 50 * 1024 * 1024
     message_bytes_max: Annotated[int, msgspec.Meta(ge=1)] = 10 * 1024 * 1024
+    webhook_retry_scale: Annotated[float, msgspec.Meta(ge=0, le=10)] = 1.0
 
 
 class Sandbox:
-    """The state of one sandbox; made when the app starts, closed when it stops."""
+    """The state of one sandbox; made when the app starts, closed when it stops.
+
+    delivered_up_to is the last message whose Delivery events went out by themselves; accepted is set whenever
+    messages were logged.
+    """
 
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
         self.live = LiveSettings(
             latency_ms=settings.latency_ms,
+            automatic_delivery=settings.automatic_delivery,
             batch_bytes_max=settings.batch_bytes_max,
             message_bytes_max=settings.message_bytes_max,
+            webhook_retry_scale=settings.webhook_retry_scale,
         )
         self.streams: dict[str, Stream] = default_streams(settings.broadcast_unsubscribe)
         self.faults = FaultInjector()
         self.buffers = BufferPool()
         self.hidden_until: dict[int, float] = {}
+        self.bounces = BounceList()
+        self.message_events = MessageEvents()
+        self.webhooks = WebhookSender(settings.webhook_retry_scale, settings.webhook_timeout_s)
+        self.targets: list[Webhook] = _configured_targets(settings)
+        self.accepted = asyncio.Event()
+        self.delivered_up_to = 0
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if settings.data_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="postmark-sandbox-")
@@ -63,13 +81,30 @@ class Sandbox:
                 raise ValueError(f"no such stream: {stream_id}")
         for stream_id, handling in wanted.unsubscribe_handling.items():
             self.streams[stream_id].handling = handling
+        if wanted.automatic_delivery and not self.live.automatic_delivery:
+            self.delivered_up_to = len(self.log)
+        self.webhooks.retry_scale = wanted.webhook_retry_scale
         self.live = msgspec.structs.replace(wanted, unsubscribe_handling={})
 
     def clear_messages(self) -> None:
+        """Forget the messages, their events and their bounces; suppressions stay."""
         self.log.clear()
         self.hidden_until.clear()
+        self.message_events.clear()
+        self.bounces.clear()
+        self.delivered_up_to = 0
 
     def close(self) -> None:
         self.log.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+def _configured_targets(settings: SandboxSettings) -> list[Webhook]:
+    auth = None
+    if settings.webhook_user is not None and settings.webhook_password is not None:
+        auth = BasicAuth(username=settings.webhook_user, password=settings.webhook_password)
+    return [
+        Webhook(id=number, url=url, stream=None, auth=auth, headers=(), triggers=ALL_TRIGGERS)
+        for number, url in enumerate(settings.webhook_urls, 1)
+    ]
