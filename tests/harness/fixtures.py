@@ -11,6 +11,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_
 from harness.cluster import Cluster, Database, running_cluster
 from harness.containers import redis_container_url
 from harness.delivering import Delivering, delivering
+from harness.oracle import Oracle
 from harness.seeding import Seed
 
 
@@ -45,6 +46,12 @@ def sandbox() -> Iterator[RunningSandbox]:
     """A Postmark that has sent nothing yet."""
     with running_sandbox_sync() as running:
         yield running
+
+
+@pytest.fixture
+def oracle(sandbox: RunningSandbox) -> Oracle:
+    """What the sandbox accepted, and its faults."""
+    return Oracle(sandbox)
 
 
 @pytest.fixture

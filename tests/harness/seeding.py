@@ -39,6 +39,13 @@ class Progress(msgspec.Struct, frozen=True):
             + self.cancelled
         )
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts that are not 0; fails where the eight do not add up to the audience."""
+        assert self.adds_up
+        names = ("pending", "in_flight", "accepted", "failed", "suppressed", "excluded", "uncertain", "cancelled")
+        return {name: value for name in names if (value := getattr(self, name))}
+
 
 class Seed:
     def __init__(self, connection: psycopg.Connection) -> None:
@@ -96,7 +103,8 @@ class Seed:
             (DEFAULT_NEWSLETTER_ID, title, html, text),
         )
         self.execute(
-            "SELECT delivery.open_issue_run(%s, %s, %s)", (issue_id, DEFAULT_NEWSLETTER_ID, f"00-{'1' * 32}-{'2' * 16}-01")
+            "SELECT delivery.open_issue_run(%s, %s, %s)",
+            (issue_id, DEFAULT_NEWSLETTER_ID, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
         self.execute("SELECT delivery.enqueue_deliveries(%s, %s::bigint[])", (issue_id, subscriber_ids))
         self.execute("SELECT delivery.close_fan_out(%s)", (issue_id,))
@@ -108,8 +116,14 @@ class Seed:
             "uncertain, cancelled FROM delivery.published_issue_progress WHERE issue_id = %s",
             (issue_id,),
         )
-        return Progress(
-            str(row[0]), None if row[1] is None else str(row[1]), *(int(str(n)) for n in row[2:])
+        return Progress(str(row[0]), None if row[1] is None else str(row[1]), *(int(str(n)) for n in row[2:]))
+
+    def single_mail(self, to: str, *, dedupe_key: str, expires_in: str = "1 day") -> None:
+        """A confirmation, queued as subscriptions does it."""
+        self.execute(
+            "SELECT delivery.enqueue_single_mail('confirmation', %s, %s, 'Please confirm', '<p>Confirm</p>', 'Confirm', "
+            "%s::interval, %s)",
+            (dedupe_key, to, expires_in, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
 
     def outcomes(self, issue_id: int) -> dict[int, str]:

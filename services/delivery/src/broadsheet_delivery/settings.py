@@ -5,7 +5,15 @@ from email.utils import parseaddr
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PositiveInt, PositiveSeconds, PostgresUrl, Secret, ServiceSettings, SettingsError
+from broadsheet_common.settings import (
+    HttpUrl,
+    PositiveInt,
+    PositiveSeconds,
+    PostgresUrl,
+    Secret,
+    ServiceSettings,
+    SettingsError,
+)
 
 LEASE_MARGIN_S = 2.0
 """A lease outlives the call by this much at least: time to write the answer down."""

@@ -1,0 +1,72 @@
+"""What the sandbox accepted: the oracle of every test about sending, and the faults it is told to make."""
+
+import uuid
+from collections import Counter
+from typing import Any
+
+import httpx
+import msgspec
+from broadsheet_postmark_sandbox.testing import RunningSandbox
+
+_PAGE = 1000
+_PAGES_MAX = 200
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """One accepted message."""
+
+    message_id: uuid.UUID
+    stream: str
+    to: str
+    subject: str
+    html: str
+    text: str
+    headers: dict[str, str]
+    metadata: dict[str, str]
+
+
+class Oracle:
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self._base_url = sandbox.base_url
+
+    def messages(self) -> list[Captured]:
+        """Every accepted message, in order."""
+        found: list[Captured] = []
+        after = 0
+        for _ in range(_PAGES_MAX):
+            page = self._request("GET", "/_sandbox/messages", params={"after": after, "limit": _PAGE})["messages"]
+            found += [_captured(item) for item in page]
+            if len(page) < _PAGE:
+                return found
+            after = page[-1]["sequence"]
+        raise AssertionError("more messages than a test makes")
+
+    def sends(self) -> Counter[str]:
+        """How often each address was sent to."""
+        return Counter(message.to for message in self.messages())
+
+    def fault(self, *rules: dict[str, Any], seed: int = 1) -> None:
+        """From now on, these faults and no others."""
+        self._request("PUT", "/_sandbox/faults", json={"seed": seed, "rules": list(rules)})
+
+    def heal(self) -> None:
+        self._request("DELETE", "/_sandbox/faults")
+
+    def _request(self, method: str, path: str, **arguments: Any) -> Any:
+        response = httpx.request(method, self._base_url + path, timeout=10, **arguments)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
+
+
+def _captured(item: dict[str, Any]) -> Captured:
+    message = item["message"]
+    return Captured(
+        message_id=uuid.UUID(item["message_id"]),
+        stream=item["stream"],
+        to=message["To"],
+        subject=message["Subject"],
+        html=message["HtmlBody"],
+        text=message["TextBody"],
+        headers={header["Name"]: header["Value"] for header in message.get("Headers") or []},
+        metadata=message.get("Metadata") or {},
+    )

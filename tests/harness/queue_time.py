@@ -1,0 +1,21 @@
+"""Time in the queue, moved by the test instead of waited for."""
+
+from harness.seeding import Seed
+
+
+def make_due(seed: Seed) -> None:
+    """Let every wait be over: retries, back-offs and questions to the search are due now."""
+    seed.execute("UPDATE delivery.delivery_chunk SET run_at = now() WHERE status IN ('pending', 'uncertain')")
+    seed.execute("UPDATE delivery.single_mail SET run_at = now() WHERE status IN ('pending', 'uncertain')")
+    seed.execute("UPDATE delivery.sending_state SET back_off_until = '-infinity'")
+
+
+def expire_leases(seed: Seed) -> None:
+    """As if every holder had been gone for long."""
+    for table in ("delivery_chunk", "single_mail"):
+        seed.execute(f"UPDATE delivery.{table} SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL")
+
+
+def age_attempts(seed: Seed) -> None:
+    """As if every call made so far had been made an hour ago."""
+    seed.execute("UPDATE delivery.send_attempt SET started_at = started_at - interval '1 hour'")
