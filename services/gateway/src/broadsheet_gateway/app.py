@@ -38,18 +38,18 @@ from broadsheet_gateway.settings import (
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
-from broadsheet_gateway.upstreams import Upstreams, create_upstream_client
+from broadsheet_gateway.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.verify_api_key import ApiKeyVerifier
 
 
 def create_app(
     settings: GatewaySettings,
     *,
-    upstream_clients: Mapping[ServiceName, httpx.AsyncClient] | None = None,
+    upstreams: Mapping[ServiceName, httpx.AsyncBaseTransport] | None = None,
     redis_client: Redis | None = None,
 ) -> Litestar:
-    """The gateway. `upstream_clients` and `redis_client` are for tests that wire services in one process; whoever
-    gives them closes them.
+    """The gateway. `upstreams` (say, `httpx.ASGITransport`s) and `redis_client` are for tests that wire services in one
+    process; whoever gives them closes them.
     """
     engine = create_engine(
         settings.database_url,
@@ -60,9 +60,9 @@ def create_app(
     redis = redis_client or create_redis(
         settings.redis_url, timeout_s=settings.redis_timeout_s, connections_max=settings.redis_connections_max
     )
-    clients = upstream_clients or _create_upstream_clients(settings)
-    upstreams = Upstreams(
-        clients,
+    services = _create_upstreams(settings, upstreams)
+    service_calls = Upstreams(
+        services,
         minter=IdentityMinter(settings.identity_private_key.reveal()),
         timeout_s=settings.upstream_timeout_s,
     )
@@ -82,7 +82,7 @@ def create_app(
         ),
         limiter=limiter,
         limit=limits.api_per_caller,
-        upstreams=upstreams,
+        upstreams=service_calls,
         body_max_bytes=API_BODY_MAX_BYTES,
         body_timeout_s=settings.body_timeout_s,
     )
@@ -95,9 +95,9 @@ def create_app(
             yield
         finally:
             hashing.close()
-            if upstream_clients is None:
-                for client in clients.values():
-                    await client.aclose()
+            if upstreams is None:
+                for upstream in services.values():
+                    await upstream.transport.aclose()
             if redis_client is None:
                 await redis.aclose()
             await engine.dispose()
@@ -121,11 +121,11 @@ def create_app(
             "limiter": limiter,
             "sessions": sessions,
             "current_session": current_session,
-            "upstreams": upstreams,
+            "upstreams": service_calls,
             "request_origin": RequestOrigin(settings.parse_trusted_proxies()),
-            "newsletter_name": DefaultNewsletterName(upstreams),
+            "newsletter_name": DefaultNewsletterName(service_calls),
             "api_documents": ApiDocuments(
-                upstreams, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
+                service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
             ),
         },
         readiness_checks={"database": _database_check(engine), "redis": _redis_check(redis)},
@@ -136,16 +136,18 @@ def create_app(
     )
 
 
-def _create_upstream_clients(settings: GatewaySettings) -> dict[ServiceName, httpx.AsyncClient]:
+def _create_upstreams(
+    settings: GatewaySettings, transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None
+) -> dict[ServiceName, Upstream]:
     urls: dict[ServiceName, str] = {
-        "subscriptions": settings.subscriptions_url,
-        "publishing": settings.publishing_url,
-        "delivery": settings.delivery_url,
+        "subscriptions": str(settings.subscriptions_url),
+        "publishing": str(settings.publishing_url),
+        "delivery": str(settings.delivery_url),
     }
+    if transports is not None:
+        return {service: Upstream(url, transports[service]) for service, url in urls.items()}
     return {
-        service: create_upstream_client(
-            url, timeout_s=settings.upstream_timeout_s, connections_max=settings.upstream_connections_max
-        )
+        service: create_upstream(url, connections_max=settings.upstream_connections_max)
         for service, url in urls.items()
     }
 

@@ -1,4 +1,4 @@
-"""The services behind the gateway: one pooled client each, and how their silence becomes an answer of ours.
+"""The services behind the gateway: one pooled transport each, and how their silence becomes an answer of ours.
 
 httpx with the aiohttp transport forwards about three times as many requests a second as httpx alone.
 """
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 UPSTREAM_ERRORS = (TimeoutError, httpx.TransportError, aiohttp.ClientError)
 """What a request may raise when its service is away, breaks off or speaks no HTTP."""
+CONNECT_TIMEOUT_S = 3.0
+POOL_TIMEOUT_S = 5.0
 _PIECE_BYTES = 256 * 1024
 JSON_ANSWER_MAX_BYTES = 16 * 1024 * 1024
 
@@ -49,33 +51,45 @@ class UpstreamRefusalError(Exception):
 _problem_decoder = msgspec.json.Decoder(Problem)
 
 
-def create_upstream_client(base_url: str, *, timeout_s: float, connections_max: int) -> httpx.AsyncClient:
-    """A client for one service. Connections are made at the first call; none goes through a proxy."""
+class Upstream(msgspec.Struct, frozen=True):
+    """One service: where it is, and the pooled transport that leads there.
+
+    A transport, not an `httpx.AsyncClient`: cookies, redirects and authentication are none of the gateway's business
+    here, and cost as much again as the request itself.
+    """
+
+    base_url: str
+    transport: httpx.AsyncBaseTransport
+
+
+def create_upstream(base_url: str, *, connections_max: int) -> Upstream:
+    """Connections are made at the first request; none goes through a proxy, and no cookie is kept."""
 
     def create_session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=15.0, ttl_dns_cache=10),
             cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
         )
 
-    return httpx.AsyncClient(
-        base_url=base_url,
-        transport=AiohttpTransport(client=create_session),
-        timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 3.0), pool=min(timeout_s, 5.0)),
-        follow_redirects=False,
-        trust_env=False,
-    )
+    return Upstream(base_url, AiohttpTransport(client=create_session, trust_env=False))
 
 
 class Upstreams:
     """Sends requests to services under a signed identity."""
 
-    def __init__(
-        self, clients: Mapping[ServiceName, httpx.AsyncClient], *, minter: IdentityMinter, timeout_s: float
-    ) -> None:
-        self._clients = clients
+    def __init__(self, upstreams: Mapping[ServiceName, Upstream], *, minter: IdentityMinter, timeout_s: float) -> None:
+        self._upstreams = upstreams
         self._minter = minter
         self._timeout_s = timeout_s
+        self._extensions = {
+            "timeout": {
+                "connect": min(timeout_s, CONNECT_TIMEOUT_S),
+                "pool": min(timeout_s, POOL_TIMEOUT_S),
+                "read": timeout_s,
+                "write": timeout_s,
+            }
+        }
 
     @asynccontextmanager
     async def send(
@@ -98,10 +112,10 @@ class Upstreams:
             UnavailableError: no connection, or one that broke before the answer began.
             UpstreamTimeoutError: no answer in time.
         """
-        client = self._clients[service]
-        request = client.build_request(
+        upstream = self._upstreams[service]
+        request = httpx.Request(
             method,
-            target,
+            upstream.base_url + target,
             headers={
                 **headers,
                 # What the client accepts is between it and the gateway.
@@ -110,24 +124,25 @@ class Upstreams:
                 IDENTITY_HEADER: self._minter.mint(identity, service),
             },
             content=body,
+            extensions=self._extensions,
         )
-        response = await self._send_bounded(client, request, service, timeout_s=self._timeout_s + upload_s)
+        response = await self._send_bounded(upstream, request, service, timeout_s=self._timeout_s + upload_s)
         try:
             yield response
         finally:
             await response.aclose()
 
     async def _send_bounded(
-        self, client: httpx.AsyncClient, request: httpx.Request, service: ServiceName, *, timeout_s: float
+        self, upstream: Upstream, request: httpx.Request, service: ServiceName, *, timeout_s: float
     ) -> httpx.Response:
         try:
             async with asyncio.timeout(timeout_s):
                 try:
-                    return await client.send(request, stream=True)
+                    return await upstream.transport.handle_async_request(request)
                 except httpx.TransportError as error:
                     if not (request.method == "GET" and was_never_sent(error)):
                         raise
-                return await client.send(request, stream=True)
+                return await upstream.transport.handle_async_request(request)
         except UPSTREAM_ERRORS as error:
             raise _as_problem(error, service) from error
 

@@ -4,6 +4,7 @@ A found key is remembered for a few seconds, so that a busy caller costs no data
 is compared each time. A prefix that does not exist is remembered as well.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -32,6 +33,7 @@ class ApiKeyVerifier:
         self._cache_s = cache_s
         self._monotonic_s = monotonic_s
         self._cache: dict[str, _Entry] = {}
+        self._loading: dict[str, asyncio.Task[_Entry]] = {}
 
     async def verify(self, text: str) -> Identity | None:
         """None when there is no such key, its secret differs, or it has expired or been revoked."""
@@ -41,7 +43,7 @@ class ApiKeyVerifier:
             return None
         entry = self._cache.get(key.prefix)
         if entry is None or self._monotonic_s() >= entry.forget_at_s:
-            entry = await self._load(key.prefix)
+            entry = await self._load_once(key.prefix)
         stored = entry.key
         if stored is None or not key.matches(stored.secret_sha256) or stored.is_revoked:
             return None
@@ -52,6 +54,15 @@ class ApiKeyVerifier:
             async with self._engine.begin() as connection:
                 await touch_api_key(connection, stored.id)
         return Identity(subject=f"key:{stored.id}", scopes=stored.scopes)
+
+    async def _load_once(self, prefix: str) -> _Entry:
+        """Requests that come while a key is being looked up wait for that look-up."""
+        task = self._loading.get(prefix)
+        if task is None:
+            task = asyncio.create_task(self._load(prefix))
+            self._loading[prefix] = task
+            task.add_done_callback(lambda _: self._loading.pop(prefix, None))
+        return await asyncio.shield(task)
 
     async def _load(self, prefix: str) -> _Entry:
         async with self._engine.connect() as connection:
