@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import httpx
-
 from broadsheet_local.child import ProcessSpec
 from broadsheet_local.data_folder import DataFolder
 from broadsheet_local.errors import LaunchError
@@ -43,20 +41,18 @@ async def run(root: Path) -> int:
         supervisor.adopt(postgres.child)
         redis.start()
         supervisor.adopt(redis.child)
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for name in ("gateway", "delivery-1"):
-                port = ports.any_free()
-                spec = ProcessSpec(
-                    name=name,
-                    command=[sys.executable, str(SERVICE)],
-                    environment=os.environ | {"BIND_PORT": str(port)},
-                    log_path=folder.log_path(name),
-                    folder=root,
-                    stop_timeout_s=1.0,
-                )
-                child = supervisor.start(spec, restartable=name.startswith("delivery"))
-                url = f"http://127.0.0.1:{port}/health/ready"
-                await supervisor.wait_ready(child, url, timeout_s=20, client=client)
+        for name in ("gateway", "delivery-1"):
+            port = ports.any_free()
+            spec = ProcessSpec(
+                name=name,
+                command=[sys.executable, str(SERVICE)],
+                environment=os.environ | {"BIND_PORT": str(port)},
+                log_path=folder.log_path(name),
+                folder=root,
+                stop_timeout_s=1.0,
+            )
+            child = supervisor.start(spec, restartable=name.startswith("delivery"))
+            await supervisor.wait_ready(child, port, "/health/ready", timeout_s=20)
         pids = {child.name: child.pid for child in supervisor.processes()} | {"guardian": guardian.pid}
         sys.stdout.write(json.dumps(pids) + "\n")
         sys.stdout.flush()

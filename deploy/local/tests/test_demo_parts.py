@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from broadsheet_local.demo.html_form import post_form
 from broadsheet_local.demo.issue_content import load_issue, render
 from broadsheet_local.demo.recipients import compare
-from broadsheet_local.demo.sandbox_log import CapturedMail, confirmation_link
+from broadsheet_local.demo.sandbox_log import CapturedMail, Message, confirmation_link
 
 PAGE = """
 <form action="/search"><input name="q"></form>
@@ -55,7 +55,7 @@ def test_the_verdict_accounts_for_every_recipient(expected: set[int], delivered:
 
 def test_only_a_link_to_our_own_confirm_page_is_followed() -> None:
     def mail(text: str) -> CapturedMail:
-        return CapturedMail(sequence=1, recipients=["a@example.com"], subject="s", text_body=text)
+        return CapturedMail(1, ["a@example.com"], Message(subject="s", text_body=text))
 
     ours = "http://127.0.0.1:8081/subscriptions/confirm?subscription_token=k1.ab-c_D"
     assert confirmation_link(mail(f"Press: {ours}\nBye"), "http://127.0.0.1:8081") == ours

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from broadsheet_local.check_migrations import check_migrations
-from broadsheet_local.demo.run import DemoOptions, run_demo
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
@@ -36,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             case "demo":
                 code = demo(parsed)
             case _:
-                code = check_migrations(say)
+                code = check(parsed)
     except LaunchError as error:
         sys.stderr.write(f"broadsheet: {error}\n")
         code = 1
@@ -75,7 +73,16 @@ def up(parsed: argparse.Namespace) -> int:
             assert_never(outcome)
 
 
+def check(_: argparse.Namespace) -> int:
+    from broadsheet_local.check_migrations import check_migrations  # noqa: PLC0415 - see demo
+
+    return check_migrations(say)
+
+
 def demo(parsed: argparse.Namespace) -> int:
+    # Imported here: what the demo needs would make `up` start later.
+    from broadsheet_local.demo.run import DemoOptions, run_demo  # noqa: PLC0415
+
     folder = Path(tempfile.mkdtemp(prefix="broadsheet-demo-"))
     options = DemoOptions(
         subscribers=parsed.subscribers,

@@ -70,8 +70,12 @@ def address(port: int) -> str:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without anything that is ours to say."""
-    ours = {*COMPOSED, *(f"{name}_FILE" for name in COMPOSED)}
+    """The caller's environment without anything that is ours to say.
+
+    Bytecode is written even where the caller forbids it: compiling anew takes two thirds of every start, and the
+    folders it goes to are the checkout's own and ignored by git.
+    """
+    ours = {*COMPOSED, *(f"{name}_FILE" for name in COMPOSED), "PYTHONDONTWRITEBYTECODE"}
     kept = {name: value for name, value in environ.items() if name not in ours}
     return kept | {"PYTHONUNBUFFERED": "1"}
 

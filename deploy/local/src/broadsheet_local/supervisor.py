@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NoReturn
 
-import httpx
 import msgspec
 
 from broadsheet_local.child import Child, ProcessSpec, bound_log
 from broadsheet_local.data_folder import DataFolder
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.guardian import Guardian
+from broadsheet_local.ports import LOOPBACK
+from broadsheet_local.probe import status_of
 
 POLL_S = 0.1
 LOG_BOUND_INTERVAL_S = 5.0
@@ -92,26 +94,21 @@ class Supervisor:
         if code != 0:
             raise LaunchError(f"{purpose} failed: {spec.name} {child.describe_end()}", log_path=spec.log_path)
 
-    async def wait_ready(self, child: Child, url: str, *, timeout_s: float, client: httpx.AsyncClient) -> None:
-        """Until `url` answers 200. Raises LaunchError when the child dies or the time is over."""
+    async def wait_ready(self, child: Child, port: int, path: str, *, timeout_s: float) -> None:
+        """Until this address answers 200. Raises LaunchError when the child dies or the time is over."""
         deadline = time.monotonic() + timeout_s
-        last = "no answer"
         while True:
-            try:
-                answer = await client.get(url, timeout=HEALTH_TIMEOUT_S)
-            except httpx.HTTPError as error:
-                last = type(error).__name__
-            else:
-                if answer.status_code == httpx.codes.OK:
-                    return
-                last = f"status {answer.status_code}"
+            status = await asyncio.to_thread(status_of, LOOPBACK, port, path, timeout_s=HEALTH_TIMEOUT_S)
+            if status == HTTPStatus.OK:
+                return
             if child.exit_code() is not None:
                 raise LaunchError(
                     f"{child.name} {child.describe_end()} before it was ready", log_path=child.spec.log_path
                 )
             if time.monotonic() > deadline:
+                last = "no answer" if status is None else f"status {status}"
                 raise LaunchError(
-                    f"{child.name} was not ready within {timeout_s:.0f} s ({url}: {last})",
+                    f"{child.name} was not ready within {timeout_s:.0f} s (port {port}, {path}: {last})",
                     log_path=child.spec.log_path,
                 )
             await asyncio.sleep(HEALTH_POLL_S)

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
 import msgspec
 
+from broadsheet_local.bootstrap_check import has_author_and_key
 from broadsheet_local.child import STAGE_PROVIDER, Child, ProcessSpec
 from broadsheet_local.concurrency import all_or_first_error, in_thread
 from broadsheet_local.credentials import LOCAL_PASSWORD, LOCAL_USERNAME, Credentials, load_or_create
@@ -134,14 +134,13 @@ class LocalSystem:
         self._credentials = load_or_create(self.folder.secrets)
         self._addresses = self._choose_addresses()
         self._guardian.start()
-        async with httpx.AsyncClient(trust_env=False) as client:
-            sandbox = self._start_sandbox()
-            await self._start_stores()
-            await self._migrate()
-            services = self._start_services()
-            waits: list[Awaitable[None]] = [self._bootstrap()]
-            waits += [self._wait_ready(child, url, client) for child, url in [*sandbox, *services]]
-            await all_or_first_error(waits)
+        sandbox = self._start_sandbox()
+        await self._start_stores()
+        await self._migrate()
+        services = self._start_services()
+        waits: list[Awaitable[None]] = [self._bootstrap()]
+        waits += [self._wait_ready(child, port, path) for child, port, path in [*sandbox, *services]]
+        await all_or_first_error(waits)
 
     def _choose_addresses(self) -> Addresses:
         options, ports = self._options, PortChooser()
@@ -169,7 +168,7 @@ class LocalSystem:
             public_url=(options.public_url or address(gateway_port)).rstrip("/"),
         )
 
-    def _start_sandbox(self) -> list[tuple[Child, str]]:
+    def _start_sandbox(self) -> list[tuple[Child, int, str]]:
         port = self.addresses.sandbox_port
         if port is None:
             return []
@@ -184,7 +183,7 @@ class LocalSystem:
                 stage=STAGE_PROVIDER,
             )
         )
-        return [(child, f"{address(port)}/_sandbox/health")]
+        return [(child, port, "/_sandbox/health")]
 
     async def _start_stores(self) -> None:
         self._postgres = EmbeddedPostgres(
@@ -216,7 +215,7 @@ class LocalSystem:
         )
         await self._supervisor.run_step(spec, purpose="bringing the database to the newest schema")
 
-    def _start_services(self) -> list[tuple[Child, str]]:
+    def _start_services(self) -> list[tuple[Child, int, str]]:
         ports = [
             ("subscriptions", "subscriptions", self.addresses.subscriptions_port),
             ("publishing", "publishing", self.addresses.publishing_port),
@@ -230,11 +229,16 @@ class LocalSystem:
         for name, service, port in ports:
             spec = self._spec(name, f"broadsheet_{service}", [], self._service_environment(service, port))
             child = self._supervisor.start(spec, restartable=service == "delivery")
-            started.append((child, f"{address(port)}/health/ready"))
+            started.append((child, port, "/health/ready"))
         return started
 
     async def _bootstrap(self) -> None:
-        """The local author and API key, through the gateway's own command, which leaves existing ones alone."""
+        """The local author and API key, through the gateway's own commands, which leave existing ones alone.
+
+        They are not run at all when both are there: each would cost a start as much as a service does.
+        """
+        if await in_thread(lambda: has_author_and_key(self.database_url, self.username, self.credentials.api_key)):
+            return
         environment = self._service_environment("gateway", self.addresses.gateway_port)
         password_file = str(self.credentials.author_password_file)
         user = ["create-user", "--username", LOCAL_USERNAME, "--password-file", password_file, "--if-missing"]
@@ -282,8 +286,8 @@ class LocalSystem:
             stage=stage,
         )
 
-    async def _wait_ready(self, child: Child, url: str, client: httpx.AsyncClient) -> None:
-        await self._supervisor.wait_ready(child, url, timeout_s=READY_TIMEOUT_S, client=client)
+    async def _wait_ready(self, child: Child, port: int, path: str) -> None:
+        await self._supervisor.wait_ready(child, port, path, timeout_s=READY_TIMEOUT_S)
 
     async def _stop(self) -> None:
         try:

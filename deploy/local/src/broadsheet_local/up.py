@@ -5,7 +5,6 @@ import sys
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from broadsheet_local.system import LocalSystem
 
@@ -48,29 +47,39 @@ def ready(system: LocalSystem) -> Ready:
 
 
 def print_summary(system: LocalSystem, console: Console, seconds: float) -> None:
+    console.print()
+    console.print(
+        f"[bold]Broadsheet is up[/bold] [dim]({seconds:.1f} s) · Ctrl-C stops everything[/dim]", highlight=False
+    )
+    for group in summary(system):
+        console.print()
+        for name, value in group:
+            # Addresses and keys are there to be copied: never broken by the width of a terminal.
+            console.print(f"  [bold]{name:<14}[/bold]{value}", soft_wrap=True, highlight=False)
+    console.print()
+
+
+def summary(system: LocalSystem) -> list[list[tuple[str, str]]]:
+    """Names and values in groups."""
     site = system.addresses.public_url
+    gateway = system.addresses.gateway_url
     replicas = len(system.addresses.delivery_ports)
-    table = Table.grid(padding=(0, 3))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("Site", f"{site}/")
-    table.add_row("Admin", f"{site}/admin/dashboard")
-    table.add_row("API docs", f"{site}/docs")
-    if site != system.addresses.gateway_url:
-        table.add_row("Gateway", system.addresses.gateway_url)
-    table.add_row("Sandbox inbox", system.addresses.sandbox_url or "none: mail goes to the given Postmark")
-    table.add_row()
-    table.add_row("Author login", f"{system.username} / {system.password}")
-    table.add_row("", "[dim]this login exists in the embedded set-up only[/dim]")
-    table.add_row("API key", system.credentials.api_key)
-    table.add_row()
-    table.add_row("Delivery", f"{replicas} process{'es' if replicas > 1 else ''}")
-    table.add_row("Database", system.database_url)
-    table.add_row("Redis", system.redis_url)
-    table.add_row("Logs", str(system.folder.logs))
-    console.print()
-    console.print(f"[bold]Broadsheet is up[/bold] [dim]({seconds:.1f} s) · Ctrl-C stops everything[/dim]")
-    console.print()
-    # Addresses and keys are there to be copied: never broken by the width of a pipe.
-    console.print(table, soft_wrap=True, highlight=False)
-    console.print()
+    return [
+        [
+            ("Site", f"{site}/"),
+            ("Admin", f"{site}/admin/dashboard"),
+            ("API docs", f"{site}/docs"),
+            *([("Gateway", gateway)] if site != gateway else []),
+            ("Inbox", system.addresses.sandbox_url or "none: mail goes out through the given Postmark"),
+        ],
+        [
+            ("Author", f"{system.username} / {system.password}  [dim](in the embedded set-up only)[/dim]"),
+            ("API key", system.credentials.api_key),
+        ],
+        [
+            ("Delivery", "1 process" if replicas == 1 else f"{replicas} processes"),
+            ("Database", system.database_url),
+            ("Redis", system.redis_url),
+            ("Logs", str(system.folder.logs)),
+        ],
+    ]

@@ -134,7 +134,7 @@ class Gateway:
     async def _post(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
         """Post a form; a refusal that passes is tried again, within bounds."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            answer = await self._client.post(path, data=dict(fields))
+            answer = await self._client.post(path, data=dict(fields), headers={"Origin": self.url})
             if answer.status_code not in PASSING or attempt == ATTEMPTS_MAX:
                 return answer
             await asyncio.sleep(retry_after_s(answer, attempt))

@@ -8,17 +8,24 @@ import msgspec
 
 from broadsheet_local.demo.people import expect
 
-PAGE_MESSAGES = 500
+PAGE_MESSAGES = 200
+PAGE_WITHOUT_BODIES = 5_000
 TIMEOUT_S = 30.0
 
 
-class CapturedMail(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted message, as far as the demo looks at it. `sequence` numbers them from 1."""
+class Message(msgspec.Struct, frozen=True, rename="pascal"):
+    """The part of Postmark's message that the demo looks at."""
+
+    subject: str | None = None
+    text_body: str | None = None
+
+
+class CapturedMail(msgspec.Struct, frozen=True):
+    """One accepted message; `sequence` numbers them from 1, recipients are in lower case."""
 
     sequence: int
     recipients: list[str]
-    subject: str | None = None
-    text_body: str | None = None
+    message: Message
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -36,7 +43,11 @@ class SandboxLog:
         """The next messages after this number, oldest first; empty when there are none yet."""
         answer = await self._client.get(
             "/_sandbox/messages",
-            params={"after": after, "limit": PAGE_MESSAGES, "bodies": "true" if bodies else "false"},
+            params={
+                "after": after,
+                "limit": PAGE_MESSAGES if bodies else PAGE_WITHOUT_BODIES,
+                "bodies": "true" if bodies else "false",
+            },
         )
         expect(answer, httpx.codes.OK, "reading the sandbox's log")
         return msgspec.json.decode(answer.content, type=_Page).messages
@@ -47,7 +58,7 @@ class SandboxLog:
         while page := await self.page(after, bodies=False):
             after = page[-1].sequence
             for mail in page:
-                if mail.subject == subject:
+                if mail.message.subject == subject:
                     for recipient in mail.recipients:
                         yield recipient
 
@@ -55,5 +66,5 @@ class SandboxLog:
 def confirmation_link(mail: CapturedMail, public_url: str) -> str | None:
     """The link of a confirmation mail's text part; None for other mail."""
     pattern = re.escape(public_url) + r"/subscriptions/confirm\?subscription_token=[\w%.~-]+"
-    found = re.search(pattern, mail.text_body or "")
+    found = re.search(pattern, mail.message.text_body or "")
     return None if found is None else found.group()

@@ -1,0 +1,82 @@
+"""`demo` whole: everybody once, also when a delivery process is killed on the way."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+BOUND_S = 180.0
+
+
+class DemoRun:
+    """A demo under way; its standard error is read as it comes."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "broadsheet_local", "demo", "--json", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.errors = ""
+        self._reader = threading.Thread(target=self._read_errors)
+        self._reader.start()
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.errors += line
+
+    def until_said(self, pattern: str) -> re.Match[str]:
+        deadline = time.monotonic() + BOUND_S
+        while (found := re.search(pattern, self.errors)) is None:
+            assert self.process.poll() is None, self.errors
+            assert time.monotonic() < deadline, self.errors
+            time.sleep(0.02)
+        return found
+
+    def result(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        lines = self.process.stdout.read().splitlines()
+        code = self.process.wait(BOUND_S)
+        self._reader.join()
+        self.process.stdout.close()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        assert code == 0, self.errors
+        result: dict[str, Any] = json.loads(lines[-1])
+        return result
+
+
+def test_everybody_gets_the_issue_once_and_nothing_is_left_behind() -> None:
+    demo = DemoRun("--subscribers", "60", "--replicas", "2", "--latency-ms", "5")
+    folder = Path(demo.until_said(r"starting everything in (\S+)").group(1))
+    result = demo.result()
+    assert result["subscribers"] == result["confirmed"] == result["accepted"] == 60
+    assert result["missing"] == result["duplicates"] == result["strangers"] == 0
+    assert result["counts"]["audience"] == result["counts"]["accepted"] == 60
+    assert 0 < result["enqueue_seconds"] <= result["delivery_seconds"]
+    assert (result["replicas"], result["latency_ms"], result["imported"]) == (2, 5, False)
+    assert not folder.exists()
+
+
+def test_a_delivery_process_killed_during_the_demo_costs_nobody_the_issue() -> None:
+    demo = DemoRun("--subscribers", "300", "--replicas", "2", "--latency-ms", "400")
+    folder = Path(demo.until_said(r"starting everything in (\S+)").group(1))
+    demo.until_said(r"confirm: 300 of 300")
+    pids = {record["name"]: record["pid"] for record in json.loads((folder / "processes.json").read_text())}
+    os.kill(pids["delivery-2"], signal.SIGKILL)
+    result = demo.result()
+    assert result["accepted"] == 300
+    assert result["missing"] == result["duplicates"] == 0
+    assert result["replicas_restarted"] == 1

@@ -1,0 +1,169 @@
+"""`up` as people start it, with every service."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from broadsheet_local.leftovers import pid_is_alive
+
+pytestmark = pytest.mark.process
+
+PROJECT = Path(__file__).parents[3]
+READY_BOUND_S = 60.0
+END_BOUND_S = 40.0
+
+
+class Up:
+    """One `up --json` on a data folder, by the command itself or through just."""
+
+    def __init__(self, data: Path, *extra: str, through_just: bool = False) -> None:
+        self.data = data
+        command = ["just", "up"] if through_just else [sys.executable, "-m", "broadsheet_local", "up"]
+        self.process = subprocess.Popen(
+            [*command, "--json", "--data-dir", str(data), *extra],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        )
+        self.told: dict[str, Any] = {}
+        self.pids: dict[str, int] = {}
+
+    def ready(self) -> "Up":
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        self.told = json.loads(line)
+        self.pids = self.recorded()
+        return self
+
+    def recorded(self) -> dict[str, int]:
+        return {record["name"]: record["pid"] for record in json.loads((self.data / "processes.json").read_text())}
+
+    def end(self) -> tuple[int, str, str]:
+        rest, errors = self.process.communicate(timeout=END_BOUND_S)
+        return self.process.returncode, rest, errors
+
+    def running(self) -> list[str]:
+        return [name for name, pid in self.pids.items() if pid_is_alive(pid)]
+
+
+@pytest.fixture
+def start(shared_folder: Path) -> Iterator[Callable[..., Up]]:
+    started: list[Up] = []
+
+    def start(*extra: str, through_just: bool = False) -> Up:
+        up = Up(shared_folder / "data", *extra, through_just=through_just)
+        started.append(up)
+        return up
+
+    yield start
+    for up in started:
+        up.process.kill()
+        up.process.communicate()
+    until(lambda: not any(up.running() for up in started), "the end of all children")
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + END_BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {END_BOUND_S} s: {what}"
+        time.sleep(0.02)
+
+
+def status_of(url: str, key: str | None = None) -> int:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return int(answer.status)
+
+
+def test_up_tells_one_line_that_works_and_a_signal_stops_everything(start: Callable[..., Up]) -> None:
+    up = start("--replicas", "2").ready()
+    told = up.told
+    assert set(told) == {
+        "gateway_url",
+        "sandbox_url",
+        "database_url",
+        "redis_url",
+        "api_key",
+        "username",
+        "password",
+    }
+    assert {"gateway", "subscriptions", "publishing", "delivery-1", "delivery-2", "sandbox"} <= set(up.running())
+    assert status_of(f"{told['gateway_url']}/health-check") == 200
+    assert status_of(f"{told['gateway_url']}/api/v1/issues", told["api_key"]) == 200
+    assert status_of(f"{told['sandbox_url']}/_sandbox/health") == 200
+    with psycopg.connect(told["database_url"]) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    up.process.send_signal(signal.SIGINT)
+    code, rest, errors = up.end()
+    assert (code, rest) == (0, "")
+    assert "stopped (SIGINT)" in errors
+    assert up.running() == []
+
+
+def test_the_key_and_the_login_survive_a_restart_and_a_taken_default_port_is_told(start: Callable[..., Up]) -> None:
+    first = start().ready()
+    first.process.terminate()
+    assert first.end()[0] == 0
+    port = int(first.told["gateway_url"].rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        second = start().ready()
+        assert second.told["api_key"] == first.told["api_key"]
+        assert status_of(f"{second.told['gateway_url']}/api/v1/issues", first.told["api_key"]) == 200
+        second.process.terminate()
+        code, _, errors = second.end()
+    assert code == 0
+    if port == 8081:
+        assert "port 8081 is in use; the gateway listens on" in errors
+
+
+def test_a_gateway_port_that_was_asked_for_and_is_taken_is_an_error(start: Callable[..., Up]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, rest, errors = start("--gateway-port", port).end()
+    assert (code, rest) == (1, "")
+    assert f"port {port} (--gateway-port) is in use" in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_just(start: Callable[..., Up], number: signal.Signals) -> None:
+    up = start(through_just=True).ready()
+    assert "gateway" in up.running()
+    up.process.send_signal(number)
+    up.end()
+    until(lambda: not up.running(), "the end of all children")
+
+
+def test_a_dead_service_ends_the_whole_and_is_named(start: Callable[..., Up]) -> None:
+    up = start().ready()
+    os.kill(up.pids["publishing"], signal.SIGKILL)
+    code, _, errors = up.end()
+    assert code == 1
+    assert "publishing" in errors
+    assert "was ended by SIGKILL; everything else is being stopped" in errors
+    assert up.running() == []
+
+
+def test_with_a_postmark_of_ones_own_there_is_no_sandbox(
+    start: Callable[..., Up], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTMARK_SERVER_TOKEN", "a-token-of-ones-own")
+    with socket.create_server(("127.0.0.1", 0)) as postmark:
+        up = start("--postmark-url", f"http://127.0.0.1:{postmark.getsockname()[1]}").ready()
+        assert up.told["sandbox_url"] is None
+        assert "sandbox" not in up.running()
+        up.process.terminate()
+        assert up.end()[0] == 0
