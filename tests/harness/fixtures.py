@@ -13,6 +13,7 @@ from harness.containers import redis_container_url
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.system import System, running_system
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +67,12 @@ async def delivery(database: Database, sandbox: RunningSandbox) -> AsyncIterator
     """One delivery replica, driven step by step."""
     async with delivering(database, sandbox.base_url, sandbox.token) as driven:
         yield driven
+
+
+@pytest.fixture
+async def system(
+    database: Database, redis_url: str, sandbox: RunningSandbox, seed: Seed
+) -> AsyncIterator[System]:
+    """All four services behind the gateway, with the local author's login and API key."""
+    async with running_system(database, redis_url, sandbox, seed) as running:
+        yield running
