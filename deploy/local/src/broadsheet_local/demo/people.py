@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 import httpx
 import msgspec
@@ -13,6 +13,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 from broadsheet_local.demo.html_form import Form, post_form
 from broadsheet_local.demo.issue_content import IssueContent
 from broadsheet_local.errors import LaunchError
+
+Shape = TypeVar("Shape")
 
 REQUEST_TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 6
@@ -48,13 +50,13 @@ class Issue(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-class _IssuePage(msgspec.Struct, frozen=True):
-    items: list[msgspec.Raw]
-
-
 class _IssueHead(msgspec.Struct, frozen=True):
     id: int | str
     title: str
+
+
+class _IssuePage(msgspec.Struct, frozen=True):
+    items: list[_IssueHead]
 
 
 class Gateway:
@@ -80,15 +82,13 @@ class Gateway:
 
     async def confirm(self, link: str) -> None:
         """Open the link of the mail and press the button on its page."""
-        page = await self._client.get(link)
-        expect(page, httpx.codes.OK, "opening a confirmation link")
+        page = await self._open(link, "a confirmation link")
         form = need_form(page, "/subscriptions/confirm", "the confirmation page")
         answer = await self._post(form.action, form.fields)
         expect(answer, httpx.codes.OK, "confirming")
 
     async def log_in(self, username: str, password: str) -> None:
-        page = await self._client.get("/login")
-        expect(page, httpx.codes.OK, "opening the login page")
+        page = await self._open("/login", "the login page")
         form = need_form(page, "/login", "the login page")
         answer = await self._post("/login", form.fields | {"username": username, "password": password})
         expect(answer, httpx.codes.SEE_OTHER, "logging in")
@@ -97,31 +97,27 @@ class Gateway:
 
     async def publish(self, content: IssueContent) -> None:
         """The author's form, filled in and sent."""
-        page = await self._client.get("/admin/newsletters")
-        expect(page, httpx.codes.OK, "opening the publish page")
+        page = await self._open("/admin/newsletters", "the publish page")
         form = need_form(page, "/admin/newsletters", "the publish page")
         fields = {"idempotency_key": secrets.token_hex(16)} | form.fields
         filled = {"title": content.title, "text_content": content.text, "html_content": content.html}
         answer = await self._post("/admin/newsletters", fields | filled)
         expect(answer, httpx.codes.SEE_OTHER, "publishing the issue")
 
-    async def newest_issue_id(self, title: str) -> int | str:
-        page = await self._read("/api/v1/issues", limit="1")
+    async def newest_issue_id(self, title: str) -> int | str | None:
+        """None when the list cannot be had for the moment; LaunchError when the newest issue is another."""
+        page = await self._read(_IssuePage, "/api/v1/issues", limit="1")
         if page is None:
-            raise LaunchError("the list of issues did not answer")
-        items = msgspec.convert(page, _IssuePage).items
-        for item in items:
-            head = msgspec.json.decode(item, type=_IssueHead)
-            if head.title == title:
-                return head.id
-        raise LaunchError("the published issue is not the newest one in the API's list")
+            return None
+        if not page.items or page.items[0].title != title:
+            raise LaunchError("the published issue is not the newest one in the API's list")
+        return page.items[0].id
 
     async def issue(self, issue_id: int | str) -> Issue | None:
         """The issue with its counts; None when its owner is not reachable for the moment."""
-        body = await self._read(f"/api/v1/issues/{issue_id}")
-        return None if body is None else msgspec.convert(body, Issue)
+        return await self._read(Issue, f"/api/v1/issues/{issue_id}")
 
-    async def _read(self, path: str, **query: str) -> Any | None:
+    async def _read(self, shape: type[Shape], path: str, **query: str) -> Shape | None:
         try:
             answer = await self._client.get(path, params=query, headers=self._api_headers)
         except httpx.TransportError:
@@ -129,12 +125,26 @@ class Gateway:
         if answer.status_code in PASSING_READS:
             return None
         expect(answer, httpx.codes.OK, f"reading {path}")
-        return msgspec.json.decode(answer.content)
+        try:
+            return msgspec.json.decode(answer.content, type=shape)
+        except msgspec.DecodeError as error:
+            raise LaunchError(f"{path} answered in another shape than documented: {error}") from error
+
+    async def _open(self, path: str, what: str) -> httpx.Response:
+        try:
+            page = await self._client.get(path)
+        except httpx.TransportError as error:
+            raise LaunchError(f"{what} did not open: {type(error).__name__}") from error
+        expect(page, httpx.codes.OK, f"opening {what}")
+        return page
 
     async def _post(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
         """Post a form; a refusal that passes is tried again, within bounds."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            answer = await self._client.post(path, data=dict(fields), headers={"Origin": self.url})
+            try:
+                answer = await self._client.post(path, data=dict(fields), headers={"Origin": self.url})
+            except httpx.TransportError as error:
+                raise LaunchError(f"posting to {path} got no answer: {type(error).__name__}") from error
             if answer.status_code not in PASSING or attempt == ATTEMPTS_MAX:
                 return answer
             await asyncio.sleep(retry_after_s(answer, attempt))

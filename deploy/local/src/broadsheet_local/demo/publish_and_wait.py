@@ -28,18 +28,19 @@ async def publish_and_wait(
     await gateway.log_in(username, password)
     began = time.monotonic()
     await gateway.publish(content)
-    issue_id = await gateway.newest_issue_id(content.title)
+    issue_id: int | str | None = None
     enqueue_seconds: float | None = None
     while True:
-        issue = await gateway.issue(issue_id)
+        if issue_id is None:
+            issue_id = await gateway.newest_issue_id(content.title)
+        issue = None if issue_id is None else await gateway.issue(issue_id)
         elapsed = time.monotonic() - began
-        if issue is not None:
-            settled = issue.counts.settled
+        if issue is None:
+            phase.update(phase.done, waiting_for="the issue's counts, which the gateway cannot get")
+        else:
             if enqueue_seconds is None and issue.counts.audience >= audience:
                 enqueue_seconds = elapsed
-            phase.update(settled, waiting_for=f"the issue's deliveries; last counts: {issue.counts}")
-            if enqueue_seconds is not None and settled >= issue.counts.audience:
-                return Sending(issue_id, issue.counts, enqueue_seconds, elapsed)
-        else:
-            phase.update(phase.done, waiting_for="the issue's counts, which the gateway cannot get")
+            phase.update(issue.counts.settled, waiting_for=f"the issue's deliveries; last counts: {issue.counts}")
+            if enqueue_seconds is not None and issue.counts.settled >= issue.counts.audience:
+                return Sending(issue.id, issue.counts, enqueue_seconds, elapsed)
         await asyncio.sleep(COUNTS_POLL_S)

@@ -64,8 +64,9 @@ def print_report(result: DemoResult, verdict: Verdict, title: str, console: Cons
     console.print(table, highlight=False)
     console.print()
     counts = msgspec.structs.asdict(result.counts)
+    audience = counts.pop("audience")
     told = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in counts.items() if value)
-    console.print(f"The API counts {told}.", highlight=False)
+    console.print(f"By the API, of an audience of {audience:,}: {told}.", highlight=False)
     console.print(closing_line(result), highlight=False)
 
 
