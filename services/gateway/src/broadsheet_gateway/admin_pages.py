@@ -1,18 +1,15 @@
 """The author's pages under `/admin`: each needs a session, and without one leads to `/login`."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar, assert_never
-from urllib.parse import urlencode
+from typing import assert_never
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.pagination import Page
-from broadsheet_common.problems import NotFoundError, ProblemError
 from broadsheet_gateway import csrf
 from broadsheet_gateway.change_password import (
     CurrentPasswordWrong,
@@ -22,29 +19,18 @@ from broadsheet_gateway.change_password import (
 )
 from broadsheet_gateway.cookies import CookieJar
 from broadsheet_gateway.current_session import Session
+from broadsheet_gateway.issue_overview import ask_issue, ask_issues, ask_senders, ask_unsent, or_none, with_author_name
 from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.pages.issues import IssueDetail, IssueProgress, IssueRow, progress_of
-from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PasswordPage, Senders
+from broadsheet_gateway.pages.issues import IssueProgress, progress_of
+from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PasswordPage
 from broadsheet_gateway.password import PasswordFault
 from broadsheet_gateway.password_hashing import PasswordHashing
 from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.session_form import read_session_form
 from broadsheet_gateway.sessions import Sessions
 from broadsheet_gateway.settings import GatewaySettings, RateLimits
-from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
-
-ISSUES_ON_DASHBOARD = 20
-
-T = TypeVar("T")
-
-
-async def _or_none(asked: Awaitable[T]) -> T | None:
-    """A part of a page that may be missing: the page says so and shows the rest."""
-    try:
-        return await asked
-    except (ProblemError, UpstreamRefusalError):
-        return None  # logged where it was raised
+from broadsheet_gateway.upstreams import Upstreams
 
 
 @get("/dashboard", include_in_schema=False)
@@ -55,14 +41,8 @@ async def show_dashboard(
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
     cursor = request.query_params.get("cursor")
-    query = urlencode({"limit": str(ISSUES_ON_DASHBOARD), **({"cursor": cursor} if cursor else {})})
     issues, senders = await asyncio.gather(
-        _or_none(
-            upstreams.call(
-                "publishing", "GET", f"/api/v1/issues?{query}", identity=session.identity, answer=Page[IssueRow]
-            )
-        ),
-        _or_none(_ask_senders(upstreams, session)),
+        or_none(ask_issues(upstreams, session, cursor=cursor)), or_none(ask_senders(upstreams, session))
     )
     return responder.page(
         DashboardPage(
@@ -76,19 +56,6 @@ async def show_dashboard(
     )
 
 
-async def _ask_senders(upstreams: Upstreams, session: Session) -> Senders:
-    return await upstreams.call("delivery", "GET", "/api/v1/senders", identity=session.identity, answer=Senders)
-
-
-async def _ask_issue(upstreams: Upstreams, session: Session, issue_id: int) -> IssueDetail:
-    try:
-        return await upstreams.call(
-            "publishing", "GET", f"/api/v1/issues/{issue_id}", identity=session.identity, answer=IssueDetail
-        )
-    except UpstreamRefusalError as refusal:
-        raise NotFoundError from refusal
-
-
 @get("/issues/{issue_id:int}", include_in_schema=False)
 async def show_issue(
     request: AnyRequest,
@@ -96,11 +63,15 @@ async def show_issue(
     session: NamedDependency[Session],
     responder: NamedDependency[Responder],
     upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
 ) -> PageResponse:
-    issue, senders = await asyncio.gather(
-        _ask_issue(upstreams, session, issue_id), _or_none(_ask_senders(upstreams, session))
-    )
-    view = IssuePage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue, senders=senders)
+    issue = await with_author_name(await ask_issue(upstreams, session, issue_id), engine)
+    view = IssuePage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue)
+    if issue.status.has_progress:
+        senders, unsent = await asyncio.gather(
+            or_none(ask_senders(upstreams, session)), or_none(ask_unsent(upstreams, session, issue.id, issue.counts))
+        )
+        view = msgspec.structs.replace(view, senders=senders, unsent=unsent)
     return responder.page(view)
 
 
@@ -109,7 +80,7 @@ async def show_progress(
     issue_id: FromPath[int], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
 ) -> IssueProgress:
     """JSON, asked for every second by the pages that show an issue that moves."""
-    return progress_of(await _ask_issue(upstreams, session, issue_id))
+    return progress_of(await ask_issue(upstreams, session, issue_id))
 
 
 @get("/password", include_in_schema=False)

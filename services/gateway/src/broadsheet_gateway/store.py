@@ -133,6 +133,12 @@ async def find_api_key_id(connection: AsyncConnection, *, user_id: int, name: st
     return found
 
 
+async def find_api_key_name(connection: AsyncConnection, key_id: int) -> str | None:
+    result = await connection.execute(sa.select(api_key.c.name).where(api_key.c.id == key_id))
+    found: str | None = result.scalar_one_or_none()
+    return found
+
+
 async def put_api_key(
     connection: AsyncConnection, *, user_id: int, name: str, key: ApiKeyText, scopes: frozenset[Scope]
 ) -> None:
