@@ -66,6 +66,13 @@ async def forget_messages(request: AnyRequest) -> dict[str, int]:
     return {"forgotten": forgotten}
 
 
+@post("/reset", status_code=HTTP_200_OK)
+async def reset(request: AnyRequest) -> dict[str, str]:
+    """Make everything as it was at the start: messages, faults, settings, streams, suppressions, webhooks."""
+    sandbox_of(request).reset()
+    return {"status": "ok"}
+
+
 @get("/summary")
 async def summary(
     request: AnyRequest,
@@ -160,6 +167,7 @@ def control_router() -> Router:
             health,
             messages,
             forget_messages,
+            reset,
             summary,
             shown_faults,
             set_faults,

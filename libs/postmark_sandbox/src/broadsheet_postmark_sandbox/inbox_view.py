@@ -15,7 +15,7 @@ from .streams import DEFAULT_STREAM
 LINKS_MAX: Final = 100
 FURTHER_RECIPIENTS_SHOWN_MAX: Final = 2
 
-_SAYING_NOTHING: Final = (None, "", [], {}, False)
+_SAYING_NOTHING: Final[tuple[object, ...]] = (None, "", [], {}, False)
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s<>\"')\]]+")
 
 

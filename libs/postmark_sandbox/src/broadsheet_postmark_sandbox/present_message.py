@@ -142,6 +142,8 @@ def source_text(stored: StoredMessage) -> str:
         source.add_alternative(mail.html, subtype="html")
     elif mail.html is not None:
         source.set_content(mail.html, subtype="html")
+    if source.is_multipart():
+        source.set_boundary(f"=_{stored.message_id}")
     return source.as_bytes().decode(errors="replace")
 
 

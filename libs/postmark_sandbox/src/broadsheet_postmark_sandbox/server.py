@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Generator
+from types import FrameType
 from typing import Any, Final
 
 from litestar import Litestar
@@ -22,6 +23,7 @@ from .answers import TRANSPORT_KEY
 
 BACKLOG: Final = 2_048
 GRACE_S: Final = 0.3
+DATE_HEADER_S: Final = 1.0
 
 
 class CannotListenError(OSError):
@@ -38,6 +40,29 @@ class AbortableProtocol(HttpToolsProtocol):
 
 class SandboxServer(Server):
     """Stops at once: short requests may finish within GRACE_S, the rest are cut off."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._leave = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def request_exit(self) -> None:
+        """Begin to stop, from any thread or signal handler."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._leave.set)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.request_exit()
+
+    async def main_loop(self) -> None:
+        """Wait to be stopped; uvicorn's own looks for it ten times a second only."""
+        self._loop = asyncio.get_running_loop()
+        while not self.should_exit:
+            await self.on_tick(0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leave.wait(), DATE_HEADER_S)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

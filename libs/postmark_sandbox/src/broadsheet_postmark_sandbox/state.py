@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from .bounces import BounceList
+from .faults import FaultSet
 from .inject_faults import FaultInjector
 from .message_events import MessageEvents
 from .message_log import MessageLog
@@ -43,13 +44,7 @@ class Sandbox:
 
     def __init__(self, settings: SandboxSettings) -> None:
         self.settings = settings
-        self.live = LiveSettings(
-            latency_ms=settings.latency_ms,
-            automatic_delivery=settings.automatic_delivery,
-            batch_bytes_max=settings.batch_bytes_max,
-            message_bytes_max=settings.message_bytes_max,
-            webhook_retry_scale=settings.webhook_retry_scale,
-        )
+        self.live = _initial(settings)
         self.streams: dict[str, Stream] = default_streams(settings.broadcast_unsubscribe)
         self.faults = FaultInjector()
         self.buffers = BufferPool()
@@ -94,10 +89,29 @@ class Sandbox:
         self.bounces.clear()
         self.delivered_up_to = 0
 
+    def reset(self) -> None:
+        """Make everything as it was at the start; webhooks that wait are given up."""
+        self.clear_messages()
+        self.faults.replace(FaultSet())
+        self.streams = default_streams(self.settings.broadcast_unsubscribe)
+        self.targets = _configured_targets(self.settings)
+        self.webhooks.reset(self.settings.webhook_retry_scale)
+        self.live = _initial(self.settings)
+
     def close(self) -> None:
         self.log.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+def _initial(settings: SandboxSettings) -> LiveSettings:
+    return LiveSettings(
+        latency_ms=settings.latency_ms,
+        automatic_delivery=settings.automatic_delivery,
+        batch_bytes_max=settings.batch_bytes_max,
+        message_bytes_max=settings.message_bytes_max,
+        webhook_retry_scale=settings.webhook_retry_scale,
+    )
 
 
 def _configured_targets(settings: SandboxSettings) -> list[Webhook]:

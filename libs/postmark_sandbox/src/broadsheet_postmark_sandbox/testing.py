@@ -9,8 +9,9 @@ import base64
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final
+from typing import Any, Final, Self
 
+import httpx
 import msgspec
 
 from .app import create_app
@@ -19,6 +20,8 @@ from .settings import SandboxSettings
 from .state import Sandbox
 
 START_TIMEOUT_S: Final = 10.0
+
+Json = dict[str, Any]
 
 
 class RunningSandbox(msgspec.Struct, frozen=True):
@@ -73,7 +76,7 @@ class _ServerThread:
         return self._server.started
 
     def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.request_exit()
         self._thread.join(START_TIMEOUT_S)
         if self._thread.is_alive():
             raise RuntimeError("the sandbox did not stop")
@@ -112,3 +115,77 @@ async def running_sandbox(**settings: Any) -> AsyncIterator[RunningSandbox]:
         yield running
     finally:
         await asyncio.to_thread(manager.__exit__, None, None, None)
+
+
+class SandboxDriver:
+    """What a blocking test says to a sandbox: send, search, set faults, look at what was accepted.
+
+    http is a client with Postmark's headers; close the driver, or use it in a `with`.
+    """
+
+    def __init__(self, running: RunningSandbox) -> None:
+        self.running = running
+        self.http = httpx.Client(base_url=running.base_url, headers=running.headers, timeout=10)
+
+    def __enter__(self) -> Self:
+        self.http.post("/_sandbox/reset").raise_for_status()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def message(self, **fields: object) -> Json:
+        """A good message; a field given as None is left out."""
+        whole = {
+            "From": "News <news@news.example>",
+            "To": "ada@mail.example",
+            "Subject": "Hello",
+            "HtmlBody": "<p>Hello</p>",
+            "TextBody": "Hello",
+            **fields,
+        }
+        return {name: value for name, value in whole.items() if value is not None}
+
+    def send(self, **fields: object) -> httpx.Response:
+        return self.http.post("/email", json=self.message(**fields))
+
+    def batch(self, *messages: Json) -> httpx.Response:
+        return self.http.post("/email/batch", json=list(messages))
+
+    def search(self, **query: str | int) -> Json:
+        answer = self.http.get("/messages/outbound", params={"count": 100, "offset": 0, **query})
+        answer.raise_for_status()
+        found: Json = answer.json()
+        return found
+
+    def accepted(self, **query: str | int) -> list[Json]:
+        answer = self.http.get("/_sandbox/messages", params={"limit": 1000, **query})
+        answer.raise_for_status()
+        rows: list[Json] = answer.json()["messages"]
+        return rows
+
+    def faults(self, *rules: Json, seed: int = 1) -> Json:
+        answer = self.http.put("/_sandbox/faults", json={"seed": seed, "rules": list(rules)})
+        answer.raise_for_status()
+        shown: Json = answer.json()
+        return shown
+
+    def hits(self) -> list[int]:
+        return [rule["hits"] for rule in self.http.get("/_sandbox/faults").json()["rules"]]
+
+    def settings(self, **values: object) -> Json:
+        answer = self.http.put("/_sandbox/settings", json=values)
+        answer.raise_for_status()
+        shown: Json = answer.json()
+        return shown
+
+    def event(self, **fields: object) -> Json:
+        answer = self.http.post("/_sandbox/events", json=fields)
+        answer.raise_for_status()
+        sent: Json = answer.json()
+        return sent
+
+    def suppress(self, stream: str, *addresses: str) -> None:
+        entries = [{"EmailAddress": address} for address in addresses]
+        answer = self.http.post(f"/message-streams/{stream}/suppressions", json={"Suppressions": entries})
+        answer.raise_for_status()

@@ -146,6 +146,14 @@ class WebhookSender:
         if self._client is not None:
             await self._client.aclose()
 
+    def reset(self, retry_scale: float) -> None:
+        """Give up what waits and forget what was."""
+        self.retry_scale = retry_scale
+        for task in self._tasks:
+            task.cancel()
+        self.counts = WebhookCounts()
+        self.attempts.clear()
+
     def send(self, webhook: Webhook, payload: bytes, record_type: str, delay_s: float = 0.0) -> None:
         """Deliver one event after so many seconds; the caller has looked at `room`."""
         task = asyncio.create_task(self._deliver(webhook, payload, record_type, delay_s))
