@@ -1,16 +1,16 @@
 """The template language of issues: Liquid, cut down until no template can hang, grow without bound or read anything.
 
-A contract between services: publishing refuses what does not parse here, delivery renders the same way. What is
-allowed: the variables in `VARIABLES`, the tags in `TAGS` (and `raw`), the filters in `FILTERS`. There are no loops,
-ranges, includes or arithmetic, and no filter that multiplies its input, so one rendering costs time and memory in
-proportion to the size of the template and of the merged values. A template may use variables that no mail has, which
-are nobody's; `Template.unknown_variables` names them, so that publishing can refuse them.
+A contract between services: publishing refuses what does not parse here, delivery renders the same way. Allowed are
+the variables in `VARIABLES`, the tags in `TAGS` (and `raw`) and the filters in `FILTERS`. There are no loops, ranges,
+includes or arithmetic. Markup, values and the work of filters are bounded, so that parsing and rendering are. A
+template may name variables that no mail has; `Template.unknown_variables` tells, so that publishing can refuse them.
 
 The whole markup is measured before python-liquid sees it, because its scanner takes quadratic time on markup that is
 never closed or holds long runs of blanks.
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 from io import StringIO
 from typing import Literal
@@ -18,18 +18,27 @@ from typing import Literal
 import msgspec
 from liquid import BoundTemplate, Environment, RenderContext
 from liquid.exceptions import LiquidError
+from liquid.filter import with_context
 
 SOURCE_BYTES_MAX = 5 * 1024 * 1024
 """Postmark takes at most 5 MB for each of HtmlBody and TextBody."""
-MARKUP_COUNT_MAX = 2_000
+MARKUP_COUNT_MAX = 1_000
 """`{{ … }}` and `{% … %}` in one template."""
-MARKUP_CHARS_MAX = 1_000
-"""Length of one of them."""
+MARKUP_CHARS_MAX = 500
+"""Length of one of them; the engine parses about 500,000 characters of markup a second."""
+MARKUP_TOTAL_CHARS_MAX = 100_000
+"""Length of all of them."""
 MARKUP_BLANKS_MAX = 40
 """Blanks in a row within one of them."""
+VALUE_CHARS_MAX = 20_000
+"""Length of a merged value, or of what a filter makes of one."""
+FILTER_CHARS_MAX = 2_000_000
+"""What all filters of one rendering may read and write; an item of a list counts as `ITEM_CHARS` characters."""
+ITEM_CHARS = 20
+BRACKETS_MAX, DOTS_MAX = 4, 40
+"""In one piece of markup: the engine takes quadratic time on deep paths."""
+RENDERED_CHARS_MAX = 5 * 1024 * 1024
 UNKNOWN_REPORTED_MAX = 20
-LOCAL_VALUES_BYTES_MAX = 256 * 1024
-"""What `assign` may hold at a time."""
 
 VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name", "issue.title", "unsubscribe_url"})
 TAGS = frozenset({"if", "unless", "case", "assign", "comment", "#"})
@@ -100,7 +109,7 @@ class Template:
         Raises:
             TemplateError: the template cannot be rendered with these values (comparing text with a number, say).
         """
-        context = RenderContext(
+        context = _MailContext(
             self._bound,
             globals={
                 "subscriber": {"name": values.subscriber_name, "email": values.subscriber_email},
@@ -114,26 +123,64 @@ class Template:
             # What BoundTemplate.render does for a template without partials and loops, at 1.5 times its speed.
             for node in self._bound.nodes:
                 node.render(context, buffer)
+        except TemplateError:
+            raise
         except LiquidError as error:
             raise _template_error(error) from error
         except Exception as error:
             # The engine lets a few of Python's own errors through (recursion, conversions): the template is at fault.
-            raise TemplateError(f"it cannot be rendered ({type(error).__name__})") from error
-        return buffer.getvalue()
+            raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
+        text = buffer.getvalue()
+        if len(text) > RENDERED_CHARS_MAX:
+            raise TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
+        return text
+
+
+class _MailContext(RenderContext):
+    """The state of one rendering, with what is left of the filters' allowance."""
+
+    __slots__ = ("filter_chars_left",)
+
+    def __init__(self, template: BoundTemplate, *, globals: dict[str, object]) -> None:  # noqa: A002  # the engine's name
+        super().__init__(template, globals=globals)
+        self.filter_chars_left = FILTER_CHARS_MAX
+
+    def charge(self, value: object) -> None:
+        """Count what a filter reads or writes. Raises `TemplateError` when it is too much."""
+        size = len(value) if isinstance(value, str | list) else 1
+        self.filter_chars_left -= size * ITEM_CHARS if isinstance(value, list) else size
+        if size > VALUE_CHARS_MAX:
+            raise TemplateError(f"A filter's value is longer than {VALUE_CHARS_MAX} characters")
+        if self.filter_chars_left < 0:
+            raise TemplateError("Its filters have too much to do")
+
+
+def _bounded(filter_: Callable[..., object]) -> Callable[..., object]:
+    """The same filter, its input and its result charged to the rendering."""
+    wants_environment = getattr(filter_, "with_environment", False)
+
+    @with_context
+    def bounded(value: object, *arguments: object, context: _MailContext, **options: object) -> object:
+        context.charge(value)
+        if wants_environment:
+            options["environment"] = context.env
+        result = filter_(value, *arguments, **options)
+        context.charge(result)
+        return result
+
+    return bounded
 
 
 class _MailEnvironment(Environment):
     """Liquid with only `TAGS` and `FILTERS`; its loader is empty, and nothing could ask it."""
 
     block_nesting_limit = 20
-    local_namespace_limit = LOCAL_VALUES_BYTES_MAX
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
         for name in self.tags.keys() - TAGS - _ENGINE_TAGS:
             del self.tags[name]
-        for name in self.filters.keys() - FILTERS:
-            del self.filters[name]
+        self.filters = {name: _bounded(self.filters[name]) for name in FILTERS}
 
 
 def parse(source: str, kind: Kind) -> Template:
@@ -143,7 +190,7 @@ def parse(source: str, kind: Kind) -> Template:
         TemplateError: with the line, and a sentence for the author.
     """
     if len(source.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
-        raise TemplateError(f"it is larger than {SOURCE_BYTES_MAX} bytes")
+        raise TemplateError(f"It is larger than {SOURCE_BYTES_MAX} bytes")
     _measure_markup(source)
     try:
         bound = _environment(kind).from_string(source)
@@ -151,7 +198,7 @@ def parse(source: str, kind: Kind) -> Template:
     except LiquidError as error:
         raise _template_error(error) from error
     except Exception as error:
-        raise TemplateError(f"it cannot be parsed ({type(error).__name__})") from error
+        raise TemplateError(f"It cannot be parsed ({type(error).__name__})") from error
     for name, spans in analysis.filters.items():
         if name not in FILTERS:
             raise TemplateError(f"there is no filter `{name}`", _line_at(source, spans[0].index))
@@ -171,18 +218,18 @@ def _environment(kind: Kind) -> Environment:
 
 def _measure_markup(source: str) -> None:
     """Refuse, in one pass, what would make the engine's scanner or a rendering slow, and every tag that is not ours."""
-    position, count = 0, 0
+    position, count, chars = 0, 0, 0
     while (opening := _OPENING.search(source, position)) is not None:
-        count += 1
         is_tag = opening.group() == "{%"
         closing = source.find("%}" if is_tag else "}}", opening.end(), opening.end() + MARKUP_CHARS_MAX)
         markup = source[opening.end() : max(closing, opening.end())]
         position = closing + 2
+        count, chars = count + 1, chars + len(markup)
         fault: str | None = None
         if closing < 0:
             fault = f"`{opening.group()}` is not closed within {MARKUP_CHARS_MAX} characters"
-        elif count > MARKUP_COUNT_MAX:
-            fault = f"there are more than {MARKUP_COUNT_MAX} pieces of markup"
+        elif count > MARKUP_COUNT_MAX or chars > MARKUP_TOTAL_CHARS_MAX:
+            fault = f"there are more than {MARKUP_COUNT_MAX} pieces or {MARKUP_TOTAL_CHARS_MAX} characters of markup"
         elif is_tag and _tag_name(markup) == "raw":
             # The engine gives out what stands up to `endraw` as it is, so it is not measured either.
             end = _END_RAW.search(source, position)
@@ -197,8 +244,11 @@ def _measure_markup(source: str) -> None:
 def _fault_of(markup: str, *, is_tag: bool) -> str | None:
     if _BLANK_RUN.search(markup):
         return f"there are more than {MARKUP_BLANKS_MAX} blanks in a row"
-    if ".." in _QUOTED.sub("", markup):
+    unquoted = _QUOTED.sub("", markup)
+    if ".." in unquoted:
         return "ranges are not supported"
+    if unquoted.count("[") > BRACKETS_MAX or unquoted.count(".") > DOTS_MAX:
+        return f"there are more than {BRACKETS_MAX} brackets or {DOTS_MAX} dots"
     if is_tag and (name := _tag_name(markup)) not in TAGS | _INNER_TAGS:
         return f"there is no tag `{name}`" if name else "a tag has no name"
     return None
