@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -78,10 +79,13 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[Cluster]:
+def running_cluster() -> Iterator[Cluster]:
     with ExitStack() as stack:
         url = os.environ.get("TEST_DATABASE_URL") or postgres_container_url(stack)
         if url is None:
+            # Not below pytest's own folder: each pytest that starts closes that one to other users, and as root the
+            # server runs as another user.
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broadsheet-test-postgres-")))
             url = stack.enter_context(EmbeddedPostgres(folder, settings=_SPEED_SETTINGS)).url
         cluster = Cluster(url)
         stack.callback(cluster.close)

@@ -22,8 +22,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running_cluster(tmp_path_factory.mktemp("postgres")) as running:
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as running:
         yield running
 
 
@@ -70,9 +70,7 @@ async def delivery(database: Database, sandbox: RunningSandbox) -> AsyncIterator
 
 
 @pytest.fixture
-async def system(
-    database: Database, redis_url: str, sandbox: RunningSandbox, seed: Seed
-) -> AsyncIterator[System]:
+async def system(database: Database, redis_url: str, sandbox: RunningSandbox, seed: Seed) -> AsyncIterator[System]:
     """All four services behind the gateway, with the local author's login and API key."""
     async with running_system(database, redis_url, sandbox, seed) as running:
         yield running

@@ -33,6 +33,7 @@ class EmailAddress(str):
         try:
             parsed = validate_email(
                 text,
+                strict=True,
                 check_deliverability=False,
                 allow_smtputf8=False,
                 test_environment=False,

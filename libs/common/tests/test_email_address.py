@@ -1,0 +1,69 @@
+"""What an address is, and when two are the same."""
+
+import pytest
+from broadsheet_common.email_address import EmailAddress
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_an_internationalised_domain_is_stored_as_a_labels() -> None:
+    assert EmailAddress.parse("user@bücher.com") == "user@xn--bcher-kva.com"
+    assert EmailAddress.parse("USER@XN--BCHER-KVA.com").key == EmailAddress.parse("user@bücher.com").key
+
+
+def test_the_local_part_is_kept_as_typed_and_compared_without_case() -> None:
+    assert EmailAddress.parse("Some.Reader@Example.COM") == "Some.Reader@example.com"
+    assert EmailAddress.parse("Some.Reader@Example.COM").key == "some.reader@example.com"
+
+
+@pytest.mark.parametrize("around", ["\ufeff", "\u00a0", "\u200b", " ", "\t"])
+def test_a_spreadsheets_leftovers_are_dropped(around: str) -> None:
+    assert EmailAddress.parse(f"{around}reader@example.com{around}") == "reader@example.com"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "   ",
+        "reader",
+        "@example.com",
+        "reader@",
+        "reader@@example.com",
+        "jösé@example.com",
+        ".reader@example.com",
+        "reader.@example.com",
+        "rea..der@example.com",
+        "reader@exam ple.com",
+        "reader@example..com",
+        "reader@example.com\r\nBcc: other@example.com",
+        "reader@example.com\x00",
+        "reader@[127.0.0.1]",
+        "a" * 65 + "@example.com",
+        "reader@" + "a" * 250 + ".com",
+        "Reader <reader@example.com>",
+    ],
+)
+def test_what_is_no_address_is_refused_with_a_sentence(raw: str) -> None:
+    with pytest.raises(ValueError, match=r"[A-Za-z]"):
+        EmailAddress.parse(raw)
+
+
+@given(st.text(max_size=300))
+def test_parsing_answers_or_refuses_and_never_breaks(raw: str) -> None:
+    try:
+        parsed = EmailAddress.parse(raw)
+    except ValueError:
+        return
+    assert parsed.isascii()
+    assert "\r" not in parsed
+    assert "\n" not in parsed
+
+
+@given(st.emails())
+def test_parsing_twice_changes_nothing(raw: str) -> None:
+    try:
+        once = EmailAddress.parse(raw)
+    except ValueError:
+        return  # the strategy makes addresses that Postmark would not take either
+    assert EmailAddress.parse(once) == once

@@ -1,0 +1,207 @@
+"""The Postmark client: request shape, header, errors, time-out, and where certainty ends."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+
+import httpx
+import msgspec
+import pytest
+from broadsheet_delivery.error_class import ErrorClass
+from broadsheet_delivery.postmark import (
+    AcceptedItem,
+    Answered,
+    CallResult,
+    Header,
+    Message,
+    NotSent,
+    PostmarkClient,
+    RejectedItem,
+    SearchUnavailableError,
+    Unknown,
+    encode_message,
+    read_batch_answer,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+MESSAGE = Message(
+    from_="Broadsheet <newsletter@example.com>",
+    to="reader@example.com",
+    subject="An issue",
+    html_body="<p>Hello</p>",
+    text_body="Hello",
+    message_stream="broadcast",
+    headers=(Header("List-Unsubscribe", "<https://news.example.com/unsubscribe/x>"),),
+    metadata={"bs_delivery": "1-1"},
+)
+
+Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
+async def call(handler: Handler, *, timeout_s: float = 5.0, messages: int = 1) -> CallResult:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http_client:
+        client = PostmarkClient(http_client, base_url="http://postmark", token="secret", call_timeout_s=timeout_s)
+        return await client.send_batch([encode_message(MESSAGE)] * messages)
+
+
+async def test_a_batch_is_a_bare_array_in_pascal_case_with_the_token_header() -> None:
+    seen: list[httpx.Request] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=[{"ErrorCode": 0, "Message": "OK", "MessageID": str(uuid.uuid4())}])
+
+    assert isinstance(await call(answer), Answered)
+    [request] = seen
+    assert (request.method, request.url.path) == ("POST", "/email/batch")
+    assert request.headers["X-Postmark-Server-Token"] == "secret"
+    assert request.headers["Accept"] == request.headers["Content-Type"] == "application/json"
+    assert msgspec.json.decode(request.content) == [
+        {
+            "From": "Broadsheet <newsletter@example.com>",
+            "To": "reader@example.com",
+            "Subject": "An issue",
+            "HtmlBody": "<p>Hello</p>",
+            "TextBody": "Hello",
+            "MessageStream": "broadcast",
+            "Headers": [{"Name": "List-Unsubscribe", "Value": "<https://news.example.com/unsubscribe/x>"}],
+            "Metadata": {"bs_delivery": "1-1"},
+        }
+    ]
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
+async def test_before_the_first_byte_nothing_was_sent(error: type[httpx.TransportError]) -> None:
+    async def fail(_: httpx.Request) -> httpx.Response:
+        raise error("no")
+
+    result = await call(fail)
+    assert isinstance(result, NotSent)
+    assert result.error_class is ErrorClass.TRANSIENT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.WriteError,
+        httpx.WriteTimeout,
+        httpx.ReadError,
+        httpx.ReadTimeout,
+        httpx.RemoteProtocolError,
+        httpx.CloseError,
+        httpx.DecodingError,
+    ],
+)
+async def test_from_the_first_byte_on_nothing_is_certain(error: type[httpx.HTTPError]) -> None:
+    async def fail(_: httpx.Request) -> httpx.Response:
+        raise error("no")
+
+    assert isinstance(await call(fail), Unknown)
+
+
+async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:
+    never = asyncio.Event()
+
+    async def hang(_: httpx.Request) -> httpx.Response:
+        await never.wait()
+        raise AssertionError
+
+    assert isinstance(await call(hang, timeout_s=0.05), Unknown)
+
+
+def answered(*items: dict[str, object]) -> httpx.Response:
+    return httpx.Response(200, json=list(items))
+
+
+def test_results_come_in_the_order_of_the_request() -> None:
+    first, third = uuid.uuid4(), uuid.uuid4()
+    result = read_batch_answer(
+        answered(
+            {"ErrorCode": 0, "MessageID": str(first), "SubmittedAt": "2026-01-01T00:00:00.1234567Z", "To": "a"},
+            {"ErrorCode": 406, "Message": "You tried to send to a recipient that has been marked as inactive."},
+            {"Message": "Message accepted, but delivery may be delayed.", "MessageID": str(third)},
+        ),
+        3,
+    )
+    assert result == Answered(
+        (
+            AcceptedItem(first),
+            RejectedItem(406, "You tried to send to a recipient that has been marked as inactive."),
+            AcceptedItem(third),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"[", b"[]", b"[{}]", b"[null]", b"<html>", b'[{"ErrorCode":0,"MessageID":"x"}]', b"\xff\xfe"],
+)
+def test_an_answer_that_cannot_be_read_leaves_all_of_it_unknown(content: bytes) -> None:
+    assert isinstance(read_batch_answer(httpx.Response(200, content=content), 1), Unknown)
+
+
+@given(st.integers(100, 599), st.binary(max_size=200), st.integers(1, 3))
+def test_any_answer_is_one_of_the_three_results(status: int, content: bytes, count: int) -> None:
+    result = read_batch_answer(httpx.Response(status, content=content), count)
+    assert isinstance(result, Answered | NotSent | Unknown)
+    if isinstance(result, Answered):
+        assert len(result.items) == count
+
+
+@pytest.mark.parametrize(("value", "expected"), [("7", 7.0), ("100000", 300.0), ("soon", None), ("-1", None)])
+def test_retry_after_is_honoured_within_a_bound(value: str, expected: float | None) -> None:
+    result = read_batch_answer(httpx.Response(429, headers={"Retry-After": value}), 1)
+    assert isinstance(result, NotSent)
+    assert result.retry_after_s == expected
+
+
+async def search(handler: Handler) -> list[object]:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http_client:
+        client = PostmarkClient(http_client, base_url="http://postmark", token="secret", call_timeout_s=1)
+        return list(await client.search(attempt_id=uuid.UUID(int=1), stream="broadcast"))
+
+
+async def test_the_search_names_the_stream_and_one_metadata_field() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        assert dict(request.url.params) == {
+            "count": "500",
+            "offset": "0",
+            "messagestream": "broadcast",
+            "metadata_bs_attempt": str(uuid.UUID(int=1)),
+        }
+        return httpx.Response(
+            200,
+            json={
+                "TotalCount": 2,
+                "Messages": [
+                    {"MessageID": str(uuid.UUID(int=2)), "Metadata": {"bs_attempt": str(uuid.UUID(int=1))}},
+                    {"MessageID": str(uuid.UUID(int=3)), "Metadata": {"bs_attempt": "another"}},
+                ],
+            },
+        )
+
+    # A row that does not carry our attempt is not ours, whatever the filter did.
+    assert len(await search(answer)) == 1
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(500),
+        httpx.Response(503, json={"ErrorCode": 100}),
+        httpx.Response(200, content=b"<html>"),
+        httpx.Response(200, json={"TotalCount": 1}),
+        httpx.Response(
+            200,
+            json={"TotalCount": 1, "Messages": [{"MessageID": "x", "Metadata": {"bs_attempt": str(uuid.UUID(int=1))}}]},
+        ),
+    ],
+    ids=["500", "503", "page", "no rows", "bad id"],
+)
+async def test_a_search_without_a_complete_answer_says_nothing(response: httpx.Response) -> None:
+    async def answer(_: httpx.Request) -> httpx.Response:
+        return response
+
+    with pytest.raises(SearchUnavailableError):
+        await search(answer)
