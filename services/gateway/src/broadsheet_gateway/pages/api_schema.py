@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 _REFERENCE_HOPS_MAX = 8
-_EXAMPLE_DEPTH_MAX = 6
-_EXAMPLE_PROPERTIES_MAX = 40
+_EXAMPLE_DEPTH_MAX = 8
+_EXAMPLE_VALUES_MAX = 400
 
 _FORMAT_EXAMPLES = {
     "email": "reader@example.com",
@@ -119,7 +119,8 @@ class SchemaReader:
             ("pattern", "matches {}"),
         ):
             if keyword in schema:
-                found.append(phrase.format(schema[keyword]))
+                text = phrase.format(schema[keyword])
+                found.append(text.removesuffix("s") if schema[keyword] == 1 and text.endswith("s") else text)
         if schema.get("default") is not None:
             found.append("default " + _json_text(schema["default"]))
         return tuple(found)
@@ -140,44 +141,53 @@ class SchemaReader:
                 )
         return tuple(found.values())
 
-    def example(self, node: object, depth: int = 0) -> object:
+    def example(self, node: object) -> object:
         """A value that fits: the document's own example if it has one, else one made from the types."""
-        schema = self.resolve(node)
+        return _ExampleMaker(self).make(node, depth=0)
+
+    def members(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """The schemas of an object's members by name, those of its `allOf` parts too."""
+        parts = (*(self.resolve(part) for part in sequence(schema.get("allOf"))), schema)
+        return {name: member for part in parts for name, member in mapping(part.get("properties")).items()}
+
+
+class _ExampleMaker:
+    """Makes one example. Schemas may refer to themselves and to each other: depth and number of values have a bound."""
+
+    def __init__(self, reader: SchemaReader) -> None:
+        self._reader = reader
+        self._values_left = _EXAMPLE_VALUES_MAX
+
+    def make(self, node: object, *, depth: int) -> object:
+        self._values_left -= 1
+        if depth > _EXAMPLE_DEPTH_MAX or self._values_left <= 0:
+            return None
+        schema = self._reader.resolve(node)
         for keyword in ("example", "default", "const"):
             if schema.get(keyword) is not None:
                 return schema[keyword]
         for keyword in ("examples", "enum"):
             if sequence(schema.get(keyword)):
                 first = schema[keyword][0]
-                # Litestar writes examples of schemas as Example objects now and then.
+                # An OpenAPI Example Object rather than a value, as Litestar writes them.
                 return first["value"] if isinstance(first, Mapping) and "value" in first else first
         for keyword in ("oneOf", "anyOf"):
             choices = [choice for choice in sequence(schema.get(keyword)) if mapping(choice).get("type") != "null"]
             if choices:
-                return self.example(choices[0], depth + 1) if depth < _EXAMPLE_DEPTH_MAX else None
-        return self._example_of_kind(schema, depth)
+                return self.make(choices[0], depth=depth + 1)
+        return self._of_kind(schema, depth)
 
-    def _example_of_kind(self, schema: Mapping[str, Any], depth: int) -> object:
+    def _of_kind(self, schema: Mapping[str, Any], depth: int) -> object:
         kinds = schema.get("type")
         kind = kinds if isinstance(kinds, str) else next((str(k) for k in sequence(kinds) if k != "null"), "")
-        properties = self.properties(schema)
-        if kind == "object" or properties:
-            if depth >= _EXAMPLE_DEPTH_MAX:
-                return {}
-            members = self._members(schema)
-            return {
-                member.name: self.example(members[member.name], depth + 1)
-                for member in properties[:_EXAMPLE_PROPERTIES_MAX]
-            }
+        members = self._reader.members(schema)
+        if kind == "object" or members:
+            return {name: self.make(member, depth=depth + 1) for name, member in members.items()}
         if kind == "array":
-            return [self.example(schema.get("items"), depth + 1)] if depth < _EXAMPLE_DEPTH_MAX else []
+            return [self.make(schema.get("items"), depth=depth + 1)]
         if kind == "string":
             return _FORMAT_EXAMPLES.get(str(schema.get("format")), "string")
         return _TYPE_EXAMPLES.get(kind)
-
-    def _members(self, schema: Mapping[str, Any]) -> dict[str, Any]:
-        parts = (*(self.resolve(part) for part in sequence(schema.get("allOf"))), schema)
-        return {name: member for part in parts for name, member in mapping(part.get("properties")).items()}
 
 
 def text_of(value: object) -> str:

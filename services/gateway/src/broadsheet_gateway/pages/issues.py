@@ -64,7 +64,11 @@ _PARTS = (
     ("suppressed", "Suppressed", "Not sent: the address bounced, complained or opted out before."),
     ("excluded", "Excluded", "Not sent: no longer subscribed, or not an address that mail can reach."),
     ("cancelled", "Cancelled", "Not sent: the issue was cancelled first."),
-    ("uncertain", "Uncertain", "The answer was lost. The provider is being asked, so that nobody gets the issue twice."),
+    (
+        "uncertain",
+        "Uncertain",
+        "The answer was lost. The provider is being asked, so that nobody gets the issue twice.",
+    ),
     ("in_flight", "In flight", "In a call to the mail provider right now."),
     ("pending", "Pending", "Queued, and not yet handed to the mail provider."),
 )

@@ -331,9 +331,9 @@ def _author_samples() -> dict[str, PageView]:
                 replicas=_RUNNING.replicas,
             ),
             unsent=(
-                UnsentRow(recipient="reader-17@example.com", outcome="failed", reason="300 Invalid “To” address"),
-                UnsentRow(recipient="reader-204@example.com", outcome="suppressed", reason="Hard bounce on 1 March"),
-                UnsentRow(recipient="reader-977@example.com", outcome="excluded", reason="Unsubscribed before sending"),
+                UnsentRow(subscriber_id=17, status="failed", reason="300 Invalid “To” address"),
+                UnsentRow(subscriber_id=204, status="suppressed", reason="Hard bounce on 1 March"),
+                UnsentRow(subscriber_id=977, status="excluded", reason="Unsubscribed before sending"),
             ),
         ),
         "issue-sent": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[3]), unsent=None),

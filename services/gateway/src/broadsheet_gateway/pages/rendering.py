@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 
 import jinja2
+import msgspec
 
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.static_files import StaticFile, load_static_files
@@ -34,6 +35,7 @@ class Pages:
         environment.filters["number"] = _number
         environment.filters["utc"] = _utc
         environment.filters["paragraphs"] = _paragraphs
+        environment.tests["unset"] = _is_unset
         self._templates = {
             entry.name: environment.get_template(entry.name)
             for entry in files("broadsheet_gateway.pages").joinpath("templates").iterdir()
@@ -53,6 +55,10 @@ class Pages:
     @property
     def static_files(self) -> tuple[StaticFile, ...]:
         return tuple(self._static_files.values())
+
+
+def _is_unset(value: object) -> bool:
+    return value is msgspec.UNSET
 
 
 def _number(value: int) -> str:

@@ -178,21 +178,24 @@ class DashboardPage(AdminPageView, frozen=True, kw_only=True):
 
 
 class UnsentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A recipient who finally did not get the issue, and why."""
+    """A delivery that finally was not sent, and why. The names are those of the API's Delivery."""
 
-    recipient: str
-    outcome: Literal["failed", "suppressed", "excluded", "cancelled"]
-    reason: str
-    settled_at: datetime | None = None
+    subscriber_id: int
+    status: Literal["failed", "suppressed", "excluded", "cancelled"]
+    reason: str | None = None
 
 
 class IssuePage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/issues/{id}`. `unsent` are the first of those not sent to; None when delivery could not be asked."""
+    """`GET /admin/issues/{id}`.
+
+    `unsent` are the first of those not sent to; None when delivery was asked and did not answer, UNSET when it was not
+    asked: then the page has no such list.
+    """
 
     template: ClassVar[str] = "issue.html"
 
     issue: IssueDetail
-    unsent: tuple[UnsentRow, ...] | None = None
+    unsent: tuple[UnsentRow, ...] | msgspec.UnsetType | None = msgspec.UNSET
     senders: Senders | None = None
 
 

@@ -1,0 +1,233 @@
+"""What must hold for the HTML of every page in every state: accessible, well-formed, and safe under our CSP."""
+
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+from typing import get_type_hints
+
+import msgspec
+import pytest
+
+from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.pages.preview_samples import sample_pages
+from broadsheet_gateway.pages.views import AdminPageView, PageView
+
+_VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
+_SVG_EMPTY = frozenset({"path", "circle", "rect"})
+_HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;{{ 7*7 }}\u2028"
+
+
+class Element(msgspec.Struct):
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+    # Tags of the elements around it, the outermost first.
+    around: tuple[str, ...] = ()
+
+
+class ParsedPage(HTMLParser):
+    """The elements of a page in document order; raises AssertionError for tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[Element] = []
+        self._open: list[Element] = []
+        self.feed(html)
+        self.close()
+        assert self._open == [], f"left open: {[element.tag for element in self._open]}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"an attribute twice on <{tag}>: {names}"
+        element = Element(tag, {name: value or "" for name, value in attrs}, around=tuple(o.tag for o in self._open))
+        self.elements.append(element)
+        if tag not in _VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in _SVG_EMPTY, f"<{tag}/> is not closed in HTML"
+        self.handle_starttag(tag, attrs)
+        self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        assert self._open[-1].tag == tag, f"</{tag}> inside <{self._open[-1].tag}>"
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+
+    def all(self, *tags: str) -> list[Element]:
+        return [element for element in self.elements if element.tag in tags]
+
+    @property
+    def ids(self) -> list[str]:
+        return [element.attributes["id"] for element in self.elements if "id" in element.attributes]
+
+
+def _hostile_value(value: object, hint: object) -> object:
+    """The same value with every free text in it replaced by markup that tries to break out."""
+    if isinstance(value, msgspec.Struct):
+        return _hostile_struct(value)
+    if isinstance(value, tuple):
+        return tuple(_hostile_value(item, str if type(item) is str else None) for item in value)
+    if isinstance(value, dict):
+        return dict.fromkeys(value, _HOSTILE)
+    return _HOSTILE if hint in {str, str | None} else value
+
+
+def _hostile_struct(struct: msgspec.Struct) -> msgspec.Struct:
+    hints = get_type_hints(type(struct))
+    # Anchors are made by us from a fixed alphabet; everything else is data.
+    changes = {
+        name: _hostile_value(getattr(struct, name), hints[name])
+        for name in struct.__struct_fields__
+        if name not in {"anchor", "action_path"}
+    }
+    return msgspec.structs.replace(struct, **changes)
+
+
+def _all_views() -> Iterator[tuple[str, PageView]]:
+    for name, view in sample_pages().items():
+        yield name, view
+        hostile = _hostile_struct(view)
+        assert isinstance(hostile, PageView)
+        yield f"{name}, hostile", hostile
+
+
+_VIEWS = dict(_all_views())
+
+
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture(scope="module")
+def parsed(pages: Pages) -> dict[str, ParsedPage]:
+    return {name: ParsedPage(pages.render(view)) for name, view in _VIEWS.items()}
+
+
+@pytest.fixture(params=list(_VIEWS))
+def page(request: pytest.FixtureRequest, parsed: dict[str, ParsedPage]) -> ParsedPage:
+    found: ParsedPage = parsed[request.param]
+    return found
+
+
+def _subclasses(kind: type[PageView]) -> Iterator[type[PageView]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
+def test_every_view_has_a_sample_and_every_page_template_a_view() -> None:
+    views = {kind for kind in _subclasses(PageView) if kind is not AdminPageView}
+    assert {type(view) for view in sample_pages().values()} == views
+    bases = {"layout.html", "public.html", "product.html", "admin.html"}
+    templates = {
+        entry.name
+        for entry in files("broadsheet_gateway.pages").joinpath("templates").iterdir()
+        if not entry.name.startswith("_")
+    }
+    assert {kind.template for kind in views} == templates - bases
+
+
+def test_language_title_and_landmarks_are_there(page: ParsedPage) -> None:
+    assert [element.attributes.get("lang") for element in page.all("html")] == ["en"]
+    (title,) = (element for element in page.all("title") if "svg" not in element.around)
+    assert title.text.strip()
+    assert [element.attributes.get("id") for element in page.all("main")] == ["main"]
+    assert len([element for element in page.all("header") if element.around == ("html", "body")]) == 1
+    unnamed = [nav for nav in page.all("nav", "aside") if not {"aria-label", "aria-labelledby"} & set(nav.attributes)]
+    assert unnamed == []
+
+
+def test_the_first_link_skips_to_the_content(page: ParsedPage) -> None:
+    assert page.all("a")[0].attributes["href"] == "#main"
+
+
+def test_one_h1_and_no_level_is_jumped(page: ParsedPage) -> None:
+    levels = [int(element.tag[1]) for element in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels)), levels
+    assert all(element.text.strip() for element in page.all("h1", "h2", "h3", "h4"))
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page: ParsedPage) -> None:
+    assert [name for name, count in Counter(page.ids).items() if count > 1] == []
+    ids = set(page.ids)
+    for element in page.elements:
+        for attribute in ("aria-describedby", "aria-labelledby", "for"):
+            assert set(element.attributes.get(attribute, "").split()) <= ids, (attribute, element)
+        href = element.attributes.get("href", "")
+        if element.tag == "a" and href.startswith("#"):
+            assert href[1:] in ids, href
+
+
+def test_every_control_has_a_label_and_every_button_a_name(page: ParsedPage) -> None:
+    labelled = [label.attributes["for"] for label in page.all("label") if label.text.strip()]
+    for control in page.all("input", "textarea", "select"):
+        if control.attributes.get("type") != "hidden":
+            assert labelled.count(control.attributes["id"]) == 1, control
+            assert "form" in control.around
+    assert all(button.text.strip() and button.attributes["type"] == "submit" for button in page.all("button"))
+
+
+def test_a_message_at_a_field_is_tied_to_it(page: ParsedPage) -> None:
+    messages = [name for name in page.ids if name.endswith("-error")]
+    for message in messages:
+        (control,) = (e for e in page.elements if e.attributes.get("id") == message.removesuffix("-error"))
+        assert control.attributes["aria-invalid"] == "true"
+        assert message in control.attributes["aria-describedby"].split()
+
+
+def test_nothing_that_the_content_security_policy_refuses(page: ParsedPage) -> None:
+    assert page.all("style", "iframe", "object", "embed", "base", "img") == []
+    for element in page.elements:
+        assert not [name for name in element.attributes if name.startswith("on") or name == "style"], element
+        for attribute in ("src", "href", "action", "formaction"):
+            address = element.attributes.get(attribute, "/")
+            assert address.startswith(("/", "#")), (element.tag, address)
+            assert not address.startswith("//"), (element.tag, address)
+    assert all(script.attributes["src"].startswith("/static/") and not script.text for script in page.all("script"))
+
+
+def test_every_asset_that_a_page_names_exists(page: ParsedPage, pages: Pages) -> None:
+    for element in page.elements:
+        address = element.attributes.get("src") or element.attributes.get("href") or ""
+        if address.startswith("/static/"):
+            file = pages.static_file(address.removeprefix("/static/"))
+            assert file is not None
+            assert file.content
+
+
+def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
+    told = [e for e in page.elements if {"chip", "notice", "sending"} & set(e.attributes.get("class", "").split())]
+    assert all(element.text.strip() for element in told)
+    assert all(svg.attributes["aria-hidden"] == "true" for svg in page.all("svg"))
+    for bar in page.elements:
+        if bar.tag == "progress" or bar.attributes.get("role") == "progressbar":
+            assert bar.attributes["aria-label"]
+
+
+def test_session_forms_carry_the_token(page: ParsedPage) -> None:
+    for form in page.all("form"):
+        assert form.attributes["method"] == "post"
+    admin_forms = [form for form in page.all("form") if form.attributes["action"].startswith("/admin/")]
+    tokens = [e for e in page.all("input") if e.attributes.get("name") == "csrf_token" and e.attributes["value"]]
+    assert len(tokens) == len(admin_forms)
+
+
+@pytest.mark.parametrize("name", sample_pages())
+def test_hostile_text_is_shown_as_text(name: str, parsed: dict[str, ParsedPage]) -> None:
+    page = parsed[f"{name}, hostile"]
+    (body,) = page.all("body")
+    attribute_values = [value for element in page.elements for value in element.attributes.values()]
+    is_shown = any(_HOSTILE in text for text in (body.text, *attribute_values))
+    has_free_text = _VIEWS[f"{name}, hostile"] != _VIEWS[name]
+    assert is_shown == has_free_text
+    assert not [script for script in page.all("script") if "alert" in script.text]
