@@ -209,9 +209,8 @@ def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
     told = [e for e in page.elements if {"chip", "notice", "sending"} & set(e.attributes.get("class", "").split())]
     assert all(element.text.strip() for element in told)
     assert all(svg.attributes["aria-hidden"] == "true" for svg in page.all("svg"))
-    for bar in page.elements:
-        if bar.tag == "progress" or bar.attributes.get("role") == "progressbar":
-            assert bar.attributes["aria-label"]
+    bars = [element for element in page.elements if element.attributes.get("role") == "progressbar"]
+    assert all(bar.attributes["aria-label"] and bar.attributes["aria-valuenow"] for bar in bars)
 
 
 def test_session_forms_carry_the_token(page: ParsedPage) -> None:

@@ -53,10 +53,7 @@
     for (const [part, count] of Object.entries(progress.counts)) figures[`counts.${part}`] = count;
     for (const element of block.querySelectorAll("[data-live]")) {
       const name = element.dataset.live;
-      if (name === "meter") {
-        element.max = progress.counts.audience || 1;
-        element.value = progress.settled;
-      } else if (name === "spread") {
+      if (name === "spread") {
         element.setAttribute("aria-valuenow", progress.settled_percent);
       } else if (name in figures) {
         element.textContent = numbers.format(figures[name]);
