@@ -8,6 +8,7 @@ import pytest
 from broadsheet_local.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 
+from harness import event_loop
 from harness.cluster import Cluster, Database, running_cluster
 from harness.containers import redis_container_url
 from harness.delivering import Delivering, delivering
@@ -16,9 +17,9 @@ from harness.seeding import Seed
 from harness.system import System, running_system
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def pytest_configure(config: pytest.Config) -> None:
+    """anyio's plugin is loaded after this one and brings a fixture of the same name: ours must come later still."""
+    config.pluginmanager.register(event_loop, "harness.event_loop")
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +70,19 @@ async def delivery(database: Database, sandbox: RunningSandbox) -> AsyncIterator
         yield driven
 
 
+@pytest.fixture(scope="session")
+async def shared_system(cluster: Cluster, redis_url: str) -> AsyncIterator[System]:
+    with (
+        cluster.database() as database,
+        running_sandbox_sync() as sandbox,
+        Seed.connect(database) as seed,
+    ):
+        async with running_system(database, redis_url, sandbox, seed) as running:
+            yield running
+
+
 @pytest.fixture
-async def system(database: Database, redis_url: str, sandbox: RunningSandbox, seed: Seed) -> AsyncIterator[System]:
-    """All four services behind the gateway, with the local author's login and API key."""
-    async with running_system(database, redis_url, sandbox, seed) as running:
-        yield running
+async def system(shared_system: System) -> AsyncIterator[System]:
+    """All four services behind the gateway, with the local author's login and API key, and nobody subscribed."""
+    async with shared_system.as_new() as fresh:
+        yield fresh

@@ -52,6 +52,10 @@ class Oracle:
     def heal(self) -> None:
         self._request("DELETE", "/_sandbox/faults")
 
+    def reset(self) -> None:
+        """As if nothing had ever been sent."""
+        self._request("POST", "/_sandbox/reset")
+
     def _request(self, method: str, path: str, **arguments: Any) -> Any:
         response = httpx.request(method, self._base_url + path, timeout=10, **arguments)
         assert response.is_success, response.text

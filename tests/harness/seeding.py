@@ -61,6 +61,35 @@ class Seed:
         cursor = self._connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []
 
+    def empty(self) -> None:
+        """Delete what tests made: everything but the default newsletter, the first user and that user's first key."""
+        tables = self.execute(
+            """
+            SELECT string_agg(format('%%I.%%I', schemaname, tablename), ', ')
+              FROM pg_tables
+             WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
+               AND (schemaname, tablename) NOT IN (
+                   ('publishing', 'newsletter'), ('gateway', 'user_account'), ('gateway', 'api_key'),
+                   ('delivery', 'sending_state'))
+            """
+        )
+        self.execute("SET lock_timeout = '10 s'")
+        self.execute(f"TRUNCATE {tables[0][0]}")
+        self.execute("DELETE FROM publishing.newsletter WHERE id <> %s", (DEFAULT_NEWSLETTER_ID,))
+        self.execute(
+            "UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', from_name = NULL, "
+            "from_email = NULL, reply_to = NULL, message_stream = 'broadcast', unsubscribe_handling = 'custom', "
+            "postal_address = ''"
+        )
+        self.execute("DELETE FROM delivery.sending_state")
+        self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")
+        self.execute("DELETE FROM gateway.user_account WHERE id <> (SELECT min(id) FROM gateway.user_account)")
+        self.execute("DELETE FROM gateway.api_key WHERE id <> (SELECT min(id) FROM gateway.api_key)")
+
+    def count(self, table: str) -> int:
+        [(rows,)] = self.execute(f"SELECT count(*) FROM {table}")
+        return int(str(rows))
+
     def subscribers(self, count: int, *, state: str = "confirmed", prefix: str = "reader") -> list[int]:
         """`<prefix>-1@example.com` and so on, on the default newsletter; answers their ids in order."""
         rows = self.execute(

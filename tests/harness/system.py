@@ -2,18 +2,21 @@
 
 The gateway reaches the services over ASGI instead of sockets; everything else is what runs in production. Delivery is
 driven by the test (`deliver_all_pending`), so nothing is a matter of time.
+
+Making four apps costs a second, so the tests of one process share one system: `reset` makes it as it was at the start.
 """
 
+import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import msgspec
 from broadsheet_common.database import create_engine
-from broadsheet_common.identity import ServiceName
+from broadsheet_common.identity import Scope, ServiceName
 from broadsheet_common.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
 from broadsheet_gateway.app import create_app as create_gateway_app
@@ -26,6 +29,7 @@ from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, delivery_settings
@@ -42,7 +46,10 @@ _LINK = re.compile(r"https?://[^\s\"'<>]+")
 
 
 class System(msgspec.Struct, frozen=True):
-    """`visitor` is a browser without a session; `api` a client with an API key. Neither follows redirects."""
+    """`visitor` is a browser without a session; `api` a client with an API key. Neither follows redirects.
+
+    `seed`, `oracle`, `database` and `sandbox` are the system's own: the fixtures of these names belong to others.
+    """
 
     visitor: httpx.AsyncClient
     api: httpx.AsyncClient
@@ -50,6 +57,34 @@ class System(msgspec.Struct, frozen=True):
     seed: Seed
     oracle: Oracle
     apps: dict[str, Litestar]
+    database: Database
+    sandbox: RunningSandbox
+    api_key: str
+    password_hash: str
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        """Another client of the gateway, with a cookie jar of its own; `user_agent=…` is the header `User-Agent`."""
+        return _client(self.apps["gateway"], **headers)
+
+    @asynccontextmanager
+    async def as_new(self) -> AsyncIterator["System"]:
+        """This system, without anything that tests put into it, and with clients that hold no cookie."""
+        await asyncio.to_thread(self._empty)
+        async with self.client() as visitor, self.client(authorization=f"Bearer {self.api_key}") as api:
+            yield msgspec.structs.replace(self, visitor=visitor, api=api)
+
+    def _empty(self) -> None:
+        """Ids go on counting, so that nothing an app remembers by id is taken for something new."""
+        self.oracle.reset()
+        self.seed.empty()
+        self.seed.execute(
+            "UPDATE gateway.user_account SET password_hash = %s, password_changed_at = clock_timestamp()",
+            (self.password_hash,),
+        )
+
+    async def run_sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """As the owner, off the loop: for statements that may have to wait for a lock that an app holds."""
+        return await asyncio.to_thread(self.seed.execute, statement, parameters)
 
     async def subscribe(self, email: str, name: str = "Reader") -> httpx.Response:
         return await self.visitor.post("/subscriptions", data={"name": name, "email": email})
@@ -120,78 +155,88 @@ async def running_system(
             identity_public_key=public_key,
         )
     )
-    # Its lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.
     delivery = create_delivery_app(
         delivery_settings(database, sandbox.base_url, sandbox.token, public_url=HttpUrl.parse(PUBLIC_URL))
     )
+    apps = {"subscriptions": subscriptions, "publishing": publishing, "delivery": delivery}
+    gateway = create_gateway_app(
+        _gateway_settings(database, redis_url, private_key, gateway_changes), upstreams=_in_this_process(apps)
+    )
     async with AsyncExitStack() as stack:
-        upstream_apps: dict[ServiceName, Litestar] = {
-            "subscriptions": subscriptions,
-            "publishing": publishing,
-            "delivery": delivery,
-        }
-        await stack.enter_async_context(subscriptions.lifespan())
-        await stack.enter_async_context(publishing.lifespan())
-        settings = msgspec.structs.replace(
-            GatewaySettings(
-                broadsheet_env="local",
-                bind_port=1,
-                database_url=PostgresUrl.parse(database.url_for("gateway")),
-                public_url=HttpUrl.parse(PUBLIC_URL),
-                redis_url=RedisUrl.parse(redis_url),
-                subscriptions_url=HttpUrl.parse("http://subscriptions"),
-                publishing_url=HttpUrl.parse("http://publishing"),
-                delivery_url=HttpUrl.parse("http://delivery"),
-                identity_private_key=Secret(private_key),
-            ),
-            **gateway_changes,
-        )
-        gateway = create_gateway_app(
-            settings,
-            upstreams={
-                service: httpx.ASGITransport(app, raise_app_exceptions=False) for service, app in upstream_apps.items()
-            },
-        )
-        await stack.enter_async_context(gateway.lifespan())
-        api_key = await _make_author(database)
-
-        async def client(**headers: str) -> httpx.AsyncClient:
-            return await stack.enter_async_context(
-                httpx.AsyncClient(
-                    transport=httpx.ASGITransport(gateway, raise_app_exceptions=False, client=("127.0.0.1", 50000)),
-                    base_url=PUBLIC_URL,
-                    headers=headers,
-                )
-            )
-
+        # Delivery's lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.
+        stack.push_async_callback(_dispose_engine, delivery)
+        for app in (subscriptions, publishing, gateway):
+            await stack.enter_async_context(app.lifespan())
         driven = await stack.enter_async_context(
             delivering(database, sandbox.base_url, sandbox.token, public_url=HttpUrl.parse(PUBLIC_URL))
         )
-        yield System(
-            visitor=await client(),
-            api=await client(authorization=f"Bearer {api_key}"),
+        api_key = await make_author(database)
+        [(password_hash,)] = seed.execute("SELECT password_hash FROM gateway.user_account")
+        system = System(
+            visitor=_client(gateway),
+            api=_client(gateway),
             delivery=driven,
             seed=seed,
             oracle=Oracle(sandbox),
-            apps={"gateway": gateway, "subscriptions": subscriptions, "publishing": publishing, "delivery": delivery},
+            apps={"gateway": gateway, **apps},
+            database=database,
+            sandbox=sandbox,
+            api_key=api_key,
+            password_hash=str(password_hash),
         )
+        yield await stack.enter_async_context(system.as_new())
 
 
-async def _make_author(database: Database) -> str:
-    """The local author's login, and an API key of theirs."""
+def _client(gateway: Litestar, **headers: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(gateway, raise_app_exceptions=False, client=("127.0.0.1", 50000)),
+        base_url=PUBLIC_URL,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+
+
+def _in_this_process(apps: dict[str, Litestar]) -> dict[ServiceName, httpx.ASGITransport]:
+    return {
+        service: httpx.ASGITransport(apps[service], raise_app_exceptions=False) for service in get_args(ServiceName)
+    }
+
+
+def _gateway_settings(
+    database: Database, redis_url: str, private_key: str, changes: dict[str, Any]
+) -> GatewaySettings:
+    settings = GatewaySettings(
+        broadsheet_env="local",
+        bind_port=1,
+        database_url=PostgresUrl.parse(database.url_for("gateway")),
+        public_url=HttpUrl.parse(PUBLIC_URL),
+        redis_url=RedisUrl.parse(redis_url),
+        subscriptions_url=HttpUrl.parse("http://subscriptions"),
+        publishing_url=HttpUrl.parse("http://publishing"),
+        delivery_url=HttpUrl.parse("http://delivery"),
+        identity_private_key=Secret(private_key),
+    )
+    return msgspec.structs.replace(settings, **changes)
+
+
+async def _dispose_engine(app: Litestar) -> None:
+    """What the lifespan would do at its end."""
+    engine = app.dependencies["engine"].dependency()
+    await engine.dispose()
+
+
+async def make_author(database: Database) -> str:
+    """The local author's login, and an API key of theirs with every scope."""
     engine = create_engine(
         PostgresUrl.parse(database.url_for("gateway")), application_name="test-author", pool_size=1, timeout_s=10
     )
     try:
         await create_user(username=USERNAME, password=PASSWORD, may_use_default_password=True, engine=engine)
-        stored = await create_api_key(
-            username=USERNAME,
-            name="test",
-            scopes=frozenset({"read", "write", "admin"}),
-            given=None,
-            engine=engine,
-        )
+        return await make_api_key(engine, "test", frozenset({"read", "write", "admin"}))
     finally:
         await engine.dispose()
+
+
+async def make_api_key(engine: AsyncEngine, name: str, scopes: frozenset[Scope]) -> str:
+    stored = await create_api_key(username=USERNAME, name=name, scopes=scopes, given=None, engine=engine)
     assert isinstance(stored, KeyStored)
     return stored.key.text
