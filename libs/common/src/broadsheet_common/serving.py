@@ -1,8 +1,8 @@
 """Running a service's app as a process: settings, logs, listener, signals, drain.
 
 Exit status: 0 after an orderly stop, 2 when a setting is missing or malformed, 1 for anything else (said on standard
-error). On SIGTERM or SIGINT readiness turns 503 first; then the listener closes, requests in flight finish, and the
-app's lifespan managers close what they opened, all within `drain_s`.
+error). On SIGTERM or SIGINT readiness turns 503 first; after `drain_notice_s` the listener closes, requests in
+flight finish, and the app's lifespan managers close what they opened, within `drain_s` and a little.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ from litestar import Litestar
 
 from broadsheet_common.logs import configure_logs
 from broadsheet_common.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
+
+_CLOSE_S = 5.0
+"""What closing pools and the last words take after the work has drained."""
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
@@ -69,8 +72,9 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
     if not serving.done():
         app.state.draining = True
         _log.info("service.draining")
+        await asyncio.wait({serving}, timeout=settings.drain_notice_s)
         server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({serving}, timeout=settings.drain_s)
+        await asyncio.wait({serving}, timeout=settings.drain_s + _CLOSE_S)
     stopping.cancel()
     if not serving.done():
         _log.warning("service.drain_bound_reached", drain_s=settings.drain_s)

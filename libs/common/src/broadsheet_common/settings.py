@@ -92,6 +92,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait for a connection or for one statement's answer."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    drain_notice_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
+    """How long readiness says 503 before the listener closes, so that load balancers have moved on."""
     drain_s: PositiveSeconds = 20.0
     """How long SIGTERM lets requests and sends in flight finish."""
 

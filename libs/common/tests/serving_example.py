@@ -1,0 +1,30 @@
+"""A service of two routes for the tests of `serving`: run as a process of its own."""
+
+import asyncio
+
+from broadsheet_common.application import create_service_app
+from broadsheet_common.health import OPEN_ROUTE
+from broadsheet_common.serving import run_service
+from broadsheet_common.settings import ServiceSettings
+from litestar import Litestar, get
+
+
+class ExampleSettings(ServiceSettings, frozen=True, kw_only=True):
+    answer_after_s: float = 0.5
+
+
+def create_app(settings: ExampleSettings) -> Litestar:
+    @get("/slow", opt=OPEN_ROUTE)
+    async def slow() -> dict[str, str]:
+        await asyncio.sleep(settings.answer_after_s)
+        return {"answer": "whole"}
+
+    @get("/broken", opt=OPEN_ROUTE)
+    async def broken() -> None:
+        raise RuntimeError("secret detail")
+
+    return create_service_app(route_handlers=[slow, broken], dependencies={}, readiness_checks={})
+
+
+if __name__ == "__main__":
+    run_service("example", ExampleSettings, create_app)

@@ -1,0 +1,153 @@
+"""A service as a process: exit statuses, drain, and the shared routes."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.waiting import eventually
+
+EXAMPLE = Path(__file__).with_name("serving_example.py")
+
+pytestmark = pytest.mark.process
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(port: int, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "BIND_PORT": str(port),
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1/none",
+        "DRAIN_NOTICE_S": "0",
+        **more,
+    }
+
+
+@asynccontextmanager
+async def running(**more: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], httpx.AsyncClient]]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, str(EXAMPLE)], env=environment(port, **more), stderr=subprocess.PIPE)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def listens() -> bool:
+                try:
+                    return (await client.get("/health/live")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            await eventually(listens, within_s=30)
+            yield process, client
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+async def test_a_request_in_flight_is_answered_before_the_process_ends() -> None:
+    async with running() as (process, client):
+        slow = asyncio.create_task(client.get("/slow"))
+        await asyncio.to_thread(_wait_for_request, client)
+        process.send_signal(signal.SIGTERM)
+        answer = await slow
+        assert answer.json() == {"answer": "whole"}
+        assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+def _wait_for_request(client: httpx.AsyncClient) -> None:
+    """One more answered request on another connection: the slow one, sent before, has been read by then."""
+    httpx.get(f"{client.base_url}/health/live", timeout=5)
+
+
+async def test_readiness_says_503_before_the_listener_closes() -> None:
+    async with running(DRAIN_NOTICE_S="20") as (process, client):
+        assert (await client.get("/health/ready")).status_code == 200
+        process.send_signal(signal.SIGTERM)
+
+        async def draining() -> bool:
+            response = await client.get("/health/ready")
+            return response.status_code == 503 and response.json()["status"] == "draining"
+
+        await eventually(draining)
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_port_in_use_is_said_and_the_status_is_1() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        finished = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, str(EXAMPLE)],
+            env=environment(port),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert finished.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in finished.stderr
+
+
+async def test_missing_settings_are_named_and_the_status_is_2() -> None:
+    environ = {key: value for key, value in environment(1).items() if key not in {"BIND_PORT", "DATABASE_URL"}}
+    finished = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, str(EXAMPLE)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert "BIND_PORT is not set" in finished.stderr
+    assert "DATABASE_URL is not set" in finished.stderr
+
+
+async def test_a_bug_is_a_500_without_its_text_and_a_request_keeps_its_id() -> None:
+    async with running() as (_, client):
+        response = await client.get("/broken?token=hidden", headers={"x-request-id": "abc"})
+        assert response.status_code == 500
+        assert response.headers["content-type"].startswith("application/problem+json")
+        assert "secret detail" not in response.text
+        assert "hidden" not in response.text
+        assert response.headers["x-request-id"] == "abc"
+
+
+async def test_every_error_is_a_problem() -> None:
+    async with running() as (_, client):
+        for path, method, status in (("/none", "GET", 404), ("/slow", "POST", 405)):
+            response = await client.request(method, path)
+            assert response.status_code == status
+            assert response.headers["content-type"].startswith("application/problem+json")
+            assert response.json()["type"].startswith("urn:broadsheet:problem:")
+
+
+async def test_metrics_count_requests_by_route_and_logs_hold_no_query_string() -> None:
+    async with running() as (process, client):
+        await client.get("/slow?email=reader@example.com")
+        metrics = (await client.get("/metrics")).text
+        assert re.search(r'http_requests_total\{method="GET",route="/slow",status="200"\} 1\.0', metrics)
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        stderr = await asyncio.to_thread(process.stderr.read)
+    assert b"http.request" in stderr
+    assert b"reader@example.com" not in stderr
