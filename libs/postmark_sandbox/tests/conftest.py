@@ -13,7 +13,13 @@ def running() -> Iterator[RunningSandbox]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def driver(running: RunningSandbox) -> Iterator[SandboxDriver]:
+    with SandboxDriver(running) as made:
+        yield made
+
+
 @pytest.fixture
-def sandbox(running: RunningSandbox) -> Iterator[SandboxDriver]:
-    with SandboxDriver(running) as driver:
-        yield driver
+def sandbox(driver: SandboxDriver) -> SandboxDriver:
+    driver.reset()
+    return driver

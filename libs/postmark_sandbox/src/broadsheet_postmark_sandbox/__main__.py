@@ -14,6 +14,7 @@ from .server import CannotListenError, listen, make_server
 from .settings import DEFAULT_TOKEN, SandboxSettings, UnsubscribeHandling
 
 GC_THRESHOLD = 50_000
+PORTS = 65_536
 
 _HANDLING: dict[str, UnsubscribeHandling] = {"custom": "Custom", "postmark": "Postmark"}
 
@@ -54,6 +55,13 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
     found = parser.parse_args(arguments)
     if environment.get("BROADSHEET_ENV", "").strip().lower() == "production":
         parser.error("refusing to start: BROADSHEET_ENV is production, and a sandbox sends no mail")
+    if not 0 <= found.port < PORTS:
+        parser.error(f"--port must be from 0 to {PORTS - 1}")
+    if found.data_dir is not None:
+        try:
+            found.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as failed:
+            parser.error(f"--data-dir {found.data_dir}: {failed.strerror}")
     if found.latency_ms < 0:
         parser.error("--latency-ms must not be negative")
     return SandboxSettings(

@@ -34,7 +34,8 @@ def postmark_guard(connection: Connection, _: BaseRouteHandler) -> None:
     headers = connection.headers
     if not _says_json(headers.get("accept")):
         raise errors.json_headers_missing("Accept")
-    if connection.scope.get("method") in {"POST", "PUT", "PATCH"} and not _says_json(headers.get("content-type")):
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if has_body and not _says_json(headers.get("content-type")):
         raise errors.json_headers_missing("Content-Type")
     token = headers.get(TOKEN_HEADER)
     if not token:

@@ -26,6 +26,7 @@ PAGE_DEFAULT: Final = 100
 DUPLICATES_SHOWN_MAX: Final = 1_000
 
 _METADATA_PREFIX: Final = "metadata_"
+_PAGING: Final = frozenset({"after", "limit", "bodies", "duplicates_limit"})
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -157,6 +158,9 @@ def _filter(request: AnyRequest) -> Filter:
             known["metadata"][lowered.removeprefix(_METADATA_PREFIX)] = value
         elif lowered in {"recipient", "stream"}:
             known[lowered] = value
+        elif lowered not in _PAGING:
+            # A misspelt filter must not look like one that everything passes.
+            raise HTTPException(status_code=400, detail=f"unknown parameter: {key}")
     return Filter(**known)
 
 

@@ -20,9 +20,12 @@ from .streams import DEFAULT_STREAM
 from .wire import Attachment, Header, body_text
 
 STORED_BODY_BYTES_MAX: Final = 1024 * 1024
+# RFC 5322's hard limit: shorter lines would make the library encode long List-Unsubscribe addresses, which
+# RFC 8058 forbids.
+LINE_LENGTH_MAX: Final = 998
 EASTERN: Final = ZoneInfo("America/New_York")
 
-_PLACEHOLDER: Final = re.compile(r"\{\{\{\s*pm:unsubscribe(?:_url)?\s*\}\}\}")
+_PLACEHOLDER: Final = re.compile(r"\{\{\{\s*pm:unsubscribe(_url)?\s*\}\}\}")
 _MANAGED: Final = ("list-unsubscribe", "list-unsubscribe-post")
 
 
@@ -44,7 +47,7 @@ def captured(stored: StoredMessage) -> Captured:
     if stored.slot.postmark_unsubscribe:
         link = unsubscribe_link(stored)
         anchor = f'<a href="{link}">Unsubscribe</a>'
-        html = html and _with_link(html, link, anchor, f"<p>{anchor}</p>")
+        html = html and _with_link(html, anchor, link, f"<p>{anchor}</p>")
         text = text and _with_link(text, link, link, f"\n\nUnsubscribe: {link}\n")
         headers = (
             *(header for header in headers if header.name.lower() not in _MANAGED),
@@ -66,9 +69,9 @@ def unsubscribe_link(stored: StoredMessage) -> str:
     return f"https://unsubscribe.postmarkapp.com/sandbox/{stored.message_id}"
 
 
-def _with_link(body: str, link: str, replacement: str, appended: str) -> str:
-    del link
-    replaced, count = _PLACEHOLDER.subn(lambda _: replacement, body)
+def _with_link(body: str, link: str, address: str, appended: str) -> str:
+    """Put a link for `pm:unsubscribe` and a bare address for `pm:unsubscribe_url`, or append where is neither."""
+    replaced, count = _PLACEHOLDER.subn(lambda found: address if found[1] else link, body)
     if count:
         return replaced
     end = body.lower().rfind("</body>")
@@ -125,7 +128,7 @@ def source_text(stored: StoredMessage) -> str:
     """The message as RFC 5322 text, as GET /messages/outbound/{id}/dump gives it."""
     mail = captured(stored)
     message = stored.message
-    source = EmailMessage(policy=SMTP.clone(cte_type="8bit", utf8=True))
+    source = EmailMessage(policy=SMTP.clone(cte_type="8bit", utf8=True, max_line_length=LINE_LENGTH_MAX))
     source["From"] = mail.from_
     for name, value in (("To", message.to), ("Cc", message.cc), ("Reply-To", message.reply_to)):
         if value:

@@ -128,11 +128,14 @@ class SandboxDriver:
         self.http = httpx.Client(base_url=running.base_url, headers=running.headers, timeout=10)
 
     def __enter__(self) -> Self:
-        self.http.post("/_sandbox/reset").raise_for_status()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+
+    def reset(self) -> None:
+        """Make the sandbox as it was at the start."""
+        self.http.post("/_sandbox/reset").raise_for_status()
 
     def message(self, **fields: object) -> Json:
         """A good message; a field given as None is left out."""
