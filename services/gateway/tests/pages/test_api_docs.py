@@ -132,6 +132,30 @@ def test_schemas_that_refer_to_themselves_and_each_other_end() -> None:
     assert len(msgspec.json.encode(reader.example(schemas["S0"]))) < 20_000
 
 
+def test_schemas_are_called_by_their_titles_where_these_tell_them_apart() -> None:
+    page = {"title": "Page[Issue]", "type": "object"}
+    schemas = {"Page_service.api.Issue_": page, "First": {"title": "Same"}, "Second": {"title": "Same"}}
+    docs = read_api_docs({"components": {"schemas": schemas}}, base_url="https://news.example.com")
+    assert [(schema.name, schema.anchor) for schema in docs.schemas] == [
+        ("Page[Issue]", "schema-page-issue"),
+        ("First", "schema-first"),
+        ("Second", "schema-second"),
+    ]
+
+
+def test_limits_are_plain_numbers_and_the_width_of_a_column_is_none() -> None:
+    reader = SchemaReader({}, {})
+    assert reader.limits({"minimum": 1.0, "maximum": 9223372036854775807}) == ("at least 1",)
+    assert reader.limits({"minimum": 0.5, "pattern": "^a+$"}) == ("at least 0.5", "matches ^a+$")
+
+
+def test_a_status_that_only_repeats_itself_is_not_described() -> None:
+    responses = {"200": {"description": "Request fulfilled, document follows"}, "201": {"description": "Made."}}
+    docs = read_api_docs({"paths": {"/a": {"get": {"responses": responses}}}}, base_url="https://news.example.com")
+    (operation,) = docs.groups[0].operations
+    assert [answer.description for answer in operation.answers] == ["", "Made."]
+
+
 def test_a_dangling_reference_is_named_and_not_followed() -> None:
     reader = SchemaReader({}, {})
     node = {"$ref": "#/components/schemas/Gone"}

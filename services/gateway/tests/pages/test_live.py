@@ -122,8 +122,11 @@ def site() -> Iterator[tuple[_Site, str]]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page with a clock that the test turns, and that complained about nothing when the test ends."""
+def page(browser: Browser, site: tuple[_Site, str]) -> Iterator[Page]:
+    """A page with a clock that the test turns, and that complained about nothing when the test ends.
+
+    It is closed before the site is: a site that goes away under a page is a complaint.
+    """
     complaints: list[str] = []
     context = browser.new_context()
     page = context.new_page()

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ from broadsheet_gateway.pages.api_schema import (
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head")
 _UNTAGGED = "Other"
+_STATUSES = {str(status.value): status for status in HTTPStatus}
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +108,8 @@ class _DocsReader:
         self._base_url = base_url
         self._anchors_taken: set[str] = set()
         self._component_schemas = mapping(mapping(document.get("components")).get("schemas"))
-        self._schema_anchors = {name: self._anchor("schema", name) for name in self._component_schemas}
-        self._schemas = SchemaReader(document, self._schema_anchors)
+        self._schema_places = self._name_schemas()
+        self._schemas = SchemaReader(document, self._schema_places)
 
     def read(self) -> ApiDocs:
         info = mapping(self._document.get("info"))
@@ -118,8 +120,15 @@ class _DocsReader:
             base_url=self._base_url,
             credentials=self._credentials(),
             groups=self._groups(),
-            schemas=tuple(self._schema(name, node) for name, node in self._component_schemas.items()),
+            schemas=tuple(self._schema(key, node) for key, node in self._component_schemas.items()),
         )
+
+    def _name_schemas(self) -> dict[str, TypePart]:
+        """Component schemas by their titles (`Page[Issue]`), where these tell them apart, else by their keys."""
+        titles = {key: text_of(mapping(node).get("title")) for key, node in self._component_schemas.items()}
+        times = Counter(titles.values())
+        names = {key: title if title and times[title] == 1 else key for key, title in titles.items()}
+        return {key: TypePart(name, self._anchor("schema", name)) for key, name in names.items()}
 
     def _anchor(self, kind: str, name: str) -> str:
         """A fragment of the page that no other thing on it has."""
@@ -238,7 +247,7 @@ class _DocsReader:
         return Answer(
             status=status,
             phrase=_phrase(status),
-            description=text_of(response.get("description")),
+            description=_without_boilerplate(status, text_of(response.get("description"))),
             media_type=media_type,
             type=self._schemas.describe(schema) if schema else (),
             example=json_pretty(example) if is_success and schema else "",
@@ -258,11 +267,11 @@ class _DocsReader:
                 found.append(" and ".join(names))
         return tuple(found)
 
-    def _schema(self, name: str, node: object) -> NamedSchema:
+    def _schema(self, key: str, node: object) -> NamedSchema:
         schema = self._schemas.resolve(node)
         return NamedSchema(
-            anchor=self._schema_anchors[name],
-            name=name,
+            anchor=self._schema_places[key].anchor,
+            name=self._schema_places[key].text,
             description=text_of(schema.get("description")),
             type=self._schemas.describe(schema),
             limits=self._schemas.limits(schema),
@@ -306,5 +315,12 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
+def _without_boilerplate(status: str, description: str) -> str:
+    """Frameworks fill the field with the status's own description, which says nothing about this operation."""
+    known = _STATUSES.get(status)
+    return "" if known is not None and description == known.description else description
+
+
 def _phrase(status: str) -> str:
-    return next((known.phrase for known in HTTPStatus if str(known.value) == status), "")
+    known = _STATUSES.get(status)
+    return known.phrase if known is not None else ""

@@ -12,6 +12,8 @@ import msgspec
 _REFERENCE_HOPS_MAX = 8
 _EXAMPLE_DEPTH_MAX = 8
 _EXAMPLE_VALUES_MAX = 400
+_LIMIT_SHOWN_BELOW = 2**53
+"""Larger ones say only how wide a column is; as JSON numbers they would be rounded besides."""
 
 _FORMAT_EXAMPLES = {
     "email": "reader@example.com",
@@ -52,11 +54,11 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 class SchemaReader:
-    """Reads the schemas of one document. `anchors` gives the place on the page of each component schema by name."""
+    """Reads the schemas of one document. `places` gives each component schema's name and anchor on the page."""
 
-    def __init__(self, document: Mapping[str, Any], anchors: Mapping[str, str]) -> None:
+    def __init__(self, document: Mapping[str, Any], places: Mapping[str, TypePart]) -> None:
         self._document = document
-        self._anchors = anchors
+        self._places = places
 
     def resolve(self, node: object) -> Mapping[str, Any]:
         """The object that `node` is or refers to (`#/…` only); empty for a dangling or circular reference."""
@@ -77,7 +79,7 @@ class SchemaReader:
         reference = schema.get("$ref")
         if isinstance(reference, str):
             name = reference.rpartition("/")[2]
-            return (TypePart(name, self._anchors.get(name, "")),)
+            return (self._places.get(name, TypePart(name)),)
         for keyword, joint in (("oneOf", " or "), ("anyOf", " or "), ("allOf", " and ")):
             choices = sequence(schema.get(keyword))
             if choices:
@@ -116,11 +118,13 @@ class SchemaReader:
             ("exclusiveMaximum", "less than {}"),
             ("minItems", "at least {} items"),
             ("maxItems", "at most {} items"),
-            ("pattern", "matches {}"),
         ):
-            if keyword in schema:
-                text = phrase.format(schema[keyword])
-                found.append(text.removesuffix("s") if schema[keyword] == 1 and text.endswith("s") else text)
+            limit = schema.get(keyword)
+            if isinstance(limit, int | float) and abs(limit) < _LIMIT_SHOWN_BELOW:
+                text = phrase.format(int(limit) if limit == int(limit) else limit)
+                found.append(text.removesuffix("s") if limit == 1 else text)
+        if isinstance(schema.get("pattern"), str):
+            found.append("matches " + schema["pattern"])
         if schema.get("default") is not None:
             found.append("default " + _json_text(schema["default"]))
         return tuple(found)
