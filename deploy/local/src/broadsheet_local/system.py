@@ -60,6 +60,7 @@ class LocalSystem:
         self._say = say
         self.folder = DataFolder(options.data_dir)
         self._guardian = Guardian()
+        self._ports = PortChooser()
         self._supervisor = Supervisor(self.folder, self._guardian, say)
         self._postgres: EmbeddedPostgres | None = None
         self._redis: EmbeddedRedis | None = None
@@ -143,7 +144,7 @@ class LocalSystem:
         await all_or_first_error(waits)
 
     def _choose_addresses(self) -> Addresses:
-        options, ports = self._options, PortChooser()
+        options, ports = self._options, self._ports
 
         def choose(asked: int | None, default: int, option: str, what: str) -> int:
             if asked is not None:
@@ -298,4 +299,5 @@ class LocalSystem:
                 await in_thread(self._postgres.stop)
         finally:
             await in_thread(self._guardian.close)
+            self._ports.close()
             self.folder.release()
