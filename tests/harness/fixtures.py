@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import pytest
+import structlog
 from broadsheet_local.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 
@@ -20,6 +21,15 @@ from harness.system import System, running_system
 def pytest_configure(config: pytest.Config) -> None:
     """anyio's plugin is loaded after this one and brings a fixture of the same name: ours must come later still."""
     config.pluginmanager.register(event_loop, "harness.event_loop")
+    # As services log, a line of JSON an event: structlog's own default takes seconds to draw one traceback.
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")

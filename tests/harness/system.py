@@ -42,7 +42,7 @@ from harness.waiting import eventually
 PUBLIC_URL = "http://127.0.0.1:8081"
 USERNAME = "admin"
 PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # the local set-up's well-known one
-_LINK = re.compile(r"https?://[^\s\"'<>]+")
+LINK = re.compile(r"https?://[^\s\"'<>]+")
 
 
 class System(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class System(msgspec.Struct, frozen=True):
         """Let the queue send, and take the link from the newest mail to the address."""
         await self.deliver_all_pending()
         mail = [message for message in self.oracle.messages() if message.to.lower() == email.lower()][-1]
-        [link] = set(_LINK.findall(mail.text))
+        [link] = set(LINK.findall(mail.text))
         return link
 
     async def confirm(self, link: str) -> httpx.Response:

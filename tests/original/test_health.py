@@ -1,0 +1,47 @@
+"""Whether the system says that it is well: the original's health check, and what every service has besides."""
+
+import httpx
+import pytest
+
+from harness.system import System
+
+SERVICES = ["gateway", "subscriptions", "publishing", "delivery"]
+
+
+async def test_the_health_check_answers_200_and_an_empty_body(system: System) -> None:
+    answer = await system.visitor.get("/health-check")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_every_service_says_that_it_lives_and_is_ready(system: System, service: str, path: str) -> None:
+    async with _inside(system, service) as client:
+        assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_service_has_figures_for_prometheus(system: System, service: str) -> None:
+    async with _inside(system, service) as client:
+        await client.get("/openapi.json")
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert "# TYPE http_" in answer.text
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_of_another_schema_version_is_not_ready(system: System, service: str) -> None:
+    await system.run_sql("UPDATE public.alembic_version SET version_num = 'other'")
+    try:
+        async with _inside(system, service) as client:
+            assert (await client.get("/health/ready")).status_code == 503
+    finally:
+        await system.run_sql("UPDATE public.alembic_version SET version_num = '0001'")
+
+
+def _inside(system: System, service: str) -> httpx.AsyncClient:
+    """Straight to a service, as an orchestrator or Prometheus reaches it."""
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(system.apps[service], raise_app_exceptions=False, client=("127.0.0.1", 50000)),
+        base_url="http://127.0.0.1:8081",
+    )
