@@ -1,77 +1,29 @@
-"""A migrated database a test, on the server that TEST_DATABASE_URL names (as a superuser), and the service on it."""
+"""The publishing service in this process, as its callers use it."""
 
-import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import alembic.command
 import anyio
-import msgspec
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from psycopg import sql
 
 from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
 from broadsheet_common.settings import PostgresUrl
-from broadsheet_migrations.history import alembic_config
 from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
+from harness.cluster import Database
+from harness.keys import identity_keys
 
 ISSUE = {
     "title": "The first issue",
     "html_content": "<p>Hello {{ subscriber.name }}</p>",
     "text_content": "Hello {{ subscriber.name }}",
 }
-
-
-class Database(msgspec.Struct, frozen=True):
-    owner_url: str
-
-    def url_for(self, role_name: str) -> str:
-        parts = urlsplit(self.owner_url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{role_name}@{host}"))
-
-
-def _server_url() -> str:
-    return os.environ["TEST_DATABASE_URL"]
-
-
-def _execute(statement: str, *names: str) -> None:
-    with psycopg.connect(_server_url(), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
-
-
-def _url_of(name: str) -> str:
-    # Spelled out, as urlunsplit drops an empty host.
-    parts = urlsplit(_server_url())
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}/{name}{query}"
-
-
-@pytest.fixture(scope="session")
-def _template() -> Iterator[str]:
-    name = f"broadsheet_test_{secrets.token_hex(6)}"
-    _execute("CREATE DATABASE {}", name)
-    alembic.command.upgrade(alembic_config(_url_of(name)), "head")
-    yield name
-    _execute("DROP DATABASE {} WITH (FORCE)", name)
-
-
-@pytest.fixture
-def database(_template: str) -> Iterator[Database]:
-    name = f"{_template}_{secrets.token_hex(4)}"
-    _execute("CREATE DATABASE {} TEMPLATE {}", name, _template)
-    yield Database(owner_url=_url_of(name))
-    _execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
 class Publishing:
@@ -93,7 +45,7 @@ class Publishing:
 
     async def post(self, path: str, body: object = None, *, key: str | None = None, subject: str = "key:1") -> Response:
         headers = self.identity("write", subject=subject) | ({"Idempotency-Key": key} if key else {})
-        content = {} if body is None else {"json": body}
+        content: dict[str, Any] = {} if body is None else {"json": body}
         return await self.client.post(f"/api/v1/{path}", headers=headers, **content)
 
     async def write_issue(self, **fields: object) -> Response:
@@ -142,33 +94,20 @@ class Publishing:
             await anyio.sleep(0.02)
 
 
-class KeyPair(msgspec.Struct, frozen=True):
-    private_pem: str
-    public_pem: str
-
-
-@pytest.fixture(scope="session")
-def identity_keys() -> KeyPair:
-    key = Ed25519PrivateKey.generate()
-    return KeyPair(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-    )
-
-
 @pytest.fixture
-def settings(database: Database, identity_keys: KeyPair) -> PublishingSettings:
+def settings(database: Database) -> PublishingSettings:
     return PublishingSettings(
         bind_port=1,
         database_url=PostgresUrl(database.url_for("broadsheet_publishing")),
-        identity_public_key=identity_keys.public_pem,
+        identity_public_key=identity_keys()[1],
     )
 
 
 @pytest.fixture
 async def publishing(
-    settings: PublishingSettings, database: Database, identity_keys: KeyPair
+    settings: PublishingSettings,
+    database: Database,
 ) -> AsyncIterator[Publishing]:
     app = create_app(settings)
     async with AsyncTestClient(app) as client:
-        yield Publishing(app, client, IdentityMinter(identity_keys.private_pem), database.owner_url)
+        yield Publishing(app, client, IdentityMinter(identity_keys()[0]), database.owner_url)

@@ -1,73 +1,26 @@
-"""A migrated database a test, on the server that TEST_DATABASE_URL names (as a superuser), and the service on it."""
+"""The subscriptions service in this process, as its callers use it."""
 
-import os
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import alembic.command
-import msgspec
 import psycopg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
-from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
+from broadsheet_common.database import create_engine
+from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
 from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
-from broadsheet_migrations.history import alembic_config
+from broadsheet_common.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
+from harness.cluster import Cluster, Database
+from harness.keys import LINK_SIGNING_KEYS, identity_keys
 
 PUBLIC_URL = "https://news.example.com"
-SIGNING_KEYS = f"k1:{'ab' * 32}"
-
-
-class Database(msgspec.Struct, frozen=True):
-    owner_url: str
-
-    def url_for(self, role_name: str) -> str:
-        parts = urlsplit(self.owner_url)
-        host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{role_name}@{host}"))
-
-
-def _server_url() -> str:
-    return os.environ["TEST_DATABASE_URL"]
-
-
-def _execute(statement: str, *names: str) -> None:
-    with psycopg.connect(_server_url(), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
-
-
-def _url_of(name: str) -> str:
-    # Spelled out, as urlunsplit drops an empty host.
-    parts = urlsplit(_server_url())
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc}/{name}{query}"
-
-
-@pytest.fixture(scope="session")
-def _template() -> Iterator[str]:
-    name = f"broadsheet_test_{secrets.token_hex(6)}"
-    _execute("CREATE DATABASE {}", name)
-    alembic.command.upgrade(alembic_config(_url_of(name)), "head")
-    yield name
-    _execute("DROP DATABASE {} WITH (FORCE)", name)
-
-
-@pytest.fixture
-def database(_template: str) -> Iterator[Database]:
-    name = f"{_template}_{secrets.token_hex(4)}"
-    _execute("CREATE DATABASE {} TEMPLATE {}", name, _template)
-    yield Database(owner_url=_url_of(name))
-    _execute("DROP DATABASE {} WITH (FORCE)", name)
 
 
 class Subscriptions:
@@ -79,11 +32,13 @@ class Subscriptions:
         self.app = app
         self.client = client
         self.owner_url = owner_url
-        self.signer = LinkSigner.parse(SIGNING_KEYS)
+        self.signer = LinkSigner.parse(LINK_SIGNING_KEYS.reveal())
         self._minter = minter
 
-    def identity(self, *scopes: Scope, subject: str = "key:1") -> dict[str, str]:
-        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), "subscriptions")}
+    def identity(
+        self, *scopes: Scope, subject: str = "key:1", audience: ServiceName = "subscriptions"
+    ) -> dict[str, str]:
+        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), audience)}
 
     async def public(self, path: str, **body: object) -> Response:
         return await self.client.post(f"/public/{path}", json=body, headers=self.identity("public", subject="public"))
@@ -122,42 +77,78 @@ class Subscriptions:
         )
         return str(state)
 
-    def unsubscribe_token(self, email: str = "ada@example.com") -> str:
-        ((subscription_id,),) = self.rows(
-            "SELECT subscription_id FROM subscriptions.published_recipients WHERE email_key = %s", email.lower()
+    async def subscribe_and_confirm(self, email: str = "ada@example.com") -> None:
+        await self.sign_up(email)
+        assert (await self.public("confirmations", token=self.tokens()[-1])).status_code == 200
+
+    def end_cool_down(self) -> None:
+        """Let the last confirmation mail of everybody be a little older than the cool-down."""
+        self.rows(
+            "UPDATE subscriptions.subscription SET confirmation_queued_at = confirmation_queued_at - interval '61 s'"
         )
-        return self.signer.sign("unsubscribe", subscription_id)
+
+    def add_newsletter(self, slug: str) -> int:
+        ((newsletter_id,),) = self.rows(
+            "INSERT INTO publishing.newsletter (slug, name) VALUES (%s, %s) RETURNING id", slug, slug.title()
+        )
+        return int(newsletter_id)
+
+    def take_database_away(self) -> None:
+        """Nobody but the owner may connect, and whoever is connected no longer is."""
+        self.rows("UPDATE pg_database SET datconnlimit = 0 WHERE datname = current_database()")
+        self.rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    def bring_database_back(self) -> None:
+        self.rows("UPDATE pg_database SET datconnlimit = -1 WHERE datname = current_database()")
+
+    def subscription_id(self, email: str = "ada@example.com", newsletter_id: int = 1) -> int:
+        ((subscription_id,),) = self.rows(
+            "SELECT subscription_id FROM subscriptions.published_recipients "
+            "WHERE email_key = %s AND newsletter_id = %s",
+            email.lower(),
+            newsletter_id,
+        )
+        return int(subscription_id)
+
+    def unsubscribe_token(self, email: str = "ada@example.com") -> str:
+        return self.signer.sign("unsubscribe", self.subscription_id(email))
 
 
-class KeyPair(msgspec.Struct, frozen=True):
-    private_pem: str
-    public_pem: str
+def engine_for(database: Database) -> AsyncEngine:
+    """A pool of the service's role, for tests that call a use case directly."""
+    url = PostgresUrl(database.url_for("broadsheet_subscriptions"))
+    return create_engine(url, application_name="test", pool_size=5, timeout_s=10)
 
 
-@pytest.fixture(scope="session")
-def identity_keys() -> KeyPair:
-    key = Ed25519PrivateKey.generate()
-    return KeyPair(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-    )
-
-
-@pytest.fixture
-def settings(database: Database, identity_keys: KeyPair) -> SubscriptionsSettings:
+def settings_for(database: Database) -> SubscriptionsSettings:
     return SubscriptionsSettings(
         bind_port=1,
         database_url=PostgresUrl(database.url_for("broadsheet_subscriptions")),
         public_url=HttpUrl(PUBLIC_URL),
-        link_signing_keys=Secret(SIGNING_KEYS),
-        identity_public_key=identity_keys.public_pem,
+        link_signing_keys=LINK_SIGNING_KEYS,
+        identity_public_key=identity_keys()[1],
     )
 
 
-@pytest.fixture
-async def subscriptions(
-    settings: SubscriptionsSettings, database: Database, identity_keys: KeyPair
-) -> AsyncIterator[Subscriptions]:
-    app = create_app(settings)
+@asynccontextmanager
+async def running_subscriptions(database: Database) -> AsyncGenerator[Subscriptions]:
+    app = create_app(settings_for(database))
     async with AsyncTestClient(app) as client:
-        yield Subscriptions(app, client, IdentityMinter(identity_keys.private_pem), database.owner_url)
+        yield Subscriptions(app, client, IdentityMinter(identity_keys()[0]), database.owner_url)
+
+
+@pytest.fixture
+async def subscriptions(database: Database) -> AsyncIterator[Subscriptions]:
+    async with running_subscriptions(database) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared_subscriptions(cluster: Cluster) -> AsyncIterator[Subscriptions]:
+    """One for all tests of a module: for requests that must change nothing."""
+    with cluster.database() as database:
+        async with running_subscriptions(database) as running:
+            yield running

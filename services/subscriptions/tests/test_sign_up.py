@@ -1,6 +1,12 @@
-"""Sign-up, confirmation and leaving through the service's routes, on a real database."""
+"""Sign-up and confirmation through the service's routes, on a real database."""
 
 import asyncio
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from harness.cluster import Database
 
 from .conftest import Subscriptions
 
@@ -16,6 +22,23 @@ async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation
     assert subject == "Please confirm your subscription to Newsletter"
 
 
+async def test_the_mail_holds_the_link_and_nothing_the_person_typed(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up("ada.secret@example.com", "Cheap Watches")
+    ((_, subject, html, text),) = subscriptions.mails()
+    (token,) = subscriptions.tokens()
+    link = f"https://news.example.com/subscriptions/confirm?subscription_token={token}"
+    assert html.count(link) == text.count(link) == 1
+    for part in (subject, html, text):
+        assert "Cheap" not in part
+        assert "ada" not in part.lower().replace(token.lower(), "")
+
+
+async def test_the_database_keeps_no_token_that_confirms(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    ((row,),) = subscriptions.rows("SELECT confirmation_token::text FROM subscriptions.confirmation_token")
+    assert subscriptions.tokens()[0] not in row
+
+
 async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too(subscriptions: Subscriptions) -> None:
     await subscriptions.sign_up()
     (token,) = subscriptions.tokens()
@@ -24,9 +47,84 @@ async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too
     assert subscriptions.state() == "pending"
     for _ in range(2):
         confirmed = await subscriptions.public("confirmations", token=token)
-        assert confirmed.status_code == 200
-        assert confirmed.json()["state"] == "confirmed"
+        assert (confirmed.status_code, confirmed.json()["state"]) == (200, "confirmed")
     assert subscriptions.state() == "confirmed"
+    assert (await subscriptions.public("confirmations/lookup", token=token)).json()["state"] == "confirmed"
+
+
+async def test_confirming_a_second_time_keeps_the_first_time(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    (token,) = subscriptions.tokens()
+    query = "SELECT confirmed_at FROM subscriptions.subscription"
+    await subscriptions.public("confirmations", token=token)
+    first = subscriptions.rows(query)
+    await subscriptions.public("confirmations", token=token)
+    assert subscriptions.rows(query) == first
+
+
+async def test_an_expired_token_is_unauthorised_and_a_new_sign_up_gets_a_new_one(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    subscriptions.rows("UPDATE subscriptions.confirmation_token SET expires_at = now()")
+    subscriptions.end_cool_down()
+    assert (await subscriptions.public("confirmations", token=subscriptions.tokens()[0])).status_code == 401
+    await subscriptions.sign_up()
+    assert (await subscriptions.public("confirmations", token=subscriptions.tokens()[1])).status_code == 200
+
+
+async def test_tokens_and_their_mails_expire_after_the_lifetime(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    ((token, mail),) = subscriptions.rows(
+        "SELECT token.expires_at - token.created_at, mail.expires_at - mail.created_at "
+        "FROM subscriptions.confirmation_token AS token, delivery.single_mail AS mail"
+    )
+    assert (token, mail) == (timedelta(days=7), timedelta(days=7))
+
+
+async def test_a_repeated_sign_up_within_the_cool_down_queues_no_second_mail(subscriptions: Subscriptions) -> None:
+    for _ in range(50):
+        assert (await subscriptions.sign_up()).status_code == 202
+    assert len(subscriptions.mails()) == 1
+
+
+async def test_after_the_cool_down_a_new_mail_goes_out_and_both_links_work(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    subscriptions.end_cool_down()
+    await subscriptions.sign_up()
+    first, second = subscriptions.tokens()
+    assert first != second
+    assert (await subscriptions.public("confirmations/lookup", token=second)).status_code == 200
+    assert (await subscriptions.public("confirmations", token=first)).json()["state"] == "confirmed"
+
+
+async def test_a_confirmed_address_that_signs_up_again_stays_confirmed_and_gets_no_mail(
+    subscriptions: Subscriptions,
+) -> None:
+    await subscriptions.subscribe_and_confirm()
+    subscriptions.end_cool_down()
+    response = await subscriptions.sign_up()
+    assert (response.status_code, response.json()) == (202, {})
+    assert len(subscriptions.mails()) == 1
+    assert subscriptions.state() == "confirmed"
+
+
+async def test_whoever_left_and_signs_up_again_needs_a_new_confirmation(subscriptions: Subscriptions) -> None:
+    await subscriptions.subscribe_and_confirm()
+    await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token())
+    await subscriptions.sign_up()
+    assert subscriptions.state() == "pending"
+    old, new = subscriptions.tokens()
+    assert (await subscriptions.public("confirmations", token=old)).status_code == 401
+    assert subscriptions.state() == "pending"
+    assert (await subscriptions.public("confirmations", token=new)).status_code == 200
+    assert subscriptions.state() == "confirmed"
+
+
+async def test_a_link_from_before_leaving_does_not_bring_anybody_back(subscriptions: Subscriptions) -> None:
+    await subscriptions.subscribe_and_confirm()
+    await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token())
+    for path in ("confirmations/lookup", "confirmations"):
+        assert (await subscriptions.public(path, token=subscriptions.tokens()[0])).status_code == 401
+    assert subscriptions.state() == "unsubscribed"
 
 
 async def test_twenty_sign_ups_of_one_address_at_once_are_one_subscriber_and_one_mail(
@@ -38,3 +136,99 @@ async def test_twenty_sign_ups_of_one_address_at_once_are_one_subscriber_and_one
     assert {response.status_code for response in responses} == {202}
     assert subscriptions.rows("SELECT count(*) FROM subscriptions.subscriber") == [(1,)]
     assert len(subscriptions.mails()) == 1
+
+
+async def test_confirming_and_leaving_at_once_ends_in_one_of_the_two_states(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up()
+    (token,) = subscriptions.tokens()
+    leaving = subscriptions.unsubscribe_token()
+    await asyncio.gather(
+        *(subscriptions.public("confirmations", token=token) for _ in range(5)),
+        *(subscriptions.public("unsubscribes", token=leaving) for _ in range(5)),
+    )
+    # Leaving ends the link, so whatever the order, nobody is confirmed after they left.
+    assert subscriptions.state() == "unsubscribed"
+
+
+async def test_two_spellings_of_an_address_are_one_subscriber_and_mail_goes_to_the_first(
+    subscriptions: Subscriptions,
+) -> None:
+    await subscriptions.sign_up("User@bücher.com")
+    subscriptions.end_cool_down()
+    await subscriptions.sign_up("USER@XN--BCHER-KVA.COM")
+    assert subscriptions.rows("SELECT email, email_key FROM subscriptions.subscriber") == [
+        ("User@xn--bcher-kva.com", "user@xn--bcher-kva.com")
+    ]
+    assert [mail[0] for mail in subscriptions.mails()] == ["User@xn--bcher-kva.com"] * 2
+
+
+async def test_somebody_else_cannot_rename_a_subscriber(subscriptions: Subscriptions) -> None:
+    await subscriptions.sign_up(name="Ada Lovelace")
+    await subscriptions.sign_up(name="Somebody Rude")
+    assert subscriptions.rows("SELECT name FROM subscriptions.subscriber") == [("Ada Lovelace",)]
+
+
+async def test_a_newsletter_can_be_chosen(subscriptions: Subscriptions) -> None:
+    newsletter_id = subscriptions.add_newsletter("second")
+    await subscriptions.public("subscriptions", email="ada@example.com", name="Ada", newsletter_id=newsletter_id)
+    await subscriptions.sign_up()
+    assert [mail[1].rpartition(" ")[2] for mail in subscriptions.mails()] == ["Second", "Newsletter"]
+    assert subscriptions.rows("SELECT count(*) FROM subscriptions.subscriber") == [(1,)]
+
+
+async def test_the_work_is_the_same_whether_the_address_is_known_or_not(
+    database: Database, subscriptions: Subscriptions
+) -> None:
+    """Statement for statement, so that the time of the answer says nothing about the address."""
+    await subscriptions.subscribe_and_confirm("confirmed@example.com")
+    await subscriptions.sign_up("pending@example.com")
+    await subscriptions.sign_up("departed@example.com")
+    await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token("departed@example.com"))
+    policy = ConfirmationPolicy("https://x.example", timedelta(days=7), timedelta(seconds=60), lambda: next(tokens))
+    tokens = iter("abcd")
+    engine = create_async_engine(
+        database.url_for("broadsheet_subscriptions").replace("postgresql:", "postgresql+asyncpg:")
+    )
+    statements: dict[str, list[str]] = {}
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def note(_c: object, _u: object, statement: str, *_: object) -> None:
+        if "SAVEPOINT" not in statement:  # released for one, rolled back for the others
+            statements[who].append(statement)
+
+    for who in ("new", "pending", "confirmed", "departed"):
+        statements[who] = []
+        async with engine.begin() as connection:
+            sign_up = parse_sign_up(email=f"{who}@example.com", name="Ada", newsletter_id=None)
+            await subscribe(connection, sign_up, policy)
+    await engine.dispose()
+    assert len(statements["new"]) >= 5
+    assert statements["pending"] == statements["confirmed"] == statements["departed"] == statements["new"]
+
+
+async def test_a_database_fault_is_an_error_and_leaves_nothing_half_done(subscriptions: Subscriptions) -> None:
+    subscriptions.rows("ALTER TABLE delivery.single_mail RENAME TO gone")
+    response = await subscriptions.sign_up()
+    assert response.status_code == 500
+    assert response.json()["type"] == "urn:broadsheet:problem:internal"
+    assert subscriptions.rows("SELECT count(*) FROM subscriptions.subscriber") == [(0,)]
+    subscriptions.rows("ALTER TABLE delivery.gone RENAME TO single_mail")
+    assert (await subscriptions.sign_up()).status_code == 202
+    assert len(subscriptions.mails()) == 1
+
+
+async def test_a_database_that_is_away_is_unavailable_and_comes_back_by_itself(subscriptions: Subscriptions) -> None:
+    subscriptions.take_database_away()
+    response = await subscriptions.sign_up()
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert (await subscriptions.client.get("/health/ready")).status_code == 503
+    assert (await subscriptions.client.get("/health/live")).status_code == 200
+    subscriptions.bring_database_back()
+    assert (await subscriptions.sign_up()).status_code == 202
+    assert (await subscriptions.client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
+
+
+async def test_another_schema_version_is_not_ready(subscriptions: Subscriptions) -> None:
+    subscriptions.rows("UPDATE alembic_version SET version_num = '0000'")
+    response = await subscriptions.client.get("/health/ready")
+    assert (response.status_code, response.json()["checks"]) == (503, {"database": "schema 0000, not 0001"})

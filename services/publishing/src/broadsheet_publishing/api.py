@@ -27,7 +27,7 @@ from broadsheet_publishing.create_issue import create_issue
 from broadsheet_publishing.fan_out_worker import FanOutWorker
 from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of
 from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
-from broadsheet_publishing.route_rules import documents, json_only
+from broadsheet_publishing.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.store import Counts
 from broadsheet_publishing.tables import idempotency_key
 
@@ -122,6 +122,7 @@ class NewsletterController(Controller):
 class IssueController(Controller):
     path = "/api/v1/issues"
     tags = ("Issues",)
+    request_class = JsonRequest
 
     @get(
         operation_id="listIssues",

@@ -9,6 +9,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from broadsheet_common.health import OPEN_ROUTE
+from broadsheet_common.identity import ServiceRequest
 from broadsheet_common.problems import (
     PROBLEM_MEDIA_TYPE,
     ForbiddenError,
@@ -26,6 +27,16 @@ class BodyTooLargeError(ProblemError):
 
 class NotJsonError(ProblemError):
     slug, title, status = "unsupported-media-type", "The body must be JSON (application/json)", 415
+
+
+class JsonRequest(ServiceRequest):
+    """A request whose JSON may be nested without end: that is the sender's fault, not ours."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except RecursionError as error:
+            raise MalformedRequestError("The body is nested too deeply.") from error
 
 
 def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

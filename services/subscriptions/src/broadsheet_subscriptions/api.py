@@ -22,9 +22,9 @@ from broadsheet_common.idempotency import (
 )
 from broadsheet_common.identity import ServiceRequest, requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
-from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_common.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
 from broadsheet_subscriptions import store
-from broadsheet_subscriptions.route_rules import documents, json_only
+from broadsheet_subscriptions.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscription import State
 from broadsheet_subscriptions.tables import idempotency_key
@@ -36,7 +36,15 @@ NAME_CHARS_MAX = 20_000
 
 RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
 SubscriberId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
-StateFilter = Annotated[State | None, QueryParameter(name="state", description="Who has a subscription in this state")]
+# A parameter called `state` would be Litestar's own; text, so that a fault is reported under the name it came by.
+StateFilter = Annotated[
+    str | None,
+    QueryParameter(
+        name="state",
+        description="Who has a subscription in this state",
+        schema_extra={"enum": ["pending", "confirmed", "unsubscribed"]},
+    ),
+]
 NewsletterFilter = Annotated[
     int | None,
     QueryParameter(name="newsletter_id", ge=1, le=BIGINT_MAX, description="Who subscribed to this newsletter"),
@@ -79,6 +87,7 @@ class UnsubscribeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SubscriberController(Controller):
     path = "/api/v1/subscribers"
     tags = ("Subscribers",)
+    request_class = JsonRequest
 
     @get(
         operation_id="listSubscribers",
@@ -100,7 +109,7 @@ class SubscriberController(Controller):
                 connection,
                 before_id=decode_cursor(cursor),
                 limit=limit + 1,
-                state=subscription_state,
+                state=_parse_state(subscription_state),
                 newsletter_id=newsletter_id,
                 email_key=None if email is None else _parse_filter(email).key,
             )
@@ -175,6 +184,14 @@ class SubscriberController(Controller):
         return Response(subscriber, status_code=200)
 
 
+def _parse_state(text: str | None) -> State | None:
+    try:
+        state: State | None = msgspec.convert(text, State | None)
+    except msgspec.ValidationError as error:
+        raise MalformedRequestError(errors=(FieldProblem(pointer="/state", detail=str(error)),)) from error
+    return state
+
+
 def _parse_filter(email: str) -> EmailAddress:
     try:
         return EmailAddress.parse(email)
@@ -188,7 +205,7 @@ async def _with_subscriptions(connection: AsyncConnection, rows: Sequence[store.
         by_subscriber[item.subscriber_id].append(
             Subscription(item.newsletter_id, item.state, item.created_at, item.confirmed_at, item.unsubscribed_at)
         )
-    return [Subscriber(row.id, row.email, row.name, row.created_at, by_subscriber[row.id]) for row in rows]
+    return [Subscriber(row.id, str(row.email), row.name, row.created_at, by_subscriber[row.id]) for row in rows]
 
 
 async def _first_answer(connection: AsyncConnection, request: ServiceRequest, key: str | None) -> StoredAnswer | None:

@@ -14,7 +14,7 @@ from broadsheet_common.problems import InvalidInputError
 from broadsheet_subscriptions import store
 from broadsheet_subscriptions.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX, RecordId
 from broadsheet_subscriptions.confirm import UnknownTokenError, confirm, look_up_confirmation
-from broadsheet_subscriptions.route_rules import documents, json_only
+from broadsheet_subscriptions.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscription import State
 from broadsheet_subscriptions.unsubscribe import (
@@ -58,6 +58,7 @@ class PublicController(Controller):
     path = "/public"
     tags = ("Public pages",)
     guards = (requires("public"), json_only)
+    request_class = JsonRequest
     request_max_body_size = PUBLIC_BODY_MAX_BYTES
 
     @post(

@@ -1,0 +1,97 @@
+"""The confirmation mail: one link, the same twice, and nothing anybody typed into the form."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadsheet_subscriptions.confirmation_mail import ConfirmationMail, write_confirmation_mail
+from broadsheet_subscriptions.confirmation_token import TOKEN_BYTES, hash_token, random_token
+
+_ADDRESS = re.compile(r"https?://[^\s\"'<>]+|//[^\s\"'<>]+", re.IGNORECASE)
+_VOID = {"meta", "br", "img"}
+
+
+def write(*, name: str = "The Weekly", postal_address: str = "", lifetime_s: int = 604_800) -> ConfirmationMail:
+    return write_confirmation_mail(
+        newsletter_name=name,
+        postal_address=postal_address,
+        public_url="https://news.example.com",
+        token="abc_DEF-123",
+        lifetime_s=lifetime_s,
+    )
+
+
+class _Reader(HTMLParser):
+    """Balance of tags, links and visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _VOID:
+            self.open.append(tag)
+        self.links += [value for name, value in attrs if name in {"href", "src", "background", "xmlns"} and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"title", "style"} & set(self.open):
+            self.text += data
+
+
+def test_there_is_exactly_one_link_and_it_is_the_same_in_html_and_text() -> None:
+    mail = write()
+    link = "https://news.example.com/subscriptions/confirm?subscription_token=abc_DEF-123"
+    assert _ADDRESS.findall(mail.html_body) == [link]
+    assert _ADDRESS.findall(mail.text_body) == [link]
+    assert _Reader(mail.html_body).links == [link]
+
+
+def test_it_names_the_newsletter_and_says_how_long_the_link_works() -> None:
+    mail = write(lifetime_s=2 * 86_400)
+    assert mail.subject == "Please confirm your subscription to The Weekly"
+    for body in (_Reader(mail.html_body).text, mail.text_body):
+        assert "The Weekly" in body
+        assert "works for 2 days" in body
+
+
+@pytest.mark.parametrize(
+    ("lifetime_s", "words"),
+    [(604_800, "7 days"), (86_400, "1 day"), (7_200, "2 hours"), (90, "1 minute"), (1, "1 second")],
+)
+def test_the_lifetime_in_words(lifetime_s: int, words: str) -> None:
+    assert f"works for {words}." in write(lifetime_s=lifetime_s).text_body
+
+
+def test_the_postal_address_stands_in_both_bodies() -> None:
+    mail = write(postal_address="1 Main Street\n12345 Town")
+    assert "1 Main Street 12345 Town" in _Reader(mail.html_body).text
+    assert "1 Main Street 12345 Town" in mail.text_body
+
+
+@given(st.text(min_size=1, max_size=200), st.text(max_size=200))
+def test_no_name_or_address_of_a_newsletter_breaks_the_mail(name: str, postal_address: str) -> None:
+    mail = write(name=name, postal_address=postal_address)
+    assert "\n" not in mail.subject
+    assert "\r" not in mail.subject
+    assert len(_Reader(mail.html_body).links) == 1
+    assert mail.html_body.count("<a ") == 1
+
+
+def test_tokens_are_long_random_and_kept_as_hashes() -> None:
+    tokens = {random_token() for _ in range(1_000)}
+    assert len(tokens) == 1_000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", token) for token in tokens)
+    assert TOKEN_BYTES * 8 == 256
+    assert len({hash_token(token) for token in tokens}) == 1_000
+    assert all(len(hash_token(token)) == 32 for token in tokens)
