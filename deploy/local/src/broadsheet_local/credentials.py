@@ -5,14 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from broadsheet_local.data_folder import write_private
 
@@ -41,8 +33,10 @@ def load_or_create(folder: Path) -> Credentials:
     """Read the secrets in `folder` and generate those that are missing."""
     private_key_file = folder / "identity-private-key.pem"
     public_key_file = folder / "identity-public-key.pem"
-    _keep(private_key_file, _new_private_key)
-    _keep(public_key_file, lambda: _public_key(private_key_file))
+    if not (private_key_file.exists() and public_key_file.exists()):
+        private_pem, public_pem = _new_key_pair()
+        write_private(public_key_file, public_pem)
+        write_private(private_key_file, private_pem)
     link_keys_file = folder / "link-signing-keys"
     _keep(link_keys_file, lambda: f"k1:{secrets.token_hex(32)}")
     webhook_password_file = folder / "postmark-webhook-password"
@@ -76,11 +70,18 @@ def _new_api_key() -> str:
     return f"bs_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
 
 
-def _new_private_key() -> str:
+def _new_key_pair() -> tuple[str, str]:
+    """An Ed25519 key pair as PEM: PKCS #8 and SubjectPublicKeyInfo."""
+    # Imported for the first start only: it takes 10 MB that the launcher would hold for as long as it runs.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def _public_key(private_key_file: Path) -> str:
-    key = load_pem_private_key(private_key_file.read_bytes(), password=None)
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    private_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private_pem.decode(), public_pem.decode()

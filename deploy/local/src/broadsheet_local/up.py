@@ -4,7 +4,6 @@ import asyncio
 import sys
 
 import msgspec
-from rich.console import Console
 
 from broadsheet_local.system import LocalSystem
 
@@ -29,7 +28,7 @@ async def run_up(system: LocalSystem, *, as_json: bool) -> int:
             sys.stdout.write(msgspec.json.encode(ready(system)).decode() + "\n")
             sys.stdout.flush()
         else:
-            print_summary(system, Console(), asyncio.get_running_loop().time() - started)
+            print_summary(system, asyncio.get_running_loop().time() - started)
         await system.watch()
     return 0
 
@@ -46,7 +45,11 @@ def ready(system: LocalSystem) -> Ready:
     )
 
 
-def print_summary(system: LocalSystem, console: Console, seconds: float) -> None:
+def print_summary(system: LocalSystem, seconds: float) -> None:
+    # Imported here: `--json` has no use for it.
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console()
     console.print()
     console.print(
         f"[bold]Broadsheet is up[/bold] [dim]({seconds:.1f} s) · Ctrl-C stops everything[/dim]", highlight=False
