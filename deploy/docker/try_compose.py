@@ -3,23 +3,24 @@
 
     .venv/bin/python deploy/docker/try_compose.py [--subscribers N] [--build] [--keep]
 
-In a project and with secrets of its own (nothing of an installation beside it is touched, but ports 8081 and 8025 must
-be free): brings everything up with three delivery replicas and the sandbox, makes the author with the command of
-docs/operating.md, signs people up through the gateway's form, confirms by the captured mail, and publishes. While the
-calls to the sandbox are under way it scales delivery down to one. Then it checks every recipient against the
-sandbox's log, stops everything, and wants exit status 0 from every container. The last line of standard output is
-the result in JSON; the exit status is 0 only when all of it was right.
+In a project with secrets and ports of its own, so that nothing of an installation beside it is touched: brings
+everything up with three delivery replicas and the sandbox, makes the author with the command of docs/operating.md,
+signs people up through the gateway's form, confirms by the captured mail, and publishes. While the calls to the
+sandbox are under way it scales delivery down to one. Then it checks every recipient against the sandbox's log, stops
+everything, and wants exit status 0 from every container. The last line of standard output is the result in JSON; the
+exit status is 0 only when all of it was right.
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -38,10 +39,10 @@ from broadsheet_local.errors import LaunchError
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "broadsheet-try"
-GATEWAY_URL = "http://localhost:8081"
-SANDBOX_URL = "http://localhost:8025"
 USERNAME = "editor"
 REPLICAS = 3
+CONTAINERS = REPLICAS + 9
+"""Postgres, Redis, sandbox, migration, the three other services, and two runs of the gateway's commands."""
 READY_TIMEOUT_S = 180
 COMMAND_TIMEOUT_S = 1800
 CALL_LATENCY_MS = 4_000
@@ -85,11 +86,35 @@ class _Replicas(msgspec.Struct, frozen=True):
 
 
 class Compose:
-    """`docker compose` on a project and secrets of this run's own."""
+    """`docker compose` on a project, secrets and ports of this run's own."""
 
-    def __init__(self, secrets: Path) -> None:
-        self._environ = os.environ | {"SECRETS_DIR": str(secrets), "COMPOSE_PROJECT_NAME": PROJECT}
-        self._began = str(int(time.time()))
+    def __init__(self, folder: Path) -> None:
+        with free_port() as gateway_port, free_port() as sandbox_port:
+            self.gateway_url = f"http://localhost:{gateway_port}"
+            self.sandbox_url = f"http://localhost:{sandbox_port}"
+        self._environ = os.environ | {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "SECRETS_DIR": str(folder / "secrets"),
+            "PUBLIC_URL": self.gateway_url,
+            "GATEWAY_PUBLISH": f"127.0.0.1:{gateway_port}",
+            "SANDBOX_PUBLISH": f"127.0.0.1:{sandbox_port}",
+        }
+        self._endings = folder / "endings"
+
+    @contextlib.contextmanager
+    def watching_endings(self) -> Iterator[None]:
+        """Write down how containers end: those that are scaled away can't be asked later."""
+        command = [
+            *("docker", "events", "--filter", "event=die", "--filter", f"label=com.docker.compose.project={PROJECT}"),
+            *("--format", "{{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"),
+        ]
+        with self._endings.open("w") as endings:
+            watcher = subprocess.Popen(command, env=self._environ, stdout=endings)  # noqa: S603  # a fixed command
+        try:
+            yield
+        finally:
+            watcher.terminate()
+            watcher.wait(timeout=10)
 
     def secrets(self) -> None:
         _run([str(ROOT / "deploy/docker/make-secrets"), "--sandbox"], self._environ)
@@ -99,16 +124,17 @@ class Compose:
         return _run(["docker", "compose", "--env-file", env_file, *arguments], self._environ, given)
 
     def exit_codes(self) -> dict[str, int]:
-        """Every container of the project that has ended, by name; from the engine's events, as some are gone."""
-        said = _run(
-            [
-                *("docker", "events", "--since", self._began, "--until", str(int(time.time()) + 1)),
-                *("--filter", "event=die", "--filter", f"label=com.docker.compose.project={PROJECT}"),
-                *("--format", "{{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}"),
-            ],
-            self._environ,
-        )
-        return {name: int(code) for name, code in (line.split() for line in said.splitlines())}
+        """Every container of the project that has ended, by name, the last ending of each."""
+        lines = self._endings.read_text(encoding="utf-8").splitlines()
+        return {name: int(code) for name, code in (line.split() for line in lines)}
+
+
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    """A port of loopback that nobody has, held until the end of the block."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 def _run(command: list[str], environ: dict[str, str], given: str = "") -> str:
@@ -150,10 +176,10 @@ async def answers(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def replicas(client: httpx.AsyncClient, api_key: str) -> int:
+async def replicas(client: httpx.AsyncClient, url: str, api_key: str) -> int:
     """Live replicas by the API; 0 when it cannot be asked for the moment."""
     try:
-        shown = await client.get(f"{GATEWAY_URL}/api/v1/senders", headers={"Authorization": f"Bearer {api_key}"})
+        shown = await client.get(f"{url}/api/v1/senders", headers={"Authorization": f"Bearer {api_key}"})
     except httpx.TransportError:
         return 0
     if shown.status_code != httpx.codes.OK:
@@ -172,7 +198,7 @@ async def scale_down(compose: Compose, client: httpx.AsyncClient) -> float:
     """To one replica, as soon as calls with the issue are under way; the seconds that the leaving ones took."""
 
     async def sending() -> bool:
-        shown = (await client.get(f"{SANDBOX_URL}/_sandbox/faults")).json()
+        shown = (await client.get(f"{compose.sandbox_url}/_sandbox/faults")).json()
         return bool(shown["rules"] and shown["rules"][0]["hits"])
 
     await until("the first call with the issue", sending, 60)
@@ -188,27 +214,27 @@ async def journey(compose: Compose, subscribers: int, ready_seconds: float, clie
     api_key = await asyncio.to_thread(make_author, compose, password)
 
     async def all_senders() -> bool:
-        return await replicas(client, api_key) == REPLICAS
+        return await replicas(client, compose.gateway_url, api_key) == REPLICAS
 
     await until(f"{REPLICAS} delivery replicas", all_senders, 60)
-    replicas_before = await replicas(client, api_key)
-    gateway, log = Gateway(GATEWAY_URL, api_key), SandboxLog(SANDBOX_URL)
+    replicas_before = await replicas(client, compose.gateway_url, api_key)
+    gateway, log = Gateway(compose.gateway_url, api_key), SandboxLog(compose.sandbox_url)
     content, confirmed = load_issue(), set[str]()
     with Phases(say) as phases, tempfile.NamedTemporaryFile(prefix="broadsheet-try-") as no_log:
         here = Path(no_log.name)
+        sign_ups = phases.phase("Sign up", subscribers, here)
+        confirmations = phases.phase("Confirm", subscribers, here)
         began = time.monotonic()
         await all_or_first_error(
             [
-                sign_up_readers(gateway, subscribers, phases.phase("Sign up", subscribers, here)),
-                confirm_readers(
-                    gateway, log, subscribers, GATEWAY_URL, confirmed, phases.phase("Confirm", subscribers, here)
-                ),
+                sign_up_readers(gateway, subscribers, sign_ups),
+                confirm_readers(gateway, log, subscribers, compose.gateway_url, confirmed, confirmations),
             ]
         )
         sign_up_seconds = time.monotonic() - began
         # Slow calls, so that the replicas are told to leave in the middle of theirs.
         slow = {"kind": "latency", "latency_ms": CALL_LATENCY_MS, "match": {"stream": "broadcast"}}
-        (await client.put(f"{SANDBOX_URL}/_sandbox/faults", json={"rules": [slow]})).raise_for_status()
+        (await client.put(f"{compose.sandbox_url}/_sandbox/faults", json={"rules": [slow]})).raise_for_status()
         leaving = asyncio.create_task(scale_down(compose, client))
         sending = await publish_and_wait(
             gateway,
@@ -221,16 +247,22 @@ async def journey(compose: Compose, subscribers: int, ready_seconds: float, clie
         scale_down_seconds = await leaving
 
         async def one_sender() -> bool:
-            return await replicas(client, api_key) == 1
+            return await replicas(client, compose.gateway_url, api_key) == 1
 
         await until("the leaving replicas to be gone from the API", one_sender, 60)
-        replicas_after = await replicas(client, api_key)
+        replicas_after = await replicas(client, compose.gateway_url, api_key)
     expected = frozenset(reader_email(number) for number in range(1, subscribers + 1))
     verdict = compare(expected, [recipient async for recipient in log.recipients_of(content.title)])
     await gateway.aclose()
     await log.aclose()
     began = time.monotonic()
     await asyncio.to_thread(compose, "stop")
+    stop_seconds = time.monotonic() - began
+
+    async def all_ended() -> bool:
+        return len(compose.exit_codes()) >= CONTAINERS
+
+    await until("the ends of all containers", all_ended, 10)
     return Result(
         subscribers=subscribers,
         confirmed=len(confirmed),
@@ -244,7 +276,7 @@ async def journey(compose: Compose, subscribers: int, ready_seconds: float, clie
         sign_up_seconds=round(sign_up_seconds, 2),
         delivery_seconds=round(sending.delivery_seconds, 2),
         scale_down_seconds=round(scale_down_seconds, 2),
-        stop_seconds=round(time.monotonic() - began, 2),
+        stop_seconds=round(stop_seconds, 2),
         exit_codes=compose.exit_codes(),
     )
 
@@ -256,8 +288,8 @@ async def attempt(compose: Compose, subscribers: int, *, build: bool) -> Result:
     image = "--build" if build else "--no-build"
     await asyncio.to_thread(compose, "up", "--detach", image, "--scale", f"delivery={REPLICAS}")
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
-        await until("the gateway", lambda: answers(client, f"{GATEWAY_URL}/health/ready"), READY_TIMEOUT_S)
-        await until("the sandbox", lambda: answers(client, f"{SANDBOX_URL}/_sandbox/health"), READY_TIMEOUT_S)
+        await until("the gateway", lambda: answers(client, f"{compose.gateway_url}/health/ready"), READY_TIMEOUT_S)
+        await until("the sandbox", lambda: answers(client, f"{compose.sandbox_url}/_sandbox/health"), READY_TIMEOUT_S)
         return await journey(compose, subscribers, time.monotonic() - began, client)
 
 
@@ -269,13 +301,14 @@ def main() -> None:
     options = parser.parse_args()
     if not 1 <= options.subscribers <= CONFIRMATIONS_MAX:
         parser.error(f"--subscribers must be 1 to {CONFIRMATIONS_MAX}")
-    with tempfile.TemporaryDirectory(prefix="broadsheet-try-") as secrets:
-        compose = Compose(Path(secrets))
+    with tempfile.TemporaryDirectory(prefix="broadsheet-try-") as folder:
+        compose = Compose(Path(folder))
         try:
-            result = asyncio.run(attempt(compose, options.subscribers, build=options.build))
+            with compose.watching_endings():
+                result = asyncio.run(attempt(compose, options.subscribers, build=options.build))
         except (TryError, LaunchError, httpx.HTTPError, OSError) as error:
             with contextlib.suppress(TryError):
-                sys.stderr.write(compose("logs", "--tail", "30"))
+                sys.stderr.write(compose("logs", "--no-color", "--tail", "30"))
             sys.exit(f"try: {error}")
         finally:
             if not options.keep:
