@@ -61,7 +61,7 @@ def up(parsed: argparse.Namespace) -> int:
         say,
     )
     outcome = interruptible(
-        system, lambda: run_up(system, as_json=parsed.json), stop_with_parent=parsed.stop_with_parent
+        system, lambda: run_up(system, say, as_json=parsed.json), stop_with_parent=parsed.stop_with_parent
     )
     match outcome:
         case Finished(exit_code):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from broadsheet_local.child import Child
+from broadsheet_local.errors import LaunchError
 from broadsheet_local.folder_lock import FolderLock
 from broadsheet_local.leftovers import find_process, stop_process
 
@@ -53,8 +54,13 @@ class DataFolder:
         return self.logs / f"{name}.log"
 
     def acquire(self) -> None:
-        """Own the folder or raise LaunchError naming the process that does."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Own the folder or raise LaunchError: it cannot be used, or another process (named) has it."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+                raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
+        except OSError as error:
+            raise LaunchError(f"cannot use {self.root} as the data folder: {error.strerror}") from error
         lock = FolderLock(self.root)
         lock.acquire(
             busy_message=f"the data folder {self.root} is in use by the running process {{pid}}: "

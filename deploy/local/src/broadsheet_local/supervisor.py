@@ -21,14 +21,25 @@ HEALTH_TIMEOUT_S = 2.0
 HEALTH_POLL_S = 0.05
 STEP_TIMEOUT_S = 120.0
 
-RESTARTS_IN_A_ROW_MAX = 8
-RESTART_DELAY_FIRST_S = 0.25
-RESTART_DELAY_MAX_S = 10.0
-# A replica that has run this long is well again: its next death starts the count anew.
-STEADY_AFTER_S = 30.0
 EXIT_SETTINGS = 2
 
 Say = Callable[[str], None]
+
+
+class RestartPolicy(msgspec.Struct, frozen=True):
+    """How often and how soon a replica that died is started again.
+
+    A replica that has run for `steady_after_s` is well: its next death starts the count anew.
+    """
+
+    in_a_row_max: int = 8
+    delay_first_s: float = 0.25
+    delay_max_s: float = 10.0
+    steady_after_s: float = 30.0
+
+    def delay_s(self, deaths_in_a_row: int) -> float:
+        """Doubles with every death from `delay_first_s`, up to `delay_max_s`."""
+        return min(self.delay_max_s, self.delay_first_s * 2.0 ** (deaths_in_a_row - 1))
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -38,11 +49,6 @@ class Restart(msgspec.Struct, frozen=True):
     due_at: float
 
 
-def restart_delay_s(in_a_row: int) -> float:
-    """0.25 s after the first death, doubling, at most RESTART_DELAY_MAX_S."""
-    return min(RESTART_DELAY_MAX_S, RESTART_DELAY_FIRST_S * 2.0 ** (in_a_row - 1))
-
-
 class Supervisor:
     """Starts, watches and stops children.
 
@@ -50,8 +56,9 @@ class Supervisor:
     owner. `restarts` counts the replicas that were replaced.
     """
 
-    def __init__(self, folder: DataFolder, guardian: Guardian, say: Say) -> None:
+    def __init__(self, folder: DataFolder, guardian: Guardian, say: Say, policy: RestartPolicy | None = None) -> None:
         self.restarts = 0
+        self._policy = policy or RestartPolicy()
         self._folder = folder
         self._guardian = guardian
         self._say = say
@@ -142,15 +149,15 @@ class Supervisor:
             )
         self._children.remove(child)
         self._record()
-        steady = time.monotonic() - self._started_at[name] > STEADY_AFTER_S
+        steady = time.monotonic() - self._started_at[name] > self._policy.steady_after_s
         in_a_row = 1 if steady else self._deaths_in_a_row.get(name, 0) + 1
         self._deaths_in_a_row[name] = in_a_row
-        if in_a_row > RESTARTS_IN_A_ROW_MAX:
+        if in_a_row > self._policy.in_a_row_max:
             raise LaunchError(
-                f"{name} {child.describe_end()} for the {in_a_row}th time in a row; everything else is being stopped",
+                f"{name} {child.describe_end()}, {in_a_row} times in a row; everything else is being stopped",
                 log_path=child.spec.log_path,
             )
-        delay_s = restart_delay_s(in_a_row)
+        delay_s = self._policy.delay_s(in_a_row)
         self._pending.append(Restart(child.spec, time.monotonic() + delay_s))
         self._say(f"{name} (pid {child.pid}) {child.describe_end()}; starting it again in {delay_s:g} s")
 

@@ -5,6 +5,7 @@ import sys
 
 import msgspec
 
+from broadsheet_local.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
 
@@ -20,8 +21,9 @@ class Ready(msgspec.Struct, frozen=True):
     password: str
 
 
-async def run_up(system: LocalSystem, *, as_json: bool) -> int:
+async def run_up(system: LocalSystem, say: Say, *, as_json: bool) -> int:
     """Start, tell how to reach it, and stay until cancelled or until a child's death raises LaunchError."""
+    say(f"starting everything in {system.folder.root}")
     started = asyncio.get_running_loop().time()
     async with system:
         if as_json:
