@@ -52,7 +52,7 @@ def test_a_signal_ends_it_at_once_and_leaves_nothing(tmp_path: Path, number: sig
             ).raise_for_status()
             with pytest.raises(httpx.ReadTimeout):
                 client.get("/server", timeout=0.1)
-            assert len(list(tmp_path.iterdir())) == 1
+            assert list(tmp_path.iterdir()) == []
             begin = time.monotonic()
             process.send_signal(number)
             assert process.wait(timeout=10) == 0
@@ -88,7 +88,10 @@ def test_it_refuses_to_start_in_production(value: str, capsys: pytest.CaptureFix
     assert "refusing to start: BROADSHEET_ENV is production" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [["--latency-ms", "-1"], ["--port", "70000"], ["--broadcast-unsubscribe", "mine"]])
+@pytest.mark.parametrize(
+    "flags",
+    [["--latency-ms", "-1"], ["--port", "70000"], ["--broadcast-unsubscribe", "mine"], ["--webhook-retry-scale", "-1"]],
+)
 def test_bad_flags_are_refused(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         settings_from(flags, {})

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -118,7 +119,8 @@ def test_links_are_found_in_html_and_text_once() -> None:
 def test_mail_is_found_and_read_in_a_browser_by_keyboard_without_scripts_running(sandbox: SandboxDriver) -> None:
     for who in ("ada", "bob"):
         sandbox.send(To=f"{who}@mail.example", Subject=f"Hello {who}", HtmlBody=f"<h1>Dear {who}</h1>{HOSTILE}")
-    path = os.environ.get("BROADSHEET_CHROMIUM", "/usr/bin/chromium")
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    path = next(found for name in names if (found := shutil.which(name)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         try:

@@ -1,5 +1,7 @@
 """The log: ids without an index, bodies on disk, and all of it forgotten at the end."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from broadsheet_postmark_sandbox.state import Sandbox
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[MessageLog]:
-    made = MessageLog(tmp_path / "log")
+def log() -> Iterator[MessageLog]:
+    made = MessageLog()
     yield made
     made.close()
 
@@ -84,7 +86,7 @@ def test_a_cleared_log_starts_again(log: MessageLog) -> None:
 
 
 def test_blocks_are_read_back_whatever_the_cache_forgot(tmp_path: Path) -> None:
-    file = BlockFile(tmp_path / "blocks")
+    file = BlockFile(tmp_path)
     size = CACHE_BYTES_MAX // 3
     for number in range(6):
         assert file.append(msgspec.json.encode([str(number) * size, number])) == number
@@ -94,12 +96,27 @@ def test_blocks_are_read_back_whatever_the_cache_forgot(tmp_path: Path) -> None:
         assert msgspec.json.decode(second) == number
     assert file.bytes_on_disk < size
     file.close()
-    assert not (tmp_path / "blocks").exists()
 
 
-def test_nothing_stays_on_disk(tmp_path: Path) -> None:
+def test_the_file_has_no_name_so_that_nothing_can_stay_behind(tmp_path: Path) -> None:
     sandbox = Sandbox(SandboxSettings(data_dir=tmp_path / "made"))
     append(sandbox.log, ("a@x.example",))
-    assert [path.stat().st_size > 0 for path in (tmp_path / "made").iterdir()] == [True]
-    sandbox.close()
+    assert sandbox.log.bytes_on_disk > 0
     assert list((tmp_path / "made").iterdir()) == []
+    sandbox.close()
+
+
+def test_a_block_that_the_disk_did_not_take_leaves_the_others_readable(
+    log: MessageLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    append(log, ("a@x.example",))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(OSError, match="No space"):
+            append(log, ("b@x.example",))
+    assert len(log) == 1
+    append(log, ("c@x.example",))
+    assert [log.read(n).recipients for n in (1, 2)] == [("a@x.example",), ("c@x.example",)]

@@ -177,6 +177,10 @@ def test_templates_are_unknown(sandbox: SandboxDriver, path: str) -> None:
     assert (answer.status_code, answer.json()["ErrorCode"]) == (422, 1101)
 
 
+def test_the_bulk_endpoint_is_closed(sandbox: SandboxDriver) -> None:
+    assert sandbox.http.post("/email/bulk", json={}).json()["ErrorCode"] == 14
+
+
 def test_a_suppressed_recipient_is_refused_on_that_stream_only(sandbox: SandboxDriver) -> None:
     sandbox.suppress("broadcast", "ada@mail.example")
     answer = sandbox.send(MessageStream="broadcast", To="Ada@mail.example")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import structlog
 import uvloop
 
 from .app import create_app
@@ -34,7 +35,10 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
         help="the server token to accept; environment: POSTMARK_SERVER_TOKEN (default %(default)s)",
     )
     parser.add_argument(
-        "--data-dir", type=Path, help="folder for the message file (default: a temporary one, removed at exit)"
+        "--data-dir",
+        type=Path,
+        help="folder with room for the mail (some 30 MB a million alike, 10 GB a million unlike); the file there "
+        "has no name and ends with the process (default: the system's folder for temporary files)",
     )
     parser.add_argument("--latency-ms", type=float, default=0.0, help="wait before each answer (default %(default)s)")
     parser.add_argument(
@@ -52,6 +56,15 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
         help="where events go, repeatable; basic authentication comes from the environment: "
         "POSTMARK_WEBHOOK_USER, POSTMARK_WEBHOOK_PASSWORD",
     )
+    parser.add_argument(
+        "--webhook-retry-scale",
+        type=float,
+        default=1.0,
+        help="factor on Postmark's waits between tries, which take 51 minutes in all (default %(default)s)",
+    )
+    parser.add_argument(
+        "--automatic-delivery", action="store_true", help="send a Delivery event for every recipient by itself"
+    )
     found = parser.parse_args(arguments)
     if environment.get("BROADSHEET_ENV", "").strip().lower() == "production":
         parser.error("refusing to start: BROADSHEET_ENV is production, and a sandbox sends no mail")
@@ -64,6 +77,8 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
             parser.error(f"--data-dir {found.data_dir}: {failed.strerror}")
     if found.latency_ms < 0:
         parser.error("--latency-ms must not be negative")
+    if found.webhook_retry_scale < 0:
+        parser.error("--webhook-retry-scale must not be negative")
     return SandboxSettings(
         host=found.host,
         port=found.port,
@@ -72,6 +87,8 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
         latency_ms=found.latency_ms,
         broadcast_unsubscribe=_HANDLING[found.broadcast_unsubscribe],
         webhook_urls=tuple(found.webhook_url),
+        webhook_retry_scale=found.webhook_retry_scale,
+        automatic_delivery=found.automatic_delivery,
         webhook_user=environment.get("POSTMARK_WEBHOOK_USER") or None,
         webhook_password=environment.get("POSTMARK_WEBHOOK_PASSWORD") or None,
     )
@@ -84,6 +101,7 @@ def main() -> NoReturn:
     except CannotListenError as failed:
         sys.exit(f"broadsheet-postmark-sandbox: {failed}")
     host, port = listener.getsockname()[:2]
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     server = make_server(create_app(settings))
     # Every batch makes a few thousand short-lived dictionaries; with the usual threshold the collector runs
     # several times a batch and finds nothing, because nothing here makes cycles.

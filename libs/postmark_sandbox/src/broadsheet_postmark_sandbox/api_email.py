@@ -42,10 +42,17 @@ async def send_with_template(request: AnyRequest) -> ASGIApp:
     raise PostmarkError(422, 1101, _NO_TEMPLATE)
 
 
+@post("/email/bulk", status_code=HTTP_200_OK)
+async def send_bulk(request: AnyRequest) -> ASGIApp:
+    """Postmark opens this endpoint to approved accounts only: error 14."""
+    await request.body()
+    raise PostmarkError(422, 14, "This account is not approved for the bulk endpoint.")
+
+
 def email_router() -> Router:
     return Router(
         path="/",
-        route_handlers=[send_email, send_batch, send_with_template],
+        route_handlers=[send_email, send_batch, send_with_template, send_bulk],
         guards=[postmark_guard],
         request_max_body_size=REQUEST_BYTES_MAX,
     )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import structlog
 from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.exceptions import ClientException, HTTPException
@@ -18,7 +19,7 @@ from .api_server import server_router
 from .api_streams import streams_router
 from .control import control_router
 from .deliver_automatically import deliver_automatically
-from .errors import PostmarkError, payload_too_large
+from .errors import PostmarkError, default_text, payload_too_large
 from .inbox import Inbox, inbox_router
 from .settings import SandboxSettings
 from .state import Sandbox
@@ -54,14 +55,30 @@ def create_app(settings: SandboxSettings) -> Litestar:
         lifespan=[lifespan],
         openapi_config=None,
         logging_config=None,
-        exception_handlers={PostmarkError: answer_postmark_error, HTTPException: answer_problem},
+        exception_handlers={
+            PostmarkError: answer_postmark_error,
+            HTTPException: answer_problem,
+            Exception: answer_failure,
+        },
         state=State({"inbox": Inbox()}),
     )
 
 
+def answer_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
+    """A bug of ours or a full disk: loud in the log, for Postmark's clients its error 500."""
+    structlog.get_logger().error("sandbox.request_failed", path=request.scope["path"], exc_info=error)
+    if _is_control(request):
+        return answer_problem(request, HTTPException(status_code=500, detail="the sandbox failed; see its log"))
+    return answer_postmark_error(request, PostmarkError(500, 101, default_text(101)))
+
+
+def _is_control(request: AnyRequest) -> bool:
+    return request.scope["path"].startswith(("/_sandbox", "/inbox"))
+
+
 def answer_problem(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Errors outside Postmark's own: RFC 9457 for the control API; too large a body in Postmark's form."""
-    if error.status_code == 413 and not request.scope["path"].startswith("/_sandbox"):  # noqa: PLR2004
+    if error.status_code == 413 and not _is_control(request):  # noqa: PLR2004
         return answer_postmark_error(request, payload_too_large(50 * 1024 * 1024))
     problem: dict[str, Any] = {"type": "about:blank", "title": error.detail, "status": error.status_code}
     if isinstance(error, ClientException) and error.extra:

@@ -7,6 +7,7 @@ into its items; the last few stay decoded, so reading in order decodes every blo
 
 import os
 import sys
+import tempfile
 from array import array
 from collections import OrderedDict
 from pathlib import Path
@@ -28,10 +29,11 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 class BlockFile:
     """Blocks are numbered from 0 in the order in which they were appended."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(path, flags, 0o600)
+    def __init__(self, folder: Path | None) -> None:
+        """Make the file in a folder, by default the system's for temporary files."""
+        # It has no name, so nothing is left behind however the process ends.
+        self._handle = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  closed by close()
+        self._file = self._handle.fileno()
         self._compressor = zstd.ZstdCompressor(level=COMPRESSION_LEVEL)
         self._end = 0
         self._offset_of = array("Q")
@@ -47,11 +49,14 @@ class BlockFile:
         return self._end
 
     def append(self, body: bytes | memoryview) -> int:
-        """Store one request body, a JSON array or a single object, and give its number."""
+        """Store one request body, a JSON array or a single object, and give its number.
+
+        Raises OSError when the disk does not take it; the next block then starts where this one would have.
+        """
         frame = self._compressor.compress(body, mode=zstd.ZstdCompressor.FLUSH_FRAME)
         written = 0
         while written < len(frame):
-            written += os.write(self._file, memoryview(frame)[written:])
+            written += os.pwrite(self._file, memoryview(frame)[written:], self._end + written)
         self._offset_of.append(self._end)
         self._size_of.append(len(frame))
         self._end += len(frame)
@@ -82,5 +87,4 @@ class BlockFile:
         self._cache_bytes = 0
 
     def close(self) -> None:
-        os.close(self._file)
-        self._path.unlink(missing_ok=True)
+        self._handle.close()

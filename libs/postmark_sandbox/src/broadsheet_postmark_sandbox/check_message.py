@@ -61,17 +61,17 @@ class MessageChecker:
         self._streams = streams
         self._message_bytes_max = message_bytes_max
         self._good_from: str | None = None
+        self._good_stream: Stream | None = None
+        self._good_subject: str | None = None
+        self._good_tag: str | None = None
         self._good_header_names: set[str] = set()
         self._good_metadata_keys: tuple[str, ...] = ()
 
     def check(self, message: Message) -> Addressed | Refusal:
         try:
-            if message.from_ is None or message.from_ != self._good_from:
-                self._check_from(message.from_)
-            stream = self._stream(message.message_stream or DEFAULT_STREAM)
+            stream = self._check_head(message)
             recipients = self._recipients(message)
             self._check_bodies(message)
-            self._check_texts(message)
             if message.headers:
                 self._check_headers(message.headers)
             if message.metadata:
@@ -83,6 +83,21 @@ class MessageChecker:
         if stream.suppressions:
             return _without_suppressed(stream, recipients)
         return Addressed(stream, recipients, ())
+
+    def _check_head(self, message: Message) -> Stream:
+        """What is usually the same for all messages of a request."""
+        if message.from_ is None or message.from_ != self._good_from:
+            self._check_from(message.from_)
+        stream = self._good_stream
+        if stream is None or stream.id != (message.message_stream or DEFAULT_STREAM):
+            stream = self._good_stream = self._stream(message.message_stream or DEFAULT_STREAM)
+        if message.subject is not None and message.subject != self._good_subject:
+            self._check_subject(message.subject)
+        if message.tag is not None and message.tag != self._good_tag:
+            self._check_tag(message.tag)
+        if message.reply_to:
+            _mailboxes("ReplyTo", message.reply_to)
+        return stream
 
     def addressees(self, message: Message) -> tuple[str, ...]:
         """The recipients of a message whatever else is wrong with it; none if they cannot be read."""
@@ -111,7 +126,7 @@ class MessageChecker:
 
     def _recipients(self, message: Message) -> tuple[str, ...]:
         to = message.to
-        if to is not None and message.cc is None and message.bcc is None and is_mailbox(to):
+        if to is not None and not message.cc and not message.bcc and is_mailbox(to):
             return (to.lower(),)
         found: dict[str, None] = {}
         count = 0
@@ -132,20 +147,19 @@ class MessageChecker:
         if total > self._message_bytes_max:
             raise _Refused(_message_too_large(self._message_bytes_max))
 
-    def _check_texts(self, message: Message) -> None:
-        subject = message.subject
-        if subject is not None:
-            if len(subject) * 2 > SUBJECT_UNITS_MAX and len(subject.encode("utf-16-le")) > SUBJECT_UNITS_MAX * 2:
-                raise _Refused(errors.invalid_request(f"The 'Subject' is longer than {SUBJECT_UNITS_MAX} characters."))
-            if not subject.isprintable() and _CONTROLS.search(subject):
-                raise _Refused(_line_break("Subject"))
-        if message.reply_to:
-            _mailboxes("ReplyTo", message.reply_to)
-        if message.tag is not None:
-            if len(message.tag) > TAG_LENGTH_MAX:
-                raise _Refused(errors.invalid_request(f"The 'Tag' is longer than {TAG_LENGTH_MAX} characters."))
-            if _CONTROLS.search(message.tag):
-                raise _Refused(_line_break("Tag"))
+    def _check_subject(self, subject: str) -> None:
+        if len(subject) * 2 > SUBJECT_UNITS_MAX and len(subject.encode("utf-16-le")) > SUBJECT_UNITS_MAX * 2:
+            raise _Refused(errors.invalid_request(f"The 'Subject' is longer than {SUBJECT_UNITS_MAX} characters."))
+        if not subject.isprintable() and _CONTROLS.search(subject):
+            raise _Refused(_line_break("Subject"))
+        self._good_subject = subject
+
+    def _check_tag(self, tag: str) -> None:
+        if len(tag) > TAG_LENGTH_MAX:
+            raise _Refused(errors.invalid_request(f"The 'Tag' is longer than {TAG_LENGTH_MAX} characters."))
+        if _CONTROLS.search(tag):
+            raise _Refused(_line_break("Tag"))
+        self._good_tag = tag
 
     def _check_headers(self, headers: list[Header]) -> None:
         good = self._good_header_names

@@ -65,16 +65,21 @@ class StoredMessage(msgspec.Struct, frozen=True):
     raw: msgspec.Raw
 
 
+def metadata_key_hash(key: str) -> int:
+    """Keys are compared without case, as Postmark does; a key and an equal value must not cancel out."""
+    return hash(("metadata", key.lower()))
+
+
 def metadata_hash(key: str, value: str) -> bytes:
-    """What stands in the index for a metadata field; keys are compared without case, as Postmark does."""
-    return array("q", (hash((key.lower(), value)),)).tobytes()
+    """What stands in the index for a metadata field."""
+    return array("q", (metadata_key_hash(key) ^ hash(value),)).tobytes()
 
 
 class MessageLog:
     """Append-only until `clear`; `generation` changes when it is cleared."""
 
-    def __init__(self, path: Path) -> None:
-        self._blocks = BlockFile(path)
+    def __init__(self, folder: Path | None = None) -> None:
+        self._blocks = BlockFile(folder)
         self.generation = 0
         self._start()
 
@@ -139,40 +144,50 @@ class MessageLog:
         block = self._blocks.append(body)
         self._block_start.append(first)
         self._block_time.append(time.time())
-        numbers = self._recipient_numbers
-        last_of, count_of, previous_of = self._last_of_recipient, self._count_of_recipient, self._previous_of
-        hashes: list[int] = []
-        hashed_messages: list[int] = []
-        lower_key: dict[str, str] = {}
-        recipient_of: list[int] = []
-        for sequence, entry in enumerate(entries, first):
-            recipients = entry.recipients
-            number = numbers.get(recipients[0])
-            if number is None:
-                number = self._add_recipient(recipients[0])
-            previous_of.append(last_of[number])
-            last_of[number] = sequence
-            count_of[number] += 1
-            if count_of[number] == 2:  # noqa: PLR2004  the second message is the first repetition
-                self._repeated[number] = None
-            recipient_of.append(number)
-            if len(recipients) > 1:
-                self._append_further(sequence, recipients[1:])
-            if entry.metadata:
-                for key, value in entry.metadata.items():
-                    lowered = lower_key.get(key)
-                    if lowered is None:
-                        lowered = lower_key[key] = key.lower()
-                    hashes.append(hash((lowered, value)))
-                    hashed_messages.append(sequence)
-        self._recipient_of.extend(recipient_of)
+        self._index_recipients(first, entries)
+        self._index_metadata(first, entries)
         self._block_of.extend([block] * len(entries))
         self._item_of.extend([entry.item for entry in entries])
         self._slot_of.extend([entry.stream_slot for entry in entries])
-        self._pairs += array("q", hashes).tobytes()
-        self._pair_message.extend(hashed_messages)
         sequences = range(first, first + len(entries))
         return Appended(sequences, self.ids.ids_of(sequences, block))
+
+    def _index_recipients(self, first: int, entries: list[Entry]) -> None:
+        numbers, recipients = self._recipient_numbers, self._recipients
+        last_of, count_of, previous_of = self._last_of_recipient, self._count_of_recipient, self._previous_of
+        recipient_of = self._recipient_of
+        for sequence, entry in enumerate(entries, first):
+            address = entry.recipients[0]
+            number = numbers.setdefault(address, len(recipients))
+            if number == len(recipients):
+                recipients.append(address)
+                last_of.append(sequence)
+                count_of.append(1)
+                previous_of.append(0)
+            else:
+                previous_of.append(last_of[number])
+                last_of[number] = sequence
+                count_of[number] += 1
+                self._repeated[number] = None
+            recipient_of.append(number)
+            if len(entry.recipients) > 1:
+                self._append_further(sequence, entry.recipients[1:])
+
+    def _index_metadata(self, first: int, entries: list[Entry]) -> None:
+        hashes: list[int] = []
+        messages: list[int] = []
+        hash_of_key: dict[str, int] = {}
+        for sequence, entry in enumerate(entries, first):
+            if not entry.metadata:
+                continue
+            for key, value in entry.metadata.items():
+                key_hash = hash_of_key.get(key)
+                if key_hash is None:
+                    key_hash = hash_of_key[key] = metadata_key_hash(key)
+                hashes.append(key_hash ^ hash(value))
+                messages.append(sequence)
+        self._pairs += array("q", hashes).tobytes()
+        self._pair_message.extend(messages)
 
     def _add_recipient(self, address: str) -> int:
         number = len(self._recipients)

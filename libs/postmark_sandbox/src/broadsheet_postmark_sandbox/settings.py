@@ -16,7 +16,8 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host, port: where to listen; port 0 takes a free one.
     token: the X-Postmark-Server-Token that is accepted, beside POSTMARK_API_TEST.
-    data_dir: where the file with the bodies goes; None makes a temporary folder that is removed at exit.
+    data_dir: where the file with the bodies lies, which has no name and ends with the process; None takes the
+        system's folder for temporary files.
     latency_ms: how long every answer of the Postmark API waits.
     broadcast_unsubscribe: how the stream `broadcast` handles unsubscribing.
     webhook_urls: where events go; the user and password are sent to them as basic authentication.

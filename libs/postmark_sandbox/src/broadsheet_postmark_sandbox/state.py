@@ -1,9 +1,6 @@
 """Everything one running sandbox holds, and the settings that may change while it runs."""
 
 import asyncio
-import tempfile
-import uuid
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -55,15 +52,9 @@ class Sandbox:
         self.targets: list[Webhook] = _configured_targets(settings)
         self.accepted = asyncio.Event()
         self.delivered_up_to = 0
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if settings.data_dir is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="postmark-sandbox-")
-            folder = Path(self._temporary.name)
-        else:
-            folder = settings.data_dir
-            folder.mkdir(parents=True, exist_ok=True)
-        # A name of its own, so that two sandboxes in one folder cannot write into each other's log.
-        self.log = MessageLog(folder / f"messages-{uuid.uuid4().hex}.zst")
+        if settings.data_dir is not None:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.log = MessageLog(settings.data_dir)
 
     def shown_settings(self) -> LiveSettings:
         handling = {stream.id: stream.handling for stream in self.streams.values()}
@@ -100,8 +91,6 @@ class Sandbox:
 
     def close(self) -> None:
         self.log.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
 
 
 def _initial(settings: SandboxSettings) -> LiveSettings:
