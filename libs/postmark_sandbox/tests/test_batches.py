@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 
 import pytest
@@ -26,6 +27,20 @@ def test_answers_come_in_the_order_of_the_request(sandbox: SandboxDriver) -> Non
     kept = sandbox.accepted()
     assert [row["message_id"] for row in kept] == [items[0]["MessageID"], items[4]["MessageID"]]
     assert [row["sequence"] for row in kept] == [1, 2]
+
+
+def test_submitted_at_comes_in_every_shape_that_postmark_has_used(sandbox: SandboxDriver) -> None:
+    before = datetime.now(UTC)
+    items = sandbox.http.post("/email/batch/", json=[sandbox.message()] * 3).json()
+    times = [item["SubmittedAt"] for item in items]
+    assert [(len(text.partition(".")[2].rstrip("Z").partition("-")[0]), text[-1] == "Z") for text in times] == [
+        (7, False),
+        (6, True),
+        (7, True),
+    ]
+    for text in times:
+        moment = datetime.fromisoformat(text)
+        assert before <= moment <= datetime.now(UTC)
 
 
 def test_500_messages_are_taken_and_501_refused(sandbox: SandboxDriver) -> None:

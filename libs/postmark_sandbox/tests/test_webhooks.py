@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from broadsheet_postmark_sandbox import webhooks
 from broadsheet_postmark_sandbox.testing import SandboxDriver, running_sandbox_sync
 
 
@@ -185,6 +186,17 @@ def test_an_event_can_come_46_times_at_once_and_late() -> None:
         sandbox.event(type="Delivery", recipient="ada@mail.example", delay_s=0.1)
         until(lambda: len(receiver.events) == 47)
         assert time.monotonic() - begin >= 0.1
+
+
+def test_more_webhooks_than_may_wait_are_refused_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "PENDING_MAX", 10)
+    with hooked() as (sandbox, receiver):
+        sandbox.send()
+        event = {"type": "Bounce", "recipient": "ada@mail.example", "repeat": 11}
+        assert sandbox.http.post("/_sandbox/events", json=event).status_code == 503
+        assert sandbox.send().status_code == 200
+        sandbox.event(type="Delivery", recipient="ada@mail.example", repeat=10)
+        until(lambda: len(receiver.events) == 10)
 
 
 def test_fields_can_be_changed_and_left_out_and_types_be_unknown() -> None:

@@ -5,7 +5,6 @@ taken or refused by itself, and the answers stand in the order of the request.
 """
 
 import asyncio
-import time
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
@@ -102,11 +101,10 @@ def hide_lagging(sandbox: Sandbox, entries: list[Entry], sequences: range, decis
     """Keep messages out of the search for as long as the decision says."""
     if not decision.lag_s:
         return
-    now = time.monotonic()
     for entry, sequence in zip(entries, sequences, strict=True):
         lag_s = decision.lag_s.get(entry.item)
         if lag_s is not None:
-            sandbox.hidden_until[sequence] = now + lag_s
+            sandbox.hide(sequence, lag_s)
 
 
 def submitted_at_texts() -> tuple[str, str, str]:

@@ -93,18 +93,16 @@ async def set_faults(request: AnyRequest, data: JSONBody[FaultSet]) -> FaultsSho
     """Replace the rules; hidden messages become visible, since the search heals with its rules."""
     sandbox = sandbox_of(request)
     try:
-        sandbox.faults.replace(data)
+        sandbox.replace_faults(data)
     except ValueError as bad:
         raise HTTPException(status_code=400, detail=str(bad)) from bad
-    sandbox.hidden_until.clear()
     return sandbox.faults.shown()
 
 
 @delete("/faults", status_code=HTTP_200_OK)
 async def clear_faults(request: AnyRequest) -> FaultsShown:
     sandbox = sandbox_of(request)
-    sandbox.faults.replace(FaultSet())
-    sandbox.hidden_until.clear()
+    sandbox.replace_faults(FaultSet())
     return sandbox.faults.shown()
 
 

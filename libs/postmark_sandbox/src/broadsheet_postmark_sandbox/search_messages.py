@@ -5,7 +5,6 @@ tag, sender and subject read the messages. Long scans let the loop run in betwee
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
@@ -107,7 +106,7 @@ async def search_messages(sandbox: Sandbox, query: Query) -> dict[str, Any]:
     log = sandbox.log
     rows: list[dict[str, Any]] = []
     total = 0
-    hidden = hidden_now(sandbox)
+    hidden = sandbox.hidden_now()
     last_wanted = query.offset + query.count
     only_stream = not (
         query.reads_messages
@@ -127,16 +126,6 @@ async def search_messages(sandbox: Sandbox, query: Query) -> dict[str, Any]:
             )
             break
     return {"TotalCount": total, "Messages": rows}
-
-
-def hidden_now(sandbox: Sandbox) -> frozenset[int]:
-    """The messages that the search must not show yet; forgets those whose lag is over."""
-    if not sandbox.hidden_until:
-        return frozenset()
-    now = time.monotonic()
-    for sequence in [s for s, until in sandbox.hidden_until.items() if until <= now]:
-        del sandbox.hidden_until[sequence]
-    return frozenset(sandbox.hidden_until)
 
 
 async def _matches(log: MessageLog, query: Query, hidden: frozenset[int]) -> AsyncIterator[int]:
@@ -199,6 +188,6 @@ def _senders(text: str) -> set[str]:
 def visible_message(sandbox: Sandbox, message_id: str) -> StoredMessage:
     """The message for the details and the dump; raises PostmarkError 701 when there is none to see."""
     stored = sandbox.log.find(message_id)
-    if stored is None or stored.sequence in hidden_now(sandbox):
+    if stored is None or stored.sequence in sandbox.hidden_now():
         raise errors.message_not_found()
     return stored

@@ -1,7 +1,8 @@
 """Everything one running sandbox holds, and the settings that may change while it runs."""
 
 import asyncio
-from typing import Annotated
+import time
+from typing import Annotated, Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from .read_body import BufferPool
 from .settings import SandboxSettings, UnsubscribeHandling
 from .streams import Stream, default_streams
 from .webhooks import ALL_TRIGGERS, BasicAuth, Webhook, WebhookSender
+
+HIDDEN_MAX: Final = 1_000_000
 
 
 class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +48,7 @@ class Sandbox:
         self.streams: dict[str, Stream] = default_streams(settings.broadcast_unsubscribe)
         self.faults = FaultInjector()
         self.buffers = BufferPool()
-        self.hidden_until: dict[int, float] = {}
+        self._hidden_until: dict[int, float] = {}
         self.bounces = BounceList()
         self.message_events = MessageEvents()
         self.webhooks = WebhookSender(settings.webhook_retry_scale, settings.webhook_timeout_s)
@@ -55,6 +58,25 @@ class Sandbox:
         if settings.data_dir is not None:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.log = MessageLog(settings.data_dir)
+
+    def hidden_now(self) -> frozenset[int]:
+        """The messages that the search must not show yet; forgets those whose lag is over."""
+        if not self._hidden_until:
+            return frozenset()
+        now = time.monotonic()
+        self._hidden_until = {sequence: until for sequence, until in self._hidden_until.items() if until > now}
+        return frozenset(self._hidden_until)
+
+    def hide(self, sequence: int, lag_s: float) -> None:
+        """Keep a message out of the search; beyond HIDDEN_MAX the oldest shows early."""
+        self._hidden_until[sequence] = time.monotonic() + lag_s
+        if len(self._hidden_until) > HIDDEN_MAX:
+            del self._hidden_until[next(iter(self._hidden_until))]
+
+    def replace_faults(self, faults: FaultSet) -> None:
+        """Put other rules in force; the search heals with its rules. Raises ValueError, changing nothing."""
+        self.faults.replace(faults)
+        self._hidden_until.clear()
 
     def shown_settings(self) -> LiveSettings:
         handling = {stream.id: stream.handling for stream in self.streams.values()}
@@ -75,7 +97,7 @@ class Sandbox:
     def clear_messages(self) -> None:
         """Forget the messages, their events and their bounces; suppressions stay."""
         self.log.clear()
-        self.hidden_until.clear()
+        self._hidden_until.clear()
         self.message_events.clear()
         self.bounces.clear()
         self.delivered_up_to = 0
@@ -83,7 +105,7 @@ class Sandbox:
     def reset(self) -> None:
         """Make everything as it was at the start; webhooks that wait are given up."""
         self.clear_messages()
-        self.faults.replace(FaultSet())
+        self.replace_faults(FaultSet())
         self.streams = default_streams(self.settings.broadcast_unsubscribe)
         self.targets = _configured_targets(self.settings)
         self.webhooks.reset(self.settings.webhook_retry_scale)
