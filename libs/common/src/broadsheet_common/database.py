@@ -25,6 +25,8 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
         max_overflow=0,
         pool_timeout=timeout_s,
         pool_recycle=1800,
+        # Errors would otherwise repeat a statement's parameters: addresses, tokens.
+        hide_parameters=True,
         connect_args={
             "timeout": timeout_s,
             # The client-side bound also ends a wait on a half-open connection, which the server's cannot.

@@ -1,15 +1,43 @@
 """Structured logs: JSON lines, or readable ones on a terminal, on standard error.
 
 Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query strings
-never go in: httpx and httpcore, which log whole URLs at INFO, are raised to WARNING here.
+never go in: tracebacks come without local variables, what others wrote (exception messages, libraries' log lines) is
+redacted, and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
 """
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from broadsheet_common.redaction import redact
+
+_QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp", "_granian")
+
+
+def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Messages of exceptions, chained ones and groups included; frames stay as they are."""
+
+    def walk(exceptions: list[dict[str, Any]]) -> None:
+        for exception in exceptions:
+            exception["exc_value"] = redact(str(exception.get("exc_value", "")))
+            exception["exc_notes"] = [redact(str(note)) for note in exception.get("exc_notes", [])]
+            for group in exception.get("exceptions", []):
+                walk(group)
+
+    if isinstance(event.get("exception"), list):
+        walk(event["exception"])
+    elif isinstance(event.get("exception"), str):
+        event["exception"] = redact(event["exception"])
+    return event
+
+
+def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event["event"] = redact(str(event["event"]))
+    return event
 
 
 def configure_logs(*, service: str, log_format: Literal["json", "console"], level: str) -> None:
@@ -20,9 +48,17 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], leve
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            _redact_exception,
+            structlog.processors.JSONRenderer(),
+        ]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.processors.format_exc_info,
+            _redact_exception,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
     )
     level_number = logging.getLevelNamesMapping()[level]
     structlog.configure(
@@ -35,12 +71,12 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], leve
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[*shared, _redact_event],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(level_number, logging.INFO))
-    for name in ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp", "_granian"):
+    for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -7,12 +7,13 @@ import msgspec
 from litestar import Router, get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromQuery, JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.identity import requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
 from broadsheet_common.problems import ConflictError, NotFoundError
+from broadsheet_common.record_id import PathId
 from broadsheet_common.route_rules import documents, json_only
 from broadsheet_delivery.compose_mail import delivery_id
 from broadsheet_delivery.sending_state import (
@@ -79,7 +80,7 @@ class NotPausedError(ConflictError):
 )
 async def list_issue_deliveries(
     engine: NamedDependency[AsyncEngine],
-    issue_id: FromPath[int],
+    issue_id: PathId,
     limit: PageLimit = PAGE_SIZE_DEFAULT,
     cursor: PageCursor = None,
     status: FromQuery[DeliveryStatus | None] = None,
@@ -117,7 +118,7 @@ async def list_issue_deliveries(
     responses=documents(NotFoundError, NotPausableError, body=True),
 )
 async def pause_issue_sending(
-    engine: NamedDependency[AsyncEngine], issue_id: FromPath[int], data: JSONBody[PauseRequest]
+    engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
 ) -> IssueRunState:
     """Start no further call for the issue; calls under way end. Pausing what is paused changes nothing."""
     async with engine.begin() as connection:
@@ -137,7 +138,7 @@ async def pause_issue_sending(
     tags=["issues"],
     responses=documents(NotFoundError, NotPausedError),
 )
-async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: FromPath[int]) -> IssueRunState:
+async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: PathId) -> IssueRunState:
     """Go on with the remainder of a paused issue."""
     async with engine.begin() as connection:
         resumed = await resume_issue(connection, issue_id=issue_id)

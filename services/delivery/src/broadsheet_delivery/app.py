@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
@@ -86,8 +86,8 @@ def create_worker(settings: DeliverySettings, context: DeliveryContext) -> Deliv
     )
 
 
-def create_app(settings: DeliverySettings) -> Litestar:
-    """The service: its API and, in the same loop, its worker. Raises ValueError for a malformed key."""
+def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
+    """The service: its API and, in the same loop, its worker; `sends=False` is the API alone."""
     metrics = ServerMetrics()
     engine = create_engine(
         settings.database_url,
@@ -105,18 +105,31 @@ def create_app(settings: DeliverySettings) -> Litestar:
         dependencies={"engine": engine},
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
-        lifespan=[_lifespan(settings, context, http_client)],
+        lifespan=[_own_resources(context, http_client), *([_work(settings, context)] if sends else [])],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
         metrics=metrics,
         openapi_config=openapi_config("Broadsheet delivery", "How each delivery stands, and the senders."),
     )
 
 
-def _lifespan(
-    settings: DeliverySettings, context: DeliveryContext, http_client: httpx.AsyncClient
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+def _own_resources(context: DeliveryContext, http_client: httpx.AsyncClient) -> Lifespan:
     @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await http_client.aclose()
+            await context.engine.dispose()
+
+    return lifespan
+
+
+def _work(settings: DeliverySettings, context: DeliveryContext) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
         worker = create_worker(settings, context)
         await worker.start()
         listening = asyncio.create_task(listen(settings.database_listen_url or settings.database_url, worker.wake))
@@ -126,7 +139,5 @@ def _lifespan(
             await worker.drain(settings.drain_s)
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
-            await http_client.aclose()
-            await context.engine.dispose()
 
     return lifespan
