@@ -19,7 +19,15 @@ from broadsheet_gateway.change_password import (
 )
 from broadsheet_gateway.cookies import CookieJar
 from broadsheet_gateway.current_session import Session
-from broadsheet_gateway.issue_overview import ask_issue, ask_issues, ask_senders, ask_unsent, or_none, with_author_name
+from broadsheet_gateway.issue_overview import (
+    ask_issue,
+    ask_issues,
+    ask_senders,
+    ask_unsent,
+    or_none,
+    parse_issue_id,
+    with_author_name,
+)
 from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.issues import IssueProgress, progress_of
@@ -56,16 +64,16 @@ async def show_dashboard(
     )
 
 
-@get("/issues/{issue_id:int}", include_in_schema=False)
+@get("/issues/{issue_id:str}", include_in_schema=False)
 async def show_issue(
     request: AnyRequest,
-    issue_id: FromPath[int],
+    issue_id: FromPath[str],
     session: NamedDependency[Session],
     responder: NamedDependency[Responder],
     upstreams: NamedDependency[Upstreams],
     engine: NamedDependency[AsyncEngine],
 ) -> PageResponse:
-    issue = await with_author_name(await ask_issue(upstreams, session, issue_id), engine)
+    issue = await with_author_name(await ask_issue(upstreams, session, parse_issue_id(issue_id)), engine)
     view = IssuePage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue)
     if issue.status.has_progress:
         senders, unsent = await asyncio.gather(
@@ -75,12 +83,12 @@ async def show_issue(
     return responder.page(view)
 
 
-@get("/issues/{issue_id:int}/progress", include_in_schema=False)
+@get("/issues/{issue_id:str}/progress", include_in_schema=False)
 async def show_progress(
-    issue_id: FromPath[int], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
+    issue_id: FromPath[str], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
 ) -> IssueProgress:
     """JSON, asked for every second by the pages that show an issue that moves."""
-    return progress_of(await ask_issue(upstreams, session, issue_id))
+    return progress_of(await ask_issue(upstreams, session, parse_issue_id(issue_id)))
 
 
 @get("/password", include_in_schema=False)

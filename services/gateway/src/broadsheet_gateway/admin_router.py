@@ -7,7 +7,6 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
 from litestar.types import Method
 
 from broadsheet_common.problems import NotFoundError
@@ -31,37 +30,42 @@ async def admin_home(session: NamedDependency[Session], responder: NamedDependen
     return responder.redirect("/admin/dashboard")
 
 
-@route("/{rest:path}", http_method=list(_METHODS), include_in_schema=False)
-async def nothing_here(rest: FromPath[str], session: NamedDependency[Session]) -> None:
-    del rest, session  # the session is needed, not used
-    raise NotFoundError
-
-
 def admin_router() -> Router:
-    handlers = [*ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS]
+    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS]
     return Router(
         "/admin",
-        route_handlers=[admin_home, nothing_here, *handlers, *_other_methods(handlers)],
+        route_handlers=[*handlers, *_refusals(handlers)],
         dependencies={"session": Provide(_require_session)},
     )
 
 
-def _other_methods(handlers: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
-    """For each path the methods that it has not: the router would answer them 405 before anybody asks for a session."""
-    taken: dict[str, set[str]] = {}
+def _refusals(handlers: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Routes for every path and method under `/admin` that no handler has.
+
+    Litestar's router would answer them 404 or 405 before anybody asks for a session. It does not go back once it has
+    followed a path's first segments, so each of them needs a refusal of its own for what may follow.
+    """
+    allowed: dict[str, set[str]] = {}
     for handler in handlers:
         for path in handler.paths:
-            taken.setdefault(path, set()).update(cast("set[str]", handler.http_methods))
-    return [_refusal(path, methods) for path, methods in taken.items()]
+            allowed.setdefault(path, set()).update(cast("set[str]", handler.http_methods))
+    beginnings = {"/".join(path.split("/")[:n]) for path in allowed for n in range(1, path.count("/") + 2)} | {"/"}
+    refusals = []
+    for beginning in sorted(beginnings - {""}):
+        taken = allowed.get(beginning, set())
+        refusals.append(_refusal(beginning, [method for method in _METHODS if method not in taken], taken))
+        rest = f"{beginning.rstrip('/')}/{{rest:path}}"
+        if not any(path.startswith(f"{beginning.rstrip('/')}/{{") for path in beginnings):
+            refusals.append(_refusal(rest, list(_METHODS), set()))
+    return refusals
 
 
-def _refusal(path: str, allowed: set[str]) -> HTTPRouteHandler:
-    methods = [method for method in _METHODS if method not in allowed]
-    name = path.strip("/").replace("/", "_").replace("{", "").replace("}", "").replace(":", "_")
-
-    @route(path, http_method=methods, include_in_schema=False, name=f"other_methods_{name}")
-    async def other_methods(session: NamedDependency[Session]) -> None:
+def _refusal(path: str, methods: list[Method], allowed: set[str]) -> HTTPRouteHandler:
+    @route(path, http_method=methods, include_in_schema=False, name=f"refusal of /admin{path}")
+    async def refuse(session: NamedDependency[Session]) -> None:
         del session  # needed, not used
-        raise MethodNotAllowedException(headers={"Allow": ", ".join(sorted(allowed))})
+        if allowed:
+            raise MethodNotAllowedException(headers={"Allow": ", ".join(sorted(allowed))})
+        raise NotFoundError
 
-    return other_methods
+    return refuse

@@ -18,6 +18,7 @@ from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
 
 ISSUES_SHOWN = 20
 UNSENT_SHOWN = 20
+_ID_DIGITS_MAX = 18
 
 _UnsentStatus = Literal["failed", "suppressed", "excluded", "cancelled"]
 _UNSENT_STATUSES: tuple[_UnsentStatus, ...] = ("failed", "suppressed", "excluded", "cancelled")
@@ -31,6 +32,13 @@ async def or_none(asked: Awaitable[T]) -> T | None:
         return await asked
     except (ProblemError, UpstreamRefusalError):
         return None  # logged where it was raised
+
+
+def parse_issue_id(text: str) -> int:
+    """Raises `NotFoundError` for what is no id: an address that somebody mistyped is simply not there."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX):
+        raise NotFoundError
+    return int(text)
 
 
 async def ask_senders(upstreams: Upstreams, session: Session) -> Senders:

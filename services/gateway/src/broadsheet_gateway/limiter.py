@@ -16,6 +16,7 @@ from broadsheet_gateway.redis_client import REDIS_ERRORS
 
 KEY_PREFIX = "broadsheet:limit:"
 LOCAL_KEYS_MAX = 20_000
+PURGE_EVERY_US = 1_000_000
 RETRY_REDIS_AFTER_S = 1.0
 
 # KEYS: one a limit. ARGV: interval_us, window_us of each. Answers, for each, how long until its quota is full (µs),
@@ -65,6 +66,7 @@ class Limiter:
         self._script = redis.register_script(_SCRIPT) if redis is not None else None
         self._now_us = now_us or (lambda: time.monotonic_ns() // 1000)
         self._local_full_at_us: dict[str, int] = {}
+        self._purge_again_at_us = 0
         self._redis_again_at_us = 0
 
     async def charge(self, charges: Sequence[Charge]) -> list[Verdict]:
@@ -123,7 +125,9 @@ class Limiter:
     def _make_room(self, now_us: int) -> None:
         if len(self._local_full_at_us) < LOCAL_KEYS_MAX:
             return
-        self._local_full_at_us = {k: v for k, v in self._local_full_at_us.items() if v > now_us}
+        if now_us >= self._purge_again_at_us:
+            self._purge_again_at_us = now_us + PURGE_EVERY_US
+            self._local_full_at_us = {k: v for k, v in self._local_full_at_us.items() if v > now_us}
         while len(self._local_full_at_us) >= LOCAL_KEYS_MAX:
             # The oldest entry goes: whoever fills the table gains at most a quota that was used long before.
             del self._local_full_at_us[next(iter(self._local_full_at_us))]

@@ -11,6 +11,7 @@ LENGTH_MIN = 12
 LENGTH_MAX = 128
 
 _DISTINCT_MIN = 5
+_RUN_MIN = 3
 _RUN_SOURCES = (
     "abcdefghijklmnopqrstuvwxyz" * 2,
     "01234567890" * 12,
@@ -59,21 +60,25 @@ def is_common(password: str, *, username: str) -> bool:
     if _is_run(folded):
         return True
     words = [username.casefold(), *_COMMON_WORDS]
-    return _is_made_of(folded, words) or _is_made_of(folded.translate(_LEET), words)
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded)
+    return _is_made_of(folded, words) or _is_made_of(core.translate(_LEET), words)
 
 
 def _is_run(text: str) -> bool:
-    """A stretch of a keyboard row or of the alphabet, forward or backward, perhaps with a second one behind it."""
+    """Nothing but stretches of keyboard rows or of the alphabet, forward or backward, of three characters or more."""
     sources = [line for source in _RUN_SOURCES for line in (source, source[::-1])]
-    return any(
-        any(text[:cut] in line for line in sources) and any(text[cut:] in line for line in sources)
-        for cut in range(4, len(text) + 1)
-    )
+    reachable = {0}
+    for end in range(_RUN_MIN, len(text) + 1):
+        if any(start in reachable and any(text[start:end] in line for line in sources) for start in range(end - 2)):
+            reachable.add(end)
+    return len(text) in reachable
 
 
 def _is_made_of(text: str, words: list[str]) -> bool:
-    """Nothing but common words once digits, signs and blanks are taken away, or almost nothing left of it."""
-    letters = re.sub(r"[^a-z]", "", text)
+    """Nothing but common words once digits, signs and blanks are taken away; or nothing but digits."""
+    letters = re.sub(r"[\W\d_]", "", text)
+    if not letters:
+        return text.isdecimal()
     reachable = {0}
     for end in range(1, len(letters) + 1):
         if any(w and end - len(w) in reachable and letters[end - len(w) : end] == w for w in words):

@@ -215,7 +215,7 @@ async def unsubscribe(
     if _TOKEN.fullmatch(token):
         try:
             await upstreams.call(
-                "subscriptions", "POST", "/public/unsubscribes", identity=PUBLIC, answer=_LinkState,
+                "subscriptions", "POST", "/public/unsubscribes", identity=PUBLIC, answer=dict[str, Any],
                 body={"token": token},
             )  # fmt: skip
         except UpstreamRefusalError as refusal:

@@ -1,0 +1,277 @@
+"""The gateway over real Postgres and Redis, with services behind it that record what reaches them."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, cast
+
+import httpx
+import msgspec
+import psycopg
+import pytest
+from litestar import Litestar
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.database import create_engine
+from broadsheet_common.identity import Identity, IdentityVerifier, ServiceName
+from broadsheet_common.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
+from broadsheet_gateway.api_key import to_scopes
+from broadsheet_gateway.app import create_app
+from broadsheet_gateway.create_api_key import KeyStored, create_api_key
+from broadsheet_gateway.create_user import UserCreated, create_user
+from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.redis_client import create_redis
+from broadsheet_gateway.settings import GatewaySettings
+from broadsheet_local.redis import EmbeddedRedis
+from harness.cluster import Cluster, Database
+from harness.keys import identity_keys
+
+PUBLIC_URL = "http://127.0.0.1:8081"
+PASSWORD = "a long enough passphrase, 1"
+SERVICES: tuple[ServiceName, ...] = ("subscriptions", "publishing", "delivery")
+
+_CSRF_FIELD = re.compile(r'name="csrf_token" value="([0-9a-f]+)"')
+
+
+class Received(msgspec.Struct, frozen=True):
+    """One request as a service saw it."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    status: int = 200
+    body: object = {}
+    headers: Mapping[str, str] = {}
+
+
+class RecordingService:
+    """A service that answers what it was told to (`answers`, by method and path) and keeps what it received."""
+
+    def __init__(self, name: ServiceName) -> None:
+        self.name = name
+        self.received: list[Received] = []
+        self.answers: dict[tuple[str, str], Answer | Exception | Callable[[], Awaitable[Answer]]] = {}
+
+    def answer(self, method: str, path: str, status: int = 200, body: object = None, **headers: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answers[method, path] = Answer(status, {} if body is None else body, named)
+
+    def refuse(self, method: str, path: str, status: int, slug: str, **members: object) -> None:
+        body = {"type": f"urn:broadsheet:problem:{slug}", "title": f"Refused: {slug}", "status": status, **members}
+        self.answers[method, path] = Answer(status, body)
+
+    def fail(self, method: str, path: str, error: Exception) -> None:
+        """The transport raises `error`, as a broken connection would."""
+        self.answers[method, path] = error
+
+    @property
+    def last(self) -> Received:
+        return self.received[-1]
+
+    def last_identity(self) -> Identity:
+        token = self.last.headers["x-broadsheet-identity"]
+        return IdentityVerifier(identity_keys()[1], self.name).verify(token)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
+        request = Received(
+            method=scope["method"],
+            path=scope["raw_path"].decode().partition("?")[0],
+            query=scope["query_string"].decode(),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+            body=body,
+        )
+        self.received.append(request)
+        planned = self.answers.get((request.method, request.path), Answer())
+        if isinstance(planned, Exception):
+            raise planned
+        answer = planned if isinstance(planned, Answer) else await planned()
+        content = answer.body if isinstance(answer.body, bytes) else msgspec.json.encode(answer.body)
+        kind = "application/json" if answer.status < 400 else "application/problem+json"
+        headers = {"content-type": kind, "content-length": str(len(content)), **answer.headers}
+        await send(
+            {
+                "type": "http.response.start",
+                "status": answer.status,
+                "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            }
+        )
+        await send({"type": "http.response.body", "body": content})
+
+
+class Gateway:
+    """The gateway's app, what is behind it, and browsers before it."""
+
+    def __init__(
+        self,
+        app: Litestar,
+        settings: GatewaySettings,
+        services: dict[ServiceName, RecordingService],
+        engine: AsyncEngine,
+        owner_url: str,
+        redis: Redis,
+        stack: AsyncExitStack,
+    ) -> None:
+        self.app = app
+        self.settings = settings
+        self.subscriptions = services["subscriptions"]
+        self.publishing = services["publishing"]
+        self.delivery = services["delivery"]
+        self.engine = engine
+        self.owner_url = owner_url
+        self.redis = redis
+        self._stack = stack
+
+    async def client(self, *, address: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
+        """A client with a cookie jar of its own, which follows no redirect."""
+        transport = httpx.ASGITransport(cast("Any", self.app), raise_app_exceptions=False, client=(address, 50_000))
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self._stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, base_url=str(self.settings.public_url), headers=named)
+        )
+
+    async def add_user(self, username: str = "author", password: str = PASSWORD) -> None:
+        result = await create_user(
+            username=username, password=password, may_use_default_password=False, engine=self.engine
+        )
+        assert isinstance(result, UserCreated)
+
+    async def signed_in(self, username: str = "author", password: str = PASSWORD, **headers: str) -> httpx.AsyncClient:
+        """A client that has logged in; the user is created if missing."""
+        await create_user(username=username, password=password, may_use_default_password=False, engine=self.engine)
+        client = await self.client(**headers)
+        response = await log_in(client, username, password)
+        assert (response.status_code, response.headers["location"]) == (303, "/admin/dashboard")
+        return client
+
+    async def add_api_key(self, *scopes: str, name: str = "test", username: str = "author") -> str:
+        await create_user(username=username, password=PASSWORD, may_use_default_password=False, engine=self.engine)
+        result = await create_api_key(
+            username=username, name=name, scopes=to_scopes(scopes or ("read", "write")), given=None, engine=self.engine
+        )
+        assert isinstance(result, KeyStored)
+        return result.key.text
+
+    async def api_client(self, *scopes: str) -> httpx.AsyncClient:
+        return await self.client(authorization=f"Bearer {await self.add_api_key(*scopes)}")
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return execute(self.owner_url, statement, *parameters)
+
+
+def execute(owner_url: str, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """One statement as the database's owner; answers the rows it gives."""
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def log_in(client: httpx.AsyncClient, username: str = "author", password: str = PASSWORD) -> httpx.Response:
+    return await client.post("/login", data={"username": username, "password": password})
+
+
+async def csrf_token_of(client: httpx.AsyncClient) -> str:
+    """The token in the forms of the client's session."""
+    page = await client.get("/admin/password")
+    match = _CSRF_FIELD.search(page.text)
+    assert match is not None
+    return match[1]
+
+
+@pytest.fixture(scope="session")
+def gateway_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis that these tests may empty and stop."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("gateway-redis")) as running:
+        yield running
+
+
+@pytest.fixture
+async def redis(gateway_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    client = create_redis(gateway_redis.url, timeout_s=2.0, connections_max=10)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture(scope="session")
+def _gateway_database(cluster: Cluster) -> Iterator[Database]:
+    with cluster.database() as made:
+        yield made
+
+
+@pytest.fixture
+def database(_gateway_database: Database) -> Database:
+    """One database for all tests here, emptied for each: its two tables are quicker emptied than cloned."""
+    with psycopg.connect(_gateway_database.owner_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE gateway.user_account, gateway.api_key RESTART IDENTITY")
+    return _gateway_database
+
+
+@pytest.fixture
+def settings(database: Database, gateway_redis: EmbeddedRedis) -> GatewaySettings:
+    return GatewaySettings(
+        broadsheet_env="local",
+        bind_port=1,
+        database_url=PostgresUrl.parse(database.url_for("gateway")),
+        public_url=HttpUrl.parse(PUBLIC_URL),
+        redis_url=RedisUrl.parse(gateway_redis.url),
+        subscriptions_url=HttpUrl.parse("http://subscriptions"),
+        publishing_url=HttpUrl.parse("http://publishing"),
+        delivery_url=HttpUrl.parse("http://delivery"),
+        identity_private_key=Secret(identity_keys()[0]),
+    )
+
+
+MakeGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def make_gateway(
+    settings: GatewaySettings, database: Database, redis: Redis, pages: Pages
+) -> AsyncIterator[MakeGateway]:
+    """Makes a gateway with some settings, or some transports to services, changed; the test's end closes it."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            *, transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None = None, **changes: Any
+        ) -> Gateway:
+            changed = msgspec.structs.replace(settings, **changes)
+            services = {name: RecordingService(name) for name in SERVICES}
+            services["publishing"].answer(
+                "GET", "/api/v1/newsletters", body={"items": [{"name": "The Weekly", "is_default": True}]}
+            )
+            recording: dict[ServiceName, httpx.AsyncBaseTransport] = {
+                name: httpx.ASGITransport(service) for name, service in services.items()
+            }
+            app = create_app(changed, upstreams={**recording, **(transports or {})}, pages=pages)
+            await stack.enter_async_context(app.lifespan())
+            engine = create_engine(settings.database_url, application_name="gateway-test", pool_size=2, timeout_s=10.0)
+            stack.push_async_callback(engine.dispose)
+            return Gateway(app, changed, services, engine, database.owner_url, redis, stack)
+
+        yield make
+
+
+@pytest.fixture
+async def gateway(make_gateway: MakeGateway) -> Gateway:
+    return await make_gateway()

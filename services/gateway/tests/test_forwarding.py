@@ -1,0 +1,345 @@
+"""`/api/v1/…`: who may pass, what goes on to the services, what comes back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import httpx
+import pytest
+
+from broadsheet_gateway.route_table import ROUTES, find_route, owner_of_template
+from broadsheet_gateway.settings import API_BODY_MAX_BYTES
+from broadsheet_gateway.upstreams import was_never_sent
+
+from .conftest import PUBLIC_URL, Gateway, MakeGateway, RecordingService, csrf_token_of
+
+JSON = {"content-type": "application/json"}
+
+
+def owner(gateway: Gateway, path: str) -> RecordingService:
+    route = find_route(path)
+    assert route is not None
+    found: RecordingService = getattr(gateway, route.service)
+    return found
+
+
+@pytest.mark.parametrize(("template", "service"), ROUTES)
+async def test_each_path_goes_to_the_service_that_owns_it(gateway: Gateway, template: str, service: str) -> None:
+    api = await gateway.api_client("read")
+    path = template.replace("{id}", "7")
+    owner(gateway, path).answer("GET", path, body={"from": service})
+    assert (await api.get(path)).json() == {"from": service}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v1/issues/", "/api/v1//issues", "/api//v1/issues",
+        "/api/v1/issues/7/unknown", "/api/v1/issues/7/deliveries/x/y", "/api/v1/public/subscriptions",
+        "/public/subscriptions", "/api/v1/issues/..%2fsubscribers", "/api/v1/issues/%2e%2e/subscribers",
+        "/api/v1/issues/7%2fpublish", "/api/v1/issues/7%5cpublish", "/api/v1/issues/7%00", "/api/v1/issues/7;x=1",
+        "/api/v1/%69ssues", "/api/v1/issues/" + "7" * 65, "/api/v1/Issues", "/API/V1/issues", "/api/v1issues",
+        "/api/v2/issues",
+    ],
+)  # fmt: skip
+async def test_a_path_that_is_not_in_the_table_reaches_no_service(gateway: Gateway, path: str) -> None:
+    api = await gateway.api_client("read")
+    request = httpx.Request("GET", PUBLIC_URL, headers=api.headers)
+    # httpx would tidy the path up: it is put where the server would put it.
+    request.url = request.url.copy_with(raw_path=path.encode())
+    response = await api.send(request)
+    assert response.status_code == 404
+    assert response.json()["type"] == "urn:broadsheet:problem:not-found"
+    received = gateway.subscriptions.received + gateway.publishing.received + gateway.delivery.received
+    assert received == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/senders/../issues", "/api/v1/./issues", "/api/v1/issues/..", "/api/v1/issues/7\n"]
+)
+def test_dot_segments_are_no_path_of_ours(path: str) -> None:
+    """On the table itself, since the test client would resolve them."""
+    assert find_route(path) is None
+
+
+def test_templates_belong_to_a_service_whatever_their_parameters_are_called() -> None:
+    assert owner_of_template("/api/v1/issues/{issue_id}") == "publishing"
+    assert owner_of_template("/api/v1/issues/{issue_id}/deliveries") == "delivery"
+    assert owner_of_template("/public/subscriptions") is None
+    assert owner_of_template("/openapi.json") is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {}, {"authorization": "Bearer"}, {"authorization": "Bearer nonsense"}, {"authorization": "Basic YTpi"},
+        {"authorization": f"Bearer bs_0123abcd_{'a' * 43}"}, {"cookie": f"broadsheet_session={'a' * 43}"},
+    ],
+)  # fmt: skip
+async def test_without_credentials_the_answer_is_a_401_with_a_challenge(
+    gateway: Gateway, headers: dict[str, str]
+) -> None:
+    response = await (await gateway.client()).get("/api/v1/issues", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer ")
+    assert response.json()["type"] == "urn:broadsheet:problem:unauthenticated"
+    assert gateway.publishing.received == []
+
+
+async def test_a_wrong_key_is_not_made_good_by_a_session(gateway: Gateway) -> None:
+    client = await gateway.signed_in()
+    gateway.publishing.received.clear()
+    response = await client.get("/api/v1/issues", headers={"authorization": "Bearer nonsense"})
+    assert response.status_code == 401
+    assert gateway.publishing.received == []
+
+
+async def test_the_service_learns_who_asks_and_nothing_that_the_client_made_up(gateway: Gateway) -> None:
+    api = await gateway.api_client("read", "write")
+    await api.post(
+        "/api/v1/issues?a=1&b=x%20y",
+        content=b'{"title": "x"}',
+        headers={
+            **JSON,
+            "idempotency-key": "k1",
+            "if-match": '"1"',
+            "x-broadsheet-identity": "forged",
+            "x-forwarded-for": "203.0.113.9",
+            "connection": "close, x-secret",
+            "x-secret": "1",
+            "te": "trailers",
+            "cookie": "other=1",
+            "host": "127.0.0.1:8081",
+        },
+    )
+    request = gateway.publishing.last
+    assert (request.method, request.path, request.query) == ("POST", "/api/v1/issues", "a=1&b=x%20y")
+    assert request.body == b'{"title": "x"}'
+    identity = gateway.publishing.last_identity()
+    assert (identity.subject, set(identity.scopes)) == ("key:1", {"read", "write"})
+    assert request.headers["idempotency-key"] == "k1"
+    assert request.headers["if-match"] == '"1"'
+    assert set(request.headers) == {
+        "host", "content-type", "content-length", "accept", "accept-encoding", "idempotency-key", "if-match",
+        "traceparent", "x-request-id", "x-broadsheet-identity",
+    }  # fmt: skip
+
+
+async def test_the_trace_goes_on_to_the_service(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "x-request-id": "my-request"}
+    response = await api.get("/api/v1/issues", headers=headers)
+    assert response.headers["x-request-id"] == "my-request"
+    sent = gateway.publishing.last.headers
+    assert sent["x-request-id"] == "my-request"
+    assert sent["traceparent"].split("-")[1] == trace_id
+    assert sent["traceparent"].split("-")[2] != "b7ad6b7169203331"
+
+
+async def test_of_the_answer_status_body_and_chosen_headers_come_back(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    gateway.publishing.answer(
+        "GET", "/api/v1/issues", status=418, body={"x": 1}, etag='"7"', set_cookie="a=b", x_internal="1", server="svc",
+        cache_control="private", connection="close",
+    )  # fmt: skip
+    response = await api.get("/api/v1/issues")
+    assert (response.status_code, response.json()) == (418, {"x": 1})
+    assert response.headers["etag"] == '"7"'
+    assert response.headers["cache-control"] == "private"
+    for name in ("set-cookie", "x-internal", "server", "connection"):
+        assert name not in response.headers
+
+
+async def test_a_services_problem_comes_back_as_it_is(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    gateway.publishing.refuse("DELETE", "/api/v1/issues", 405, "method-not-allowed", detail="GET or POST")
+    response = await api.delete("/api/v1/issues")
+    assert response.status_code == 405
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"] == "GET or POST"
+
+
+async def test_a_method_that_no_service_has_is_a_405(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    response = await api.request("TRACE", "/api/v1/issues")
+    assert response.status_code == 405
+    assert "GET" in response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (httpx.ConnectError("refused"), 503),
+        (httpx.ConnectTimeout("no route"), 503),
+        (httpx.ReadError("reset"), 503),
+        (httpx.RemoteProtocolError("no HTTP"), 503),
+        (httpx.ReadTimeout("slow"), 504),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+async def test_a_service_that_does_not_answer_is_a_problem_of_ours(
+    gateway: Gateway, error: Exception, status: int
+) -> None:
+    api = await gateway.api_client("read")
+    gateway.publishing.fail("POST", "/api/v1/issues", error)
+    response = await api.post("/api/v1/issues", json={})
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["retry-after"]
+    assert len(gateway.publishing.received) == 1
+
+
+async def test_a_service_that_hangs_is_a_504_in_time(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(upstream_timeout_s=0.1)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    gateway.publishing.answers["GET", "/api/v1/issues"] = hang  # type: ignore[assignment]
+    response = await (await gateway.api_client("read")).get("/api/v1/issues")
+    assert response.status_code == 504
+    assert response.json()["type"] == "urn:broadsheet:problem:upstream-timeout"
+
+
+class RefusesFirst(httpx.AsyncBaseTransport):
+    """Refuses the first connection, then answers."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.attempts += 1
+        if self.attempts == 1:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={"method": request.method})
+
+
+@pytest.mark.parametrize(("method", "attempts", "status"), [("GET", 2, 200), ("POST", 1, 503), ("DELETE", 1, 503)])
+async def test_only_a_get_that_never_arrived_is_tried_once_more(
+    make_gateway: MakeGateway, method: str, attempts: int, status: int
+) -> None:
+    transport = RefusesFirst()
+    gateway = await make_gateway(transports={"publishing": transport})
+    response = await (await gateway.api_client("read")).request(method, "/api/v1/issues")
+    assert (response.status_code, transport.attempts) == (status, attempts)
+
+
+def test_a_connection_that_broke_later_may_have_carried_the_request() -> None:
+    def caused_by(cause: Exception) -> httpx.ConnectTimeout:
+        error = httpx.ConnectTimeout("as the transport reports it")
+        error.__cause__ = cause
+        return error
+
+    assert not was_never_sent(caused_by(aiohttp.ServerDisconnectedError()))
+    assert not was_never_sent(caused_by(aiohttp.ClientOSError()))
+    assert was_never_sent(caused_by(aiohttp.ConnectionTimeoutError()))
+
+
+async def test_a_body_within_the_bound_passes_whole_announced_or_not(gateway: Gateway) -> None:
+    api = await gateway.api_client("write")
+    body = bytes(range(256)) * 4096
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 100_000):
+            yield body[start : start + 100_000]
+
+    await api.post("/api/v1/issues", content=body, headers=JSON)
+    assert gateway.publishing.last.body == body
+    await api.post("/api/v1/issues", content=pieces(), headers=JSON)
+    assert gateway.publishing.last.body == body
+
+
+async def test_a_body_over_the_bound_is_refused_before_it_is_read_where_it_says_so(gateway: Gateway) -> None:
+    api = await gateway.api_client("write")
+    headers = {**JSON, "content-length": str(API_BODY_MAX_BYTES + 1)}
+    response = await api.post("/api/v1/issues", content=b"{}", headers=headers)
+    assert response.status_code == 413
+    assert response.json()["type"] == "urn:broadsheet:problem:request-entity-too-large"
+    assert gateway.publishing.received == []
+
+
+async def test_a_body_that_grows_over_the_bound_is_refused_and_reaches_no_handler(gateway: Gateway) -> None:
+    api = await gateway.api_client("write")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"a" * 1024 * 1024
+
+    response = await api.post("/api/v1/issues", content=pieces(), headers=JSON)
+    assert response.status_code == 413
+    assert gateway.publishing.received == []
+
+
+async def test_a_body_that_does_not_arrive_is_a_408_in_time(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(body_timeout_s=0.1)
+    api = await gateway.api_client("write")
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    response = await api.post("/api/v1/issues", content=stalls(), headers=JSON)
+    assert response.status_code == 408
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "ten", "٣"])
+async def test_a_malformed_length_is_a_400(gateway: Gateway, length: str) -> None:
+    api = await gateway.api_client("write")
+    headers = [("content-type", "application/json"), ("content-length", length.encode())]
+    response = await api.post("/api/v1/issues", content=b"{}", headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 400
+    assert gateway.publishing.received == []
+
+
+async def test_a_get_with_a_body_is_a_400(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    response = await api.request("GET", "/api/v1/issues", content=b"{}")
+    assert response.status_code == 400
+
+
+async def test_callers_are_limited_each_by_their_own_quota(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(api_limit_per_caller="2/3600")
+    first = await gateway.client(authorization=f"Bearer {await gateway.add_api_key('read', name='first')}")
+    second = await gateway.client(authorization=f"Bearer {await gateway.add_api_key('read', name='second')}")
+    responses = [await first.get("/api/v1/issues") for _ in range(3)]
+    assert [response.status_code for response in responses] == [200, 200, 429]
+    assert responses[0].headers["ratelimit-policy"] == '"api";q=2;w=3600'
+    assert responses[0].headers["ratelimit"] == '"api";r=1;t=1800'
+    assert int(responses[2].headers["retry-after"]) > 0
+    assert responses[2].json()["type"] == "urn:broadsheet:problem:too-many-requests"
+    assert len(gateway.publishing.received) == 2
+    assert (await second.get("/api/v1/issues")).status_code == 200
+
+
+async def test_a_session_opens_the_api_to_our_own_pages(gateway: Gateway) -> None:
+    client = await gateway.signed_in()
+    assert (await client.get("/api/v1/issues", headers={"sec-fetch-site": "cross-site"})).status_code == 200
+    assert gateway.publishing.last_identity().subject == "user:1"
+    token = await csrf_token_of(client)
+
+    async def post(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return (await client.post("/api/v1/issues", json={}, headers=named)).status_code
+
+    assert await post(sec_fetch_site="same-origin", x_csrf_token=token) == 200
+    assert await post(origin=PUBLIC_URL, x_csrf_token=token) == 200
+    assert await post(sec_fetch_site="same-origin") == 403
+    assert await post(sec_fetch_site="same-origin", x_csrf_token="0" * 64) == 403
+    assert await post(sec_fetch_site="cross-site", x_csrf_token=token) == 403
+    assert await post(origin="https://evil.example", x_csrf_token=token) == 403
+    assert await post() == 200
+
+
+async def test_a_key_needs_no_token_from_anywhere(gateway: Gateway) -> None:
+    api = await gateway.api_client("write")
+    response = await api.post("/api/v1/issues", json={}, headers={"sec-fetch-site": "cross-site"})
+    assert response.status_code == 200
+
+
+async def test_an_upstreams_cookie_is_not_kept_for_the_next_caller(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    gateway.publishing.answer("GET", "/api/v1/issues", set_cookie="session=of-somebody; Path=/")
+    for _ in range(2):
+        await api.get("/api/v1/issues")
+    assert "cookie" not in gateway.publishing.last.headers

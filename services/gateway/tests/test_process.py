@@ -1,0 +1,204 @@
+"""The gateway as a process: its start and stop, its log, and its sockets."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from broadsheet_gateway.settings import DEFAULT_PASSWORD
+from broadsheet_local.redis import EmbeddedRedis
+from harness.cluster import Database
+from harness.keys import identity_keys
+from harness.waiting import eventually
+
+from .conftest import Gateway, RecordingService, execute
+
+pytestmark = pytest.mark.process
+
+START_TIMEOUT_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def environment(database: Database, gateway_redis: EmbeddedRedis) -> dict[str, str]:
+    port = free_port()
+    return {
+        "PATH": os.environ["PATH"],
+        "BROADSHEET_ENV": "local",
+        "BIND_PORT": str(port),
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "DATABASE_URL": database.url_for("gateway"),
+        "REDIS_URL": gateway_redis.url,
+        "SUBSCRIPTIONS_URL": "http://127.0.0.1:1",
+        "PUBLISHING_URL": "http://127.0.0.1:1",
+        "DELIVERY_URL": "http://127.0.0.1:1",
+        "IDENTITY_PRIVATE_KEY": identity_keys()[0],
+    }
+
+
+@pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=10)
+
+
+def launch(environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "broadsheet_gateway"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+async def start(environment: dict[str, str], processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    """A serving gateway, ready."""
+    process = launch(environment)
+    processes.append(process)
+
+    async def is_ready() -> bool:
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{environment['PUBLIC_URL']}/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await eventually(is_ready, within_s=START_TIMEOUT_S, what="the gateway is ready")
+    return process
+
+
+def run_to_its_end(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "broadsheet_gateway"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_missing_settings_end_the_start_with_their_names(environment: dict[str, str]) -> None:
+    missing = ("PUBLIC_URL", "IDENTITY_PRIVATE_KEY")
+    done = run_to_its_end({name: value for name, value in environment.items() if name not in missing})
+    assert done.returncode == 2
+    for name in missing:
+        assert f"{name} is not set" in done.stderr
+
+
+def test_production_does_not_start_with_the_default_login(environment: dict[str, str], database: Database) -> None:
+    execute(
+        database.owner_url,
+        "INSERT INTO gateway.user_account (username, password_hash) VALUES ('admin', %s)",
+        PasswordHasher().hash(DEFAULT_PASSWORD),
+    )
+    done = run_to_its_end({**environment, "BROADSHEET_ENV": "production"})
+    assert done.returncode == 1
+    assert "default password" in done.stderr
+
+
+async def test_it_serves_until_told_to_stop_and_logs_no_token_address_or_query(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]]
+) -> None:
+    process = await start(environment, processes)
+    async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"]) as client:
+        assert (await client.get("/health/live")).json() == {"status": "live"}
+        assert (await client.get("/")).status_code == 200
+        await client.get("/unsubscribe/k1.secret-token-1")
+        await client.post("/unsubscribe/k1.secret-token-1")
+        await client.get("/subscriptions/confirm?subscription_token=secret-token-2")
+        await client.post("/subscriptions/confirm", data={"subscription_token": "secret-token-2"})
+        await client.post("/subscriptions", data={"name": "secret-name", "email": "secret@example.com"})
+        await client.post("/login", data={"username": "secret-user", "password": "secret-password"})
+        headers = {"authorization": f"Bearer bs_0123abcd_{'s' * 43}"}
+        assert (await client.get("/api/v1/issues?secret=secret", headers=headers)).status_code == 401
+        metrics = await client.get("/metrics")
+        assert 'http_requests_total{method="GET",route="/",status="200"} 1.0' in metrics.text
+        assert 'route="/api/v1/issues"' in metrics.text
+        for header in ("x-forwarded-for", "forwarded", "via", "x-real-ip"):
+            assert (await client.get("/metrics", headers={header: "127.0.0.1"})).status_code == 404
+    process.send_signal(signal.SIGTERM)
+    _, log = await asyncio.to_thread(process.communicate, timeout=START_TIMEOUT_S)
+    assert process.returncode == 0
+    assert "service.stopped" in log
+    assert log.count('"event": "http.request"') >= 8
+    assert "secret" not in log
+    assert "0123abcd" not in log
+
+
+@asynccontextmanager
+async def served(app: RecordingService) -> AsyncIterator[str]:
+    """The service on a real socket; answers its address."""
+    port = free_port()
+    server = Server(
+        app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
+    )
+    task = asyncio.create_task(server.serve())
+
+    async def answers() -> bool:
+        try:
+            async with httpx.AsyncClient() as client:
+                await client.get(f"http://127.0.0.1:{port}/")
+        except httpx.TransportError:
+            return False
+        app.received.clear()
+        return True
+
+    await eventually(answers, what="the service listens")
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()  # type: ignore[no-untyped-call]
+        await asyncio.wait_for(task, 10)
+
+
+async def test_over_sockets_bodies_stream_through_and_bounds_hold(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]], gateway: Gateway
+) -> None:
+    key = await gateway.add_api_key("read", "write")
+    service = RecordingService("publishing")
+    async with served(service) as address:
+        await start({**environment, "PUBLISHING_URL": address}, processes)
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], headers=headers, timeout=30) as client:
+            body = os.urandom(3 * 1024 * 1024)
+
+            async def pieces(count: int) -> AsyncIterator[bytes]:
+                for start_at in range(0, count, 65_536):
+                    yield body[start_at % len(body) :][:65_536]
+
+            assert (await client.post("/api/v1/issues", content=body)).status_code == 200
+            assert service.last.body == body
+            assert (await client.post("/api/v1/issues", content=pieces(len(body)))).status_code == 200
+            assert service.last.body == body
+            assert (await client.post("/api/v1/issues", content=b"{}")).status_code == 200
+            assert (await client.get("/api/v1/issues?a=%2Fb&c=d+e")).status_code == 200
+            assert service.last.headers.get("content-length", "0") == "0"
+            handled = len(service.received)
+            too_large = await client.post("/api/v1/issues", content=pieces(11 * 1024 * 1024))
+            assert too_large.status_code == 413
+            assert len(service.received) == handled
+            answer = os.urandom(2 * 1024 * 1024)
+            service.answer("GET", "/api/v1/issues", body=answer)
+            assert (await client.get("/api/v1/issues")).content == answer
+    async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], headers=headers) as client:
+        away = await client.get("/api/v1/issues")
+        assert away.status_code == 503

@@ -1,0 +1,113 @@
+"""Settings, alone and together, and what the gateway refuses to start with."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from broadsheet_common.settings import SettingsError, load_settings
+from broadsheet_gateway.client_address import client_address, rate_limit_subject
+from broadsheet_gateway.rate_limit import RateLimit
+from broadsheet_gateway.settings import LOCAL_LIMITS, PRODUCTION_LIMITS, GatewaySettings
+
+ENVIRONMENT = {
+    "BIND_PORT": "8081",
+    "DATABASE_URL": "postgresql://gateway@db/broadsheet",
+    "PUBLIC_URL": "https://news.example.com",
+    "REDIS_URL": "redis://redis:6379/0",
+    "SUBSCRIPTIONS_URL": "http://subscriptions:8000",
+    "PUBLISHING_URL": "http://publishing:8000",
+    "DELIVERY_URL": "http://delivery:8000",
+    "IDENTITY_PRIVATE_KEY": "secret",
+}
+
+
+def load(**changes: str) -> GatewaySettings:
+    return load_settings(GatewaySettings, {**ENVIRONMENT, **changes})
+
+
+def faults(**changes: str) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        load(**changes)
+    return error.value.problems
+
+
+def test_every_missing_setting_is_named() -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(GatewaySettings, {})
+    assert {problem.split()[0] for problem in error.value.problems} == set(ENVIRONMENT)
+
+
+def test_production_needs_https_except_on_this_machine() -> None:
+    assert faults(PUBLIC_URL="http://news.example.com") == [
+        "PUBLIC_URL must be https in production, as session cookies and links depend on it"
+    ]
+    for url in ("http://localhost:8081", "http://127.0.0.1:8081", "http://[::1]:8081"):
+        assert load(PUBLIC_URL=url).public_origin == url
+    assert load(PUBLIC_URL="http://news.example.com", BROADSHEET_ENV="local").is_local
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://News.Example.com", "https://news.example.com"),
+        ("https://news.example.com:443/", "https://news.example.com"),
+        ("https://news.example.com:8443", "https://news.example.com:8443"),
+    ],
+)
+def test_the_origin_is_written_as_browsers_write_it(url: str, origin: str) -> None:
+    assert load(PUBLIC_URL=url).public_origin == origin
+
+
+def test_faults_are_named_together() -> None:
+    found = faults(
+        PUBLIC_URL="https://news.example.com/path", TRUSTED_PROXIES="10.0.0.0/8,nonsense", LOGIN_LIMIT_PER_IP="x"
+    )
+    assert [fault.split()[0] for fault in found] == ["PUBLIC_URL", "TRUSTED_PROXIES", "LOGIN_LIMIT_PER_IP"]
+
+
+def test_limits_depend_on_the_environment_and_can_be_set() -> None:
+    assert load().parse_rate_limits() == PRODUCTION_LIMITS
+    assert load(BROADSHEET_ENV="local").parse_rate_limits() == LOCAL_LIMITS
+    changed = load(SIGNUP_LIMIT_PER_IP="7/60").parse_rate_limits()
+    assert changed == msgspec.structs.replace(PRODUCTION_LIMITS, signup_per_ip=RateLimit(7, 60))
+
+
+def test_secrets_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("the key\n")
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "IDENTITY_PRIVATE_KEY"}
+    settings = load_settings(GatewaySettings, {**environment, "IDENTITY_PRIVATE_KEY_FILE": str(key)})
+    assert settings.identity_private_key.reveal() == "the key"
+    assert "the key" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "trusted", "address"),
+    [
+        ("192.0.2.1", None, "", "192.0.2.1"),
+        ("192.0.2.1", "203.0.113.9", "", "192.0.2.1"),
+        ("10.0.0.1", "203.0.113.9", "10.0.0.0/8", "203.0.113.9"),
+        # What the client wrote in front of what the proxy saw is not believed.
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9", "10.0.0.0/8", "203.0.113.9"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2", "10.0.0.0/8", "203.0.113.9"),
+        ("10.0.0.1", "nonsense", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9:5123", "10.0.0.0/8", "203.0.113.9"),
+        ("::1", '"[2001:db8::7]:443"', "::1/128", "2001:db8::7"),
+        ("::ffff:10.0.0.1", "203.0.113.9", "10.0.0.0/8", "203.0.113.9"),
+        (None, "203.0.113.9", "0.0.0.0/0", "unknown"),
+        ("not an address", None, "", "unknown"),
+    ],
+)
+def test_the_client_is_who_the_trusted_proxies_say(
+    peer: str | None, forwarded_for: str | None, trusted: str, address: str
+) -> None:
+    networks = load(TRUSTED_PROXIES=trusted or " ").parse_trusted_proxies()
+    assert client_address(peer, forwarded_for, networks) == address
+
+
+def test_a_site_counts_as_one_visitor() -> None:
+    assert rate_limit_subject("192.0.2.1") == "192.0.2.1"
+    assert rate_limit_subject("2001:db8:1:2:3::4") == rate_limit_subject("2001:db8:1:2:9::1") == "2001:db8:1:2::/64"
