@@ -118,13 +118,17 @@ class System(msgspec.Struct, frozen=True):
         }
         return await self.visitor.post("/admin/newsletters", data=form)
 
-    async def deliver_all_pending(self) -> None:
-        """Wait for fan-outs to end, then send everything that is queued."""
+    async def fan_outs_finished(self) -> None:
+        """Wait until everybody in the audience of every published issue is in the queue."""
 
-        def fanned_out() -> bool:
+        def finished() -> bool:
             return self.seed.execute("SELECT 1 FROM publishing.fan_out WHERE finished_at IS NULL") == []
 
-        await eventually(fanned_out, what="every fan-out is finished")
+        await eventually(finished, what="every fan-out is finished")
+
+    async def deliver_all_pending(self) -> None:
+        """Wait for fan-outs to end, then send everything that is queued."""
+        await self.fan_outs_finished()
         make_due(self.seed)
         await self.delivery.send_all_due()
 

@@ -1,0 +1,133 @@
+"""The OpenAPI document and the page made of it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from broadsheet_gateway.route_table import find_route
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from harness.system import System
+
+Document = dict[str, Any]
+_METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+
+
+async def _document(system: System) -> Document:
+    answer = await system.visitor.get("/openapi.json")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    document: Document = answer.json()
+    return document
+
+
+def _operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in _METHODS:
+                yield method, path, operation
+
+
+def _shape(path: str) -> str:
+    """A path template without its parameters' names."""
+    return re.sub(r"\{[^}]+\}", "{}", path)
+
+
+def _public_routes(app: Litestar) -> Iterator[tuple[str, str]]:
+    """What a service offers of the API that the gateway forwards."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute) and find_route(re.sub(r"\{[^}]+\}", "1", route.path_format)) is not None:
+            for method in route.methods - {"OPTIONS", "HEAD"}:
+                yield method.lower(), _shape(route.path_format)
+
+
+async def test_the_document_lists_every_route_and_no_other(system: System) -> None:
+    listed = {(method, _shape(path)) for method, path, _ in _operations(await _document(system))}
+    services = (system.apps[name] for name in ("subscriptions", "publishing", "delivery"))
+    assert listed == {route for app in services for route in _public_routes(app)}
+    assert ("post", "/api/v1/issues/{}/publish") in listed
+
+
+async def test_the_document_is_openapi_3_1(system: System) -> None:
+    """The rules of the specification that a generator of clients relies on."""
+    document = await _document(system)
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    for method, path, operation in _operations(document):
+        assert path.startswith("/")
+        declared = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
+        assert declared == set(re.findall(r"\{([^}]+)\}", path)), (method, path)
+        for parameter in operation.get("parameters", []):
+            assert parameter["in"] in {"path", "query", "header", "cookie"}
+            assert ("schema" in parameter) != ("content" in parameter)
+            assert parameter["in"] != "path" or parameter["required"] is True
+        assert operation["responses"]
+        for status, response in operation["responses"].items():
+            assert re.fullmatch(r"[1-5]\d\d|default", status)
+            assert response["description"]
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]
+
+
+async def test_every_reference_in_the_document_leads_somewhere(system: System) -> None:
+    document = await _document(system)
+    waiting: list[Any] = [document]
+    references = 0
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            waiting += node.values()
+            if isinstance(node.get("$ref"), str):
+                references += 1
+                target: Any = document
+                for step in node["$ref"].removeprefix("#/").split("/"):
+                    target = target[step]
+                assert isinstance(target, dict)
+    assert references > 10
+
+
+async def test_operation_ids_are_unique_and_every_operation_has_a_summary_and_a_tag(system: System) -> None:
+    operations = [operation for _, _, operation in _operations(await _document(system))]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    for operation in operations:
+        assert operation["summary"]
+        assert operation["tags"]
+
+
+async def test_every_operation_documents_its_problems(system: System) -> None:
+    for method, path, operation in _operations(await _document(system)):
+        problems = {status: one for status, one in operation["responses"].items() if int(status) >= 400}
+        assert {"400", "401", "403", "503"} <= set(problems), (method, path)
+        assert "404" in problems or "{" not in path, (method, path)
+        assert "415" in problems or "requestBody" not in operation, (method, path)
+        for status, response in problems.items():
+            assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+
+
+async def test_every_operation_answers_as_documented(system: System) -> None:
+    """Ask each without credentials: an operation that is documented exists, and its 401 is a problem."""
+    for method, path, operation in _operations(await _document(system)):
+        answer = await system.visitor.request(method, re.sub(r"\{[^}]+\}", "1", path), json={})
+        assert answer.status_code == 401, (method, path)
+        assert "401" in operation["responses"]
+
+
+async def test_the_document_names_its_credentials(system: System) -> None:
+    document = await _document(system)
+    schemes = document["components"]["securitySchemes"]
+    assert {name for one in document["security"] for name in one} == set(schemes)
+    assert schemes["api_key"]["scheme"] == "bearer"
+
+
+@pytest.mark.parametrize("path", ["/docs"])
+async def test_the_docs_page_renders_every_operation(system: System, path: str) -> None:
+    page = (await system.visitor.get(path)).text
+    for method, template, operation in _operations(await _document(system)):
+        assert operation["summary"] in page
+        assert template in page, method
+    assert "https://" not in re.sub(r"https?://(127\.0\.0\.1|www\.w3\.org)[^\s\"']*", "", page)
