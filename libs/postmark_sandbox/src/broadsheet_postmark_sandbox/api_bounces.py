@@ -48,7 +48,7 @@ async def dump_bounce(request: AnyRequest, bounce_id: FromPath[int]) -> ASGIApp:
 
 @put("/bounces/{bounce_id:int}/activate")
 async def activate_bounce(request: AnyRequest, bounce_id: FromPath[int]) -> ASGIApp:
-    """Let mail to the address through again; error 409's neighbour 408 for a complaint, which cannot be."""
+    """Let mail to the address through again; a complaint cannot be undone so."""
     sandbox = sandbox_of(request)
     bounce = _bounce(sandbox, bounce_id)
     if not bounce.can_activate:

@@ -125,7 +125,7 @@ def fault_views(shown: FaultsShown) -> list[FaultView]:
             name=str(fields.pop("name")),
             match=_words(fields.pop("match")) or "every request it is about",
             probability=f"{fields.pop('probability'):.0%}",
-            settings=_words(fields),
+            settings=_words({key: value for key, value in fields.items() if key != "name_address"}),
             matched=state.matched,
             hits=state.hits,
             active=state.active,
