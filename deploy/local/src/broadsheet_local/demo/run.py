@@ -44,15 +44,13 @@ async def run_demo(system: LocalSystem, options: DemoOptions, say: Say) -> int:
     try:
         async with system:
             result, verdict = await first_of(journey(system, options, content, say), system.watch())
+            print_report(result, verdict, content.title, Console(stderr=options.as_json))
+            if options.as_json:
+                sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+                sys.stdout.flush()
     except LaunchError:
         say(f"the demo failed; its logs are in {system.folder.logs}")
         raise
-    if not options.as_json:
-        print_report(result, verdict, content.title, Console())
-    else:
-        print_report(result, verdict, content.title, Console(stderr=True))
-        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-        sys.stdout.flush()
     if not result.is_good:
         say(f"the logs are in {system.folder.logs}")
         return 1
