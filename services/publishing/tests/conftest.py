@@ -2,21 +2,25 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
+import msgspec
 import psycopg
 import pytest
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
+from broadsheet_common.database import create_engine
+from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
 from broadsheet_common.settings import PostgresUrl
 from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
-from harness.cluster import Database
+from harness.cluster import Cluster, Database
 from harness.keys import identity_keys
 
 ISSUE = {
@@ -26,33 +30,11 @@ ISSUE = {
 }
 
 
-class Publishing:
-    """The service as its callers use it, and its database as the owner sees it."""
+class Owner:
+    """The database as its owner sees it, who may put anything into it."""
 
-    def __init__(
-        self, app: Litestar, client: AsyncTestClient[Litestar], minter: IdentityMinter, owner_url: str
-    ) -> None:
-        self.app = app
-        self.client = client
+    def __init__(self, owner_url: str) -> None:
         self.owner_url = owner_url
-        self._minter = minter
-
-    def identity(self, *scopes: Scope, subject: str = "key:1") -> dict[str, str]:
-        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), "publishing")}
-
-    async def get(self, path: str, **query: Any) -> Response:
-        return await self.client.get(f"/api/v1/{path}", params=query, headers=self.identity("read"))
-
-    async def post(self, path: str, body: object = None, *, key: str | None = None, subject: str = "key:1") -> Response:
-        headers = self.identity("write", subject=subject) | ({"Idempotency-Key": key} if key else {})
-        content: dict[str, Any] = {} if body is None else {"json": body}
-        return await self.client.post(f"/api/v1/{path}", headers=headers, **content)
-
-    async def write_issue(self, **fields: object) -> Response:
-        return await self.post("issues", ISSUE | fields)
-
-    async def publish(self, issue_id: int, *, key: str | None = None, subject: str = "key:1") -> Response:
-        return await self.post(f"issues/{issue_id}/publish", key=key, subject=subject)
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.owner_url, autocommit=True) as connection:
@@ -86,16 +68,109 @@ class Publishing:
         )
         return int(newsletter_id)
 
+    def add_published_issue(self, newsletter_id: int = 1) -> int:
+        """An issue that was published, with nothing enqueued yet."""
+        ((issue_id,),) = self.rows(
+            "INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by, status, "
+            "published_at) VALUES (%s, 'Title', '<p>x</p>', 'x', 'user:1', 'published', now()) RETURNING id",
+            newsletter_id,
+        )
+        self.rows("INSERT INTO publishing.fan_out (issue_id) VALUES (%s)", issue_id)
+        self.rows("SELECT delivery.open_issue_run(%s, %s, %s)", issue_id, newsletter_id, f"00-{'1' * 32}-{'2' * 16}-01")
+        return int(issue_id)
+
+    @contextmanager
+    def locked(self, statement: str) -> Iterator[None]:
+        """While it lasts, a transaction of the owner's holds the locks of `statement`."""
+        with psycopg.connect(self.owner_url) as connection:
+            connection.execute(statement.encode())
+            yield
+
+    async def until_somebody_waits_for_a_lock(self) -> None:
+        async def waits() -> bool:
+            return self.rows(
+                "SELECT count(*) > 0 FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ) == [(True,)]
+
+        await until(waits)
+
+    def take_database_away(self) -> None:
+        """Nobody but the owner may connect, and whoever is connected no longer is."""
+        self.rows("UPDATE pg_database SET datconnlimit = 0 WHERE datname = current_database()")
+        self.rows(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    def bring_database_back(self) -> None:
+        self.rows("UPDATE pg_database SET datconnlimit = -1 WHERE datname = current_database()")
+
+    def enqueued(self, issue_id: int) -> list[int]:
+        """Ids of the subscribers that have a delivery, by sequence number."""
+        rows = self.rows("SELECT subscriber_id FROM delivery.delivery WHERE issue_id = %s ORDER BY seq", issue_id)
+        return [row[0] for row in rows]
+
+    def audience(self, newsletter_id: int = 1) -> list[int]:
+        rows = self.rows(
+            "SELECT subscriber_id FROM subscriptions.published_audience WHERE newsletter_id = %s ORDER BY 1",
+            newsletter_id,
+        )
+        return [row[0] for row in rows]
+
+
+class Publishing(Owner):
+    """The service as its callers use it, and its database as the owner sees it."""
+
+    def __init__(
+        self, app: Litestar, client: AsyncTestClient[Litestar], minter: IdentityMinter, owner_url: str
+    ) -> None:
+        self.app = app
+        self.client = client
+        super().__init__(owner_url)
+        self._minter = minter
+
+    def identity(self, *scopes: Scope, subject: str = "key:1", audience: ServiceName = "publishing") -> dict[str, str]:
+        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), audience)}
+
+    async def get(self, path: str, **query: Any) -> Response:
+        return await self.client.get(f"/api/v1/{path}", params=query, headers=self.identity("read"))
+
+    async def post(self, path: str, body: object = None, *, key: str | None = None, subject: str = "key:1") -> Response:
+        headers = self.identity("write", subject=subject) | ({"Idempotency-Key": key} if key else {})
+        content: dict[str, Any] = {} if body is None else {"json": body}
+        return await self.client.post(f"/api/v1/{path}", headers=headers, **content)
+
+    async def write_issue(self, **fields: object) -> Response:
+        return await self.post("issues", ISSUE | fields)
+
+    async def publish(self, issue_id: int, *, key: str | None = None, subject: str = "key:1") -> Response:
+        return await self.post(f"issues/{issue_id}/publish", key=key, subject=subject)
+
     async def until_fanned_out(self, issue_id: int) -> None:
-        """Waits, at most 20 s, until the background worker has enqueued the whole audience."""
-        deadline_s = time.monotonic() + 20
-        while (await self.get(f"issues/{issue_id}")).json()["status"] == "publishing":
-            assert time.monotonic() < deadline_s, "the fan-out did not finish"
-            await anyio.sleep(0.02)
+        """Waits until the background worker has enqueued the whole audience."""
+
+        async def fanned_out() -> bool:
+            return bool((await self.get(f"issues/{issue_id}")).json()["status"] != "publishing")
+
+        await until(fanned_out)
 
 
-@pytest.fixture
-def settings(database: Database) -> PublishingSettings:
+async def until(condition: Callable[[], Awaitable[bool]], *, timeout_s: float = 20.0) -> None:
+    """Polls until the condition holds."""
+    deadline_s = time.monotonic() + timeout_s
+    while not await condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        await anyio.sleep(0.02)
+
+
+def engine_for(database: Database) -> AsyncEngine:
+    """A pool of the service's role, for tests that call a use case directly."""
+    url = PostgresUrl(database.url_for("broadsheet_publishing"))
+    return create_engine(url, application_name="test", pool_size=5, timeout_s=10)
+
+
+def settings_for(database: Database) -> PublishingSettings:
     return PublishingSettings(
         bind_port=1,
         database_url=PostgresUrl(database.url_for("broadsheet_publishing")),
@@ -103,11 +178,58 @@ def settings(database: Database) -> PublishingSettings:
     )
 
 
-@pytest.fixture
-async def publishing(
-    settings: PublishingSettings,
-    database: Database,
-) -> AsyncIterator[Publishing]:
-    app = create_app(settings)
+@asynccontextmanager
+async def running_publishing(database: Database) -> AsyncGenerator[Publishing]:
+    app = create_app(settings_for(database))
     async with AsyncTestClient(app) as client:
         yield Publishing(app, client, IdentityMinter(identity_keys()[0]), database.owner_url)
+
+
+@pytest.fixture
+async def publishing(database: Database) -> AsyncIterator[Publishing]:
+    async with running_publishing(database) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def shared_publishing(cluster: Cluster) -> AsyncIterator[Publishing]:
+    """One for all tests of a module: for requests that must change nothing."""
+    with cluster.database() as database:
+        async with running_publishing(database) as running:
+            yield running
+
+
+@pytest.fixture
+async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
+    made = engine_for(database)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+def owner(database: Database) -> Owner:
+    return Owner(database.owner_url)
+
+
+class ManyConfirmed(msgspec.Struct, frozen=True):
+    """200,000 confirmed on the default newsletter, one in ten of them on a second one; no statistics yet."""
+
+    count: int
+    sparse_newsletter_id: int
+    database: Database
+
+
+@pytest.fixture
+def many_confirmed(database: Database) -> ManyConfirmed:
+    owner, count = Owner(database.owner_url), 200_000
+    sparse_id = owner.add_newsletter("sparse")
+    # Subscriptions alone: without the triggers of foreign keys they are there in a second.
+    owner.rows(f"""
+        ALTER TABLE subscriptions.subscription SET (autovacuum_enabled = false);
+        SET session_replication_role = replica;
+        INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at)
+        SELECT 1, n, 'confirmed', now() FROM generate_series(1, {count}) AS n;
+        INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at)
+        SELECT {sparse_id}, n, 'confirmed', now() FROM generate_series(10, {count}, 10) AS n;
+    """)
+    return ManyConfirmed(count, sparse_id, database)

@@ -6,7 +6,7 @@ from broadsheet_subscriptions.prune import prune_round
 from broadsheet_subscriptions.store import PRUNE_BATCH_ROWS
 from harness.cluster import Database
 
-from .conftest import Subscriptions
+from .conftest import Subscriptions, engine_for
 
 
 async def test_expired_tokens_and_keys_are_deleted_in_batches_by_two_replicas_at_once(
@@ -23,9 +23,7 @@ async def test_expired_tokens_and_keys_are_deleted_in_batches_by_two_replicas_at
         "SELECT 'key:1', n::text, '', now() - interval '1 s' FROM generate_series(1, %s) AS n",
         PRUNE_BATCH_ROWS + 1,
     )
-    engine = create_async_engine(
-        database.url_for("broadsheet_subscriptions").replace("postgresql:", "postgresql+asyncpg:")
-    )
+    engine = engine_for(database)
     pruned = await asyncio.gather(prune_round(engine), prune_round(engine))
     await engine.dispose()
     assert sum(pruned) == 3 * PRUNE_BATCH_ROWS + 2

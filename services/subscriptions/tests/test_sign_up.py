@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from harness.cluster import Database
 
-from .conftest import Subscriptions
+from .conftest import Subscriptions, engine_for
 
 
 async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation_mail(
@@ -186,9 +186,7 @@ async def test_the_work_is_the_same_whether_the_address_is_known_or_not(
     await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token("departed@example.com"))
     policy = ConfirmationPolicy("https://x.example", timedelta(days=7), timedelta(seconds=60), lambda: next(tokens))
     tokens = iter("abcd")
-    engine = create_async_engine(
-        database.url_for("broadsheet_subscriptions").replace("postgresql:", "postgresql+asyncpg:")
-    )
+    engine = engine_for(database)
     statements: dict[str, list[str]] = {}
 
     @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")

@@ -49,7 +49,8 @@ class FanOutWorker:
         self._awake = asyncio.Event()
         self._random = random.Random()  # noqa: S311  # jitter
         self._resting: dict[int, _Rest] = {}
-        self._failures = 0
+        self.failures = 0
+        """Rounds that failed since one succeeded."""
         self._prune_at_s = 0.0
 
     def wake(self) -> None:
@@ -61,10 +62,10 @@ class FanOutWorker:
                 await self.work_until_idle()
                 await self._prune_when_due()
                 wait_s = self._random.uniform(POLL_MIN_S, POLL_MAX_S)
-                self._failures = 0
+                self.failures = 0
             except Exception as error:  # noqa: BLE001  # whatever it is, the next round must come
-                self._failures += 1
-                wait_s = back_off_s(self._failures, self._random.random())
+                self.failures += 1
+                wait_s = back_off_s(self.failures, self._random.random())
                 expected = isinstance(error, SQLAlchemyError | OSError | TimeoutError)
                 _log.log(
                     30 if expected else 40,
