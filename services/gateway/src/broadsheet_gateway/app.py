@@ -18,6 +18,7 @@ from broadsheet_gateway.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
 from broadsheet_gateway.authenticate import Authenticator
 from broadsheet_gateway.cookies import CookieJar
 from broadsheet_gateway.current_session import CurrentSession
+from broadsheet_gateway.default_credentials import refuse_default_credentials
 from broadsheet_gateway.error_pages import error_handlers
 from broadsheet_gateway.forward import Forwarder, forward_route
 from broadsheet_gateway.limiter import Limiter
@@ -91,6 +92,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         try:
+            if not settings.is_local:
+                await refuse_default_credentials(engine, hashing)
             yield
         finally:
             hashing.close()

@@ -2,10 +2,10 @@
 
 import sqlalchemy.exc
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
 from broadsheet_gateway.password_hashing import PasswordHashing
-from broadsheet_gateway.settings import DEFAULT_PASSWORD, DEFAULT_USERNAME, GatewaySettings
+from broadsheet_gateway.settings import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from broadsheet_gateway.store import find_user_by_name
 
 _log = structlog.get_logger()
@@ -21,8 +21,8 @@ class DefaultCredentialsError(Exception):
         )
 
 
-async def refuse_default_credentials(settings: GatewaySettings) -> None:
-    """Checked once, before the start in production.
+async def refuse_default_credentials(engine: AsyncEngine, hashing: PasswordHashing) -> None:
+    """Checked once, at the start in production.
 
     A database that does not answer yet holds no start up, as readiness waits for it anyway and no login takes the
     default password in production (see log_in).
@@ -30,22 +30,14 @@ async def refuse_default_credentials(settings: GatewaySettings) -> None:
     Raises:
         DefaultCredentialsError: the user is there, with that password.
     """
-    if settings.is_local:
-        return
-    engine = create_engine(
-        settings.database_url,
-        application_name="broadsheet-gateway-start",
-        pool_size=1,
-        timeout_s=settings.database_timeout_s,
-    )
-    hashing = PasswordHashing(concurrency=1, queue_max=0)
     try:
         async with engine.connect() as connection:
             user = await find_user_by_name(connection, DEFAULT_USERNAME)
-        if user is not None and await hashing.verify(user.password_hash, DEFAULT_PASSWORD):
-            raise DefaultCredentialsError
     except (sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError) as error:
         _log.warning("default_credentials.not_checked", error=type(error).__name__)
-    finally:
-        hashing.close()
-        await engine.dispose()
+        return
+    if user is not None and await hashing.verify(user.password_hash, DEFAULT_PASSWORD):
+        refusal = DefaultCredentialsError()
+        # The server that runs the app tells only that its start failed.
+        _log.critical("default_credentials.start_refused", reason=str(refusal))
+        raise refusal
