@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import httpx
@@ -248,6 +249,24 @@ async def test_a_body_within_the_bound_passes_whole_announced_or_not(gateway: Ga
     assert gateway.publishing.last.body == body
     await api.post("/api/v1/issues", content=pieces(), headers=JSON)
     assert gateway.publishing.last.body == body
+
+
+@pytest.mark.parametrize(("http_version", "received"), [("2", b'{"a": 1}'), ("1.1", b"")])
+async def test_a_body_without_a_length_is_looked_for_where_http_allows_it(
+    gateway: Gateway, http_version: str, received: bytes
+) -> None:
+    """In HTTP/2 neither a length nor an encoding need announce a body."""
+    key = await gateway.add_api_key("write")
+
+    async def as_another_version(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+        changed: Any = {**scope, "http_version": http_version, "headers": headers}
+        await gateway.app(changed, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(as_another_version), base_url=PUBLIC_URL) as client:
+        headers = {"authorization": f"Bearer {key}", **JSON}
+        assert (await client.post("/api/v1/issues", content=b'{"a": 1}', headers=headers)).status_code == 200
+    assert gateway.publishing.last.body == received
 
 
 async def test_a_body_over_the_bound_is_refused_before_it_is_read_where_it_says_so(gateway: Gateway) -> None:

@@ -94,7 +94,7 @@ class Forwarder:
         verdict = await self._charge(identity)
         query = http_scope["query_string"].decode("latin-1")
         target = f"{path}?{query}" if query else path
-        body = await self._take_body(method, headers, receive)
+        body = await self._take_body(http_scope, headers, receive)
         passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
         try:
             async with self._upstreams.send(
@@ -116,10 +116,13 @@ class Forwarder:
         (verdict,) = await self._limiter.require([Charge("api", identity.subject, self._limit)])
         return verdict
 
-    async def _take_body(self, method: str, headers: Mapping[str, str], receive: Receive) -> bytes | _Body:
+    async def _take_body(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive) -> bytes | _Body:
         """Small bodies whole, which is cheaper; large ones, and those of unknown length, as a stream."""
+        method = scope["method"]
         length = announced_length(headers)
-        if length is None and "transfer-encoding" not in headers:
+        # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
+        is_http1 = scope["http_version"].startswith("1")
+        if length is None and (is_http1 or method in _BODILESS_METHODS) and "transfer-encoding" not in headers:
             return b""
         if method in _BODILESS_METHODS and (length is None or length > 0):
             raise MalformedRequestError(f"A {method} request has no body here.")

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from litestar import get, post
+from litestar import post, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,7 +23,7 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, Ra
 _USERNAME_SHOWN_MAX = 100
 
 
-@get("/login", include_in_schema=False)
+@route("/login", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_login(request: AnyRequest, responder: NamedDependency[Responder]) -> PageResponse:
     return responder.page(LoginPage(flashes=responder.flashes(request)))
 

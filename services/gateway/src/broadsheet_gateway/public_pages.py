@@ -6,7 +6,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
-from litestar import Response, get, post, route
+from litestar import Response, post, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
@@ -67,7 +67,7 @@ class RequestOrigin:
         return rate_limit_subject(client_address(peer, request.headers.get("x-forwarded-for"), self._trusted))
 
 
-@get("/health-check", include_in_schema=False)
+@route("/health-check", http_method=["GET", "HEAD"], include_in_schema=False)
 async def health_check() -> Response[str]:
     """The original's health check: 200 and nothing else."""
     return Response("", media_type="text/plain")
