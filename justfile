@@ -16,7 +16,7 @@ demo *args:
 
 # The tests
 test *args:
-    python -m broadsheet_local.chromium
+    python -m broadsheet_local.chromium "$@"
     pytest -n 2 "$@"
 
 # Lint, types, architecture, migrations

@@ -15,14 +15,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import psycopg
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_migrations.roles import set_role_passwords
 from psycopg import sql
 
+from broadsheet_local.guardian import Guardian
+from broadsheet_local.postgres import EmbeddedPostgres
+from broadsheet_migrations.roles import set_role_passwords
 from harness.containers import postgres_container_url
 
 ROLES = ("broadsheet_subscriptions", "broadsheet_publishing", "broadsheet_delivery", "broadsheet_gateway")
-_ROLE_PASSWORD = "test-password"  # noqa: S105  # of roles in a throw-away cluster
+_ROLE_PASSWORD = "test-password"  # of roles in a throw-away cluster
 _SPEED_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -79,6 +80,17 @@ class Cluster:
 
 
 @contextmanager
+def running_guardian() -> Iterator[Guardian]:
+    """Ends the embedded servers even when the test run itself is killed."""
+    guardian = Guardian()
+    guardian.start()
+    try:
+        yield guardian
+    finally:
+        guardian.close()
+
+
+@contextmanager
 def running_cluster() -> Iterator[Cluster]:
     with ExitStack() as stack:
         url = os.environ.get("TEST_DATABASE_URL") or postgres_container_url(stack)
@@ -86,7 +98,8 @@ def running_cluster() -> Iterator[Cluster]:
             # Not below pytest's own folder: each pytest that starts closes that one to other users, and as root the
             # server runs as another user.
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="broadsheet-test-postgres-")))
-            url = stack.enter_context(EmbeddedPostgres(folder, settings=_SPEED_SETTINGS)).url
+            guardian = stack.enter_context(running_guardian())
+            url = stack.enter_context(EmbeddedPostgres(folder, settings=_SPEED_SETTINGS, guardian=guardian)).url
         cluster = Cluster(url)
         stack.callback(cluster.close)
         yield cluster

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from litestar import Litestar, get
+
 from broadsheet_common.application import create_service_app
 from broadsheet_common.health import OPEN_ROUTE
 from broadsheet_common.serving import run_service
 from broadsheet_common.settings import ServiceSettings
-from litestar import Litestar, get
 
 
 class ExampleSettings(ServiceSettings, frozen=True, kw_only=True):

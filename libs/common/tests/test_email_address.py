@@ -1,9 +1,10 @@
 """What an address is, and when two are the same."""
 
 import pytest
-from broadsheet_common.email_address import EmailAddress
 from hypothesis import given
 from hypothesis import strategies as st
+
+from broadsheet_common.email_address import EmailAddress
 
 
 def test_an_internationalised_domain_is_stored_as_a_labels() -> None:

@@ -4,9 +4,9 @@ import time
 
 import jwt
 import pytest
+
 from broadsheet_common.identity import Identity, IdentityMinter, IdentityVerifier
 from broadsheet_common.problems import UnauthenticatedError
-
 from harness.keys import identity_keys
 
 WHO = Identity("user:1", frozenset({"read", "write"}))

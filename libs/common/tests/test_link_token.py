@@ -1,9 +1,10 @@
 """Link tokens: made by us, for one purpose, across key rotation."""
 
 import pytest
-from broadsheet_common.link_token import LinkSigner
 from hypothesis import given
 from hypothesis import strategies as st
+
+from broadsheet_common.link_token import LinkSigner
 
 OLD, NEW = "a1:" + "11" * 32, "b2:" + "22" * 32
 

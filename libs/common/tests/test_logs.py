@@ -5,6 +5,7 @@ import sys
 
 import msgspec
 import pytest
+
 from broadsheet_common.redaction import redact
 
 TOKEN = "k1.AAAAAAAAAAGThXAhYm1fd0y9zi8jsYGs"

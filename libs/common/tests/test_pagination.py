@@ -1,10 +1,11 @@
 """Cursors: opaque, and refused when they are not ours."""
 
 import pytest
-from broadsheet_common.pagination import decode_cursor, encode_cursor
-from broadsheet_common.problems import MalformedRequestError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from broadsheet_common.pagination import decode_cursor, encode_cursor
+from broadsheet_common.problems import MalformedRequestError
 
 
 @given(st.integers(min_value=0, max_value=10**18 - 1))

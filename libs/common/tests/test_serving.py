@@ -41,7 +41,9 @@ def environment(port: int, **more: str) -> dict[str, str]:
 @asynccontextmanager
 async def running(**more: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], httpx.AsyncClient]]:
     port = free_port()
-    process = subprocess.Popen([sys.executable, str(EXAMPLE)], env=environment(port, **more), stderr=subprocess.PIPE)
+    process = await asyncio.to_thread(
+        subprocess.Popen, [sys.executable, str(EXAMPLE)], env=environment(port, **more), stderr=subprocess.PIPE
+    )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
 

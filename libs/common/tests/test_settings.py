@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from broadsheet_common.settings import (
     HttpUrl,
     PostgresUrl,

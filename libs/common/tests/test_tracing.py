@@ -1,6 +1,7 @@
 """Trace context: continued when it is well-formed, begun anew when not."""
 
 import pytest
+
 from broadsheet_common.tracing import start_trace
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

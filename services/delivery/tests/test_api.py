@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+
 from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
 from broadsheet_delivery.app import create_app
 from broadsheet_postmark_sandbox.testing import RunningSandbox
-
+from harness.asgi import asgi_transport
 from harness.cluster import Database
 from harness.delivering import Delivering, delivery_settings
 from harness.keys import identity_keys
@@ -24,11 +25,10 @@ def identity(*scopes: Scope) -> dict[str, str]:
 async def api(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
     """The API alone: sending is the test's to drive."""
     app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.lifespan(),
         httpx.AsyncClient(
-            transport=transport, base_url="http://delivery", headers=identity("read", "write", "admin")
+            transport=asgi_transport(app), base_url="http://delivery", headers=identity("read", "write", "admin")
         ) as client,
     ):
         yield client

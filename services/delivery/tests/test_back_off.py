@@ -2,9 +2,10 @@
 
 from random import Random
 
-from broadsheet_delivery.back_off import retry_wait_s, search_wait_s, shared_wait_s
 from hypothesis import given
 from hypothesis import strategies as st
+
+from broadsheet_delivery.back_off import retry_wait_s, search_wait_s, shared_wait_s
 
 
 @given(st.integers(0, 10_000), st.integers())

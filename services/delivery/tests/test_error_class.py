@@ -1,6 +1,7 @@
 """The whole error table of Postmark's documentation, row by row."""
 
 import pytest
+
 from broadsheet_delivery.error_class import ErrorClass, classify_item, classify_response
 
 ITEMS = [

@@ -5,11 +5,11 @@ import uuid
 from datetime import timedelta
 
 import pytest
+
 from broadsheet_delivery.chunk_store import lease_chunk
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
-
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle

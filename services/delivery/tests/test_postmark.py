@@ -2,11 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import httpx
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from broadsheet_delivery.error_class import ErrorClass
 from broadsheet_delivery.postmark import (
     AcceptedItem,
@@ -22,8 +25,6 @@ from broadsheet_delivery.postmark import (
     encode_message,
     read_batch_answer,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 MESSAGE = Message(
     from_="Broadsheet <newsletter@example.com>",
@@ -36,7 +37,7 @@ MESSAGE = Message(
     metadata={"bs_delivery": "1-1"},
 )
 
-Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
+Handler = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
 
 async def call(handler: Handler, *, timeout_s: float = 5.0, messages: int = 1) -> CallResult:

@@ -4,16 +4,17 @@ import asyncio
 import uuid
 
 import pytest
+
 from broadsheet_delivery.chunk_store import start_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_postmark_sandbox.testing import RunningSandbox
-
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
 from harness.queue_time import age_attempts, expire_leases, make_due
 from harness.seeding import Seed
+from harness.waiting import eventually
 
 LOST_ANSWERS = [
     {"kind": "drop_after"},
@@ -207,8 +208,9 @@ async def test_an_answer_that_comes_after_the_lease_is_kept_and_nothing_is_sent_
         claimed = await hold(slow)
 
         async def rescue_meanwhile() -> None:
-            while seed.execute("SELECT 1 FROM delivery.delivery_chunk WHERE status = 'attempting'") == []:
-                await asyncio.sleep(0.005)
+            await eventually(
+                lambda: seed.execute("SELECT 1 FROM delivery.delivery_chunk WHERE status = 'attempting'") != []
+            )
             expire_leases(seed)
             await other.rescue()
             assert seed.progress(issue_id).counts == {"uncertain": 10}

@@ -1,7 +1,7 @@
 """Alembic's environment: one transaction a migration, bounded lock waits, every schema of ours."""
 
 from alembic import context
-from sqlalchemy import MetaData, create_engine, pool
+from sqlalchemy import Connection, MetaData, create_engine, pool
 
 _SCHEMAS = frozenset({"subscriptions", "publishing", "delivery", "gateway"})
 
@@ -32,21 +32,25 @@ def _include_name(name: str | None, type_: str, _parent: object) -> bool:
     return not (type_ == "table" and name is not None and "_part_" in name)
 
 
-options = {
-    "target_metadata": _service_tables(),
-    "include_schemas": True,
-    "include_name": _include_name,
-    "transaction_per_migration": True,
-    "compare_type": True,
-}
-
-if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", literal_binds=True, **options)
+def _configure(*, connection: Connection | None = None) -> None:
+    """Online with a connection, else as SQL on standard output."""
+    context.configure(
+        connection=connection,
+        dialect_name=None if connection is not None else "postgresql",
+        literal_binds=connection is None,
+        target_metadata=_service_tables(),
+        include_schemas=True,
+        include_name=_include_name,
+        transaction_per_migration=True,
+        compare_type=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
+
+
+if context.is_offline_mode():
+    _configure()
 else:
     engine = create_engine(url, poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        context.configure(connection=connection, **options)
-        with context.begin_transaction():
-            context.run_migrations()
+    with engine.connect() as open_connection:
+        _configure(connection=open_connection)

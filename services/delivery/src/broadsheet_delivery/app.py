@@ -28,8 +28,8 @@ from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import SINGLE_CALLS_MAX, DeliveryWorker
 
 _CONNECT_TIMEOUT_S = 10.0
-# Beside one connection a call: the claimers, the maintenance loops and the API.
-_CONNECTIONS_BESIDE_CALLS = 6
+# The claimers, the maintenance loops and the API: their transactions take milliseconds and may wait for each other.
+_CONNECTIONS_BESIDE_CALLS = 2
 
 
 def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient:
@@ -92,10 +92,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     engine = create_engine(
         settings.database_url,
         application_name="broadsheet-delivery",
-        pool_size=max(
-            settings.database_pool_size,
-            settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + _CONNECTIONS_BESIDE_CALLS,
-        ),
+        pool_size=max(settings.database_pool_size, settings.delivery_concurrent_calls + _CONNECTIONS_BESIDE_CALLS),
         timeout_s=settings.database_timeout_s,
     )
     http_client = create_postmark_http_client(settings)

@@ -255,7 +255,7 @@ _RECOUNT = f"""
 }
      WHERE chunk.id = :id AND {{guard}}
     RETURNING chunk.status
-"""
+"""  # noqa: S608  # built from the constants above
 _RECOUNT_HELD = _RECOUNT.format(guard="chunk.status = 'attempting' AND chunk.lease_token = :guard")
 _RECOUNT_LEASED = _RECOUNT.format(guard="chunk.status = 'leased' AND chunk.lease_token = :guard")
 _RECOUNT_UNCERTAIN = _RECOUNT.format(guard="chunk.status = 'uncertain' AND chunk.attempt_id = :guard")
@@ -392,8 +392,8 @@ async def hand_over(
         return
     await connection.execute(
         sa.text("""
-            INSERT INTO delivery.single_mail (kind, dedupe_key, issue_id, seq, status, attempt_count, attempt_id, run_at,
-                                              traceparent)
+            INSERT INTO delivery.single_mail
+                   (kind, dedupe_key, issue_id, seq, status, attempt_count, attempt_id, run_at, traceparent)
             SELECT 'newsletter', 'newsletter:' || :issue_id || ':' || seq, :issue_id, seq,
                    :status, 1, CASE WHEN :status = 'uncertain' THEN CAST(:attempt_id AS uuid) END, now() + :wait,
                    :traceparent
