@@ -78,7 +78,7 @@ def _columns(database: Database, schema: str, name: str) -> list[str]:
 
 
 def _writes(database: Database, schema: str, name: str) -> list[str]:
-    column = _columns(database, schema, name)[0]
+    column = _columns(database, schema, name)[-1]
     return [
         f"INSERT INTO {schema}.{name} DEFAULT VALUES",
         f"UPDATE {schema}.{name} SET {column} = {column} WHERE false",

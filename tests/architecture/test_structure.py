@@ -23,7 +23,6 @@ _FORBIDDEN_TEXTS = [
     "unpkg" + ".com",
     "fonts.google" + "apis",
     "/" + "work/",
-    "/" + "root/",
     "/" + "home/",
 ]
 

@@ -1,5 +1,6 @@
-"""A delivery replica driven step by step: claims and sends when the test says so."""
+"""A delivery replica driven step by step: claims and sends when the test says so. Or its loops, as in production."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import msgspec
 from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
-from broadsheet_delivery.app import create_context, create_postmark_http_client
+from broadsheet_delivery.app import create_context, create_postmark_http_client, create_worker
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
@@ -17,6 +18,8 @@ from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
 from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_delivery.wake_up import listen
+from broadsheet_delivery.worker import DeliveryWorker
 
 from harness.cluster import Database
 from harness.keys import LINK_SIGNING_KEYS, identity_keys
@@ -89,7 +92,7 @@ class Delivering:
 async def delivering(database: Database, base_url: str, token: str, **changes: object) -> AsyncIterator[Delivering]:
     settings = delivery_settings(database, base_url, token, **changes)
     engine = create_engine(
-        settings.database_url, application_name="test-delivery", pool_size=5, timeout_s=settings.database_timeout_s
+        settings.database_url, application_name="test-delivery", pool_size=8, timeout_s=settings.database_timeout_s
     )
     http_client: httpx.AsyncClient = create_postmark_http_client(settings)
     try:
@@ -97,3 +100,19 @@ async def delivering(database: Database, base_url: str, token: str, **changes: o
     finally:
         await http_client.aclose()
         await engine.dispose()
+
+
+@asynccontextmanager
+async def running_worker(database: Database, base_url: str, token: str, **changes: object) -> AsyncIterator[DeliveryWorker]:
+    """A replica with its loops and its ear for wake-ups; drained at the end, if the test did not do it."""
+    settings = delivery_settings(database, base_url, token, **changes)
+    async with delivering(database, base_url, token, **changes) as driven:
+        worker = create_worker(settings, driven.context)
+        await worker.start()
+        listening = asyncio.create_task(listen(settings.database_url, worker.wake))
+        try:
+            yield worker
+        finally:
+            await worker.drain(settings.drain_s)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)

@@ -26,8 +26,9 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class Oracle:
-    def __init__(self, sandbox: RunningSandbox) -> None:
-        self._base_url = sandbox.base_url
+    def __init__(self, sandbox: RunningSandbox | str) -> None:
+        """A sandbox of this process, or the address of one."""
+        self._base_url = sandbox if isinstance(sandbox, str) else sandbox.base_url
 
     def messages(self) -> list[Captured]:
         """Every accepted message, in order."""
