@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from broadsheet_delivery.chunk_store import start_chunk
+from broadsheet_delivery.chunk_store import hand_over, start_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_postmark_sandbox.testing import RunningSandbox
@@ -253,3 +253,23 @@ async def test_one_item_of_unknown_fate_waits_alone_and_is_found(
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 10}
     assert oracle.sends()["reader-4@example.com"] == 1
+
+
+async def test_a_late_answer_hands_nothing_over_from_a_chunk_that_went_on_without_it(
+    seed: Seed, delivery: Delivering
+) -> None:
+    """Else its new owner and the single-mail lane would both send."""
+    issue_id = seed.published_issue(seed.subscribers(10))
+    late = await hold(delivery)
+    late_attempt = uuid.uuid4()
+    async with delivery.context.engine.begin() as connection:
+        assert await start_chunk(connection, late.chunk, attempt_id=late_attempt, lease=delivery.context.lease)
+    seed.execute(
+        "UPDATE delivery.delivery_chunk SET status = 'pending', run_at = now(), lease_token = NULL, lease_until = NULL"
+    )
+    newer = await hold(delivery)
+    async with delivery.context.engine.begin() as connection:
+        assert await start_chunk(connection, newer.chunk, attempt_id=uuid.uuid4(), lease=delivery.context.lease)
+        await hand_over(connection, late.chunk, seqs=[5], attempt_id=late_attempt, uncertain=False, wait_s=0.0)
+    assert seed.execute("SELECT count(*) FROM delivery.single_mail") == [(0,)]
+    assert seed.progress(issue_id).counts == {"in_flight": 10}

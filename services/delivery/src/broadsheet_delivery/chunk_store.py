@@ -387,7 +387,10 @@ async def hand_over(
     uncertain: bool,
     wait_s: float,
 ) -> None:
-    """Let these deliveries go on alone: pending after `wait_s`, or uncertain under the attempt they were part of."""
+    """Let these deliveries go on alone: pending after `wait_s`, or uncertain under the attempt they were part of.
+
+    Not when the chunk has gone on without us: its new owner has these deliveries in its own call.
+    """
     if not seqs:
         return
     await connection.execute(
@@ -398,6 +401,9 @@ async def hand_over(
                    :status, 1, CASE WHEN :status = 'uncertain' THEN CAST(:attempt_id AS uuid) END, now() + :wait,
                    :traceparent
               FROM unnest(CAST(:seqs AS integer[])) AS seq
+             WHERE EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
+                            WHERE chunk.id = :chunk_id AND chunk.attempt_id = :attempt_id
+                              AND chunk.status IN ('attempting', 'uncertain'))
             ON CONFLICT (dedupe_key) DO NOTHING
         """).bindparams(
             sa.bindparam("attempt_id", type_=pg.UUID),
@@ -407,6 +413,7 @@ async def hand_over(
         ),
         {
             "issue_id": chunk.issue_id,
+            "chunk_id": chunk.id,
             "seqs": list(seqs),
             "status": "uncertain" if uncertain else "pending",
             "attempt_id": attempt_id,
