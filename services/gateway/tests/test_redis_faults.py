@@ -38,8 +38,9 @@ async def gateway(make_gateway: MakeGateway, own_redis: EmbeddedRedis) -> Gatewa
 
 
 def lose_everything(data_dir: Path) -> None:
-    for file in data_dir.rglob("*.aof"):
-        file.unlink()
+    for pattern in ("*.aof*", "*.rdb"):
+        for file in data_dir.rglob(pattern):
+            file.unlink()
 
 
 async def sign_ups(client: httpx.AsyncClient, count: int) -> list[int]:

@@ -4,7 +4,6 @@
 kept by a browser or a proxy.
 """
 
-from litestar.datastructures import MutableScopeHeaders
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
 from broadsheet_gateway.request_path import sent_path
@@ -29,16 +28,18 @@ def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
     if is_https:
         fixed["Strict-Transport-Security"] = _HSTS
 
+    fixed_pairs = [(name.lower().encode(), value.encode()) for name, value in fixed.items()]
+
     async def add_headers(message: Message, scope: Scope) -> None:
         if message["type"] != "http.response.start":
             return
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in fixed.items():
-            headers[name] = value
+        given = list(message["headers"])
         # A token in the address must not leave in a Referer. Elsewhere the own site may see it: `no-referrer` would
         # also make browsers send `Origin: null` with our own forms.
         is_token_page = sent_path(scope).startswith(_TOKEN_PATHS)
-        headers["Referrer-Policy"] = "no-referrer" if is_token_page else "same-origin"
-        headers.setdefault("Cache-Control", "no-store")
+        policy = (b"referrer-policy", b"no-referrer" if is_token_page else b"same-origin")
+        is_cache_said = any(name.lower() == b"cache-control" for name, _ in given)
+        caching = [] if is_cache_said else [(b"cache-control", b"no-store")]
+        message["headers"] = [*given, *fixed_pairs, policy, *caching]
 
     return add_headers
