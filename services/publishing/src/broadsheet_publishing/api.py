@@ -1,10 +1,12 @@
 """The JSON API on newsletters and issues: `/api/v1/newsletters`, `/api/v1/issues`."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, TypeVar
 
 import msgspec
+import structlog
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter, QueryParameter
@@ -32,6 +34,8 @@ from broadsheet_publishing.store import Counts
 from broadsheet_publishing.tables import idempotency_key
 
 BIGINT_MAX = 2**63 - 1
+
+_log = structlog.get_logger()
 
 RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
 NewsletterId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
@@ -174,7 +178,10 @@ class IssueController(Controller):
         fan_out_worker: NamedDependency[FanOutWorker],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
-        content = IssueContent.parse(title=data.title, html_content=data.html_content, text_content=data.text_content)
+        # Two templates of the largest size take about half a second to parse: not on the event loop.
+        content = await asyncio.to_thread(
+            IssueContent.parse, title=data.title, html_content=data.html_content, text_content=data.text_content
+        )
         async with engine.begin() as connection:
             if (answer := await _first_answer(connection, request, key)) is not None:
                 return _replayed(answer)
@@ -189,6 +196,7 @@ class IssueController(Controller):
             await _keep_answer(connection, request, key, 201, issue)
         if data.publish:
             fan_out_worker.wake()
+            _log.info("publishing.issue_published", issue_id=issue.id)
         return Response(issue, status_code=201)
 
     @post(
@@ -221,6 +229,7 @@ class IssueController(Controller):
             issue = await _issue(connection, row)
             await _keep_answer(connection, request, key, 202, issue)
         fan_out_worker.wake()
+        _log.info("publishing.issue_published", issue_id=issue.id)
         return Response(issue, status_code=202)
 
 
@@ -237,7 +246,8 @@ def _newsletter(row: store.NewsletterRow) -> Newsletter:
 
 
 def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow]) -> IssueSummary:
-    found = all_progress.get(row.id)
+    # A draft that is being published at this very moment is still a draft, all of it.
+    found = all_progress.get(row.id) if row.status == "published" else None
     return IssueSummary(
         id=row.id,
         newsletter_id=row.newsletter_id,

@@ -39,8 +39,11 @@ class JsonRequest(ServiceRequest):
             raise MalformedRequestError("The body is nested too deeply.") from error
 
 
-def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: Litestar alone would read any body as JSON. Runs before the body is read."""
+async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard: Litestar alone would read any body as JSON. Runs before the body is read.
+
+    Asynchronous, as Litestar sends every other guard through a thread.
+    """
     media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise NotJsonError

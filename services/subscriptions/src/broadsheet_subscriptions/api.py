@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -135,7 +136,10 @@ class SubscriberController(Controller):
         summary="Sign somebody up; they get a confirmation mail",
         description="201 for a new address, 200 for one that is there already, which keeps its name.",
         guards=[requires("write"), json_only],
-        responses=documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
+        responses={
+            200: ResponseSpec(Subscriber, generate_examples=False, description="The address is there already"),
+            **documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
+        },
     )
     async def create_subscriber(
         self,

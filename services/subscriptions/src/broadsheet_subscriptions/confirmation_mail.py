@@ -68,7 +68,7 @@ _HTML = """\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
+<meta name="color-scheme" content="light">
 <title>Confirm your subscription</title>
 </head>
 <body style="margin:0; padding:0; background-color:#f4f1ea; color:#1d1c1a;">
