@@ -231,8 +231,14 @@ async def test_a_large_issue_fits_and_a_too_large_form_does_not(gateway: Gateway
     assert gateway.publishing.last.json["html_content"] == html
     length = gateway.publishing.last.headers["content-length"]
     assert int(length) == len(gateway.publishing.last.body)
+    handled = len(gateway.publishing.received)
+    too_large = await author.post("/admin/newsletters", data={**FORM, "html_content": "a" * (11 * 1024 * 1024)})
+    assert too_large.status_code == 413
+    assert "too large" in too_large.text
+    assert "Hello in text" in too_large.text
     response = await author.post("/admin/newsletters", data={**FORM, "html_content": "a" * (12 * 1024 * 1024)})
     assert response.status_code == 413
+    assert len(gateway.publishing.received) == handled
 
 
 async def test_the_dashboard_lists_issues_and_the_state_of_sending(gateway: Gateway, author: httpx.AsyncClient) -> None:

@@ -17,6 +17,7 @@ from broadsheet_gateway.forms import read_form
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NewsletterFormPage
 from broadsheet_gateway.public_pages import field_errors
+from broadsheet_gateway.request_body import BodyTooLargeError
 from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.session_form import check_form_token
 from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES, GatewaySettings
@@ -113,6 +114,9 @@ async def submit_newsletter(
         )
     except UpstreamRefusalError as refusal:
         return _refused(refusal, responder, session, typed)
+    except BodyTooLargeError as error:
+        message = "The issue is too large: title, text and HTML may have 10 MB together."
+        return _form_again(responder, session, typed, status=error.status, form_error=message)
     except ProblemError as error:
         message = "The issue was not accepted, as a part that this needs does not answer. Send it again in a moment."
         return _form_again(

@@ -17,6 +17,8 @@ from httpx_aiohttp import AiohttpTransport
 from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
 from broadsheet_common.problems import Problem, ProblemError, UnavailableError
 from broadsheet_common.tracing import outgoing_headers
+from broadsheet_gateway.request_body import BodyTooLargeError
+from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 
 T = TypeVar("T")
 
@@ -160,6 +162,7 @@ class Upstreams:
         """A JSON call of the gateway's own, for a page.
 
         Raises:
+            BodyTooLargeError: no service takes a body of this size.
             UpstreamRefusalError: the service answered with a problem below 500.
             UnavailableError, UpstreamTimeoutError: it did not answer, or with a fault of its own.
         """
@@ -167,6 +170,9 @@ class Upstreams:
         content: bytes | AsyncIterator[bytes] = b""
         if body is not None:
             encoded = msgspec.json.encode(body)
+            if len(encoded) > API_BODY_MAX_BYTES:
+                # The service would close the connection on it, which looks like a fault of its own.
+                raise BodyTooLargeError
             sent_headers |= {"content-type": "application/json", "content-length": str(len(encoded))}
             content = encoded if len(encoded) <= _PIECE_BYTES else _pieces(encoded)
         async with self.send(
