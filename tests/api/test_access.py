@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+
 from broadsheet_common.database import create_engine
 from broadsheet_common.identity import Scope
 from broadsheet_common.settings import PostgresUrl
-
-from harness.system import System, make_api_key
+from harness.system import System, in_this_process, make_api_key
 
 READS = [
     "/api/v1/subscribers",
@@ -59,9 +59,7 @@ async def test_reading_without_a_key_is_401(system: System, path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "body"), WRITES)
-async def test_writing_without_a_key_is_401_and_does_nothing(
-    system: System, path: str, body: dict[str, Any]
-) -> None:
+async def test_writing_without_a_key_is_401_and_does_nothing(system: System, path: str, body: dict[str, Any]) -> None:
     _assert_problem(await system.visitor.post(path, json=body), 401, "unauthenticated")
     assert system.seed.count("subscriptions.subscriber") == 0
     assert system.seed.count("publishing.issue") == 0
@@ -128,8 +126,7 @@ async def test_nobody_from_outside_can_bring_an_identity_along(system: System) -
 @pytest.mark.parametrize("service", ["subscriptions", "publishing", "delivery"])
 async def test_a_service_takes_nothing_but_the_gateways_signed_identity(system: System, service: str) -> None:
     path = {"subscriptions": "/api/v1/subscribers", "publishing": "/api/v1/issues", "delivery": "/api/v1/senders"}
-    transport = httpx.ASGITransport(system.apps[service], raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://inside") as direct:
+    async with httpx.AsyncClient(transport=in_this_process(system.apps[service]), base_url="http://inside") as direct:
         for headers in ({}, {"x-broadsheet-identity": "e30.e30.e30"}, {"authorization": f"Bearer {system.api_key}"}):
             _assert_problem(await direct.get(path[service], headers=headers), 401, "unauthenticated")
 

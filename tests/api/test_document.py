@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from broadsheet_gateway.route_table import find_route
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from broadsheet_gateway.route_table import find_route
 from harness.system import System
 
 Document = dict[str, Any]
@@ -99,6 +98,19 @@ async def test_operation_ids_are_unique_and_every_operation_has_a_summary_and_a_
         assert operation["tags"]
 
 
+async def test_operation_ids_are_names_that_a_person_would_give(system: System) -> None:
+    """They become the names of functions in generated clients."""
+    ids = [operation["operationId"] for _, _, operation in _operations(await _document(system))]
+    assert [one for one in ids if not re.fullmatch(r"[a-z]+([A-Z][a-z]+){0,4}", one)] == []
+
+
+async def test_a_resource_has_one_tag(system: System) -> None:
+    """The docs page has a section a tag: the issues of two services belong into one."""
+    tags = {tag for _, _, operation in _operations(await _document(system)) for tag in operation["tags"]}
+    assert len({tag.lower() for tag in tags}) == len(tags), sorted(tags)
+    assert {tag[0].isupper() for tag in tags} == {True}, sorted(tags)
+
+
 async def test_every_operation_documents_its_problems(system: System) -> None:
     for method, path, operation in _operations(await _document(system)):
         problems = {status: one for status, one in operation["responses"].items() if int(status) >= 400}
@@ -124,9 +136,8 @@ async def test_the_document_names_its_credentials(system: System) -> None:
     assert schemes["api_key"]["scheme"] == "bearer"
 
 
-@pytest.mark.parametrize("path", ["/docs"])
-async def test_the_docs_page_renders_every_operation(system: System, path: str) -> None:
-    page = (await system.visitor.get(path)).text
+async def test_the_docs_page_renders_every_operation(system: System) -> None:
+    page = (await system.visitor.get("/docs")).text
     for method, template, operation in _operations(await _document(system)):
         assert operation["summary"] in page
         assert template in page, method

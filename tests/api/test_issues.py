@@ -212,9 +212,10 @@ async def test_the_senders_can_be_seen_paused_and_resumed(system: System) -> Non
 
 async def test_an_issue_of_another_newsletter_goes_to_its_own_subscribers(system: System) -> None:
     system.seed.subscribers(2)
-    [(other,)] = system.seed.execute(
+    [(made,)] = system.seed.execute(
         "INSERT INTO publishing.newsletter (slug, name) VALUES ('second', 'Second') RETURNING id"
     )
+    other = int(str(made))
     created = await system.api.post(
         "/api/v1/subscribers", json={"email": "second@example.com", "name": "A", "newsletter_id": other}
     )

@@ -110,9 +110,7 @@ async def test_unsubscribing_from_a_newsletter_that_one_never_had_is_422(system:
         ({"email": READER, "name": "A", "newsletter_id": 999}, "/newsletter_id"),
     ],
 )
-async def test_invalid_input_is_422_and_names_the_field(
-    system: System, body: dict[str, object], pointer: str
-) -> None:
+async def test_invalid_input_is_422_and_names_the_field(system: System, body: dict[str, object], pointer: str) -> None:
     answer = await system.api.post(SUBSCRIBERS, json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

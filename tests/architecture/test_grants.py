@@ -194,7 +194,9 @@ def test_the_public_can_execute_none_of_the_functions(granted: Database) -> None
     with psycopg.connect(granted.owner_url) as connection:
         connection.execute("CREATE ROLE outsider_of_grants_test")
         for schema in SERVICES:
-            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO outsider_of_grants_test").format(sql.Identifier(schema)))
+            connection.execute(
+                sql.SQL("GRANT USAGE ON SCHEMA {} TO outsider_of_grants_test").format(sql.Identifier(schema))
+            )
         connection.execute("SET ROLE outsider_of_grants_test")
         for _, name, call in _functions(granted):
             assert isinstance(_attempt(connection, call), psycopg.errors.InsufficientPrivilege), name
@@ -236,9 +238,10 @@ def test_a_service_cannot_create_tables_anywhere_or_change_its_own(granted: Data
     with _as(granted, service) as connection:
         for statement in statements:
             refusal = _attempt(connection, statement)
-            assert isinstance(
-                refusal, psycopg.errors.InsufficientPrivilege | psycopg.errors.InvalidParameterValue
-            ), (statement, refusal)
+            assert isinstance(refusal, psycopg.errors.InsufficientPrivilege | psycopg.errors.InvalidParameterValue), (
+                statement,
+                refusal,
+            )
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 import pytest
+
 from broadsheet_common.settings import ServiceSettings
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_gateway.settings import GatewaySettings
@@ -47,7 +48,7 @@ def test_a_service_without_settings_names_every_one_that_is_missing_and_exits_2(
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_a_service_with_malformed_settings_names_each_without_its_value_and_exits_2(service: str) -> None:
-    malformed = {name: "a-secret-value" for name in _required(service)}
+    malformed = dict.fromkeys(_required(service), "a-secret-value")
     done = _start(service, **malformed)
     assert done.returncode == 2
     for name in ("BIND_PORT", "DATABASE_URL"):

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import PostgresUrl
 from broadsheet_delivery.chunk_store import claimable_issues, lease_chunk
@@ -16,8 +18,6 @@ from broadsheet_delivery.finish_issues import finish_issues
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.single_store import expire_mails, lease_mails
 from broadsheet_publishing.store import OpenFanOut, enqueue_page
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from harness.cluster import Cluster, Database
 from harness.delivering import delivering
 from harness.seeding import Seed
@@ -48,9 +48,9 @@ def _fill(seed: Seed, *, analyse: bool) -> None:
     readers = seed.subscribers(20_000)
     trace = f"00-{'1' * 32}-{'2' * 16}-01"
     seed.execute(
-        "INSERT INTO delivery.issue_run (issue_id, newsletter_id, traceparent, state, fan_out_finished_at, finished_at) "
-        "SELECT n, 1, %s, CASE WHEN n > 197 THEN 'open' ELSE 'finished' END, now(), now() "
-        "FROM generate_series(1, 200) AS n",
+        "INSERT INTO delivery.issue_run "
+        "(issue_id, newsletter_id, traceparent, state, fan_out_finished_at, finished_at) "
+        "SELECT n, 1, %s, CASE WHEN n > 197 THEN 'open' ELSE 'finished' END, now(), now() FROM generate_series(1, 200) AS n",
         (trace,),
     )
     seed.execute(
@@ -98,9 +98,7 @@ async def _plan(engine: AsyncEngine, ran: Ran) -> str:
         return "\n".join(str(row[0]) for row in rows)
 
 
-async def _plans(
-    database: Database, service: str, run: Callable[[AsyncConnection], Awaitable[object]]
-) -> str:
+async def _plans(database: Database, service: str, run: Callable[[AsyncConnection], Awaitable[object]]) -> str:
     engine = create_engine(
         PostgresUrl.parse(database.url_for(service)), application_name="test", pool_size=2, timeout_s=10
     )
@@ -162,9 +160,7 @@ async def test_a_page_of_the_fan_out_walks_the_audience(filled: dict[bool, Datab
     assert "Sort Key: subscription.subscriber_id" not in plan, "the index gives the order"
 
 
-async def test_the_check_for_unsettled_chunks_walks_their_index(
-    filled: dict[bool, Database], analysed: bool
-) -> None:
+async def test_the_check_for_unsettled_chunks_walks_their_index(filled: dict[bool, Database], analysed: bool) -> None:
     async with delivering(filled[analysed], "http://127.0.0.1:1", "token") as replica:
         engine = replica.context.engine
         async with _recorded(engine) as ran:

@@ -111,10 +111,11 @@ async def test_a_newsletter_id_that_is_none_is_400(system: System, newsletter_id
     assert system.seed.count("publishing.issue") == 0
 
 
-async def test_a_name_with_markup_that_gets_in_by_another_way_is_escaped_in_the_mail(system: System) -> None:
+@pytest.mark.parametrize("field", ["{{ subscriber.name }}", "{{ subscriber.name | escape }}"])
+async def test_a_name_with_markup_that_gets_in_by_another_way_is_escaped_once(system: System, field: str) -> None:
     [reader] = system.seed.subscribers(1)
     system.seed.execute("UPDATE subscriptions.subscriber SET name = '<b>&' WHERE id = %s", (reader,))
-    await system.api.post(ISSUES, json={**ISSUE, "html_content": "<p>{{ subscriber.name }}</p>", "publish": True})
+    await system.api.post(ISSUES, json={**ISSUE, "html_content": f"<p>{field}</p>", "publish": True})
     await system.deliver_all_pending()
     [mail] = system.newsletter_mails()
     assert "<p>&lt;b&gt;&amp;</p>" in mail.html

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from broadsheet_local.system import LocalSystem, Options
 from playwright.async_api import Browser
 
+from broadsheet_local.system import LocalSystem, Options
 from harness.browser import running_browser
 from harness.oracle import Oracle
 from harness.seeding import Seed

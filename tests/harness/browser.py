@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from broadsheet_local import chromium
 from playwright.async_api import Browser, ConsoleMessage, Page, Response, async_playwright
+
+from broadsheet_local import chromium
 
 FLAGS = [
     "--headless",
@@ -75,7 +76,9 @@ class Tab:
     async def fits(self) -> bool:
         """Whether nothing sticks out at the side."""
         return bool(
-            await self.page.evaluate("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            await self.page.evaluate(
+                "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+            )
         )
 
 

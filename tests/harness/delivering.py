@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import msgspec
+
 from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
@@ -20,7 +21,6 @@ from broadsheet_delivery.send_single_mails import claim_single_mails, send_singl
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import DeliveryWorker
-
 from harness.cluster import Database
 from harness.keys import LINK_SIGNING_KEYS, identity_keys
 
@@ -103,7 +103,9 @@ async def delivering(database: Database, base_url: str, token: str, **changes: o
 
 
 @asynccontextmanager
-async def running_worker(database: Database, base_url: str, token: str, **changes: object) -> AsyncIterator[DeliveryWorker]:
+async def running_worker(
+    database: Database, base_url: str, token: str, **changes: object
+) -> AsyncIterator[DeliveryWorker]:
     """A replica with its loops and its ear for wake-ups; drained at the end, if the test did not do it."""
     settings = delivery_settings(database, base_url, token, **changes)
     async with delivering(database, base_url, token, **changes) as driven:

@@ -3,12 +3,13 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
+
 from broadsheet_local.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
-
 from harness import event_loop
 from harness.cluster import Cluster, Database, running_cluster
 from harness.containers import redis_container_url
@@ -32,6 +33,31 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """With `-n`, keep together what shares something that is costly to start (see below)."""
+    if config.option.numprocesses and config.option.dist in {"no", "load"}:
+        config.option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests share one set-up of real processes; tests with a fixture of their module share that one."""
+    for item in items:
+        if item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif isinstance(item, pytest.Function) and _has_fixture_of_its_module(item):
+            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
+
+
+def _has_fixture_of_its_module(item: pytest.Function) -> bool:
+    return any(
+        definition.scope == "module"
+        for definitions in item._fixtureinfo.name2fixturedefs.values()
+        for definition in definitions
+    )
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     with running_cluster() as running:
@@ -49,7 +75,11 @@ def database(cluster: Cluster) -> Iterator[Database]:
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Redis: TEST_REDIS_URL if set, else a container, else the embedded server."""
     with ExitStack() as stack:
-        url = os.environ.get("TEST_REDIS_URL") or redis_container_url(stack)
+        given = os.environ.get("TEST_REDIS_URL")
+        if given is not None:
+            # Each worker of xdist has users of the same ids: they must not meet.
+            given = urlsplit(given)._replace(path=f"/{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]}").geturl()
+        url = given or redis_container_url(stack)
         yield url or stack.enter_context(EmbeddedRedis(tmp_path_factory.mktemp("redis"))).url
 
 

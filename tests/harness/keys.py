@@ -2,9 +2,10 @@
 
 from functools import cache
 
-from broadsheet_common.settings import Secret
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from broadsheet_common.settings import Secret
 
 LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import msgspec
+
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 
 _PAGE = 1000

@@ -62,7 +62,9 @@ class Seed:
         return cursor.fetchall() if cursor.description else []
 
     def empty(self) -> None:
-        """Delete what tests made: everything but the default newsletter, the first user and that user's first key."""
+        """Delete what tests made: everything but the default newsletter, the first user with the first key, and what
+        running replicas say of themselves.
+        """
         tables = self.execute(
             """
             SELECT string_agg(format('%%I.%%I', schemaname, tablename), ', ')
@@ -70,7 +72,7 @@ class Seed:
              WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
                AND (schemaname, tablename) NOT IN (
                    ('publishing', 'newsletter'), ('gateway', 'user_account'), ('gateway', 'api_key'),
-                   ('delivery', 'sending_state'))
+                   ('delivery', 'sending_state'), ('delivery', 'replica'))
             """
         )
         self.execute("SET lock_timeout = '10 s'")
@@ -101,7 +103,8 @@ class Seed:
                   FROM generate_series(1, %s) AS n
                 RETURNING id
             ), held AS (
-                INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at, unsubscribed_at)
+                INSERT INTO subscriptions.subscription
+                       (newsletter_id, subscriber_id, state, confirmed_at, unsubscribed_at)
                 SELECT %s, id, %s, now(), CASE WHEN %s = 'unsubscribed' THEN now() END FROM people
             )
             SELECT id FROM people ORDER BY id
@@ -150,8 +153,8 @@ class Seed:
     def single_mail(self, to: str, *, dedupe_key: str, expires_in: str = "1 day") -> None:
         """A confirmation, queued as subscriptions does it."""
         self.execute(
-            "SELECT delivery.enqueue_single_mail('confirmation', %s, %s, 'Please confirm', '<p>Confirm</p>', 'Confirm', "
-            "%s::interval, %s)",
+            "SELECT delivery.enqueue_single_mail('confirmation', %s, %s, 'Please confirm', '<p>Confirm</p>', "
+            "'Confirm', %s::interval, %s)",
             (dedupe_key, to, expires_in, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
 

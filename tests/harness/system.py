@@ -11,10 +11,14 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import httpx
 import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from broadsheet_common.database import create_engine
 from broadsheet_common.identity import Scope, ServiceName
 from broadsheet_common.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
@@ -28,9 +32,6 @@ from broadsheet_publishing.app import create_app as create_publishing_app
 from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
-from litestar import Litestar
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, delivery_settings
 from harness.keys import LINK_SIGNING_KEYS, identity_keys
@@ -41,7 +42,7 @@ from harness.waiting import eventually
 
 PUBLIC_URL = "http://127.0.0.1:8081"
 USERNAME = "admin"
-PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # the local set-up's well-known one
+PASSWORD = "everythinghastostartsomewhere"  # the local set-up's well-known one
 LINK = re.compile(r"https?://[^\s\"'<>]+")
 
 
@@ -94,7 +95,7 @@ class System(msgspec.Struct, frozen=True):
         await self.deliver_all_pending()
         mail = [message for message in self.oracle.messages() if message.to.lower() == email.lower()][-1]
         [link] = set(LINK.findall(mail.text))
-        return link
+        return str(link)
 
     async def confirm(self, link: str) -> httpx.Response:
         """What the button on the confirmation page does."""
@@ -164,7 +165,8 @@ async def running_system(
     )
     apps = {"subscriptions": subscriptions, "publishing": publishing, "delivery": delivery}
     gateway = create_gateway_app(
-        _gateway_settings(database, redis_url, private_key, gateway_changes), upstreams=_in_this_process(apps)
+        _gateway_settings(database, redis_url, private_key, gateway_changes),
+        upstreams={service: in_this_process(apps[service]) for service in get_args(ServiceName)},
     )
     async with AsyncExitStack() as stack:
         # Delivery's lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.
@@ -191,23 +193,20 @@ async def running_system(
         yield await stack.enter_async_context(system.as_new())
 
 
+def in_this_process(app: Litestar) -> httpx.ASGITransport:
+    """The way to an app without sockets; it sees a client on this machine, and its faults as answers."""
+    return httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False, client=("127.0.0.1", 50000))
+
+
 def _client(gateway: Litestar, **headers: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(gateway, raise_app_exceptions=False, client=("127.0.0.1", 50000)),
+        transport=in_this_process(gateway),
         base_url=PUBLIC_URL,
         headers={name.replace("_", "-"): value for name, value in headers.items()},
     )
 
 
-def _in_this_process(apps: dict[str, Litestar]) -> dict[ServiceName, httpx.ASGITransport]:
-    return {
-        service: httpx.ASGITransport(apps[service], raise_app_exceptions=False) for service in get_args(ServiceName)
-    }
-
-
-def _gateway_settings(
-    database: Database, redis_url: str, private_key: str, changes: dict[str, Any]
-) -> GatewaySettings:
+def _gateway_settings(database: Database, redis_url: str, private_key: str, changes: dict[str, Any]) -> GatewaySettings:
     settings = GatewaySettings(
         broadsheet_env="local",
         bind_port=1,
@@ -224,7 +223,7 @@ def _gateway_settings(
 
 async def _dispose_engine(app: Litestar) -> None:
     """What the lifespan would do at its end."""
-    engine = app.dependencies["engine"].dependency()
+    engine = cast("Provide", app.dependencies["engine"]).dependency()
     await engine.dispose()
 
 

@@ -20,7 +20,9 @@ async def _link(system: System) -> str:
     return await system.confirmation_link(READER)
 
 
-@pytest.mark.parametrize("query", ["", "?subscription_token=", "?other=1", "?subscription_token=a&subscription_token=b"])
+@pytest.mark.parametrize(
+    "query", ["", "?subscription_token=", "?other=1", "?subscription_token=a&subscription_token=b"]
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_without_a_token_it_is_400(system: System, method: str, query: str) -> None:
     assert (await system.visitor.request(method, CONFIRM + query)).status_code == 400

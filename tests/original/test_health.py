@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from harness.system import System
+from harness.system import System, in_this_process
 
 SERVICES = ["gateway", "subscriptions", "publishing", "delivery"]
 
@@ -41,7 +41,4 @@ async def test_a_service_of_another_schema_version_is_not_ready(system: System, 
 
 def _inside(system: System, service: str) -> httpx.AsyncClient:
     """Straight to a service, as an orchestrator or Prometheus reaches it."""
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(system.apps[service], raise_app_exceptions=False, client=("127.0.0.1", 50000)),
-        base_url="http://127.0.0.1:8081",
-    )
+    return httpx.AsyncClient(transport=in_this_process(system.apps[service]), base_url="http://127.0.0.1:8081")

@@ -5,9 +5,10 @@ from typing import Any
 
 import argon2
 import pytest
-from broadsheet_common.settings import HttpUrl
 from redis.asyncio import Redis
 
+from broadsheet_common.settings import HttpUrl
+from broadsheet_gateway.default_credentials import DefaultCredentialsError
 from harness.cluster import Database
 from harness.seeding import Seed
 from harness.system import PASSWORD, USERNAME, System, running_system
@@ -51,9 +52,7 @@ async def test_a_login_reaches_the_dashboard_which_greets_the_user(system: Syste
 
 
 @pytest.mark.parametrize(("method", "path"), ADMIN_REQUESTS)
-async def test_every_admin_page_without_a_session_leads_to_the_login(
-    system: System, method: str, path: str
-) -> None:
+async def test_every_admin_page_without_a_session_leads_to_the_login(system: System, method: str, path: str) -> None:
     answer = await system.visitor.request(method, path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
@@ -158,19 +157,14 @@ async def test_a_production_start_refuses_the_default_credentials(
     sandbox = shared_system.sandbox
     async with running_system(database, redis_url, sandbox, seed):
         pass
-    with pytest.raises(BaseException) as refusal:
-        async with running_system(
-            database,
-            redis_url,
-            sandbox,
-            seed,
-            broadsheet_env="production",
-            public_url=HttpUrl.parse("https://news.example.com"),
-        ):
+    production = running_system(
+        database,
+        redis_url,
+        sandbox,
+        seed,
+        broadsheet_env="production",
+        public_url=HttpUrl.parse("https://news.example.com"),
+    )
+    with pytest.RaisesGroup(DefaultCredentialsError, allow_unwrapped=True, flatten_subgroups=True):
+        async with production:
             pytest.fail("it started")
-    assert "password" in _all_messages(refusal.value)
-
-
-def _all_messages(error: BaseException) -> str:
-    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return " ".join([str(error), *(_all_messages(one) for one in nested)]).lower()

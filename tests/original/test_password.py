@@ -63,7 +63,9 @@ async def test_a_new_password_of_11_or_129_characters_is_refused(system: System,
     assert await _can_log_in(system, PASSWORD)
 
 
-@pytest.mark.parametrize("new", ["x2-bR_tPq!zW", "Kq7 vapour lamp. " * 7 + "fjords xy"], ids=["12 characters", "128 characters"])
+@pytest.mark.parametrize(
+    "new", ["x2-bR_tPq!zW", "Kq7 vapour lamp. " * 7 + "fjords xy"], ids=["12 characters", "128 characters"]
+)
 async def test_a_new_password_of_12_or_128_characters_is_taken(system: System, new: str) -> None:
     await system.log_in()
     assert "Your password has been changed." in await _change(system, PASSWORD, new, new)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import httpx
 import msgspec
 import pytest
+
 from broadsheet_delivery.error_class import ErrorClass
 from broadsheet_delivery.postmark import (
     AcceptedItem,
@@ -102,7 +103,7 @@ async def test_no_answer_in_time_is_unknown() -> None:
     class Silent(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await asyncio.Event().wait()
-            raise AssertionError("it waits for ever")
+            raise AssertionError(f"there was to be no answer to {request.url}")
 
     async with httpx.AsyncClient(transport=Silent()) as http:
         client = PostmarkClient(http, base_url="https://postmark.example", token="token-1", call_timeout_s=0.05)

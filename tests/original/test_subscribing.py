@@ -46,9 +46,7 @@ async def test_valid_data_is_200_and_stores_a_pending_subscriber(system: System)
         {"name": "x" * 257, "email": READER},
     ],
 )
-async def test_empty_invalid_and_missing_fields_are_400_and_store_nothing(
-    system: System, form: dict[str, str]
-) -> None:
+async def test_empty_invalid_and_missing_fields_are_400_and_store_nothing(system: System, form: dict[str, str]) -> None:
     answer = await system.visitor.post("/subscriptions", data=form or {"other": "1"})
     assert answer.status_code == 400
     assert system.seed.count("subscriptions.subscriber") == 0

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+
 from broadsheet_delivery.sending_state import resume_issue
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
-
 from harness.cluster import Database
 from harness.delivering import Delivering, running_worker
 from harness.oracle import Oracle
@@ -64,12 +64,12 @@ async def test_two_workers_at_once_send_everything_once_and_the_counts_add_up_at
     database: Database, seed: Seed, sandbox: RunningSandbox, oracle: Oracle
 ) -> None:
     issue_id = seed.published_issue(seed.subscribers(RECIPIENTS))
-    async with _watched(database, issue_id) as seen:
-        async with (
-            running_worker(database, sandbox.base_url, sandbox.token),
-            running_worker(database, sandbox.base_url, sandbox.token),
-        ):
-            await eventually(lambda: _finished(seed, issue_id), within_s=FINISH_S, what="the issue is finished")
+    async with (
+        _watched(database, issue_id) as seen,
+        running_worker(database, sandbox.base_url, sandbox.token),
+        running_worker(database, sandbox.base_url, sandbox.token),
+    ):
+        await eventually(lambda: _finished(seed, issue_id), within_s=FINISH_S, what="the issue is finished")
     _assert_everybody_once(oracle, RECIPIENTS)
     assert seed.progress(issue_id).counts == {"accepted": RECIPIENTS}
     assert len({progress.accepted for progress in seen}) > 3, "it was looked at while it ran"
@@ -92,21 +92,20 @@ async def test_the_counts_add_up_while_the_audience_still_grows(
     )
     issue = int(str(issue_id))
     seed.execute("SELECT delivery.open_issue_run(%s, 1, %s)", (issue, f"00-{'1' * 32}-{'2' * 16}-01"))
-    async with running_worker(database, sandbox.base_url, sandbox.token):
-        async with _watched(database, issue) as seen:
-            for start in range(0, 3_000, 250):
-                await asyncio.to_thread(
-                    seed.execute,
-                    "SELECT delivery.enqueue_deliveries(%s, %s::bigint[])",
-                    (issue, readers[start : start + 250]),
+    async with running_worker(database, sandbox.base_url, sandbox.token), _watched(database, issue) as seen:
+        for start in range(0, 3_000, 250):
+            await asyncio.to_thread(
+                seed.execute,
+                "SELECT delivery.enqueue_deliveries(%s, %s::bigint[])",
+                (issue, readers[start : start + 250]),
+            )
+            if start == 1_500:
+                await eventually(
+                    lambda: seed.progress(issue).accepted > 0, what="mail leaves while the fan-out still runs"
                 )
-                if start == 1_500:
-                    await eventually(
-                        lambda: seed.progress(issue).accepted > 0, what="mail leaves while the fan-out still runs"
-                    )
-                assert seed.progress(issue).state == "open"
-            seed.execute("SELECT delivery.close_fan_out(%s)", (issue,))
-            await eventually(lambda: _finished(seed, issue), within_s=FINISH_S, what="the issue is finished")
+            assert seed.progress(issue).state == "open"
+        seed.execute("SELECT delivery.close_fan_out(%s)", (issue,))
+        await eventually(lambda: _finished(seed, issue), within_s=FINISH_S, what="the issue is finished")
     assert all(progress.adds_up for progress in seen)
     audiences = [progress.audience for progress in seen]
     assert audiences == sorted(audiences)
