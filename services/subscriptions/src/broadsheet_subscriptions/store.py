@@ -42,10 +42,13 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     unsubscribed_at: datetime | None
 
 
-class LockedSubscription(msgspec.Struct, frozen=True):
-    """A subscription locked for a change; `mail_is_due`: the cool-down since its last confirmation mail is over."""
+class EnteredSignUp(msgspec.Struct, frozen=True):
+    """A sign-up's rows, locked. `mail_is_due`: the cool-down since the last confirmation mail is over."""
 
-    id: int
+    newsletter: Newsletter
+    subscriber: SubscriberRow
+    subscriber_is_new: bool
+    subscription_id: int
     state: State
     mail_is_due: bool
 
@@ -59,77 +62,84 @@ class LinkedSubscription(msgspec.Struct, frozen=True):
     newsletter_name: str
 
 
-async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> Newsletter | None:
-    """The newsletter, or the default one for None."""
-    result = await connection.execute(
-        sa.text("""
-            SELECT newsletter_id, name, postal_address
-              FROM publishing.published_newsletters
-             WHERE newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)
-        """).bindparams(sa.bindparam("newsletter_id", type_=sa.BigInteger)),
-        {"newsletter_id": newsletter_id},
-    )
-    row = result.one_or_none()
-    return None if row is None else Newsletter(row.newsletter_id, row.name, row.postal_address)
+async def enter_sign_up(
+    connection: AsyncConnection,
+    *,
+    email: EmailAddress,
+    name: SubscriberName,
+    newsletter_id: int | None,
+    cool_down: timedelta,
+) -> EnteredSignUp | None:
+    """Subscriber and subscription, made where they are missing; None, and nothing, without such a newsletter.
 
-
-async def upsert_subscriber(
-    connection: AsyncConnection, email: EmailAddress, name: SubscriberName
-) -> tuple[SubscriberRow, bool]:
-    """The subscriber with this address, locked, and whether this call made it.
-
-    One who is there keeps address and name as first given: anybody can fill the form in for anybody.
+    `newsletter_id` None is the default newsletter. A new subscription is pending. Who is there already keeps address
+    and name as first given: anybody can fill the form in for anybody.
     """
     result = await connection.execute(
-        # The update changes nothing: it locks the row, waiting for a transaction that is about to insert it. A row
-        # that was just inserted has no locker yet (xmax 0).
+        # One statement, as each costs a round trip. The updates change nothing: they lock the rows, waiting for a
+        # transaction that is about to insert them. A row that was just inserted has no locker yet (xmax 0).
         sa.text("""
-            INSERT INTO subscriptions.subscriber AS kept (email, email_key, name) VALUES (:email, :email_key, :name)
-            ON CONFLICT (email_key) DO UPDATE SET email_key = kept.email_key
-            RETURNING id, email, name, created_at, xmax = 0 AS is_new
-        """),
-        {"email": email, "email_key": email.key, "name": name},
+            WITH newsletter AS MATERIALIZED (
+                SELECT newsletter_id, name, postal_address
+                  FROM publishing.published_newsletters
+                 WHERE newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)
+            ), person AS (
+                INSERT INTO subscriptions.subscriber AS kept (email, email_key, name)
+                SELECT :email, :email_key, :name FROM newsletter
+                ON CONFLICT (email_key) DO UPDATE SET email_key = kept.email_key
+                RETURNING id, email, name, created_at, xmax = 0 AS is_new
+            ), held AS (
+                INSERT INTO subscriptions.subscription AS kept (newsletter_id, subscriber_id)
+                SELECT newsletter.newsletter_id, person.id FROM newsletter, person
+                ON CONFLICT (newsletter_id, subscriber_id) DO UPDATE SET state = kept.state
+                RETURNING id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true) AS mail_is_due
+            )
+            SELECT newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
+                   person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
+                   held.id AS subscription_id, held.state, held.mail_is_due
+              FROM newsletter, person, held
+        """).bindparams(
+            sa.bindparam("newsletter_id", type_=sa.BigInteger),
+            sa.bindparam("email", type_=sa.Text),
+            sa.bindparam("email_key", type_=sa.Text),
+            sa.bindparam("name", type_=sa.Text),
+            sa.bindparam("cool_down", type_=sa.Interval),
+        ),
+        {
+            "newsletter_id": newsletter_id,
+            "email": email,
+            "email_key": email.key,
+            "name": name,
+            "cool_down": cool_down,
+        },
     )
-    row = result.one()
-    return SubscriberRow(row.id, EmailAddress(row.email), row.name, row.created_at), row.is_new
-
-
-async def upsert_subscription(
-    connection: AsyncConnection, *, newsletter_id: int, subscriber_id: int, cool_down: timedelta
-) -> LockedSubscription:
-    """The subscription, locked; a new one is pending."""
-    result = await connection.execute(
-        sa.text("""
-            INSERT INTO subscriptions.subscription AS kept (newsletter_id, subscriber_id)
-            VALUES (:newsletter_id, :subscriber_id)
-            ON CONFLICT (newsletter_id, subscriber_id) DO UPDATE SET state = kept.state
-            RETURNING id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true) AS mail_is_due
-        """).bindparams(sa.bindparam("cool_down", type_=sa.Interval)),
-        {"newsletter_id": newsletter_id, "subscriber_id": subscriber_id, "cool_down": cool_down},
-    )
-    row = result.one()
-    return LockedSubscription(row.id, row.state, row.mail_is_due)
-
-
-async def set_pending(connection: AsyncConnection, subscription_id: int) -> None:
-    await connection.execute(
-        sa.text("""
-            UPDATE subscriptions.subscription SET state = 'pending', confirmation_queued_at = now()
-             WHERE id = :subscription_id
-        """),
-        {"subscription_id": subscription_id},
+    row = result.one_or_none()
+    if row is None:
+        return None
+    return EnteredSignUp(
+        newsletter=Newsletter(row.newsletter_id, row.newsletter_name, row.postal_address),
+        subscriber=SubscriberRow(row.subscriber_id, EmailAddress(row.email), row.name, row.created_at),
+        subscriber_is_new=row.is_new,
+        subscription_id=row.subscription_id,
+        state=row.state,
+        mail_is_due=row.mail_is_due,
     )
 
 
-async def insert_token(
+async def set_pending_with_token(
     connection: AsyncConnection, *, subscription_id: int, token_hash: bytes, lifetime: timedelta
 ) -> None:
+    """Wait for a confirmation by this token; the cool-down begins."""
     await connection.execute(
         sa.text("""
+            WITH pending AS (
+                UPDATE subscriptions.subscription SET state = 'pending', confirmation_queued_at = now()
+                 WHERE id = :subscription_id
+                RETURNING id)
             INSERT INTO subscriptions.confirmation_token (token_hash, subscription_id, expires_at)
-            VALUES (:token_hash, :subscription_id, now() + :lifetime)
-        """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
-        {"token_hash": token_hash, "subscription_id": subscription_id, "lifetime": lifetime},
+            SELECT :token_hash, id, now() + :lifetime FROM pending
+        """).bindparams(sa.bindparam("token_hash", type_=sa.LargeBinary), sa.bindparam("lifetime", type_=sa.Interval)),
+        {"subscription_id": subscription_id, "token_hash": token_hash, "lifetime": lifetime},
     )
 
 
@@ -172,37 +182,28 @@ def _linked(row: sa.Row[tuple[int, State, int, str]] | None) -> LinkedSubscripti
 async def set_confirmed(connection: AsyncConnection, *, subscription_id: int, token_hash: bytes) -> None:
     await connection.execute(
         sa.text("""
+            WITH used AS (
+                UPDATE subscriptions.confirmation_token SET used_at = now()
+                 WHERE token_hash = :token_hash AND used_at IS NULL)
             UPDATE subscriptions.subscription SET state = 'confirmed', confirmed_at = now()
              WHERE id = :subscription_id
         """),
-        {"subscription_id": subscription_id},
-    )
-    await connection.execute(
-        sa.text("""
-            UPDATE subscriptions.confirmation_token SET used_at = now()
-             WHERE token_hash = :token_hash AND used_at IS NULL
-        """),
-        {"token_hash": token_hash},
+        {"subscription_id": subscription_id, "token_hash": token_hash},
     )
 
 
 async def set_unsubscribed(connection: AsyncConnection, subscription_ids: Sequence[int]) -> None:
     """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once."""
-    parameters = {"subscription_ids": list(subscription_ids)}
     await connection.execute(
         sa.text("""
+            WITH ended AS (
+                DELETE FROM subscriptions.confirmation_token
+                 WHERE subscription_id = ANY(CAST(:subscription_ids AS bigint[])))
             UPDATE subscriptions.subscription
                SET state = 'unsubscribed', unsubscribed_at = now(), confirmation_queued_at = NULL
              WHERE id = ANY(CAST(:subscription_ids AS bigint[])) AND state <> 'unsubscribed'
         """),
-        parameters,
-    )
-    await connection.execute(
-        sa.text("""
-            DELETE FROM subscriptions.confirmation_token
-             WHERE subscription_id = ANY(CAST(:subscription_ids AS bigint[]))
-        """),
-        parameters,
+        {"subscription_ids": list(subscription_ids)},
     )
 
 

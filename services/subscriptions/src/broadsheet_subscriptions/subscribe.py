@@ -68,46 +68,43 @@ async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: Confir
     Raises:
         InvalidInputError: there is no such newsletter.
     """
-    newsletter = await store.find_newsletter(connection, sign_up.newsletter_id)
-    if newsletter is None:
-        raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter."),))
-    subscriber, is_new = await store.upsert_subscriber(connection, sign_up.email, sign_up.name)
-    subscription = await store.upsert_subscription(
-        connection, newsletter_id=newsletter.id, subscriber_id=subscriber.id, cool_down=policy.cool_down
+    entered = await store.enter_sign_up(
+        connection,
+        email=sign_up.email,
+        name=sign_up.name,
+        newsletter_id=sign_up.newsletter_id,
+        cool_down=policy.cool_down,
     )
-    mail_queued = state_after_sign_up(subscription.state) == "pending" and subscription.mail_is_due
+    if entered is None:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter."),))
+    mail_queued = state_after_sign_up(entered.state) == "pending" and entered.mail_is_due
     async with connection.begin_nested() as savepoint:
-        await store.set_pending(connection, subscription.id)
-        await _queue_confirmation(connection, subscriber.email, subscription.id, newsletter, policy)
+        await _queue_confirmation(connection, entered, policy)
         if not mail_queued:
             await savepoint.rollback()
-    return SignedUp(subscriber, is_new, mail_queued)
+    return SignedUp(entered.subscriber, entered.subscriber_is_new, mail_queued)
 
 
 async def _queue_confirmation(
-    connection: AsyncConnection,
-    to: EmailAddress,
-    subscription_id: int,
-    newsletter: store.Newsletter,
-    policy: ConfirmationPolicy,
+    connection: AsyncConnection, entered: store.EnteredSignUp, policy: ConfirmationPolicy
 ) -> None:
     token = policy.token_source()
     token_hash = hash_token(token)
     mail = write_confirmation_mail(
-        newsletter_name=newsletter.name,
-        postal_address=newsletter.postal_address,
+        newsletter_name=entered.newsletter.name,
+        postal_address=entered.newsletter.postal_address,
         public_url=policy.public_url,
         token=token,
         lifetime_s=int(policy.lifetime.total_seconds()),
     )
-    await store.insert_token(
-        connection, subscription_id=subscription_id, token_hash=token_hash, lifetime=policy.lifetime
+    await store.set_pending_with_token(
+        connection, subscription_id=entered.subscription_id, token_hash=token_hash, lifetime=policy.lifetime
     )
     await enqueue_single_mail(
         connection,
         SingleMail(
             kind="confirmation",
-            to=to,
+            to=entered.subscriber.email,
             subject=mail.subject,
             html_body=mail.html_body,
             text_body=mail.text_body,
