@@ -44,6 +44,7 @@ REPLICAS = 3
 CONTAINERS = REPLICAS + 9
 """Postgres, Redis, sandbox, migration, the three other services, and two runs of the gateway's commands."""
 READY_TIMEOUT_S = 180
+PROBE_TIMEOUT_S = 2
 COMMAND_TIMEOUT_S = 1800
 CALL_LATENCY_MS = 4_000
 CONFIRMATIONS_MAX = 5_000
@@ -171,7 +172,8 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], timeout_s: 
 
 async def answers(client: httpx.AsyncClient, url: str) -> bool:
     try:
-        return (await client.get(url)).status_code == httpx.codes.OK
+        # Shortly: the engine's proxy takes connections, and keeps them, before there is anybody to answer.
+        return (await client.get(url, timeout=PROBE_TIMEOUT_S)).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
 
