@@ -9,6 +9,7 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from broadsheet_common.health import OPEN_ROUTE
+from broadsheet_common.identity import ServiceRequest
 from broadsheet_common.problems import (
     PROBLEM_MEDIA_TYPE,
     ForbiddenError,
@@ -28,8 +29,21 @@ class NotJsonError(ProblemError):
     slug, title, status = "unsupported-media-type", "The body must be JSON (application/json)", 415
 
 
-def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: Litestar alone would read any body as JSON. Runs before the body is read."""
+class JsonRequest(ServiceRequest):
+    """A request whose JSON may be nested without end: that is the sender's fault, not ours."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except RecursionError as error:
+            raise MalformedRequestError("The body is nested too deeply.") from error
+
+
+async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard: Litestar alone would read any body as JSON. Runs before the body is read.
+
+    Asynchronous, as Litestar sends every other guard through a thread.
+    """
     media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise NotJsonError

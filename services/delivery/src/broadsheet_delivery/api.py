@@ -14,7 +14,7 @@ from broadsheet_common.identity import requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
 from broadsheet_common.problems import ConflictError, NotFoundError
 from broadsheet_common.record_id import PathId
-from broadsheet_common.route_rules import documents, json_only
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_delivery.compose_mail import delivery_id
 from broadsheet_delivery.sending_state import (
     SendingState,
@@ -188,4 +188,4 @@ def delivery_routes() -> Router:
         pause_all_sending,
         resume_all_sending,
     ]
-    return Router("/", route_handlers=handlers)
+    return Router("/", route_handlers=handlers, request_class=JsonRequest)

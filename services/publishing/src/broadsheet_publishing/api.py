@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.idempotency import (
@@ -24,24 +24,20 @@ from broadsheet_common.idempotency import (
 from broadsheet_common.identity import ServiceRequest, requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
 from broadsheet_common.problems import ConflictError, InvalidInputError, NotFoundError
+from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing import store
 from broadsheet_publishing.create_issue import create_issue
 from broadsheet_publishing.fan_out_worker import FanOutWorker
 from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of
 from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
-from broadsheet_publishing.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.store import Counts
 from broadsheet_publishing.tables import idempotency_key
 
-BIGINT_MAX = 2**63 - 1
-
 _log = structlog.get_logger()
 
-RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
-NewsletterId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
-IssueId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
 NewsletterFilter = Annotated[
-    int | None, QueryParameter(name="newsletter_id", ge=1, le=BIGINT_MAX, description="Issues of this newsletter")
+    int | None, QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Issues of this newsletter")
 ]
 
 
@@ -115,7 +111,7 @@ class NewsletterController(Controller):
         summary="Get a newsletter",
         responses=documents(NotFoundError),
     )
-    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: NewsletterId) -> Newsletter:
+    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: PathId) -> Newsletter:
         async with engine.connect() as connection:
             row = await store.find_newsletter(connection, newsletter_id)
         if row is None:
@@ -155,7 +151,7 @@ class IssueController(Controller):
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
-    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: IssueId) -> Issue:
+    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: PathId) -> Issue:
         async with engine.connect() as connection:
             row = await store.find_issue(connection, issue_id)
             if row is None:
@@ -217,7 +213,7 @@ class IssueController(Controller):
     async def publish_issue(
         self,
         request: ServiceRequest,
-        issue_id: IssueId,
+        issue_id: PathId,
         engine: NamedDependency[AsyncEngine],
         fan_out_worker: NamedDependency[FanOutWorker],
         key: IdempotencyKeyHeader = None,

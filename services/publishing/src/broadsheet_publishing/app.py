@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from litestar import Litestar
 
 from broadsheet_common.application import create_service_app
-from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_publishing.api import IssueController, NewsletterController
 from broadsheet_publishing.fan_out_worker import FanOutWorker
-from broadsheet_publishing.route_rules import openapi_config, openapi_document
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 
 BODY_MAX_BYTES = 12 * 1024 * 1024
@@ -26,11 +26,6 @@ def create_app(settings: PublishingSettings) -> Litestar:
         timeout_s=settings.database_timeout_s,
     )
     worker = FanOutWorker(engine, page_rows=settings.fan_out_page_rows)
-
-    async def check_database() -> str | None:
-        async with engine.connect() as connection:
-            version = await schema_version(connection)
-        return None if version == EXPECTED_SCHEMA_VERSION else f"schema {version}, not {EXPECTED_SCHEMA_VERSION}"
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
@@ -47,7 +42,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
     return create_service_app(
         route_handlers=[NewsletterController, IssueController, openapi_document],
         dependencies={"engine": engine, "fan_out_worker": worker},
-        readiness_checks={"database": check_database},
+        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
         lifespan=[background_work],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "publishing")},

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.email_address import EmailAddress
@@ -24,19 +24,18 @@ from broadsheet_common.idempotency import (
 from broadsheet_common.identity import ServiceRequest, requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
 from broadsheet_common.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
+from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions import store
-from broadsheet_subscriptions.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscription import State
 from broadsheet_subscriptions.tables import idempotency_key
-from broadsheet_subscriptions.unsubscribe import BIGINT_MAX, unsubscribe_subscriber
+from broadsheet_subscriptions.unsubscribe import unsubscribe_subscriber
 
 EMAIL_CHARS_MAX = 1_000
 """Longer texts are refused before they are parsed."""
 NAME_CHARS_MAX = 20_000
 
-RecordId = Annotated[int, msgspec.Meta(ge=1, le=BIGINT_MAX)]
-SubscriberId = Annotated[int, PathParameter(ge=1, le=BIGINT_MAX)]
 # A parameter called `state` would be Litestar's own; text, so that a fault is reported under the name it came by.
 StateFilter = Annotated[
     str | None,
@@ -48,7 +47,7 @@ StateFilter = Annotated[
 ]
 NewsletterFilter = Annotated[
     int | None,
-    QueryParameter(name="newsletter_id", ge=1, le=BIGINT_MAX, description="Who subscribed to this newsletter"),
+    QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Who subscribed to this newsletter"),
 ]
 EmailFilter = Annotated[
     str | None, QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Whose address this is")
@@ -124,7 +123,7 @@ class SubscriberController(Controller):
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
-    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: SubscriberId) -> Subscriber:
+    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> Subscriber:
         async with engine.connect() as connection:
             row = await store.find_subscriber(connection, subscriber_id)
             if row is None:
@@ -172,7 +171,7 @@ class SubscriberController(Controller):
     async def unsubscribe(
         self,
         request: ServiceRequest,
-        subscriber_id: SubscriberId,
+        subscriber_id: PathId,
         data: JSONBody[UnsubscribeInput],
         engine: NamedDependency[AsyncEngine],
         key: IdempotencyKeyHeader = None,

@@ -8,14 +8,14 @@ from datetime import timedelta
 from litestar import Litestar
 
 from broadsheet_common.application import create_service_app
-from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.api import SubscriberController
 from broadsheet_subscriptions.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.prune import prune_forever
 from broadsheet_subscriptions.public_api import PublicController
-from broadsheet_subscriptions.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy
 
@@ -33,11 +33,6 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
         cool_down=timedelta(seconds=settings.confirmation_cool_down_s),
         token_source=token_source,
     )
-
-    async def check_database() -> str | None:
-        async with engine.connect() as connection:
-            version = await schema_version(connection)
-        return None if version == EXPECTED_SCHEMA_VERSION else f"schema {version}, not {EXPECTED_SCHEMA_VERSION}"
 
     @asynccontextmanager
     async def own_engine(_: Litestar) -> AsyncGenerator[None]:
@@ -57,7 +52,7 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
             "confirmation_policy": policy,
             "link_signer": LinkSigner.parse(settings.link_signing_keys.reveal()),
         },
-        readiness_checks={"database": check_database},
+        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
         lifespan=[own_engine],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "subscriptions")},

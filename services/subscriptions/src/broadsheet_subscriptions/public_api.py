@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.identity import requires
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.problems import InvalidInputError
+from broadsheet_common.record_id import RecordId
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions import store
-from broadsheet_subscriptions.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX, RecordId
+from broadsheet_subscriptions.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
 from broadsheet_subscriptions.confirm import UnknownTokenError, confirm, look_up_confirmation
-from broadsheet_subscriptions.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscription import State
 from broadsheet_subscriptions.unsubscribe import (

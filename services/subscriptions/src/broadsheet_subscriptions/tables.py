@@ -53,6 +53,7 @@ confirmation_token = sa.Table(
     sa.Column("expires_at", _TIME, nullable=False),
     sa.Column("used_at", _TIME),
     sa.Index("confirmation_token_by_subscription", "subscription_id"),
+    sa.Index("confirmation_token_expiry", "expires_at"),
     schema=SCHEMA,
 )
 

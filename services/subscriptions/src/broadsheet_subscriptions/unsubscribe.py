@@ -4,9 +4,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
+from broadsheet_common.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions import store
-
-BIGINT_MAX = 2**63 - 1
 
 
 class UnknownUnsubscribeTokenError(ProblemError):
@@ -50,7 +49,7 @@ async def _find(connection: AsyncConnection, signer: LinkSigner, token: str, *, 
     subscription_id = signer.verify("unsubscribe", token)
     linked = (
         await store.find_subscription(connection, subscription_id, lock=lock)
-        if subscription_id is not None and subscription_id <= BIGINT_MAX
+        if subscription_id is not None and subscription_id <= RECORD_ID_MAX
         else None
     )
     if linked is None:

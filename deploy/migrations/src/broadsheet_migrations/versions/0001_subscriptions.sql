@@ -35,6 +35,7 @@ CREATE TABLE subscriptions.confirmation_token (
     used_at timestamptz
 );
 CREATE INDEX confirmation_token_by_subscription ON subscriptions.confirmation_token (subscription_id);
+CREATE INDEX confirmation_token_expiry ON subscriptions.confirmation_token (expires_at);
 
 CREATE TABLE subscriptions.idempotency_key (
     scope text NOT NULL,
