@@ -227,12 +227,12 @@ def database(_gateway_database: Database) -> Database:
     return _gateway_database
 
 
-@pytest.fixture
-def settings(database: Database, gateway_redis: EmbeddedRedis) -> GatewaySettings:
+@pytest.fixture(scope="session")
+def settings(_gateway_database: Database, gateway_redis: EmbeddedRedis) -> GatewaySettings:
     return GatewaySettings(
         broadsheet_env="local",
         bind_port=1,
-        database_url=PostgresUrl.parse(database.url_for("gateway")),
+        database_url=PostgresUrl.parse(_gateway_database.url_for("gateway")),
         public_url=HttpUrl.parse(PUBLIC_URL),
         redis_url=RedisUrl.parse(gateway_redis.url),
         subscriptions_url=HttpUrl.parse("http://subscriptions"),
@@ -242,36 +242,79 @@ def settings(database: Database, gateway_redis: EmbeddedRedis) -> GatewaySetting
     )
 
 
+@pytest.fixture(scope="session")
+async def engine(settings: GatewaySettings) -> AsyncIterator[AsyncEngine]:
+    made = create_engine(settings.database_url, application_name="gateway-test", pool_size=2, timeout_s=10.0)
+    yield made
+    await made.dispose()
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Closes at the test's end what was opened for it."""
+    async with AsyncExitStack() as opened:
+        yield opened
+
+
+Services = dict[ServiceName, RecordingService]
+Transports = dict[ServiceName, httpx.AsyncBaseTransport]
 MakeGateway = Callable[..., Awaitable[Gateway]]
+
+
+def _tell_the_newsletters_name(services: Services) -> None:
+    newsletters = [{"name": "The Weekly", "is_default": True}]
+    services["publishing"].answer("GET", "/api/v1/newsletters", body={"items": newsletters})
+
+
+def _transports(services: Services) -> Transports:
+    return {name: httpx.ASGITransport(service) for name, service in services.items()}
 
 
 @pytest.fixture
 async def make_gateway(
-    settings: GatewaySettings, database: Database, redis: Redis, pages: Pages
-) -> AsyncIterator[MakeGateway]:
-    """Makes a gateway with some settings, or some transports to services, changed; the test's end closes it."""
-    async with AsyncExitStack() as stack:
+    settings: GatewaySettings,
+    database: Database,
+    redis: Redis,
+    pages: Pages,
+    engine: AsyncEngine,
+    stack: AsyncExitStack,
+) -> MakeGateway:
+    """Makes a gateway that nobody has asked yet, with some settings, or some transports to services, changed."""
 
-        async def make(
-            *, transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None = None, **changes: Any
-        ) -> Gateway:
-            changed = msgspec.structs.replace(settings, **changes)
-            services = {name: RecordingService(name) for name in SERVICES}
-            services["publishing"].answer(
-                "GET", "/api/v1/newsletters", body={"items": [{"name": "The Weekly", "is_default": True}]}
-            )
-            recording: dict[ServiceName, httpx.AsyncBaseTransport] = {
-                name: httpx.ASGITransport(service) for name, service in services.items()
-            }
-            app = create_app(changed, upstreams={**recording, **(transports or {})}, pages=pages)
-            await stack.enter_async_context(app.lifespan())
-            engine = create_engine(settings.database_url, application_name="gateway-test", pool_size=2, timeout_s=10.0)
-            stack.push_async_callback(engine.dispose)
-            return Gateway(app, changed, services, engine, database.owner_url, redis, stack)
+    async def make(*, transports: Transports | None = None, **changes: Any) -> Gateway:
+        changed = msgspec.structs.replace(settings, **changes)
+        services: Services = {name: RecordingService(name) for name in SERVICES}
+        _tell_the_newsletters_name(services)
+        app = create_app(changed, upstreams={**_transports(services), **(transports or {})}, pages=pages)
+        await stack.enter_async_context(app.lifespan())
+        return Gateway(app, changed, services, engine, database.owner_url, redis, stack)
 
-        yield make
+    return make
+
+
+@pytest.fixture(scope="session")
+async def _shared_app(settings: GatewaySettings, pages: Pages) -> AsyncIterator[tuple[Litestar, Services]]:
+    services: Services = {name: RecordingService(name) for name in SERVICES}
+    app = create_app(settings, upstreams=_transports(services), pages=pages)
+    async with app.lifespan():
+        yield app, services
 
 
 @pytest.fixture
-async def gateway(make_gateway: MakeGateway) -> Gateway:
-    return await make_gateway()
+def gateway(
+    _shared_app: tuple[Litestar, Services],
+    settings: GatewaySettings,
+    database: Database,
+    redis: Redis,
+    engine: AsyncEngine,
+    stack: AsyncExitStack,
+) -> Gateway:
+    """A gateway without users or sessions. Its app serves all tests, since making one takes longer than most of them;
+    a test about what it remembers (the API document, the newsletter's name) makes one of its own.
+    """
+    app, services = _shared_app
+    for service in services.values():
+        service.received.clear()
+        service.answers.clear()
+    _tell_the_newsletters_name(services)
+    return Gateway(app, settings, services, engine, database.owner_url, redis, stack)

@@ -11,7 +11,7 @@ from broadsheet_gateway.merge_openapi import merge_documents
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.upstreams import Upstreams
 
-from .conftest import Gateway
+from .conftest import MakeGateway
 
 REFERENCE = "#/components/schemas/"
 
@@ -123,7 +123,8 @@ def test_merging_changes_none_of_the_documents() -> None:
     assert repr((SUBSCRIPTIONS, PUBLISHING)) == before
 
 
-async def test_the_document_and_its_page_are_public(gateway: Gateway) -> None:
+async def test_the_document_and_its_page_are_public(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
     gateway.subscriptions.answer("GET", "/openapi.json", body=SUBSCRIPTIONS)
     gateway.publishing.answer("GET", "/openapi.json", body=PUBLISHING)
     client = await gateway.client()
@@ -182,7 +183,8 @@ async def test_a_service_that_goes_down_keeps_its_part(pages: Pages) -> None:
     assert first.etag != second.etag
 
 
-async def test_with_every_service_down_from_the_start_it_is_a_503(gateway: Gateway) -> None:
+async def test_with_every_service_down_from_the_start_it_is_a_503(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
     for service in (gateway.subscriptions, gateway.publishing, gateway.delivery):
         service.fail("GET", "/openapi.json", httpx.ConnectError("refused"))
     client = await gateway.client()

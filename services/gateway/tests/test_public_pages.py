@@ -28,23 +28,25 @@ async def test_the_health_check_is_empty(visitor: httpx.AsyncClient) -> None:
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_the_home_page_has_the_subscribe_form_under_the_newsletters_name(visitor: httpx.AsyncClient) -> None:
-    response = await visitor.get("/")
+async def test_the_home_page_has_the_subscribe_form_under_the_newsletters_name(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    response = await (await gateway.client()).get("/")
     assert response.status_code == 200
     assert "The Weekly" in response.text
     assert 'action="/subscriptions"' in response.text
 
 
-async def test_the_home_page_stands_while_publishing_is_away(gateway: Gateway) -> None:
+async def test_the_home_page_stands_while_publishing_is_away(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
     gateway.publishing.fail("GET", "/api/v1/newsletters", httpx.ConnectError("refused"))
     response = await (await gateway.client()).get("/")
     assert response.status_code == 200
     assert 'action="/subscriptions"' in response.text
 
 
-async def test_the_newsletters_name_is_not_asked_for_by_every_visitor(
-    gateway: Gateway, visitor: httpx.AsyncClient
-) -> None:
+async def test_the_newsletters_name_is_not_asked_for_by_every_visitor(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    visitor = await gateway.client()
     for _ in range(5):
         await visitor.get("/")
     assert len(gateway.publishing.received) == 1
