@@ -50,7 +50,8 @@ def _fill(seed: Seed, *, analyse: bool) -> None:
     seed.execute(
         "INSERT INTO delivery.issue_run "
         "(issue_id, newsletter_id, traceparent, state, fan_out_finished_at, finished_at) "
-        "SELECT n, 1, %s, CASE WHEN n > 197 THEN 'open' ELSE 'finished' END, now(), now() FROM generate_series(1, 200) AS n",
+        "SELECT n, 1, %s, CASE WHEN n > 197 THEN 'open' ELSE 'finished' END, now(), now() "
+        "FROM generate_series(1, 200) AS n",
         (trace,),
     )
     seed.execute(

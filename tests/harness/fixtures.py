@@ -15,6 +15,7 @@ from harness.cluster import Cluster, Database, running_cluster
 from harness.containers import redis_container_url
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
+from harness.scheduling import StayTogether
 from harness.seeding import Seed
 from harness.system import System, running_system
 
@@ -33,29 +34,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """With `-n`, keep together what shares something that is costly to start (see below)."""
-    if config.option.numprocesses and config.option.dist in {"no", "load"}:
-        config.option.dist = "loadgroup"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests share one set-up of real processes; tests with a fixture of their module share that one."""
-    for item in items:
-        if item.get_closest_marker("browser") is not None:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif isinstance(item, pytest.Function) and _has_fixture_of_its_module(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.as_posix()))
-
-
-def _has_fixture_of_its_module(item: pytest.Function) -> bool:
-    return any(
-        definition.scope == "module"
-        for definitions in item._fixtureinfo.name2fixturedefs.values()
-        for definition in definitions
-    )
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> StayTogether | None:
+    """With `-n`, unless another `--dist` is asked for."""
+    return StayTogether(config, log) if config.option.dist == "load" else None
 
 
 @pytest.fixture(scope="session")
