@@ -1,3 +1,5 @@
+"""Folders that the database may use."""
+
 import shutil
 import tempfile
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""The command line: options, help, and clear refusals."""
+
 import os
 import subprocess
 import sys

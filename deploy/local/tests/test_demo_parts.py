@@ -1,3 +1,5 @@
+"""The demo's own parts: forms, the issue's content, the comparison."""
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,3 +1,5 @@
+"""Ports: free ones chosen, taken ones said."""
+
 import socket
 from collections.abc import Iterator
 

@@ -1,3 +1,5 @@
+"""Replicas that die are restarted, within a bound."""
+
 import asyncio
 import sys
 import time

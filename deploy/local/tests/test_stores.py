@@ -1,3 +1,5 @@
+"""The embedded Postgres and Redis: start, stop, survive."""
+
 import os
 import signal
 import socket

@@ -37,6 +37,8 @@ def test_a_spreadsheets_leftovers_are_dropped(around: str) -> None:
         "rea..der@example.com",
         "reader@exam ple.com",
         "reader@example..com",
+        "reader@example",
+        "reader@localhost",
         "reader@example.com\r\nBcc: other@example.com",
         "reader@example.com\x00",
         "reader@[127.0.0.1]",

@@ -10,21 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadsheet_delivery.call_result import AcceptedItem, Answered, CallResult, NotSent, RejectedItem, Unknown
 from broadsheet_delivery.error_class import ErrorClass
-from broadsheet_delivery.postmark import (
-    AcceptedItem,
-    Answered,
-    CallResult,
-    Header,
-    Message,
-    NotSent,
-    PostmarkClient,
-    RejectedItem,
-    SearchUnavailableError,
-    Unknown,
-    encode_message,
-    read_batch_answer,
-)
+from broadsheet_delivery.message import Header, Message, encode_message
+from broadsheet_delivery.postmark import PostmarkClient, SearchUnavailableError, read_batch_answer
 
 MESSAGE = Message(
     from_="Broadsheet <newsletter@example.com>",

@@ -9,6 +9,8 @@ from broadsheet_local.credentials import Credentials
 from broadsheet_local.ports import LOOPBACK
 
 MAIL_FROM = "Broadsheet <newsletter@example.com>"
+CANARY_ADDRESS = "canary@example.com"
+"""Where the one mail goes that shows whether the sandbox's search has caught up, after a call was cut off."""
 WEBHOOK_USER = "postmark"
 DRAIN_S = 12
 
@@ -97,7 +99,7 @@ def service_environment(
         "DATABASE_URL": database_url,
         "PUBLIC_URL": addresses.public_url,
     }
-    tunable = {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO", "DRAIN_S": str(DRAIN_S)}
+    tunable = {"LOG_FORMAT": "json", "LOG_LEVEL": "INFO", "DRAIN_S": str(DRAIN_S), "DRAIN_NOTICE_S": "0"}
     if service == "gateway":
         composed |= {
             "IDENTITY_PRIVATE_KEY_FILE": str(credentials.identity_private_key_file),
@@ -124,6 +126,7 @@ def service_environment(
                 "DELIVERY_HTTP_TIMEOUT_S": "10",
                 "DELIVERY_LEASE_S": "15",
                 "DELIVERY_RECONCILE_FLOOR_S": "5",
+                "DELIVERY_CANARY_ADDRESS": CANARY_ADDRESS,
             }
     return tunable | inherited(os.environ) | composed
 

@@ -45,6 +45,8 @@ class EmailAddress(str):
         if parsed.ascii_email is None or len(parsed.ascii_email) > MAX_LENGTH:
             raise ValueError("The e-mail address is too long.")
         address_local, _, domain = parsed.ascii_email.rpartition("@")
+        if "." not in domain:
+            raise ValueError("The part after the @ needs a dot: no mail goes to a top-level domain.")
         return cls(f"{address_local}@{domain.lower()}")
 
     @property

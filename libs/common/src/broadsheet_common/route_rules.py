@@ -37,6 +37,8 @@ class JsonRequest(ServiceRequest):
             return await super().json()
         except RecursionError as error:
             raise MalformedRequestError("The body is nested too deeply.") from error
+        except UnicodeDecodeError as error:
+            raise MalformedRequestError("The body is not UTF-8.") from error
 
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -75,7 +75,8 @@ class NotPausedError(ConflictError):
 @get(
     "/api/v1/issues/{issue_id:int}/deliveries",
     guards=[requires("read")],
-    tags=["deliveries"],
+    operation_id="listIssueDeliveries",
+    tags=["Deliveries"],
     responses=documents(NotFoundError),
 )
 async def list_issue_deliveries(
@@ -114,7 +115,8 @@ async def list_issue_deliveries(
     "/api/v1/issues/{issue_id:int}/pause",
     status_code=200,
     guards=[requires("write"), json_only],
-    tags=["issues"],
+    operation_id="pauseIssue",
+    tags=["Issues"],
     responses=documents(NotFoundError, NotPausableError, body=True),
 )
 async def pause_issue_sending(
@@ -135,7 +137,8 @@ async def pause_issue_sending(
     "/api/v1/issues/{issue_id:int}/resume",
     status_code=200,
     guards=[requires("write")],
-    tags=["issues"],
+    operation_id="resumeIssue",
+    tags=["Issues"],
     responses=documents(NotFoundError, NotPausedError),
 )
 async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: PathId) -> IssueRunState:
@@ -150,7 +153,7 @@ async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: P
     return IssueRunState(issue_id, state)
 
 
-@get("/api/v1/senders", guards=[requires("read")], tags=["senders"], responses=documents())
+@get("/api/v1/senders", guards=[requires("read")], operation_id="getSenders", tags=["Senders"], responses=documents())
 async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
     """The delivery replicas, and whether anything holds sending up."""
     async with engine.connect() as connection:
@@ -161,7 +164,8 @@ async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
     "/api/v1/senders/pause",
     status_code=200,
     guards=[requires("admin"), json_only],
-    tags=["senders"],
+    operation_id="pauseSenders",
+    tags=["Senders"],
     responses=documents(body=True),
 )
 async def pause_all_sending(engine: NamedDependency[AsyncEngine], data: JSONBody[PauseRequest]) -> SendingState:
@@ -171,7 +175,14 @@ async def pause_all_sending(engine: NamedDependency[AsyncEngine], data: JSONBody
         return await read_sending_state(connection)
 
 
-@post("/api/v1/senders/resume", status_code=200, guards=[requires("admin")], tags=["senders"], responses=documents())
+@post(
+    "/api/v1/senders/resume",
+    status_code=200,
+    guards=[requires("admin")],
+    operation_id="resumeSenders",
+    tags=["Senders"],
+    responses=documents(),
+)
 async def resume_all_sending(engine: NamedDependency[AsyncEngine]) -> SendingState:
     """Send again; a back-off that was running ends too."""
     async with engine.begin() as connection:

@@ -19,7 +19,7 @@ from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_delivery.api import delivery_routes
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
-from broadsheet_delivery.issue_content import IssueContents
+from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
 from broadsheet_delivery.replica import this_replica
 from broadsheet_delivery.settings import DeliverySettings
@@ -28,8 +28,6 @@ from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import SINGLE_CALLS_MAX, DeliveryWorker
 
 _CONNECT_TIMEOUT_S = 10.0
-# The claimers, the maintenance loops and the API: their transactions take milliseconds and may wait for each other.
-_CONNECTIONS_BESIDE_CALLS = 2
 
 
 def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient:
@@ -92,7 +90,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     engine = create_engine(
         settings.database_url,
         application_name="broadsheet-delivery",
-        pool_size=max(settings.database_pool_size, settings.delivery_concurrent_calls + _CONNECTIONS_BESIDE_CALLS),
+        pool_size=settings.database_pool_size,
         timeout_s=settings.database_timeout_s,
     )
     http_client = create_postmark_http_client(settings)

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.outcome import Excluded, Outcome, Suppressed, outcome_columns
+from broadsheet_delivery.outcome import Outcome, outcome_columns
+from broadsheet_delivery.recipient import Recipient, sendability
 
 ISSUES_LOOKED_AT_MAX = 1000
 
@@ -25,18 +26,6 @@ class LeasedChunk(msgspec.Struct, frozen=True):
     attempt_count: int
     token: uuid.UUID
     traceparent: str
-
-
-class Recipient(msgspec.Struct, frozen=True):
-    """A delivery without an outcome, and what is known of its subscriber now. All None: erased."""
-
-    seq: int
-    subscriber_id: int
-    subscription_id: int | None
-    email: str | None
-    name: str | None
-    state: str | None
-    suppression_reason: str | None
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -148,17 +137,6 @@ async def no_longer_sendable(
         if outcome is not None:
             found[row.subscriber_id] = outcome
     return found
-
-
-def sendability(state: str | None, suppression_reason: str | None) -> Outcome | None:
-    """Why somebody in the audience must not be sent to now; None when they may."""
-    if state is None:
-        return Excluded("The subscriber was erased.")
-    if state != "confirmed":
-        return Excluded(f"The subscription is {state}.")
-    if suppression_reason is not None:
-        return Suppressed(suppression_reason)
-    return None
 
 
 async def start_chunk(

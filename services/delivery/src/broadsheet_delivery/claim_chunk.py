@@ -7,7 +7,6 @@ import msgspec
 
 from broadsheet_delivery.chunk_store import (
     LeasedChunk,
-    Recipient,
     claimable_issues,
     lease_chunk,
     release_chunk,
@@ -15,6 +14,7 @@ from broadsheet_delivery.chunk_store import (
 )
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.issue_content import IssueContent, UnusableIssueError
+from broadsheet_delivery.recipient import Recipient
 from broadsheet_delivery.sending_state import pause_issue
 
 

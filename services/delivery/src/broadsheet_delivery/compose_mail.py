@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.mail_template import MailValues, TemplateError
-from broadsheet_delivery.chunk_store import Recipient
 from broadsheet_delivery.issue_content import IssueContent
+from broadsheet_delivery.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
 from broadsheet_delivery.outcome import Excluded, Failed
-from broadsheet_delivery.postmark import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
+from broadsheet_delivery.recipient import Recipient
 
 DELIVERY_ID_SEPARATOR = "-"
 

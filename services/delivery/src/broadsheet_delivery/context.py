@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_delivery.compose_mail import MailComposer
-from broadsheet_delivery.issue_content import IssueContents
+from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
 from broadsheet_delivery.replica import Replica
 

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from broadsheet_delivery.call_result import AcceptedItem, ItemResult
 from broadsheet_delivery.error_class import ErrorClass, classify_item
 from broadsheet_delivery.outcome import (
     Accepted,
@@ -13,7 +14,6 @@ from broadsheet_delivery.outcome import (
     StopSending,
     Suppressed,
 )
-from broadsheet_delivery.postmark import AcceptedItem, ItemResult
 
 
 def judge_item(item: ItemResult) -> ItemVerdict:

@@ -13,76 +13,22 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from broadsheet_delivery.call_result import (
+    AcceptedItem,
+    Answered,
+    CallResult,
+    ItemResult,
+    NotSent,
+    RejectedItem,
+    Unknown,
+)
 from broadsheet_delivery.error_class import ErrorClass, classify_response
+from broadsheet_delivery.message import METADATA_ATTEMPT
 
 BATCH_MAX: Final = 500
-METADATA_DELIVERY: Final = "bs_delivery"
-METADATA_MAIL: Final = "bs_mail"
-METADATA_ATTEMPT: Final = "bs_attempt"
 _SEARCH_PAGE: Final = 500
 _DETAIL_MAX: Final = 500
 _RETRY_AFTER_MAX_S: Final = 300.0
-
-
-class Header(msgspec.Struct, frozen=True, rename="pascal"):
-    name: str
-    value: str
-
-
-class Message(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """One mail as `POST /email/batch` takes it."""
-
-    from_: str = msgspec.field(name="From")
-    to: str
-    subject: str
-    html_body: str
-    text_body: str
-    message_stream: str
-    headers: tuple[Header, ...]
-    metadata: dict[str, str]
-    reply_to: str | None = None
-    tag: str | None = None
-    track_opens: bool = False
-    track_links: str = "None"
-
-
-class AcceptedItem(msgspec.Struct, frozen=True):
-    message_id: uuid.UUID
-
-
-class RejectedItem(msgspec.Struct, frozen=True):
-    error_code: int
-    message: str
-
-
-ItemResult = AcceptedItem | RejectedItem
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """Postmark answered for each message, in the order of the request."""
-
-    items: tuple[ItemResult, ...]
-
-
-class NotSent(msgspec.Struct, frozen=True):
-    """Nothing of the request was accepted; `error_class` says what to do. `status` is None when no answer came."""
-
-    error_class: ErrorClass
-    reason: str
-    status: int | None = None
-    error_code: int | None = None
-    retry_after_s: float | None = None
-
-
-class Unknown(msgspec.Struct, frozen=True):
-    """All, some or none of the request may have been accepted."""
-
-    reason: str
-    status: int | None = None
-    error_code: int | None = None
-
-
-CallResult = Answered | NotSent | Unknown
 
 
 class FoundMessage(msgspec.Struct, frozen=True):
@@ -118,13 +64,6 @@ class _SearchRow(msgspec.Struct, rename="pascal"):
 class _SearchAnswer(msgspec.Struct, rename="pascal"):
     total_count: int
     messages: list[_SearchRow]
-
-
-_encoder = msgspec.json.Encoder()
-
-
-def encode_message(message: Message) -> bytes:
-    return _encoder.encode(message)
 
 
 class PostmarkClient:

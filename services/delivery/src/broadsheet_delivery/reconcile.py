@@ -19,19 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.attempt_store import canary_sent_since, find_canary, insert_attempt, insert_attempt_end
 from broadsheet_delivery.back_off import search_wait_s
+from broadsheet_delivery.call_result import AcceptedItem, Answered
 from broadsheet_delivery.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
 from broadsheet_delivery.compose_mail import delivery_id
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
 from broadsheet_delivery.outcome import Accepted
-from broadsheet_delivery.postmark import (
-    METADATA_DELIVERY,
-    METADATA_MAIL,
-    AcceptedItem,
-    Answered,
-    FoundMessage,
-    SearchUnavailableError,
-    encode_message,
-)
+from broadsheet_delivery.postmark import FoundMessage, SearchUnavailableError
 from broadsheet_delivery.single_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
 
 ATTEMPTS_A_ROUND_MAX = 20

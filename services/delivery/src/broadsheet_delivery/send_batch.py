@@ -3,9 +3,9 @@
 import time
 from collections.abc import Sequence
 
+from broadsheet_delivery.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.error_class import ErrorClass
-from broadsheet_delivery.postmark import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.settings import LEASE_MARGIN_S
 
 LEASE_TOO_SHORT = "The call was not begun: too little of the lease was left."

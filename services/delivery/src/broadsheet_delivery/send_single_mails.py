@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.attempt_store import insert_attempt, insert_attempt_end
 from broadsheet_delivery.back_off import retry_wait_s, search_wait_s
-from broadsheet_delivery.chunk_store import no_longer_sendable, sendability
+from broadsheet_delivery.call_result import Answered, CallResult, NotSent, Unknown
+from broadsheet_delivery.chunk_store import no_longer_sendable
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.error_class import ErrorClass
 from broadsheet_delivery.issue_content import IssueContent, UnusableIssueError
 from broadsheet_delivery.judge_item import judge_item
+from broadsheet_delivery.message import Message, encode_message
 from broadsheet_delivery.outcome import (
     Accepted,
     AskAlone,
@@ -31,7 +33,7 @@ from broadsheet_delivery.outcome import (
     Suppressed,
 )
 from broadsheet_delivery.persist import persist
-from broadsheet_delivery.postmark import Answered, CallResult, Message, NotSent, Unknown, encode_message
+from broadsheet_delivery.recipient import sendability
 from broadsheet_delivery.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.send_chunk import TOO_LARGE_ALONE
 from broadsheet_delivery.sending_state import back_off_all, end_back_off, pause_issue, pause_sending

@@ -22,8 +22,8 @@ LEASE_MARGIN_S = 2.0
 class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     """Environment variables of `broadsheet-delivery`."""
 
-    database_pool_size: PositiveInt = 6
-    """Connections; at least two more than calls are always allowed. Transactions are short, so calls share them."""
+    database_pool_size: PositiveInt = 4
+    """Connections. No transaction is open during a call, and each takes milliseconds, so many calls share a few."""
     public_url: HttpUrl
     identity_public_key: str
     link_signing_keys: Secret

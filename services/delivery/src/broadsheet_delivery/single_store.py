@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.chunk_store import Recipient
 from broadsheet_delivery.outcome import Outcome, outcome_columns
+from broadsheet_delivery.recipient import Recipient
 
 SinglePart = Literal["transactional", "newsletter"]
 

@@ -26,8 +26,8 @@ SINGLE_CALLS_MAX: Final = 2
 """Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
 _GROWING_POLL_S: Final = 0.05
 _FAILURE_WAIT_S: Final = 1.0
-_FINISH_INTERVAL_S: Final = 0.5
-_RECONCILE_INTERVAL_S: Final = 1.0
+_FINISH_INTERVAL_S: Final = 1.0
+_RECONCILE_INTERVAL_S: Final = 2.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
 
 Work = Callable[[], Awaitable[None]]
@@ -148,15 +148,15 @@ class DeliveryWorker:
         return lambda: send_chunk(self._context, claimed)
 
     async def _claim_transactional(self) -> Work | float:
-        return await self._claim_single("transactional")
+        return await self._claim_single("transactional", self._single_poll_s)
 
     async def _claim_newsletter_mails(self) -> Work | float:
-        return await self._claim_single("newsletter")
+        return await self._claim_single("newsletter", self._poll_s)
 
-    async def _claim_single(self, part: SinglePart) -> Work | float:
+    async def _claim_single(self, part: SinglePart, poll_s: float) -> Work | float:
         claimed = await claim_single_mails(self._context, part)
         if claimed is None:
-            return self._single_poll_s
+            return poll_s
         return lambda: send_single_mails(self._context, claimed)
 
     async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
