@@ -110,7 +110,7 @@ async def running_worker(
     settings = delivery_settings(database, base_url, token, **changes)
     async with delivering(database, base_url, token, **changes) as driven:
         worker = create_worker(settings, driven.context)
-        await worker.start()
+        worker.start()
         listening = asyncio.create_task(listen(settings.database_url, worker.wake))
         try:
             yield worker

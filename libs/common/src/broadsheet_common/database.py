@@ -7,6 +7,7 @@ session state. The only session-bound use, LISTEN, opens a connection of its own
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit, urlunsplit
 
+import sqlalchemy.exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -59,3 +60,20 @@ def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awa
         return None if version == expected_version else f"schema {version}, not {expected_version}"
 
     return check
+
+
+def is_database_unavailable(error: Exception) -> bool:
+    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, read-only."""
+    if isinstance(error, OSError | TimeoutError | sqlalchemy.exc.TimeoutError):
+        return True
+    if not isinstance(error, sqlalchemy.exc.DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None)
+    if sqlstate is None:
+        # asyncpg raises client-side InterfaceErrors without a SQLSTATE when the connection is gone.
+        return isinstance(error, sqlalchemy.exc.InterfaceError | sqlalchemy.exc.OperationalError)
+    # 08 connection, 53 resources (disk full, too many connections), 57P operator intervention, 25006 read-only
+    # (a failover in progress), 55P03 and 57014 a lock or statement that waited past its bound.
+    return sqlstate[:2] in {"08", "53"} or sqlstate[:3] == "57P" or sqlstate in {"25006", "55P03", "57014"}

@@ -15,6 +15,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from broadsheet_common.database import is_database_unavailable
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
 
@@ -149,23 +151,6 @@ def _handle_http(request: Request[Any, Any, Any], error: HTTPException) -> Respo
 def _handle_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     _log.warning("http.dependency_unavailable", error=type(error).__name__)
     return _handle_problem(request, UnavailableError())
-
-
-def is_database_unavailable(error: sqlalchemy.exc.SQLAlchemyError) -> bool:
-    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, read-only."""
-    if isinstance(error, sqlalchemy.exc.TimeoutError):
-        return True
-    if not isinstance(error, sqlalchemy.exc.DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    sqlstate = getattr(error.orig, "sqlstate", None)
-    if sqlstate is None:
-        # asyncpg raises client-side InterfaceErrors without a SQLSTATE when the connection is gone.
-        return isinstance(error, sqlalchemy.exc.InterfaceError | sqlalchemy.exc.OperationalError)
-    # 08 connection, 53 resources (disk full, too many connections), 57P operator intervention, 25006 read-only
-    # (a failover in progress), 55P03 and 57014 a lock or statement that waited past its bound.
-    return sqlstate[:2] in {"08", "53"} or sqlstate[:3] == "57P" or sqlstate in {"25006", "55P03", "57014"}
 
 
 def _handle_database(request: Request[Any, Any, Any], error: sqlalchemy.exc.SQLAlchemyError) -> Response[bytes]:

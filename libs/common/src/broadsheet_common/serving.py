@@ -2,7 +2,7 @@
 
 Exit status: 0 after an orderly stop, 2 when a setting is missing or malformed, 1 for anything else (said on standard
 error). On SIGTERM or SIGINT readiness turns 503 first; after `drain_notice_s` the listener closes, requests in
-flight finish, and the app's lifespan managers close what they opened, within `drain_s` and a little.
+flight finish within `drain_s`, and the app's lifespan managers close what they opened.
 """
 
 import asyncio
@@ -22,9 +22,6 @@ from litestar import Litestar
 from broadsheet_common.logs import configure_logs
 from broadsheet_common.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
 
-_CLOSE_S = 5.0
-"""What closing pools and the last words take after the work has drained."""
-
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 _log = structlog.get_logger()
@@ -32,6 +29,14 @@ _log = structlog.get_logger()
 
 class PortInUseError(Exception):
     """Another process listens on the address."""
+
+
+class StartRefusedError(Exception):
+    """A service will not start, for a reason that its operator must see; its text is shown as it stands."""
+
+
+class ListenerEndedError(Exception):
+    """The server stopped listening although nobody asked it to."""
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -48,40 +53,52 @@ def _refuse_taken_port(host: str, port: int) -> None:
 async def serve(app: Litestar, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
+    The app's lifespan is entered here and not by the server, so that what it raises is what the operator reads.
+
     Raises:
-        PortInUseError: when the address is taken.
+        PortInUseError: the address is taken.
+        StartRefusedError: the service itself will not start.
+        ListenerEndedError: the listener ended although nobody asked it to.
     """
     _refuse_taken_port(settings.bind_host, settings.bind_port)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = Server(
-        app,
-        address=settings.bind_host,
-        port=settings.bind_port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        log_enabled=False,
-        backlog=1024,
-    )
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
-    _log.info("service.started", host=settings.bind_host, port=settings.bind_port, pid=os.getpid())
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
+    async with app.lifespan():
+        server = Server(
+            app,
+            address=settings.bind_host,
+            port=settings.bind_port,
+            interface=Interfaces.ASGINL,
+            websockets=False,
+            log_enabled=False,
+            backlog=1024,
+        )
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.create_task(stop.wait())
+        _log.info("service.started", host=settings.bind_host, port=settings.bind_port, pid=os.getpid())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            stopping.cancel()
+            await serving
+            raise ListenerEndedError("the listener ended by itself")
         app.state.draining = True
         _log.info("service.draining")
         await asyncio.wait({serving}, timeout=settings.drain_notice_s)
         server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({serving}, timeout=settings.drain_s + _CLOSE_S)
-    stopping.cancel()
-    if not serving.done():
-        _log.warning("service.drain_bound_reached", drain_s=settings.drain_s)
-        serving.cancel()
-        return
-    await serving
+        await asyncio.wait({serving}, timeout=settings.drain_s)
+        if not serving.done():
+            _log.warning("service.drain_bound_reached", drain_s=settings.drain_s)
+            serving.cancel()
     _log.info("service.stopped")
+
+
+def _messages(error: BaseException) -> list[str]:
+    """The texts in an exception, or of those that a group holds."""
+    if isinstance(error, BaseExceptionGroup):
+        return [message for one in error.exceptions for message in _messages(one)]
+    return [str(error)]
 
 
 def run_service(name: str, settings_type: type[SettingsT], create_app: Callable[[SettingsT], Litestar]) -> NoReturn:
@@ -91,9 +108,14 @@ def run_service(name: str, settings_type: type[SettingsT], create_app: Callable[
     except SettingsError as error:
         exit_with_settings_error(name, error)
     configure_logs(service=name, log_format=settings.log_format, level=settings.log_level)
+    status = 0
     try:
         uvloop.run(serve(create_app(settings), settings))
-    except PortInUseError as error:
-        sys.stderr.write(f"{name}: {error}\n")
-        sys.exit(1)
-    sys.exit(0)
+    except* (PortInUseError, StartRefusedError) as refusals:
+        status = 1
+        for message in _messages(refusals):
+            sys.stderr.write(f"{name}: {message}\n")
+    except* Exception as errors:  # noqa: BLE001  # the last stop: whatever it is, it is logged, and the status says so
+        status = 1
+        _log.critical("service.failed", exc_info=errors)
+    sys.exit(status)

@@ -126,7 +126,7 @@ def _work(settings: DeliverySettings, context: DeliveryContext) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None]:
         worker = create_worker(settings, context)
-        await worker.start()
+        worker.start()
         listening = asyncio.create_task(listen(settings.database_listen_url or settings.database_url, worker.wake))
         try:
             yield

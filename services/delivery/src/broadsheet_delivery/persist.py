@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import is_database_unavailable
+from broadsheet_common.database import is_database_unavailable
 from broadsheet_delivery.back_off import retry_wait_s
 from broadsheet_delivery.context import DeliveryContext
 
@@ -23,9 +22,8 @@ async def persist(context: DeliveryContext, write: Callable[[AsyncConnection], A
         try:
             async with context.engine.begin() as connection:
                 await write(connection)
-        except (sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError) as error:
-            away = not isinstance(error, sqlalchemy.exc.SQLAlchemyError) or is_database_unavailable(error)
-            if not away or tries == TRIES_MAX - 1:
+        except Exception as error:
+            if not is_database_unavailable(error) or tries == TRIES_MAX - 1:
                 raise
             context.log.warning("delivery.record_retried", tries=tries + 1, error=type(error).__name__)
             await asyncio.sleep(retry_wait_s(tries, context.random))

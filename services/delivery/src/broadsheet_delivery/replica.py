@@ -10,8 +10,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.tables import replica
-
 
 class Replica(msgspec.Struct, frozen=True):
     id: uuid.UUID
@@ -24,17 +22,24 @@ def this_replica() -> Replica:
     return Replica(uuid.uuid4(), socket.gethostname(), os.getpid(), version("broadsheet-delivery"))
 
 
-async def register(connection: AsyncConnection, me: Replica) -> None:
-    await connection.execute(replica.insert().values(id=me.id, host=me.host, pid=me.pid, version=me.version))
-
-
 async def report_alive(connection: AsyncConnection, me: Replica, *, draining: bool, stopped: bool = False) -> None:
-    """Heartbeat, by the database's clock. It is for people to look at; leases alone decide who may send."""
+    """Heartbeat, by the database's clock; the first one registers the replica.
+
+    It is for people to look at: leases alone decide who may send.
+    """
     await connection.execute(
         sa.text("""
-            UPDATE delivery.replica
-               SET seen_at = now(), draining = :draining, stopped_at = CASE WHEN :stopped THEN now() END
-             WHERE id = :id
+            INSERT INTO delivery.replica AS known (id, host, pid, version, draining, stopped_at)
+            VALUES (:id, :host, :pid, :version, :draining, CASE WHEN :stopped THEN now() END)
+            ON CONFLICT (id) DO UPDATE
+               SET seen_at = now(), draining = excluded.draining, stopped_at = excluded.stopped_at
         """).bindparams(sa.bindparam("id", type_=pg.UUID)),
-        {"id": me.id, "draining": draining, "stopped": stopped},
+        {
+            "id": me.id,
+            "host": me.host,
+            "pid": me.pid,
+            "version": me.version,
+            "draining": draining,
+            "stopped": stopped,
+        },
     )

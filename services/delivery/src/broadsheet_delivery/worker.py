@@ -12,11 +12,12 @@ from typing import Final
 
 import structlog
 
+from broadsheet_common.database import is_database_unavailable
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
 from broadsheet_delivery.reconcile import reconcile
-from broadsheet_delivery.replica import register, report_alive
+from broadsheet_delivery.replica import report_alive
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
@@ -58,10 +59,8 @@ class DeliveryWorker:
         self._loops: list[asyncio.Task[None]] = []
         self._wake_events: list[asyncio.Event] = []
 
-    async def start(self) -> None:
-        """Register the replica and start the loops."""
-        async with self._context.engine.begin() as connection:
-            await register(connection, self._context.replica)
+    def start(self) -> None:
+        """Start the loops. The database may be away just now: they wait for it."""
         # Transactional mail, newsletter chunks, and newsletter mails that go alone: places of their own each.
         self._loops = [
             asyncio.create_task(loop)
@@ -111,7 +110,7 @@ class DeliveryWorker:
             try:
                 work = await claim()
             except Exception as error:  # whatever it was, it is logged, and the loop must go on
-                self._context.log.warning("delivery.claim_failed", error=type(error).__name__, exc_info=error)
+                self._log_failure("delivery.claim_failed", error)
                 work = _FAILURE_WAIT_S
             if isinstance(work, float):
                 free.release()
@@ -130,9 +129,16 @@ class DeliveryWorker:
         try:
             await work()
         except Exception as error:  # the lease runs out and the rescuer settles it; the loop goes on
-            self._context.log.error("delivery.work_failed", error=type(error).__name__, exc_info=error)
+            self._log_failure("delivery.work_failed", error)
         finally:
             free.release()
+
+    def _log_failure(self, event: str, error: Exception) -> None:
+        """A database that is away is a matter of waiting; anything else is a fault of ours, told in full."""
+        if is_database_unavailable(error):
+            self._context.log.warning(event, error=type(error).__name__)
+        else:
+            self._context.log.error(event, error=type(error).__name__, exc_info=error)
 
     async def _idle(self, woken: asyncio.Event, wait_s: float) -> None:
         """Wait, jittered so that replicas do not look all at once, or until woken."""
@@ -164,7 +170,7 @@ class DeliveryWorker:
             try:
                 await step()
             except Exception as error:  # logged; the next round tries again
-                self._context.log.warning("delivery.round_failed", error=type(error).__name__, exc_info=error)
+                self._log_failure("delivery.round_failed", error)
             jittered_s = interval_s * (0.75 + self._context.random.random() / 2)
             with ignoring(TimeoutError):
                 await asyncio.wait_for(self._draining.wait(), jittered_s)

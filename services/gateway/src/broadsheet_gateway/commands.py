@@ -13,8 +13,7 @@ from pathlib import Path
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.problems import is_database_unavailable
+from broadsheet_common.database import create_engine, is_database_unavailable
 from broadsheet_common.settings import SettingsError, exit_with_settings_error, load_settings
 from broadsheet_gateway.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key

@@ -4,6 +4,7 @@ import sqlalchemy.exc
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.serving import StartRefusedError
 from broadsheet_gateway.password_hashing import PasswordHashing
 from broadsheet_gateway.settings import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from broadsheet_gateway.store import find_user_by_name
@@ -11,7 +12,7 @@ from broadsheet_gateway.store import find_user_by_name
 _log = structlog.get_logger()
 
 
-class DefaultCredentialsError(Exception):
+class DefaultCredentialsError(StartRefusedError):
     """The database holds the local set-up's login."""
 
     def __init__(self) -> None:
@@ -37,7 +38,4 @@ async def refuse_default_credentials(engine: AsyncEngine, hashing: PasswordHashi
         _log.warning("default_credentials.not_checked", error=type(error).__name__)
         return
     if user is not None and await hashing.verify(user.password_hash, DEFAULT_PASSWORD):
-        refusal = DefaultCredentialsError()
-        # The server that runs the app tells only that its start failed.
-        _log.critical("default_credentials.start_refused", reason=str(refusal))
-        raise refusal
+        raise DefaultCredentialsError
