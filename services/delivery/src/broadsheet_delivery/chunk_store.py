@@ -86,7 +86,11 @@ async def lease_chunk(
 
 
 async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, *, stream: str) -> list[Recipient]:
-    """The chunk's deliveries that have no outcome and were not handed to the single-mail lane, in order."""
+    """The chunk's deliveries that have no outcome and were not handed to the single-mail lane, in order.
+
+    People are looked up one by one (LATERAL … LIMIT 1): when the statistics date from before the issue was enqueued,
+    the planner would join the whole newsletter for each chunk.
+    """
     rows = await connection.execute(
         sa.text("""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
@@ -94,14 +98,22 @@ async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, 
               FROM delivery.delivery AS d
               LEFT JOIN delivery.delivery_outcome AS outcome
                 ON outcome.issue_id = d.issue_id AND outcome.seq = d.seq
-              LEFT JOIN subscriptions.published_recipients AS person
-                ON person.newsletter_id = :newsletter_id AND person.subscriber_id = d.subscriber_id
-              LEFT JOIN delivery.suppression AS suppression
-                ON suppression.message_stream = :stream AND suppression.email_key = person.email_key
+               AND outcome.seq BETWEEN :first_seq AND :last_seq
+              LEFT JOIN LATERAL (
+                   SELECT * FROM subscriptions.published_recipients AS found
+                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = d.subscriber_id
+                    LIMIT 1
+              ) AS person ON true
+              LEFT JOIN LATERAL (
+                   SELECT found.reason FROM delivery.suppression AS found
+                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
+                    LIMIT 1
+              ) AS suppression ON true
              WHERE d.issue_id = :issue_id AND d.seq BETWEEN :first_seq AND :last_seq
                AND outcome.seq IS NULL
                AND NOT EXISTS (SELECT 1 FROM delivery.single_mail AS alone
-                                WHERE alone.issue_id = d.issue_id AND alone.seq = d.seq)
+                                WHERE alone.issue_id = d.issue_id AND alone.seq = d.seq
+                                  AND alone.seq BETWEEN :first_seq AND :last_seq)
              ORDER BY d.seq
         """),
         {
@@ -123,10 +135,16 @@ async def no_longer_sendable(
         sa.text("""
             SELECT wanted.subscriber_id, person.state, suppression.reason AS suppression_reason
               FROM unnest(CAST(:subscriber_ids AS bigint[])) AS wanted (subscriber_id)
-              LEFT JOIN subscriptions.published_recipients AS person
-                ON person.newsletter_id = :newsletter_id AND person.subscriber_id = wanted.subscriber_id
-              LEFT JOIN delivery.suppression AS suppression
-                ON suppression.message_stream = :stream AND suppression.email_key = person.email_key
+              LEFT JOIN LATERAL (
+                   SELECT * FROM subscriptions.published_recipients AS found
+                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = wanted.subscriber_id
+                    LIMIT 1
+              ) AS person ON true
+              LEFT JOIN LATERAL (
+                   SELECT found.reason FROM delivery.suppression AS found
+                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
+                    LIMIT 1
+              ) AS suppression ON true
              WHERE person.state IS DISTINCT FROM 'confirmed' OR suppression.reason IS NOT NULL
         """),
         {"newsletter_id": newsletter_id, "stream": stream, "subscriber_ids": list(subscriber_ids)},

@@ -93,17 +93,27 @@ async def lease_mails(
 async def newsletter_recipients(
     connection: AsyncConnection, *, issue_id: int, newsletter_id: int, stream: str, seqs: Sequence[int]
 ) -> list[Recipient]:
-    """The people behind newsletter mails that go alone."""
+    """The people behind newsletter mails that go alone; looked up one by one, as in `unsettled_recipients`."""
     rows = await connection.execute(
         sa.text("""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
                    suppression.reason AS suppression_reason
-              FROM delivery.delivery AS d
-              LEFT JOIN subscriptions.published_recipients AS person
-                ON person.newsletter_id = :newsletter_id AND person.subscriber_id = d.subscriber_id
-              LEFT JOIN delivery.suppression AS suppression
-                ON suppression.message_stream = :stream AND suppression.email_key = person.email_key
-             WHERE d.issue_id = :issue_id AND d.seq = ANY (CAST(:seqs AS integer[]))
+              FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
+              JOIN LATERAL (
+                   SELECT found.seq, found.subscriber_id FROM delivery.delivery AS found
+                    WHERE found.issue_id = :issue_id AND found.seq = wanted.seq
+                    LIMIT 1
+              ) AS d ON true
+              LEFT JOIN LATERAL (
+                   SELECT * FROM subscriptions.published_recipients AS found
+                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = d.subscriber_id
+                    LIMIT 1
+              ) AS person ON true
+              LEFT JOIN LATERAL (
+                   SELECT found.reason FROM delivery.suppression AS found
+                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
+                    LIMIT 1
+              ) AS suppression ON true
         """),
         {"issue_id": issue_id, "newsletter_id": newsletter_id, "stream": stream, "seqs": list(seqs)},
     )
