@@ -23,7 +23,7 @@ from broadsheet_migrations.roles import set_role_passwords
 from harness.containers import postgres_container_url
 
 ROLES = ("broadsheet_subscriptions", "broadsheet_publishing", "broadsheet_delivery", "broadsheet_gateway")
-_ROLE_PASSWORD = "test-password"  # of roles in a throw-away cluster
+ROLE_PASSWORD = "test-password"  # of roles in a throw-away cluster
 _SPEED_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
@@ -41,7 +41,7 @@ class Database(msgspec.Struct, frozen=True):
         role = service if service.startswith("broadsheet_") else f"broadsheet_{service}"
         parts = urlsplit(self.owner_url)
         host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{role}:{_ROLE_PASSWORD}@{host}"))
+        return urlunsplit(parts._replace(netloc=f"{role}:{ROLE_PASSWORD}@{host}"))
 
 
 class Cluster:
@@ -58,7 +58,7 @@ class Cluster:
             env={**os.environ, "MIGRATION_DATABASE_URL": template_url},
             timeout=120,
         )
-        set_role_passwords(superuser_url, dict.fromkeys(ROLES, _ROLE_PASSWORD))
+        set_role_passwords(superuser_url, dict.fromkeys(ROLES, ROLE_PASSWORD))
 
     def _admin(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:

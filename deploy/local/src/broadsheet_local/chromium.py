@@ -4,6 +4,7 @@ and must; nothing is done when the arguments leave those tests out.
 Exit: 0 with the program's path on standard output, 1 with what to do on standard error.
 """
 
+import ctypes.util
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ MAC_APPLICATIONS = (
 )
 # The font package too: without any font a page renders as empty boxes.
 PACKAGES = ("chromium", "fonts-dejavu-core")
+DRIVER_PACKAGE = "libatomic1"
 INSTALL_TIMEOUT_S = 600
 WITHOUT = 'the browser tests need Chromium or Chrome; to leave them out: ./run test -m "not browser"'
 
@@ -42,23 +44,34 @@ def find() -> Path | None:
 
 
 def find_or_install() -> Path:
-    """Raises LaunchError with the way out when there is no browser and none can be installed."""
+    """The browser, and what the program that drives it is linked against.
+
+    Raises LaunchError with the way out when something is missing and cannot be installed.
+    """
     program = find()
-    if program is not None:
+    if program is not None and not _lacks_driver_library():
         return program
+    missing = "Chromium" if program is None else "libatomic"
     apt_get = shutil.which("apt-get")
     if apt_get is None or os.geteuid() != 0:
         raise LaunchError(
-            f"no Chromium here; {WITHOUT}\n"
-            "(to have them: install chromium with the system's package manager, or set CHROMIUM to its path)"
+            f"no {missing} here; {WITHOUT}\n"
+            "(to have them: install chromium and libatomic with the system's package manager, or set CHROMIUM to the "
+            "browser's path)"
         )
-    sys.stderr.write("broadsheet: no Chromium here, installing it with apt-get\n")
+    packages = (*(PACKAGES if program is None else ()), *((DRIVER_PACKAGE,) if _lacks_driver_library() else ()))
+    sys.stderr.write(f"broadsheet: no {missing} here, installing {' '.join(packages)} with apt-get\n")
     apt([apt_get, "update"])
-    apt([apt_get, "install", "--yes", "--no-install-recommends", *PACKAGES])
+    apt([apt_get, "install", "--yes", "--no-install-recommends", *packages])
     program = find()
     if program is None:
         raise LaunchError(f"apt-get installed chromium, but there is no such program; {WITHOUT}")
     return program
+
+
+def _lacks_driver_library() -> bool:
+    """Playwright's Node is linked against libatomic, which a bare Debian has not."""
+    return sys.platform == "linux" and ctypes.util.find_library("atomic") is None
 
 
 def apt(command: list[str]) -> None:

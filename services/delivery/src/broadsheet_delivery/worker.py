@@ -109,7 +109,7 @@ class DeliveryWorker:
                 break
             try:
                 work = await claim()
-            except Exception as error:  # whatever it was, it is logged, and the loop must go on
+            except Exception as error:  # noqa: BLE001  # whatever it was, it is logged, and the loop must go on
                 self._log_failure("delivery.claim_failed", error)
                 work = _FAILURE_WAIT_S
             if isinstance(work, float):
@@ -128,7 +128,7 @@ class DeliveryWorker:
         structlog.contextvars.bind_contextvars(replica_id=str(self._context.replica.id))
         try:
             await work()
-        except Exception as error:  # the lease runs out and the rescuer settles it; the loop goes on
+        except Exception as error:  # noqa: BLE001  # the lease runs out and the rescuer settles it; the loop goes on
             self._log_failure("delivery.work_failed", error)
         finally:
             free.release()
@@ -169,7 +169,7 @@ class DeliveryWorker:
         while not self._draining.is_set():
             try:
                 await step()
-            except Exception as error:  # logged; the next round tries again
+            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
                 self._log_failure("delivery.round_failed", error)
             jittered_s = interval_s * (0.75 + self._context.random.random() / 2)
             with ignoring(TimeoutError):
