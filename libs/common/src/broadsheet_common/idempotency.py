@@ -7,14 +7,16 @@ Each service has a table `<schema>.idempotency_key`; a row lives 24 hours or mor
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+from litestar import Response
 from litestar.params import HeaderParameter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.identity import ServiceRequest
 from broadsheet_common.problems import ProblemError
 
 KEY_MAX_LENGTH = 200
@@ -120,3 +122,41 @@ async def store_answer(
     await connection.execute(
         table.update().where(table.c.scope == scope, table.c.key == key).values(status=answer.status, body=answer.body)
     )
+
+
+async def find_first_answer(
+    connection: AsyncConnection, table: sa.Table, request: ServiceRequest, key: str | None
+) -> StoredAnswer | None:
+    """The answer that this request got before; None when it is the first with its key, or has no key.
+
+    Raises what `claim_key` raises. The fingerprint is of method, path and body; keys of two callers never meet.
+    """
+    if key is None:
+        return None
+    parts = (request.method.encode(), request.url.path.encode(), await request.body())
+    return await claim_key(
+        connection, table, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
+    )
+
+
+async def keep_answer(
+    connection: AsyncConnection,
+    table: sa.Table,
+    request: ServiceRequest,
+    key: str | None,
+    *,
+    status: int,
+    body: msgspec.Struct,
+) -> None:
+    """Keep what the request is about to be answered, if it has a key."""
+    if key is not None:
+        answer = StoredAnswer(status=status, body=msgspec.json.encode(body))
+        await store_answer(connection, table, scope=request.user.subject, key=key, answer=answer)
+
+
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
+
+
+def replay(answer: StoredAnswer, body_type: type[BodyT]) -> Response[BodyT]:
+    """The first answer again."""
+    return Response(msgspec.json.decode(answer.body, type=body_type), status_code=answer.status)

@@ -76,6 +76,7 @@ class NotPausedError(ConflictError):
     "/api/v1/issues/{issue_id:int}/deliveries",
     guards=[requires("read")],
     operation_id="listIssueDeliveries",
+    summary="List the deliveries of an issue, one a recipient",
     tags=["Deliveries"],
     responses=documents(NotFoundError),
 )
@@ -116,6 +117,7 @@ async def list_issue_deliveries(
     status_code=200,
     guards=[requires("write"), json_only],
     operation_id="pauseIssue",
+    summary="Pause an issue: no further call is begun",
     tags=["Issues"],
     responses=documents(NotFoundError, NotPausableError, body=True),
 )
@@ -138,6 +140,7 @@ async def pause_issue_sending(
     status_code=200,
     guards=[requires("write")],
     operation_id="resumeIssue",
+    summary="Go on with the remainder of a paused issue",
     tags=["Issues"],
     responses=documents(NotFoundError, NotPausedError),
 )
@@ -153,7 +156,14 @@ async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: P
     return IssueRunState(issue_id, state)
 
 
-@get("/api/v1/senders", guards=[requires("read")], operation_id="getSenders", tags=["Senders"], responses=documents())
+@get(
+    "/api/v1/senders",
+    guards=[requires("read")],
+    operation_id="getSenders",
+    summary="Show the senders, and what holds sending up",
+    tags=["Senders"],
+    responses=documents(),
+)
 async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
     """The delivery replicas, and whether anything holds sending up."""
     async with engine.connect() as connection:
@@ -165,6 +175,7 @@ async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
     status_code=200,
     guards=[requires("admin"), json_only],
     operation_id="pauseSenders",
+    summary="Pause all sending",
     tags=["Senders"],
     responses=documents(body=True),
 )
@@ -180,6 +191,7 @@ async def pause_all_sending(engine: NamedDependency[AsyncEngine], data: JSONBody
     status_code=200,
     guards=[requires("admin")],
     operation_id="resumeSenders",
+    summary="Resume all sending",
     tags=["Senders"],
     responses=documents(),
 )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.outcome import Outcome, outcome_columns
 from broadsheet_delivery.recipient import Recipient, sendability
+from broadsheet_delivery.recipient_sql import join_person
 
 ISSUES_LOOKED_AT_MAX = 1000
 
@@ -86,30 +87,17 @@ async def lease_chunk(
 
 
 async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, *, stream: str) -> list[Recipient]:
-    """The chunk's deliveries that have no outcome and were not handed to the single-mail lane, in order.
-
-    People are looked up one by one (LATERAL … LIMIT 1): when the statistics date from before the issue was enqueued,
-    the planner would join the whole newsletter for each chunk.
-    """
+    """The chunk's deliveries that have no outcome and were not handed to the single-mail lane, in order."""
     rows = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
                    suppression.reason AS suppression_reason
               FROM delivery.delivery AS d
               LEFT JOIN delivery.delivery_outcome AS outcome
                 ON outcome.issue_id = d.issue_id AND outcome.seq = d.seq
                AND outcome.seq BETWEEN :first_seq AND :last_seq
-              LEFT JOIN LATERAL (
-                   SELECT * FROM subscriptions.published_recipients AS found
-                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = d.subscriber_id
-                    LIMIT 1
-              ) AS person ON true
-              LEFT JOIN LATERAL (
-                   SELECT found.reason FROM delivery.suppression AS found
-                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
-                    LIMIT 1
-              ) AS suppression ON true
-             WHERE d.issue_id = :issue_id AND d.seq BETWEEN :first_seq AND :last_seq
+               {join_person("d.subscriber_id")}
+            WHERE d.issue_id = :issue_id AND d.seq BETWEEN :first_seq AND :last_seq
                AND outcome.seq IS NULL
                AND NOT EXISTS (SELECT 1 FROM delivery.single_mail AS alone
                                 WHERE alone.issue_id = d.issue_id AND alone.seq = d.seq
@@ -132,20 +120,11 @@ async def no_longer_sendable(
 ) -> dict[int, Outcome]:
     """Of these subscribers, those that must not be sent to any more, and why: the look just before the call."""
     rows = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             SELECT wanted.subscriber_id, person.state, suppression.reason AS suppression_reason
               FROM unnest(CAST(:subscriber_ids AS bigint[])) AS wanted (subscriber_id)
-              LEFT JOIN LATERAL (
-                   SELECT * FROM subscriptions.published_recipients AS found
-                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = wanted.subscriber_id
-                    LIMIT 1
-              ) AS person ON true
-              LEFT JOIN LATERAL (
-                   SELECT found.reason FROM delivery.suppression AS found
-                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
-                    LIMIT 1
-              ) AS suppression ON true
-             WHERE person.state IS DISTINCT FROM 'confirmed' OR suppression.reason IS NOT NULL
+               {join_person("wanted.subscriber_id")}
+            WHERE person.state IS DISTINCT FROM 'confirmed' OR suppression.reason IS NOT NULL
         """),
         {"newsletter_id": newsletter_id, "stream": stream, "subscriber_ids": list(subscriber_ids)},
     )
@@ -251,7 +230,7 @@ _RECOUNT = f"""
 }
      WHERE chunk.id = :id AND {{guard}}
     RETURNING chunk.status
-"""  # noqa: S608  # built from the constants above
+"""  # built from the constants above
 _RECOUNT_HELD = _RECOUNT.format(guard="chunk.status = 'attempting' AND chunk.lease_token = :guard")
 _RECOUNT_LEASED = _RECOUNT.format(guard="chunk.status = 'leased' AND chunk.lease_token = :guard")
 _RECOUNT_UNCERTAIN = _RECOUNT.format(guard="chunk.status = 'uncertain' AND chunk.attempt_id = :guard")
@@ -368,7 +347,7 @@ async def _split(connection: AsyncConnection, chunk: LeasedChunk, last_seq: int,
                 )
             }
                  WHERE chunk.id = :id
-            """),  # noqa: S608  # built from the constants above
+            """),  # built from the constants above
             {"id": half},
         )
     return bool(halves)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.outcome import Outcome, outcome_columns
 from broadsheet_delivery.recipient import Recipient
+from broadsheet_delivery.recipient_sql import join_person
 
 SinglePart = Literal["transactional", "newsletter"]
 
@@ -82,7 +83,7 @@ async def lease_mails(
              WHERE mail.id = ANY (ARRAY (SELECT id FROM picked))
             RETURNING mail.id, mail.kind, mail.attempt_count, mail.to_email, mail.subject, mail.html_body,
                       mail.text_body, mail.issue_id, mail.seq
-        """).bindparams(  # noqa: S608  # the filter is one of two constants above
+        """).bindparams(  # the filter is one of two constants above
             sa.bindparam("token", type_=pg.UUID), sa.bindparam("lease", type_=sa.Interval)
         ),
         {"token": token, "lease": lease, "limit": limit},
@@ -93,9 +94,9 @@ async def lease_mails(
 async def newsletter_recipients(
     connection: AsyncConnection, *, issue_id: int, newsletter_id: int, stream: str, seqs: Sequence[int]
 ) -> list[Recipient]:
-    """The people behind newsletter mails that go alone; looked up one by one, as in `unsettled_recipients`."""
+    """The people behind newsletter mails that go alone."""
     rows = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
                    suppression.reason AS suppression_reason
               FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
@@ -104,17 +105,8 @@ async def newsletter_recipients(
                     WHERE found.issue_id = :issue_id AND found.seq = wanted.seq
                     LIMIT 1
               ) AS d ON true
-              LEFT JOIN LATERAL (
-                   SELECT * FROM subscriptions.published_recipients AS found
-                    WHERE found.newsletter_id = :newsletter_id AND found.subscriber_id = d.subscriber_id
-                    LIMIT 1
-              ) AS person ON true
-              LEFT JOIN LATERAL (
-                   SELECT found.reason FROM delivery.suppression AS found
-                    WHERE found.message_stream = :stream AND found.email_key = person.email_key
-                    LIMIT 1
-              ) AS suppression ON true
-        """),
+               {join_person("d.subscriber_id")}
+       """),
         {"issue_id": issue_id, "newsletter_id": newsletter_id, "stream": stream, "seqs": list(seqs)},
     )
     return [Recipient(*row) for row in rows]

@@ -16,10 +16,9 @@ from broadsheet_common.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
     IdempotencyKeyReusedError,
-    StoredAnswer,
-    claim_key,
-    fingerprint,
-    store_answer,
+    find_first_answer,
+    keep_answer,
+    replay,
 )
 from broadsheet_common.identity import ServiceRequest, requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
@@ -179,8 +178,8 @@ class IssueController(Controller):
             IssueContent.parse, title=data.title, html_content=data.html_content, text_content=data.text_content
         )
         async with engine.begin() as connection:
-            if (answer := await _first_answer(connection, request, key)) is not None:
-                return _replayed(answer)
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
             row = await create_issue(
                 connection,
                 content=content,
@@ -189,7 +188,7 @@ class IssueController(Controller):
                 publish=data.publish,
             )
             issue = await _issue(connection, row)
-            await _keep_answer(connection, request, key, 201, issue)
+            await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
         if data.publish:
             fan_out_worker.wake()
             _log.info("publishing.issue_published", issue_id=issue.id)
@@ -219,11 +218,11 @@ class IssueController(Controller):
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         async with engine.begin() as connection:
-            if (answer := await _first_answer(connection, request, key)) is not None:
-                return _replayed(answer)
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
             row = await publish_issue(connection, issue_id)
             issue = await _issue(connection, row)
-            await _keep_answer(connection, request, key, 202, issue)
+            await keep_answer(connection, idempotency_key, request, key, status=202, body=issue)
         fan_out_worker.wake()
         _log.info("publishing.issue_published", issue_id=issue.id)
         return Response(issue, status_code=202)
@@ -264,24 +263,3 @@ async def _issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
     html_content, text_content = await store.read_content(connection, row.id)
     fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
     return Issue(**fields, html_content=html_content, text_content=text_content)
-
-
-async def _first_answer(connection: AsyncConnection, request: ServiceRequest, key: str | None) -> StoredAnswer | None:
-    if key is None:
-        return None
-    parts = (request.method.encode(), request.url.path.encode(), await request.body())
-    return await claim_key(
-        connection, idempotency_key, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
-    )
-
-
-async def _keep_answer(
-    connection: AsyncConnection, request: ServiceRequest, key: str | None, status: int, issue: Issue
-) -> None:
-    if key is not None:
-        answer = StoredAnswer(status=status, body=msgspec.json.encode(issue))
-        await store_answer(connection, idempotency_key, scope=request.user.subject, key=key, answer=answer)
-
-
-def _replayed(answer: StoredAnswer) -> Response[Issue]:
-    return Response(msgspec.json.decode(answer.body, type=Issue), status_code=answer.status)

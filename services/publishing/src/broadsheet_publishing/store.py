@@ -88,7 +88,7 @@ async def list_newsletters(connection: AsyncConnection, *, after_id: int, limit:
     result = await connection.execute(
         sa.text(f"""
             SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id > :after_id ORDER BY id LIMIT :limit
-        """),  # noqa: S608  # constant columns
+        """),  # constant columns
         {"after_id": after_id, "limit": limit},
     )
     return [NewsletterRow(*row) for row in result]
@@ -96,7 +96,7 @@ async def list_newsletters(connection: AsyncConnection, *, after_id: int, limit:
 
 async def find_newsletter(connection: AsyncConnection, newsletter_id: int) -> NewsletterRow | None:
     result = await connection.execute(
-        sa.text(f"SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id"),  # noqa: S608
+        sa.text(f"SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id"),
         {"newsletter_id": newsletter_id},
     )
     row = result.one_or_none()
@@ -118,7 +118,7 @@ async def insert_issue(
             INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by)
             VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by)
             RETURNING {_ISSUE_COLUMNS}
-        """),  # noqa: S608  # constant columns
+        """),  # constant columns
         {
             "newsletter_id": newsletter_id,
             "title": content.title,
@@ -134,7 +134,7 @@ async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool =
     result = await connection.execute(
         sa.text(f"""
             SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR UPDATE" if lock else ""}
-        """),  # noqa: S608  # constant texts
+        """),  # constant texts
         {"issue_id": issue_id},
     )
     row = result.one_or_none()
@@ -163,7 +163,7 @@ async def list_issues(
                AND (:newsletter_id IS NULL OR newsletter_id = :newsletter_id)
              ORDER BY id DESC
              LIMIT :limit
-        """).bindparams(  # noqa: S608  # constant columns
+        """).bindparams(  # constant columns
             sa.bindparam("before_id", type_=sa.BigInteger), sa.bindparam("newsletter_id", type_=sa.BigInteger)
         ),
         {"before_id": before_id, "limit": limit, "newsletter_id": newsletter_id},
@@ -179,7 +179,7 @@ async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -
                    {_COUNT_COLUMNS}
               FROM delivery.published_issue_progress
              WHERE issue_id = ANY(CAST(:issue_ids AS bigint[]))
-        """),  # noqa: S608  # constant columns
+        """),  # constant columns
         {"issue_ids": list(issue_ids)},
     )
     return {
@@ -230,7 +230,7 @@ async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
             UPDATE publishing.issue SET status = 'published', published_at = now(), updated_at = now()
              WHERE id = :issue_id
             RETURNING {_ISSUE_COLUMNS}
-        """),  # noqa: S608  # constant columns
+        """),  # constant columns
         {"issue_id": issue_id},
     )
     row = IssueRow(*result.one())
@@ -270,7 +270,7 @@ async def enqueue_page(connection: AsyncConnection, fan_out: OpenFanOut, *, page
             SELECT delivery.enqueue_deliveries(:issue_id, array_agg(subscriber_id ORDER BY subscriber_id)) AS enqueued,
                    max(subscriber_id) AS last_subscriber_id
               FROM page
-        """).bindparams(sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True))),  # noqa: S608  # a constant
+        """).bindparams(sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True))),  # a constant
         {
             "issue_id": fan_out.issue_id,
             "newsletter_id": fan_out.newsletter_id,

@@ -16,10 +16,9 @@ from broadsheet_common.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
     IdempotencyKeyReusedError,
-    StoredAnswer,
-    claim_key,
-    fingerprint,
-    store_answer,
+    find_first_answer,
+    keep_answer,
+    replay,
 )
 from broadsheet_common.identity import ServiceRequest, requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
@@ -150,12 +149,12 @@ class SubscriberController(Controller):
     ) -> Response[Subscriber]:
         sign_up = parse_sign_up(email=data.email, name=data.name, newsletter_id=data.newsletter_id)
         async with engine.begin() as connection:
-            if (answer := await _first_answer(connection, request, key)) is not None:
-                return _replayed(answer)
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Subscriber)
             signed_up = await subscribe(connection, sign_up, confirmation_policy)
             subscriber = (await _with_subscriptions(connection, [signed_up.subscriber]))[0]
             status = 201 if signed_up.is_new else 200
-            await _keep_answer(connection, request, key, status, subscriber)
+            await keep_answer(connection, idempotency_key, request, key, status=status, body=subscriber)
         return Response(subscriber, status_code=status)
 
     @post(
@@ -177,13 +176,13 @@ class SubscriberController(Controller):
         key: IdempotencyKeyHeader = None,
     ) -> Response[Subscriber]:
         async with engine.begin() as connection:
-            if (answer := await _first_answer(connection, request, key)) is not None:
-                return _replayed(answer)
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Subscriber)
             row = await unsubscribe_subscriber(
                 connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
             )
             subscriber = (await _with_subscriptions(connection, [row]))[0]
-            await _keep_answer(connection, request, key, 200, subscriber)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=subscriber)
         return Response(subscriber, status_code=200)
 
 
@@ -209,24 +208,3 @@ async def _with_subscriptions(connection: AsyncConnection, rows: Sequence[store.
             Subscription(item.newsletter_id, item.state, item.created_at, item.confirmed_at, item.unsubscribed_at)
         )
     return [Subscriber(row.id, str(row.email), row.name, row.created_at, by_subscriber[row.id]) for row in rows]
-
-
-async def _first_answer(connection: AsyncConnection, request: ServiceRequest, key: str | None) -> StoredAnswer | None:
-    if key is None:
-        return None
-    parts = (request.method.encode(), request.url.path.encode(), await request.body())
-    return await claim_key(
-        connection, idempotency_key, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
-    )
-
-
-async def _keep_answer(
-    connection: AsyncConnection, request: ServiceRequest, key: str | None, status: int, subscriber: Subscriber
-) -> None:
-    if key is not None:
-        answer = StoredAnswer(status=status, body=msgspec.json.encode(subscriber))
-        await store_answer(connection, idempotency_key, scope=request.user.subject, key=key, answer=answer)
-
-
-def _replayed(answer: StoredAnswer) -> Response[Subscriber]:
-    return Response(msgspec.json.decode(answer.body, type=Subscriber), status_code=answer.status)

@@ -153,7 +153,7 @@ async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock:
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE token.token_hash = :token_hash AND token.expires_at > now()
             {"FOR UPDATE OF subscription" if lock else ""}
-        """),  # noqa: S608  # two constant texts
+        """),  # two constant texts
         {"token_hash": token_hash},
     )
     return _linked(result.one_or_none())
@@ -169,7 +169,7 @@ async def find_subscription(
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE subscription.id = :subscription_id
             {"FOR UPDATE OF subscription" if lock else ""}
-        """),  # noqa: S608  # two constant texts
+        """),  # two constant texts
         {"subscription_id": subscription_id},
     )
     return _linked(result.one_or_none())
@@ -214,7 +214,7 @@ async def find_subscriber(
         sa.text(f"""
             SELECT id, email, name, created_at FROM subscriptions.subscriber WHERE id = :subscriber_id
             {"FOR UPDATE" if lock else ""}
-        """),  # noqa: S608  # two constant texts
+        """),  # two constant texts
         {"subscriber_id": subscriber_id},
     )
     row = result.one_or_none()
