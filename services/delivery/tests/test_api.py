@@ -12,6 +12,7 @@ from harness.asgi import asgi_transport
 from harness.cluster import Database
 from harness.delivering import Delivering, delivery_settings
 from harness.keys import identity_keys
+from harness.openapi import assert_documented, read_operations
 from harness.oracle import Oracle
 from harness.seeding import Seed
 
@@ -146,3 +147,10 @@ async def test_the_senders_are_the_replicas_that_were_seen_lately(api: httpx.Asy
     senders = (await api.get("/api/v1/senders")).json()
     assert [replica["host"] for replica in senders["replicas"]] == ["here"]
     assert senders["sending"]["state"] == "running"
+
+
+async def test_the_document_lists_every_route_with_its_problems(api: httpx.AsyncClient) -> None:
+    operations = await read_operations(api, title="Broadsheet delivery")
+    resumes = frozenset({"POST /api/v1/issues/{issue_id}/resume", "POST /api/v1/senders/resume"})
+    assert resumes < set(operations)
+    assert_documented(operations, without_body=resumes)

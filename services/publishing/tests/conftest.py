@@ -22,6 +22,7 @@ from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import Cluster, Database
 from harness.keys import identity_keys
+from harness.owner import Owner
 
 ISSUE = {
     "title": "The first issue",
@@ -30,16 +31,8 @@ ISSUE = {
 }
 
 
-class Owner:
-    """The database as its owner sees it, who may put anything into it."""
-
-    def __init__(self, owner_url: str) -> None:
-        self.owner_url = owner_url
-
-    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+class PublishingOwner(Owner):
+    """With what publishing's tests put in."""
 
     def add_confirmed(self, count: int, *, newsletter_id: int = 1) -> None:
         self.add_subscribers(count, newsletter_id=newsletter_id, state="confirmed")
@@ -61,12 +54,6 @@ class Owner:
             newsletter_id,
             state,
         )
-
-    def add_newsletter(self, slug: str) -> int:
-        ((newsletter_id,),) = self.rows(
-            "INSERT INTO publishing.newsletter (slug, name) VALUES (%s, %s) RETURNING id", slug, slug.title()
-        )
-        return int(newsletter_id)
 
     def add_published_issue(self, newsletter_id: int = 1) -> int:
         """An issue that was published, with nothing enqueued yet."""
@@ -95,17 +82,6 @@ class Owner:
 
         await until(waits)
 
-    def take_database_away(self) -> None:
-        """Nobody but the owner may connect, and whoever is connected no longer is."""
-        self.rows("UPDATE pg_database SET datconnlimit = 0 WHERE datname = current_database()")
-        self.rows(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-
-    def bring_database_back(self) -> None:
-        self.rows("UPDATE pg_database SET datconnlimit = -1 WHERE datname = current_database()")
-
     def enqueued(self, issue_id: int) -> list[int]:
         """Ids of the subscribers that have a delivery, by sequence number."""
         rows = self.rows("SELECT subscriber_id FROM delivery.delivery WHERE issue_id = %s ORDER BY seq", issue_id)
@@ -119,7 +95,7 @@ class Owner:
         return [row[0] for row in rows]
 
 
-class Publishing(Owner):
+class Publishing(PublishingOwner):
     """The service as its callers use it, and its database as the owner sees it."""
 
     def __init__(
@@ -207,8 +183,8 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def owner(database: Database) -> Owner:
-    return Owner(database.owner_url)
+def owner(database: Database) -> PublishingOwner:
+    return PublishingOwner(database.owner_url)
 
 
 class ManyConfirmed(msgspec.Struct, frozen=True):
@@ -221,7 +197,7 @@ class ManyConfirmed(msgspec.Struct, frozen=True):
 
 @pytest.fixture
 def many_confirmed(database: Database) -> ManyConfirmed:
-    owner, count = Owner(database.owner_url), 200_000
+    owner, count = PublishingOwner(database.owner_url), 200_000
     sparse_id = owner.add_newsletter("sparse")
     # Subscriptions alone: without the triggers of foreign keys they are there in a second.
     owner.rows(f"""

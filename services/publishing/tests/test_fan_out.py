@@ -10,7 +10,7 @@ from broadsheet_publishing.fan_out import Enqueued, FanOutFailedError, Finished,
 from broadsheet_publishing.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
 from harness.cluster import Database
 
-from .conftest import ManyConfirmed, Owner, engine_for
+from .conftest import ManyConfirmed, PublishingOwner, engine_for
 
 
 async def step_in_new_process(database: Database, page_rows: int) -> Step:
@@ -22,7 +22,9 @@ async def step_in_new_process(database: Database, page_rows: int) -> Step:
         await engine.dispose()
 
 
-async def test_each_step_enqueues_the_next_page_and_a_new_process_goes_on(database: Database, owner: Owner) -> None:
+async def test_each_step_enqueues_the_next_page_and_a_new_process_goes_on(
+    database: Database, owner: PublishingOwner
+) -> None:
     owner.add_confirmed(25)
     issue_id = owner.add_published_issue()
     steps = [await step_in_new_process(database, 10) for _ in range(4)]
@@ -34,7 +36,9 @@ async def test_each_step_enqueues_the_next_page_and_a_new_process_goes_on(databa
     ) == [(25, True)]
 
 
-async def test_an_audience_of_whole_pages_is_finished_by_an_empty_one(engine: AsyncEngine, owner: Owner) -> None:
+async def test_an_audience_of_whole_pages_is_finished_by_an_empty_one(
+    engine: AsyncEngine, owner: PublishingOwner
+) -> None:
     owner.add_confirmed(20)
     issue_id = owner.add_published_issue()
     steps = [await fan_out_step(engine, page_rows=10) for _ in range(3)]
@@ -43,14 +47,14 @@ async def test_an_audience_of_whole_pages_is_finished_by_an_empty_one(engine: As
 
 
 async def test_an_audience_that_left_after_the_publish_is_finished_with_nobody(
-    engine: AsyncEngine, owner: Owner
+    engine: AsyncEngine, owner: PublishingOwner
 ) -> None:
     issue_id = owner.add_published_issue()
     assert await fan_out_step(engine, page_rows=10) == Finished(issue_id, 0)
     assert owner.enqueued(issue_id) == []
 
 
-async def test_the_audience_is_frozen_at_publish_time(engine: AsyncEngine, owner: Owner) -> None:
+async def test_the_audience_is_frozen_at_publish_time(engine: AsyncEngine, owner: PublishingOwner) -> None:
     owner.add_confirmed(15)
     before = owner.audience()
     issue_id = owner.add_published_issue()
@@ -60,7 +64,9 @@ async def test_the_audience_is_frozen_at_publish_time(engine: AsyncEngine, owner
     assert owner.enqueued(issue_id) == before
 
 
-async def test_whoever_leaves_while_it_runs_is_not_enqueued_any_more(engine: AsyncEngine, owner: Owner) -> None:
+async def test_whoever_leaves_while_it_runs_is_not_enqueued_any_more(
+    engine: AsyncEngine, owner: PublishingOwner
+) -> None:
     owner.add_confirmed(15)
     audience = owner.audience()
     issue_id = owner.add_published_issue()
@@ -75,7 +81,7 @@ async def test_whoever_leaves_while_it_runs_is_not_enqueued_any_more(engine: Asy
 
 
 async def test_a_step_that_fails_in_the_middle_changes_nothing_and_succeeds_later(
-    engine: AsyncEngine, owner: Owner
+    engine: AsyncEngine, owner: PublishingOwner
 ) -> None:
     owner.add_confirmed(15)
     issue_id = owner.add_published_issue()
@@ -92,7 +98,9 @@ async def test_a_step_that_fails_in_the_middle_changes_nothing_and_succeeds_late
     assert owner.enqueued(issue_id) == owner.audience()
 
 
-async def test_a_process_that_dies_within_a_step_leaves_nothing_behind(engine: AsyncEngine, owner: Owner) -> None:
+async def test_a_process_that_dies_within_a_step_leaves_nothing_behind(
+    engine: AsyncEngine, owner: PublishingOwner
+) -> None:
     owner.add_confirmed(15)
     issue_id = owner.add_published_issue()
     with owner.locked("SELECT FROM delivery.issue_run FOR UPDATE"):
@@ -106,7 +114,7 @@ async def test_a_process_that_dies_within_a_step_leaves_nothing_behind(engine: A
     assert owner.enqueued(issue_id) == owner.audience()
 
 
-async def test_two_workers_at_once_enqueue_everybody_once(database: Database, owner: Owner) -> None:
+async def test_two_workers_at_once_enqueue_everybody_once(database: Database, owner: PublishingOwner) -> None:
     owner.add_confirmed(500)
     issue_ids = [owner.add_published_issue() for _ in range(3)]
 
@@ -131,7 +139,7 @@ async def test_two_workers_at_once_enqueue_everybody_once(database: Database, ow
         assert owner.enqueued(issue_id) == owner.audience()
 
 
-async def test_a_small_issue_does_not_wait_for_a_large_one(engine: AsyncEngine, owner: Owner) -> None:
+async def test_a_small_issue_does_not_wait_for_a_large_one(engine: AsyncEngine, owner: PublishingOwner) -> None:
     second = owner.add_newsletter("second")
     owner.add_confirmed(100)
     owner.add_confirmed(2, newsletter_id=second)
@@ -141,7 +149,7 @@ async def test_a_small_issue_does_not_wait_for_a_large_one(engine: AsyncEngine, 
     assert await fan_out_step(engine, page_rows=10) == Finished(small, 2)
 
 
-async def test_a_resting_issue_is_left_alone(engine: AsyncEngine, owner: Owner) -> None:
+async def test_a_resting_issue_is_left_alone(engine: AsyncEngine, owner: PublishingOwner) -> None:
     owner.add_confirmed(3)
     first, second = owner.add_published_issue(), owner.add_published_issue()
     assert await fan_out_step(engine, page_rows=10, resting_issue_ids=frozenset({first})) == Finished(second, 3)
@@ -152,7 +160,7 @@ async def test_a_page_is_read_from_the_audience_index_alone(many_confirmed: Many
     """Also on a table that nobody has analysed yet, where the planner would rather sort all that is left."""
     for analysed in (False, True):
         if analysed:
-            Owner(many_confirmed.database.owner_url).rows("ANALYZE subscriptions.subscription")
+            PublishingOwner(many_confirmed.database.owner_url).rows("ANALYZE subscriptions.subscription")
         for newsletter_id in (1, many_confirmed.sparse_newsletter_id):
             for cursor in (0, many_confirmed.count // 2, many_confirmed.count - 50):
                 for page_rows in (1, 1_000):

@@ -12,7 +12,7 @@ from broadsheet_publishing.fan_out import Step, fan_out_step
 from broadsheet_publishing.fan_out_worker import BACK_OFF_MAX_S, FanOutWorker, back_off_s
 from harness.cluster import Database
 
-from .conftest import Owner, Publishing, running_publishing, until
+from .conftest import Publishing, PublishingOwner, running_publishing, until
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fan_out_worker, "BACK_OFF_MAX_S", 0.05)
 
 
-async def finished(owner: Owner, issue_id: int) -> bool:
+async def finished(owner: PublishingOwner, issue_id: int) -> bool:
     return owner.rows("SELECT finished_at IS NOT NULL FROM publishing.fan_out WHERE issue_id = %s", issue_id) == [
         (True,)
     ]
 
 
-async def run_until_finished(worker: FanOutWorker, owner: Owner, issue_id: int) -> None:
+async def run_until_finished(worker: FanOutWorker, owner: PublishingOwner, issue_id: int) -> None:
     running = asyncio.create_task(worker.run())
     try:
         await until(lambda: finished(owner, issue_id))
@@ -40,7 +40,7 @@ async def run_until_finished(worker: FanOutWorker, owner: Owner, issue_id: int) 
 
 
 async def test_the_poll_finds_what_another_process_published(
-    engine: AsyncEngine, owner: Owner, quick_polls: None
+    engine: AsyncEngine, owner: PublishingOwner, quick_polls: None
 ) -> None:
     worker = FanOutWorker(engine, page_rows=10)
     owner.add_confirmed(25)
@@ -67,7 +67,7 @@ async def test_a_publish_in_the_same_process_wakes_it_without_a_poll(
 
 
 async def test_an_issue_that_always_fails_does_not_hold_up_the_others(
-    engine: AsyncEngine, owner: Owner, quick_polls: None
+    engine: AsyncEngine, owner: PublishingOwner, quick_polls: None
 ) -> None:
     owner.add_confirmed(25)
     poisoned, good = owner.add_published_issue(), owner.add_published_issue()
@@ -83,7 +83,7 @@ async def test_an_issue_that_always_fails_does_not_hold_up_the_others(
 
 
 async def test_it_goes_on_by_itself_after_the_database_was_away(
-    engine: AsyncEngine, owner: Owner, quick_polls: None
+    engine: AsyncEngine, owner: PublishingOwner, quick_polls: None
 ) -> None:
     owner.add_confirmed(25)
     worker = FanOutWorker(engine, page_rows=10)
@@ -103,7 +103,7 @@ async def has_failed(worker: FanOutWorker) -> bool:
 
 
 async def test_a_fault_nobody_expected_does_not_end_it(
-    engine: AsyncEngine, owner: Owner, quick_polls: None, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, owner: PublishingOwner, quick_polls: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner.add_confirmed(3)
     issue_id = owner.add_published_issue()
@@ -118,7 +118,7 @@ async def test_a_fault_nobody_expected_does_not_end_it(
     await run_until_finished(FanOutWorker(engine, page_rows=10), owner, issue_id)
 
 
-async def test_the_app_stops_cleanly_in_the_middle_of_a_step(database: Database, owner: Owner) -> None:
+async def test_the_app_stops_cleanly_in_the_middle_of_a_step(database: Database, owner: PublishingOwner) -> None:
     owner.add_confirmed(3)
     with owner.locked("LOCK TABLE delivery.delivery IN ACCESS EXCLUSIVE MODE"):
         async with running_publishing(database) as publishing:
@@ -131,7 +131,7 @@ async def test_the_app_stops_cleanly_in_the_middle_of_a_step(database: Database,
     assert owner.enqueued(issue_id) == owner.audience()
 
 
-async def nobody_waits(owner: Owner) -> bool:
+async def nobody_waits(owner: PublishingOwner) -> bool:
     return owner.rows(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     ) == [(0,)]

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from httpx import Response
 from litestar import Litestar
@@ -19,11 +18,12 @@ from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster, Database
 from harness.keys import LINK_SIGNING_KEYS, identity_keys
+from harness.owner import Owner
 
 PUBLIC_URL = "https://news.example.com"
 
 
-class Subscriptions:
+class Subscriptions(Owner):
     """The service as its callers use it, and its database as the owner sees it."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Subscriptions:
     ) -> None:
         self.app = app
         self.client = client
-        self.owner_url = owner_url
+        super().__init__(owner_url)
         self.signer = LinkSigner.parse(LINK_SIGNING_KEYS.reveal())
         self._minter = minter
 
@@ -52,11 +52,6 @@ class Subscriptions:
 
     async def sign_up(self, email: str = "ada@example.com", name: str = "Ada") -> Response:
         return await self.public("subscriptions", email=email, name=name)
-
-    def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
 
     def mails(self) -> list[tuple[str, str, str, str]]:
         """Address, subject, HTML and text of each queued mail, oldest first."""
@@ -86,23 +81,6 @@ class Subscriptions:
         self.rows(
             "UPDATE subscriptions.subscription SET confirmation_queued_at = confirmation_queued_at - interval '61 s'"
         )
-
-    def add_newsletter(self, slug: str) -> int:
-        ((newsletter_id,),) = self.rows(
-            "INSERT INTO publishing.newsletter (slug, name) VALUES (%s, %s) RETURNING id", slug, slug.title()
-        )
-        return int(newsletter_id)
-
-    def take_database_away(self) -> None:
-        """Nobody but the owner may connect, and whoever is connected no longer is."""
-        self.rows("UPDATE pg_database SET datconnlimit = 0 WHERE datname = current_database()")
-        self.rows(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-
-    def bring_database_back(self) -> None:
-        self.rows("UPDATE pg_database SET datconnlimit = -1 WHERE datname = current_database()")
 
     def subscription_id(self, email: str = "ada@example.com", newsletter_id: int = 1) -> int:
         ((subscription_id,),) = self.rows(

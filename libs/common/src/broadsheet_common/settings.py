@@ -117,7 +117,7 @@ def _decode_text(type_: type, value: object) -> object:
     if type_ in {HttpUrl, PostgresUrl, RedisUrl}:
         parsed: object = type_.parse(value)
         return parsed
-    raise NotImplementedError(type_)
+    raise TypeError(f"no setting can be a {type_.__name__}")
 
 
 def _read_raw(name: str, environ: Mapping[str, str]) -> str | None:
