@@ -5,7 +5,6 @@ answered as a 500 without its text. The titles are constant: Litestar's own woul
 """
 
 import asyncio
-from http import HTTPStatus
 from typing import Any, ClassVar
 
 import msgspec
@@ -92,12 +91,43 @@ class UnavailableError(ProblemError):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
-_STATUS_SLUGS = {
-    400: MalformedRequestError,
-    401: UnauthenticatedError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    422: InvalidInputError,
+class MethodNotAllowedError(ProblemError):
+    slug, title, status = "method-not-allowed", "This resource does not take this method", 405
+
+
+class RequestTimeoutError(ProblemError):
+    slug, title, status = "request-timeout", "The request did not arrive in time", 408
+
+
+class BodyTooLargeError(ProblemError):
+    slug, title, status = "request-entity-too-large", "The body is too large", 413
+
+
+class UnsupportedMediaTypeError(ProblemError):
+    slug, title, status = "unsupported-media-type", "The body is of a kind that is not taken here", 415
+
+
+class TooManyRequestsError(ProblemError):
+    slug, title, status = "too-many-requests", "Too many requests; try again later", 429
+
+
+# Written out: Python's own phrases for statuses have changed between versions, and a type must not.
+_PROBLEM_OF_STATUS: dict[int, type[ProblemError]] = {
+    known.status: known
+    for known in (
+        MalformedRequestError,
+        UnauthenticatedError,
+        ForbiddenError,
+        NotFoundError,
+        MethodNotAllowedError,
+        RequestTimeoutError,
+        ConflictError,
+        BodyTooLargeError,
+        UnsupportedMediaTypeError,
+        InvalidInputError,
+        TooManyRequestsError,
+        UnavailableError,
+    )
 }
 
 
@@ -136,14 +166,17 @@ def _handle_validation(request: Request[Any, Any, Any], error: ValidationExcepti
 
 
 def _handle_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
-    known = _STATUS_SLUGS.get(error.status_code)
+    known = _PROBLEM_OF_STATUS.get(error.status_code)
     headers = {k: v for k, v in (error.headers or {}).items() if k.lower() != "content-type"}
     if known is not None:
         return problem_response(problem_of(known(), request.url.path), headers)
-    phrase = HTTPStatus(error.status_code).phrase
-    slug = phrase.lower().replace(" ", "-")
     return problem_response(
-        Problem(type=PROBLEM_TYPE_PREFIX + slug, title=phrase, status=error.status_code, instance=request.url.path),
+        Problem(
+            type=f"{PROBLEM_TYPE_PREFIX}http-{error.status_code}",
+            title=f"HTTP status {error.status_code}",
+            status=error.status_code,
+            instance=request.url.path,
+        ),
         headers,
     )
 

@@ -12,21 +12,19 @@ from broadsheet_common.health import OPEN_ROUTE
 from broadsheet_common.identity import ServiceRequest
 from broadsheet_common.problems import (
     PROBLEM_MEDIA_TYPE,
+    BodyTooLargeError,
     ForbiddenError,
     MalformedRequestError,
     Problem,
     ProblemError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedMediaTypeError,
 )
 
 
-class BodyTooLargeError(ProblemError):
-    slug, title, status = "request-entity-too-large", "The body is too large", 413
-
-
-class NotJsonError(ProblemError):
-    slug, title, status = "unsupported-media-type", "The body must be JSON (application/json)", 415
+class NotJsonError(UnsupportedMediaTypeError):
+    title = "The body must be JSON (application/json)"
 
 
 class JsonRequest(ServiceRequest):

@@ -13,11 +13,11 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from broadsheet_common.identity import Identity
-from broadsheet_common.problems import MalformedRequestError, NotFoundError, ProblemError
+from broadsheet_common.problems import BodyTooLargeError, MalformedRequestError, NotFoundError, ProblemError
 from broadsheet_gateway.authenticate import Authenticator
 from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.rate_limit import RateLimit, Verdict
-from broadsheet_gateway.request_body import BodyTooLargeError, announced_length, read_body, stream_body
+from broadsheet_gateway.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.request_path import sent_path
 from broadsheet_gateway.route_table import find_route
 from broadsheet_gateway.upstreams import UPSTREAM_ERRORS, Upstreams

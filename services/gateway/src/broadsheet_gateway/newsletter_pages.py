@@ -10,14 +10,13 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
-from broadsheet_common.problems import ProblemError
+from broadsheet_common.problems import BodyTooLargeError, ProblemError
 from broadsheet_gateway import csrf
 from broadsheet_gateway.current_session import Session
 from broadsheet_gateway.forms import read_form
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NewsletterFormPage
 from broadsheet_gateway.public_pages import field_errors
-from broadsheet_gateway.request_body import BodyTooLargeError
 from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.session_form import check_form_token
 from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES, GatewaySettings

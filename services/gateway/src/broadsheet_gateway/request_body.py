@@ -5,15 +5,11 @@ from collections.abc import AsyncIterator, Mapping
 
 from litestar.types import Receive
 
-from broadsheet_common.problems import MalformedRequestError, ProblemError
+from broadsheet_common.problems import BodyTooLargeError, MalformedRequestError, ProblemError, RequestTimeoutError
 
 
-class BodyTooLargeError(ProblemError):
-    slug, title, status = "request-entity-too-large", "The request's body is too large", 413
-
-
-class BodyTimeoutError(ProblemError):
-    slug, title, status = "request-timeout", "The request's body did not arrive in time", 408
+class BodyTimeoutError(RequestTimeoutError):
+    title = "The request's body did not arrive in time"
 
 
 class ClientGoneError(ProblemError):

@@ -15,9 +15,8 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
-from broadsheet_common.problems import Problem, ProblemError, UnavailableError
+from broadsheet_common.problems import BodyTooLargeError, Problem, ProblemError, UnavailableError
 from broadsheet_common.tracing import outgoing_headers
-from broadsheet_gateway.request_body import BodyTooLargeError
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 
 T = TypeVar("T")
