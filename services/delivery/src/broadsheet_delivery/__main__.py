@@ -6,7 +6,7 @@ from broadsheet_delivery.settings import DeliverySettings
 
 
 def main() -> None:
-    run_service("broadsheet-delivery", DeliverySettings, create_app)
+    run_service("delivery", DeliverySettings, create_app)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from broadsheet_common.database import is_database_unavailable
+from broadsheet_delivery.back_off import loop_wait_s
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
@@ -26,7 +27,6 @@ from broadsheet_delivery.single_store import SinglePart
 SINGLE_CALLS_MAX: Final = 2
 """Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
 _GROWING_POLL_S: Final = 0.05
-_FAILURE_WAIT_S: Final = 1.0
 _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
@@ -103,15 +103,18 @@ class DeliveryWorker:
         own: set[asyncio.Task[None]] = set()
         woken = asyncio.Event()
         self._wake_events.append(woken)
+        failures = 0
         while not self._draining.is_set():
             await free.acquire()
             if self._draining.is_set():
                 break
             try:
                 work = await claim()
+                failures = 0
             except Exception as error:  # noqa: BLE001  # whatever it was, it is logged, and the loop must go on
                 self._log_failure("delivery.claim_failed", error)
-                work = _FAILURE_WAIT_S
+                work = loop_wait_s(failures, self._context.random)
+                failures += 1
             if isinstance(work, float):
                 free.release()
                 await self._idle(woken, work)
@@ -166,14 +169,18 @@ class DeliveryWorker:
         return lambda: send_single_mails(self._context, claimed)
 
     async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
+        failures = 0
         while not self._draining.is_set():
+            wait_s = interval_s * (0.75 + self._context.random.random() / 2)
             try:
                 await step()
+                failures = 0
             except Exception as error:  # noqa: BLE001  # logged; the next round tries again
                 self._log_failure("delivery.round_failed", error)
-            jittered_s = interval_s * (0.75 + self._context.random.random() / 2)
+                wait_s = max(wait_s, loop_wait_s(failures, self._context.random))
+                failures += 1
             with ignoring(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), jittered_s)
+                await asyncio.wait_for(self._draining.wait(), wait_s)
 
     async def _finish(self) -> None:
         await finish_issues(self._context)
