@@ -371,10 +371,13 @@ async def test_a_small_issue_is_not_starved_by_a_large_one(seed: Seed, delivery:
     assert seed.progress(large).accepted == 500
 
 
-async def test_an_issue_is_not_finished_while_its_audience_is_being_enqueued(seed: Seed, delivery: Delivering) -> None:
+async def test_the_first_mails_leave_while_the_audience_is_being_enqueued_and_the_issue_stays_open(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
     issue_id = seed.published_issue(seed.subscribers(3))
     seed.execute("UPDATE delivery.issue_run SET fan_out_finished_at = NULL WHERE issue_id = %s", (issue_id,))
     await delivery.send_all_due()
+    assert len(oracle.messages()) == 3
     assert seed.progress(issue_id).state == "open"
     seed.execute("SELECT delivery.close_fan_out(%s)", (issue_id,))
     await delivery.send_all_due()
