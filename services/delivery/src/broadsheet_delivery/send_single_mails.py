@@ -7,6 +7,7 @@ that go on alone follow, on their newsletter's stream and under their issue's st
 import time
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -262,6 +263,7 @@ async def _record_answer(
     for one, item in zip(sent, answer.items, strict=True):
         verdict = judge_item(item)
         wait_s = retry_wait_s(one.mail.attempt_count, context.random)
+        back = partial(put_back, connection, ids=[one.mail.id], token=claimed.token)
         match verdict:
             case Accepted() | Failed() | Excluded():
                 settled.append(SettledMail(one.mail.id, verdict))
@@ -269,30 +271,17 @@ async def _record_answer(
                 settled.append(SettledMail(one.mail.id, verdict))
                 suppressed.append((one.address, reason))
             case RetryAlone(reason):
-                await put_back(
-                    connection,
-                    ids=[one.mail.id],
-                    token=claimed.token,
-                    status="pending",
-                    wait_s=wait_s,
-                    reason=reason,
-                )
+                await back(status="pending", wait_s=wait_s, reason=reason)
             case AskAlone(reason):
-                await put_back(
-                    connection,
-                    ids=[one.mail.id],
-                    token=claimed.token,
-                    status="uncertain",
-                    wait_s=wait_s,
-                    reason=reason,
-                )
+                await back(status="uncertain", wait_s=wait_s, reason=reason)
             case StopIssue(reason) if claimed.content is not None:
                 await pause_issue(connection, issue_id=claimed.content.issue_id, reason=reason)
-                await put_back(connection, ids=[one.mail.id], token=claimed.token, status="pending", wait_s=0.0)
+                context.contents.forget(claimed.content.issue_id)
+                await back(status="pending", wait_s=0.0)
             case StopIssue(reason) | StopSending(reason):
                 # A transactional mail has no issue to stop: what it ran into would meet the next one too.
                 await pause_sending(connection, reason=reason)
-                await put_back(connection, ids=[one.mail.id], token=claimed.token, status="pending", wait_s=0.0)
+                await back(status="pending", wait_s=0.0)
             case _:
                 assert_never(verdict)
     await settle_mails(connection, settled=settled, attempt_id=claimed.attempt_id)
