@@ -22,7 +22,7 @@ LEASE_MARGIN_S = 2.0
 class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     """Environment variables of `broadsheet-delivery`."""
 
-    database_pool_size: PositiveInt = 4
+    database_pool_size: PositiveInt = 3
     """Connections. No transaction is open during a call, and each takes milliseconds, so many calls share a few."""
     public_url: HttpUrl
     identity_public_key: str
