@@ -37,7 +37,7 @@ MEANINGS = {
     "bind_host": "Address to listen on. Loopback, or a private network; in the images 0.0.0.0.",
     "bind_port": "Port to listen on; in the images 8080.",
     "database_url": "`postgresql://role:password@host:port/database`, with the service's own role.",
-    "database_pool_size": "Connections of the process; delivery makes do with 3, as no transaction is open during a call.",
+    "database_pool_size": "Connections of the process; delivery makes do with 3: no transaction is open during a call.",
     "log_format": "`json`, or `console` for reading on a terminal.",
     "log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
     "delivery.public_url": "Where the gateway is reached from outside: one-click addresses begin with it.",
