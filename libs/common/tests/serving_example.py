@@ -1,11 +1,13 @@
 """A service of two routes for the tests of `serving`: run as a process of its own."""
 
 import asyncio
+from typing import Any
 
-from litestar import Litestar, get
+from litestar import Litestar, Request, get, post
 
 from broadsheet_common.application import create_service_app
 from broadsheet_common.health import OPEN_ROUTE
+from broadsheet_common.problems import ForbiddenError
 from broadsheet_common.serving import run_service
 from broadsheet_common.settings import ServiceSettings
 
@@ -24,7 +26,17 @@ def create_app(settings: ExampleSettings) -> Litestar:
     async def broken() -> None:
         raise RuntimeError("secret detail")
 
-    return create_service_app(route_handlers=[slow, broken], dependencies={}, readiness_checks={})
+    @post("/refusal", opt=OPEN_ROUTE)
+    async def refuse_unread() -> None:
+        raise ForbiddenError("not even looked at")
+
+    @post("/length", opt=OPEN_ROUTE, status_code=200)
+    async def length(request: Request[Any, Any, Any]) -> dict[str, int]:
+        return {"length": len(await request.body())}
+
+    return create_service_app(
+        route_handlers=[slow, broken, refuse_unread, length], dependencies={}, readiness_checks={}
+    )
 
 
 if __name__ == "__main__":

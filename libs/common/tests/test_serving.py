@@ -153,3 +153,44 @@ async def test_metrics_count_requests_by_route_and_logs_hold_no_query_string() -
         stderr = await asyncio.to_thread(process.stderr.read)
     assert b"http.request" in stderr
     assert b"reader@example.com" not in stderr
+
+
+UPLOAD = b"x" * (11 * 1024 * 1024)
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    """The upload without a length announced."""
+    for start in range(0, len(UPLOAD), 65_536):
+        yield UPLOAD[start : start + 65_536]
+
+
+async def test_an_answer_given_before_the_body_was_read_reaches_the_client() -> None:
+    """A server that closes on unread bytes resets the connection, and the client loses the answer."""
+    async with running() as (_, client):
+        for _ in range(15):
+            # Refused unread; larger than is taken; and to nowhere.
+            for path, status in (("/refusal", 403), ("/length", 413), ("/nowhere", 404)):
+                assert (await client.post(path, content=UPLOAD)).status_code == status
+                assert (await client.post(path, content=pieces())).status_code == status
+        assert (await client.post("/length", content=UPLOAD[:100])).json() == {"length": 100}
+
+
+async def test_a_client_that_never_sends_its_body_is_answered_within_a_bound() -> None:
+    async with running() as (_, client):
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"POST /refusal HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nonly this")
+        await writer.drain()
+        async with asyncio.timeout(30):
+            assert b" 403 " in await reader.readline()
+        writer.close()
+
+
+async def test_a_client_that_asks_before_it_sends_is_answered_without_its_body() -> None:
+    """`Expect: 100-continue`: no 100 comes, so the body stays where it is."""
+    async with running() as (_, client):
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"POST /refusal HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
+        await writer.drain()
+        async with asyncio.timeout(30):
+            assert b" 403 " in await reader.readline()
+        writer.close()

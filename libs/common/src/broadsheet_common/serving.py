@@ -19,6 +19,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
 
+from broadsheet_common.finish_reading import finishes_reading
 from broadsheet_common.logs import configure_logs
 from broadsheet_common.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
 
@@ -67,7 +68,7 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with app.lifespan():
         server = Server(
-            app,
+            finishes_reading(app),
             address=settings.bind_host,
             port=settings.bind_port,
             interface=Interfaces.ASGINL,

@@ -11,17 +11,13 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar.types import Receive
 
-from broadsheet_common.problems import MalformedRequestError, ProblemError
+from broadsheet_common.problems import MalformedRequestError, UnsupportedMediaTypeError
 from broadsheet_gateway.request_body import read_body
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 FIELDS_MAX = 50
 _PARSED_INLINE_MAX_BYTES = 256 * 1024
 _CHARSETS = frozenset({"utf-8", "utf8"})
-
-
-class UnsupportedMediaTypeError(ProblemError):
-    slug, title, status = "unsupported-media-type", "This content type is not taken here", 415
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -13,7 +13,13 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from broadsheet_common.identity import Identity
-from broadsheet_common.problems import BodyTooLargeError, MalformedRequestError, NotFoundError, ProblemError
+from broadsheet_common.problems import (
+    BodyTooLargeError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ProblemError,
+)
 from broadsheet_gateway.authenticate import Authenticator
 from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.rate_limit import RateLimit, Verdict
@@ -35,10 +41,6 @@ _ANSWER_HEADERS = frozenset({
 })  # fmt: skip
 _BUFFERED_BODY_MAX_BYTES = 64 * 1024
 _BODILESS_METHODS = frozenset({"GET", "HEAD"})
-
-
-class MethodNotAllowedError(ProblemError):
-    slug, title, status = "method-not-allowed", "The method is not allowed here", 405
 
 
 class _Body:

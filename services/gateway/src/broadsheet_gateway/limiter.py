@@ -10,7 +10,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from broadsheet_common.problems import ProblemError
+from broadsheet_common.problems import TooManyRequestsError
 from broadsheet_gateway.rate_limit import RateLimit, Verdict, judge
 from broadsheet_gateway.redis_client import REDIS_ERRORS
 
@@ -52,10 +52,6 @@ class Charge(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         return f"{KEY_PREFIX}{self.name}:{self.subject}"
-
-
-class TooManyRequestsError(ProblemError):
-    slug, title, status = "too-many-requests", "Too many requests", 429
 
 
 class Limiter:

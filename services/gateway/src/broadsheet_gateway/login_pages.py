@@ -7,10 +7,11 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.problems import TooManyRequestsError
 from broadsheet_gateway import csrf
 from broadsheet_gateway.cookies import CookieJar
 from broadsheet_gateway.forms import read_form
-from broadsheet_gateway.limiter import Charge, Limiter, TooManyRequestsError
+from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.log_in import LoggedIn, WrongCredentials, log_in
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import LoginPage
