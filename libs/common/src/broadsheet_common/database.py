@@ -52,12 +52,20 @@ async def schema_version(connection: AsyncConnection) -> str | None:
 
 
 def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awaitable[str | None]]:
-    """A readiness check: the database answers, and its schema is the one the code was written for."""
+    """A readiness check: the database answers, and its schema is at least the one the code was written for.
+
+    A newer one is well: each migration leaves standing what the version before it uses, so that during a rolling
+    upgrade old and new processes work side by side. Versions are numbers of equal length.
+    """
 
     async def check() -> str | None:
         async with engine.connect() as connection:
             version = await schema_version(connection)
-        return None if version == expected_version else f"schema {version}, not {expected_version}"
+        return (
+            None
+            if version is not None and version >= expected_version
+            else f"schema {version}, not yet {expected_version}"
+        )
 
     return check
 

@@ -20,7 +20,7 @@ from broadsheet_common.settings import (
 )
 from broadsheet_gateway.rate_limit import RateLimit
 
-EXPECTED_SCHEMA_VERSION = "0001"
+EXPECTED_SCHEMA_VERSION = "0002"
 
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # well known, and refused everywhere but locally

