@@ -14,6 +14,8 @@ from broadsheet_delivery.call_result import AcceptedItem, Answered, CallResult, 
 from broadsheet_delivery.error_class import ErrorClass
 from broadsheet_delivery.message import Header, Message, encode_message
 from broadsheet_delivery.postmark import PostmarkClient, SearchUnavailableError, read_batch_answer
+from broadsheet_postmark_sandbox.testing import RunningSandbox
+from harness.oracle import Oracle
 
 MESSAGE = Message(
     from_="Broadsheet <newsletter@example.com>",
@@ -59,6 +61,47 @@ async def test_a_batch_is_a_bare_array_in_pascal_case_with_the_token_header() ->
             "Metadata": {"bs_delivery": "1-1"},
         }
     ]
+
+
+async def test_a_large_batch_arrives_whole_from_its_pieces() -> None:
+    seen: list[httpx.Request] = []
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        seen.append(request)
+        return httpx.Response(200, json=[{"ErrorCode": 0, "MessageID": str(uuid.uuid4())}] * 2000)
+
+    assert isinstance(await call(answer, messages=2000), Answered)
+    [request] = seen
+    assert int(request.headers["Content-Length"]) == len(request.content)
+    assert "Transfer-Encoding" not in request.headers
+    assert msgspec.json.decode(request.content) == [msgspec.json.decode(encode_message(MESSAGE))] * 2000
+
+
+@pytest.mark.parametrize("pieces_written", [0, 1, 2])
+async def test_a_process_stopped_while_it_writes_does_not_complete_the_request(
+    sandbox: RunningSandbox, oracle: Oracle, pieces_written: int
+) -> None:
+    """The clock leaps after some pieces, as it does for a process that gets SIGSTOP there and SIGCONT much later."""
+    looks = 0
+
+    def monotonic_s() -> float:
+        nonlocal looks
+        looks += 1
+        return 1000.0 if looks > 1 + pieces_written else 0.0
+
+    large = msgspec.structs.replace(MESSAGE, html_body="x" * 400_000)
+    async with httpx.AsyncClient() as http_client:
+        client = PostmarkClient(
+            http_client,
+            base_url=sandbox.base_url,
+            token=sandbox.token,
+            call_timeout_s=5.0,
+            monotonic_s=monotonic_s,
+        )
+        result = await client.send_batch([encode_message(large)] * 3)
+        assert isinstance(result, Unknown)
+    assert oracle.messages() == []
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
