@@ -50,12 +50,12 @@ def mismatch(stream: Stream, unsubscribe_handling: str) -> str | None:
     if stream.archived:
         return f"Postmark's stream '{stream.id}' is archived."
     if stream.type != "Broadcasts":
-        return f"Postmark's stream '{stream.id}' is of the type {stream.type}; a newsletter needs one of the type Broadcasts."
+        return f"Postmark's stream '{stream.id}' is of the type {stream.type}; a newsletter needs the type Broadcasts."
     wanted = _HANDLING_OF.get(unsubscribe_handling)
     if stream.unsubscribe_handling != wanted:
         return (
-            f"Postmark's stream '{stream.id}' handles unsubscribing as {stream.unsubscribe_handling}, but the newsletter's "
-            f"unsubscribe_handling is '{unsubscribe_handling}', which needs {wanted}."
+            f"Postmark's stream '{stream.id}' handles unsubscribing as {stream.unsubscribe_handling}, "
+            f"but the newsletter's unsubscribe_handling is '{unsubscribe_handling}', which needs {wanted}."
         )
     return None
 

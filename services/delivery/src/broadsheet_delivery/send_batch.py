@@ -29,7 +29,8 @@ async def send_batch(
     """Send what `start_…` committed to.
 
     `lease_began_monotonic_s` was read before the transaction that set the lease, so the lease ends later than we
-    think. `token` is the lease's. A call that becomes slow leaves `place` to another. A process that was stopped for a while (SIGSTOP, a paused machine) notices here and makes no call.
+    think. A process that was stopped for a while (SIGSTOP, a paused machine) notices here and makes no call. `token` is
+    the lease's. A call that becomes slow leaves `place` to another.
     """
     left_s = lease_began_monotonic_s + context.lease.total_seconds() - time.monotonic()
     if left_s < context.call_timeout.total_seconds() + LEASE_MARGIN_S / 2:
