@@ -1,5 +1,6 @@
 """The breaker and the adaptive number of calls: what one replica runs into, all know."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -153,25 +154,21 @@ async def test_a_confirmation_may_be_what_tries(seed: Seed, delivery: Delivering
 
 
 async def test_an_older_call_that_fails_does_not_count_against_the_probe(
-    seed: Seed, delivery: Delivering, other: Delivering, oracle: Oracle
+    seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
-    issues(seed, 4)
-    oracle.fault({"kind": "status", "status": 503, "error_code": 100, "count": 1})
-    assert await delivery.send_one_chunk()
-    make_due(seed)
-    assert await delivery.claim() is not None
-    seed.execute("UPDATE delivery.sending_state SET back_off_count = 0")
-    older = await other.claim()
-    assert older is not None
-    oracle.fault({**LOST, "count": 1})
-    # It begins while the breaker is closed, and fails when it is half-open.
-    seed.execute("UPDATE delivery.sending_state SET back_off_count = 1, failure_count = 0")
-    seed.execute("UPDATE delivery.sending_state SET probe_token = %s", (older.chunk.token,))
-    await send_chunk(other.context, older)
-    assert openings(seed) == 2, "the probe's failure counts"
-    make_due(seed)
-    assert await delivery.claim() is not None
-    assert openings(seed) == 2
+    issues(seed, 1)
+    oracle.fault({"kind": "latency", "latency_ms": 500}, LOST)
+    older = asyncio.create_task(delivery.send_one_chunk())
+    await eventually(lambda: _statuses(seed) == {"attempting": 1}, what="the call is under way")
+    seed.execute("UPDATE delivery.sending_state SET back_off_count = 1, probe_token = gen_random_uuid()")
+    assert await older
+    assert _statuses(seed) == {"uncertain": 1}
+    assert seed.execute("SELECT back_off_count, failure_count FROM delivery.sending_state") == [(1, 0)]
+
+
+def _statuses(seed: Seed) -> dict[str, int]:
+    rows = seed.execute("SELECT status, count(*) FROM delivery.delivery_chunk GROUP BY status")
+    return {str(status): int(str(count)) for status, count in rows}
 
 
 async def test_a_lease_that_is_too_short_says_nothing_about_postmark(
@@ -196,33 +193,20 @@ async def test_a_429_halves_the_calls_under_way_once_a_round_and_successes_add_b
         "INSERT INTO delivery.replica (id, host, pid, version, concurrent_calls) "
         "SELECT gen_random_uuid(), 'here', n, '1', 4 FROM generate_series(1, 2) AS n"
     )
-    claims = [await replica.claim() for replica in (delivery, other) * 4]
-    held = [claim for claim in claims if claim is not None]
+    held = [claim for replica in (delivery, other) * 4 if (claim := await replica.claim()) is not None]
     assert len(held) == 8
-    for claim in held[:3]:
-        # All were begun before the first refusal.
-        seed.execute("UPDATE delivery.sending_state SET probe_token = %s", (claim.chunk.token,))
-        oracle.fault({"kind": "rate_limit", "count": 1})
-        seed.execute("UPDATE delivery.sending_state SET back_off_until = '-infinity' WHERE back_off_count = 0")
-        await send_chunk(delivery.context, claim)
-    assert (await state_of(delivery)).concurrency == 4
+    oracle.fault({"kind": "latency", "latency_ms": 500}, {"kind": "rate_limit"})
+    await asyncio.gather(*(send_chunk(delivery.context, claim) for claim in held[:3]))
+    refused = seed.execute("SELECT count(*) FROM delivery.send_attempt_end WHERE http_status = 429")
+    assert refused == [(3,)]
+    assert (await state_of(delivery)).concurrency == 4, "three refusals of one round, halved once"
     oracle.heal()
-    make_due(seed)
+    seed.execute("UPDATE delivery.sending_state SET back_off_until = '-infinity', back_off_count = 0")
     for claim in held[3:]:
-        seed.execute("UPDATE delivery.sending_state SET back_off_count = 0")
         await send_chunk(other.context, claim)
-    raised = (await state_of(delivery)).concurrency
-    assert raised == 5
+    assert (await state_of(delivery)).concurrency == 5
     claims = [await replica.claim() for replica in (delivery, other) * 4]
-    assert sum(claim is not None for claim in claims) == raised
-    for claim in claims:
-        if claim is not None:
-            await send_chunk(delivery.context, claim)
-    await delivery.send_all_due()
-    make_due(seed)
-    await delivery.send_all_due()
-    assert (await state_of(delivery)).concurrency is None or raised < 8
-    assert set(oracle.sends().values()) == {20}
+    assert sum(claim is not None for claim in claims) == 5
 
 
 async def test_above_what_the_replicas_would_use_nothing_restrains_them_any_more(
@@ -261,8 +245,7 @@ async def test_a_postmark_that_hangs_is_tried_again_before_its_calls_time_out(
         delivery_lease_s=90.0,
     ) as worker:
         await eventually(lambda: len(oracle.messages()) == 10, what="the two others are out")
-        states = seed.execute("SELECT status, count(*) FROM delivery.delivery_chunk GROUP BY 1 ORDER BY 1")
-        assert states == [("attempting", 1), ("done", 2)]
+        await eventually(lambda: _statuses(seed) == {"attempting": 1, "done": 2}, what="they are written down")
         await worker.drain(0.1)
     assert set(oracle.sends().values()) == {2}
 
