@@ -14,10 +14,11 @@ from broadsheet_delivery.app import create_context, create_postmark_http_client,
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import DeliveryWorker
@@ -53,7 +54,12 @@ class Delivering:
         self.context = context
         self._rotation = IssueRotation()
 
+    async def preflight(self) -> int:
+        return await preflight_issues(self.context)
+
     async def claim(self) -> ClaimedChunk | None:
+        """The next chunk, of issues whose preflight passes."""
+        await self.preflight()
         claimed = await claim_chunk(self.context, self._rotation)
         return claimed if isinstance(claimed, ClaimedChunk) else None
 
@@ -65,9 +71,10 @@ class Delivering:
         return True
 
     async def send_one_single_batch(self) -> bool:
+        await self.preflight()
         for part in ("transactional", "newsletter"):
             claimed = await claim_single_mails(self.context, part)
-            if claimed is not None:
+            if isinstance(claimed, ClaimedMails):
                 await send_single_mails(self.context, claimed)
                 return True
         return False

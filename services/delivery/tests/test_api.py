@@ -129,7 +129,8 @@ async def test_an_issue_is_paused_and_resumed(api: httpx.AsyncClient, seed: Seed
 async def test_all_sending_is_paused_and_resumed(api: httpx.AsyncClient, seed: Seed, delivery: Delivering) -> None:
     issue_id = seed.published_issue(seed.subscribers(3))
     paused = await api.post("/api/v1/senders/pause", json={"reason": "Out of credits."})
-    assert paused.json() == {"state": "paused", "reason": "Out of credits.", "back_off_until": None}
+    shown = paused.json()
+    assert (shown["state"], shown["reason"], shown["back_off_until"]) == ("paused", "Out of credits.", None)
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"pending": 3}
     assert (await api.post("/api/v1/senders/resume")).json()["state"] == "running"

@@ -16,7 +16,7 @@ ITEMS = [
     (100, "", ErrorClass.TRANSIENT),
     (429, "", ErrorClass.TRANSIENT),
     (101, "", ErrorClass.AMBIGUOUS),
-    *((code, "", ErrorClass.ACCOUNT) for code in (10, 405, 412, 413, 422, 1480)),
+    *((code, "", ErrorClass.ACCOUNT) for code in (10, 14, 405, 412, 413, 422, 1480)),
     *((code, "", ErrorClass.CONFIGURATION) for code in (400, 401, 402, 403, 409, 410)),
     *((code, "", ErrorClass.CONFIGURATION) for code in (1100, 1101, 1131, 1226, 1235, 1236, 1238)),
     (987_654, "Something new", ErrorClass.MESSAGE),

@@ -45,9 +45,10 @@ async def test_a_mail_is_personal_and_carries_a_way_to_leave(seed: Seed, deliver
 
 
 async def test_where_postmark_handles_unsubscribing_our_headers_stay_out(
-    seed: Seed, delivery: Delivering, oracle: Oracle
+    seed: Seed, delivery: Delivering, oracle: Oracle, sandbox: RunningSandbox
 ) -> None:
     seed.execute("UPDATE publishing.newsletter SET unsubscribe_handling = 'postmark'")
+    sandbox.inner.streams["broadcast"].handling = "Postmark"
     seed.published_issue(seed.subscribers(1))
     await delivery.send_all_due()
     [message] = oracle.messages()
@@ -239,8 +240,9 @@ async def test_a_refusal_that_passes_is_tried_again_by_all_after_a_wait(
     assert set(oracle.sends().values()) == {1}
 
 
-async def test_nobody_listening_is_certainly_not_sent(database: Database, seed: Seed) -> None:
+async def test_nobody_listening_is_certainly_not_sent(database: Database, seed: Seed, delivery: Delivering) -> None:
     issue_id = seed.published_issue(seed.subscribers(3))
+    assert await delivery.preflight() == 1
     async with delivering(database, "http://127.0.0.1:9", "token") as cut_off:
         await cut_off.send_all_due()
     assert seed.progress(issue_id).counts == {"pending": 3}

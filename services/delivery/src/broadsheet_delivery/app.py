@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -20,12 +21,15 @@ from broadsheet_delivery.api import delivery_routes
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.load_issue_content import IssueContents
+from broadsheet_delivery.place import slow_calls_max
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import this_replica
+from broadsheet_delivery.sending_permit import left_when_slow
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
 from broadsheet_delivery.wake_up import listen
-from broadsheet_delivery.worker import SINGLE_CALLS_MAX, DeliveryWorker
+from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_MAX, DeliveryWorker
 
 _CONNECT_TIMEOUT_S = 10.0
 
@@ -35,7 +39,13 @@ def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient
     return httpx.AsyncClient(
         timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
         limits=httpx.Limits(
-            max_connections=settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + 2, keepalive_expiry=5.0
+            # A slow call leaves its place to another: the pool must have room for both.
+            max_connections=sum(
+                places + slow_calls_max(places)
+                for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
+            )
+            + 2,
+            keepalive_expiry=5.0,
         ),
         follow_redirects=False,
         trust_env=False,
@@ -61,11 +71,15 @@ def create_context(
             transactional_stream=settings.postmark_transactional_stream,
         ),
         contents=IssueContents(default_sender=settings.mail_from),
+        preflights=PassedPreflights(time.monotonic),
         replica=this_replica(),
+        concurrent_calls=settings.delivery_concurrent_calls,
         metrics=DeliveryMetrics(metrics.registry),
         random=random.Random(),  # noqa: S311  # jitter, not secrets
         lease=timedelta(seconds=settings.delivery_lease_s),
         call_timeout=timedelta(seconds=settings.delivery_http_timeout_s),
+        slow_call=timedelta(seconds=settings.delivery_slow_call_s),
+        breaker_failures=settings.delivery_breaker_failures,
         reconcile_floor=timedelta(seconds=settings.delivery_reconcile_floor_s),
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
@@ -97,7 +111,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     context = create_context(settings, engine, http_client, metrics)
     return create_service_app(
         route_handlers=[delivery_routes(), openapi_document],
-        dependencies={"engine": engine},
+        dependencies={"engine": engine, "left_when_slow": left_when_slow(context.lease, context.slow_call)},
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
         lifespan=[_own_resources(context, http_client), *([_work(settings, context)] if sends else [])],

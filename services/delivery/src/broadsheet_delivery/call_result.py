@@ -41,6 +41,8 @@ class Unknown(msgspec.Struct, frozen=True):
     reason: str
     status: int | None = None
     error_code: int | None = None
+    slow: bool = False
+    """It was slow before it ended, and the breaker has counted it as that."""
 
 
 CallResult = Answered | NotSent | Unknown

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_delivery.outcome import Outcome, outcome_columns
 from broadsheet_delivery.recipient import Recipient, sendability
 from broadsheet_delivery.recipient_sql import join_person
+from broadsheet_delivery.sending_permit import RESTRAINED
 
 ISSUES_LOOKED_AT_MAX = 1000
 
@@ -36,26 +37,38 @@ class Settled(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-async def claimable_issues(connection: AsyncConnection) -> tuple[list[int], bool]:
-    """Issues that have a chunk to claim now, and whether an open issue's fan-out is still running.
-
-    Empty while all sending is paused or backing off.
+class Claimable(msgspec.Struct, frozen=True):
+    """Issues that have a chunk to claim now; `growing`: an open issue's fan-out is still running; `restrained`: the
+    claim needs a permit. All empty while sending is paused or backing off.
     """
+
+    issue_ids: list[int]
+    growing: bool
+    restrained: bool
+
+
+async def claimable_issues(connection: AsyncConnection) -> Claimable:
+    """What may be claimed at this moment. Nothing of an issue may before its preflight has passed."""
     rows = await connection.execute(
-        sa.text("""
-            SELECT run.issue_id, run.fan_out_finished_at IS NULL AS growing,
-                   EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
+        sa.text(f"""
+            SELECT run.issue_id, run.fan_out_finished_at IS NULL AS growing, {RESTRAINED} AS restrained,
+                   run.preflight_at IS NOT NULL AND EXISTS (
+                           SELECT 1 FROM delivery.delivery_chunk AS chunk
                             WHERE chunk.issue_id = run.issue_id AND chunk.status = 'pending'
                               AND chunk.run_at <= now()) AS claimable
               FROM delivery.issue_run AS run, delivery.sending_state AS sending
              WHERE run.state = 'open' AND sending.paused_at IS NULL AND sending.back_off_until <= now()
              ORDER BY run.issue_id
              LIMIT :limit
-        """),
+        """),  # a constant
         {"limit": ISSUES_LOOKED_AT_MAX},
     )
     found = rows.all()
-    return [row.issue_id for row in found if row.claimable], any(row.growing for row in found)
+    return Claimable(
+        [row.issue_id for row in found if row.claimable],
+        any(row.growing for row in found),
+        any(row.restrained for row in found),
+    )
 
 
 async def lease_chunk(
@@ -148,8 +161,9 @@ async def start_chunk(
               FROM delivery.issue_run AS run, delivery.sending_state AS sending
              WHERE chunk.id = :id AND chunk.status = 'leased' AND chunk.lease_token = :token
                AND chunk.lease_until > now()
-               AND run.issue_id = chunk.issue_id AND run.state = 'open'
+               AND run.issue_id = chunk.issue_id AND run.state = 'open' AND run.preflight_at IS NOT NULL
                AND sending.paused_at IS NULL AND sending.back_off_until <= now()
+               AND (sending.back_off_count = 0 OR sending.probe_token = chunk.lease_token)
             RETURNING 1
         """).bindparams(
             sa.bindparam("attempt_id", type_=pg.UUID),

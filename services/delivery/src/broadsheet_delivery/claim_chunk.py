@@ -1,20 +1,26 @@
-"""Claim: lease the next chunk of some issue and read who is in it. One short transaction, nothing held after it."""
+"""Claim: lease the next chunk of some issue and read who is in it. One short transaction, nothing held after it.
+
+While a limit is in force, the claim asks for a permit first, and the place and the messages are taken with the lease.
+"""
 
 import time
 import uuid
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.chunk_store import (
     LeasedChunk,
     claimable_issues,
     lease_chunk,
     release_chunk,
+    split_leased_chunk,
     unsettled_recipients,
 )
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.issue_content import IssueContent, UnusableIssueError
 from broadsheet_delivery.recipient import Recipient
+from broadsheet_delivery.sending_permit import PROBE_MARGIN_S, Denied, ask_permit, left_when_slow, spend
 from broadsheet_delivery.sending_state import pause_issue
 
 
@@ -25,9 +31,12 @@ class ClaimedChunk(msgspec.Struct, frozen=True):
 
 
 class NothingToClaim(msgspec.Struct, frozen=True):
-    """`growing`: an open issue's audience is still being enqueued, so look again soon."""
+    """`growing`: an open issue's audience is still being enqueued, so look again soon. `wait_s`: there is something,
+    and a limit holds it up for so long.
+    """
 
     growing: bool
+    wait_s: float | None = None
 
 
 class IssueRotation:
@@ -49,8 +58,18 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
     """Two workers never hold the same chunk: the row lock is taken with SKIP LOCKED, and the lease outlives it."""
     began = time.perf_counter()
     async with context.engine.begin() as connection:
-        issue_ids, growing = await claimable_issues(connection)
-        for issue_id in rotation.order(issue_ids):
+        claimable = await claimable_issues(connection)
+        if not claimable.issue_ids:
+            return NothingToClaim(claimable.growing)
+        permit = await ask_permit(
+            connection,
+            "newsletter",
+            restrained=claimable.restrained,
+            left_when_slow=left_when_slow(context.lease, context.slow_call),
+        )
+        if isinstance(permit, Denied):
+            return NothingToClaim(claimable.growing, permit.wait_s)
+        for issue_id in rotation.order(claimable.issue_ids):
             chunk = await lease_chunk(connection, issue_id=issue_id, token=uuid.uuid4(), lease=context.lease)
             if chunk is None:
                 continue
@@ -63,6 +82,19 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
                 context.log.error("delivery.issue_unusable", issue_id=issue_id)
                 continue
             recipients = await unsettled_recipients(connection, chunk, stream=content.stream)
+            if permit.messages_max is not None and len(recipients) > permit.messages_max:
+                recipients = recipients[: permit.messages_max]
+                chunk = await _cut(connection, chunk, last_seq=recipients[-1].seq)
+            probe_s = context.slow_call.total_seconds() + PROBE_MARGIN_S
+            if not await spend(connection, permit, token=chunk.token, messages=len(recipients), probe_s=probe_s):
+                await release_chunk(connection, chunk)
+                return NothingToClaim(claimable.growing)
             context.metrics.claim_s.observe(time.perf_counter() - began)
             return ClaimedChunk(chunk, content, recipients)
-    return NothingToClaim(growing)
+    return NothingToClaim(claimable.growing)
+
+
+async def _cut(connection: AsyncConnection, chunk: LeasedChunk, *, last_seq: int) -> LeasedChunk:
+    """At a low rate one call carries less than a chunk: the rest waits as a chunk of its own."""
+    await split_leased_chunk(connection, chunk, last_seq=last_seq)
+    return msgspec.structs.replace(chunk, last_seq=last_seq)

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import Replica
 
 
@@ -36,6 +37,22 @@ class DeliveryMetrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
             registry=registry,
         )
+        self.sending_paused = Gauge("delivery_sending_paused", "1 while all sending is paused", registry=registry)
+        self.breaker = Gauge("delivery_breaker", "0 closed, 1 half-open, 2 open", registry=registry)
+        self.rate_limit = Gauge(
+            "delivery_messages_per_second_limit", "Messages a second over all replicas; 0: no limit", registry=registry
+        )
+        self.calls_limit = Gauge(
+            "delivery_concurrent_calls_limit",
+            "Newsletter calls at once over all replicas, set or adapted; 0: no limit",
+            registry=registry,
+        )
+        self.calls_under_way = Gauge(
+            "delivery_calls_under_way", "Calls of all replicas that are not slow", registry=registry
+        )
+        self.unchecked_issues = Gauge(
+            "delivery_issues_unchecked", "Open issues that wait for their preflight", registry=registry
+        )
 
 
 class DeliveryContext(msgspec.Struct, frozen=True):
@@ -45,11 +62,15 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     postmark: PostmarkClient
     composer: MailComposer
     contents: IssueContents
+    preflights: PassedPreflights
     replica: Replica
+    concurrent_calls: int
     metrics: DeliveryMetrics
     random: random.Random
     lease: timedelta
     call_timeout: timedelta
+    slow_call: timedelta
+    breaker_failures: int
     reconcile_floor: timedelta
     canary_address: str | None
     transactional_stream: str

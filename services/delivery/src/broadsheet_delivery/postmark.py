@@ -1,4 +1,4 @@
-"""Postmark's API as we use it: batches out, and the message search.
+"""Postmark's API as we use it: batches out, the message search, and what a stream is.
 
 No SDK: the official one sends a message again after a time-out. The result of a call is a type, told apart at the byte
 where certainty ends: an error before the request was written is `NotSent`; from the first byte on, anything but a
@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -25,10 +26,12 @@ from broadsheet_delivery.call_result import (
 )
 from broadsheet_delivery.error_class import ErrorClass, classify_response
 from broadsheet_delivery.message import METADATA_ATTEMPT
+from broadsheet_delivery.preflight_verdict import AccountRefused, NoSuchStream, NotAsked, Stream, StreamAnswer
 
 BATCH_MAX: Final = 500
 _SEARCH_PAGE: Final = 500
 _DETAIL_MAX: Final = 500
+_READ_TIMEOUT_S: Final = 10.0
 _RETRY_AFTER_MAX_S: Final = 300.0
 _PIECE_BYTES: Final = 256 * 1024
 """A body is handed to the kernel in pieces of about this size, with a look at the clock before each."""
@@ -56,6 +59,17 @@ class _AnswerItem(msgspec.Struct, rename="pascal"):
 class _ErrorBody(msgspec.Struct, rename="pascal"):
     error_code: int
     message: str = ""
+
+
+class _Management(msgspec.Struct, rename="pascal"):
+    unsubscribe_handling_type: str = "None"
+
+
+class _StreamBody(msgspec.Struct, rename="pascal"):
+    message_stream_type: str
+    id: str = msgspec.field(name="ID")
+    archived_at: str | None = None
+    subscription_management_configuration: _Management = msgspec.field(default_factory=_Management)
 
 
 class _SearchRow(msgspec.Struct, rename="pascal"):
@@ -171,6 +185,42 @@ class PostmarkClient:
             ]
         except (msgspec.DecodeError, ValueError) as error:
             raise SearchUnavailableError("unreadable answer") from error
+
+    async def read_stream(self, stream: str) -> StreamAnswer:
+        """`GET /message-streams/{id}`. Never raises for what the network or Postmark does."""
+        try:
+            async with asyncio.timeout(min(self._call_timeout_s, _READ_TIMEOUT_S)):
+                response = await self._client.get(
+                    f"{self._base_url}/message-streams/{quote(stream, safe='')}", headers=self._headers
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            return NotAsked(f"no answer: {type(error).__name__}")
+        return read_stream_answer(response)
+
+
+def read_stream_answer(response: httpx.Response) -> StreamAnswer:
+    """Turn the answer to `GET /message-streams/{id}` into a type; pure but for reading the response."""
+    if response.status_code == httpx.codes.OK:
+        found: _StreamBody | None = _decode(response.content, _StreamBody)
+        if found is None:
+            return NotAsked("unreadable answer")
+        return Stream(
+            found.id,
+            found.message_stream_type,
+            found.subscription_management_configuration.unsubscribe_handling_type,
+            found.archived_at is not None,
+        )
+    body: _ErrorBody | None = _decode(response.content, _ErrorBody)
+    code, message = (body.error_code, body.message) if body else (None, "")
+    reason = f"HTTP {response.status_code}" + (f", code {code}: {message[:_DETAIL_MAX]}" if code is not None else "")
+    match classify_response(response.status_code, code, message):
+        case ErrorClass.ACCOUNT:
+            return AccountRefused(reason)
+        # Only Postmark's own word about the stream counts: a proxy's page says nothing about it.
+        case ErrorClass.CONFIGURATION if code is not None:
+            return NoSuchStream(reason)
+        case _:
+            return NotAsked(reason)
 
 
 def _decode(content: bytes, type_: Any) -> Any | None:

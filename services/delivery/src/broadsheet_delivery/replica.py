@@ -22,24 +22,35 @@ def this_replica() -> Replica:
     return Replica(uuid.uuid4(), socket.gethostname(), os.getpid(), version("broadsheet-delivery"))
 
 
-async def report_alive(connection: AsyncConnection, me: Replica, *, draining: bool, stopped: bool = False) -> None:
+async def report_alive(
+    connection: AsyncConnection,
+    me: Replica,
+    *,
+    draining: bool,
+    stopped: bool = False,
+    concurrent_calls: int | None = None,
+) -> None:
     """Heartbeat, by the database's clock; the first one registers the replica.
 
-    It is for people to look at: leases alone decide who may send.
+    It is for people to look at, and `concurrent_calls` says when adaptive concurrency restrains nobody any more:
+    leases alone decide who may send.
     """
     await connection.execute(
         sa.text("""
-            INSERT INTO delivery.replica AS known (id, host, pid, version, draining, stopped_at)
-            VALUES (:id, :host, :pid, :version, :draining, CASE WHEN :stopped THEN now() END)
+            INSERT INTO delivery.replica AS known (id, host, pid, version, draining, concurrent_calls, stopped_at)
+            VALUES (:id, :host, :pid, :version, :draining, :concurrent_calls,
+                    CASE WHEN :stopped THEN now() END)
             ON CONFLICT (id) DO UPDATE
-               SET seen_at = now(), draining = excluded.draining, stopped_at = excluded.stopped_at
-        """).bindparams(sa.bindparam("id", type_=pg.UUID)),
+               SET seen_at = now(), draining = excluded.draining, stopped_at = excluded.stopped_at,
+                   concurrent_calls = coalesce(excluded.concurrent_calls, known.concurrent_calls)
+        """).bindparams(sa.bindparam("id", type_=pg.UUID), sa.bindparam("concurrent_calls", type_=sa.Integer)),
         {
             "id": me.id,
             "host": me.host,
             "pid": me.pid,
             "version": me.version,
             "draining": draining,
+            "concurrent_calls": concurrent_calls,
             "stopped": stopped,
         },
     )

@@ -43,9 +43,12 @@ from broadsheet_delivery.outcome import (
     Suppressed,
 )
 from broadsheet_delivery.persist import persist
+from broadsheet_delivery.place import Place
 from broadsheet_delivery.recipient import Recipient, sendability
 from broadsheet_delivery.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
-from broadsheet_delivery.sending_state import back_off_all, end_back_off, pause_issue, pause_sending
+from broadsheet_delivery.sending_health import note_answered, note_refused, note_unknown
+from broadsheet_delivery.sending_permit import end_probe
+from broadsheet_delivery.sending_state import pause_issue, pause_sending
 from broadsheet_delivery.suppress import suppress
 
 TOO_LARGE_ALONE = "The message is too large for Postmark."
@@ -58,7 +61,7 @@ class Prepared(msgspec.Struct, frozen=True):
     encoded: bytes
 
 
-async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk) -> None:
+async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Place | None = None) -> None:
     """The whole way of one chunk. What is not written down when this fails is found by the rescuer."""
     enter_trace(start_trace(claimed.chunk.traceparent, None))
     attempt_id = uuid.uuid4()
@@ -74,7 +77,13 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk) -> None:
     if started is None:
         return
     prepared, settled = started
-    result = await send_batch(context, [one.encoded for one in prepared], lease_began_monotonic_s=began_s)
+    result = await send_batch(
+        context,
+        [one.encoded for one in prepared],
+        lease_began_monotonic_s=began_s,
+        token=chunk.token,
+        place=place,
+    )
     await persist(
         context,
         lambda connection: _record(context, connection, chunk, claimed.content, prepared, settled, attempt_id, result),
@@ -148,11 +157,13 @@ async def _start(
         if not going:
             await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=None, settled=all_settled)
             await release_chunk(connection, chunk)
+            await end_probe(connection, token=chunk.token)
             _count_outcomes(context, all_settled)
             return None
         if not await start_chunk(connection, chunk, attempt_id=attempt_id, lease=context.lease):
             # Paused, backing off, or too late: if the lease is still ours, somebody else may have the chunk.
             await release_chunk(connection, chunk)
+            await end_probe(connection, token=chunk.token)
             return None
         await insert_attempt(
             connection,
@@ -194,6 +205,8 @@ async def _record(
                 detail=result.reason,
             )
             await end_attempt(connection, chunk, status="uncertain", wait_s=search_wait_s(0, context.random))
+            if not result.slow:
+                await note_unknown(context, connection, token=chunk.token, reason=result.reason)
         case _:
             assert_never(result)
 
@@ -244,7 +257,7 @@ async def _record_answer(
     await insert_attempt_end(
         connection, attempt_id=attempt_id, verdict="answered", http_status=200, accepted_count=accepted_count
     )
-    await end_back_off(connection)
+    await note_answered(connection, token=chunk.token)
     if not await end_attempt(connection, chunk, status="pending", wait_s=wait_s):
         # Somebody took the chunk for dead. What we were told is true all the same and has been written down; if it
         # still waits to be asked about, it may be settled by now.
@@ -265,8 +278,9 @@ async def _record_not_sent(
     match result.error_class:
         case ErrorClass.TRANSIENT:
             if slows_everyone(result):
-                await back_off_all(connection, context.random, retry_after_s=result.retry_after_s)
+                await note_refused(context, connection, result)
             elif result.reason == LEASE_TOO_SHORT:
+                await end_probe(connection, token=chunk.token)
                 wait_s = 0.0
         case ErrorClass.ACCOUNT:
             await pause_sending(connection, reason=result.reason)

@@ -34,10 +34,21 @@ from broadsheet_delivery.outcome import (
     Suppressed,
 )
 from broadsheet_delivery.persist import persist
+from broadsheet_delivery.place import Place
 from broadsheet_delivery.recipient import sendability
 from broadsheet_delivery.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.send_chunk import TOO_LARGE_ALONE
-from broadsheet_delivery.sending_state import back_off_all, end_back_off, pause_issue, pause_sending
+from broadsheet_delivery.sending_health import note_answered, note_refused, note_unknown
+from broadsheet_delivery.sending_permit import (
+    PROBE_MARGIN_S,
+    Denied,
+    ask_permit,
+    end_probe,
+    is_restrained,
+    left_when_slow,
+    spend,
+)
+from broadsheet_delivery.sending_state import pause_issue, pause_sending
 from broadsheet_delivery.single_store import (
     LeasedMail,
     SettledMail,
@@ -72,14 +83,34 @@ class ClaimedMails(msgspec.Struct, frozen=True):
     settled: list[SettledMail]
 
 
-async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | None:
-    """Lease the next due mails; None when there are none. Newsletter mails of one issue are taken together."""
+async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
+    """Lease the next due mails; None when there are none, seconds when a limit holds them up for so long.
+
+    Newsletter mails of one issue are taken together. Transactional mail is held by no limit, only by a pause and the
+    breaker; it counts against the rate all the same.
+    """
     token, attempt_id = uuid.uuid4(), uuid.uuid4()
     async with context.engine.begin() as connection:
+        restrained = await is_restrained(connection)
+        if restrained is None:
+            return None
         if part == "transactional":
             await expire_mails(connection, limit=MAILS_A_CALL_MAX)
-        mails = await lease_mails(connection, part=part, token=token, lease=context.lease, limit=MAILS_A_CALL_MAX)
+        permit = await ask_permit(
+            connection,
+            part,
+            restrained=restrained,
+            left_when_slow=left_when_slow(context.lease, context.slow_call),
+        )
+        if isinstance(permit, Denied):
+            return permit.wait_s
+        limit = min(MAILS_A_CALL_MAX, permit.messages_max or MAILS_A_CALL_MAX)
+        mails = await lease_mails(connection, part=part, token=token, lease=context.lease, limit=limit)
         if not mails:
+            return None
+        probe_s = context.slow_call.total_seconds() + PROBE_MARGIN_S
+        if not await spend(connection, permit, token=token, messages=len(mails), probe_s=probe_s):
+            await put_back(connection, ids=[mail.id for mail in mails], token=token, status="pending", wait_s=0.0)
             return None
         if part == "newsletter":
             return await _compose_newsletter(context, connection, mails, token, attempt_id)
@@ -151,7 +182,7 @@ async def _compose_newsletter(
     return ClaimedMails(token, attempt_id, content.stream, content, prepared, settled)
 
 
-async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails) -> None:
+async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, place: Place | None = None) -> None:
     """The whole way of claimed mails. What is not written down when this fails is found by the rescuer."""
     fitting: list[_Prepared] = []
     left_over: list[_Prepared] = []
@@ -195,9 +226,17 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails) -> 
                 message_count=len(going),
                 issue_id=claimed.content.issue_id if claimed.content else None,
             )
+        else:
+            await end_probe(connection, token=claimed.token)
     if not going:
         return
-    result = await send_batch(context, [one.encoded for one in going], lease_began_monotonic_s=began_s)
+    result = await send_batch(
+        context,
+        [one.encoded for one in going],
+        lease_began_monotonic_s=began_s,
+        token=claimed.token,
+        place=place,
+    )
     await persist(context, lambda connection: _record(context, connection, claimed, going, result))
 
 
@@ -247,6 +286,8 @@ async def _record(
                 wait_s=search_wait_s(failures, context.random),
                 reason=result.reason,
             )
+            if not result.slow:
+                await note_unknown(context, connection, token=claimed.token, reason=result.reason)
         case _:
             assert_never(result)
 
@@ -294,7 +335,7 @@ async def _record_answer(
         http_status=200,
         accepted_count=accepted_count,
     )
-    await end_back_off(connection)
+    await note_answered(connection, token=claimed.token)
     for one_settled in settled:
         context.metrics.mails.labels("single", type(one_settled.outcome).__name__.lower()).inc()
 
@@ -312,8 +353,9 @@ async def _record_not_sent(
     match result.error_class:
         case ErrorClass.TRANSIENT:
             if slows_everyone(result):
-                await back_off_all(connection, context.random, retry_after_s=result.retry_after_s)
+                await note_refused(context, connection, result)
             elif result.reason == LEASE_TOO_SHORT:
+                await end_probe(connection, token=claimed.token)
                 wait_s = 0.0
         case ErrorClass.TOO_LARGE if len(sent) == 1:
             failed = Failed(TOO_LARGE_ALONE, result.error_code)

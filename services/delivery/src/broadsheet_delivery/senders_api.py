@@ -1,7 +1,10 @@
 """Routes about the senders: the replicas, and what holds all sending up."""
 
+from datetime import timedelta
+from typing import Annotated, Final
+
 import msgspec
-from litestar import get, post
+from litestar import get, patch, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
@@ -10,10 +13,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.identity import requires
 from broadsheet_common.route_rules import documents, json_only
 from broadsheet_delivery.pause_request import PauseRequest
-from broadsheet_delivery.sending_state import SendingState, pause_sending, read_sending_state, resume_sending
+from broadsheet_delivery.preflight import WaitingIssue, unchecked_issues
+from broadsheet_delivery.sending_state import (
+    SendingLimits,
+    SendingState,
+    pause_sending,
+    read_sending_state,
+    resume_sending,
+    set_limits,
+)
 from broadsheet_delivery.timeline_store import ReplicaRow, live_replicas
 
-REPLICAS_SHOWN_MAX = 500
+REPLICAS_SHOWN_MAX: Final = 500
+ISSUES_SHOWN_MAX: Final = 100
+RATE_MAX: Final = 1_000_000
+CALLS_MAX: Final = 10_000
 
 
 class Senders(msgspec.Struct, frozen=True):
@@ -21,6 +35,8 @@ class Senders(msgspec.Struct, frozen=True):
 
     sending: SendingState
     replicas: list[ReplicaRow]
+    waiting_for_preflight: list[WaitingIssue]
+    """Open issues of which nothing starts before Postmark has said that their stream fits."""
 
 
 @get(
@@ -31,10 +47,41 @@ class Senders(msgspec.Struct, frozen=True):
     tags=["Senders"],
     responses=documents(),
 )
-async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
+async def show_senders(engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]) -> Senders:
     """The delivery replicas, and whether anything holds sending up."""
     async with engine.connect() as connection:
-        return Senders(await read_sending_state(connection), await live_replicas(connection, limit=REPLICAS_SHOWN_MAX))
+        return Senders(
+            await read_sending_state(connection, left_when_slow=left_when_slow),
+            await live_replicas(connection, limit=REPLICAS_SHOWN_MAX),
+            await unchecked_issues(connection, limit=ISSUES_SHOWN_MAX),
+        )
+
+
+class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits over all replicas together. null ends a limit; what is left out stays."""
+
+    messages_per_s_max: Annotated[float, msgspec.Meta(gt=0, le=RATE_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    concurrent_calls_max: Annotated[int, msgspec.Meta(ge=1, le=CALLS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@patch(
+    "/api/v1/senders",
+    guards=[requires("admin"), json_only],
+    operation_id="changeSenders",
+    summary="Limit all sending, or end a limit",
+    tags=["Senders"],
+    responses=documents(body=True),
+)
+async def change_limits(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[LimitsChange]
+) -> SendingState:
+    """Set how many messages a second and how many calls at once newsletters may take, over all replicas, at once.
+
+    Transactional mail counts against the rate and is not held by it; it has places of its own.
+    """
+    async with engine.begin() as connection:
+        await set_limits(connection, SendingLimits(data.messages_per_s_max, data.concurrent_calls_max))
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
 
 
 @post(
@@ -46,11 +93,13 @@ async def show_senders(engine: NamedDependency[AsyncEngine]) -> Senders:
     tags=["Senders"],
     responses=documents(body=True),
 )
-async def pause_all_sending(engine: NamedDependency[AsyncEngine], data: JSONBody[PauseRequest]) -> SendingState:
+async def pause_all_sending(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[PauseRequest]
+) -> SendingState:
     """Start no further call at all, on any replica."""
     async with engine.begin() as connection:
         await pause_sending(connection, reason=data.reason)
-        return await read_sending_state(connection)
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
 
 
 @post(
@@ -62,11 +111,13 @@ async def pause_all_sending(engine: NamedDependency[AsyncEngine], data: JSONBody
     tags=["Senders"],
     responses=documents(),
 )
-async def resume_all_sending(engine: NamedDependency[AsyncEngine]) -> SendingState:
+async def resume_all_sending(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
+) -> SendingState:
     """Send again; a back-off that was running ends too."""
     async with engine.begin() as connection:
         await resume_sending(connection)
-        return await read_sending_state(connection)
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
 
 
-SENDER_ROUTES: list[HTTPRouteHandler] = [show_senders, pause_all_sending, resume_all_sending]
+SENDER_ROUTES: list[HTTPRouteHandler] = [show_senders, change_limits, pause_all_sending, resume_all_sending]

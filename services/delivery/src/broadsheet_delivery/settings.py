@@ -34,6 +34,10 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     postmark_transactional_stream: str = "outbound"
     delivery_concurrent_calls: PositiveInt = 4
     """Batch calls one replica has under way at once."""
+    delivery_slow_call_s: PositiveSeconds = 15.0
+    """A call under way for longer counts as a failure for the breaker, and no longer takes a place."""
+    delivery_breaker_failures: PositiveInt = 5
+    """So many unknown outcomes in a row, over all replicas, hold all sending back for a while."""
     delivery_http_timeout_s: PositiveSeconds = 120.0
     """Real batches of 500 have taken over a minute; a short bound would only make answers unknown."""
     delivery_lease_s: PositiveSeconds = 150.0

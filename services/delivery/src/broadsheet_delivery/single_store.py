@@ -40,7 +40,8 @@ _PART_FILTER = {
     "transactional": "mail.kind <> 'newsletter'",
     # Newsletter mails obey their issue's state.
     "newsletter": """mail.kind = 'newsletter' AND EXISTS (
-        SELECT 1 FROM delivery.issue_run AS run WHERE run.issue_id = mail.issue_id AND run.state = 'open')""",
+        SELECT 1 FROM delivery.issue_run AS run WHERE run.issue_id = mail.issue_id AND run.state = 'open'
+                                                      AND run.preflight_at IS NOT NULL)""",
 }
 
 
@@ -130,9 +131,10 @@ async def start_mails(
              WHERE mail.id = ANY (CAST(:ids AS bigint[])) AND mail.status = 'leased' AND mail.lease_token = :token
                AND mail.lease_until > now()
                AND sending.paused_at IS NULL AND sending.back_off_until <= now()
+               AND (sending.back_off_count = 0 OR sending.probe_token = mail.lease_token)
                AND (mail.issue_id IS NULL OR EXISTS (
                         SELECT 1 FROM delivery.issue_run AS run
-                         WHERE run.issue_id = mail.issue_id AND run.state = 'open'))
+                         WHERE run.issue_id = mail.issue_id AND run.state = 'open' AND run.preflight_at IS NOT NULL))
             RETURNING mail.id
         """).bindparams(
             sa.bindparam("token", type_=pg.UUID),

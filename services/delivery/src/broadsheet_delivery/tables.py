@@ -29,6 +29,10 @@ issue_run = sa.Table(
     sa.Column("opened_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("finished_at", _TIME),
     sa.Column("traceparent", sa.Text, nullable=False),
+    sa.Column("preflight_at", _TIME),
+    sa.Column("preflight_error", sa.Text),
+    _counter("preflight_count"),
+    sa.Column("preflight_due_at", _TIME, nullable=False, server_default=sa.text("'-infinity'")),
     sa.Index("issue_run_unfinished", "issue_id", postgresql_where=sa.text("state IN ('open', 'paused')")),
 )
 
@@ -171,6 +175,15 @@ sending_state = sa.Table(
     sa.Column("pause_reason", sa.Text),
     sa.Column("back_off_until", _TIME, nullable=False, server_default=sa.text("'-infinity'")),
     _counter("back_off_count"),
+    sa.Column("messages_per_s_max", sa.Double),
+    sa.Column("concurrent_calls_max", sa.Integer),
+    sa.Column("next_send_at", _TIME, nullable=False, server_default=sa.text("'-infinity'")),
+    sa.Column("concurrency", sa.Double),
+    sa.Column("concurrency_lowered_at", _TIME),
+    _counter("failure_count"),
+    sa.Column("breaker_reason", sa.Text),
+    sa.Column("probe_token", pg.UUID),
+    sa.Column("probe_until", _TIME),
 )
 
 replica = sa.Table(
@@ -184,5 +197,6 @@ replica = sa.Table(
     sa.Column("seen_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("draining", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.Column("stopped_at", _TIME),
+    sa.Column("concurrent_calls", sa.Integer),
     sa.Index("replica_seen", "seen_at"),
 )

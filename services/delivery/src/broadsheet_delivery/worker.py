@@ -17,21 +17,25 @@ from broadsheet_delivery.back_off import loop_wait_s
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.place import Place, Places
+from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.replica import report_alive
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.show_sending_state import show_sending_state
 from broadsheet_delivery.single_store import SinglePart
 
 SINGLE_CALLS_MAX: Final = 2
 """Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
+NEWSLETTER_MAILS_CALLS_MAX: Final = 1
 _GROWING_POLL_S: Final = 0.05
 _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
 
-Work = Callable[[], Awaitable[None]]
+Work = Callable[[Place], Awaitable[None]]
 Claim = Callable[[], Awaitable[Work | float]]
 """Claims the next piece of work, or says for how many seconds there is none."""
 
@@ -67,7 +71,8 @@ class DeliveryWorker:
             for loop in (
                 self._claim_loop(self._claim_transactional, SINGLE_CALLS_MAX),
                 self._claim_loop(self._claim_chunk, self._concurrent_calls),
-                self._claim_loop(self._claim_newsletter_mails, 1),
+                self._claim_loop(self._claim_newsletter_mails, NEWSLETTER_MAILS_CALLS_MAX),
+                self._preflight_loop(),
                 self._every(_FINISH_INTERVAL_S, self._finish),
                 self._every(_RECONCILE_INTERVAL_S, self._reconcile),
                 self._every(self._rescue_interval_s, self._rescue),
@@ -99,13 +104,13 @@ class DeliveryWorker:
         context.log.info("delivery.drained")
 
     async def _claim_loop(self, claim: Claim, places: int) -> None:
-        free = asyncio.Semaphore(places)
+        free = Places(places)
         own: set[asyncio.Task[None]] = set()
         woken = asyncio.Event()
         self._wake_events.append(woken)
         failures = 0
         while not self._draining.is_set():
-            await free.acquire()
+            place = await free.take()
             if self._draining.is_set():
                 break
             try:
@@ -116,10 +121,10 @@ class DeliveryWorker:
                 work = loop_wait_s(failures, self._context.random)
                 failures += 1
             if isinstance(work, float):
-                free.release()
+                place.free()
                 await self._idle(woken, work)
                 continue
-            task = asyncio.create_task(self._run(work, free))
+            task = asyncio.create_task(self._run(work, place))
             own.add(task)
             self._under_way.add(task)
             task.add_done_callback(own.discard)
@@ -127,14 +132,14 @@ class DeliveryWorker:
         if own:
             await asyncio.wait(own)
 
-    async def _run(self, work: Work, free: asyncio.Semaphore) -> None:
+    async def _run(self, work: Work, place: Place) -> None:
         structlog.contextvars.bind_contextvars(replica_id=str(self._context.replica.id))
         try:
-            await work()
+            await work(place)
         except Exception as error:  # noqa: BLE001  # the lease runs out and the rescuer settles it; the loop goes on
             self._log_failure("delivery.work_failed", error)
         finally:
-            free.release()
+            place.free()
 
     def _log_failure(self, event: str, error: Exception) -> None:
         """A database that is away is a matter of waiting; anything else is a fault of ours, told in full."""
@@ -153,8 +158,9 @@ class DeliveryWorker:
     async def _claim_chunk(self) -> Work | float:
         claimed = await claim_chunk(self._context, self._rotation)
         if isinstance(claimed, NothingToClaim):
-            return _GROWING_POLL_S if claimed.growing else self._poll_s
-        return lambda: send_chunk(self._context, claimed)
+            poll_s = _GROWING_POLL_S if claimed.growing else self._poll_s
+            return poll_s if claimed.wait_s is None else min(claimed.wait_s, self._poll_s)
+        return lambda place: send_chunk(self._context, claimed, place)
 
     async def _claim_transactional(self) -> Work | float:
         return await self._claim_single("transactional", self._single_poll_s)
@@ -166,7 +172,27 @@ class DeliveryWorker:
         claimed = await claim_single_mails(self._context, part)
         if claimed is None:
             return poll_s
-        return lambda: send_single_mails(self._context, claimed)
+        if isinstance(claimed, float):
+            return min(claimed, poll_s)
+        return lambda place: send_single_mails(self._context, claimed, place)
+
+    async def _preflight_loop(self) -> None:
+        """Woken by a publish like the lanes; an issue that may start is looked for at once."""
+        woken = asyncio.Event()
+        self._wake_events.append(woken)
+        failures = 0
+        while not self._draining.is_set():
+            wait_s = self._poll_s
+            try:
+                if await preflight_issues(self._context) > 0:
+                    self.wake()
+                    woken.clear()
+                failures = 0
+            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
+                self._log_failure("delivery.preflight_failed", error)
+                wait_s = loop_wait_s(failures, self._context.random)
+                failures += 1
+            await self._idle(woken, wait_s)
 
     async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
         failures = 0
@@ -193,4 +219,10 @@ class DeliveryWorker:
 
     async def _report_alive(self) -> None:
         async with self._context.engine.begin() as connection:
-            await report_alive(connection, self._context.replica, draining=False)
+            await report_alive(
+                connection,
+                self._context.replica,
+                draining=self._draining.is_set(),
+                concurrent_calls=self._context.concurrent_calls,
+            )
+        await show_sending_state(self._context)

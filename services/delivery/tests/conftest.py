@@ -1,0 +1,38 @@
+"""The delivery service's API, asked with the gateway's signed identity."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
+from broadsheet_delivery.app import create_app
+from broadsheet_postmark_sandbox.testing import RunningSandbox
+from harness.asgi import asgi_transport
+from harness.cluster import Database
+from harness.delivering import delivery_settings
+from harness.keys import identity_keys
+
+
+def _identity(*scopes: Scope) -> dict[str, str]:
+    minter = IdentityMinter(identity_keys()[0])
+    return {IDENTITY_HEADER: minter.mint(Identity("key:1", frozenset(scopes)), "delivery")}
+
+
+@pytest.fixture
+def as_writer() -> dict[str, str]:
+    """Headers of somebody who may read and write, and is no admin."""
+    return _identity("read", "write")
+
+
+@pytest.fixture
+async def delivery_api(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
+    """An admin at the API alone: sending is the test's to drive."""
+    app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(
+            transport=asgi_transport(app), base_url="http://delivery", headers=_identity("read", "write", "admin")
+        ) as client,
+    ):
+        yield client
