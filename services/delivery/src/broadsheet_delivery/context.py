@@ -51,6 +51,9 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     lease: timedelta
     call_timeout: timedelta
     reconcile_floor: timedelta
+    reconcile_deadline: timedelta
+    work_kept: timedelta
+    outcomes_kept: timedelta
     canary_address: str | None
     transactional_stream: str
     batch_bytes_max: int
