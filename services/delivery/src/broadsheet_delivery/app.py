@@ -100,7 +100,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     context = create_context(settings, engine, http_client, metrics)
     return create_service_app(
         route_handlers=[delivery_routes(), openapi_document],
-        dependencies={"engine": engine},
+        dependencies={"engine": engine, "postmark": context.postmark},
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
         lifespan=[_own_resources(context, http_client), *([_work(settings, context)] if sends else [])],

@@ -4,7 +4,7 @@
 
 ALTER TABLE delivery.issue_run
     -- Where the issue's deliveries lie: default (with all others), own (a partition), or on the way there (NULL,
-    -- excluded, validated) or back (retreating). NULL stays for issues that were never asked about.
+    -- excluded, validated), back (retreating), or dropped whole (removed). NULL stays for issues that were never asked about.
     ADD COLUMN partition_stage text,
     -- The nine counts of a finished issue whose working rows are being removed; from then on they are the counts.
     ADD COLUMN frozen_counts jsonb,
@@ -272,7 +272,7 @@ DECLARE
 BEGIN
     SELECT run.partition_stage, run.next_seq - 1 INTO stage, enqueued
       FROM delivery.issue_run AS run WHERE run.issue_id = for_issue_id FOR UPDATE;
-    IF NOT FOUND OR stage IN ('own', 'default') OR (stage IS NULL AND enqueued > 0) THEN
+    IF NOT FOUND OR stage IN ('own', 'default', 'removed') OR (stage IS NULL AND enqueued > 0) THEN
         RETURN coalesce(stage, 'default');
     END IF;
     PERFORM set_config('lock_timeout', '200ms', true);
@@ -412,7 +412,7 @@ BEGIN
         EXCEPTION WHEN lock_not_available THEN
             RETURN -1;
         END;
-        UPDATE delivery.issue_run AS run SET partition_stage = 'default' WHERE run.issue_id = for_issue_id;
+        UPDATE delivery.issue_run AS run SET partition_stage = 'removed' WHERE run.issue_id = for_issue_id;
         RETURN 1;
     END IF;
     DELETE FROM delivery.delivery_outcome AS old
