@@ -71,13 +71,16 @@ async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
     await connection.execute(sa.text("SELECT delivery.close_fan_out(:issue_id)"), {"issue_id": issue_id})
 
 
-async def partition_issue(connection: AsyncConnection, *, issue_id: int) -> PartitionStage:
-    """One step towards partitions of the issue's own, before its first delivery is enqueued.
+async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_begin: bool) -> PartitionStage:
+    """One step towards partitions of the issue's own, before its first delivery is enqueued, if it is to have some.
 
     To be called again, each time in a transaction of its own, until it answers `own` or `default`: until then nothing
     of the issue can be enqueued.
     """
-    row = await connection.execute(sa.text("SELECT delivery.partition_issue(:issue_id)"), {"issue_id": issue_id})
+    row = await connection.execute(
+        sa.text("SELECT delivery.partition_issue(:issue_id, :may_begin)"),
+        {"issue_id": issue_id, "may_begin": may_begin},
+    )
     stage: PartitionStage = row.scalar_one()
     return stage
 

@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get, post
@@ -82,7 +82,7 @@ def _delivery(row: DeliveryRow) -> Delivery:
     return Delivery(**_fields(row))
 
 
-def _fields(row: DeliveryRow) -> dict[str, object]:
+def _fields(row: DeliveryRow) -> dict[str, Any]:
     fields = msgspec.structs.asdict(row)
     seq = fields.pop("seq")
     del fields["queued_at"]

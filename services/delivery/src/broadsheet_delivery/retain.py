@@ -12,7 +12,7 @@ from broadsheet_delivery.context import DeliveryContext
 ROUNDS_A_STEP_MAX = 200
 ROWS_A_ROUND_MAX = 5_000
 _ISSUES_A_ROUND_MAX = 20
-_ADVISORY_LOCK = 0x62736865_72657461 & 0x7FFFFFFFFFFFFFFF
+ADVISORY_LOCK = 0x62736865_72657461 & 0x7FFFFFFFFFFFFFFF
 
 
 async def retain(context: DeliveryContext) -> int:
@@ -22,7 +22,7 @@ async def retain(context: DeliveryContext) -> int:
     for _ in range(ROUNDS_A_STEP_MAX):
         async with context.engine.begin() as connection:
             locked = await connection.execute(
-                sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
+                sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK}
             )
             if not locked.scalar_one():
                 return removed

@@ -78,9 +78,9 @@ async def fan_out_step(
 
 
 async def _is_being_partitioned(connection: AsyncConnection, fan_out: store.OpenFanOut, above: int) -> bool:
-    if not await store.has_more_than(connection, fan_out, count=above):
-        return False
-    return await partition_issue(connection, issue_id=fan_out.issue_id) not in {"own", "default"}
+    large = await store.has_more_than(connection, fan_out, count=above)
+    # Also when it is not large (any more): what was begun while it was must come to its end first.
+    return await partition_issue(connection, issue_id=fan_out.issue_id, may_begin=large) not in {"own", "default"}
 
 
 async def _enqueue_next_page(

@@ -86,7 +86,7 @@ def status_reason(progress: Progress | None, parked: int) -> str | None:
         return None
     if progress.pause_reason is not None or parked == 0:
         return progress.pause_reason
-    return f"{parked} deliveries may or may not have been sent, and Postmark could not tell in time: they wait for a decision."
+    return f"{parked} deliveries may have been sent, which could not be found out in time: they wait for a decision."
 
 
 def _status_of_run(progress: Progress) -> Status:

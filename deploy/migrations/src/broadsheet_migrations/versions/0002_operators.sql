@@ -262,7 +262,8 @@ CREATE OR REPLACE VIEW delivery.published_issue_progress AS
 -- again until it answers `own` or `default`, because each stage needs a lock that must not be held during the next:
 -- ATTACH would scan the default partition while nobody else may touch it, unless a validated constraint spares it.
 -- No lock is waited for longer than 200 ms; where one does not come, the issue goes into the default partition.
-CREATE FUNCTION delivery.partition_issue(for_issue_id bigint) RETURNS text
+-- `may_begin` false: only what was begun is brought to its end.
+CREATE FUNCTION delivery.partition_issue(for_issue_id bigint, may_begin boolean) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -272,7 +273,7 @@ DECLARE
 BEGIN
     SELECT run.partition_stage, run.next_seq - 1 INTO stage, enqueued
       FROM delivery.issue_run AS run WHERE run.issue_id = for_issue_id FOR UPDATE;
-    IF NOT FOUND OR stage IN ('own', 'default', 'removed') OR (stage IS NULL AND enqueued > 0) THEN
+    IF NOT FOUND OR stage IN ('own', 'default', 'removed') OR (stage IS NULL AND (enqueued > 0 OR NOT may_begin)) THEN
         RETURN coalesce(stage, 'default');
     END IF;
     PERFORM set_config('lock_timeout', '200ms', true);
