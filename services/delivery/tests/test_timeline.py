@@ -1,6 +1,7 @@
 """The way of one delivery, as the API tells it: found after splits, hand-overs, lost answers and retries."""
 
 import uuid
+from typing import Any
 
 import httpx
 import pytest
@@ -15,10 +16,10 @@ from harness.seeding import Seed
 pytestmark = pytest.mark.usefixtures("provider_events")
 
 
-async def timeline(operator: httpx.AsyncClient, issue_id: int, seq: int) -> dict[str, list[dict[str, object]]]:
+async def timeline(operator: httpx.AsyncClient, issue_id: int, seq: int) -> dict[str, Any]:
     answer = await operator.get(f"/api/v1/deliveries/{issue_id}-{seq}")
     assert answer.status_code == 200, answer.text
-    shown: dict[str, list[dict[str, object]]] = answer.json()
+    shown: dict[str, Any] = answer.json()
     return shown
 
 
@@ -116,7 +117,8 @@ async def test_postmarks_events_are_shown_in_the_order_in_which_they_happened(
     ]
     for record_type, of_issue, seq, of_message, minute in events:
         seed.execute(
-            "INSERT INTO delivery.provider_event (record_type, issue_id, seq, message_id, occurred_at, dedupe_key, detail) "
+            "INSERT INTO delivery.provider_event "
+            "(record_type, issue_id, seq, message_id, occurred_at, dedupe_key, detail) "
             "VALUES (%s, %s, %s, %s, now() + make_interval(mins => %s), gen_random_uuid()::text, '{\"a\": 1}')",
             (record_type, of_issue, seq, of_message, minute),
         )

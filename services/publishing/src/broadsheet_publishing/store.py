@@ -132,9 +132,10 @@ async def insert_issue(
 
 
 async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool = False) -> IssueRow | None:
+    """`lock`: not FOR UPDATE, for which a fan-out's foreign key would wait while it holds the issue's run."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR UPDATE" if lock else ""}
+            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR NO KEY UPDATE" if lock else ""}
         """),  # constant texts
         {"issue_id": issue_id},
     )
