@@ -19,6 +19,9 @@ READS = [
     "/api/v1/issues",
     "/api/v1/issues/1",
     "/api/v1/issues/1/deliveries",
+    "/api/v1/issues/1/decisions",
+    "/api/v1/deliveries?subscriber_id=1",
+    "/api/v1/deliveries/1-1",
     "/api/v1/senders",
 ]
 WRITES: list[tuple[str, dict[str, Any]]] = [
@@ -28,6 +31,10 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/issues/1/publish", {}),
     ("/api/v1/issues/1/pause", {}),
     ("/api/v1/issues/1/resume", {}),
+    ("/api/v1/issues/1/cancel", {}),
+    ("/api/v1/issues/1/retry-failed", {}),
+    ("/api/v1/issues/1/decide-uncertain", {"choice": "mark_sent"}),
+    ("/api/v1/deliveries/1-1/decide", {"choice": "mark_sent"}),
     ("/api/v1/senders/pause", {}),
     ("/api/v1/senders/resume", {}),
 ]

@@ -11,12 +11,14 @@ from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
 from broadsheet_delivery.app import create_context, create_postmark_http_client, create_worker
+from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
 from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.rescue_leases import rescue_leases
+from broadsheet_delivery.retain import retain
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_delivery.settings import DeliverySettings
@@ -86,6 +88,7 @@ class Delivering:
                 break
         else:
             raise AssertionError(f"there was still work after {STEPS_MAX} steps")
+        await cancel_remainders(self.context)
         await finish_issues(self.context)
 
     async def rescue(self) -> int:
@@ -93,6 +96,12 @@ class Delivering:
 
     async def reconcile(self) -> int:
         return await reconcile(self.context)
+
+    async def cancel_remainders(self) -> int:
+        return await cancel_remainders(self.context)
+
+    async def retain(self) -> int:
+        return await retain(self.context)
 
 
 @asynccontextmanager

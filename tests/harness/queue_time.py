@@ -19,3 +19,11 @@ def expire_leases(seed: Seed) -> None:
 def age_attempts(seed: Seed) -> None:
     """As if every call made so far had been made an hour ago."""
     seed.execute("UPDATE delivery.send_attempt SET started_at = started_at - interval '1 hour'")
+
+
+def age_issue(seed: Seed, issue_id: int, *, days: int) -> None:
+    """As if the issue had ended so many days ago."""
+    seed.execute(
+        "UPDATE delivery.issue_run SET finished_at = now() - make_interval(days => %s) WHERE issue_id = %s",
+        (days, issue_id),
+    )

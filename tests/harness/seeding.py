@@ -127,6 +127,7 @@ class Seed:
         title: str = "The first issue",
         html: str = "<p>Hello {{ subscriber.name }}</p>",
         text: str = "Hello {{ subscriber.name }}",
+        own_partitions: bool = False,
     ) -> int:
         """An issue of the default newsletter, published, with all of its audience enqueued."""
         [(issue_id,)] = self.execute(
@@ -138,6 +139,9 @@ class Seed:
             "SELECT delivery.open_issue_run(%s, %s, %s)",
             (issue_id, DEFAULT_NEWSLETTER_ID, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
+        if own_partitions:
+            stages = [self.execute("SELECT delivery.partition_issue(%s, true)", (issue_id,)) for _ in range(3)]
+            assert stages[-1] == [("own",)], stages
         self.execute("SELECT delivery.enqueue_deliveries(%s, %s::bigint[])", (issue_id, subscriber_ids))
         self.execute("SELECT delivery.close_fan_out(%s)", (issue_id,))
         return int(str(issue_id))
@@ -149,6 +153,10 @@ class Seed:
             (issue_id,),
         )
         return Progress(str(row[0]), None if row[1] is None else str(row[1]), *(int(str(n)) for n in row[2:]))
+
+    def cancel(self, issue_id: int) -> None:
+        """As publishing does it."""
+        self.execute("SELECT delivery.cancel_issue(%s, 'key:1')", (issue_id,))
 
     def single_mail(self, to: str, *, dedupe_key: str, expires_in: str = "1 day") -> None:
         """A confirmation, queued as subscriptions does it."""

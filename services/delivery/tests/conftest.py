@@ -1,4 +1,4 @@
-"""The delivery service's API, asked with the gateway's signed identity."""
+"""The delivery service's API, asked with the gateway's signed identity; sending is left to the test."""
 
 from collections.abc import AsyncIterator
 
@@ -12,6 +12,7 @@ from harness.asgi import asgi_transport
 from harness.cluster import Database
 from harness.delivering import delivery_settings
 from harness.keys import identity_keys
+from harness.seeding import Seed
 
 
 def _identity(*scopes: Scope) -> dict[str, str]:
@@ -36,3 +37,28 @@ async def delivery_api(database: Database, sandbox: RunningSandbox) -> AsyncIter
         ) as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def operator(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
+    """The API as `key:7` with the scopes read and write uses it."""
+    app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
+    identity = Identity("key:7", frozenset({"read", "write"}))
+    headers = {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=asgi_transport(app), base_url="http://delivery", headers=headers) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def provider_events(seed: Seed) -> None:
+    """The table of Postmark's events, where the schema does not have it yet."""
+    seed.execute("""
+        CREATE TABLE IF NOT EXISTS delivery.provider_event (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, record_type text NOT NULL, message_id uuid,
+            issue_id bigint, seq integer, occurred_at timestamptz NOT NULL,
+            received_at timestamptz NOT NULL DEFAULT now(), dedupe_key text NOT NULL UNIQUE, detail jsonb NOT NULL)
+    """)
+    seed.execute("GRANT SELECT ON delivery.provider_event TO broadsheet_delivery")

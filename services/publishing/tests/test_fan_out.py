@@ -6,7 +6,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out import Enqueued, FanOutFailedError, Finished, NothingToDo, Step, fan_out_step
+from broadsheet_publishing.fan_out import (
+    Enqueued,
+    FanOutFailedError,
+    Finished,
+    NothingToDo,
+    Prepared,
+    Step,
+    fan_out_step,
+)
 from broadsheet_publishing.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
 from harness.cluster import Database
 
@@ -125,6 +133,8 @@ async def test_two_workers_at_once_enqueue_everybody_once(database: Database, ow
             match step:
                 case NothingToDo():
                     idle += 1
+                case Prepared():
+                    pass
                 case Enqueued() | Finished():
                     count += step.count
         await engine.dispose()
@@ -133,6 +143,7 @@ async def test_two_workers_at_once_enqueue_everybody_once(database: Database, ow
     enqueued = list(await asyncio.gather(work(), work()))
     # A worker may see nothing to do while the other holds the last fan-out: one goes on to the end.
     while not isinstance(step := await step_in_new_process(database, 7), NothingToDo):
+        assert isinstance(step, Enqueued | Finished)
         enqueued.append(step.count)
     assert sum(enqueued) == 1_500
     for issue_id in issue_ids:

@@ -109,10 +109,14 @@ async def test_a_fault_nobody_expected_does_not_end_it(
     issue_id = owner.add_published_issue()
     failures = iter([RuntimeError("a bug"), None])
 
-    async def fail_once(engine: AsyncEngine, *, page_rows: int, resting_issue_ids: frozenset[int]) -> Step:
+    async def fail_once(
+        engine: AsyncEngine, *, page_rows: int, resting_issue_ids: frozenset[int], partition_above: int
+    ) -> Step:
         if error := next(failures, None):
             raise error
-        return await fan_out_step(engine, page_rows=page_rows, resting_issue_ids=resting_issue_ids)
+        return await fan_out_step(
+            engine, page_rows=page_rows, resting_issue_ids=resting_issue_ids, partition_above=partition_above
+        )
 
     monkeypatch.setattr(fan_out_worker, "fan_out_step", fail_once)
     await run_until_finished(FanOutWorker(engine, page_rows=10), owner, issue_id)

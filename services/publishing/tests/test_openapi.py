@@ -14,10 +14,16 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
         "POST /api/v1/issues",
         "GET /api/v1/issues/{issue_id}",
         "POST /api/v1/issues/{issue_id}/publish",
+        "POST /api/v1/issues/{issue_id}/cancel",
     }
-    assert_documented(operations, without_body=frozenset({"POST /api/v1/issues/{issue_id}/publish"}))
+    bodiless = frozenset({"POST /api/v1/issues/{issue_id}/publish", "POST /api/v1/issues/{issue_id}/cancel"})
+    assert_documented(operations, without_body=bodiless)
 
 
 async def test_only_the_routes_with_effects_take_an_idempotency_key(publishing: Publishing) -> None:
     operations = await read_operations(publishing.client, title="Broadsheet publishing")
-    assert with_idempotency_key(operations) == {"POST /api/v1/issues", "POST /api/v1/issues/{issue_id}/publish"}
+    assert with_idempotency_key(operations) == {
+        "POST /api/v1/issues",
+        "POST /api/v1/issues/{issue_id}/publish",
+        "POST /api/v1/issues/{issue_id}/cancel",
+    }

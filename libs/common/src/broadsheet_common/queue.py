@@ -17,6 +17,9 @@ from broadsheet_common.tracing import current_trace
 CHUNK_SIZE_MAX = 500
 """Deliveries a chunk: Postmark takes at most 500 messages in a batch call."""
 
+PartitionStage = Literal["excluded", "validated", "retreating", "own", "default", "removed"]
+RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
+
 SingleMailKind = Literal["confirmation", "password_reset", "test"]
 
 
@@ -66,3 +69,30 @@ async def open_issue_run(connection: AsyncConnection, *, issue_id: int, newslett
 async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
     """The audience is complete: once every delivery is settled, the issue is sent."""
     await connection.execute(sa.text("SELECT delivery.close_fan_out(:issue_id)"), {"issue_id": issue_id})
+
+
+async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_begin: bool) -> PartitionStage:
+    """One step towards partitions of the issue's own, before its first delivery is enqueued, if it is to have some.
+
+    To be called again, each time in a transaction of its own, until it answers `own` or `default`: until then nothing
+    of the issue can be enqueued.
+    """
+    row = await connection.execute(
+        sa.text("SELECT delivery.partition_issue(:issue_id, :may_begin)"),
+        {"issue_id": issue_id, "may_begin": may_begin},
+    )
+    stage: PartitionStage = row.scalar_one()
+    return stage
+
+
+async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_by: str) -> RunStateBefore | None:
+    """Begin no further call for the issue; what was not begun is cancelled soon after.
+
+    Answers the state before: `cancelled` and `finished` were left as they are; None: the issue was never opened.
+    """
+    row = await connection.execute(
+        sa.text("SELECT delivery.cancel_issue(:issue_id, :cancelled_by)"),
+        {"issue_id": issue_id, "cancelled_by": cancelled_by},
+    )
+    was: RunStateBefore | None = row.scalar_one()
+    return was

@@ -81,6 +81,9 @@ def create_context(
         slow_call=timedelta(seconds=settings.delivery_slow_call_s),
         breaker_failures=settings.delivery_breaker_failures,
         reconcile_floor=timedelta(seconds=settings.delivery_reconcile_floor_s),
+        reconcile_deadline=timedelta(seconds=settings.delivery_reconcile_deadline_s),
+        work_kept=timedelta(days=settings.delivery_work_kept_days),
+        outcomes_kept=timedelta(days=settings.delivery_outcomes_kept_days),
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
         batch_bytes_max=settings.batch_bytes_max,
@@ -111,7 +114,11 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     context = create_context(settings, engine, http_client, metrics)
     return create_service_app(
         route_handlers=[delivery_routes(), openapi_document],
-        dependencies={"engine": engine, "left_when_slow": left_when_slow(context.lease, context.slow_call)},
+        dependencies={
+            "engine": engine,
+            "postmark": context.postmark,
+            "left_when_slow": left_when_slow(context.lease, context.slow_call),
+        },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
         lifespan=[_own_resources(context, http_client), *([_work(settings, context)] if sends else [])],

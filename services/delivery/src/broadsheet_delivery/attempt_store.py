@@ -1,6 +1,7 @@
 """SQL of the attempts: append-only facts, that a call began and how it ended."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -24,7 +25,10 @@ async def insert_attempt(
     message_count: int,
     issue_id: int | None = None,
     chunk_id: int | None = None,
+    seqs: Sequence[int] = (),
 ) -> None:
+    """`seqs`: the deliveries of the issue that the call carries, in order; a run without gaps is kept as its ends."""
+    gapless = bool(seqs) and seqs[-1] - seqs[0] + 1 == len(seqs)
     await connection.execute(
         send_attempt.insert().values(
             id=attempt_id,
@@ -34,6 +38,9 @@ async def insert_attempt(
             chunk_id=chunk_id,
             replica_id=replica_id,
             message_count=message_count,
+            first_seq=seqs[0] if seqs else None,
+            last_seq=seqs[-1] if seqs else None,
+            seqs=list(seqs) if seqs and not gapless else None,
         )
     )
 

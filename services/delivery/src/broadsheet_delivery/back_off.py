@@ -7,6 +7,7 @@ _RETRY_BASE_S: Final = 1.0
 _RETRY_MAX_S: Final = 60.0
 _SEARCH_BASE_S: Final = 1.0
 _SEARCH_MAX_S: Final = 60.0
+_PARKED_S: Final = 600.0
 _SHARED_BASE_S: Final = 0.5
 _SHARED_MAX_S: Final = 30.0
 _LOOP_BASE_S: Final = 0.5
@@ -32,6 +33,11 @@ def retry_wait_s(failures: int, random: Random, *, retry_after_s: float | None =
 def search_wait_s(searches: int, random: Random) -> float:
     """Before the search is asked again about an uncertain call."""
     return _jittered_s(_grown_s(_SEARCH_BASE_S, _SEARCH_MAX_S, searches), random)
+
+
+def parked_wait_s(random: Random) -> float:
+    """Before the search is asked again about a call that waits for a person."""
+    return _jittered_s(_PARKED_S, random)
 
 
 def shared_wait_s(rounds: int, random: Random, *, retry_after_s: float | None = None) -> float:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_delivery.chunk_counts_sql import COUNTERS, counted
 from broadsheet_delivery.outcome import Outcome, outcome_columns
 from broadsheet_delivery.recipient import Recipient, sendability
 from broadsheet_delivery.recipient_sql import join_person
@@ -203,45 +204,20 @@ async def insert_outcomes(
     )
 
 
-# The counters always come from the outcomes that are there, never from what a worker believes it wrote: a late worker
-# and a rescued chunk's new owner then agree. Deliveries handed over are counted in the single-mail lane alone.
-_COUNTERS = """accepted_count = counted.accepted, failed_count = counted.failed,
-           suppressed_count = counted.suppressed, excluded_count = counted.excluded,
-           cancelled_count = counted.cancelled, handed_over_count = counted.handed_over"""
-_COUNTED = """(
-          SELECT count(*) FILTER (WHERE found.alone_seq IS NULL AND found.outcome = 'accepted') AS accepted,
-                 count(*) FILTER (WHERE found.alone_seq IS NULL AND found.outcome = 'failed') AS failed,
-                 count(*) FILTER (WHERE found.alone_seq IS NULL AND found.outcome = 'suppressed') AS suppressed,
-                 count(*) FILTER (WHERE found.alone_seq IS NULL AND found.outcome = 'excluded') AS excluded,
-                 count(*) FILTER (WHERE found.alone_seq IS NULL AND found.outcome = 'cancelled') AS cancelled,
-                 count(found.alone_seq) AS handed_over,
-                 count(*) AS settled
-            FROM ({range}) AS chunk_range
-           CROSS JOIN LATERAL (
-                SELECT seq, outcome.outcome, alone.seq AS alone_seq
-                  FROM (SELECT o.seq, o.outcome FROM delivery.delivery_outcome AS o
-                         WHERE o.issue_id = chunk_range.issue_id
-                           AND o.seq BETWEEN chunk_range.first_seq AND chunk_range.last_seq) AS outcome
-                  FULL JOIN (SELECT m.seq FROM delivery.single_mail AS m
-                              WHERE m.issue_id = chunk_range.issue_id
-                                AND m.seq BETWEEN chunk_range.first_seq AND chunk_range.last_seq) AS alone USING (seq)
-           ) AS found
-      ) AS counted"""
+_GIVEN_RANGE = """
+          SELECT CAST(:issue_id AS bigint) AS issue_id, CAST(:first_seq AS integer) AS first_seq,
+                 CAST(:last_seq AS integer) AS last_seq"""
 _RECOUNT = f"""
     UPDATE delivery.delivery_chunk AS chunk
-       SET {_COUNTERS},
+       SET {COUNTERS},
            status = CASE WHEN counted.settled = chunk.last_seq - chunk.first_seq + 1
                          THEN 'done' ELSE CAST(:status AS text) END,
+           parked_at = CASE WHEN counted.settled < chunk.last_seq - chunk.first_seq + 1 AND :status = 'uncertain'
+                            THEN chunk.parked_at END,
            run_at = now() + :wait,
            reconcile_count = chunk.reconcile_count + :searches,
            lease_token = NULL, lease_until = NULL
-      FROM {
-    _COUNTED.format(
-        range='''
-          SELECT CAST(:issue_id AS bigint) AS issue_id, CAST(:first_seq AS integer) AS first_seq,
-                 CAST(:last_seq AS integer) AS last_seq'''
-    )
-}
+      FROM {counted(_GIVEN_RANGE)}
      WHERE chunk.id = :id AND {{guard}}
     RETURNING chunk.status
 """  # built from the constants above
@@ -331,10 +307,10 @@ async def _split(connection: AsyncConnection, chunk: LeasedChunk, last_seq: int,
                        excluded_count = 0, cancelled_count = 0, handed_over_count = 0
                  WHERE id = :id AND status = :status AND lease_token = :token
                    AND first_seq <= :last_seq AND last_seq = :old_last_seq AND :last_seq < :old_last_seq
-                RETURNING id, issue_id
+                RETURNING id, issue_id, enqueued_at
             ), rest AS (
-                INSERT INTO delivery.delivery_chunk (issue_id, first_seq, last_seq)
-                SELECT issue_id, :last_seq + 1, :old_last_seq FROM kept
+                INSERT INTO delivery.delivery_chunk (issue_id, first_seq, last_seq, enqueued_at)
+                SELECT issue_id, :last_seq + 1, :old_last_seq, enqueued_at FROM kept
                 RETURNING id
             )
             SELECT id FROM kept UNION ALL SELECT id FROM rest
@@ -353,13 +329,8 @@ async def _split(connection: AsyncConnection, chunk: LeasedChunk, last_seq: int,
         await connection.execute(
             sa.text(f"""
                 UPDATE delivery.delivery_chunk AS chunk
-                   SET {_COUNTERS}
-                  FROM {
-                _COUNTED.format(
-                    range='''
-                      SELECT issue_id, first_seq, last_seq FROM delivery.delivery_chunk WHERE id = :id'''
-                )
-            }
+                   SET {COUNTERS}
+                  FROM {counted("SELECT issue_id, first_seq, last_seq FROM delivery.delivery_chunk WHERE id = :id")}
                  WHERE chunk.id = :id
             """),  # built from the constants above
             {"id": half},

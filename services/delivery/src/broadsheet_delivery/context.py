@@ -72,6 +72,9 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     slow_call: timedelta
     breaker_failures: int
     reconcile_floor: timedelta
+    reconcile_deadline: timedelta
+    work_kept: timedelta
+    outcomes_kept: timedelta
     canary_address: str | None
     transactional_stream: str
     batch_bytes_max: int

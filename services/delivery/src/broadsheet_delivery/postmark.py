@@ -25,11 +25,12 @@ from broadsheet_delivery.call_result import (
     Unknown,
 )
 from broadsheet_delivery.error_class import ErrorClass, classify_response
-from broadsheet_delivery.message import METADATA_ATTEMPT
+from broadsheet_delivery.message import METADATA_ATTEMPT, METADATA_DELIVERY
 from broadsheet_delivery.preflight_verdict import AccountRefused, NoSuchStream, NotAsked, Stream, StreamAnswer
 
 BATCH_MAX: Final = 500
 _SEARCH_PAGE: Final = 500
+_DETAILS_TIMEOUT_S: Final = 10.0
 _DETAIL_MAX: Final = 500
 _READ_TIMEOUT_S: Final = 10.0
 _RETRY_AFTER_MAX_S: Final = 300.0
@@ -81,6 +82,10 @@ class _SearchRow(msgspec.Struct, rename="pascal"):
 class _SearchAnswer(msgspec.Struct, rename="pascal"):
     total_count: int
     messages: list[_SearchRow]
+
+
+class _Details(msgspec.Struct, rename="pascal"):
+    metadata: dict[str, str] | None = None
 
 
 class _TooLateError(Exception):
@@ -196,6 +201,30 @@ class PostmarkClient:
         except (httpx.HTTPError, TimeoutError) as error:
             return NotAsked(f"no answer: {type(error).__name__}")
         return read_stream_answer(response)
+
+    async def delivery_of_message(self, message_id: uuid.UUID) -> str | None:
+        """Our id of the delivery behind a MessageID (`GET /messages/outbound/{id}/details`).
+
+        None: not a newsletter's mail, or Postmark does not have it (any more).
+
+        Raises:
+            SearchUnavailableError: there was no usable answer.
+        """
+        try:
+            async with asyncio.timeout(_DETAILS_TIMEOUT_S):
+                response = await self._client.get(
+                    f"{self._base_url}/messages/outbound/{message_id}/details", headers=self._headers
+                )
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise SearchUnavailableError(type(error).__name__) from error
+        if response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY}:
+            return None
+        if response.status_code != httpx.codes.OK:
+            raise SearchUnavailableError(f"status {response.status_code}")
+        answer: _Details | None = _decode(response.content, _Details)
+        if answer is None:
+            raise SearchUnavailableError("unreadable answer")
+        return (answer.metadata or {}).get(METADATA_DELIVERY)
 
 
 def read_stream_answer(response: httpx.Response) -> StreamAnswer:

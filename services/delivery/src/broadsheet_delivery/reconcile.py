@@ -7,7 +7,8 @@ show was not sent only when all of this holds, because the search lags without a
   - a canary is visible: a mail that was accepted later on the same stream shows in the same search.
 Only then does the rest of a chunk go back to wait. A transactional mail (a confirmation) may go again on the floor
 alone: a second copy of it harms nobody, and somebody waits for it. Until then everything stays uncertain, and is
-asked about again after a wait that grows.
+asked about again after a wait that grows. What is still uncertain at the deadline (DELIVERY_RECONCILE_DEADLINE_S) is
+parked: a person may decide about it (decide_uncertain), and it is asked about only now and then.
 """
 
 import uuid
@@ -18,17 +19,19 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.attempt_store import canary_sent_since, find_canary, insert_attempt, insert_attempt_end
-from broadsheet_delivery.back_off import search_wait_s
+from broadsheet_delivery.back_off import parked_wait_s, search_wait_s
 from broadsheet_delivery.call_result import AcceptedItem, Answered
 from broadsheet_delivery.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
 from broadsheet_delivery.compose_mail import delivery_id
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
 from broadsheet_delivery.outcome import Accepted
+from broadsheet_delivery.parking_store import park_uncertain, settle_waiting_alone
 from broadsheet_delivery.postmark import FoundMessage, SearchUnavailableError
 from broadsheet_delivery.single_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
 
 ATTEMPTS_A_ROUND_MAX = 20
+_INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout", "floor", "deadline")]
 
 
 class UncertainAttempt(msgspec.Struct, frozen=True):
@@ -37,6 +40,7 @@ class UncertainAttempt(msgspec.Struct, frozen=True):
     id: uuid.UUID
     stream: str
     old_enough: bool
+    overdue: bool
     searches: int
     chunk: ChunkRange | None
 
@@ -56,16 +60,24 @@ async def reconcile(context: DeliveryContext) -> int:
             finding = await _ask(context, attempt)
         except SearchUnavailableError as error:
             context.log.warning("delivery.search_unavailable", attempt_id=str(attempt.id), reason=str(error))
-            continue
-        if attempt.chunk is not None:
-            await _settle_chunk(context, attempt, attempt.chunk, finding)
         else:
-            await _settle_mails(context, attempt, finding)
+            if attempt.chunk is not None:
+                await _settle_chunk(context, attempt, attempt.chunk, finding)
+            else:
+                await _settle_mails(context, attempt, finding)
+        if attempt.overdue:
+            await _park(context, attempt)
     return len(attempts)
 
 
 async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
     """Take due calls for this round: their next turn is put off first, so two replicas rarely ask the same."""
+    taking = {
+        "limit": ATTEMPTS_A_ROUND_MAX,
+        "call_timeout": context.call_timeout,
+        "floor": context.reconcile_floor,
+        "deadline": context.reconcile_deadline,
+    }
     async with context.engine.begin() as connection:
         chunks = await connection.execute(
             sa.text("""
@@ -79,20 +91,18 @@ async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
                   FROM delivery.send_attempt AS attempt
                  WHERE chunk.id = ANY (ARRAY (SELECT id FROM picked)) AND attempt.id = chunk.attempt_id
                 RETURNING attempt.id AS attempt_id, attempt.message_stream,
-                          attempt.started_at <= now() - :floor AS old_enough, chunk.reconcile_count,
+                          attempt.started_at <= now() - :floor AS old_enough,
+                          attempt.started_at <= now() - :deadline AS overdue, chunk.reconcile_count,
                           chunk.id, chunk.issue_id, chunk.first_seq, chunk.last_seq
-            """).bindparams(sa.bindparam("call_timeout", type_=sa.Interval), sa.bindparam("floor", type_=sa.Interval)),
-            {
-                "limit": ATTEMPTS_A_ROUND_MAX,
-                "call_timeout": context.call_timeout,
-                "floor": context.reconcile_floor,
-            },
+            """).bindparams(*_INTERVALS),
+            taking,
         )
         found = [
             UncertainAttempt(
                 row.attempt_id,
                 row.message_stream,
                 row.old_enough,
+                row.overdue,
                 row.reconcile_count,
                 ChunkRange(row.id, row.issue_id, row.first_seq, row.last_seq),
             )
@@ -113,18 +123,16 @@ async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
                     RETURNING mail.attempt_id, mail.reconcile_count
                 )
                 SELECT attempt.id AS attempt_id, attempt.message_stream,
-                       attempt.started_at <= now() - :floor AS old_enough, max(put_off.reconcile_count) AS searches
+                       attempt.started_at <= now() - :floor AS old_enough,
+                       attempt.started_at <= now() - :deadline AS overdue, max(put_off.reconcile_count) AS searches
                   FROM put_off JOIN delivery.send_attempt AS attempt ON attempt.id = put_off.attempt_id
                  GROUP BY attempt.id
-            """).bindparams(sa.bindparam("call_timeout", type_=sa.Interval), sa.bindparam("floor", type_=sa.Interval)),
-            {
-                "limit": ATTEMPTS_A_ROUND_MAX,
-                "call_timeout": context.call_timeout,
-                "floor": context.reconcile_floor,
-            },
+            """).bindparams(*_INTERVALS),
+            taking,
         )
         found += [
-            UncertainAttempt(row.attempt_id, row.message_stream, row.old_enough, row.searches, None) for row in mails
+            UncertainAttempt(row.attempt_id, row.message_stream, row.old_enough, row.overdue, row.searches, None)
+            for row in mails
         ]
     return found
 
@@ -186,6 +194,7 @@ async def _settle_chunk(
     wait_s = search_wait_s(attempt.searches + 1, context.random)
     async with context.engine.begin() as connection:
         await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
+        await settle_waiting_alone(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
         still_uncertain = not finding.rest_was_not_sent
         held = await settle_uncertain(
             connection,
@@ -233,6 +242,18 @@ async def _settle_mails(context: DeliveryContext, attempt: UncertainAttempt, fin
                 connection, ids=ids, attempt_id=attempt.id, still_uncertain=not goes_again, wait_s=wait_s
             )
         await _record_end(connection, attempt, len(settled))
+
+
+async def _park(context: DeliveryContext, attempt: UncertainAttempt) -> None:
+    async with context.engine.begin() as connection:
+        parked = await park_uncertain(
+            connection,
+            attempt_id=attempt.id,
+            chunk_id=attempt.chunk.id if attempt.chunk else None,
+            wait_s=parked_wait_s(context.random),
+        )
+    if parked:
+        context.log.warning("delivery.parked", attempt_id=str(attempt.id), chunks_or_mails=parked)
 
 
 async def _record_end(connection: AsyncConnection, attempt: UncertainAttempt, found: int) -> None:

@@ -21,7 +21,7 @@ _RESCUE = """
     )
     UPDATE delivery.{table}
        SET status = CASE status WHEN 'leased' THEN 'pending' ELSE 'uncertain' END,
-           run_at = now(), lease_token = NULL, lease_until = NULL
+           run_at = now(), lease_token = NULL, lease_until = NULL, parked_at = NULL
      WHERE id = ANY (ARRAY (SELECT id FROM picked))
     RETURNING status
 """

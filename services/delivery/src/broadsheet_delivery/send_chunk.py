@@ -174,6 +174,7 @@ async def _start(
             message_count=len(going),
             issue_id=chunk.issue_id,
             chunk_id=chunk.id,
+            seqs=[one.recipient.seq for one in going],
         )
     return going, all_settled
 

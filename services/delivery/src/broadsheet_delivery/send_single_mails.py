@@ -225,6 +225,7 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
                 replica_id=context.replica.id,
                 message_count=len(going),
                 issue_id=claimed.content.issue_id if claimed.content else None,
+                seqs=sorted(one.mail.seq for one in going if one.mail.seq is not None),
             )
         else:
             await end_probe(connection, token=claimed.token)

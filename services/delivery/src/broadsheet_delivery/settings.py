@@ -43,6 +43,12 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     delivery_lease_s: PositiveSeconds = 150.0
     delivery_reconcile_floor_s: PositiveSeconds = 300.0
     """A call younger than this is never taken for "not sent", whatever the search says."""
+    delivery_reconcile_deadline_s: PositiveSeconds = 900.0
+    """A call that is still uncertain so long after it began is parked: a person may decide about it."""
+    delivery_work_kept_days: PositiveInt = 30
+    """Days after its end that an issue's chunks, attempts and single mails are kept. Its counts stay for ever."""
+    delivery_outcomes_kept_days: PositiveInt = 365
+    """Days after its end that it is kept who got an issue and what became of each delivery."""
     delivery_canary_address: str | None = None
     """Where a canary mail goes when "not sent" needs one and no later mail of ours can serve (see `reconcile`)."""
     delivery_rescue_interval_s: PositiveSeconds = 5.0
@@ -59,6 +65,8 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
         problems: list[str] = []
         if self.delivery_lease_s < self.delivery_http_timeout_s + LEASE_MARGIN_S:
             problems.append(f"DELIVERY_LEASE_S must exceed DELIVERY_HTTP_TIMEOUT_S by {LEASE_MARGIN_S:g} s or more")
+        if self.delivery_outcomes_kept_days < self.delivery_work_kept_days:
+            problems.append("DELIVERY_OUTCOMES_KEPT_DAYS must be at least DELIVERY_WORK_KEPT_DAYS")
         if not self.postmark_server_token.reveal().isascii():
             problems.append("POSTMARK_SERVER_TOKEN is malformed: it goes into a header, which takes ASCII only")
         for name, check in (

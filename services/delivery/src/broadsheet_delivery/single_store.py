@@ -166,7 +166,7 @@ async def settle_mails(
                 UPDATE delivery.single_mail AS mail
                    SET status = word.status, message_id = word.message_id, error_code = word.error_code,
                        reason = word.reason, settled_at = now(), html_body = NULL, text_body = NULL,
-                       lease_token = NULL, lease_until = NULL
+                       lease_token = NULL, lease_until = NULL, parked_at = NULL
                   FROM word
                  WHERE mail.id = word.id AND mail.settled_at IS NULL
                 RETURNING mail.issue_id, mail.seq, word.*
@@ -248,7 +248,8 @@ async def requeue_uncertain(
     await connection.execute(
         sa.text("""
             UPDATE delivery.single_mail
-               SET status = CAST(:status AS text), run_at = now() + :wait, reconcile_count = reconcile_count + 1
+               SET status = CAST(:status AS text), run_at = now() + :wait, reconcile_count = reconcile_count + 1,
+                   parked_at = CASE WHEN CAST(:status AS text) = 'uncertain' THEN parked_at END
              WHERE id = ANY (CAST(:ids AS bigint[])) AND status = 'uncertain' AND attempt_id = :attempt_id
         """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID), sa.bindparam("wait", type_=sa.Interval)),
         {

@@ -33,7 +33,17 @@ issue_run = sa.Table(
     sa.Column("preflight_error", sa.Text),
     _counter("preflight_count"),
     sa.Column("preflight_due_at", _TIME, nullable=False, server_default=sa.text("'-infinity'")),
+    sa.Column("partition_stage", sa.Text),
+    sa.Column("frozen_counts", pg.JSONB),
+    sa.Column("work_removed_at", _TIME),
+    sa.Column("outcomes_removed_at", _TIME),
     sa.Index("issue_run_unfinished", "issue_id", postgresql_where=sa.text("state IN ('open', 'paused')")),
+    sa.Index(
+        "issue_run_cancelling",
+        "issue_id",
+        postgresql_where=sa.text("state = 'cancelled' AND finished_at IS NULL"),
+    ),
+    sa.Index("issue_run_kept", "finished_at", postgresql_where=sa.text("outcomes_removed_at IS NULL")),
 )
 
 delivery = sa.Table(
@@ -57,6 +67,7 @@ delivery_outcome = sa.Table(
     sa.Column("error_code", sa.Integer),
     sa.Column("reason", sa.Text),
     sa.Column("settled_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("decision_id", sa.BigInteger),
     postgresql_partition_by="LIST (issue_id)",
 )
 
@@ -80,6 +91,8 @@ delivery_chunk = sa.Table(
     _counter("cancelled_count"),
     _counter("reconcile_count"),
     _counter("handed_over_count"),
+    sa.Column("enqueued_at", _TIME, server_default=_NOW),
+    sa.Column("parked_at", _TIME),
     sa.UniqueConstraint("issue_id", "first_seq"),
     sa.Index("delivery_chunk_claimable", "issue_id", "id", postgresql_where=sa.text("status = 'pending'")),
     sa.Index("delivery_chunk_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),
@@ -113,6 +126,7 @@ single_mail = sa.Table(
     sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
     sa.Column("expires_at", _TIME),
     sa.Column("settled_at", _TIME),
+    sa.Column("parked_at", _TIME),
     sa.Index(
         "single_mail_transactional",
         "run_at",
@@ -141,6 +155,10 @@ send_attempt = sa.Table(
     sa.Column("replica_id", pg.UUID, nullable=False),
     sa.Column("message_count", sa.Integer, nullable=False),
     sa.Column("started_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("first_seq", sa.Integer),
+    sa.Column("last_seq", sa.Integer),
+    sa.Column("seqs", pg.ARRAY(sa.Integer)),
+    sa.Index("send_attempt_by_issue", "issue_id", postgresql_where=sa.text("issue_id IS NOT NULL")),
     sa.Index("send_attempt_by_chunk", "chunk_id", postgresql_where=sa.text("chunk_id IS NOT NULL")),
     sa.Index("send_attempt_by_stream", "message_stream", "started_at"),
 )
@@ -155,6 +173,35 @@ send_attempt_end = sa.Table(
     sa.Column("detail", sa.Text),
     _counter("accepted_count"),
     sa.Column("ended_at", _TIME, nullable=False, server_default=_NOW),
+)
+
+operator_action = sa.Table(
+    "operator_action",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("issue_id", sa.BigInteger, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("seqs", pg.INT4MULTIRANGE),
+    sa.Column("decided_by", sa.Text, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("decided_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Index("operator_action_by_issue", "issue_id", "id"),
+)
+
+outcome_history = sa.Table(
+    "outcome_history",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("issue_id", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("attempt_id", pg.UUID),
+    sa.Column("error_code", sa.Integer),
+    sa.Column("reason", sa.Text),
+    sa.Column("settled_at", _TIME, nullable=False),
+    sa.Column("retried_by_action_id", sa.BigInteger, sa.ForeignKey("delivery.operator_action.id"), nullable=False),
+    sa.Column("retried_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Index("outcome_history_by_delivery", "issue_id", "seq"),
 )
 
 suppression = sa.Table(

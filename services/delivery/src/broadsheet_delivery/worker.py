@@ -14,6 +14,7 @@ import structlog
 
 from broadsheet_common.database import is_database_unavailable
 from broadsheet_delivery.back_off import loop_wait_s
+from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
@@ -22,6 +23,7 @@ from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.replica import report_alive
 from broadsheet_delivery.rescue_leases import rescue_leases
+from broadsheet_delivery.retain import retain
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
 from broadsheet_delivery.show_sending_state import show_sending_state
@@ -34,6 +36,7 @@ _GROWING_POLL_S: Final = 0.05
 _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
+_RETAIN_INTERVAL_S: Final = 60.0
 
 Work = Callable[[Place], Awaitable[None]]
 Claim = Callable[[], Awaitable[Work | float]]
@@ -76,6 +79,7 @@ class DeliveryWorker:
                 self._every(_FINISH_INTERVAL_S, self._finish),
                 self._every(_RECONCILE_INTERVAL_S, self._reconcile),
                 self._every(self._rescue_interval_s, self._rescue),
+                self._every(_RETAIN_INTERVAL_S, self._retain),
                 self._every(_HEARTBEAT_INTERVAL_S, self._report_alive),
             )
         ]
@@ -209,6 +213,7 @@ class DeliveryWorker:
                 await asyncio.wait_for(self._draining.wait(), wait_s)
 
     async def _finish(self) -> None:
+        await cancel_remainders(self._context)
         await finish_issues(self._context)
 
     async def _reconcile(self) -> None:
@@ -216,6 +221,9 @@ class DeliveryWorker:
 
     async def _rescue(self) -> None:
         await rescue_leases(self._context)
+
+    async def _retain(self) -> None:
+        await retain(self._context)
 
     async def _report_alive(self) -> None:
         async with self._context.engine.begin() as connection:

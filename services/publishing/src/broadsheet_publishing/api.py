@@ -26,9 +26,10 @@ from broadsheet_common.problems import ConflictError, InvalidInputError, NotFoun
 from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing import store
+from broadsheet_publishing.cancel_issue import AlreadySentError, cancel_issue
 from broadsheet_publishing.create_issue import create_issue
 from broadsheet_publishing.fan_out_worker import FanOutWorker
-from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of
+from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of, status_reason
 from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
 from broadsheet_publishing.store import Counts
 from broadsheet_publishing.tables import idempotency_key
@@ -56,7 +57,10 @@ class Newsletter(msgspec.Struct, frozen=True):
 
 
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """An issue as lists show it. `status_reason` says why it is paused; `counts` is all 0 for a draft."""
+    """An issue as lists show it. `status_reason` says why it is paused, or what it waits for.
+
+    `counts` is all 0 for a draft; `parked` of its uncertain deliveries wait for a person's decision.
+    """
 
     id: int
     newsletter_id: int
@@ -68,6 +72,7 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     published_at: datetime | None
     finished_at: datetime | None
+    parked: int
     counts: Counts
 
 
@@ -227,6 +232,34 @@ class IssueController(Controller):
         _log.info("publishing.issue_published", issue_id=issue.id)
         return Response(issue, status_code=202)
 
+    @post(
+        "/{issue_id:int}/cancel",
+        operation_id="cancelIssue",
+        summary="Cancel an issue: a draft for good, or what is left to send of a published one",
+        status_code=200,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, AlreadySentError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+    )
+    async def cancel_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        """No further call to Postmark is begun from the answer on. Calls under way end, and what they did counts.
+
+        Cancelling what is cancelled changes nothing.
+        """
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
+            row = await cancel_issue(connection, issue_id, cancelled_by=request.user.subject)
+            issue = await _issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
+        _log.info("publishing.issue_cancelled", issue_id=issue.id)
+        return Response(issue, status_code=200)
+
 
 _RowT = TypeVar("_RowT", store.NewsletterRow, store.IssueRow)
 
@@ -248,12 +281,13 @@ def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow])
         newsletter_id=row.newsletter_id,
         title=row.title,
         status=status_of(row.status, found.progress if found else None),
-        status_reason=found.progress.pause_reason if found else None,
+        status_reason=status_reason(found.progress, found.parked) if found else None,
         created_by=row.created_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
         published_at=row.published_at,
         finished_at=found.finished_at if found else None,
+        parked=found.parked if found else 0,
         counts=found.counts if found else Counts(),
     )
 

@@ -25,7 +25,9 @@ def create_app(settings: PublishingSettings) -> Litestar:
         pool_size=settings.database_pool_size,
         timeout_s=settings.database_timeout_s,
     )
-    worker = FanOutWorker(engine, page_rows=settings.fan_out_page_rows)
+    worker = FanOutWorker(
+        engine, page_rows=settings.fan_out_page_rows, partition_above=settings.delivery_partition_above
+    )
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:

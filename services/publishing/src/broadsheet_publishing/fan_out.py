@@ -9,8 +9,10 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.queue import close_fan_out
+from broadsheet_common.queue import close_fan_out, partition_issue
 from broadsheet_publishing import store
+
+PARTITION_ABOVE_DEFAULT = 50_000
 
 
 class Enqueued(msgspec.Struct, frozen=True):
@@ -18,6 +20,12 @@ class Enqueued(msgspec.Struct, frozen=True):
 
     issue_id: int
     count: int
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """Nothing is enqueued yet: a large issue is on the way to partitions of its own."""
+
+    issue_id: int
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -31,7 +39,7 @@ class NothingToDo(msgspec.Struct, frozen=True):
     """No fan-out is open, or other workers have every one."""
 
 
-Step = Enqueued | Finished | NothingToDo
+Step = Prepared | Enqueued | Finished | NothingToDo
 
 
 class FanOutFailedError(Exception):
@@ -42,8 +50,16 @@ class FanOutFailedError(Exception):
         self.issue_id = issue_id
 
 
-async def fan_out_step(engine: AsyncEngine, *, page_rows: int, resting_issue_ids: frozenset[int] = frozenset()) -> Step:
+async def fan_out_step(
+    engine: AsyncEngine,
+    *,
+    page_rows: int,
+    resting_issue_ids: frozenset[int] = frozenset(),
+    partition_above: int = PARTITION_ABOVE_DEFAULT,
+) -> Step:
     """One transaction: the next page of some open fan-out, other than the resting ones.
+
+    An issue to more than `partition_above` subscribers first gets partitions of its own, if their locks come at once.
 
     Raises:
         FanOutFailedError: the step of a certain issue failed.
@@ -54,14 +70,23 @@ async def fan_out_step(engine: AsyncEngine, *, page_rows: int, resting_issue_ids
         if fan_out is None:
             return NothingToDo()
         try:
+            if fan_out.cursor_subscriber_id == 0 and await _is_being_partitioned(connection, fan_out, partition_above):
+                return Prepared(fan_out.issue_id)
             return await _enqueue_next_page(connection, fan_out, page_rows=page_rows)
         except SQLAlchemyError as error:
             raise FanOutFailedError(fan_out.issue_id) from error
 
 
+async def _is_being_partitioned(connection: AsyncConnection, fan_out: store.OpenFanOut, above: int) -> bool:
+    large = await store.has_more_than(connection, fan_out, count=above)
+    # Also when it is not large (any more): what was begun while it was must come to its end first.
+    return await partition_issue(connection, issue_id=fan_out.issue_id, may_begin=large) not in {"own", "default"}
+
+
 async def _enqueue_next_page(
     connection: AsyncConnection, fan_out: store.OpenFanOut, *, page_rows: int
 ) -> Enqueued | Finished:
+    # A cancelled issue takes nothing more: its page comes back as 0, and so its fan-out is closed here too.
     page = await store.enqueue_page(connection, fan_out, page_rows=page_rows)
     if page.count == page_rows:
         return Enqueued(fan_out.issue_id, page.count)

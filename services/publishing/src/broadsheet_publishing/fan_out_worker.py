@@ -13,7 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_publishing import store
-from broadsheet_publishing.fan_out import Enqueued, FanOutFailedError, Finished, NothingToDo, fan_out_step
+from broadsheet_publishing.fan_out import (
+    PARTITION_ABOVE_DEFAULT,
+    Enqueued,
+    FanOutFailedError,
+    Finished,
+    NothingToDo,
+    Prepared,
+    fan_out_step,
+)
 
 POLL_MIN_S, POLL_MAX_S = 1.0, 2.0
 BACK_OFF_FIRST_S, BACK_OFF_MAX_S = 1.0, 60.0
@@ -43,8 +51,9 @@ class _Rest:
 class FanOutWorker:
     """One worker a process; `run` until cancelled, `wake` after a publish."""
 
-    def __init__(self, engine: AsyncEngine, *, page_rows: int) -> None:
+    def __init__(self, engine: AsyncEngine, *, page_rows: int, partition_above: int = PARTITION_ABOVE_DEFAULT) -> None:
         self._engine = engine
+        self._partition_above = partition_above
         self._page_rows = page_rows
         self._awake = asyncio.Event()
         self._random = random.Random()  # noqa: S311  # jitter
@@ -82,11 +91,18 @@ class FanOutWorker:
             now_s = time.monotonic()
             resting = frozenset(issue_id for issue_id, rest in self._resting.items() if rest.until_s > now_s)
             try:
-                step = await fan_out_step(self._engine, page_rows=self._page_rows, resting_issue_ids=resting)
+                step = await fan_out_step(
+                    self._engine,
+                    page_rows=self._page_rows,
+                    resting_issue_ids=resting,
+                    partition_above=self._partition_above,
+                )
             except FanOutFailedError as error:
                 self._rest(error)
                 continue
             match step:
+                case Prepared():
+                    pass
                 case Enqueued():
                     self._resting.pop(step.issue_id, None)
                 case Finished():

@@ -3,7 +3,9 @@
 An issue is content until it is published; from then on delivery says how far it is:
 
     draft ──publish──▶ publishing ──fan-out done──▶ sending ──all settled──▶ sent
-                            └──────────────┴──▶ paused, cancelled
+      │                     │                        │  ▲                     │
+      │                     ├──▶ paused and back ◀───┤  └────retry failed─────┘
+      └──cancel─────────────┴──────▶ cancelled ◀─────┘
 """
 
 import re
@@ -76,6 +78,15 @@ def status_of(stored: StoredStatus, progress: Progress | None) -> Status:
             return "publishing" if progress is None else _status_of_run(progress)
         case _:
             assert_never(stored)
+
+
+def status_reason(progress: Progress | None, parked: int) -> str | None:
+    """What the author should know about a published issue: why it is paused, or that deliveries wait for a decision."""
+    if progress is None:
+        return None
+    if progress.pause_reason is not None or parked == 0:
+        return progress.pause_reason
+    return f"{parked} deliveries may have been sent, which could not be found out in time: they wait for a decision."
 
 
 def _status_of_run(progress: Progress) -> Status:

@@ -16,6 +16,8 @@ class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
     """PEM, Ed25519: the gateway's identities are verified with it."""
     fan_out_page_rows: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     """Subscribers enqueued in one transaction."""
+    delivery_partition_above: Annotated[int, msgspec.Meta(ge=1)] = 50_000
+    """Recipients above which an issue gets partitions of its own in the queue, dropped whole when they are old."""
 
     def __post_init__(self) -> None:
         try:

@@ -57,6 +57,7 @@ class ProgressRow(msgspec.Struct, frozen=True):
 
     progress: Progress
     finished_at: datetime | None
+    parked: int
     counts: Counts
 
 
@@ -131,9 +132,10 @@ async def insert_issue(
 
 
 async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool = False) -> IssueRow | None:
+    """`lock`: not FOR UPDATE, for which a fan-out's foreign key would wait while it holds the issue's run."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR UPDATE" if lock else ""}
+            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR NO KEY UPDATE" if lock else ""}
         """),  # constant texts
         {"issue_id": issue_id},
     )
@@ -176,7 +178,7 @@ async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -
     result = await connection.execute(
         sa.text(f"""
             SELECT issue_id, state, pause_reason, fan_out_finished_at IS NOT NULL AS fan_out_is_finished, finished_at,
-                   {_COUNT_COLUMNS}
+                   parked, {_COUNT_COLUMNS}
               FROM delivery.published_issue_progress
              WHERE issue_id = ANY(CAST(:issue_ids AS bigint[]))
         """),  # constant columns
@@ -186,7 +188,8 @@ async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -
         row.issue_id: ProgressRow(
             progress=Progress(row.state, row.pause_reason, row.fan_out_is_finished),
             finished_at=row.finished_at,
-            counts=Counts(*(int(count) for count in row[5:])),
+            parked=int(row.parked),
+            counts=Counts(*(int(count) for count in row[6:])),
         )
         for row in result
     }
@@ -238,6 +241,37 @@ async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
         sa.text("INSERT INTO publishing.fan_out (issue_id) VALUES (:issue_id)"), {"issue_id": issue_id}
     )
     return row
+
+
+async def set_cancelled(connection: AsyncConnection, issue_id: int) -> IssueRow:
+    """An issue that was never published, and never will be."""
+    result = await connection.execute(
+        sa.text(f"""
+            UPDATE publishing.issue SET status = 'cancelled', updated_at = now()
+             WHERE id = :issue_id
+            RETURNING {_ISSUE_COLUMNS}
+        """),  # constant columns
+        {"issue_id": issue_id},
+    )
+    return IssueRow(*result.one())
+
+
+async def has_more_than(connection: AsyncConnection, fan_out: OpenFanOut, *, count: int) -> bool:
+    """Whether the fan-out has more subscribers than `count` before it."""
+    await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))
+    result = await connection.execute(
+        sa.text(f"SELECT count(*) > :count FROM ({PAGE_SQL}) AS page").bindparams(
+            sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True)), sa.bindparam("count", type_=sa.BigInteger)
+        ),  # a constant
+        {
+            "newsletter_id": fan_out.newsletter_id,
+            "frozen_at": fan_out.frozen_at,
+            "cursor_subscriber_id": fan_out.cursor_subscriber_id,
+            "page_rows": count + 1,
+            "count": count,
+        },
+    )
+    return bool(result.scalar_one())
 
 
 async def lock_open_fan_out(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> OpenFanOut | None:
