@@ -25,8 +25,8 @@ READS: dict[str, set[str]] = {
 CALLS: dict[str, set[str]] = {
     "subscriptions": {"enqueue_single_mail"},
     "publishing": {"enqueue_single_mail", "open_issue_run", "enqueue_deliveries", "close_fan_out"},
-    "delivery": set(),
-    "gateway": {"enqueue_single_mail"},
+    "delivery": {"enqueue_provider_change"},
+    "gateway": {"enqueue_single_mail", "enqueue_provider_event"},
 }
 """The queue's doors, and who may go through which."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"

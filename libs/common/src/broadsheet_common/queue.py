@@ -66,3 +66,8 @@ async def open_issue_run(connection: AsyncConnection, *, issue_id: int, newslett
 async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
     """The audience is complete: once every delivery is settled, the issue is sent."""
     await connection.execute(sa.text("SELECT delivery.close_fan_out(:issue_id)"), {"issue_id": issue_id})
+
+
+async def enqueue_provider_event(connection: AsyncConnection, body: str) -> None:
+    """Take in one webhook of the provider's as it came; delivery applies it. `body` is a JSON document."""
+    await connection.execute(sa.text("SELECT delivery.enqueue_provider_event(:body)"), {"body": body})

@@ -21,6 +21,7 @@ from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark_records import PostmarkRecords
 from broadsheet_delivery.replica import this_replica
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
@@ -35,7 +36,7 @@ def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient
     return httpx.AsyncClient(
         timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
         limits=httpx.Limits(
-            max_connections=settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + 2, keepalive_expiry=5.0
+            max_connections=settings.delivery_concurrent_calls + SINGLE_CALLS_MAX + 4, keepalive_expiry=5.0
         ),
         follow_redirects=False,
         trust_env=False,
@@ -54,6 +55,13 @@ def create_context(
             token=settings.postmark_server_token.reveal(),
             call_timeout_s=settings.delivery_http_timeout_s,
         ),
+        records=PostmarkRecords(
+            http_client,
+            base_url=settings.postmark_base_url,
+            token=settings.postmark_server_token.reveal(),
+            call_timeout_s=settings.delivery_http_timeout_s,
+            dump_bytes_max=settings.delivery_backstop_dump_bytes_max,
+        ),
         composer=MailComposer(
             public_url=settings.public_url,
             signer=LinkSigner.parse(settings.link_signing_keys.reveal()),
@@ -67,6 +75,7 @@ def create_context(
         lease=timedelta(seconds=settings.delivery_lease_s),
         call_timeout=timedelta(seconds=settings.delivery_http_timeout_s),
         reconcile_floor=timedelta(seconds=settings.delivery_reconcile_floor_s),
+        backstop_interval=timedelta(seconds=settings.delivery_backstop_interval_s),
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
         batch_bytes_max=settings.batch_bytes_max,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark_records import PostmarkRecords
 from broadsheet_delivery.replica import Replica
 
 
@@ -43,6 +44,7 @@ class DeliveryContext(msgspec.Struct, frozen=True):
 
     engine: AsyncEngine
     postmark: PostmarkClient
+    records: PostmarkRecords
     composer: MailComposer
     contents: IssueContents
     replica: Replica
@@ -51,6 +53,7 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     lease: timedelta
     call_timeout: timedelta
     reconcile_floor: timedelta
+    backstop_interval: timedelta
     canary_address: str | None
     transactional_stream: str
     batch_bytes_max: int
