@@ -68,7 +68,7 @@ async def _apply(context: DeliveryContext, rows: Sequence[InboxRow]) -> None:
 
 
 async def _record_and_apply(context: DeliveryContext, connection: AsyncConnection, rows: Sequence[InboxRow]) -> None:
-    parsed = {}
+    parsed: dict[str, tuple[ProviderEvent, InboxRow]] = {}
     for row in rows:
         event = parse_event(row.body, row.received_at)
         parsed.setdefault(event.dedupe_key, (event, row))
@@ -100,11 +100,13 @@ async def _with_addresses(
     if not nameless:
         return list(events)
     by_message = await store.deliveries_of_messages(connection, [e.message_id for e in nameless if e.message_id])
-    deliveries = {
-        event.dedupe_key: about
-        for event in nameless
-        if (about := event.delivery if event.attempt_id in ours else by_message.get(event.message_id or uuid.UUID(int=0)))
-    }
+    deliveries: dict[str, tuple[int, int]] = {}
+    for event in nameless:
+        about = event.delivery if event.attempt_id in ours else None
+        if about is None and event.message_id is not None:
+            about = by_message.get(event.message_id)
+        if about is not None:
+            deliveries[event.dedupe_key] = about
     keys = await store.recipient_keys(connection, list(deliveries.values()))
     mails = await store.mail_keys(
         connection, [e.mail_id for e in nameless if e.mail_id is not None and e.attempt_id in ours]
@@ -124,6 +126,7 @@ async def _apply_effect(
     connection: AsyncConnection, event: ProviderEvent, key: str, source: str, newsletter_ids: list[int]
 ) -> None:
     stream = event.effective_stream
+    change: ProviderChangeKind | None = None
     match event.effect:
         case Suppress() as effect:
             await apply_suppress(
@@ -137,7 +140,7 @@ async def _apply_effect(
             # Consent is the recipient's own: what an administrator lifts subscribes nobody.
             change = "resubscribe" if effect.origin == "recipient" else None
         case None:
-            change = None
+            return
     if change is not None and newsletter_ids:
         await enqueue_provider_change(
             connection, kind=change, email_key=key, newsletter_ids=newsletter_ids, occurred_at=event.occurred_at

@@ -48,9 +48,7 @@ async def is_due(connection: AsyncConnection) -> bool:
     return bool(row.scalar_one())
 
 
-async def end_turn(
-    connection: AsyncConnection, turn: Turn, *, wait_s: float, bounces_read_to: datetime | None
-) -> None:
+async def end_turn(connection: AsyncConnection, turn: Turn, *, wait_s: float, bounces_read_to: datetime | None) -> None:
     """The next run is due after `wait_s`; `bounces_read_to` None: this one did not come through."""
     await connection.execute(
         sa.text("""

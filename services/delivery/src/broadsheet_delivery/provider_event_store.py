@@ -24,9 +24,7 @@ class InboxRow(msgspec.Struct, frozen=True):
     failure_count: int
 
 
-async def read_inbox(
-    connection: AsyncConnection, *, limit: int, ids: Sequence[int] | None = None
-) -> list[InboxRow]:
+async def read_inbox(connection: AsyncConnection, *, limit: int, ids: Sequence[int] | None = None) -> list[InboxRow]:
     """Due rows that nobody else holds, oldest first, locked until the transaction ends; with `ids`, only of those."""
     rows = await connection.execute(
         sa.text("""
@@ -92,20 +90,22 @@ async def insert_events(
     for event, row in ordered:
         is_ours = event.attempt_id in ours
         issue_id, seq = event.delivery if is_ours and event.delivery is not None else (None, None)
-        values.append({
-            "record_type": event.record_type,
-            "message_stream": event.stream,
-            "message_id": event.message_id,
-            "issue_id": issue_id,
-            "seq": seq,
-            "single_mail_id": event.mail_id if is_ours else None,
-            "email_key": event.email_key if event.effect is not None else None,
-            "source": row.source,
-            "occurred_at": event.occurred_at,
-            "received_at": row.received_at,
-            "dedupe_key": event.dedupe_key,
-            "detail": msgspec.json.encode(event.detail).decode(),
-        })
+        values.append(
+            {
+                "record_type": event.record_type,
+                "message_stream": event.stream,
+                "message_id": event.message_id,
+                "issue_id": issue_id,
+                "seq": seq,
+                "single_mail_id": event.mail_id if is_ours else None,
+                "email_key": event.email_key if event.effect is not None else None,
+                "source": row.source,
+                "occurred_at": event.occurred_at,
+                "received_at": row.received_at,
+                "dedupe_key": event.dedupe_key,
+                "detail": msgspec.json.encode(event.detail).decode(),
+            }
+        )
     rows = await connection.execute(
         sa.text("""
             INSERT INTO delivery.provider_event
@@ -189,9 +189,7 @@ async def open_deliveries(connection: AsyncConnection, events: Sequence[Provider
             attempt_id=row.attempt_id,
             message_id=row.message_id,
             single_mail_id=row.single_mail_id,
-            chunk=None
-            if row.chunk_id is None
-            else ChunkRange(row.chunk_id, row.issue_id, row.first_seq, row.last_seq),
+            chunk=None if row.chunk_id is None else ChunkRange(row.chunk_id, row.issue_id, row.first_seq, row.last_seq),
             chunk_attempt_id=row.chunk_attempt_id,
         )
         for row in rows
@@ -210,9 +208,7 @@ async def open_mails(connection: AsyncConnection, mail_ids: Sequence[int]) -> se
     return set(rows.scalars())
 
 
-async def recipient_keys(
-    connection: AsyncConnection, wanted: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], str]:
+async def recipient_keys(connection: AsyncConnection, wanted: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
     """The address keys of deliveries, for events that do not say whom they are about."""
     rows = await connection.execute(
         sa.text("""

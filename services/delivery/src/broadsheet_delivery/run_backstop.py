@@ -59,9 +59,7 @@ async def run_backstop(context: DeliveryContext) -> bool:
 
 async def _fetch(context: DeliveryContext, turn: Turn) -> int:
     async with context.engine.connect() as connection:
-        streams = await store.streams_in_use(
-            connection, transactional=context.transactional_stream, limit=STREAMS_MAX
-        )
+        streams = await store.streams_in_use(connection, transactional=context.transactional_stream, limit=STREAMS_MAX)
     fetched = 0
     failure: RecordsUnavailableError | None = None
     for stream in streams:

@@ -61,7 +61,8 @@ async def apply_suppress(
                    source = CASE WHEN kept.kind = 'complaint' THEN kept.source ELSE excluded.source END,
                    changed_at = greatest(kept.changed_at, excluded.changed_at),
                    tell_run_at = CASE WHEN kept.active THEN kept.tell_run_at END
-             WHERE (excluded.changed_at >= kept.changed_at OR (excluded.kind = 'complaint' AND kept.kind <> 'complaint'))
+             WHERE (excluded.changed_at >= kept.changed_at
+                    OR (excluded.kind = 'complaint' AND kept.kind <> 'complaint'))
                AND NOT (kept.source = 'operator' AND (kept.active OR kept.tell_run_at IS NOT NULL)
                         AND excluded.kind = 'manual' AND excluded.origin = 'customer')
         """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
