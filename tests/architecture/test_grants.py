@@ -37,8 +37,9 @@ CALLS: dict[str, set[str]] = {
         "remove_issue_work",
         "remove_old_attempts",
         "remove_issue_outcomes",
+        "enqueue_provider_change",
     },
-    "gateway": {"enqueue_single_mail"},
+    "gateway": {"enqueue_single_mail", "enqueue_provider_event"},
 }
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {

@@ -11,6 +11,7 @@ from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
 from broadsheet_delivery.app import create_context, create_postmark_http_client, create_worker
+from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
@@ -19,9 +20,11 @@ from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.retain import retain
+from broadsheet_delivery.run_backstop import run_backstop
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_delivery.tell_postmark import tell_postmark
 from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import DeliveryWorker
 from harness.cluster import Database
@@ -102,6 +105,15 @@ class Delivering:
 
     async def retain(self) -> int:
         return await retain(self.context)
+
+    async def apply_events(self) -> int:
+        return await apply_provider_events(self.context)
+
+    async def tell_postmark(self) -> int:
+        return await tell_postmark(self.context)
+
+    async def run_backstop(self) -> bool:
+        return await run_backstop(self.context)
 
 
 @asynccontextmanager

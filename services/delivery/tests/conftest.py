@@ -12,7 +12,6 @@ from harness.asgi import asgi_transport
 from harness.cluster import Database
 from harness.delivering import delivery_settings
 from harness.keys import identity_keys
-from harness.seeding import Seed
 
 
 def _identity(*scopes: Scope) -> dict[str, str]:
@@ -50,15 +49,3 @@ async def operator(database: Database, sandbox: RunningSandbox) -> AsyncIterator
         httpx.AsyncClient(transport=asgi_transport(app), base_url="http://delivery", headers=headers) as client,
     ):
         yield client
-
-
-@pytest.fixture
-def provider_events(seed: Seed) -> None:
-    """The table of Postmark's events, where the schema does not have it yet."""
-    seed.execute("""
-        CREATE TABLE IF NOT EXISTS delivery.provider_event (
-            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, record_type text NOT NULL, message_id uuid,
-            issue_id bigint, seq integer, occurred_at timestamptz NOT NULL,
-            received_at timestamptz NOT NULL DEFAULT now(), dedupe_key text NOT NULL UNIQUE, detail jsonb NOT NULL)
-    """)
-    seed.execute("GRANT SELECT ON delivery.provider_event TO broadsheet_delivery")

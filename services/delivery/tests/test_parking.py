@@ -16,8 +16,6 @@ from harness.oracle import Oracle
 from harness.queue_time import age_attempts, make_due
 from harness.seeding import Seed
 
-pytestmark = pytest.mark.usefixtures("provider_events")
-
 
 async def park(seed: Seed, delivery: Delivering, oracle: Oracle, *, readers: int = 5, sent: bool = False) -> int:
     """An issue whose only call was lost, and the search never shows what became of it."""

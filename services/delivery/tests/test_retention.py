@@ -14,8 +14,6 @@ from harness.oracle import Oracle
 from harness.queue_time import age_attempts, age_issue, make_due
 from harness.seeding import Progress, Seed
 
-pytestmark = pytest.mark.usefixtures("provider_events")
-
 WORK = ["delivery.delivery_chunk", "delivery.send_attempt", "delivery.send_attempt_end", "delivery.single_mail"]
 ALL = [*WORK, "delivery.delivery", "delivery.delivery_outcome", "delivery.outcome_history"]
 

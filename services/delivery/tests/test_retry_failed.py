@@ -13,8 +13,6 @@ from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.seeding import Seed
 
-pytestmark = pytest.mark.usefixtures("provider_events")
-
 LAST_23 = [f"reader-{n}@example.com" for n in range(46, 69)]
 
 

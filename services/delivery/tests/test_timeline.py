@@ -13,8 +13,6 @@ from harness.oracle import Oracle
 from harness.queue_time import make_due
 from harness.seeding import Seed
 
-pytestmark = pytest.mark.usefixtures("provider_events")
-
 
 async def timeline(operator: httpx.AsyncClient, issue_id: int, seq: int) -> dict[str, Any]:
     answer = await operator.get(f"/api/v1/deliveries/{issue_id}-{seq}")

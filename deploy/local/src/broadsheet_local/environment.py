@@ -136,5 +136,10 @@ def migration_environment(superuser_url: str, credentials: Credentials) -> dict[
     return inherited(os.environ) | {"MIGRATION_DATABASE_URL": superuser_url} | passwords
 
 
-def sandbox_environment() -> dict[str, str]:
-    return inherited(os.environ) | {"BROADSHEET_ENV": "local"}
+def sandbox_environment(credentials: Credentials) -> dict[str, str]:
+    """With what its webhooks authenticate at the gateway."""
+    return inherited(os.environ) | {
+        "BROADSHEET_ENV": "local",
+        "POSTMARK_WEBHOOK_USER": WEBHOOK_USER,
+        "POSTMARK_WEBHOOK_PASSWORD": credentials.webhook_password_file.read_text(encoding="utf-8").strip(),
+    }

@@ -175,12 +175,13 @@ class LocalSystem:
             return []
         command = ["--host", LOOPBACK, "--port", str(port), "--token", self.credentials.sandbox_token]
         command += ["--data-dir", str(self.folder.sandbox), "--latency-ms", str(self._options.latency_ms)]
+        command += ["--webhook-url", f"{self.addresses.gateway_url}/webhooks/postmark"]
         child = self._supervisor.start(
             self._spec(
                 "sandbox",
                 "broadsheet_postmark_sandbox",
                 command,
-                sandbox_environment(),
+                sandbox_environment(self.credentials),
                 stage=STAGE_PROVIDER,
             )
         )

@@ -96,3 +96,8 @@ async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_
     )
     was: RunStateBefore | None = row.scalar_one()
     return was
+
+
+async def enqueue_provider_event(connection: AsyncConnection, body: str) -> None:
+    """Take in one webhook of the provider's as it came; delivery applies it. `body` is a JSON document."""
+    await connection.execute(sa.text("SELECT delivery.enqueue_provider_event(:body)"), {"body": body})

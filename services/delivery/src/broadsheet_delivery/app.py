@@ -23,6 +23,7 @@ from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.place import slow_calls_max
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark_records import PostmarkRecords
 from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import this_replica
 from broadsheet_delivery.sending_permit import left_when_slow
@@ -44,7 +45,7 @@ def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient
                 places + slow_calls_max(places)
                 for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
             )
-            + 2,
+            + 4,
             keepalive_expiry=5.0,
         ),
         follow_redirects=False,
@@ -63,6 +64,13 @@ def create_context(
             base_url=settings.postmark_base_url,
             token=settings.postmark_server_token.reveal(),
             call_timeout_s=settings.delivery_http_timeout_s,
+        ),
+        records=PostmarkRecords(
+            http_client,
+            base_url=settings.postmark_base_url,
+            token=settings.postmark_server_token.reveal(),
+            call_timeout_s=settings.delivery_http_timeout_s,
+            dump_bytes_max=settings.delivery_backstop_dump_bytes_max,
         ),
         composer=MailComposer(
             public_url=settings.public_url,
@@ -84,6 +92,7 @@ def create_context(
         reconcile_deadline=timedelta(seconds=settings.delivery_reconcile_deadline_s),
         work_kept=timedelta(days=settings.delivery_work_kept_days),
         outcomes_kept=timedelta(days=settings.delivery_outcomes_kept_days),
+        backstop_interval=timedelta(seconds=settings.delivery_backstop_interval_s),
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
         batch_bytes_max=settings.batch_bytes_max,

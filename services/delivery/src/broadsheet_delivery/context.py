@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark_records import PostmarkRecords
 from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import Replica
 
@@ -60,6 +61,7 @@ class DeliveryContext(msgspec.Struct, frozen=True):
 
     engine: AsyncEngine
     postmark: PostmarkClient
+    records: PostmarkRecords
     composer: MailComposer
     contents: IssueContents
     preflights: PassedPreflights
@@ -75,6 +77,7 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     reconcile_deadline: timedelta
     work_kept: timedelta
     outcomes_kept: timedelta
+    backstop_interval: timedelta
     canary_address: str | None
     transactional_stream: str
     batch_bytes_max: int

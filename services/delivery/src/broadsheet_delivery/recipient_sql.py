@@ -16,6 +16,7 @@ def join_person(subscriber_id: str) -> str:
               LEFT JOIN LATERAL (
                    SELECT found.reason FROM delivery.suppression AS found
                     WHERE found.message_stream = :stream AND found.email_key = person.email_key
+                      AND found.active
                     LIMIT 1
               ) AS suppression ON true
     """  # noqa: S608  # a column's name, from our own code

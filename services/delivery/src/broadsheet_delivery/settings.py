@@ -51,6 +51,10 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     """Days after its end that it is kept who got an issue and what became of each delivery."""
     delivery_canary_address: str | None = None
     """Where a canary mail goes when "not sent" needs one and no later mail of ours can serve (see `reconcile`)."""
+    delivery_backstop_interval_s: PositiveSeconds = 3600.0
+    """Between two comparisons with what Postmark knows of bounces and suppressions (see `run_backstop`)."""
+    delivery_backstop_dump_bytes_max: PositiveInt = 50_000_000
+    """Bytes of one stream's suppression dump; a larger one is not read, and the log says so."""
     delivery_rescue_interval_s: PositiveSeconds = 5.0
     delivery_poll_s: PositiveSeconds = 2.0
     """Longest wait between two looks into an empty newsletter lane; a publish wakes it sooner."""

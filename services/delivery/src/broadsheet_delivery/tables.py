@@ -212,6 +212,60 @@ suppression = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("id", sa.BigInteger, server_default=sa.text("nextval('delivery.suppression_id_seq')")),
+    sa.Column("kind", sa.Text, nullable=False, server_default=sa.text("'inactive'")),
+    sa.Column("origin", sa.Text, nullable=False, server_default=sa.text("'postmark'")),
+    sa.Column("note", sa.Text),
+    sa.Column("active", sa.Boolean, nullable=False, server_default=sa.text("true")),
+    sa.Column("changed_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("tell_run_at", _TIME),
+    _counter("tell_count"),
+    sa.Column("tell_error", sa.Text),
+    sa.Index("suppression_by_id", "id", unique=True),
+    sa.Index("suppression_to_tell", "tell_run_at", postgresql_where=sa.text("tell_run_at IS NOT NULL")),
+)
+
+provider_event_inbox = sa.Table(
+    "provider_event_inbox",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("received_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("run_at", _TIME, nullable=False, server_default=_NOW),
+    _counter("failure_count"),
+    sa.Index("provider_event_inbox_due", "run_at", "id"),
+)
+
+provider_event = sa.Table(
+    "provider_event",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("record_type", sa.Text, nullable=False),
+    sa.Column("message_stream", sa.Text),
+    sa.Column("message_id", pg.UUID),
+    sa.Column("issue_id", sa.BigInteger),
+    sa.Column("seq", sa.Integer),
+    sa.Column("single_mail_id", sa.BigInteger),
+    sa.Column("email_key", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("occurred_at", _TIME, nullable=False),
+    sa.Column("received_at", _TIME, nullable=False),
+    sa.Column("dedupe_key", sa.Text, nullable=False, unique=True),
+    sa.Column("detail", pg.JSONB, nullable=False),
+    sa.Index("provider_event_by_delivery", "issue_id", "seq", postgresql_where=sa.text("issue_id IS NOT NULL")),
+    sa.Index("provider_event_by_message", "message_id", postgresql_where=sa.text("message_id IS NOT NULL")),
+)
+
+backstop_state = sa.Table(
+    "backstop_state",
+    metadata,
+    sa.Column("only_row", sa.Boolean, primary_key=True, server_default=sa.text("true")),
+    sa.Column("run_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("lease_token", pg.UUID),
+    sa.Column("lease_until", _TIME),
+    sa.Column("bounces_read_to", _TIME),
+    sa.Column("finished_at", _TIME),
 )
 
 sending_state = sa.Table(

@@ -8,11 +8,13 @@ under way is finished.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress as ignoring
+from functools import partial
 from typing import Final
 
 import structlog
 
 from broadsheet_common.database import is_database_unavailable
+from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.back_off import loop_wait_s
 from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
@@ -24,10 +26,12 @@ from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.replica import report_alive
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.retain import retain
+from broadsheet_delivery.run_backstop import run_backstop
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
 from broadsheet_delivery.show_sending_state import show_sending_state
 from broadsheet_delivery.single_store import SinglePart
+from broadsheet_delivery.tell_postmark import tell_postmark
 
 SINGLE_CALLS_MAX: Final = 2
 """Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
@@ -37,6 +41,9 @@ _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
 _RETAIN_INTERVAL_S: Final = 60.0
+_PROVIDER_EVENTS_INTERVAL_S: Final = 0.5
+_TELL_INTERVAL_S: Final = 1.0
+_BACKSTOP_LOOK_S: Final = 10.0
 
 Work = Callable[[Place], Awaitable[None]]
 Claim = Callable[[], Awaitable[Work | float]]
@@ -81,6 +88,9 @@ class DeliveryWorker:
                 self._every(self._rescue_interval_s, self._rescue),
                 self._every(_RETAIN_INTERVAL_S, self._retain),
                 self._every(_HEARTBEAT_INTERVAL_S, self._report_alive),
+                self._every(_PROVIDER_EVENTS_INTERVAL_S, partial(apply_provider_events, self._context)),
+                self._every(_TELL_INTERVAL_S, partial(tell_postmark, self._context)),
+                self._every(_BACKSTOP_LOOK_S, partial(run_backstop, self._context)),
             )
         ]
 

@@ -40,6 +40,7 @@ from broadsheet_gateway.settings import (
 )
 from broadsheet_gateway.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.verify_api_key import ApiKeyVerifier
+from broadsheet_gateway.webhooks import WEBHOOK_HANDLERS, WebhookDoor
 
 
 def create_app(
@@ -109,6 +110,7 @@ def create_app(
             *PUBLIC_HANDLERS,
             *LOGIN_HANDLERS,
             *API_DOCUMENT_HANDLERS,
+            *WEBHOOK_HANDLERS,
             admin_router(),
             forward_route(forwarder),
         ],
@@ -125,6 +127,9 @@ def create_app(
             "current_session": current_session,
             "upstreams": service_calls,
             "request_origin": RequestOrigin(settings.parse_trusted_proxies()),
+            "webhook_door": WebhookDoor(
+                user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
+            ),
             "newsletter_name": DefaultNewsletterName(service_calls),
             "api_documents": ApiDocuments(
                 service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name

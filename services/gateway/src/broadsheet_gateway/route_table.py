@@ -30,6 +30,8 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/senders", "delivery"),
     ("/api/v1/senders/pause", "delivery"),
     ("/api/v1/senders/resume", "delivery"),
+    ("/api/v1/suppressions", "delivery"),
+    ("/api/v1/suppressions/{id}", "delivery"),
 )
 
 # A path parameter is one plain segment. Nothing encoded passes, and so no slash or dot segment in disguise: what was

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from litestar import Litestar
@@ -13,6 +13,7 @@ from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.api import SubscriberController
+from broadsheet_subscriptions.apply_provider_changes import apply_forever
 from broadsheet_subscriptions.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.prune import prune_forever
 from broadsheet_subscriptions.public_api import PublicController
@@ -36,13 +37,13 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
 
     @asynccontextmanager
     async def own_engine(_: Litestar) -> AsyncGenerator[None]:
-        pruning = asyncio.create_task(prune_forever(engine))
+        background = [asyncio.create_task(loop) for loop in (prune_forever(engine), apply_forever(engine))]
         try:
             yield
         finally:
-            pruning.cancel()
-            with suppress(asyncio.CancelledError):
-                await pruning
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             await engine.dispose()
 
     return create_service_app(

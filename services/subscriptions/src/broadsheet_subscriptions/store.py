@@ -193,15 +193,20 @@ async def set_confirmed(connection: AsyncConnection, *, subscription_id: int, to
 
 
 async def set_unsubscribed(connection: AsyncConnection, subscription_ids: Sequence[int]) -> None:
-    """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once."""
+    """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once.
+
+    Who had left by Postmark's link leaves with us too: that link can then no longer bring them back.
+    """
     await connection.execute(
         sa.text("""
             WITH ended AS (
                 DELETE FROM subscriptions.confirmation_token
                  WHERE subscription_id = ANY(CAST(:subscription_ids AS bigint[])))
             UPDATE subscriptions.subscription
-               SET state = 'unsubscribed', unsubscribed_at = now(), confirmation_queued_at = NULL
-             WHERE id = ANY(CAST(:subscription_ids AS bigint[])) AND state <> 'unsubscribed'
+               SET state = 'unsubscribed', unsubscribed_at = now(), confirmation_queued_at = NULL,
+                   provider_unsubscribed_at = NULL
+             WHERE id = ANY(CAST(:subscription_ids AS bigint[]))
+               AND (state <> 'unsubscribed' OR provider_unsubscribed_at IS NOT NULL)
         """),
         {"subscription_ids": list(subscription_ids)},
     )

@@ -1,6 +1,7 @@
 """The tables of the schema `subscriptions`, as the migrations create them, and the views of others it reads."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from broadsheet_common.idempotency import idempotency_table
 
@@ -32,6 +33,8 @@ subscription = sa.Table(
     sa.Column("confirmed_at", _TIME),
     sa.Column("unsubscribed_at", _TIME),
     sa.Column("confirmation_queued_at", _TIME),
+    sa.Column("provider_changed_at", _TIME),
+    sa.Column("provider_unsubscribed_at", _TIME),
     sa.UniqueConstraint("newsletter_id", "subscriber_id"),
     sa.Index("subscription_by_subscriber", "subscriber_id"),
     sa.Index(
@@ -41,6 +44,18 @@ subscription = sa.Table(
         "confirmed_at",
         postgresql_where=sa.text("state = 'confirmed'"),
     ),
+    schema=SCHEMA,
+)
+
+provider_change = sa.Table(
+    "provider_change",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("email_key", sa.Text, nullable=False),
+    sa.Column("newsletter_ids", postgresql.ARRAY(sa.BigInteger), nullable=False),
+    sa.Column("occurred_at", _TIME, nullable=False),
+    sa.Column("enqueued_at", _TIME, nullable=False, server_default=sa.func.now()),
     schema=SCHEMA,
 )
 

@@ -1,0 +1,128 @@
+"""SQL of the provider's changes: what Postmark's own unsubscribe link did to subscriptions.
+
+Every function takes the connection of its caller's transaction. Row locks: subscriber before subscription.
+"""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.provider_change import ProviderChangeKind
+
+
+class ProviderChange(msgspec.Struct, frozen=True):
+    """`newsletter_ids`: those on the stream that it is about, when it was told."""
+
+    id: int
+    kind: ProviderChangeKind
+    email_key: str
+    newsletter_ids: list[int]
+    occurred_at: datetime
+
+
+async def take_changes(connection: AsyncConnection, *, limit: int) -> list[ProviderChange]:
+    """Changes that nobody else holds, gone when the caller's transaction commits."""
+    rows = await connection.execute(
+        sa.text("""
+            WITH picked AS MATERIALIZED (
+                SELECT id FROM subscriptions.provider_change ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+            )
+            DELETE FROM subscriptions.provider_change WHERE id = ANY (ARRAY (SELECT id FROM picked))
+            RETURNING id, kind, email_key, newsletter_ids, occurred_at
+        """),
+        {"limit": limit},
+    )
+    # By address: two replicas that hold changes of the same people lock these in the same order.
+    return sorted((ProviderChange(*row) for row in rows), key=lambda change: (change.email_key, change.id))
+
+
+# A subscription is touched by a change only if nothing later spoke: a later change, a later sign-up or confirmation.
+_TOUCHED: Final = """
+    subscription.subscriber_id = :subscriber_id
+    AND subscription.newsletter_id = ANY (CAST(:newsletter_ids AS bigint[]))
+"""
+
+
+def _parameters(change: ProviderChange, subscriber_id: int) -> dict[str, object]:
+    return {
+        "subscriber_id": subscriber_id,
+        "newsletter_ids": change.newsletter_ids,
+        "occurred_at": change.occurred_at,
+    }
+
+
+async def lock_subscriber(connection: AsyncConnection, *, email_key: str) -> int | None:
+    row = await connection.execute(
+        sa.text("SELECT id FROM subscriptions.subscriber WHERE email_key = :email_key FOR UPDATE"),
+        {"email_key": email_key},
+    )
+    found: int | None = row.scalar_one_or_none()
+    return found
+
+
+async def unsubscribe_by_provider(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
+    """Leave by Postmark's link. What was confirmed may be undone by the same link, what was pending may not."""
+    await connection.execute(
+        sa.text(f"""
+            WITH gone AS (
+                UPDATE subscriptions.subscription AS subscription
+                   SET state = 'unsubscribed', unsubscribed_at = :occurred_at, confirmation_queued_at = NULL,
+                       provider_unsubscribed_at = CASE WHEN state = 'confirmed' THEN :occurred_at END
+                 WHERE {_TOUCHED} AND state <> 'unsubscribed'
+                   AND coalesce(provider_changed_at <= :occurred_at, true)
+                   AND coalesce(confirmed_at <= :occurred_at, true)
+                   AND (state <> 'pending' OR coalesce(confirmation_queued_at <= :occurred_at, true))
+                RETURNING subscription.id
+            )
+            DELETE FROM subscriptions.confirmation_token WHERE subscription_id = ANY (ARRAY (SELECT id FROM gone))
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        _parameters(change, subscriber_id),
+    )
+
+
+async def unsubscribe_for_good(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
+    """Leave by a complaint: whenever it was, unless they confirmed anew since; no link of Postmark's undoes it."""
+    await connection.execute(
+        sa.text(f"""
+            WITH gone AS (
+                UPDATE subscriptions.subscription AS subscription
+                   SET state = 'unsubscribed', confirmation_queued_at = NULL, provider_unsubscribed_at = NULL,
+                       unsubscribed_at = CASE WHEN state = 'unsubscribed' THEN unsubscribed_at ELSE :occurred_at END
+                 WHERE {_TOUCHED}
+                   AND (state <> 'unsubscribed' OR provider_unsubscribed_at IS NOT NULL)
+                   AND coalesce(confirmed_at <= :occurred_at, true)
+                   AND (state <> 'pending' OR coalesce(confirmation_queued_at <= :occurred_at, true))
+                RETURNING subscription.id
+            )
+            DELETE FROM subscriptions.confirmation_token WHERE subscription_id = ANY (ARRAY (SELECT id FROM gone))
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        _parameters(change, subscriber_id),
+    )
+
+
+async def resubscribe_by_provider(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
+    """Come back by Postmark's page: only what Postmark's link, and nothing since, had unsubscribed before."""
+    await connection.execute(
+        sa.text(f"""
+            UPDATE subscriptions.subscription AS subscription
+               SET state = 'confirmed', unsubscribed_at = NULL, provider_unsubscribed_at = NULL
+             WHERE {_TOUCHED} AND state = 'unsubscribed' AND confirmed_at IS NOT NULL
+               AND provider_unsubscribed_at = unsubscribed_at AND unsubscribed_at < :occurred_at
+               AND coalesce(provider_changed_at <= :occurred_at, true)
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        _parameters(change, subscriber_id),
+    )
+
+
+async def remember_change(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
+    """Whatever it did: an older change that arrives after this one does nothing."""
+    await connection.execute(
+        sa.text(f"""
+            UPDATE subscriptions.subscription AS subscription SET provider_changed_at = :occurred_at
+             WHERE {_TOUCHED} AND coalesce(provider_changed_at < :occurred_at, true)
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        _parameters(change, subscriber_id),
+    )
