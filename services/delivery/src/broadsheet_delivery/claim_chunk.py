@@ -63,6 +63,10 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
                 context.log.error("delivery.issue_unusable", issue_id=issue_id)
                 continue
             recipients = await unsettled_recipients(connection, chunk, stream=content.stream)
-            context.metrics.claim_s.observe(time.perf_counter() - began)
+            claim_s = time.perf_counter() - began
+            context.metrics.claim_s.observe(claim_s)
+            context.log.debug(
+                "delivery.chunk_claimed", issue_id=issue_id, chunk_id=chunk.id, claim_ms=round(claim_s * 1000, 3)
+            )
             return ClaimedChunk(chunk, content, recipients)
     return NothingToClaim(growing)
