@@ -14,6 +14,10 @@ up *args:
 demo *args:
     @exec broadsheet-local demo --stop-with-parent "$@"
 
+# This machine's mails a second, beside a plain pipeline: delivery, scaling, claim
+bench *args:
+    @exec broadsheet-local bench --stop-with-parent "$@"
+
 # The tests
 test *args:
     python -m broadsheet_local.chromium "$@"

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadsheet_common import email_address
 from broadsheet_common.email_address import EmailAddress
 
 
@@ -70,3 +71,27 @@ def test_parsing_twice_changes_nothing(raw: str) -> None:
     except ValueError:
         return  # the strategy makes addresses that Postmark would not take either
     assert EmailAddress.parse(once) == once
+
+
+_LOCALS = st.text("abAB1.+_-'\"@ <é", min_size=1, max_size=66)
+_DOMAINS = st.one_of(
+    st.sampled_from(["example.com", "mail.example.org", "Example.com", "bücher.com", "xn--bcher-kva.com", "ab--c.com"]),
+    st.sampled_from(["localhost", "a.test", "a.local", "x..com", "-a.com", "a-.com", "1.2.3.4", "a" * 64 + ".com"]),
+    st.text("ab1.-", min_size=1, max_size=20),
+    st.builds(lambda length: "a." * length + "com", st.integers(90, 130)),
+)
+
+
+@given(_LOCALS, _DOMAINS)
+def test_the_short_way_agrees_with_the_validator(local: str, domain: str) -> None:
+    raw = f"{local}@{domain}"
+    if not email_address._is_plain(raw):
+        return
+    parsed = email_address._validate(raw)
+    assert EmailAddress.parse(raw) == parsed.ascii_email == raw
+
+
+def test_plain_addresses_take_the_short_way() -> None:
+    assert email_address._is_plain("reader-0000001@example.com")
+    assert not email_address._is_plain("Reader@example.com")
+    assert not email_address._is_plain("reader@EXAMPLE.com")

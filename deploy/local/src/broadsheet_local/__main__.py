@@ -1,4 +1,4 @@
-"""`broadsheet-local`: up, demo, check-migrations."""
+"""`broadsheet-local`: up, demo, bench, check-migrations."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import assert_never
 from urllib.parse import urlsplit
 
+from broadsheet_local.bench.arguments import add_bench_parser
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 code = up(parsed)
             case "demo":
                 code = demo(parsed)
+            case "bench":
+                code = bench(parsed)
             case _:
                 code = check(parsed)
     except LaunchError as error:
@@ -101,6 +104,12 @@ def demo(parsed: argparse.Namespace) -> int:
             return SIGNAL_EXIT_BASE + number
         case _:
             assert_never(outcome)
+
+
+def bench(parsed: argparse.Namespace) -> int:
+    from broadsheet_local.bench.command import bench as run_bench  # noqa: PLC0415 - see demo
+
+    return run_bench(parsed, say)
 
 
 def interruptible(
@@ -179,6 +188,8 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="how many people (default: 1000; those above 5000 are imported in bulk)",
     )
+
+    add_bench_parser(commands.add_parser, whole_number)
 
     commands.add_parser(
         "check-migrations",

@@ -7,7 +7,7 @@ Order of starting: stores and sandbox, migrations, then services beside the auth
 """
 
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +50,8 @@ class Options(msgspec.Struct, frozen=True):
     latency_ms: int = 0
     public_url: str | None = None
     postmark: Provider | None = None
+    delivery_settings: Mapping[str, str] = {}
+    """Goes before everything else in the environment of the delivery processes."""
 
 
 class LocalSystem:
@@ -253,7 +255,7 @@ class LocalSystem:
     def _service_environment(self, service: str, port: int) -> dict[str, str]:
         assert self._postgres is not None
         role_password = self.credentials.database_passwords[service]
-        return service_environment(
+        environment = service_environment(
             service,
             port=port,
             database_url=self._postgres.url_for(f"broadsheet_{service}", role_password),
@@ -261,6 +263,7 @@ class LocalSystem:
             credentials=self.credentials,
             provider=self._provider(),
         )
+        return environment | dict(self._options.delivery_settings) if service == "delivery" else environment
 
     def _provider(self) -> Provider:
         sandbox_url = self.addresses.sandbox_url

@@ -89,7 +89,11 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
             if not await spend(connection, permit, token=chunk.token, messages=len(recipients), probe_s=probe_s):
                 await release_chunk(connection, chunk)
                 return NothingToClaim(claimable.growing)
-            context.metrics.claim_s.observe(time.perf_counter() - began)
+            claim_s = time.perf_counter() - began
+            context.metrics.claim_s.observe(claim_s)
+            context.log.debug(
+                "delivery.chunk_claimed", issue_id=issue_id, chunk_id=chunk.id, claim_ms=round(claim_s * 1000, 3)
+            )
             return ClaimedChunk(chunk, content, recipients)
     return NothingToClaim(claimable.growing)
 

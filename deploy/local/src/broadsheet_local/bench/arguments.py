@@ -1,0 +1,132 @@
+"""The command line of `bench`: light, because `up` and `demo` read it too."""
+
+import argparse
+from collections.abc import Callable
+from typing import Protocol
+
+RECIPIENTS_MAX = 1_000_000
+REPLICAS_MAX = 32
+LATENCY_MAX_MS = 8_000
+"""Below the time-out that local services have for a call (10 s)."""
+BODY_MAX_KB = 1_000
+CALLS_MAX = 64
+CLAIM_ROUNDS_MAX = 10_000
+
+
+class AddParser(Protocol):
+    """`add_parser` of a group of sub-commands."""
+
+    def __call__(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...  # noqa: A002
+
+
+WholeNumber = Callable[[int, int], Callable[[str], int]]
+
+
+def add_bench_parser(add_parser: AddParser, whole_number: WholeNumber) -> None:
+    """`bench delivery`, `bench scaling` and `bench claim`; `whole_number` makes argparse types with bounds."""
+    bench = add_parser(
+        "bench",
+        help="measure this machine's mails a second, beside a plain pipeline",
+        description="Measures in a fresh temporary folder, removes it, and ends with one JSON line if asked to.",
+    )
+    kinds = bench.add_subparsers(dest="kind", required=True, metavar="kind")
+
+    delivery = kinds.add_parser(
+        "delivery",
+        help="publish to the last acceptance, with a plain pipeline and the original's way beside it",
+        description="Publishes one issue through the gateway and measures until the sandbox has taken the last mail.",
+    )
+    _add_size(delivery, whole_number, recipients=100_000, latency_ms=100)
+    delivery.add_argument(
+        "--replicas", type=whole_number(1, REPLICAS_MAX), default=2, metavar="R", help="delivery processes (default: 2)"
+    )
+    delivery.add_argument(
+        "--calls",
+        type=whole_number(1, CALLS_MAX),
+        default=4,
+        metavar="C",
+        help="batch calls that each process has under way at once (default: 4)",
+    )
+    delivery.add_argument(
+        "--pinned-xmin",
+        action="store_true",
+        help="send a second issue while another session holds a transaction open, and compare the two",
+    )
+    delivery.add_argument(
+        "--sign-ups", action="store_true", help="people sign up meanwhile; how soon is their confirmation taken?"
+    )
+    delivery.add_argument(
+        "--alone", action="store_true", help="leave the plain pipeline and the original's way out, for profiling"
+    )
+
+    scaling = kinds.add_parser(
+        "scaling",
+        help="the same with several numbers of replicas, waiting for the provider most of the time",
+        description="One run for each number of replicas, with a latency that leaves the processor idle.",
+    )
+    _add_size(scaling, whole_number, recipients=48_000, latency_ms=4_000)
+    scaling.add_argument(
+        "--replicas",
+        type=_numbers(whole_number(1, REPLICAS_MAX)),
+        default=(1, 2, 4),
+        metavar="R,R,…",
+        help="numbers of delivery processes to compare, the first as the measure (default: 1,2,4)",
+    )
+
+    claim = kinds.add_parser(
+        "claim",
+        help="how long a claim takes in a short and in a long queue",
+        description="Times the delivery service's own claim, alone, in a queue of two lengths.",
+    )
+    claim.add_argument(
+        "--recipients",
+        type=whole_number(20_000, RECIPIENTS_MAX),
+        default=1_000_000,
+        metavar="N",
+        help="deliveries in the long queue (default: 1000000); the short one has 10000",
+    )
+    claim.add_argument(
+        "--claims",
+        type=whole_number(20, CLAIM_ROUNDS_MAX),
+        default=1_000,
+        metavar="C",
+        help="claims timed in each (default: 1000)",
+    )
+    for kind in (delivery, scaling, claim):
+        kind.add_argument("--json", action="store_true", help="one JSON line on standard output")
+        kind.add_argument(
+            "--stop-with-parent",
+            action="store_true",
+            help="stop when the process that started this one ends, even if it was killed",
+        )
+
+
+def _add_size(command: argparse.ArgumentParser, whole_number: WholeNumber, *, recipients: int, latency_ms: int) -> None:
+    command.add_argument(
+        "--recipients",
+        type=whole_number(1, RECIPIENTS_MAX),
+        default=recipients,
+        metavar="N",
+        help=f"confirmed subscribers (default: {recipients})",
+    )
+    command.add_argument(
+        "--latency-ms",
+        type=whole_number(0, LATENCY_MAX_MS),
+        default=latency_ms,
+        metavar="L",
+        help=f"how long the sandbox takes to answer a call (default: {latency_ms})",
+    )
+    command.add_argument(
+        "--body-kb",
+        type=whole_number(1, BODY_MAX_KB),
+        default=10,
+        metavar="K",
+        help="size of the HTML part; the text part has a tenth of it (default: 10)",
+    )
+
+
+def _numbers(one: Callable[[str], int]) -> Callable[[str], tuple[int, ...]]:
+    def parse(raw: str) -> tuple[int, ...]:
+        return tuple(one(part) for part in raw.split(","))
+
+    return parse

@@ -1,0 +1,158 @@
+"""From parsed arguments to a benchmark that starts, runs, prints and cleans up."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, assert_never
+
+import msgspec
+from rich.console import Console
+
+from broadsheet_local.bench.claim import measure_claims
+from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
+from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep
+from broadsheet_local.bench.report import print_claims, print_delivery, print_scaling
+from broadsheet_local.concurrency import first_of, in_thread
+from broadsheet_local.errors import LaunchError
+from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
+from broadsheet_local.supervisor import Say
+from broadsheet_local.system import LocalSystem, Options
+
+SIGNAL_EXIT_BASE = 128
+DELIVERY_CALLS = 4
+
+Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures)
+
+
+class Systems:
+    """Makes one local system after another, each in a fresh folder; `kill` gives up on the one that runs."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._running: LocalSystem | None = None
+
+    def kill(self) -> None:
+        if self._running is not None:
+            self._running.kill()
+
+    async def with_one(
+        self, options: DeliveryOptions, measure: Callable[[LocalSystem], Awaitable[DeliveryFigures]]
+    ) -> DeliveryFigures:
+        """The folder is removed when all went well; otherwise its logs stay, and their place is said."""
+        folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
+        system = LocalSystem(
+            Options(
+                data_dir=folder,
+                replicas=options.replicas,
+                latency_ms=options.latency_ms,
+                delivery_settings={
+                    "DELIVERY_CONCURRENT_CALLS": str(options.calls),
+                    # The debug log has each claim's own time.
+                    "LOG_LEVEL": "DEBUG",
+                },
+            ),
+            self._say,
+        )
+        self._running = system
+        try:
+            async with system:
+                figures = await first_of(measure(system), system.watch())
+        except LaunchError:
+            self._say(f"the benchmark failed; its logs are in {system.folder.logs}")
+            raise
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            self._running = None
+        if figures.is_whole:
+            await in_thread(lambda: shutil.rmtree(folder))
+        else:
+            self._say(f"not everybody got it exactly once; the logs are in {system.folder.logs}")
+        return figures
+
+
+def bench(parsed: argparse.Namespace, say: Say) -> int:
+    """0 when every mail came once, else 1."""
+    systems = Systems(say)
+
+    async def work() -> int:
+        match parsed.kind:
+            case "delivery":
+                delivery = await _delivery(parsed, systems, say)
+                _print(delivery, print_delivery, as_json=parsed.json)
+                return 0 if delivery.is_whole else 1
+            case "scaling":
+                scaling = await _scaling(parsed, systems, say)
+                _print(scaling, print_scaling, as_json=parsed.json)
+                return 0 if scaling.is_whole else 1
+            case _:
+                claims = await measure_claims(long_queue=parsed.recipients, claims=parsed.claims, say=say)
+                _print(claims, print_claims, as_json=parsed.json)
+                return 0
+
+    outcome = Interrupts(on_second=systems.kill, stop_with_parent=parsed.stop_with_parent).run(work)
+    match outcome:
+        case Finished(exit_code):
+            return exit_code
+        case Interrupted(reason, number):
+            say(f"stopped ({reason}); the benchmark did not come to its end")
+            return SIGNAL_EXIT_BASE + number
+        case _:
+            assert_never(outcome)
+
+
+async def _delivery(parsed: argparse.Namespace, systems: Systems, say: Say) -> DeliveryFigures:
+    options = DeliveryOptions(
+        recipients=parsed.recipients,
+        replicas=parsed.replicas,
+        calls=parsed.calls,
+        latency_ms=parsed.latency_ms,
+        body_kb=parsed.body_kb,
+        pinned_xmin=parsed.pinned_xmin,
+        sign_ups=parsed.sign_ups,
+        alone=parsed.alone,
+    )
+    return await systems.with_one(options, partial(measure_delivery, options=options, say=say))
+
+
+async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> ScalingFigures:
+    steps: list[ScalingStep] = []
+    for replicas in parsed.replicas:
+        options = DeliveryOptions(
+            recipients=parsed.recipients,
+            replicas=replicas,
+            calls=DELIVERY_CALLS,
+            latency_ms=parsed.latency_ms,
+            body_kb=parsed.body_kb,
+            pinned_xmin=False,
+            sign_ups=False,
+            alone=True,
+        )
+        say(f"{replicas} replicas")
+        found = await systems.with_one(options, partial(measure_delivery, options=options, say=say))
+        first = steps[0] if steps else None
+        a_replica = first.emails_per_s / first.replicas if first else found.emails_per_s / replicas
+        steps.append(
+            ScalingStep(
+                replicas=replicas,
+                emails_per_s=found.emails_per_s,
+                linearity=round(found.emails_per_s / replicas / a_replica, 3),
+                cpu_seconds=round(found.cpu_us_per_email["total"] * found.recipients / 1e6, 1),
+                seconds=found.last_mail_seconds,
+                missing=found.missing,
+                duplicates=found.duplicates,
+            )
+        )
+    return ScalingFigures(parsed.recipients, parsed.latency_ms, parsed.body_kb, tuple(steps))
+
+
+def _print(figures: Figures, show: Callable[[Figures, Console], None], *, as_json: bool) -> None:
+    show(figures, Console(stderr=as_json))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,102 @@
+"""A benchmark's figures for people."""
+
+from rich.console import Console
+from rich.table import Table
+
+from broadsheet_local.bench.claim_log import ClaimTimes
+from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures
+
+
+def print_delivery(figures: DeliveryFigures, console: Console) -> None:
+    table = Table(
+        title=f"{figures.recipients:,} recipients, {figures.replicas} replicas with {figures.calls_per_replica} calls "
+        f"each, {figures.latency_ms} ms latency, {figures.body_kb} KB",
+        show_header=False,
+    )
+    rows = [
+        ("e-mails a second", f"{figures.emails_per_s:,.0f}"),
+        *_compared(figures),
+        ("publish call", f"{figures.publish_call_ms:.0f} ms"),
+        ("enqueued a second", f"{figures.enqueue_rows_per_s:,.0f} rows"),
+        ("first mail", f"{figures.first_mail_seconds:.2f} s"),
+        ("last mail", f"{figures.last_mail_seconds:.2f} s"),
+        ("missing, duplicates, failed", f"{figures.missing}, {figures.duplicates}, {figures.failed}"),
+        ("claim, first tenth", _claims(figures.claim_ms_first_tenth)),
+        ("claim, last tenth", _claims(figures.claim_ms_last_tenth)),
+        ("write-ahead log", f"{figures.wal_bytes_per_email:,.0f} bytes a mail"),
+    ]
+    if (pinned := figures.pinned_xmin) is not None:
+        rows.append(
+            (
+                "with a transaction held open",
+                f"{pinned.emails_per_s:,.0f} a second: {pinned.ratio_to_normal:.2f} of normal",
+            )
+        )
+    if (sign_ups := figures.sign_ups) is not None:
+        rows.append(
+            (
+                f"{sign_ups.sign_ups} sign-ups to confirmation mail",
+                f"p50 {sign_ups.seconds_p50:.2f} s, p99 {sign_ups.seconds_p99:.2f} s, max {sign_ups.seconds_max:.2f} s",
+            )
+        )
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(_use(figures))
+
+
+def _compared(figures: DeliveryFigures) -> list[tuple[str, str]]:
+    if figures.plain is None or figures.original is None or figures.original_a_call is None:
+        return []
+    return [
+        ("the plain pipeline", f"{figures.plain.emails_per_s:,.0f}: ours is {figures.ratio_to_plain:.2f} times that"),
+        (
+            "the original's way, a worker a replica",
+            f"{figures.original.emails_per_s:,.1f}: ours is {figures.ratio_to_original:,.0f} times that",
+        ),
+        (
+            "the original's way, a worker a call",
+            f"{figures.original_a_call.emails_per_s:,.1f}: ours is {figures.ratio_to_original_a_call:,.0f} times that",
+        ),
+    ]
+
+
+def _use(figures: DeliveryFigures) -> Table:
+    table = Table("process", "µs of CPU a mail", "MB at the start", "most", "at the end")
+    for name, cpu_us in figures.cpu_us_per_email.items():
+        table.add_row(name, f"{cpu_us:,.1f}")
+        for process, memory in figures.rss_mb.items():
+            if process.rstrip("0123456789").rstrip("-") == name:
+                table.add_row(f"  {process}", "", f"{memory.start:.0f}", f"{memory.peak:.0f}", f"{memory.end:.0f}")
+    if figures.plain is not None:
+        for name, cpu_us in figures.plain.cpu_us_per_email.items():
+            table.add_row(f"[dim]plain run: {name}[/dim]", f"[dim]{cpu_us:,.1f}[/dim]")
+    return table
+
+
+def print_scaling(figures: ScalingFigures, console: Console) -> None:
+    table = Table("replicas", "e-mails a second", "of linear", "CPU seconds", "seconds")
+    for step in figures.steps:
+        table.add_row(
+            str(step.replicas),
+            f"{step.emails_per_s:,.0f}",
+            f"{step.linearity:.2f}",
+            f"{step.cpu_seconds:.1f}",
+            f"{step.seconds:.1f}",
+        )
+    console.print(table)
+
+
+def print_claims(figures: ClaimFigures, console: Console) -> None:
+    table = Table("queued", "claims", "p50", "p99")
+    for queue, times in (
+        (figures.short_queue, figures.claim_ms_short),
+        (figures.long_queue, figures.claim_ms_long),
+    ):
+        table.add_row(f"{queue:,}", str(times.claims), f"{times.p50:.2f} ms", f"{times.p99:.2f} ms")
+    console.print(table)
+    console.print(f"p99 of the long queue by that of the short one: {figures.ratio_p99:.2f}")
+
+
+def _claims(times: ClaimTimes | None) -> str:
+    return "none" if times is None else f"p50 {times.p50:.1f} ms, p99 {times.p99:.1f} ms of {times.claims}"
