@@ -1,0 +1,360 @@
+"""A stateful model of the queue on real Postgres and the real sandbox: whatever happens in whatever order, every
+delivery is settled once, and nobody is sent an issue twice.
+
+`./run test` plays a fixed set of examples. A long run, new examples each time:
+
+    QUEUE_MODEL_EXAMPLES=1000 QUEUE_MODEL_STEPS=80 ./run test tests/queue/test_model.py -n 0
+
+What the provider must keep to is what the guarantee rests on (ARCHITECTURE.md): the search may stand still for any
+time, but then for all alike; a single message may straggle, but for less than the floor.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from broadsheet_delivery.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
+from broadsheet_postmark_sandbox.testing import running_sandbox_sync
+from harness.cluster import Cluster
+from harness.queue_world import CALL_TIMEOUT_S, FLOOR_S, LEASE_S, Lane, QueueWorld, Rule, Worker, queue_world
+
+READERS: Final = 8
+WORKERS_MAX: Final = 4
+ISSUES_MAX: Final = 4
+MAIL_MAX: Final = 4
+SETTLING_ROUNDS_MAX: Final = 12
+STALL_MAX_S: Final = LEASE_S - CALL_TIMEOUT_S - 1.0
+"""A worker that stood still for so long since it began makes no call: its lease may not outlive it."""
+
+FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
+    "none": (),
+    "accepted, answer lost": ({"kind": "drop_after"},),
+    "not accepted, answer lost": ({"kind": "drop_before"},),
+    "accepted, 500": ({"kind": "status", "status": 500, "error_code": 101, "accept": True},),
+    "accepted, unreadable": ({"kind": "malformed", "shape": "truncated_json"},),
+    "429": ({"kind": "rate_limit"},),
+    "maintenance": ({"kind": "status", "status": 503, "error_code": 100},),
+    "401": ({"kind": "status", "status": 401, "error_code": 10},),
+    "413": ({"kind": "status", "status": 413, "error_code": 0},),
+    "one inactive": ({"kind": "item_errors", "error_code": 406, "count": 1},),
+    "one invalid": ({"kind": "item_errors", "error_code": 300, "message": "Invalid 'To' address.", "count": 1},),
+    "one delayed": ({"kind": "item_errors", "error_code": 100, "count": 1},),
+    "one of unknown fate": ({"kind": "item_errors", "error_code": 101, "count": 1},),
+    "one misconfigured": ({"kind": "item_errors", "error_code": 400, "count": 1},),
+}
+ANY_FAULT: Final = st.sampled_from([*["none"] * 4, *["accepted, answer lost"] * 3, *FAULTS])
+LANES: Final[st.SearchStrategy[Lane]] = st.sampled_from(["chunk", "chunk", "chunk", "newsletter", "transactional"])
+
+
+class QueueModel(RuleBasedStateMachine):
+    """What was asked for is kept here; what became of it is read from the database and from the sandbox."""
+
+    def __init__(self, world: QueueWorld) -> None:
+        super().__init__()
+        self.world = world
+        self.readers: list[int] = []
+        self.left: set[str] = set()
+        self.audience: dict[int, int] = {}
+        self.growing: set[int] = set()
+        self.mails: list[str] = []
+        self.workers: list[Worker] = []
+        self.outcomes: dict[tuple[int, int], tuple[str, str | None]] = {}
+
+    @initialize(random_seed=st.integers(0, 999))
+    def begin(self, random_seed: int) -> None:
+        self.world.reset(random_seed)
+        self.readers = self.world.seed.subscribers(READERS)
+
+    # Work comes in --------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.audience) < ISSUES_MAX)
+    @rule(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3), complete=st.booleans())
+    def publish(self, sizes: list[int], *, complete: bool) -> None:
+        """Each page of the fan-out makes a chunk of its own, so a few readers make several chunks."""
+        seed, first = self.world.seed, 0
+        issue_id = seed.published_issue(self.readers[: sizes[0]])
+        seed.execute("UPDATE delivery.issue_run SET fan_out_finished_at = NULL WHERE issue_id = %s", (issue_id,))
+        for size in sizes[1:]:
+            first += sizes[0] if first == 0 else size
+            page = self.readers[first : first + size]
+            seed.execute("SELECT delivery.enqueue_deliveries(%s, %s::bigint[])", (issue_id, page))
+        [(audience,)] = seed.execute("SELECT count(*) FROM delivery.delivery WHERE issue_id = %s", (issue_id,))
+        self.audience[issue_id] = int(str(audience))
+        self.growing.add(issue_id)
+        if complete:
+            self.complete(issue_id)
+
+    @precondition(lambda self: self.growing)
+    @rule()
+    def complete_the_oldest(self) -> None:
+        self.complete(min(self.growing))
+
+    def complete(self, issue_id: int) -> None:
+        self.world.seed.execute("SELECT delivery.close_fan_out(%s)", (issue_id,))
+        self.growing.discard(issue_id)
+
+    @precondition(lambda self: len(self.mails) < MAIL_MAX)
+    @rule()
+    def sign_up(self) -> None:
+        address = f"new-{len(self.mails)}@example.com"
+        self.mails.append(address)
+        self.world.seed.single_mail(address, dedupe_key=address, expires_in="1 year")
+
+    @rule(reader=st.integers(0, READERS - 1))
+    def unsubscribe(self, reader: int) -> None:
+        self.world.seed.leave(self.readers[reader])
+        self.left.add(f"reader-{reader + 1}@example.com")
+
+    # Workers --------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: len(self.workers) < WORKERS_MAX)
+    @rule(lane=LANES)
+    def claim(self, lane: Lane) -> None:
+        self.world.skip_waits()
+        worker = self.world.claim(lane)
+        if worker is not None:
+            self.workers.append(worker)
+
+    @precondition(lambda self: self.workers)
+    @rule(pick=st.integers(0, WORKERS_MAX - 1), fault=ANY_FAULT, straggling=st.booleans())
+    def go_on(self, pick: int, fault: str, *, straggling: bool) -> None:
+        """One worker, to its next seam: to the commit that begins its call, through the call, or to its record."""
+        self.one_seam(self.workers[pick % len(self.workers)], fault, straggling=straggling)
+
+    @rule(lane=LANES, fault=ANY_FAULT, straggling=st.booleans())
+    def send(self, lane: Lane, fault: str, *, straggling: bool) -> None:
+        """One worker that nothing holds up, from its claim to its record."""
+        self.world.skip_waits()
+        worker = self.world.claim(lane)
+        while worker is not None and worker.seam != "ended":
+            self.one_seam(worker, fault, straggling=straggling)
+
+    @precondition(lambda self: self.workers)
+    @rule(pick=st.integers(0, WORKERS_MAX - 1))
+    def die(self, pick: int) -> None:
+        """At whichever seam it stands: claimed only, begun without a call, or called and not written down."""
+        worker = self.workers.pop(pick % len(self.workers))
+        self.world.kill(worker)
+
+    def one_seam(self, worker: Worker, fault: str, *, straggling: bool) -> None:
+        world, before = self.world, worker.seam
+        if before == "claimed":
+            may_start = not self.held_up(worker) and world.now_s - worker.claimed_at_s < LEASE_S
+            worker.gone_before_start = frozenset(self.left)
+            worker.started_at_s = world.now_s
+            sent = world.go_on(worker)
+            assert not sent, "a mail went out before the commit that announces the call"
+            assert worker.seam != "started" or may_start, "a call was begun without a lease, or in spite of a pause"
+        elif before == "started":
+            stalled = world.now_s - worker.started_at_s >= STALL_MAX_S
+            sent = world.go_on(worker, *FAULTS[fault], straggling=straggling)
+            assert not (stalled and sent), "a worker that stood still for too long made its call"
+            gone = [one.to for one in sent if one.delivery and one.to in worker.gone_before_start]
+            assert not gone, "somebody was sent to who had left before the call was begun"
+        else:
+            sent = world.go_on(worker)
+            assert not sent
+        if worker.seam == "ended" and worker in self.workers:
+            self.workers.remove(worker)
+
+    def held_up(self, worker: Worker) -> bool:
+        [(paused,)] = self.world.seed.execute("SELECT paused_at IS NOT NULL FROM delivery.sending_state")
+        if paused or worker.issue_id is None:
+            return bool(paused)
+        return self.world.seed.progress(worker.issue_id).state != "open"
+
+    # Time, and who looks after the rest -----------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([STALL_MAX_S + 0.5, LEASE_S + 1, LEASE_S + 1, FLOOR_S + 1]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.let_pass(seconds)
+
+    @rule()
+    def rescue(self) -> None:
+        self.world.rescue()
+
+    @rule(search_is_down=st.sampled_from([False, False, True]))
+    def reconcile(self, *, search_is_down: bool) -> None:
+        self.world.skip_waits()
+        self.world.reconcile(*([{"kind": "search_down"}] if search_is_down else []))
+
+    @rule()
+    def reconcile_what_dead_workers_held(self) -> None:
+        """The usual way of a crash, so that examples get to its end: lease over, rescued, asked about."""
+        self.world.let_pass(LEASE_S + 1)
+        self.world.rescue()
+        for _ in range(2):
+            self.world.skip_waits()
+            self.world.reconcile()
+
+    @rule()
+    def finish(self) -> None:
+        self.world.finish()
+
+    @precondition(lambda self: not self.world.search_stands_still)
+    @rule()
+    def search_stops(self) -> None:
+        self.world.search_stands_still = True
+
+    @precondition(lambda self: self.world.search_stands_still)
+    @rule()
+    def search_recovers(self) -> None:
+        self.world.search_recovers()
+
+    # The operator ---------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.audience)
+    @rule(pick=st.integers(0, ISSUES_MAX - 1), pause=st.booleans())
+    def pause_or_resume_an_issue(self, pick: int, *, pause: bool) -> None:
+        issue_id = list(self.audience)[pick % len(self.audience)]
+        if pause:
+            self.world.change(pause_issue, issue_id=issue_id, reason="By hand.")
+        else:
+            self.world.change(resume_issue, issue_id=issue_id)
+
+    @rule(pause=st.sampled_from([False, False, True]))
+    def pause_or_resume_everything(self, *, pause: bool) -> None:
+        if pause:
+            self.world.change(pause_sending, reason="By hand.")
+        else:
+            self.world.change(resume_sending)
+
+    # What always holds ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def the_counts_add_up(self) -> None:
+        for issue_id, audience in self.audience.items():
+            progress = self.world.seed.progress(issue_id)
+            assert progress.audience == audience
+            assert progress.adds_up, progress
+            if progress.state == "finished":
+                assert progress.pending + progress.in_flight + progress.uncertain == 0
+
+    @invariant()
+    def nobody_is_sent_an_issue_twice(self) -> None:
+        twice = [delivery for delivery, count in self.accepted_by_delivery().items() if count > 1]
+        assert not twice, f"accepted twice: {twice}"
+
+    @invariant()
+    def no_outcome_ever_changes(self) -> None:
+        rows = self.world.seed.execute("SELECT issue_id, seq, outcome, message_id::text FROM delivery.delivery_outcome")
+        now: dict[tuple[int, int], tuple[str, str | None]] = {}
+        for issue_id, seq, outcome, message_id in rows:
+            now[int(str(issue_id)), int(str(seq))] = (str(outcome), None if message_id is None else str(message_id))
+        for key, word in self.outcomes.items():
+            assert now.get(key) == word, f"{key} was {word} and is {now.get(key)}"
+        self.outcomes = now
+
+    @invariant()
+    def what_counts_as_accepted_was_accepted(self) -> None:
+        known = {one.message_id: one.delivery for one in self.world.sent}
+        for (issue_id, seq), (outcome, message_id) in self.outcomes.items():
+            if outcome == "accepted":
+                assert known.get(str(message_id)) == f"{issue_id}-{seq}"
+
+    def accepted_by_delivery(self) -> Counter[str]:
+        return Counter(one.delivery for one in self.world.sent if one.delivery)
+
+    # The end --------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Everything heals, and the queue comes to rest by itself. After a failure there is nothing to ask for."""
+        for worker in self.workers:
+            self.world.kill(worker)
+        self.workers.clear()
+        if sys.exc_info()[0] is None:
+            self.heal()
+            self.come_to_rest()
+            self.everything_is_settled_once()
+
+    def heal(self) -> None:
+        self.world.search_recovers()
+        self.world.change(resume_sending)
+        for issue_id in self.audience:
+            self.world.change(resume_issue, issue_id=issue_id)
+        for issue_id in list(self.growing):
+            self.complete(issue_id)
+
+    def come_to_rest(self) -> None:
+        for _ in range(SETTLING_ROUNDS_MAX):
+            if self.at_rest():
+                return
+            # A minute is how long a canary is waited for before another one is sent.
+            self.world.let_pass(max(60.0, FLOOR_S) + 1)
+            self.world.rescue()
+            self.world.skip_waits()
+            self.world.reconcile()
+            self.send_all()
+            self.world.finish()
+        raise AssertionError(f"not at rest after {SETTLING_ROUNDS_MAX} rounds")
+
+    def send_all(self) -> None:
+        lanes: tuple[Lane, ...] = ("transactional", "newsletter", "chunk")
+        for lane in lanes:
+            while (worker := self.world.claim(lane)) is not None:
+                while worker.seam != "ended":
+                    self.one_seam(worker, "none", straggling=False)
+
+    def at_rest(self) -> bool:
+        [(waiting,)] = self.world.seed.execute("SELECT count(*) FROM delivery.single_mail WHERE settled_at IS NULL")
+        states = {self.world.seed.progress(issue_id).state for issue_id in self.audience}
+        return waiting == 0 and states <= {"finished"}
+
+    def everything_is_settled_once(self) -> None:
+        self.no_outcome_ever_changes()
+        self.what_counts_as_accepted_was_accepted()
+        self.nobody_is_sent_an_issue_twice()
+        words = Counter((issue_id, outcome) for (issue_id, _), (outcome, _) in self.outcomes.items())
+        mails = Counter(int(one.delivery.partition("-")[0]) for one in self.world.sent if one.delivery)
+        for issue_id, audience in self.audience.items():
+            progress = self.world.seed.progress(issue_id)
+            settled = {outcome: count for (issue, outcome), count in words.items() if issue == issue_id}
+            assert sum(settled.values()) == audience == progress.audience
+            assert progress.counts == settled, "the counts are those of the outcomes"
+            assert progress.accepted == mails[issue_id], "and those of the sandbox's log"
+        self.confirmations_arrived()
+
+    def confirmations_arrived(self) -> None:
+        """A confirmation may go again when the search did not show the first: better two than none."""
+        rows = self.world.seed.execute("SELECT to_email, status FROM delivery.single_mail WHERE kind = 'confirmation'")
+        status: dict[str, str] = {str(to): str(word) for to, word in rows}
+        assert sorted(status) == self.mails
+        sends: Counter[str] = Counter(one.to for one in self.world.sent if not one.delivery)
+        for address in self.mails:
+            if status[address] == "accepted":
+                assert sends[address] >= 1
+            if sends[address] > 1:
+                assert address in self.world.ever_hidden
+
+
+@pytest.fixture(scope="module")
+def world(cluster: Cluster) -> Iterator[QueueWorld]:
+    with cluster.database() as database, running_sandbox_sync() as sandbox:
+        yield from queue_world(database, sandbox)
+
+
+def test_whatever_happens_every_delivery_is_settled_once(world: QueueWorld) -> None:
+    examples = os.environ.get("QUEUE_MODEL_EXAMPLES")
+    profile: dict[str, Any] = {
+        "max_examples": int(examples or 25),
+        "stateful_step_count": int(os.environ.get("QUEUE_MODEL_STEPS", "40")),
+        "derandomize": examples is None,
+        "database": None,
+        "deadline": None,
+        "suppress_health_check": list(HealthCheck),
+    }
+    run_state_machine_as_test(lambda: QueueModel(world), settings=settings(**profile))  # type: ignore[no-untyped-call]
