@@ -32,7 +32,7 @@ from broadsheet_postmark_sandbox.testing import running_sandbox_sync
 from harness.cluster import Cluster
 from harness.queue_world import CALL_TIMEOUT_S, FLOOR_S, LEASE_S, Lane, QueueWorld, Rule, Worker, queue_world
 
-READERS: Final = 8
+READERS: Final = 9
 WORKERS_MAX: Final = 4
 ISSUES_MAX: Final = 4
 MAIL_MAX: Final = 4
@@ -85,13 +85,13 @@ class QueueModel(RuleBasedStateMachine):
     @rule(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3), complete=st.booleans())
     def publish(self, sizes: list[int], *, complete: bool) -> None:
         """Each page of the fan-out makes a chunk of its own, so a few readers make several chunks."""
-        seed, first = self.world.seed, 0
-        issue_id = seed.published_issue(self.readers[: sizes[0]])
+        seed, first = self.world.seed, sizes[0]
+        issue_id = seed.published_issue(self.readers[:first])
         seed.execute("UPDATE delivery.issue_run SET fan_out_finished_at = NULL WHERE issue_id = %s", (issue_id,))
         for size in sizes[1:]:
-            first += sizes[0] if first == 0 else size
             page = self.readers[first : first + size]
             seed.execute("SELECT delivery.enqueue_deliveries(%s, %s::bigint[])", (issue_id, page))
+            first += size
         [(audience,)] = seed.execute("SELECT count(*) FROM delivery.delivery WHERE issue_id = %s", (issue_id,))
         self.audience[issue_id] = int(str(audience))
         self.growing.add(issue_id)
@@ -350,7 +350,7 @@ def world(cluster: Cluster) -> Iterator[QueueWorld]:
 def test_whatever_happens_every_delivery_is_settled_once(world: QueueWorld) -> None:
     examples = os.environ.get("QUEUE_MODEL_EXAMPLES")
     profile: dict[str, Any] = {
-        "max_examples": int(examples or 25),
+        "max_examples": int(examples or 70),
         "stateful_step_count": int(os.environ.get("QUEUE_MODEL_STEPS", "40")),
         "derandomize": examples is None,
         "database": None,
