@@ -78,12 +78,16 @@ class QueueModel(RuleBasedStateMachine):
     def begin(self, random_seed: int) -> None:
         self.world.reset(random_seed)
         self.readers = self.world.seed.subscribers(READERS)
+        self.publish_to([2, 1], complete=True)
 
     # Work comes in --------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.audience) < ISSUES_MAX)
     @rule(sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3), complete=st.booleans())
     def publish(self, sizes: list[int], *, complete: bool) -> None:
+        self.publish_to(sizes, complete=complete)
+
+    def publish_to(self, sizes: list[int], *, complete: bool) -> None:
         """Each page of the fan-out makes a chunk of its own, so a few readers make several chunks."""
         seed, first = self.world.seed, sizes[0]
         issue_id = seed.published_issue(self.readers[:first])
@@ -130,7 +134,7 @@ class QueueModel(RuleBasedStateMachine):
             self.workers.append(worker)
 
     @precondition(lambda self: self.workers)
-    @rule(pick=st.integers(0, WORKERS_MAX - 1), fault=ANY_FAULT, straggling=st.booleans())
+    @rule(pick=st.integers(0, WORKERS_MAX), fault=ANY_FAULT, straggling=st.booleans())
     def go_on(self, pick: int, fault: str, *, straggling: bool) -> None:
         """One worker, to its next seam: to the commit that begins its call, through the call, or to its record."""
         self.one_seam(self.workers[pick % len(self.workers)], fault, straggling=straggling)
@@ -144,11 +148,24 @@ class QueueModel(RuleBasedStateMachine):
             self.one_seam(worker, fault, straggling=straggling)
 
     @precondition(lambda self: self.workers)
-    @rule(pick=st.integers(0, WORKERS_MAX - 1))
+    @rule(pick=st.integers(0, WORKERS_MAX))
     def die(self, pick: int) -> None:
         """At whichever seam it stands: claimed only, begun without a call, or called and not written down."""
         worker = self.workers.pop(pick % len(self.workers))
         self.world.kill(worker)
+
+    @precondition(lambda self: self.workers)
+    @rule(begins=st.booleans())
+    def be_overtaken(self, *, begins: bool) -> None:
+        """Whoever holds something holds it for too long: another worker has it now, and perhaps began its call."""
+        self.world.let_pass(LEASE_S + 1)
+        self.world.rescue()
+        self.world.skip_waits()
+        worker = self.world.claim(self.workers[0].lane)
+        if worker is not None:
+            self.workers.append(worker)
+            if begins:
+                self.one_seam(worker, "none", straggling=False)
 
     def one_seam(self, worker: Worker, fault: str, *, straggling: bool) -> None:
         world, before = self.world, worker.seam
@@ -186,6 +203,7 @@ class QueueModel(RuleBasedStateMachine):
     @rule()
     def rescue(self) -> None:
         self.world.rescue()
+        self.world.finish()
 
     @rule(search_is_down=st.sampled_from([False, False, True]))
     def reconcile(self, *, search_is_down: bool) -> None:
@@ -200,10 +218,6 @@ class QueueModel(RuleBasedStateMachine):
         for _ in range(2):
             self.world.skip_waits()
             self.world.reconcile()
-
-    @rule()
-    def finish(self) -> None:
-        self.world.finish()
 
     @precondition(lambda self: not self.world.search_stands_still)
     @rule()
