@@ -88,9 +88,7 @@ class Worker:
         self._stopped.clear()
         self._go_on.set()
         reached = asyncio.create_task(self._stopped.wait())
-        done, _ = await asyncio.wait(
-            {self._task, reached}, timeout=STEP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait({self._task, reached}, timeout=STEP_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
         assert done, f"the worker was stuck behind {self.seam}"
         if self._task.done():
             reached.cancel()
