@@ -156,7 +156,7 @@ async def test_the_rescuer_is_killed_in_the_middle_and_another_does_all_of_it(
         )
         await eventually(lambda: seed.execute(waiting) != [], what="the rescuer is in the middle")
         seed.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({waiting}) AS rescuer")
-        with pytest.raises(Exception, match="terminat|closed|connection"):
+        with pytest.raises(Exception, match=r"terminat|closed|connection"):
             await rescuing
     assert _statuses(seed) == ["leased", "leased"], "it left nothing half done"
     assert await delivery.rescue() == 3
