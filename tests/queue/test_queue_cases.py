@@ -84,7 +84,7 @@ async def test_the_database_dies_only_during_the_record_and_comes_back(
     assert set(oracle.sends().values()) == {1}
 
 
-async def test_the_database_dies_during_the_record_and_the_worker_with_it(
+async def test_a_worker_that_dies_before_its_record_leaves_the_call_to_be_asked_about(
     database: Database, seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
     issue_id = seed.published_issue(seed.subscribers(10))
