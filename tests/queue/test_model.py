@@ -239,10 +239,11 @@ class QueueModel(RuleBasedStateMachine):
         self.world.let_pass(seconds)
         self.world.rescue()
         self.reconcile(2, search_is_down=False)
-        [(self.loose_ends,)] = self.world.seed.execute(
+        [(loose_ends,)] = self.world.seed.execute(
             "SELECT EXISTS (SELECT FROM delivery.delivery_chunk WHERE status IN ('leased', 'attempting', 'uncertain')) "
             "OR EXISTS (SELECT FROM delivery.single_mail WHERE status IN ('leased', 'attempting', 'uncertain'))"
         )
+        self.loose_ends = bool(loose_ends)
 
     # The operator and the provider -----------------------------------------------------------------------------
 
@@ -390,4 +391,9 @@ def test_whatever_happens_every_delivery_is_settled_once(world: QueueWorld) -> N
         "deadline": None,
         "suppress_health_check": list(HealthCheck),
     }
-    run_state_machine_as_test(lambda: QueueModel(world), settings=settings(**profile))  # type: ignore[no-untyped-call]
+
+    class Model(QueueModel):
+        def __init__(self) -> None:
+            super().__init__(world)
+
+    run_state_machine_as_test(Model, settings=settings(**profile))

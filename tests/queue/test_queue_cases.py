@@ -302,8 +302,8 @@ async def test_a_forced_nested_loop_takes_no_more_than_was_asked_for(
             mails = await lease_mails(connection, part="transactional", token=uuid.uuid4(), lease=lease, limit=5)
         assert _statuses(seed).count("leased") == 1
         assert len(mails) == 5
-        by_status = dict(seed.execute("SELECT status, count(*) FROM delivery.single_mail GROUP BY 1"))
-        assert (by_status["leased"], by_status["expired"]) == (5, 5)
+        by_status = set(seed.execute("SELECT status, count(*) FROM delivery.single_mail GROUP BY 1"))
+        assert by_status == {("leased", 5), ("expired", 5), ("pending", 50)}
         seed.execute(
             "UPDATE delivery.delivery_chunk SET status = 'leased', lease_token = gen_random_uuid(), "
             "lease_until = now() - interval '1 s'"
