@@ -171,20 +171,22 @@ class QueueModel(RuleBasedStateMachine):
         self.loose_ends = True
 
     @precondition(lambda self: self.workers)
-    @rule(stop_at=st.sampled_from(["claimed", "started", "ended"]), wakes=st.booleans())
-    def be_overtaken(self, stop_at: Seam, *, wakes: bool) -> None:
-        """Who has stood somewhere for longest stood there for too long: somebody else takes over, and it may wake."""
-        late = self.workers[0]
-        self.loose_ends = True
+    @rule(
+        pick=st.integers(0, WORKERS_MAX - 1), other_gets_to=st.sampled_from(["nowhere", "claimed", "started", "ended"])
+    )
+    def oversleep(self, pick: int, other_gets_to: str) -> None:
+        """A worker wakes behind its lease: nobody has noticed yet, or another one has the work and is that far."""
+        late = self.workers[pick % len(self.workers)]
         self.world.let_pass(LEASE_S + 1)
-        self.world.rescue()
-        other = self.claim(late.lane)
-        while other is not None and other.seam not in {stop_at, "ended"}:
-            self.one_seam(other, "none")
-        if other is not None and other.seam != "ended":
-            self.workers.append(other)
-        if wakes:
-            self.one_seam(late, "none")
+        self.loose_ends = True
+        if other_gets_to != "nowhere":
+            self.world.rescue()
+            other = self.claim(late.lane)
+            while other is not None and other.seam not in {other_gets_to, "ended"}:
+                self.one_seam(other, "none")
+            if other is not None and other.seam != "ended":
+                self.workers.append(other)
+        self.one_seam(late, "none")
 
     def one_seam(self, worker: Worker, fault: str) -> None:
         world, before = self.world, worker.seam
