@@ -54,6 +54,20 @@ async def test_an_audience_of_whole_pages_is_finished_by_an_empty_one(
     assert owner.enqueued(issue_id) == owner.audience()
 
 
+async def test_120_who_confirmed_at_three_moments_are_all_enqueued_once_in_pages_of_20(
+    engine: AsyncEngine, owner: PublishingOwner
+) -> None:
+    owner.add_confirmed(120)
+    owner.rows(
+        "UPDATE subscriptions.subscription SET confirmed_at = timestamptz '2026-01-01 12:00Z' + "
+        "make_interval(days => (subscriber_id %% 3)::integer), created_at = '2026-01-01 12:00Z'"
+    )
+    issue_id = owner.add_published_issue()
+    steps = [await fan_out_step(engine, page_rows=20) for _ in range(7)]
+    assert steps == [Enqueued(issue_id, 20)] * 6 + [Finished(issue_id, 0)]
+    assert owner.enqueued(issue_id) == owner.audience()
+
+
 async def test_an_audience_that_left_after_the_publish_is_finished_with_nobody(
     engine: AsyncEngine, owner: PublishingOwner
 ) -> None:

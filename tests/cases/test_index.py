@@ -1,0 +1,43 @@
+"""README.md names the test of each case: one that is renamed or removed must be noticed."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_ROW = re.compile(r"^\| (?P<case>[^|]+) \|(?: [^|]+ \|)? `(?P<file>[\w/]+\.py)::(?P<test>test_\w+)` \|$", re.MULTILINE)
+# 20, 21, 24 and 25 are about webhooks; 8 to 11 and 13 to 15 about imports, forms and schedules.
+CASES = {"1", "2", "3", "4", "5", "6", "7", "12", "16", "17", "18", "19", "22", "23"}
+_QUEUE_CASES_MIN = 11
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    return [(row["case"], row["file"], row["test"]) for row in _ROW.finditer(text)]
+
+
+def _tests_in(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_every_case_has_its_tests_and_they_are_there() -> None:
+    rows = _rows()
+    missing = [f"{file}::{test}" for _, file, test in rows if test not in _tests_in(ROOT / file)]
+    assert missing == []
+    named = {case for case, _, _ in rows}
+    assert named >= CASES
+    assert len(named - CASES) >= _QUEUE_CASES_MIN
+
+
+def test_every_row_of_the_tables_names_a_test() -> None:
+    text = (Path(__file__).parent / "README.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| case", "| ---"))]
+    assert len(rows) == len(_rows())
+
+
+def test_no_test_of_a_case_is_left_out() -> None:
+    here = {"tests/cases/test_cases.py", "tests/cases/test_pages.py", "tests/queue/test_queue_cases.py"}
+    named = {(file, test) for _, file, test in _rows()}
+    found = {(file, test) for file in here for test in _tests_in(ROOT / file) if test.startswith("test_")}
+    assert found - named == set()
