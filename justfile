@@ -14,6 +14,10 @@ up *args:
 demo *args:
     @exec broadsheet-local demo --stop-with-parent "$@"
 
+# Every fault of the table, seeded, over real processes
+chaos *args:
+    @exec broadsheet-local chaos --stop-with-parent "$@"
+
 # The tests
 test *args:
     python -m broadsheet_local.chromium "$@"
