@@ -18,6 +18,10 @@ demo *args:
 bench *args:
     @exec broadsheet-local bench --stop-with-parent "$@"
 
+# Every fault of the table, seeded, over real processes
+chaos *args:
+    @exec broadsheet-local chaos --stop-with-parent "$@"
+
 # The tests
 test *args:
     python -m broadsheet_local.chromium "$@"

@@ -1,4 +1,4 @@
-"""`broadsheet-local`: up, demo, bench, check-migrations."""
+"""`broadsheet-local`: up, demo, bench, chaos, check-migrations."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 from urllib.parse import urlsplit
 
 from broadsheet_local.bench.arguments import add_bench_parser
@@ -21,6 +21,9 @@ REPLICAS_MAX = 32
 SUBSCRIBERS_MAX = 1_000_000
 LATENCY_MAX_MS = 60_000
 PORT_MAX = 65_535
+SEEDS_MAX = 10_000
+SEED_MAX = 1_000_000_000
+JOBS_MAX = 64
 SIGNAL_EXIT_BASE = 128
 """A process ended by signal n is reported as 128 + n, as shells do."""
 
@@ -36,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 code = demo(parsed)
             case "bench":
                 code = bench(parsed)
+            case "chaos":
+                code = chaos(parsed)
             case _:
                 code = check(parsed)
     except LaunchError as error:
@@ -112,8 +117,28 @@ def bench(parsed: argparse.Namespace) -> int:
     return run_bench(parsed, say)
 
 
+def chaos(parsed: argparse.Namespace) -> int:
+    from broadsheet_local.chaos.command import chosen_options  # noqa: PLC0415 - see demo
+    from broadsheet_local.chaos.run import ChaosRun  # noqa: PLC0415 - see demo
+
+    run = ChaosRun(chosen_options(parsed), say)
+    outcome = interruptible(run, run.run, stop_with_parent=parsed.stop_with_parent)
+    match outcome:
+        case Finished(exit_code):
+            return exit_code
+        case Interrupted(reason, number):
+            say(f"stopped ({reason}); chaos did not come to its end")
+            return SIGNAL_EXIT_BASE + number
+        case _:
+            assert_never(outcome)
+
+
+class Killable(Protocol):
+    def kill(self) -> None: ...
+
+
 def interruptible(
-    system: LocalSystem, work: Callable[[], Coroutine[None, None, int]], *, stop_with_parent: bool
+    system: Killable, work: Callable[[], Coroutine[None, None, int]], *, stop_with_parent: bool
 ) -> Finished | Interrupted:
     return Interrupts(on_second=system.kill, stop_with_parent=stop_with_parent).run(work)
 
@@ -190,6 +215,34 @@ def parser() -> argparse.ArgumentParser:
     )
 
     add_bench_parser(commands.add_parser, whole_number)
+    chaos_parser = commands.add_parser(
+        "chaos",
+        help="every fault of the table as a seeded scenario, judged by the sandbox's log",
+        description="Plays faults over real processes: kills senders and stores, breaks connections, lets the "
+        "provider fail. Exits 0 only when nobody was lost, nobody got an issue twice, nothing stayed open and every "
+        "recovery kept its bound. Leases, time-outs and floors are shortened, and the run says to what.",
+    )
+    chaos_parser.add_argument(
+        "--seeds", type=whole_number(1, SEEDS_MAX), default=20, metavar="N", help="seeds for each fault (default: 20)"
+    )
+    chaos_parser.add_argument(
+        "--seed-from", type=whole_number(0, SEED_MAX), default=1, metavar="K", help="the first seed (default: 1)"
+    )
+    chaos_parser.add_argument(
+        "--fault", action="append", metavar="NAME", help="only this fault, repeatable; `list` shows the names"
+    )
+    chaos_parser.add_argument(
+        "--jobs",
+        type=whole_number(1, JOBS_MAX),
+        metavar="J",
+        help="whole set-ups side by side, about 700 MB each (default: three a core, at most 8)",
+    )
+    chaos_parser.add_argument("--json", action="store_true", help="one JSON line on standard output")
+    chaos_parser.add_argument(
+        "--stop-with-parent",
+        action="store_true",
+        help="stop when the process that started this one ends, even if it was killed",
+    )
 
     commands.add_parser(
         "check-migrations",

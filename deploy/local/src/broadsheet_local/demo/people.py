@@ -95,6 +95,10 @@ class Gateway:
         if answer.headers.get("location", "").startswith("/login"):
             raise LaunchError("logging in was refused")
 
+    async def look(self, path: str) -> httpx.Response:
+        """One GET as the browser makes it, whatever the answer is; redirects are not followed."""
+        return await self._client.get(path)
+
     async def publish(self, content: IssueContent) -> None:
         """The author's form, filled in and sent."""
         page = await self._open("/admin/newsletters", "the publish page")

@@ -1,0 +1,1 @@
+"""The scenarios, a module a family; `catalogue` lists them."""

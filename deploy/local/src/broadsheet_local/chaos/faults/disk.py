@@ -1,0 +1,67 @@
+"""The database's disk is full for a while."""
+
+import asyncio
+import time
+
+from broadsheet_local.chaos.api import FAULT_MIN, IssueView
+from broadsheet_local.chaos.faults.database import is_settled
+from broadsheet_local.chaos.people_at_work import Visitors, signing_up
+from broadsheet_local.chaos.stack import StackOptions
+from broadsheet_local.chaos.stage import Stage
+
+SMALL_DISK = StackOptions(small_disk_mb=224)
+SPACE_MAX_S = 60.0
+UNAVAILABLE = 503
+
+
+async def disk_full(stage: Stage) -> None:
+    """Writes are refused with 5xx, and all goes on once there is space; Postgres may have had to be restarted."""
+    stack = stage.stack
+    disk = stack.disk
+    assert disk is not None
+    stage.remark = f"disk filled by: {disk.way}"
+    await stage.slow_calls()
+    campaign = await stage.publish(stage.random.randint(800, 1200))
+    async with signing_up(stage) as visitors:
+        await stage.moment(campaign, high=0.4)
+        disk.fill(stack.postgres.child.pid)
+        stage.note("the disk is full")
+        await _refused(stage, visitors)
+        await stage.pause_s(0.0, 3.0)
+        disk.make_room(stack.postgres.child.pid)
+        began = time.monotonic()
+        ended = stack.postgres.child.exit_code() is not None
+        stage.note(f"there is space again; Postgres {'had stopped and is started' if ended else 'still runs'}")
+        if ended:
+            await stack.start_postgres()
+        successes = visitors.successes
+        count = await stage.sandbox.messages()
+
+        async def goes_on() -> bool:
+            seen = await stage.api.issue(campaign.issue_id)
+            if not isinstance(seen, IssueView) or visitors.successes <= successes:
+                return False
+            return seen.status == "sent" or await stage.sandbox.messages() > count
+
+        found = await stage.when(goes_on, within_s=SPACE_MAX_S * 1.5)
+        seconds = None if found is None else time.monotonic() - began
+        stage.recovered(seconds, within_s=SPACE_MAX_S, what="from there being space, writes and sending went on")
+        await is_settled(stage, campaign)
+
+
+async def _refused(stage: Stage, visitors: Visitors) -> None:
+    """Until the first write is refused: what still fits into files that are there goes through."""
+    before = sum(count for status, count in visitors.answers.items() if status is not None and status >= FAULT_MIN)
+
+    async def refused() -> bool:
+        await asyncio.sleep(0)
+        now = sum(count for status, count in visitors.answers.items() if status is not None and status >= FAULT_MIN)
+        return now > before
+
+    seconds = await stage.when(refused, within_s=20.0)
+    if seconds is None:
+        stage.note("no write was refused: what was written fitted into space that Postgres had taken before")
+    others = [
+        status for status in visitors.answers if status is not None and status >= FAULT_MIN and status != UNAVAILABLE
+    ]
+    stage.expect(not others, f"writes on a full disk were answered {others}, not 503")

@@ -1,0 +1,132 @@
+"""Postmark loses answers, fails, hangs, slows down, refuses, or asks for less."""
+
+import asyncio
+import time
+
+from broadsheet_local.chaos.faults.database import is_settled
+from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S, CHUNK, FLOOR_S
+from broadsheet_local.chaos.stage import Campaign, Stage
+
+HEALED_MAX_S = 60.0
+RECONCILE_MAX_S = 60.0
+RELIABLE_LATENCY_MS = {"low_ms": 80, "high_ms": 250}
+
+MALFORMED = ("truncated_json", "cut_body", "html_502", "wrong_length", "not_json", "empty")
+
+Rule = dict[str, object]
+
+
+async def drop_answers(stage: Stage) -> None:
+    """Postmark accepts and the answer is lost: on the wire, half-way, or by what a proxy makes of it."""
+    kinds: list[Rule] = [
+        {"kind": "drop_after"},
+        {"kind": "drop_after", "reset": True},
+        {"kind": "hang", "accept": True, "seconds": CALL_TIMEOUT_S * 3},
+        {"kind": "status", "status": 500, "error_code": 101, "accept": True},
+    ]
+    kinds += [{"kind": "malformed", "shape": shape} for shape in MALFORMED]
+    chosen = stage.random.sample(kinds, 3)
+    rules: list[Rule] = [
+        {**rule, "name": f"lost-{place}", "probability": stage.random.uniform(0.1, 0.4), "count": 6}
+        for place, rule in enumerate(chosen)
+    ]
+    lag_s = stage.random.choice([0.0, stage.random.uniform(0.5, FLOOR_S + 3.0)])
+    if lag_s:
+        rules.append({"kind": "search_lag", "name": "lag", "seconds": lag_s})
+    stage.note(f"answers get lost: {chosen}; the search lags by {lag_s:.1f} s")
+    await stage.slow_calls(*rules, **RELIABLE_LATENCY_MS)
+    campaign = await stage.publish(stage.random.randint(800, 1500))
+    seconds = await stage.settled(campaign)
+    hits = await stage.sandbox.fault_hits()
+    stage.expect(any(hits.get(f"lost-{place}") for place in range(3)), f"no answer was lost: {hits}")
+    stage.recovered(seconds, within_s=RECONCILE_MAX_S, what="from the publish call, every lost answer was settled")
+
+
+async def search_down(stage: Stage) -> None:
+    """Answers are lost while the search is down too: nothing is taken for unsent before it can be asked."""
+    down_s = stage.random.uniform(6.0, 12.0)
+    await stage.slow_calls(
+        {"kind": "drop_after", "name": "drop", "probability": 0.3, "count": 10},
+        {"kind": "search_down", "name": "down", "for_s": down_s, "status": stage.random.choice([500, 503])},
+        **RELIABLE_LATENCY_MS,
+    )
+    began = time.monotonic()
+    campaign = await stage.publish(stage.random.randint(500, 1000))
+    await is_settled(stage, campaign)
+    stage.recovered(
+        max(0.0, time.monotonic() - began - down_s), within_s=HEALED_MAX_S, what="from the search's return, all settled"
+    )
+
+
+async def outage_500(stage: Stage) -> None:
+    """500 for a while; some of it accepted, some not."""
+    await _outage(stage, {"kind": "status", "status": 500, "error_code": 101, "accept": stage.chance(0.5)})
+
+
+async def outage_503(stage: Stage) -> None:
+    """Maintenance: 503 with code 100, by which nothing was accepted; or a page without it, which says nothing."""
+    maintenance: Rule = {"kind": "status", "status": 503, "error_code": 100}
+    page: Rule = {"kind": "status", "status": 503, "body": "<h1>maintenance</h1>", "content_type": "text/html"}
+    await _outage(stage, stage.random.choice([maintenance, page]))
+
+
+async def outage_hang(stage: Stage) -> None:
+    """Nothing is answered any more; what was sent may have been accepted."""
+    await _outage(stage, {"kind": "hang", "seconds": CALL_TIMEOUT_S * 4, "accept": stage.chance(0.5)})
+
+
+async def outage_slow(stage: Stage) -> None:
+    """Every call takes almost its whole time, and some longer."""
+    await _outage(
+        stage,
+        {
+            "kind": "latency",
+            "latency_ms": CALL_TIMEOUT_S * 600,
+            "jitter_ms": CALL_TIMEOUT_S * 550,
+            "accept_first": True,
+        },
+    )
+
+
+async def outage_drops(stage: Stage) -> None:
+    """Connections are closed or reset before anything was accepted."""
+    await _outage(stage, {"kind": "drop_before", "reset": stage.chance(0.5)})
+
+
+async def _outage(stage: Stage, rule: Rule) -> None:
+    await stage.slow_calls(**RELIABLE_LATENCY_MS)
+    campaign = await stage.publish(stage.random.randint(1000, 1500))
+    await stage.moment(campaign, high=0.3)
+    for_s = stage.random.uniform(3.0, 9.0)
+    await stage.sandbox.set_faults({**rule, "name": "outage"}, seed=stage.seed)
+    stage.note(f"outage: {rule}")
+    await asyncio.sleep(for_s)
+    hits = (await stage.sandbox.fault_hits())["outage"]
+    await stage.sandbox.clear_faults()
+    stage.note(f"healed after {for_s:.1f} s and {hits} calls")
+    await _healed(stage, campaign)
+
+
+async def _healed(stage: Stage, campaign: Campaign) -> None:
+    began = time.monotonic()
+    settled = await stage.settled(campaign, within_s=HEALED_MAX_S * 2)
+    seconds = None if settled is None else time.monotonic() - began
+    stage.recovered(seconds, within_s=HEALED_MAX_S, what="from the healing, everything was settled")
+
+
+async def too_many_requests(stage: Stage) -> None:
+    """429 without Retry-After: all replicas hold back together, and come back by themselves."""
+    await stage.slow_calls(**RELIABLE_LATENCY_MS)
+    campaign = await stage.publish(stage.random.randint(1000, 1500))
+    await stage.moment(campaign, high=0.3)
+    for_s = stage.random.uniform(4.0, 8.0)
+    await stage.sandbox.set_faults({"kind": "rate_limit", "name": "429"}, seed=stage.seed)
+    await asyncio.sleep(for_s)
+    hits = (await stage.sandbox.fault_hits())["429"]
+    await stage.sandbox.clear_faults()
+    stage.note(f"429 for {for_s:.1f} s: {hits} calls were made into it")
+    chunks = len(campaign.readers.addresses) // CHUNK
+    stage.expect(
+        hits <= chunks, f"{hits} calls were made into the burst of 429s, more than the issue's {chunks} chunks"
+    )
+    await _healed(stage, campaign)

@@ -1,0 +1,281 @@
+"""What a scenario plays on: the stack, one seed's randomness, its issues and the watch that is kept over them.
+
+    async def kill_a_sender(stage: Stage) -> None:
+        campaign = await stage.publish(stage.random.randint(600, 1200))
+        await stage.moment(campaign)
+        ...
+        await stage.settled(campaign, within_s=…)
+
+A scenario only makes things happen and says what must be seen on the way (`expect`, `recovered`). The judgement on its
+issues, by the sandbox's log, is the runner's, whatever the scenario says.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_local.chaos.api import Answer, Api, IssueView
+from broadsheet_local.chaos.readers import Readers, import_readers
+from broadsheet_local.chaos.sandbox import Sandbox
+from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S
+from broadsheet_local.chaos.stack import Stack
+from broadsheet_local.chaos.verdict import Ending, Expectation, Judgement, Reported, identity_holds, judge
+from broadsheet_local.concurrency import in_thread
+from broadsheet_local.errors import LaunchError
+
+WATCH_POLL_S = 0.15
+POLL_S = 0.05
+PUBLISH_TRIES_MAX = 60
+SETTLE_MAX_S = 90.0
+HTML = "<p>Hello {{ subscriber.name }}, this is {{ issue.title }}.</p>"
+TEXT = "Hello {{ subscriber.name }}, this is {{ issue.title }}."
+
+
+class ScenarioError(Exception):
+    """The scenario could not be played to its end: what it waited for did not happen in time."""
+
+
+class Campaign:
+    """One published issue and what is expected of it; a scenario changes `expected` as its fault takes effect."""
+
+    def __init__(self, title: str, issue_id: int, readers: Readers, first_after: int) -> None:
+        self.title = title
+        self.issue_id = issue_id
+        self.readers = readers
+        self.expected = Expectation(audience=readers.addresses)
+        self.last: IssueView | None = None
+        self.after = first_after
+        """Sequence number of the sandbox's last message before it was published."""
+
+    def expect_final(self, endings: Mapping[str, Ending]) -> None:
+        """The fault makes these final without a mail."""
+        self.expected = msgspec.structs.replace(self.expected, final={**self.expected.final, **endings})
+
+    def expect_leavers(self, addresses: Iterable[str]) -> None:
+        """These leave while it is sent: once, or not at all."""
+        self.expected = msgspec.structs.replace(self.expected, may_be_excluded=frozenset(addresses))
+
+
+class Stage:
+    def __init__(self, stack: Stack, *, fault: str, seed: int) -> None:
+        self.stack = stack
+        self.fault = fault
+        self.seed = seed
+        # A string, so that neighbouring seeds and faults share nothing. Not for secrets.
+        self.random = random.Random(f"{fault}/{seed}")  # noqa: S311
+        self.api = Api(stack.addresses.gateway_url, stack.credentials.api_key)
+        self.sandbox = Sandbox(stack.sandbox_url)
+        self.campaigns: list[Campaign] = []
+        self.problems: list[str] = []
+        self.timeline: list[str] = []
+        self.recovery_s: float | None = None
+        self.lost_acknowledged = 0
+        """Writes that were answered with success and are not there: what a scenario itself has counted."""
+        self.remark = ""
+        """Something about this machine that the report should say: which way a fault was made, for one."""
+        self._began = time.monotonic()
+        self._watches: list[asyncio.Task[None]] = []
+        self._stack_age = secrets.token_hex(3)
+
+    async def aclose(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self.api.aclose()
+        await self.sandbox.aclose()
+
+    # -- words of scenarios ---------------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        self.timeline.append(f"{time.monotonic() - self._began:8.3f} s  {text}")
+
+    def expect(self, holds: object, otherwise: str) -> None:
+        """What must be seen; a failure is written down and the scenario goes on."""
+        if not holds:
+            self.problems.append(otherwise)
+            self.note(f"DOES NOT HOLD: {otherwise}")
+
+    def recovered(self, seconds: float | None, *, within_s: float, what: str) -> None:
+        """`seconds` from the healing (or the blow) to `what`; None when it did not come within its bound."""
+        if seconds is None:
+            self.recovery_s = max(self.recovery_s or 0.0, within_s)
+            self.expect(holds=False, otherwise=f"{what}: not within {within_s:g} s")
+            return
+        self.note(f"{what} after {seconds:.2f} s (at most {within_s:g} s)")
+        self.recovery_s = max(self.recovery_s or 0.0, seconds)
+        self.expect(seconds <= within_s, f"{what} took {seconds:.2f} s, more than {within_s:g} s")
+
+    def chance(self, probability: float) -> bool:
+        """A seeded yes or no."""
+        return self.random.random() < probability
+
+    async def pause_s(self, low: float, high: float) -> None:
+        """A seeded while."""
+        await asyncio.sleep(self.random.uniform(low, high))
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], *, within_s: float, what: str) -> float:
+        """Seconds until it holds; raises ScenarioError when it does not in time."""
+        seconds = await self.when(holds, within_s=within_s)
+        if seconds is None:
+            raise ScenarioError(f"{what}: not within {within_s:g} s")
+        return seconds
+
+    @staticmethod
+    async def when(holds: Callable[[], Awaitable[bool]], *, within_s: float) -> float | None:
+        began = time.monotonic()
+        while time.monotonic() - began < within_s:
+            if await holds():
+                return time.monotonic() - began
+            await asyncio.sleep(POLL_S)
+        return None
+
+    async def slow_calls(self, *more: dict[str, object], low_ms: int = 150, high_ms: int = 500) -> None:
+        """Calls that take a while, so that they overlap the fault; other rules come with it."""
+        latency = self.random.randint(low_ms, high_ms)
+        jitter = self.random.randint(0, latency)
+        rule = {"kind": "latency", "name": "latency", "latency_ms": latency, "jitter_ms": jitter}
+        self.note(f"a call takes {latency} ms and up to {jitter} ms more")
+        await self.sandbox.set_faults(rule, *more, seed=self.seed)
+
+    # -- issues ---------------------------------------------------------------------------------------------------
+
+    def slug(self) -> str:
+        return f"{self.fault}-{self.seed}-{self._stack_age}-{len(self.campaigns)}"[-60:].strip("-")
+
+    async def readers(self, count: int) -> Readers:
+        slug = self.slug()
+        return await in_thread(lambda: import_readers(self.stack.postgres.url, slug, count))
+
+    async def publish(self, audience: int | Readers, *, html: str = HTML) -> Campaign:
+        """Write and publish an issue to fresh readers; a refusal that passes is asked again under the same key."""
+        readers = audience if isinstance(audience, Readers) else await self.readers(audience)
+        title = f"Issue {self.slug()}"
+        after = await self.sandbox.messages()
+        issue = await self.create_issue(readers, title, html=html, publish=True)
+        self.note(f"published issue {issue} to {len(readers.addresses)}")
+        return self.adopt(title, issue, readers, after)
+
+    def adopt(self, title: str, issue_id: int, readers: Readers, after: int) -> Campaign:
+        """Watch and judge an issue; `after` is the number of the sandbox's last message before it was published."""
+        campaign = Campaign(title, issue_id, readers, after)
+        self.campaigns.append(campaign)
+        self._watches.append(asyncio.create_task(self._watch(campaign)))
+        return campaign
+
+    async def create_issue(self, readers: Readers, title: str, *, html: str = HTML, publish: bool) -> int:
+        body = {
+            "title": title,
+            "html_content": html,
+            "text_content": TEXT,
+            "newsletter_id": readers.newsletter_id,
+            "publish": publish,
+        }
+        answer = await self.insist("POST", "/api/v1/issues", json=body, key=f"create-{title}")
+        issue_id: int = answer.json()["id"]
+        return issue_id
+
+    async def insist(self, method: str, path: str, *, key: str, json: object = None) -> Answer:
+        """Until it is answered with success, under one idempotency key, within a bound."""
+        answer: Answer | None = None
+        for _ in range(PUBLISH_TRIES_MAX):
+            answer = await self.api.request(method, path, json=json, headers={"Idempotency-Key": key})
+            if answer.succeeded:
+                return answer
+            await asyncio.sleep(0.25)
+        raise ScenarioError(f"{method} {path} was refused {PUBLISH_TRIES_MAX} times, last with {answer}")
+
+    async def recipients(self, campaign: Campaign) -> AsyncIterator[str]:
+        """By the sandbox's log: everybody the issue was accepted for, as often as it was."""
+        async for one in self.sandbox.accepted(after=campaign.after):
+            if one.message.subject == campaign.title:
+                for recipient in one.recipients:
+                    yield recipient
+
+    def unsubscribe_token(self, subscription_id: int) -> str:
+        """The token of the link in this reader's mail."""
+        signer = LinkSigner.parse(self.stack.credentials.link_signing_keys_file.read_text())
+        return signer.sign("unsubscribe", subscription_id)
+
+    async def moment(self, campaign: Campaign, *, low: float = 0.05, high: float = 0.6) -> float:
+        """Wait until a seeded part of the issue was accepted, and a seeded while more; answers the part."""
+        part = self.random.uniform(low, high)
+        wanted = campaign.after + int(part * len(campaign.readers.addresses))
+        if await self.sandbox.until_more_than(wanted, timeout_s=SETTLE_MAX_S) is None:
+            raise ScenarioError(f"only {await self.sandbox.messages() - campaign.after} mails of {campaign.title} came")
+        await self.pause_s(0.0, 0.4)
+        self.note(f"{part:.0%} of issue {campaign.issue_id} was accepted")
+        return part
+
+    async def settled(self, campaign: Campaign, *, within_s: float = SETTLE_MAX_S) -> float | None:
+        """Seconds until the API says `sent` (or what is expected); None when it does not in time."""
+
+        async def ended() -> bool:
+            await asyncio.sleep(0)
+            return campaign.last is not None and campaign.last.status == campaign.expected.ends_as
+
+        seconds = await self.when(ended, within_s=within_s)
+        self.note(f"issue {campaign.issue_id}: {_told(campaign.last)}")
+        return seconds
+
+    async def _watch(self, campaign: Campaign) -> None:
+        """The accounting identity, all the while."""
+        while True:
+            seen = await self.api.issue(campaign.issue_id)
+            if isinstance(seen, IssueView):
+                if not identity_holds(seen.counts):
+                    self.expect(holds=False, otherwise=f"the counts did not add up: {seen.counts}")
+                if campaign.last is None or campaign.last.status != seen.status:
+                    self.note(f"issue {campaign.issue_id} is {_told(seen)}")
+                campaign.last = seen
+            await asyncio.sleep(WATCH_POLL_S)
+
+    # -- judgement ------------------------------------------------------------------------------------------------
+
+    async def judge_all(self) -> list[Judgement]:
+        judgements = []
+        for campaign in self.campaigns:
+            accepted = [recipient async for recipient in self.recipients(campaign)]
+            reported = await self._report(campaign)
+            judgements.append(judge(campaign.expected, accepted, reported))
+            self.note(f"judged issue {campaign.issue_id}: {'; '.join(judgements[-1].problems) or 'holds'}")
+        return judgements
+
+    async def _report(self, campaign: Campaign) -> Reported | None:
+        for _ in range(20):
+            seen = await self.api.issue(campaign.issue_id)
+            if isinstance(seen, IssueView):
+                return Reported(seen.status, seen.counts)
+            await asyncio.sleep(0.25)
+        return None
+
+    async def quiet(self) -> None:
+        """Long enough for any call under way to come to its end: what it would add is then in the log."""
+        await asyncio.sleep(CALL_TIMEOUT_S / 3)
+
+    async def clean_up(self) -> None:
+        """Leave the stack as it was found, for the next seed."""
+        await self.sandbox.clear_faults()
+        await self.stack.make_whole()
+
+        async def runs() -> bool:
+            sending = await self.api.sending()
+            if sending is not None and sending.state == "paused":
+                await self.api.request("POST", "/api/v1/senders/resume")
+            return sending is not None and sending.state != "paused"
+
+        if await self.when(runs, within_s=30.0) is None:
+            raise LaunchError("the stack did not come back to sending after a scenario")
+
+
+def _told(issue: IssueView | None) -> str:
+    if issue is None:
+        return "not seen yet"
+    shown: dict[str, Any] = msgspec.structs.asdict(issue.counts)
+    told = ", ".join(f"{value} {name}" for name, value in shown.items() if value)
+    return f"{issue.status}{f' ({issue.status_reason})' if issue.status_reason else ''}: {told}"

@@ -1,0 +1,115 @@
+"""The judgement on one issue of a scenario: who should have got it, against whom the sandbox accepted it for. Pure.
+
+The sandbox's log is the oracle. What the API reports is never evidence of what was sent: it is itself judged by it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from broadsheet_local.demo.people import Counts
+
+SHOWN_MAX = 5
+
+Ending = Literal["failed", "suppressed", "excluded", "cancelled"]
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What a scenario says must have become of an issue.
+
+    `audience`: everybody confirmed when it was published. `final`: those whom the fault itself makes final without a
+    mail, and as what. `may_be_excluded`: those who left while it was sent: once, or not at all and then counted as
+    excluded. `forbidden`: those who must have got nothing. `ends_as`: the state the issue must be in. `open_allowed`:
+    deliveries that the scenario states may stay unsettled.
+    """
+
+    audience: frozenset[str]
+    final: Mapping[str, Ending] = {}
+    may_be_excluded: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
+    ends_as: str = "sent"
+    open_allowed: int = 0
+
+
+class Reported(msgspec.Struct, frozen=True):
+    """What the API says of the issue at the end."""
+
+    status: str
+    counts: Counts
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """`lost`, `duplicates` and `unsettled` count deliveries; `problems` says in words all that does not hold."""
+
+    lost: int
+    duplicates: int
+    unsettled: int
+    problems: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.problems
+
+
+def judge(expected: Expectation, accepted: Iterable[str], reported: Reported | None) -> Judgement:
+    """`accepted`: the recipient of every message of the issue that the sandbox accepted, one entry a message."""
+    got = Counter(accepted)
+    problems: list[str] = []
+    due = expected.audience - expected.final.keys() - expected.may_be_excluded - expected.forbidden
+    lost = sorted(due - got.keys())
+    repeated = sorted(address for address, count in got.items() if count > 1)
+    duplicates = got.total() - len(got)
+    strangers = sorted(got.keys() - expected.audience)
+    sent_though_final = sorted(got.keys() & expected.final.keys())
+    sent_though_forbidden = sorted(got.keys() & expected.forbidden)
+    for what, whom in (
+        ("lost", lost),
+        ("sent twice or more", repeated),
+        ("sent to strangers", strangers),
+        ("accepted although the fault made them final", sent_though_final),
+        ("sent to although they had left before", sent_though_forbidden),
+    ):
+        if whom:
+            problems.append(f"{len(whom)} {what}: {', '.join(whom[:SHOWN_MAX])}")
+    unsettled = 0
+    if reported is None:
+        problems.append("the API could not be asked about the issue at the end")
+    else:
+        counts = reported.counts
+        unsettled = max(0, counts.pending + counts.in_flight + counts.uncertain - expected.open_allowed)
+        if unsettled:
+            problems.append(f"{unsettled} unsettled: {counts}")
+        problems += _compare(expected, got, reported)
+    return Judgement(len(lost), duplicates, unsettled, tuple(problems))
+
+
+def identity_holds(counts: Counts) -> bool:
+    """The accounting identity: the last eight add up to the first."""
+    return counts.audience == counts.settled + counts.pending + counts.in_flight + counts.uncertain
+
+
+def _compare(expected: Expectation, got: Counter[str], reported: Reported) -> list[str]:
+    """I4: the API's numbers against the oracle's."""
+    counts = reported.counts
+    endings = Counter(expected.final.values())
+    left = expected.forbidden | (expected.may_be_excluded - got.keys())
+    should_be = {
+        "audience": len(expected.audience),
+        "accepted": len(got),
+        "failed": endings["failed"],
+        "suppressed": endings["suppressed"],
+        "excluded": endings["excluded"] + len(left),
+        "cancelled": endings["cancelled"],
+    }
+    problems = [
+        f"the API counts {getattr(counts, name)} {name}, by the sandbox it is {number}"
+        for name, number in should_be.items()
+        if getattr(counts, name) != number
+    ]
+    if not identity_holds(counts):
+        problems.append(f"the counts do not add up: {counts}")
+    if reported.status != expected.ends_as:
+        problems.append(f"the issue is {reported.status}, not {expected.ends_as}")
+    return problems
