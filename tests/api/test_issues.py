@@ -195,10 +195,10 @@ async def test_a_sent_issue_can_be_neither_paused_nor_published_again(system: Sy
 
 
 async def test_the_senders_can_be_seen_paused_and_resumed(system: System) -> None:
-    assert (await system.api.get("/api/v1/senders")).json() == {
-        "sending": {"state": "running", "reason": None, "back_off_until": None},
-        "replicas": [],
-    }
+    shown = (await system.api.get("/api/v1/senders")).json()
+    assert (shown["sending"]["state"], shown["sending"]["reason"], shown["replicas"]) == ("running", None, [])
+    limited = await system.api.patch("/api/v1/senders", json={"messages_per_s_max": 1000})
+    assert (limited.status_code, limited.json()["messages_per_s_max"]) == (200, 1000)
     paused = await system.api.post("/api/v1/senders/pause", json={"reason": "Maintenance."})
     assert (paused.status_code, paused.json()["state"]) == (200, "paused")
     system.seed.subscribers(1)

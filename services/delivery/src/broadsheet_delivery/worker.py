@@ -199,8 +199,10 @@ class DeliveryWorker:
             wait_s = self._poll_s
             try:
                 if await preflight_issues(self._context) > 0:
-                    self.wake()
-                    woken.clear()
+                    # The lanes; its own bell may have rung again meanwhile, for another issue.
+                    for event in self._wake_events:
+                        if event is not woken:
+                            event.set()
                 failures = 0
             except Exception as error:  # noqa: BLE001  # logged; the next round tries again
                 self._log_failure("delivery.preflight_failed", error)
