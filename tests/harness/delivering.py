@@ -10,8 +10,8 @@ import msgspec
 from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
 from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
-from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.app import create_context, create_postmark_http_client, create_worker
+from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues

@@ -69,7 +69,7 @@ async def _happens(system: System, **fields: Any) -> None:
         assert answer.json()["queued"] > 0
 
         async def arrived() -> bool:
-            return (await control.get("/_sandbox/webhooks")).json()["pending"] == 0
+            return bool((await control.get("/_sandbox/webhooks")).json()["pending"] == 0)
 
         await eventually(arrived, what="every webhook was answered")
     await system.delivery.apply_events()

@@ -128,7 +128,8 @@ async def test_one_replica_runs_at_a_time_and_the_next_run_is_an_interval_away(
     assert sorted(ran) == [False, False, False, True]
     assert not await delivery.run_backstop()
     assert seed.execute(
-        "SELECT run_at BETWEEN now() + interval '40 minutes' AND now() + interval '80 minutes', finished_at IS NOT NULL "
+        "SELECT run_at BETWEEN now() + interval '40 minutes' AND now() + interval '80 minutes', "
+        "finished_at IS NOT NULL "
         "FROM delivery.backstop_state"
     ) == [(True, True)]
 

@@ -117,11 +117,9 @@ async def test_what_postmark_refuses_is_shown(api: httpx.AsyncClient, seed: Seed
     await delivery.tell_postmark()
     sandbox_event = {"type": "SubscriptionChange", "recipient": "ada@example.com", "stream": "broadcast"}
     base = delivery.context.records._base_url
-    answer = httpx.post(
-        f"{base}/_sandbox/events",
-        json={**sandbox_event, "suppression_reason": "SpamComplaint", "about_message": False},
-    )
-    assert answer.is_success, answer.text
+    change = {**sandbox_event, "suppression_reason": "SpamComplaint", "about_message": False}
+    async with httpx.AsyncClient(base_url=base) as control:
+        (await control.post("/_sandbox/events", json=change)).raise_for_status()
     await api.delete(f"{PATH}/{made['id']}")
     await delivery.tell_postmark()
     [listed] = (await api.get(PATH)).json()["items"]
@@ -136,7 +134,8 @@ async def test_a_refused_address_is_suppressed_again_after_a_lift(seed: Seed, de
     base = delivery.context.records._base_url
     entries = {"Suppressions": [{"EmailAddress": "reader-1@example.com"}]}
     headers = delivery.context.records._headers
-    httpx.post(f"{base}/message-streams/broadcast/suppressions", json=entries, headers=headers).raise_for_status()
+    async with httpx.AsyncClient(base_url=base, headers=headers) as postmark:
+        (await postmark.post("/message-streams/broadcast/suppressions", json=entries)).raise_for_status()
     seed.published_issue(readers)
     await delivery.send_all_due()
     assert seed.execute("SELECT active, kind FROM delivery.suppression") == [(True, "inactive")]
