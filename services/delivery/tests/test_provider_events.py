@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
+from datetime import timedelta
 from typing import Any
 
-import pytest
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,57 +75,52 @@ async def test_an_event_that_comes_46_times_at_once_has_one_effect(
     assert seed.count("delivery.provider_event_inbox") == 0
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))), ids=str)
-async def test_suppressions_do_not_hang_on_the_order_of_arrival(
-    seed: Seed, delivery: Delivering, order: tuple[int, ...]
-) -> None:
+async def in_every_order(seed: Seed, delivery: Delivering, *events: dict[str, Any]) -> set[tuple[object, ...]]:
+    """Tell the same events in every order, each order about an address of its own, and apply after each; answers the
+    suppressions (kind, active) that came out of it.
+    """
+    orders = list(enumerate(itertools.permutations(events)))
+    for step in range(len(events)):
+        for number, order in orders:
+            address_field = "Email" if order[step]["RecordType"] in {"Bounce", "SpamComplaint"} else "Recipient"
+            tell(seed, {**order[step], address_field: f"reader-{number}@example.com"})
+        await delivery.apply_events()
+    found = seed.execute("SELECT kind, active FROM delivery.suppression")
+    assert len(found) == len(orders)
+    return set(found)
+
+
+async def test_suppressions_do_not_hang_on_the_order_of_arrival(seed: Seed, delivery: Delivering) -> None:
     """Bounced, lifted, left, delivered: suppressed in the end, whichever comes first."""
-    about = {"Recipient": "ada@example.com"}
-    events = [
-        {**event("Bounce", Type="HardBounce", Inactive=True, minutes=0), "Email": "ada@example.com"},
-        event("SubscriptionChange", SuppressSending=False, Origin="Admin", minutes=1, **about),
-        event("SubscriptionChange", SuppressSending=True, Origin="Recipient", minutes=2, **about),
-        event("Delivery", minutes=3, **about),
-    ]
-    for index in order:
-        tell(seed, events[index])
-        await delivery.apply_events()
-    assert suppressions(seed) == [("ada@example.com", "unsubscribe", True)]
+    assert await in_every_order(
+        seed,
+        delivery,
+        event("Bounce", Type="HardBounce", Inactive=True, minutes=0),
+        event("SubscriptionChange", SuppressSending=False, Origin="Admin", minutes=1),
+        event("SubscriptionChange", SuppressSending=True, Origin="Recipient", minutes=2),
+        event("Delivery", minutes=3),
+    ) == {("unsubscribe", True)}
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
-async def test_a_lift_counts_only_over_what_was_before_it(
-    seed: Seed, delivery: Delivering, order: tuple[int, ...]
-) -> None:
-    about = {"Recipient": "ada@example.com", "Origin": "Recipient"}
-    events = [
-        event("SubscriptionChange", SuppressSending=True, minutes=0, **about),
-        event("SubscriptionChange", SuppressSending=True, minutes=1, **about),
-        event("SubscriptionChange", SuppressSending=False, minutes=2, **about),
-    ]
-    for index in order:
-        tell(seed, events[index])
-        await delivery.apply_events()
-    assert [active for _, _, active in suppressions(seed)] == [False]
+async def test_a_lift_counts_over_what_was_before_it(seed: Seed, delivery: Delivering) -> None:
+    found = await in_every_order(
+        seed,
+        delivery,
+        event("SubscriptionChange", SuppressSending=True, Origin="Recipient", minutes=0),
+        event("SubscriptionChange", SuppressSending=True, Origin="Recipient", minutes=1),
+        event("SubscriptionChange", SuppressSending=False, Origin="Recipient", minutes=2),
+    )
+    assert {active for _, active in found} == {False}
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
-async def test_a_complaint_is_never_lifted(seed: Seed, delivery: Delivering, order: tuple[int, ...]) -> None:
-    events = [
-        {**event("SpamComplaint", Type="SpamComplaint", minutes=0), "Email": "ada@example.com"},
-        event("SubscriptionChange", SuppressSending=False, minutes=1, Recipient="ada@example.com"),
-        event(
-            "SubscriptionChange",
-            SuppressSending=True,
-            SuppressionReason="HardBounce",
-            minutes=2,
-            Recipient="ada@example.com",
-        ),
-    ]
-    for index in order:
-        tell(seed, events[index])
-        await delivery.apply_events()
-    assert suppressions(seed) == [("ada@example.com", "complaint", True)]
+async def test_a_complaint_is_never_lifted(seed: Seed, delivery: Delivering) -> None:
+    assert await in_every_order(
+        seed,
+        delivery,
+        event("SpamComplaint", Type="SpamComplaint", minutes=0),
+        event("SubscriptionChange", SuppressSending=False, minutes=1),
+        event("SubscriptionChange", SuppressSending=True, SuppressionReason="HardBounce", minutes=2),
+    ) == {("complaint", True)}
 
 
 async def test_a_delivery_after_a_bounce_changes_nothing_and_the_outcome_stays_accepted(
@@ -134,9 +130,7 @@ async def test_a_delivery_after_a_bounce_changes_nothing_and_the_outcome_stays_a
     tell(seed, hard_bounce(message), event("Delivery", message, minutes=5))
     await delivery.apply_events()
     assert suppressions(seed) == [(message.to, "hard_bounce", True)]
-    assert list(seed.outcomes(1).values() or seed.execute("SELECT outcome FROM delivery.delivery_outcome")[0]) == [
-        "accepted"
-    ]
+    assert seed.execute("SELECT outcome FROM delivery.delivery_outcome") == [("accepted",)]
 
 
 async def test_who_is_suppressed_gets_no_further_issue_and_who_is_lifted_does(
@@ -155,30 +149,27 @@ async def test_who_is_suppressed_gets_no_further_issue_and_who_is_lifted_does(
     assert [m.to for m in oracle.messages() if m.subject == "Next"] == [second.to]
 
 
-@pytest.mark.parametrize(
-    ("bounce", "kind"),
-    [
-        ({"Type": "SoftBounce", "TypeCode": 4096, "Inactive": False}, None),
-        ({"Type": "Transient", "TypeCode": 2, "Inactive": False}, None),
-        ({"Type": "HardBounce", "TypeCode": 1, "Inactive": True}, "hard_bounce"),
-        ({"Type": "HardBounce", "TypeCode": 1}, "hard_bounce"),
-        ({"TypeCode": 1}, "hard_bounce"),
-        ({"Type": "BadEmailAddress", "Inactive": True}, "hard_bounce"),
-        ({"Type": "Blocked", "Inactive": False}, None),
-        ({"Type": "SpamComplaint", "TypeCode": 100001}, "complaint"),
-        ({"Type": "Unsubscribe", "TypeCode": 16}, "unsubscribe"),
-        ({"Type": "NobodyKnowsThis", "TypeCode": 77}, None),
-    ],
-    ids=str,
-)
-async def test_what_a_bounce_means_hangs_on_its_type(
-    seed: Seed, delivery: Delivering, oracle: Oracle, bounce: dict[str, Any], kind: str | None
-) -> None:
-    message = await one_sent(seed, delivery, oracle)
-    tell(seed, event("Bounce", message, **bounce))
+BOUNCES: list[tuple[dict[str, Any], str | None]] = [
+    ({"Type": "SoftBounce", "TypeCode": 4096, "Inactive": False}, None),
+    ({"Type": "Transient", "TypeCode": 2, "Inactive": False}, None),
+    ({"Type": "HardBounce", "TypeCode": 1, "Inactive": True}, "hard_bounce"),
+    ({"Type": "HardBounce", "TypeCode": 1}, "hard_bounce"),
+    ({"TypeCode": 1}, "hard_bounce"),
+    ({"Type": "BadEmailAddress", "Inactive": True}, "hard_bounce"),
+    ({"Type": "Blocked", "Inactive": False}, None),
+    ({"Type": "SpamComplaint", "TypeCode": 100001}, "complaint"),
+    ({"Type": "Unsubscribe", "TypeCode": 16}, "unsubscribe"),
+    ({"Type": "NobodyKnowsThis", "TypeCode": 77}, None),
+]
+
+
+async def test_what_a_bounce_means_hangs_on_its_type(seed: Seed, delivery: Delivering) -> None:
+    for number, (bounce, _) in enumerate(BOUNCES):
+        tell(seed, event("Bounce", **bounce, Email=f"reader-{number}@example.com"))
     await delivery.apply_events()
-    assert [row[1] for row in suppressions(seed)] == ([kind] if kind else [])
-    assert seed.count("delivery.provider_event") == 1
+    found = {row[0]: row[1] for row in suppressions(seed)}
+    assert found == {f"reader-{number}@example.com": kind for number, (_, kind) in enumerate(BOUNCES) if kind}
+    assert seed.count("delivery.provider_event") == len(BOUNCES)
 
 
 async def test_a_bounce_of_type_unsubscribe_without_an_address_is_an_unsubscribe(
@@ -202,27 +193,31 @@ async def test_without_metadata_too_it_is_found_by_the_message_that_an_earlier_e
     assert suppressions(seed) == [(message.to, "unsubscribe", True)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{"RecordType": "NobodyKnowsThis", "A": 1}, {}, [], 5, None, "x", {"RecordType": None}, {"RecordType": "Bounce"},
-     {"RecordType": "Delivery", "MessageID": "no uuid", "DeliveredAt": "no time", "Metadata": "none"},
-     {"RecordType": "SubscriptionChange", "SuppressSending": "yes", "ChangedAt": "0001-01-01T00:00:00+14:00"},
-     {"RecordType": "a\x00b", "MessageStream": "\x00", "Metadata": {"bs_delivery": "9" * 40 + "-1"}}],
-    ids=str,
-)  # fmt: skip
-async def test_what_nobody_knows_is_recorded_and_has_no_effect(seed: Seed, delivery: Delivering, body: Any) -> None:
-    tell(seed, body)
+UNKNOWN_BODIES: list[Any] = [
+    {"RecordType": "NobodyKnowsThis", "A": 1},
+    {},
+    [],
+    5,
+    None,
+    "x",
+    {"RecordType": None},
+    {"RecordType": "Bounce"},
+    {"RecordType": "Delivery", "MessageID": "no uuid", "DeliveredAt": "no time", "Metadata": "none"},
+    {"RecordType": "SubscriptionChange", "SuppressSending": "yes", "ChangedAt": "0001-01-01T00:00:00+14:00"},
+    {"RecordType": "a\x00b", "MessageStream": "\x00", "Metadata": {"bs_delivery": "9" * 40 + "-1"}},
+]
+
+
+async def test_what_nobody_knows_is_recorded_and_has_no_effect(seed: Seed, delivery: Delivering) -> None:
+    tell(seed, *UNKNOWN_BODIES)
     await delivery.apply_events()
-    assert seed.count("delivery.provider_event") == 1
+    assert seed.count("delivery.provider_event") == len(UNKNOWN_BODIES)
     assert seed.count("delivery.provider_event_inbox") == 0
     assert suppressions(seed) == []
 
 
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
+_SCALAR = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20)
+_JSON = _SCALAR | st.lists(_SCALAR, max_size=2) | st.dictionaries(st.text(max_size=5), _SCALAR, max_size=2)
 _FIELDS = ("RecordType", "MessageID", "Metadata", "Email", "Recipient", "BouncedAt", "Type", "TypeCode", "Inactive")
 
 
@@ -231,16 +226,11 @@ _FIELDS = ("RecordType", "MessageID", "Metadata", "Email", "Recipient", "Bounced
     st.dictionaries(st.sampled_from(_FIELDS), _JSON),
 )
 def test_no_body_breaks_the_reading(record_type: str, fields: dict[str, Any]) -> None:
-    import json  # its encoder writes lone surrogates, which others send
-
-    body = json.dumps({"RecordType": record_type, **fields})
-    try:
-        parsed = parse_event(body, DAY)
-    except ValueError as error:
-        assert "surrogate" in str(error) or "Unicode" in type(error).__name__ or "JSON" in str(error)
-        return
-    assert parsed.dedupe_key
+    body = msgspec.json.encode({"RecordType": record_type, **fields}).decode()
+    parsed = parse_event(body, DAY)
+    assert parsed.dedupe_key == parse_event(body, DAY + timedelta(hours=1)).dedupe_key
     assert parsed.occurred_at <= DAY
+    assert b"\\u0000" not in msgspec.json.encode(parsed.detail)
 
 
 async def test_an_event_settles_a_call_whose_answer_was_lost(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:

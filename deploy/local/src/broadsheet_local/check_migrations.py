@@ -15,6 +15,7 @@ from broadsheet_local.postgres import EmbeddedPostgres
 from broadsheet_local.supervisor import Say
 
 STEP_TIMEOUT_S = 120
+END_OF_MIGRATION = "\nCOMMIT;\n"
 
 
 def check_migrations(say: Say) -> int:
@@ -30,9 +31,13 @@ def check_migrations(say: Say) -> int:
             say("the migrations run, and run again")
             migrations("check", environment, "the schema and the services' tables differ")
             say("the schema agrees with the services' tables")
-            script = folder / "history.sql"
-            script.write_text(migrations("sql", environment, "the history's SQL cannot be generated"))
-        lint(script)
+            history = migrations("sql", environment, "the history's SQL cannot be generated")
+        # A file a migration: squawk takes a file with more than one transaction for one that is not atomic.
+        scripts = []
+        for number, migration in enumerate(history.split(END_OF_MIGRATION)[:-1], start=1):
+            scripts.append(folder / f"{number:04}.sql")
+            scripts[-1].write_text(migration + END_OF_MIGRATION)
+        lint(scripts)
         say("squawk finds nothing in the history's SQL")
     finally:
         guardian.close()
@@ -45,12 +50,16 @@ def migrations(command: str, environment: dict[str, str], failure: str) -> str:
     return run([sys.executable, "-P", "-m", "broadsheet_migrations", command], environment, failure)
 
 
-def lint(script: Path) -> None:
+def lint(scripts: list[Path]) -> None:
     squawk = shutil.which("squawk", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if squawk is None:
         raise LaunchError("squawk is not installed: it comes with the development dependencies (squawk-cli)")
     with resources.as_file(resources.files("broadsheet_local") / "squawk.toml") as config:
-        run([squawk, "--config", str(config), str(script)], inherited(os.environ), "squawk objects to the history")
+        run(
+            [squawk, "--config", str(config), *map(str, scripts)],
+            inherited(os.environ),
+            "squawk objects to the history",
+        )
 
 
 def run(command: list[str], environment: dict[str, str], failure: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from broadsheet_delivery import backstop_store as store
+from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.backstop_store import Turn
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark_records import BOUNCES_A_PAGE_MAX, DumpRow, RecordsUnavailableError
@@ -66,6 +67,7 @@ async def _fetch(context: DeliveryContext, turn: Turn) -> int:
         try:
             # Bounces first: they say more about an address than the dump does.
             fetched += await _fetch_bounces(context, turn, stream)
+            await apply_provider_events(context)
             fetched += await _compare_dump(context, turn, stream)
         except RecordsUnavailableError as error:
             # One stream that is not there must not keep the others from being read.

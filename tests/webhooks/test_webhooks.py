@@ -1,0 +1,138 @@
+"""From Postmark's webhook through the gateway to the delivery, the suppression and the subscription."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from broadsheet_common.settings import Secret
+from broadsheet_local.ports import LOOPBACK
+from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
+from harness.cluster import Cluster
+from harness.seeding import Seed
+from harness.system import System, running_system
+from harness.waiting import eventually
+
+USER, PASSWORD = "postmark", "webhook-password"
+READER = "reader@example.com"
+PATH = "/webhooks/postmark"
+
+
+@pytest.fixture
+async def hooked(cluster: Cluster, redis_url: str) -> AsyncIterator[System]:
+    """The four apps, with the gateway on a port that the sandbox's webhooks are sent to."""
+    with cluster.database() as database, running_sandbox_sync() as sandbox, Seed.connect(database) as seed:
+        credentials: dict[str, Any] = {
+            "postmark_webhook_user": USER,
+            "postmark_webhook_password": Secret(PASSWORD),
+        }
+        async with running_system(database, redis_url, sandbox, seed, **credentials) as system:
+            server = uvicorn.Server(
+                uvicorn.Config(system.apps["gateway"], host=LOOPBACK, port=0, lifespan="off", log_config=None)
+            )
+            serving = asyncio.create_task(server.serve())
+            await eventually(lambda: server.started, what="the gateway listens")
+            port = server.servers[0].sockets[0].getsockname()[1]
+            _send_webhooks_to(sandbox, f"http://{LOOPBACK}:{port}{PATH}")
+            try:
+                yield system
+            finally:
+                server.should_exit = True
+                with suppress(asyncio.CancelledError):
+                    await serving
+
+
+def _send_webhooks_to(sandbox: RunningSandbox, url: str) -> None:
+    body = {
+        "Url": url,
+        "MessageStream": "broadcast",
+        "HttpAuth": {"Username": USER, "Password": PASSWORD},
+        "Triggers": {
+            name: {"Enabled": True}
+            for name in ("Open", "Click", "Delivery", "Bounce", "SpamComplaint", "SubscriptionChange")
+        },
+    }
+    answer = httpx.post(f"{sandbox.base_url}/webhooks", json=body, headers=sandbox.headers)
+    assert answer.is_success, answer.text
+
+
+async def _happens(system: System, **fields: Any) -> None:
+    """At Postmark, and what its webhooks tell is applied."""
+    base = system.sandbox.base_url
+    async with httpx.AsyncClient(base_url=base) as control:
+        answer = await control.post("/_sandbox/events", json=fields)
+        assert answer.is_success, answer.text
+        assert answer.json()["queued"] > 0
+
+        async def arrived() -> bool:
+            return bool((await control.get("/_sandbox/webhooks")).json()["pending"] == 0)
+
+        await eventually(arrived, what="every webhook was answered")
+    await system.delivery.apply_events()
+
+    def followed() -> bool:
+        return system.seed.count("subscriptions.provider_change") == 0
+
+    await eventually(followed, what="subscriptions has followed")
+
+
+async def _sent_issue(system: System) -> None:
+    await system.confirmed_subscriber(READER)
+    await system.log_in()
+    await system.publish_by_form()
+    await system.deliver_all_pending()
+    assert [mail.to for mail in system.newsletter_mails()] == [READER]
+
+
+async def _state(system: System) -> str:
+    [item] = (await system.api.get("/api/v1/subscribers", params={"email": READER})).json()["items"]
+    return str(item["subscriptions"][0]["state"])
+
+
+async def _suppressions(system: System) -> list[tuple[str, bool]]:
+    items = (await system.api.get("/api/v1/suppressions")).json()["items"]
+    return [(item["kind"], item["active"]) for item in items]
+
+
+async def test_who_leaves_and_comes_back_through_postmarks_own_link_is_followed_both_ways(hooked: System) -> None:
+    await _sent_issue(hooked)
+    about = {"type": "SubscriptionChange", "recipient": READER, "stream": "broadcast"}
+    await _happens(hooked, **about, suppress_sending=True)
+    assert await _state(hooked) == "unsubscribed"
+    assert await _suppressions(hooked) == [("unsubscribe", True)]
+    await _happens(hooked, **about, suppress_sending=False)
+    assert await _state(hooked) == "confirmed"
+    assert await _suppressions(hooked) == [("unsubscribe", False)]
+    await hooked.publish_by_form(title="Next")
+    await hooked.deliver_all_pending()
+    assert [mail.subject for mail in hooked.newsletter_mails()] == ["The first issue", "Next"]
+
+
+async def test_a_complaint_46_times_ends_it_once_and_for_good(hooked: System) -> None:
+    await _sent_issue(hooked)
+    await _happens(hooked, type="SpamComplaint", recipient=READER, stream="broadcast", repeat=46)
+    assert await _suppressions(hooked) == [("complaint", True)]
+    assert await _state(hooked) == "unsubscribed"
+    assert hooked.seed.execute("SELECT record_type, count(*) FROM delivery.provider_event GROUP BY 1") == [
+        ("SpamComplaint", 1)
+    ]
+    [item] = (await hooked.api.get("/api/v1/suppressions")).json()["items"]
+    assert (await hooked.api.delete(f"/api/v1/suppressions/{item['id']}")).status_code == 409
+
+
+async def test_a_webhook_settles_what_a_lost_answer_left_open(hooked: System) -> None:
+    await hooked.confirmed_subscriber(READER)
+    hooked.oracle.fault({"kind": "drop_after", "count": 1}, {"kind": "search_down"})
+    await hooked.log_in()
+    await hooked.publish_by_form()
+    await hooked.deliver_all_pending()
+    [issue] = (await hooked.api.get("/api/v1/issues")).json()["items"]
+    assert issue["counts"]["uncertain"] == 1
+    await _happens(hooked, type="Delivery", recipient=READER, stream="broadcast")
+    await hooked.deliver_all_pending()
+    [issue] = (await hooked.api.get("/api/v1/issues")).json()["items"]
+    assert (issue["status"], issue["counts"]["accepted"]) == ("sent", 1)
