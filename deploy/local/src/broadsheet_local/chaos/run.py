@@ -31,7 +31,7 @@ from broadsheet_local.concurrency import all_or_first_error, in_thread
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervisor import Say
 
-BLOCK_SEEDS_MAX = 5
+BLOCK_SEEDS_MAX = 10
 SCENARIO_MAX_S = 300.0
 REPORT_WIDTH = 140
 PROGRESS_INTERVAL_S = 20.0
