@@ -237,6 +237,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="J",
         help="whole set-ups side by side, about 700 MB each (default: three a core, at most 8)",
     )
+    chaos_parser.add_argument(
+        "--keep", action="store_true", help="keep the timelines and logs of what held, too, and say where"
+    )
     chaos_parser.add_argument("--json", action="store_true", help="one JSON line on standard output")
     chaos_parser.add_argument(
         "--stop-with-parent",

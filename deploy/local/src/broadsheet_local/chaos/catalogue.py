@@ -3,7 +3,18 @@
 from typing import Final
 
 from broadsheet_local.chaos.fault import Fault
-from broadsheet_local.chaos.faults import account, clocks, database, deploy, disk, items, processes, provider, redis
+from broadsheet_local.chaos.faults import (
+    account,
+    clocks,
+    database,
+    deploy,
+    disk,
+    items,
+    processes,
+    provider,
+    redis,
+    webhooks,
+)
 from broadsheet_local.chaos.shortened import LEASE_S
 from broadsheet_local.chaos.stack import StackOptions
 
@@ -50,6 +61,7 @@ FAULTS: Final = (
         note="old and new processes run this checkout's code",
     ),
     Fault("redis-lost", redis.redis_lost, "5 s", weight=12),
+    Fault("webhooks-many-and-disordered", webhooks.many_and_disordered, "one effect", webhooks.WITH_WEBHOOKS, weight=8),
     Fault("unsubscribe-during-send", account.unsubscribe_meanwhile, "at once", weight=12),
     Fault("publish-50-in-parallel", account.publish_many_times, "one fan-out a key", weight=6),
     Fault("kill9-while-postgres-restarts", database.crash_postgres_and_kill, "10 s after it is up", weight=25),

@@ -29,4 +29,5 @@ def chosen_options(parsed: argparse.Namespace) -> ChaosOptions:
         seed_from=parsed.seed_from,
         jobs=jobs,
         as_json=parsed.json,
+        keep=parsed.keep,
     )

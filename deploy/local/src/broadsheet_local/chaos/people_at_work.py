@@ -10,7 +10,7 @@ from broadsheet_local.chaos.api import FAULT_MIN, Answer
 from broadsheet_local.chaos.stage import Stage
 
 AT_ONCE = 3
-BETWEEN_S = 0.05
+BETWEEN_S = 0.15
 VISITS_MAX = 2_000
 MAIL_MAX_S = 45.0
 

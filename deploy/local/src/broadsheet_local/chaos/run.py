@@ -31,9 +31,10 @@ from broadsheet_local.concurrency import all_or_first_error, in_thread
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervisor import Say
 
-BLOCK_SEEDS_MAX = 5
+BLOCK_SEEDS_MAX = 10
 SCENARIO_MAX_S = 300.0
-BOOT_TRIES_MAX = 2
+REPORT_WIDTH = 140
+PROGRESS_INTERVAL_S = 20.0
 
 
 class ChaosOptions(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class ChaosOptions(msgspec.Struct, frozen=True):
     seed_from: int
     jobs: int
     as_json: bool
+    keep: bool = False
 
 
 class Block(msgspec.Struct):
@@ -64,6 +66,8 @@ class ChaosRun:
         self._results: list[SeedResult] = []
         self._folder = Path()
         self._stacks = 0
+        self._told = 0
+        self._under_way: dict[str, str] = {}
 
     def kill(self) -> None:
         """Nothing to hasten: every stack ends by kill already, and the guardians see to the rest."""
@@ -72,18 +76,22 @@ class ChaosRun:
         """0 when everything held, else 1."""
         options = self._options
         self._folder = Path(tempfile.mkdtemp(prefix="broadsheet-chaos-"))
-        console = Console(stderr=True)
+        console = Console(stderr=True, width=None if sys.stderr.isatty() else REPORT_WIDTH)
         print_settings(dict(SHORTENED), console)
         began = time.monotonic()
         blocks = sorted(self._blocks(), key=lambda block: -block.weight)
+        telling = asyncio.create_task(self._tell_what_runs())
         try:
             await all_or_first_error([self._work(blocks) for _ in range(min(options.jobs, len(blocks)))])
         finally:
-            if all(result.holds for result in self._results):
+            telling.cancel()
+            if all(result.holds for result in self._results) and not options.keep:
                 await in_thread(lambda: shutil.rmtree(self._folder, ignore_errors=True))
         result = self._summary(time.monotonic() - began)
         print_report(result, self._results, console)
-        if not result.holds:
+        if options.keep:
+            self._say(f"the logs and timelines are in {self._folder}")
+        elif not result.holds:
             self._say(f"the logs and timelines of what failed are in {self._folder}")
         if options.as_json:
             sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
@@ -113,6 +121,11 @@ class ChaosRun:
         ]
         return summarise(by_fault, seeds=options.seeds, elapsed_seconds=elapsed_s, settings=dict(SHORTENED))
 
+    async def _tell_what_runs(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_INTERVAL_S)
+            self._say(f"under way: {', '.join(self._under_way.values()) or 'starting'}")
+
     async def _work(self, blocks: list[Block]) -> None:
         while blocks:
             block = blocks.pop(0)
@@ -126,17 +139,27 @@ class ChaosRun:
         folder.mkdir()
         played: list[SeedResult] = []
         titles: dict[str, int] = {}
+        late: Counter[int] = Counter()
         try:
             async with Stack(folder, block.fault.stack) as stack:
                 while block.seeds:
                     seed = block.seeds.pop(0)
+                    self._under_way[folder.name] = f"{block.fault.name} seed {seed}"
                     result, timeline = await self._play(stack, block.fault, seed, titles)
                     played.append(result)
-                    if not result.holds:
+                    if not result.holds or self._options.keep:
                         await in_thread(partial(self._keep, folder, result, timeline))
+                    if not result.holds:
                         break
                     self._tell(result)
                 late = await _sent_twice(stack, titles)
+        except LaunchError as error:
+            # One set-up that does not come up (or down) must not end the others; it is told like any failure.
+            seed = played.pop().seed if played and not block.seeds else block.seeds.pop(0)
+            played.append(SeedResult(block.fault.name, seed, 0, 0, 0, None, (f"the set-up failed: {error}",)))
+            await in_thread(partial(self._keep, folder, played[-1], []))
+        finally:
+            self._under_way.pop(folder.name, None)
             for place, result in enumerate(played):
                 if late.get(result.seed) and not result.duplicates:
                     text = f"{late[result.seed]} sent twice after the scenario had ended"
@@ -146,9 +169,8 @@ class ChaosRun:
                     await in_thread(partial(self._keep, folder, played[place], []))
                 if not played[place].holds:
                     self._tell(played[place])
-        finally:
             self._results += played
-            await in_thread(lambda: shutil.rmtree(folder, ignore_errors=True))
+            await in_thread(partial(shutil.rmtree, folder, ignore_errors=True))
 
     async def _play(
         self, stack: Stack, fault: Fault, seed: int, titles: dict[str, int]
@@ -197,15 +219,15 @@ class ChaosRun:
 
     def _tell(self, result: SeedResult) -> None:
         count = self._options.seeds * len(self._options.faults)
-        done = len(self._results) + 1
+        self._told += 1
         took = "" if result.recovery_seconds is None else f", recovered in {result.recovery_seconds:.1f} s"
         if result.holds:
-            self._say(f"{min(done, count)} of {count}: {result.fault} seed {result.seed} holds{took}")
+            self._say(f"{self._told} of {count}: {result.fault} seed {result.seed} holds{took}")
         else:
             kept = self._folder / f"{result.fault}-seed-{result.seed}"
             problems = "\n  ".join(result.problems)
             self._say(
-                f"{result.fault} seed {result.seed} DOES NOT HOLD:\n  {problems}\n"
+                f"{self._told} of {count}: {result.fault} seed {result.seed} DOES NOT HOLD:\n  {problems}\n"
                 f"  timeline and logs: {kept}\n  again: {replay(result)}"
             )
 

@@ -11,7 +11,7 @@ import msgspec
 
 from broadsheet_local.demo.sandbox_log import PAGE_WITHOUT_BODIES, TIMEOUT_S
 
-POLL_S = 0.05
+POLL_S = 0.1
 
 Json = dict[str, Any]
 

@@ -83,6 +83,8 @@ class Stack:
         self.links: dict[str, TcpLink] = {}
         self.doors: dict[str, TcpLink] = {}
         self.running: dict[str, Running] = {}
+        self.environments: dict[str, Mapping[str, str]] = {}
+        """What a process of this name gets besides its settings, each time it is started."""
         self.disk: SmallDisk | None = None
         self._guardian = Guardian()
         self._ports = PortChooser()
@@ -137,11 +139,11 @@ class Stack:
             one.told_to_end = True
         one.child.signal(number)
 
-    async def start(self, name: str, *, environment: Mapping[str, str] | None = None) -> None:
+    async def start(self, name: str) -> None:
         """Start a service process of this name (`delivery-2`); ready when it returns. An old one must have ended."""
-        await self._ready(self.spawn(name, environment=environment))
+        await self._ready(self.spawn(name))
 
-    def spawn(self, name: str, *, environment: Mapping[str, str] | None = None, port: int | None = None) -> Running:
+    def spawn(self, name: str, *, port: int | None = None) -> Running:
         old = self.running.get(name)
         if old is not None:
             if not old.child.wait(STOP_TIMEOUT_S):
@@ -153,7 +155,7 @@ class Stack:
             name,
             f"broadsheet_{service}",
             [],
-            {**self._service_environment(name, service, own_port), **(environment or {})},
+            {**self._service_environment(name, service, own_port), **self.environments.get(name, {})},
         )
         one = Running(service, own_port, Child(spec, self._guardian))
         self.running[name] = one

@@ -29,8 +29,8 @@ from broadsheet_local.chaos.verdict import Ending, Expectation, Judgement, Repor
 from broadsheet_local.concurrency import in_thread
 from broadsheet_local.errors import LaunchError
 
-WATCH_POLL_S = 0.15
-POLL_S = 0.05
+WATCH_POLL_S = 0.25
+POLL_S = 0.1
 PUBLISH_TRIES_MAX = 60
 SETTLE_MAX_S = 90.0
 HTML = "<p>Hello {{ subscriber.name }}, this is {{ issue.title }}.</p>"

@@ -69,9 +69,7 @@ async def pause_restart_resume(stage: Stage) -> None:
     await stage.insist("POST", f"{path}/pause", json={"reason": "A word was wrong."}, key=f"pause-{stage.slug()}")
     stage.note("paused the issue")
     await asyncio.sleep(CALL_TIMEOUT_S / 2)
-    for name in stage.stack.replicas:
-        await stage.stack.end(name)
-        await stage.stack.start(name)
+    await asyncio.gather(*(_replace(stage, name) for name in stage.stack.replicas))
     stage.note("every sender was replaced")
     before = await stage.sandbox.messages()
     await stage.pause_s(0.5, 1.5)
@@ -80,6 +78,11 @@ async def pause_restart_resume(stage: Stage) -> None:
     await stage.insist("POST", f"{path}/resume", key=f"go-on-{stage.slug()}")
     stage.note("resumed the issue")
     await is_settled(stage, campaign)
+
+
+async def _replace(stage: Stage, name: str) -> None:
+    await stage.stack.end(name)
+    await stage.stack.start(name)
 
 
 async def publish_many_times(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from broadsheet_local.errors import LaunchError
 THREE_SENDERS = StackOptions(replicas=3)
 RECOVERY_MAX_S = LEASE_S + 10.0
 COMPILE_TIMEOUT_S = 60.0
-HOUR_S = 3600
+SHIFTS_S = {"delivery-2": 3600, "delivery-3": -3600}
 
 
 async def shifted_clocks(stage: Stage) -> None:
@@ -26,15 +26,7 @@ async def shifted_clocks(stage: Stage) -> None:
 
     Only senders are shifted: between services an hour's difference is refused by design (identities live minutes).
     """
-    library = await in_thread(lambda: build_library(stage.stack.folder.root))
-    shifts = {"delivery-2": HOUR_S, "delivery-3": -HOUR_S}
-    for name in shifts:
-        await stage.stack.end(name)
-    await asyncio.gather(*(
-        stage.stack.start(name, environment={"LD_PRELOAD": str(library), "CHAOS_CLOCK_SHIFT_S": str(shift)})
-        for name, shift in shifts.items()
-    ))  # fmt: skip
-    stage.note(f"clocks are wrong by {shifts}")
+    await _shift(stage)
     drop = {"kind": "drop_after", "name": "drop", "probability": 0.1, "count": 3}
     await stage.slow_calls(drop, high_ms=350)
     campaign = await stage.publish(stage.random.randint(800, 1200))
@@ -46,10 +38,18 @@ async def shifted_clocks(stage: Stage) -> None:
     settled = await stage.settled(campaign)
     seconds = None if settled is None else time.monotonic() - began
     stage.recovered(seconds, within_s=RECOVERY_MAX_S, what="from the kill, everything was settled")
-    for name in stage.stack.replicas:
-        if name in shifts and name != victim:
-            await stage.stack.end(name)
-            await stage.stack.start(name)
+
+
+async def _shift(stage: Stage) -> None:
+    """Once for a stack: its senders keep their wrong clocks, also when they are started again."""
+    stack = stage.stack
+    if not stack.environments:
+        library = await in_thread(lambda: build_library(stack.folder.root))
+        for name, shift_s in SHIFTS_S.items():
+            stack.environments[name] = {"LD_PRELOAD": str(library), "CHAOS_CLOCK_SHIFT_S": str(shift_s)}
+            await stack.end(name, signal.SIGKILL)
+        await asyncio.gather(*(stack.start(name) for name in SHIFTS_S))
+    stage.note(f"clocks are wrong by {SHIFTS_S}")
 
 
 def build_library(folder: Path) -> Path:

@@ -20,10 +20,10 @@ async def disk_full(stage: Stage) -> None:
     disk = stack.disk
     assert disk is not None
     stage.remark = f"disk filled by: {disk.way}"
-    await stage.slow_calls()
-    campaign = await stage.publish(stage.random.randint(800, 1200))
+    await stage.slow_calls(low_ms=500, high_ms=800)
+    campaign = await stage.publish(stage.random.randint(1000, 1300))
     async with signing_up(stage) as visitors:
-        await stage.moment(campaign, high=0.4)
+        await stage.moment(campaign, high=0.2)
         disk.fill(stack.postgres.child.pid)
         stage.note("the disk is full")
         await _refused(stage, visitors)
