@@ -7,7 +7,7 @@ complete answer is `Unknown`. Facts: Postmark's documentation, "Email API" and "
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import httpx
@@ -26,6 +26,7 @@ from broadsheet_delivery.error_class import ErrorClass, classify_response
 from broadsheet_delivery.message import METADATA_ATTEMPT
 
 BATCH_MAX: Final = 500
+_PIECE_BYTES: Final = 256 * 1024
 _SEARCH_PAGE: Final = 500
 _DETAIL_MAX: Final = 500
 _RETRY_AFTER_MAX_S: Final = 300.0
@@ -66,6 +67,26 @@ class _SearchAnswer(msgspec.Struct, rename="pascal"):
     messages: list[_SearchRow]
 
 
+class _BatchBody(httpx.AsyncByteStream):
+    """A JSON array of encoded messages, written in pieces: whole, it would be in memory three times over."""
+
+    def __init__(self, encoded: Sequence[bytes]) -> None:
+        self._encoded = encoded
+        self.length_bytes = sum(map(len, encoded)) + len(encoded) + 1
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        piece: list[bytes] = []
+        size, before = 0, b"["
+        for message in self._encoded:
+            piece += (before, message)
+            size += len(message)
+            before = b","
+            if size >= _PIECE_BYTES:
+                yield b"".join(piece)
+                piece, size = [], 0
+        yield b"".join((*piece, b"]"))
+
+
 class PostmarkClient:
     """One server's API. `call_timeout_s` bounds a whole call, from connect to the last byte of the answer."""
 
@@ -81,10 +102,11 @@ class PostmarkClient:
 
     async def send_batch(self, encoded: Sequence[bytes]) -> CallResult:
         """`POST /email/batch` with 1 to 500 encoded messages. Never raises for what the network or Postmark does."""
-        body = b"[" + b",".join(encoded) + b"]"
+        body = _BatchBody(encoded)
+        headers = {**self._headers, "Content-Length": str(body.length_bytes)}
         try:
             async with asyncio.timeout(self._call_timeout_s):
-                response = await self._client.post(f"{self._base_url}/email/batch", content=body, headers=self._headers)
+                response = await self._client.post(f"{self._base_url}/email/batch", content=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             return NotSent(ErrorClass.TRANSIENT, f"no connection: {type(error).__name__}")
         except TimeoutError:
