@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broadsheet_common.application import ServerMetrics
 from broadsheet_common.database import create_engine
+from broadsheet_common.logs import configure_logs
 from broadsheet_common.settings import load_settings
 from broadsheet_delivery.app import create_context
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
@@ -96,6 +97,8 @@ async def _measure(postgres: EmbeddedPostgres, *, long_queue: int, claims: int, 
     settings = load_settings(
         DeliverySettings, _delivery_environment(postgres.url_for("broadsheet_delivery", DELIVERY_DB_PASSWORD))
     )
+    # As a service is by default: no line for each claim.
+    configure_logs(service="bench", log_format="json", level="INFO")
     engine = create_engine(
         settings.database_url, application_name="bench-claim", pool_size=1, timeout_s=settings.database_timeout_s
     )

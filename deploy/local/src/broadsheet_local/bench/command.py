@@ -133,7 +133,7 @@ async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> Sc
             sign_ups=False,
             alone=True,
         )
-        say(f"{replicas} replicas")
+        say(f"replicas: {replicas}")
         found = await systems.with_one(options, partial(measure_delivery, options=options, say=say))
         first = steps[0] if steps else None
         a_replica = first.emails_per_s / first.replicas if first else found.emails_per_s / replicas

@@ -43,8 +43,11 @@ class ProcessMeter:
         self.uses: dict[str, ProcessUse] = {}
 
     async def __aenter__(self) -> Self:
-        self._started_cpu_s = {name: _cpu_s(process) for name, process in self._processes.items()}
-        self._rss_mb = {name: [_rss_mb(process)] for name, process in self._processes.items()}
+        try:
+            self._started_cpu_s = {name: _cpu_s(process) for name, process in self._processes.items()}
+            self._rss_mb = {name: [_rss_mb(process)] for name, process in self._processes.items()}
+        except psutil.NoSuchProcess as gone:
+            raise self._ended(gone.pid) from gone
         self._began_s = time.monotonic()
         self._sampler = asyncio.create_task(self._sample())
         return self
@@ -70,7 +73,10 @@ class ProcessMeter:
                 for name, process in self._processes.items()
             }
         except psutil.NoSuchProcess as gone:
-            raise _ended({name: one.pid for name, one in self._processes.items()}, gone.pid) from gone
+            raise self._ended(gone.pid) from gone
+
+    def _ended(self, pid: int | None) -> LaunchError:
+        return _ended({name: one.pid for name, one in self._processes.items()}, pid)
 
     def _note_rss(self) -> None:
         for name, process in self._processes.items():

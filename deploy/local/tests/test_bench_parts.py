@@ -1,0 +1,127 @@
+"""The benchmark's own parts: the content, percentiles, the claims' log, processes, and what a run must say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broadsheet_common.mail_template import SAMPLE_VALUES, VARIABLES, parse
+from broadsheet_local.__main__ import parser
+from broadsheet_local.bench.claim_log import claim_times, percentile, read_claims
+from broadsheet_local.bench.figures import cpu_us_per_email
+from broadsheet_local.bench.issue_body import BYTES_PER_KB, make_issue
+from broadsheet_local.bench.processes import ProcessMeter, ProcessUse
+from broadsheet_local.errors import LaunchError
+
+
+@pytest.mark.parametrize("body_kb", [1, 10, 200])
+def test_the_issue_has_the_length_asked_for_and_every_merge_field(body_kb: int) -> None:
+    issue = make_issue(body_kb)
+    assert body_kb * BYTES_PER_KB <= len(issue.html.encode()) < body_kb * BYTES_PER_KB + 300
+    assert all(f"{{{{ {variable} }}}}" in issue.html for variable in VARIABLES)
+    rendered = parse(issue.html, "html")
+    assert rendered.unknown_variables == ()
+    assert SAMPLE_VALUES.unsubscribe_url in rendered.render(SAMPLE_VALUES)
+    assert SAMPLE_VALUES.unsubscribe_url in parse(issue.text, "text").render(SAMPLE_VALUES)
+
+
+@given(st.lists(st.floats(0, 1000), min_size=1), st.sampled_from([1, 50, 99, 100]))
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values: list[float], percent: int) -> None:
+    found = percentile(values, percent)
+    assert found in values
+    assert sum(value <= found for value in values) * 100 >= percent * len(values)
+    assert sum(value < found for value in values) * 100 < percent * len(values)
+
+
+def test_claims_are_read_in_order_across_logs_and_for_one_issue_only(tmp_path: Path) -> None:
+    def line(second: int, issue_id: int, claim_ms: float) -> str:
+        return json.dumps({
+            "event": "delivery.chunk_claimed", "timestamp": f"2026-01-01T00:00:{second:02}Z",
+            "issue_id": issue_id, "chunk_id": 1, "claim_ms": claim_ms, "level": "debug",
+        })  # fmt: skip
+
+    first, second = tmp_path / "delivery-1.log", tmp_path / "delivery-2.log"
+    first.write_text("\n".join([line(1, 7, 1.5), "not json", line(4, 7, 4.0), line(2, 8, 99.0)]))
+    second.write_text(line(3, 7, 3.0) + "\n")
+    claims_ms = read_claims([first, second], 7)
+    assert claims_ms == [1.5, 3.0, 4.0]
+    times = claim_times(claims_ms)
+    assert times is not None
+    assert (times.claims, times.p50, times.p99) == (3, 3.0, 4.0)
+    assert claim_times([]) is None
+
+
+def test_processor_time_is_summed_over_replicas_and_in_all() -> None:
+    def use(cpu_s: float) -> ProcessUse:
+        return ProcessUse(cpu_s, 1.0, 2.0, 1.5)
+
+    uses = {"delivery-1": use(1.0), "delivery-12": use(2.0), "postgres": use(0.5)}
+    assert cpu_us_per_email(uses, 100_000) == {"delivery": 30.0, "postgres": 5.0, "total": 35.0}
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+async def test_the_meter_sees_what_a_process_uses() -> None:
+    with python("import sys\nfor _ in sys.stdin:\n    sum(range(3_000_000))\n    print(flush=True)") as busy:
+        assert busy.stdin is not None
+        assert busy.stdout is not None
+        async with ProcessMeter({"busy": busy.pid}) as meter:
+            busy.stdin.write("\n")
+            busy.stdin.flush()
+            busy.stdout.readline()
+        busy.stdin.close()
+    assert meter.uses["busy"].cpu_s > 0
+    assert 0 < meter.uses["busy"].rss_mb_start <= meter.uses["busy"].rss_mb_peak
+    assert set(meter.uses) == {"busy", "bench"}
+
+
+async def test_a_process_that_ended_makes_the_measurement_worthless() -> None:
+    with python("input()") as ended:
+        meter = ProcessMeter({"short-lived": ended.pid})
+        with pytest.raises(LaunchError, match="short-lived ended during the measurement"):
+            async with meter:
+                ended.communicate("\n", timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["bench"], "required: kind"),
+        (["bench", "delivery", "--recipients", "0"], "0 is not between 1 and 1000000"),
+        (["bench", "delivery", "--latency-ms", "9000"], "9000 is not between 0 and 8000"),
+        (["bench", "scaling", "--replicas", "1,zwei"], "'zwei' is not a whole number"),
+    ],
+)
+def test_wrong_usage_is_named(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(arguments)
+    assert caught.value.code == 2
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.process
+def test_a_small_benchmark_comes_to_its_figures() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "broadsheet_local", "bench", "delivery", "--json", "--recipients", "1200",
+            "--replicas", "1", "--latency-ms", "600", "--pinned-xmin",
+        ],
+        capture_output=True, check=False, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["missing"], figures["duplicates"], figures["failed"]) == (0, 0, 0)
+    assert figures["first_mail_seconds"] >= 0.6
+    assert figures["first_mail_seconds"] <= figures["last_mail_seconds"]
+    assert figures["claim_ms_first_tenth"]["claims"] == 1
+    assert figures["plain"]["mails"] == 1200
+    assert figures["original"]["mails"] == 9
+    assert figures["pinned_xmin"]["missing"] == 0
+    assert figures["wal_bytes_per_email"] > 100
+    assert figures["cpu_us_per_email"]["delivery"] > 0
