@@ -69,6 +69,7 @@ FAULTS: Final[dict[str, tuple[Rule, ...]]] = {
     "one misconfigured": ({"kind": "item_errors", "error_code": 400, "count": 1},),
 }
 ANY_FAULT: Final = st.sampled_from(["none", "accepted, answer lost", STRAGGLES, *["none"] * 4, *FAULTS])
+ALL_LANES: Final[tuple[Lane, ...]] = ("chunk", "newsletter", "transactional")
 LANES: Final[st.SearchStrategy[Lane]] = st.sampled_from(["chunk", "chunk", "chunk", "newsletter", "transactional"])
 
 
@@ -135,10 +136,13 @@ class QueueModel(RuleBasedStateMachine):
     # Workers --------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.workers) < WORKERS_MAX)
-    @rule(lane=LANES, stop_at=st.sampled_from(["claimed", "started", "answered"]), fault=ANY_FAULT)
-    def be_held_up(self, lane: Lane, stop_at: Seam, fault: str) -> None:
-        """A worker claims, goes to a seam, and stands there until the model lets it go on."""
-        worker = self.claim(lane)
+    @rule(lane=LANES, stop_at=st.sampled_from(["claimed", "started", "answered", "ended"]), fault=ANY_FAULT)
+    def work(self, lane: Lane, stop_at: Seam, fault: str) -> None:
+        """A worker claims, goes to a seam, and stands there until the model lets it go on; or does all of it."""
+        worker = next(filter(None, map(self.claim, (lane, *ALL_LANES))), None)
+        if worker is None:
+            # Nothing moves: somebody sees to it, or most of an example would pass in a pause.
+            self.resume_all()
         while worker is not None and worker.seam not in {stop_at, "ended"}:
             self.one_seam(worker, fault)
         if worker is not None and worker.seam != "ended":
@@ -149,13 +153,6 @@ class QueueModel(RuleBasedStateMachine):
     def go_on(self, pick: int, fault: str) -> None:
         """To its next seam: the commit that begins its call, its call, or its record."""
         self.one_seam(self.workers[pick % len(self.workers)], fault)
-
-    @rule(lane=LANES, fault=ANY_FAULT)
-    def send(self, lane: Lane, fault: str) -> None:
-        """One worker that nothing holds up, from its claim to its record."""
-        worker = self.claim(lane)
-        while worker is not None and worker.seam != "ended":
-            self.one_seam(worker, fault)
 
     def claim(self, lane: Lane) -> Worker | None:
         """Waits are courtesy to the provider: nothing may rest on them, so the model ignores them."""
@@ -319,11 +316,21 @@ class QueueModel(RuleBasedStateMachine):
 
     def heal(self) -> None:
         self.world.search_recovers()
+        self.resume_all()
+        for issue_id in list(self.growing):
+            self.complete(issue_id)
+
+    def resume_all(self) -> None:
         self.world.change(resume_sending)
         for issue_id in self.audience:
             self.world.change(resume_issue, issue_id=issue_id)
-        for issue_id in list(self.growing):
-            self.complete(issue_id)
+
+    def always(self) -> None:
+        """The invariants, for a history that is played by hand."""
+        self.the_counts_add_up()
+        self.nobody_is_sent_an_issue_twice()
+        self.no_outcome_ever_changes()
+        self.what_counts_as_accepted_was_accepted()
 
     def come_to_rest(self) -> None:
         for _ in range(SETTLING_ROUNDS_MAX):
@@ -339,8 +346,7 @@ class QueueModel(RuleBasedStateMachine):
         raise AssertionError(f"not at rest after {SETTLING_ROUNDS_MAX} rounds")
 
     def send_all(self) -> None:
-        lanes: tuple[Lane, ...] = ("transactional", "newsletter", "chunk")
-        for lane in lanes:
+        for lane in ALL_LANES:
             while (worker := self.world.claim(lane)) is not None:
                 while worker.seam != "ended":
                     self.one_seam(worker, "none")
@@ -386,7 +392,7 @@ def world(cluster: Cluster) -> Iterator[QueueWorld]:
 def test_whatever_happens_every_delivery_is_settled_once(world: QueueWorld) -> None:
     examples = os.environ.get("QUEUE_MODEL_EXAMPLES")
     profile: dict[str, Any] = {
-        "max_examples": int(examples or 60),
+        "max_examples": int(examples or 30),
         "stateful_step_count": int(os.environ.get("QUEUE_MODEL_STEPS", "40")),
         "derandomize": examples is None,
         "database": None,
@@ -399,3 +405,36 @@ def test_whatever_happens_every_delivery_is_settled_once(world: QueueWorld) -> N
             super().__init__(world)
 
     run_state_machine_as_test(Model, settings=settings(**profile))
+
+
+@pytest.mark.parametrize("fault", ["none", STRAGGLES, "search stands still"])
+@pytest.mark.parametrize("other_gets_to", ["nowhere", "claimed", "started", "answered", "ended"])
+@pytest.mark.parametrize("stop_at", ["claimed", "started", "answered"])
+@pytest.mark.parametrize("lane", ["chunk", "newsletter", "transactional"])
+def test_each_short_history_of_a_worker_that_oversleeps(
+    world: QueueWorld, lane: Lane, stop_at: Seam, other_gets_to: str, fault: str
+) -> None:
+    """What the search may take long to find is played through: a worker that stops at each seam, wakes behind its
+    lease when another one is that far, and is asked about below and above the floor. Somebody leaves meanwhile.
+    """
+    model = QueueModel(world)
+    model.begin(0)
+    model.leave_or_sign_up(READERS)
+    if lane == "newsletter":
+        model.work("chunk", "ended", "one delayed")
+    if fault == "search stands still":
+        model.operate(0, fault)
+        fault = "accepted, answer lost"
+    model.work(lane, stop_at, fault)
+    model.leave_or_sign_up(0)
+    model.always()
+    model.oversleep(0, other_gets_to)
+    model.always()
+    for seconds in (LEASE_S + 1, FLOOR_S + 1):
+        model.settle_what_the_dead_held(seconds)
+        model.always()
+        model.work(lane, "ended", "none")
+        for worker in list(model.workers):
+            model.one_seam(worker, "none")
+        model.always()
+    model.teardown()
