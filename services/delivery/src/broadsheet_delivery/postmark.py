@@ -29,7 +29,6 @@ from broadsheet_delivery.message import METADATA_ATTEMPT, METADATA_DELIVERY
 from broadsheet_delivery.preflight_verdict import AccountRefused, NoSuchStream, NotAsked, Stream, StreamAnswer
 
 BATCH_MAX: Final = 500
-_PIECE_BYTES: Final = 256 * 1024
 _SEARCH_PAGE: Final = 500
 _DETAILS_TIMEOUT_S: Final = 10.0
 _DETAIL_MAX: Final = 500
