@@ -138,15 +138,19 @@ async def test_a_service_takes_nothing_but_the_gateways_signed_identity(system: 
             _assert_problem(await direct.get(path[service], headers=headers), 401, "unauthenticated")
 
 
-@pytest.mark.parametrize("path", [path.replace("1", "987654321") for path in READS if path.count("1") > 1])
+@pytest.mark.parametrize(
+    "path", [path.replace("1", "987654321") for path in READS if path.count("1") > 1 and "?" not in path]
+)
 async def test_an_unknown_id_is_404_as_a_problem(system: System, path: str) -> None:
     _assert_problem(await system.api.get(path.replace("/api/v987654321/", "/api/v1/")), 404, "not-found")
 
 
-@pytest.mark.parametrize("path", [path for path, _ in WRITES if path.count("1") > 1])
-async def test_doing_something_to_an_unknown_id_is_404_as_a_problem(system: System, path: str) -> None:
-    unknown = path.replace("/1/", "/987654321/")
-    _assert_problem(await system.api.post(unknown, json={}), 404, "not-found")
+@pytest.mark.parametrize(("path", "body"), [(path, body) for path, body in WRITES if path.count("1") > 1])
+async def test_doing_something_to_an_unknown_id_is_404_as_a_problem(
+    system: System, path: str, body: dict[str, Any]
+) -> None:
+    unknown = path.replace("/1/", "/987654321/").replace("/1-1/", "/987654321-1/")
+    _assert_problem(await system.api.post(unknown, json=body), 404, "not-found")
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ async def list_issue_deliveries(
     "/api/v1/deliveries",
     guards=[requires("read")],
     operation_id="findDeliveries",
-    summary="Find deliveries by subscriber, or by Postmark's MessageID",
+    summary="Find deliveries by subscriber or by MessageID",
     tags=["Deliveries"],
     responses=documents(InvalidInputError),
 )
