@@ -47,8 +47,6 @@ MEANINGS = {
     "delivery.postmark_server_token": "Postmark's server API token.",
     "delivery.postmark_transactional_stream": "Message stream of confirmations. Newsletters name their own.",
     "delivery.delivery_lease_s": "How long a replica that fell silent keeps a chunk; over DELIVERY_HTTP_TIMEOUT_S.",
-    "delivery.delivery_backstop_interval_s": "Between two comparisons with Postmark's own bounces and suppressions.",
-    "delivery.delivery_backstop_dump_bytes_max": "Bytes of one stream's suppression dump; a larger one is not read.",
     "delivery.delivery_rescue_interval_s": "How often leases that ran out are looked for.",
     "delivery.delivery_single_poll_s": "Longest wait between two looks for single mails.",
     "gateway.redis_url": "`redis://`, `rediss://` or `unix://`: sessions and rate limits.",
