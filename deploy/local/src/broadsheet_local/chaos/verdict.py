@@ -21,8 +21,9 @@ class Expectation(msgspec.Struct, frozen=True):
 
     `audience`: everybody confirmed when it was published. `final`: those whom the fault itself makes final without a
     mail, and as what. `may_be_excluded`: those who left while it was sent: once, or not at all and then counted as
-    excluded, or not in the audience when the fan-out had not come to them. `forbidden`: those who must have got nothing. `ends_as`: the state the issue must be in. `open_allowed`:
-    deliveries that the scenario states may stay unsettled.
+    excluded, or not of the audience when the fan-out had not come to them. `forbidden`: those who must have got
+    nothing. `ends_as`: the state the issue must be in. `open_allowed`: deliveries that the scenario states may stay
+    unsettled.
     """
 
     audience: frozenset[str]
