@@ -86,6 +86,14 @@ def test_who_left_meanwhile_may_have_it_once_or_be_excluded() -> None:
     assert judge(expected, [*PEOPLE, "cid@example.com"], sent(accepted=3)).duplicates == 1
 
 
+def test_who_left_before_the_fan_out_came_may_be_missing_from_the_audience_and_nobody_else() -> None:
+    accepted = ["ada@example.com", "bea@example.com"]
+    expected = Expectation(PEOPLE, may_be_excluded=frozenset({"cid@example.com"}))
+    assert judge(expected, accepted, sent(accepted=2)).holds
+    assert not judge(Expectation(PEOPLE), accepted, sent(accepted=2)).holds
+    assert not judge(expected, ["ada@example.com"], sent(accepted=1)).holds
+
+
 def test_who_had_left_before_must_not_be_sent_to() -> None:
     expected = Expectation(PEOPLE, forbidden=frozenset({"cid@example.com"}))
     assert judge(expected, ["ada@example.com", "bea@example.com"], sent(accepted=2, excluded=1)).holds
