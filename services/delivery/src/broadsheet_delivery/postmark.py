@@ -74,6 +74,12 @@ class _BatchBody(httpx.AsyncByteStream):
         self._encoded = encoded
         self.length_bytes = sum(map(len, encoded)) + len(encoded) + 1
 
+    def let_go(self) -> None:
+        """In httpx a request and its response refer to each other, so a body would stay until the collector's next
+        full round: tens of megabytes of mails that were sent long ago.
+        """
+        self._encoded = ()
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         piece: list[bytes] = []
         size, before = 0, b"["
@@ -113,6 +119,8 @@ class PostmarkClient:
             return Unknown(f"no answer within {self._call_timeout_s:g} s")
         except httpx.HTTPError as error:
             return Unknown(f"connection lost: {type(error).__name__}")
+        finally:
+            body.let_go()
         return read_batch_answer(response, len(encoded))
 
     async def search(self, *, attempt_id: uuid.UUID, stream: str) -> list[FoundMessage]:
