@@ -92,6 +92,45 @@ class _TooLateError(Exception):
     """The call's time was over while its body was being written."""
 
 
+class _BatchBody(httpx.AsyncByteStream):
+    """A JSON array of encoded messages, written in pieces: whole, it would be in memory three times over.
+
+    Before each piece it looks at the clock. A process that was stopped while it wrote must not complete the request
+    later on, when others have taken the call for over: `asyncio.timeout` alone lets a write go first that was ready
+    before.
+    """
+
+    def __init__(self, encoded: Sequence[bytes], *, until_monotonic_s: float, monotonic_s: Callable[[], float]) -> None:
+        self._encoded = encoded
+        self._until_monotonic_s = until_monotonic_s
+        self._monotonic_s = monotonic_s
+        self.length_bytes = sum(map(len, encoded)) + len(encoded) + 1
+
+    def let_go(self) -> None:
+        """In httpx a request and its response refer to each other, so a body would stay until the collector's next
+        full round: tens of megabytes of mails that were sent long ago.
+        """
+        self._encoded = ()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        piece: list[bytes] = []
+        size, before = 0, b"["
+        for message in self._encoded:
+            piece += (before, message)
+            size += len(message)
+            before = b","
+            if size >= _PIECE_BYTES:
+                self._refuse_when_late()
+                yield b"".join(piece)
+                piece, size = [], 0
+        self._refuse_when_late()
+        yield b"".join((*piece, b"]"))
+
+    def _refuse_when_late(self) -> None:
+        if self._monotonic_s() >= self._until_monotonic_s:
+            raise _TooLateError
+
+
 class PostmarkClient:
     """One server's API. `call_timeout_s` bounds a whole call, from connect to the last byte of the answer.
 
@@ -119,9 +158,10 @@ class PostmarkClient:
 
     async def send_batch(self, encoded: Sequence[bytes]) -> CallResult:
         """`POST /email/batch` with 1 to 500 encoded messages. Never raises for what the network or Postmark does."""
-        body_bytes = sum(map(len, encoded)) + len(encoded) + 1
-        headers = self._headers | {"Content-Length": str(body_bytes)}
-        body = self._body(encoded, self._monotonic_s() + self._call_timeout_s)
+        body = _BatchBody(
+            encoded, until_monotonic_s=self._monotonic_s() + self._call_timeout_s, monotonic_s=self._monotonic_s
+        )
+        headers = self._headers | {"Content-Length": str(body.length_bytes)}
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 response = await self._client.post(f"{self._base_url}/email/batch", content=body, headers=headers)
@@ -131,30 +171,9 @@ class PostmarkClient:
             return Unknown(f"no answer within {self._call_timeout_s:g} s")
         except httpx.HTTPError as error:
             return Unknown(f"connection lost: {type(error).__name__}")
+        finally:
+            body.let_go()
         return read_batch_answer(response, len(encoded))
-
-    async def _body(self, encoded: Sequence[bytes], until_monotonic_s: float) -> AsyncIterator[bytes]:
-        """The array in pieces. A process that was stopped while it wrote must not complete the request later on, when
-        others have taken the call for over: `asyncio.timeout` alone lets a write go first that was ready before.
-        """
-        piece = [b"["]
-        size = 1
-        for position, one in enumerate(encoded):
-            if position:
-                piece.append(b",")
-            piece.append(one)
-            size += len(one) + 1
-            if size >= _PIECE_BYTES and position < len(encoded) - 1:
-                self._refuse_when_late(until_monotonic_s)
-                yield b"".join(piece)
-                piece, size = [], 0
-        piece.append(b"]")
-        self._refuse_when_late(until_monotonic_s)
-        yield b"".join(piece)
-
-    def _refuse_when_late(self, until_monotonic_s: float) -> None:
-        if self._monotonic_s() >= until_monotonic_s:
-            raise _TooLateError
 
     async def search(self, *, attempt_id: uuid.UUID, stream: str) -> list[FoundMessage]:
         """Every accepted message of one attempt (`GET /messages/outbound`, one metadata field a search).
