@@ -25,6 +25,7 @@ from broadsheet_delivery.call_result import CallResult
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.send_batch import send_batch
@@ -221,6 +222,7 @@ class QueueWorld:
 
     def claim(self, lane: Lane) -> Worker | None:
         claimed: object
+        self._runner.run(preflight_issues(self.context))
         if lane == "chunk":
             claimed = self._runner.run(claim_chunk(self.context, self._rotation))
         else:
