@@ -100,6 +100,17 @@ def test_who_had_left_before_must_not_be_sent_to() -> None:
     assert not judge(expected, sorted(PEOPLE), sent(accepted=2, excluded=1)).holds
 
 
+def test_who_is_gone_may_be_counted_in_three_ways_but_must_get_nothing() -> None:
+    expected = Expectation(PEOPLE, gone=frozenset({"cid@example.com"}))
+    accepted = ["ada@example.com", "bea@example.com"]
+    for reported in (sent(accepted=2), sent(accepted=2, excluded=1), sent(accepted=2, suppressed=1)):
+        assert judge(expected, accepted, reported).holds
+    assert not judge(expected, accepted, sent(accepted=2, excluded=1, suppressed=1)).holds
+    assert not judge(expected, accepted, sent(accepted=2, failed=1)).holds
+    assert not judge(expected, sorted(PEOPLE), sent(accepted=3)).holds
+    assert judge(expected, ["ada@example.com"], sent(accepted=1)).lost == 1
+
+
 def test_an_issue_in_another_state_fails() -> None:
     assert not judge(Expectation(PEOPLE), sorted(PEOPLE), Reported("sending", counts(accepted=3))).holds
 

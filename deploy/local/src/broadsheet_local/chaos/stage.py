@@ -57,6 +57,10 @@ class Campaign:
         """The fault makes these final without a mail."""
         self.expected = msgspec.structs.replace(self.expected, final={**self.expected.final, **endings})
 
+    def expect_gone(self, addresses: Iterable[str]) -> None:
+        """These must get nothing, as whatever they are counted."""
+        self.expected = msgspec.structs.replace(self.expected, gone=frozenset(addresses))
+
     def expect_leavers(self, addresses: Iterable[str]) -> None:
         """These leave while it is sent: once, or not at all."""
         self.expected = msgspec.structs.replace(self.expected, may_be_excluded=frozenset(addresses))

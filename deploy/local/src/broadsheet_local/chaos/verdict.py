@@ -22,14 +22,16 @@ class Expectation(msgspec.Struct, frozen=True):
     `audience`: everybody confirmed when it was published. `final`: those whom the fault itself makes final without a
     mail, and as what. `may_be_excluded`: those who left while it was sent: once, or not at all and then counted as
     excluded, or not of the audience when the fan-out had not come to them. `forbidden`: those who must have got
-    nothing. `ends_as`: the state the issue must be in. `open_allowed`: deliveries that the scenario states may stay
-    unsettled.
+    nothing and are counted as excluded. `gone`: those who must have got nothing, too, and may be counted as suppressed,
+    as excluded, or not at all (a complaint suppresses an address and ends a subscription, each in its time). `ends_as`:
+    the state the issue must be in. `open_allowed`: deliveries that the scenario states may stay unsettled.
     """
 
     audience: frozenset[str]
     final: Mapping[str, Ending] = {}
     may_be_excluded: frozenset[str] = frozenset()
     forbidden: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
     ends_as: str = "sent"
     open_allowed: int = 0
 
@@ -58,13 +60,13 @@ def judge(expected: Expectation, accepted: Iterable[str], reported: Reported | N
     """`accepted`: the recipient of every message of the issue that the sandbox accepted, one entry a message."""
     got = Counter(accepted)
     problems: list[str] = []
-    due = expected.audience - expected.final.keys() - expected.may_be_excluded - expected.forbidden
+    due = expected.audience - expected.final.keys() - expected.may_be_excluded - expected.forbidden - expected.gone
     lost = sorted(due - got.keys())
     repeated = sorted(address for address, count in got.items() if count > 1)
     duplicates = got.total() - len(got)
     strangers = sorted(got.keys() - expected.audience)
     sent_though_final = sorted(got.keys() & expected.final.keys())
-    sent_though_forbidden = sorted(got.keys() & expected.forbidden)
+    sent_though_forbidden = sorted(got.keys() & (expected.forbidden | expected.gone))
     for what, whom in (
         ("lost", lost),
         ("sent twice or more", repeated),
@@ -106,6 +108,8 @@ def _compare(expected: Expectation, got: Counter[str], reported: Reported) -> li
         "excluded": endings["excluded"] + len(left) - never_enqueued,
         "cancelled": endings["cancelled"],
     }
+    if expected.gone:
+        _count_gone(should_be, counts, len(expected.gone))
     problems = [
         f"the API counts {getattr(counts, name)} {name}, by the sandbox it is {number}"
         for name, number in should_be.items()
@@ -116,3 +120,12 @@ def _compare(expected: Expectation, got: Counter[str], reported: Reported) -> li
     if reported.status != expected.ends_as:
         problems.append(f"the issue is {reported.status}, not {expected.ends_as}")
     return problems
+
+
+def _count_gone(should_be: dict[str, int], counts: Counts, gone: int) -> None:
+    """Let the API say as what those who are gone are counted, as long as each of them is counted once or not at all."""
+    suppressed = min(gone, max(0, counts.suppressed - should_be["suppressed"]))
+    excluded = min(gone - suppressed, max(0, counts.excluded - should_be["excluded"]))
+    should_be["suppressed"] += suppressed
+    should_be["excluded"] += excluded
+    should_be["audience"] -= gone - suppressed - excluded

@@ -87,6 +87,7 @@ async def outage_slow(stage: Stage) -> None:
             "jitter_ms": CALL_TIMEOUT_S * 550,
             "accept_first": True,
         },
+        breaker=False,
     )
 
 
@@ -95,7 +96,8 @@ async def outage_drops(stage: Stage) -> None:
     await _outage(stage, {"kind": "drop_before", "reset": stage.chance(0.5)})
 
 
-async def _outage(stage: Stage, rule: Rule) -> None:
+async def _outage(stage: Stage, rule: Rule, *, breaker: bool = True) -> None:
+    """`breaker`: the fault is one that must stop calls, and not take a whole issue's with it."""
     await stage.slow_calls(**RELIABLE_LATENCY_MS)
     campaign = await stage.publish(stage.random.randint(1000, 1500))
     await stage.moment(campaign, high=0.3)
@@ -106,6 +108,11 @@ async def _outage(stage: Stage, rule: Rule) -> None:
     hits = (await stage.sandbox.fault_hits())["outage"]
     await stage.sandbox.clear_faults()
     stage.note(f"healed after {for_s:.1f} s and {hits} calls")
+    if breaker:
+        chunks = len(campaign.readers.addresses) // CHUNK
+        stage.expect(
+            hits <= chunks * 2 / 3, f"no breaker: {hits} calls into the outage, for an issue of {chunks} chunks"
+        )
     await _healed(stage, campaign)
 
 
