@@ -2,11 +2,13 @@
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 
 from broadsheet_delivery.chunk_store import hand_over, start_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
+from broadsheet_delivery.postmark import FoundMessage, PostmarkClient
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
@@ -103,6 +105,75 @@ async def test_nothing_is_taken_for_unsent_while_the_search_lags(
     make_due(seed)
     await delivery.reconcile()
     assert seed.progress(issue_id).counts == {"accepted": 10}
+
+
+async def test_a_search_that_catches_up_between_two_questions_misleads_nobody(
+    seed: Seed, delivery: Delivering, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever is asked for first is still hidden; what is asked for second shows."""
+    readers = seed.subscribers(10)
+    issue_id = seed.published_issue(readers)
+    oracle.fault({"kind": "search_lag", "seconds": 3000}, {"kind": "drop_after", "count": 1})
+    await delivery.send_all_due()
+    age_attempts(seed)
+    seed.published_issue(readers, title="A later issue")
+    await delivery.send_all_due()
+    search = PostmarkClient.search
+
+    async def search_then_catch_up(*arguments: Any, **named: Any) -> list[FoundMessage]:
+        found = await search(*arguments, **named)
+        oracle.heal()
+        return found
+
+    monkeypatch.setattr(PostmarkClient, "search", search_then_catch_up)
+    make_due(seed)
+    await delivery.reconcile()
+    await delivery.send_all_due()
+    assert seed.progress(issue_id).counts == {"accepted": 10}
+    assert set(oracle.sends().values()) == {2}
+
+
+async def test_a_canary_that_was_lost_is_followed_by_another(
+    database: Database, seed: Seed, sandbox: RunningSandbox, oracle: Oracle
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(10))
+    async with delivering(
+        database, sandbox.base_url, sandbox.token, delivery_canary_address="operator@example.com"
+    ) as driven:
+        oracle.fault({"kind": "drop_before", "count": 2})
+        await driven.send_all_due()
+        age_attempts(seed)
+        for _ in range(3):
+            make_due(seed)
+            await driven.reconcile()
+        # The first canary is on its way as far as anybody knows: no other is sent meanwhile.
+        assert oracle.sends() == {}
+        seed.execute("UPDATE delivery.send_attempt SET started_at = started_at - interval '10 s'")
+        for _ in range(2):
+            make_due(seed)
+            await driven.reconcile()
+        await driven.send_all_due()
+    assert seed.progress(issue_id).counts == {"accepted": 10}
+    sends = oracle.sends()
+    assert sends.pop("operator@example.com") == 1
+    assert set(sends.values()) == {1}
+
+
+async def test_no_canary_is_sent_while_sending_is_paused(
+    database: Database, seed: Seed, sandbox: RunningSandbox, oracle: Oracle
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(10))
+    async with delivering(
+        database, sandbox.base_url, sandbox.token, delivery_canary_address="operator@example.com"
+    ) as driven:
+        oracle.fault({"kind": "drop_before", "count": 1})
+        await driven.send_all_due()
+        age_attempts(seed)
+        seed.execute("UPDATE delivery.sending_state SET paused_at = now(), pause_reason = 'By hand.'")
+        make_due(seed)
+        await driven.reconcile()
+        assert oracle.sends() == {}
+        assert seed.progress(issue_id).counts == {"uncertain": 10}
 
 
 async def test_nothing_is_taken_for_unsent_before_the_floor(

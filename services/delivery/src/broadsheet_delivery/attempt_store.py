@@ -96,15 +96,25 @@ async def find_canary(
     return found
 
 
-async def canary_sent_since(connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID) -> bool:
-    """Whether a canary mail was begun on the stream after the attempt: one is enough for all that wait for it."""
+async def canary_is_wanted(
+    connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID, call_timeout: timedelta
+) -> bool:
+    """Whether a canary mail sent now can serve the attempt, and none that can is still on its way.
+
+    One is enough for all that wait for it. One that was lost, or refused, is followed by another after the call's
+    time-out. None is sent while sending is held up.
+    """
     row = await connection.execute(
         sa.text("""
-            SELECT EXISTS (
-                SELECT 1 FROM delivery.send_attempt AS asked, delivery.send_attempt AS canary
-                 WHERE asked.id = :attempt_id AND canary.message_stream = :stream AND canary.lane = 'canary'
-                   AND canary.started_at > greatest(asked.started_at, now() - interval '1 minute'))
-        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
-        {"stream": stream, "attempt_id": attempt_id},
+            SELECT asked.started_at + :call_timeout < now()
+                   AND sending.paused_at IS NULL AND sending.back_off_until <= now()
+                   AND NOT EXISTS (
+                       SELECT 1 FROM delivery.send_attempt AS canary
+                        WHERE canary.message_stream = :stream AND canary.lane = 'canary'
+                          AND canary.started_at > greatest(asked.started_at + :call_timeout, now() - :call_timeout))
+              FROM delivery.send_attempt AS asked, delivery.sending_state AS sending
+             WHERE asked.id = :attempt_id
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID), sa.bindparam("call_timeout", type_=sa.Interval)),
+        {"stream": stream, "attempt_id": attempt_id, "call_timeout": call_timeout},
     )
     return bool(row.scalar_one())

@@ -12,13 +12,15 @@ parked: a person may decide about it (decide_uncertain), and it is asked about o
 """
 
 import uuid
+from enum import Enum
+from random import Random
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.attempt_store import canary_sent_since, find_canary, insert_attempt, insert_attempt_end
+from broadsheet_delivery.attempt_store import canary_is_wanted, find_canary, insert_attempt, insert_attempt_end
 from broadsheet_delivery.back_off import parked_wait_s, search_wait_s
 from broadsheet_delivery.call_result import AcceptedItem, Answered
 from broadsheet_delivery.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
@@ -45,11 +47,28 @@ class UncertainAttempt(msgspec.Struct, frozen=True):
     chunk: ChunkRange | None
 
 
+class Canary(Enum):
+    """How the mail stands that was accepted later than the call in question."""
+
+    VISIBLE = "visible"
+    HIDDEN = "hidden"
+    JUST_SENT = "just sent"
+
+
 class Finding(msgspec.Struct, frozen=True):
-    """What the search showed, and whether what it does not show may be taken for not sent."""
+    """What the search showed, asked after the canary was looked for."""
 
     found: list[FoundMessage]
-    rest_was_not_sent: bool
+    canary: Canary
+
+    @property
+    def rest_was_not_sent(self) -> bool:
+        """Whether what the search does not show may be taken for not sent."""
+        return self.canary is Canary.VISIBLE
+
+    def wait_s(self, searches: int, random: Random) -> float:
+        """Before the next look, after so many: soon, when a canary may show any moment."""
+        return search_wait_s(0 if self.canary is Canary.JUST_SENT else searches, random)
 
 
 async def reconcile(context: DeliveryContext) -> int:
@@ -138,30 +157,36 @@ async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
 
 
 async def _ask(context: DeliveryContext, attempt: UncertainAttempt) -> Finding:
+    """The canary first: what was accepted before it is then in the search that is asked after it. The other way round,
+    a search that catches up in between would show the canary to somebody who had looked for the attempt too early.
+    """
+    canary = await _look_for_canary(context, attempt) if attempt.old_enough else Canary.HIDDEN
     found = await context.postmark.search(attempt_id=attempt.id, stream=attempt.stream)
-    return Finding(found, attempt.old_enough and await _search_has_caught_up(context, attempt))
+    return Finding(found, canary)
 
 
-async def _search_has_caught_up(context: DeliveryContext, attempt: UncertainAttempt) -> bool:
+async def _look_for_canary(context: DeliveryContext, attempt: UncertainAttempt) -> Canary:
     """Whether a mail accepted on the stream after the attempt's call had ended is visible."""
     async with context.engine.connect() as connection:
         canary = await find_canary(
             connection, stream=attempt.stream, attempt_id=attempt.id, call_timeout=context.call_timeout
         )
     if canary is None:
-        await _send_canary(context, attempt)
-        return False
-    return bool(await context.postmark.search(attempt_id=canary, stream=attempt.stream))
+        return Canary.JUST_SENT if await _send_canary(context, attempt) else Canary.HIDDEN
+    seen = await context.postmark.search(attempt_id=canary, stream=attempt.stream)
+    return Canary.VISIBLE if seen else Canary.HIDDEN
 
 
-async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> None:
+async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> bool:
     """Where nothing later of ours can serve: one mail to the operator's own address, if they gave one."""
     if context.canary_address is None:
-        return
+        return False
     canary_id = uuid.uuid4()
     async with context.engine.begin() as connection:
-        if await canary_sent_since(connection, stream=attempt.stream, attempt_id=attempt.id):
-            return
+        if not await canary_is_wanted(
+            connection, stream=attempt.stream, attempt_id=attempt.id, call_timeout=context.call_timeout
+        ):
+            return False
         await insert_attempt(
             connection,
             attempt_id=canary_id,
@@ -180,6 +205,7 @@ async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> N
             verdict="answered" if isinstance(result, Answered) else "uncertain",
             accepted_count=int(accepted),
         )
+    return accepted
 
 
 async def _settle_chunk(
@@ -191,7 +217,7 @@ async def _settle_chunk(
         for message in finding.found
         if message.metadata.get(METADATA_DELIVERY) in ours
     ]
-    wait_s = search_wait_s(attempt.searches + 1, context.random)
+    wait_s = finding.wait_s(attempt.searches + 1, context.random)
     async with context.engine.begin() as connection:
         await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
         await settle_waiting_alone(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
@@ -237,7 +263,7 @@ async def _settle_mails(context: DeliveryContext, attempt: UncertainAttempt, fin
             (missing_transactional, attempt.old_enough),
             (missing_newsletter, finding.rest_was_not_sent),
         ):
-            wait_s = 0.0 if goes_again else search_wait_s(attempt.searches + 1, context.random)
+            wait_s = 0.0 if goes_again else finding.wait_s(attempt.searches + 1, context.random)
             await requeue_uncertain(
                 connection, ids=ids, attempt_id=attempt.id, still_uncertain=not goes_again, wait_s=wait_s
             )
