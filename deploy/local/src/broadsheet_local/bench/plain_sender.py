@@ -2,22 +2,21 @@
 
 No lease, no attempt before the call, no look at who has left, no signed links, no reconciling: a crash loses or
 doubles mail. What it does it does as fast as Python does it: the claim is the next number of a sequence, the record one
-INSERT, templates are parsed once and rendered without the engine's bookkeeping for partials and loops, messages go from
-structs to bytes in one step. The mails have the fields and the length that Broadsheet's have, so that the sandbox does
-the same work for both.
+INSERT, templates are parsed once and rendered by Broadsheet's own short way (python-liquid takes three times as long),
+messages go from structs to bytes in one step. The mails have the fields and the length that Broadsheet's have, so that
+the sandbox does the same work for both.
 """
 
 import asyncio
 import os
 import uuid
-from io import StringIO
 
 import asyncpg
 import httpx
 import msgspec
 import uvloop
-from liquid import BoundTemplate, Environment, RenderContext
 
+from broadsheet_common import mail_template
 from broadsheet_local.bench.comparison_lock import pass_start_gate
 from broadsheet_local.bench.issue_body import NEWSLETTER_NAME
 from broadsheet_local.bench.sender_settings import BATCH, SenderSettings, read_settings
@@ -60,8 +59,8 @@ class PlainSender:
     async def load(self) -> None:
         title, html_content, text_content = await self._pool.fetchrow("SELECT * FROM issue")
         self._title = title
-        self._html = Environment(autoescape=True).from_string(html_content)
-        self._text = Environment(autoescape=False).from_string(text_content)
+        self._html = mail_template.parse(html_content, "html")
+        self._text = mail_template.parse(text_content, "text")
 
     async def send_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -90,18 +89,19 @@ class PlainSender:
 
     def _message(self, id_: int, email: str, name: str) -> Message:
         unsubscribe_url = f"{self._settings.public_url}/unsubscribe/{TOKEN}"
-        values: dict[str, object] = {
-            "subscriber": {"name": name, "email": email},
-            "newsletter": {"name": NEWSLETTER_NAME},
-            "issue": {"title": self._title},
-            "unsubscribe_url": unsubscribe_url,
-        }
+        values = mail_template.MailValues(
+            subscriber_name=name,
+            subscriber_email=email,
+            newsletter_name=NEWSLETTER_NAME,
+            issue_title=self._title,
+            unsubscribe_url=unsubscribe_url,
+        )
         return Message(
             from_=MAIL_FROM,
             to=email,
             subject=self._title,
-            html_body=_render(self._html, values),
-            text_body=_render(self._text, values),
+            html_body=self._html.render(values),
+            text_body=self._text.render(values),
             message_stream="broadcast",
             headers=(
                 Header("List-Unsubscribe", f"<{unsubscribe_url}>"),
@@ -112,14 +112,6 @@ class PlainSender:
             metadata={"delivery": f"1-{id_}", "attempt": "00000000-0000-0000-0000-000000000000"},
             tag="issue-1",
         )
-
-
-def _render(template: BoundTemplate, values: dict[str, object]) -> str:
-    context = RenderContext(template, globals=values)
-    buffer = StringIO()
-    for node in template.nodes:
-        node.render(context, buffer)
-    return buffer.getvalue()
 
 
 async def run(settings: SenderSettings) -> None:
