@@ -43,14 +43,19 @@ TABLES = (
 )
 
 
-@pytest.fixture(scope="module")
-def stale(cluster: Cluster) -> Iterator[Database]:
-    """An issue to 40,000, half of it settled, in tables that were analysed while they were empty."""
+@pytest.fixture(scope="module", params=[False, True], ids=["default-partition", "own-partitions"])
+def stale(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An issue to 40,000, half of it settled, in tables that were analysed while they were empty, if at all."""
     with cluster.database() as database, Seed.connect(database) as seed:
         for table in TABLES:
             seed.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         seed.execute("ANALYZE")
-        issue_id = seed.published_issue(seed.subscribers(READERS))
+        issue_id = seed.published_issue(seed.subscribers(READERS), own_partitions=request.param)
+        for (partition,) in seed.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent IN "
+            "('delivery.delivery'::regclass, 'delivery.delivery_outcome'::regclass)"
+        ):
+            seed.execute(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)")
         seed.execute(
             "INSERT INTO delivery.delivery_outcome (issue_id, seq, outcome) "
             "SELECT %s, n, 'accepted' FROM generate_series(1, %s) AS n",
