@@ -117,23 +117,15 @@ class Template:
         Raises:
             TemplateError: the template cannot be rendered with these values (comparing text with a number, say).
         """
-        merged: dict[str, str] = {
-            "subscriber.name": values.subscriber_name,
-            "subscriber.email": values.subscriber_email,
-            "newsletter.name": values.newsletter_name,
-            "issue.title": values.issue_title,
-            "unsubscribe_url": values.unsubscribe_url,
-        }
-        if self._autoescape:
-            merged = {name: escape(value) for name, value in merged.items()}
         context: _MailContext | None = None
         parts: list[str] = []
         try:
             for step in self._steps:
-                if isinstance(step, _Literal):
-                    parts.append(step.text)
+                if isinstance(step, str):
+                    parts.append(step)
                 elif isinstance(step, _Merge):
-                    parts.append(merged[step.variable])
+                    value: str = getattr(values, step.attribute)
+                    parts.append(escape(value) if self._autoescape else value)
                 else:
                     context = context or self._context(values)
                     buffer = StringIO()
@@ -163,19 +155,13 @@ class Template:
         )
 
 
-class _Literal(msgspec.Struct, frozen=True):
-    """Text that is the same in every mail."""
-
-    text: str
-
-
 class _Merge(msgspec.Struct, frozen=True):
-    """One of `VARIABLES` as it stands, escaped in HTML."""
+    """One of `VARIABLES` as it stands, escaped in HTML: this attribute of MailValues."""
 
-    variable: str
+    attribute: str
 
 
-def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[_Literal | _Merge | Node, ...]":
+def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[str | _Merge | Node, ...]":
     """What to do for a mail: the plain parts, which are most of any template, are taken out of the engine's hands.
 
     A template that assigns may give a variable another value, so the engine does all of it.
@@ -185,15 +171,15 @@ def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[_Literal | _Merge |
     return tuple(_step(node) for node in bound.nodes)
 
 
-def _step(node: Node) -> "_Literal | _Merge | Node":
+def _step(node: Node) -> "str | _Merge | Node":
     if type(node) is ContentNode:
-        return _Literal(node.text)
+        return str(node.text)
     if type(node) is OutputNode:
         expression = node.expression
         if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
             variable = str(expression.left)
             if variable in VARIABLES:
-                return _Merge(variable)
+                return _Merge(variable.replace(".", "_"))
     return node
 
 

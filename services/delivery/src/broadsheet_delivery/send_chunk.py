@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -315,5 +316,5 @@ async def _record_not_sent(
 
 
 def _count_outcomes(context: DeliveryContext, settled: Sequence[Settled]) -> None:
-    for one in settled:
-        context.metrics.mails.labels("newsletter", type(one.outcome).__name__.lower()).inc()
+    for outcome, count in Counter(type(one.outcome).__name__.lower() for one in settled).items():
+        context.metrics.mails.labels("newsletter", outcome).inc(count)
