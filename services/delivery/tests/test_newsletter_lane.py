@@ -253,7 +253,8 @@ async def test_nobody_listening_is_certainly_not_sent(database: Database, seed: 
     async with delivering(database, "http://127.0.0.1:9", "token") as cut_off:
         await cut_off.send_all_due()
     assert seed.progress(issue_id).counts == {"pending": 3}
-    assert seed.execute("SELECT verdict FROM delivery.send_attempt_end") == [("not_sent",)]
+    # How often it was tried is a matter of how long the back-off was.
+    assert set(seed.execute("SELECT verdict FROM delivery.send_attempt_end")) == {("not_sent",)}
 
 
 async def test_an_account_error_pauses_everything_and_marks_nothing_failed(
