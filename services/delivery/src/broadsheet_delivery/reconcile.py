@@ -130,8 +130,10 @@ async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
 
 
 async def _ask(context: DeliveryContext, attempt: UncertainAttempt) -> Finding:
+    # The canary first: one that shows only afterwards would say nothing about what this search did not show yet.
+    caught_up = attempt.old_enough and await _search_has_caught_up(context, attempt)
     found = await context.postmark.search(attempt_id=attempt.id, stream=attempt.stream)
-    return Finding(found, attempt.old_enough and await _search_has_caught_up(context, attempt))
+    return Finding(found, caught_up)
 
 
 async def _search_has_caught_up(context: DeliveryContext, attempt: UncertainAttempt) -> bool:
