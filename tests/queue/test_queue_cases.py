@@ -15,7 +15,8 @@ from broadsheet_delivery import rescue_leases as rescue_module
 from broadsheet_delivery.call_result import CallResult
 from broadsheet_delivery.chunk_store import lease_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark import FoundMessage, PostmarkClient
+from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.single_store import expire_mails, lease_mails
 from broadsheet_postmark_sandbox.testing import RunningSandbox
@@ -105,6 +106,41 @@ async def test_a_worker_that_dies_before_its_record_leaves_the_call_to_be_asked_
     make_due(seed)
     await delivery.reconcile()
     await delivery.send_all_due()
+    assert seed.progress(issue_id).counts == {"accepted": 10}
+    assert set(oracle.sends().values()) == {1}
+
+
+class _CatchingUpClient(PostmarkClient):
+    """The provider's index catches up, with everything accepted so far, just after the first question."""
+
+    def __init__(self, inner: PostmarkClient, oracle: Oracle) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._oracle = oracle
+
+    async def search(self, *, attempt_id: uuid.UUID, stream: str) -> list[FoundMessage]:
+        found = await super().search(attempt_id=attempt_id, stream=stream)
+        await asyncio.to_thread(self._oracle.heal)
+        return found
+
+
+async def test_a_search_that_catches_up_between_two_questions_proves_nothing_about_the_first(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    """The canary must be seen before the mails are looked for: seen after, it says nothing about the earlier look."""
+    readers = seed.subscribers(10)
+    issue_id = seed.published_issue(readers)
+    oracle.fault({"kind": "search_lag", "seconds": 3000}, {"kind": "drop_after", "count": 1})
+    await delivery.send_all_due()
+    age_attempts(seed)
+    seed.published_issue(seed.subscribers(1, prefix="later"), title="A later issue")
+    await delivery.send_all_due()
+    make_due(seed)
+    client = _CatchingUpClient(delivery.context.postmark, oracle)
+    await reconcile(msgspec.structs.replace(delivery.context, postmark=client))
+    for _ in range(2):
+        make_due(seed)
+        await delivery.reconcile()
+        await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 10}
     assert set(oracle.sends().values()) == {1}
 
