@@ -39,7 +39,7 @@ CALLS: dict[str, set[str]] = {
         "remove_issue_outcomes",
         "enqueue_provider_change",
     },
-    "gateway": {"enqueue_single_mail", "enqueue_provider_event"},
+    "gateway": {"enqueue_single_mail", "enqueue_provider_events"},
 }
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {

@@ -33,15 +33,17 @@ CREATE TABLE delivery.provider_event (
 CREATE INDEX provider_event_by_delivery ON delivery.provider_event (issue_id, seq) WHERE issue_id IS NOT NULL;
 CREATE INDEX provider_event_by_message ON delivery.provider_event (message_id) WHERE message_id IS NOT NULL;
 
-CREATE FUNCTION delivery.enqueue_provider_event(body text) RETURNS void
+-- All or none of them, numbered in the order given.
+CREATE FUNCTION delivery.enqueue_provider_events(bodies text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO delivery.provider_event_inbox (body, source) VALUES (body, 'webhook');
+    INSERT INTO delivery.provider_event_inbox (body, source)
+    SELECT one.body, 'webhook' FROM unnest(bodies) WITH ORDINALITY AS one (body, position) ORDER BY one.position;
 END
 $$;
-REVOKE ALL ON FUNCTION delivery.enqueue_provider_event FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION delivery.enqueue_provider_event TO broadsheet_gateway;
+REVOKE ALL ON FUNCTION delivery.enqueue_provider_events FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION delivery.enqueue_provider_events TO broadsheet_gateway;
 
 -- Suppressions: a state with the time of the event that decided it, so that the order of arrival does not matter.
 CREATE SEQUENCE delivery.suppression_id_seq AS bigint;
