@@ -37,9 +37,10 @@ CALLS: dict[str, set[str]] = {
         "remove_issue_work",
         "remove_old_attempts",
         "remove_issue_outcomes",
+        "remove_old_events",
         "enqueue_provider_change",
     },
-    "gateway": {"enqueue_single_mail", "enqueue_provider_event"},
+    "gateway": {"enqueue_single_mail", "enqueue_provider_events"},
 }
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {
@@ -51,6 +52,7 @@ FACTS: dict[str, set[str]] = {
         "send_attempt",
         "send_attempt_end",
         "operator_action",
+        "provider_event",
     }
 }
 """Append-only tables: their own service adds to them, and neither changes nor deletes what is there."""

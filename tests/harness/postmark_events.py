@@ -56,5 +56,5 @@ def came_back(message: Captured, *, minutes: float = 0, **changes: Any) -> dict[
 
 def tell(seed: Seed, *events: Any) -> None:
     """Into the inbox, as the gateway does it."""
-    for one in events:
-        seed.execute("SELECT delivery.enqueue_provider_event(%s)", (msgspec.json.encode(one).decode(),))
+    bodies = [msgspec.json.encode(one).decode() for one in events]
+    seed.execute("SELECT delivery.enqueue_provider_events(%s)", (bodies,))

@@ -13,6 +13,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
+from harness.postmark_events import event, hard_bounce, tell
 from harness.queue_time import age_attempts, make_due
 from harness.seeding import Seed
 
@@ -236,3 +237,58 @@ async def test_a_late_answer_to_a_parked_call_is_kept(seed: Seed, delivery: Deli
         chunk = ChunkRange(int(str(chunk_id)), issue_id, 1, 2)
         assert await settle_uncertain(connection, chunk, attempt_id=attempt_id, still_uncertain=True, wait_s=0)
     assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"accepted": 1, "uncertain": 1}, 1)
+
+
+async def test_a_webhook_settles_what_is_parked_and_the_timeline_shows_it(
+    seed: Seed, delivery: Delivering, oracle: Oracle, operator: httpx.AsyncClient
+) -> None:
+    issue_id = await park(seed, delivery, oracle, readers=3, sent=True)
+    assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"uncertain": 3}, 3)
+    first, second, third = sorted(oracle.messages(), key=lambda message: message.to)
+    tell(seed, event("Delivery", first), event("Open", first, minutes=2), hard_bounce(second))
+    await delivery.apply_events()
+    assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"accepted": 2, "uncertain": 1}, 1)
+    for seq, message, types in ((1, first, ["Delivery", "Open"]), (2, second, ["Bounce"]), (3, third, [])):
+        shown = (await operator.get(f"/api/v1/deliveries/{issue_id}-{seq}")).json()
+        assert [one["record_type"] for one in shown["events"]] == types
+        assert shown["attempt_id"] == message.metadata["bs_attempt"]
+        if types:
+            assert (shown["status"], shown["parked"], shown["message_id"]) == (
+                "accepted",
+                False,
+                str(message.message_id),
+            )
+        else:
+            assert (shown["status"], shown["parked"]) == ("uncertain", True)
+    # What an event settled is nobody's to decide any more; the rest still is.
+    answer = await operator.post(f"/api/v1/deliveries/{issue_id}-1/decide", json={"choice": "send_again"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:broadsheet:problem:not-parked")
+    tell(seed, event("Open", third))
+    await delivery.apply_events()
+    await delivery.send_all_due()
+    assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"accepted": 3}, 0)
+    assert seed.progress(issue_id).state == "finished"
+    assert set(oracle.sends().values()) == {1}
+
+
+async def test_a_webhook_settles_one_that_is_parked_alone(
+    seed: Seed, delivery: Delivering, oracle: Oracle, operator: httpx.AsyncClient
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(3))
+    oracle.fault({"kind": "item_errors", "error_code": 101, "recipients": ["reader-2@example.com"], "count": 1})
+    await delivery.send_all_due()
+    age_attempts(seed)
+    make_due(seed)
+    await delivery.reconcile()
+    assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"accepted": 2, "uncertain": 1}, 1)
+    [(attempt_id,)] = seed.execute("SELECT attempt_id FROM delivery.single_mail")
+    metadata = {"bs_delivery": f"{issue_id}-2", "bs_attempt": str(attempt_id)}
+    message_id = str(uuid.uuid4())
+    tell(seed, event("Delivery", Metadata=metadata, MessageID=message_id, Recipient="reader-2@example.com"))
+    await delivery.apply_events()
+    await delivery.send_all_due()
+    shown = (await operator.get(f"/api/v1/deliveries/{issue_id}-2")).json()
+    assert (shown["status"], shown["parked"], shown["message_id"]) == ("accepted", False, message_id)
+    assert [one["record_type"] for one in shown["events"]] == ["Delivery"]
+    assert (seed.progress(issue_id).counts, parked(seed, issue_id)) == ({"accepted": 3}, 0)
+    assert seed.progress(issue_id).state == "finished"

@@ -1,6 +1,7 @@
 """What is old goes, in bounded rounds and without waiting for locks; counts stay, and nothing live is touched."""
 
 import asyncio
+import itertools
 
 import httpx
 import psycopg
@@ -11,6 +12,7 @@ from broadsheet_delivery import retain as module
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
+from harness.postmark_events import came_back, event, hard_bounce, left, tell
 from harness.queue_time import age_attempts, age_issue, make_due
 from harness.seeding import Progress, Seed
 
@@ -192,6 +194,7 @@ async def test_a_lock_that_does_not_come_is_not_waited_for_and_the_partition_goe
         "delivery.remove_issue_work({issue}, interval '0', 10)",
         "delivery.remove_issue_outcomes({issue}, interval '0', 10)",
         "delivery.remove_old_attempts(ARRAY['broadcast'], interval '0', 10)",
+        "delivery.remove_old_events(interval '0', 10)",
     ],
 )
 async def test_the_doors_that_delete_refuse_what_is_live(
@@ -218,3 +221,91 @@ async def test_two_replicas_take_turns(seed: Seed, delivery: Delivering, oracle:
     await until_nothing_goes(delivery)
     assert rows(seed, ALL) == {}
     assert seed.progress(issue_id) == before
+
+
+def age_events(seed: Seed, *, days: int) -> None:
+    """As if every event so far had come so many days ago."""
+    seed.execute("UPDATE delivery.provider_event SET received_at = now() - make_interval(days => %s)", (days,))
+
+
+def events_of(seed: Seed, issue_id: int | None) -> int:
+    [(count,)] = seed.execute(
+        "SELECT count(*) FROM delivery.provider_event WHERE issue_id IS NOT DISTINCT FROM %s", (issue_id,)
+    )
+    return int(str(count))
+
+
+@pytest.mark.parametrize("own_partitions", [False, True])
+async def test_events_go_with_the_outcomes_of_their_issue_in_bounded_rounds(
+    monkeypatch: pytest.MonkeyPatch, seed: Seed, delivery: Delivering, oracle: Oracle, own_partitions: bool
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(25), own_partitions=own_partitions)
+    await delivery.send_all_due()
+    other = seed.published_issue(seed.subscribers(3, prefix="other"))
+    await delivery.send_all_due()
+    for message in oracle.messages():
+        tell(seed, event("Delivery", message), event("Open", message))
+    await delivery.apply_events()
+    assert (events_of(seed, issue_id), events_of(seed, other)) == (50, 6)
+    age_events(seed, days=400)
+    age_issue(seed, issue_id, days=364)
+    await until_nothing_goes(delivery)
+    assert events_of(seed, issue_id) == 50
+    age_issue(seed, issue_id, days=366)
+    monkeypatch.setattr(module, "ROUNDS_A_STEP_MAX", 1)
+    monkeypatch.setattr(module, "ROWS_A_ROUND_MAX", 20)
+    left_over = {events_of(seed, issue_id)}
+    while await delivery.retain():
+        left_over.add(events_of(seed, issue_id))
+    assert left_over >= {50, 30, 10, 0}
+    assert all(before - after <= 20 for before, after in itertools.pairwise(sorted(left_over, reverse=True)))
+    assert events_of(seed, other) == 6
+    assert seed.progress(issue_id).counts == {"accepted": 25}
+
+
+async def test_events_without_an_issue_go_after_the_days_of_outcomes(seed: Seed, delivery: Delivering) -> None:
+    tell(seed, *(event("Open", Recipient=f"reader-{n}@example.com") for n in range(30)))
+    await delivery.apply_events()
+    age_events(seed, days=364)
+    tell(seed, {"RecordType": "NobodyKnowsThis"})
+    await delivery.apply_events()
+    await until_nothing_goes(delivery)
+    assert events_of(seed, None) == 31
+    seed.execute(
+        "UPDATE delivery.provider_event SET received_at = now() - interval '366 days' WHERE record_type = 'Open'"
+    )
+    await until_nothing_goes(delivery)
+    assert seed.execute("SELECT record_type FROM delivery.provider_event") == [("NobodyKnowsThis",)]
+
+
+async def test_a_suppression_outlives_its_events_and_copies_that_come_after_all_change_nothing(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    """Of three readers one complained, one bounced, and one left and came back."""
+    readers = seed.subscribers(3)
+    issue_id = seed.published_issue(readers)
+    await delivery.send_all_due()
+    first, second, third = oracle.messages()
+    told = [
+        event("SpamComplaint", first, Type="SpamComplaint"),
+        hard_bounce(second),
+        left(third),
+        came_back(third, minutes=1),
+    ]
+    tell(seed, *told)
+    await delivery.apply_events()
+    query = "SELECT email_key, kind, active, origin, source, changed_at FROM delivery.suppression ORDER BY email_key"
+    before = seed.execute(query)
+    assert [(kind, active) for _, kind, active, *_ in before if active] == [("complaint", True), ("hard_bounce", True)]
+    age_issue(seed, issue_id, days=400)
+    age_events(seed, days=400)
+    await until_nothing_goes(delivery)
+    assert rows(seed, ["delivery.provider_event", "delivery.delivery"]) == {}
+    assert seed.execute(query) == before
+    # Another time, without what went before, and in another order.
+    tell(seed, *reversed(told[:-1]))
+    await delivery.apply_events()
+    assert seed.execute(query) == before
+    following = seed.published_issue(readers, title="Next")
+    await delivery.send_all_due()
+    assert seed.progress(following).counts == {"accepted": 1, "suppressed": 2}

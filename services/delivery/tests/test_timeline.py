@@ -10,6 +10,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
+from harness.postmark_events import event, hard_bounce, tell
 from harness.queue_time import make_due
 from harness.seeding import Seed
 
@@ -102,27 +103,32 @@ async def test_who_was_settled_without_a_call_shows_none(
 
 
 async def test_postmarks_events_are_shown_in_the_order_in_which_they_happened(
-    seed: Seed, delivery: Delivering, operator: httpx.AsyncClient
+    seed: Seed, delivery: Delivering, oracle: Oracle, operator: httpx.AsyncClient
 ) -> None:
+    """However they came in, and also those that name only the message; each delivery shows its own."""
     issue_id = seed.published_issue(seed.subscribers(2))
     await delivery.send_all_due()
-    message_id = (await timeline(operator, issue_id, 1))["message_id"]
-    events = [
-        ("Open", None, None, message_id, 3),
-        ("Delivery", issue_id, 1, message_id, 1),
-        ("Click", issue_id, 1, None, 4),
-        ("Delivery", issue_id, 2, str(uuid.uuid4()), 2),
-    ]
-    for record_type, of_issue, seq, of_message, minute in events:
-        seed.execute(
-            "INSERT INTO delivery.provider_event "
-            "(record_type, issue_id, seq, message_id, occurred_at, dedupe_key, detail) "
-            "VALUES (%s, %s, %s, %s, now() + make_interval(mins => %s), gen_random_uuid()::text, '{\"a\": 1}')",
-            (record_type, of_issue, seq, of_message, minute),
-        )
-    shown = await timeline(operator, issue_id, 1)
-    assert [one["record_type"] for one in shown["events"]] == ["Delivery", "Open", "Click"]
-    assert shown["events"][0]["detail"] == {"a": 1}
+    first, second = sorted(oracle.messages(), key=lambda message: message.to)
+    tell(seed, event("Open", first, minutes=3, FirstOpen=True, Metadata={}), hard_bounce(second, minutes=2))
+    tell(seed, event("Click", first, minutes=4, OriginalLink="https://a.example/x?token=1", ClickLocation="HTML"))
+    tell(seed, event("Delivery", first, minutes=1, Details=f"250 OK for {first.to}"))
+    await delivery.apply_events()
+    opened = await timeline(operator, issue_id, 1)
+    assert [one["record_type"] for one in opened["events"]] == ["Delivery", "Open", "Click"]
+    moments = [one["occurred_at"] for one in opened["events"]]
+    assert moments == sorted(moments)
+    assert opened["events"][1]["detail"] == {"first_open": True}
+    assert opened["events"][2]["detail"]["location"] == "HTML"
+    assert "token" not in str(opened["events"])
+    assert first.to not in str(opened["events"])
+    bounced = await timeline(operator, issue_id, 2)
+    [bounce] = bounced["events"]
+    assert (bounce["record_type"], bounce["detail"]["type"], bounce["detail"]["inactive"]) == (
+        "Bounce",
+        "HardBounce",
+        True,
+    )
+    assert (opened["status"], bounced["status"]) == ("accepted", "accepted")
 
 
 async def test_the_deliveries_of_a_subscriber_are_found_in_pages(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, cast
 
 import httpx
@@ -26,6 +26,7 @@ from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_local.redis import EmbeddedRedis
 from harness.cluster import Cluster, Database
 from harness.keys import identity_keys
+from harness.waiting import eventually
 
 PUBLIC_URL = "http://127.0.0.1:8081"
 PASSWORD = "a long enough passphrase, 1"
@@ -179,6 +180,29 @@ def execute(owner_url: str, statement: str, *parameters: object) -> list[tuple[A
     with psycopg.connect(owner_url, autocommit=True) as connection:
         cursor = connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def inbox_blocked(database: Database) -> Iterator[psycopg.Connection]:
+    """No webhook can be stored until it ends."""
+    with psycopg.connect(database.owner_url) as connection:
+        connection.execute("LOCK TABLE delivery.provider_event_inbox IN SHARE MODE")
+        yield connection
+        connection.rollback()
+
+
+async def until_inbox_waits(database: Database) -> None:
+    """Until a transaction waits for a lock in that database."""
+
+    def is_waiting() -> bool:
+        rows = execute(
+            database.owner_url,
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())",
+        )
+        return bool(rows)
+
+    await eventually(is_waiting, what="a transaction waits")
 
 
 async def log_in(client: httpx.AsyncClient, username: str = "author", password: str = PASSWORD) -> httpx.Response:

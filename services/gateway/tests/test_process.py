@@ -21,7 +21,7 @@ from harness.cluster import Database
 from harness.keys import identity_keys
 from harness.waiting import eventually
 
-from .conftest import Gateway, RecordingService, execute
+from .conftest import Gateway, RecordingService, execute, inbox_blocked, until_inbox_waits
 
 pytestmark = pytest.mark.process
 
@@ -202,3 +202,31 @@ async def test_over_sockets_bodies_stream_through_and_bounds_hold(
     async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], headers=headers) as client:
         away = await client.get("/api/v1/issues")
         assert away.status_code == 503
+
+
+async def test_webhooks_that_wait_when_it_is_told_to_stop_are_stored_and_answered(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]], database: Database
+) -> None:
+    execute(database.owner_url, "TRUNCATE delivery.provider_event_inbox")
+    given = {"POSTMARK_WEBHOOK_USER": "postmark", "POSTMARK_WEBHOOK_PASSWORD": "webhook-password"}
+    process = await start({**environment, **given}, processes)
+    url = environment["PUBLIC_URL"]
+
+    async def has_closed() -> bool:
+        try:
+            async with httpx.AsyncClient() as another:
+                await another.get(f"{url}/health/live")
+        except httpx.TransportError:
+            return True
+        return False
+
+    async with httpx.AsyncClient(base_url=url, auth=("postmark", "webhook-password"), timeout=30) as client:
+        with inbox_blocked(database):
+            posting = [asyncio.create_task(client.post("/webhooks/postmark", json={"N": n})) for n in range(20)]
+            await until_inbox_waits(database)
+            process.send_signal(signal.SIGTERM)
+            await eventually(has_closed, what="the listener is closed")
+        assert [answer.status_code for answer in await asyncio.gather(*posting)] == [200] * 20
+    _, log = await asyncio.to_thread(process.communicate, timeout=START_TIMEOUT_S)
+    assert process.returncode == 0, log
+    assert execute(database.owner_url, "SELECT count(*) FROM delivery.provider_event_inbox") == [(20,)]

@@ -4,6 +4,7 @@ Each function here calls one of the insert functions that the migrations define 
 allow those and nothing else. All run in the caller's transaction: work that must follow a commit is enqueued in it.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
 
@@ -98,6 +99,8 @@ async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_
     return was
 
 
-async def enqueue_provider_event(connection: AsyncConnection, body: str) -> None:
-    """Take in one webhook of the provider's as it came; delivery applies it. `body` is a JSON document."""
-    await connection.execute(sa.text("SELECT delivery.enqueue_provider_event(:body)"), {"body": body})
+async def enqueue_provider_events(connection: AsyncConnection, bodies: Sequence[str]) -> None:
+    """Take in webhooks of the provider's as they came, each a JSON document; delivery applies them."""
+    await connection.execute(
+        sa.text("SELECT delivery.enqueue_provider_events(CAST(:bodies AS text[]))"), {"bodies": list(bodies)}
+    )

@@ -28,7 +28,7 @@ async def retain(context: DeliveryContext) -> int:
                 return removed
             frozen = await _freeze_counts(context, connection)
             rows = await _remove_work(context, connection) + await _remove_outcomes(context, connection)
-            rows += await _remove_attempts(context, connection)
+            rows += await _remove_attempts(context, connection) + await _remove_events(context, connection)
             mails, after_mail_id = await _remove_transactional(context, connection, after_mail_id)
         removed += rows + mails
         if frozen + rows + mails == 0 and after_mail_id == 0:
@@ -120,6 +120,15 @@ async def _remove_attempts(context: DeliveryContext, connection: AsyncConnection
                 ARRAY (SELECT message_stream FROM publishing.published_newsletters UNION SELECT :stream), :kept, :rows)
         """).bindparams(sa.bindparam("kept", type_=sa.Interval), sa.bindparam("stream", type_=sa.Text)),
         {"stream": context.transactional_stream, "kept": context.work_kept, "rows": ROWS_A_ROUND_MAX},
+    )
+    return int(rows.scalar_one())
+
+
+async def _remove_events(context: DeliveryContext, connection: AsyncConnection) -> int:
+    """Postmark's events that belong to no issue; those of one go with its outcomes."""
+    rows = await connection.execute(
+        sa.text("SELECT delivery.remove_old_events(:kept, :rows)").bindparams(sa.bindparam("kept", type_=sa.Interval)),
+        {"kept": context.outcomes_kept, "rows": ROWS_A_ROUND_MAX},
     )
     return int(rows.scalar_one())
 

@@ -255,6 +255,7 @@ provider_event = sa.Table(
     sa.Column("detail", pg.JSONB, nullable=False),
     sa.Index("provider_event_by_delivery", "issue_id", "seq", postgresql_where=sa.text("issue_id IS NOT NULL")),
     sa.Index("provider_event_by_message", "message_id", postgresql_where=sa.text("message_id IS NOT NULL")),
+    sa.Index("provider_event_of_no_issue", "received_at", postgresql_where=sa.text("issue_id IS NULL")),
 )
 
 backstop_state = sa.Table(

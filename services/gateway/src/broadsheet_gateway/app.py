@@ -38,6 +38,7 @@ from broadsheet_gateway.settings import (
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
+from broadsheet_gateway.store_webhooks import WebhookInbox
 from broadsheet_gateway.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.webhooks import WEBHOOK_HANDLERS, WebhookDoor
@@ -90,12 +91,15 @@ def create_app(
         body_timeout_s=settings.body_timeout_s,
     )
 
+    webhook_inbox = WebhookInbox(engine)
+
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         try:
             if not settings.is_local:
                 await refuse_default_credentials(engine, hashing)
-            yield
+            async with webhook_inbox.running():
+                yield
         finally:
             hashing.close()
             if upstreams is None:
@@ -130,6 +134,7 @@ def create_app(
             "webhook_door": WebhookDoor(
                 user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
             ),
+            "webhook_inbox": webhook_inbox,
             "newsletter_name": DefaultNewsletterName(service_calls),
             "api_documents": ApiDocuments(
                 service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name

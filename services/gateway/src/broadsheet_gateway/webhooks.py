@@ -3,34 +3,27 @@
 Stored first, answered 200 after: Postmark tries again on anything but a 4xx, which it drops at once. So what cannot be
 stored is 503, and what is no JSON, which no repetition would mend, 400. Unknown events are stored like all others.
 There is no signature: basic authentication is the credential. No session, no CSRF, and no rate limit, as a webhook
-refused is an event lost; how many are stored at once is bounded, so that they never take the pages' connections.
+refused is an event lost.
 """
 
-import asyncio
 import base64
 import binascii
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.problems import MalformedRequestError, UnauthenticatedError, UnavailableError
-from broadsheet_common.queue import enqueue_provider_event
+from broadsheet_common.problems import MalformedRequestError, UnauthenticatedError
 from broadsheet_common.settings import Secret
 from broadsheet_gateway.request_body import read_body
 from broadsheet_gateway.responses import AnyRequest
 from broadsheet_gateway.settings import GatewaySettings
+from broadsheet_gateway.store_webhooks import WebhookInbox
 
 BODY_MAX_BYTES = 5 * 1024 * 1024
-STORED_AT_ONCE_MAX = 4
-WAIT_MAX_S = 8.0
-"""For a place to store; Postmark itself waits longer for an answer."""
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="webhooks", charset="UTF-8"'}
 
@@ -38,12 +31,11 @@ _log = structlog.get_logger()
 
 
 class WebhookDoor:
-    """Who may bring events, and how many are stored at once. Without both credentials nobody may."""
+    """Who may bring events. Without both credentials nobody may."""
 
     def __init__(self, *, user: str | None, password: Secret | None) -> None:
         complete = user is not None and password is not None
         self._expected = f"{user}:{password.reveal() if password else ''}".encode() if complete else None
-        self._places = asyncio.Semaphore(STORED_AT_ONCE_MAX)
         if self._expected is None:
             _log.warning(
                 "webhooks.refused_without_credentials", needs="POSTMARK_WEBHOOK_USER and POSTMARK_WEBHOOK_PASSWORD"
@@ -59,25 +51,13 @@ class WebhookDoor:
         same = hmac.compare_digest(given, self._expected or b"\x00")
         return same and self._expected is not None and scheme.lower() == "basic"
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Raises UnavailableError when none becomes free in time."""
-        try:
-            await asyncio.wait_for(self._places.acquire(), WAIT_MAX_S)
-        except TimeoutError as error:
-            raise UnavailableError from error
-        try:
-            yield
-        finally:
-            self._places.release()
-
 
 @post("/webhooks/postmark", status_code=200, include_in_schema=False)
 async def take_webhook(
     request: AnyRequest,
     settings: NamedDependency[GatewaySettings],
-    engine: NamedDependency[AsyncEngine],
     webhook_door: NamedDependency[WebhookDoor],
+    webhook_inbox: NamedDependency[WebhookInbox],
 ) -> Response[str]:
     """One event a request."""
     if not webhook_door.admits(request.headers.get("authorization", "")):
@@ -85,9 +65,7 @@ async def take_webhook(
     body = await read_body(
         request.receive, request.headers, max_bytes=BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
     )
-    text = _read_json(body)
-    async with webhook_door.place(), engine.begin() as connection:
-        await enqueue_provider_event(connection, text)
+    await webhook_inbox.store(_read_json(body), size_bytes=len(body))
     return Response("", media_type="text/plain")
 
 

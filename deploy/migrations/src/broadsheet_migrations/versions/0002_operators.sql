@@ -432,6 +432,10 @@ BEGIN
         SELECT id FROM delivery.outcome_history WHERE issue_id = for_issue_id LIMIT rows_max));
     GET DIAGNOSTICS removed = ROW_COUNT;
     total := total + removed;
+    DELETE FROM delivery.provider_event WHERE id = ANY (ARRAY (
+        SELECT id FROM delivery.provider_event WHERE issue_id = for_issue_id ORDER BY seq LIMIT rows_max));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    total := total + removed;
     IF total = 0 THEN
         UPDATE delivery.issue_run AS run SET outcomes_removed_at = now() WHERE run.issue_id = for_issue_id;
     END IF;

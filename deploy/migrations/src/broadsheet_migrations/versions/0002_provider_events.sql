@@ -12,7 +12,7 @@ CREATE TABLE delivery.provider_event_inbox (
 CREATE INDEX provider_event_inbox_due ON delivery.provider_event_inbox (run_at, id);
 
 -- Append-only: each event once, whatever number of times it came. No address, but for events that stop or resume
--- sending to one.
+-- sending to one. Events of an issue go with its outcomes, the others after the same time.
 CREATE TABLE delivery.provider_event (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     record_type text NOT NULL,
@@ -32,16 +32,40 @@ CREATE TABLE delivery.provider_event (
 );
 CREATE INDEX provider_event_by_delivery ON delivery.provider_event (issue_id, seq) WHERE issue_id IS NOT NULL;
 CREATE INDEX provider_event_by_message ON delivery.provider_event (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX provider_event_of_no_issue ON delivery.provider_event (received_at) WHERE issue_id IS NULL;
 
-CREATE FUNCTION delivery.enqueue_provider_event(body text) RETURNS void
+-- All or none of them, numbered in the order given.
+CREATE FUNCTION delivery.enqueue_provider_events(bodies text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO delivery.provider_event_inbox (body, source) VALUES (body, 'webhook');
+    INSERT INTO delivery.provider_event_inbox (body, source)
+    SELECT one.body, 'webhook' FROM unnest(bodies) WITH ORDINALITY AS one (body, position) ORDER BY one.position;
 END
 $$;
-REVOKE ALL ON FUNCTION delivery.enqueue_provider_event FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION delivery.enqueue_provider_event TO broadsheet_gateway;
+REVOKE ALL ON FUNCTION delivery.enqueue_provider_events FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION delivery.enqueue_provider_events TO broadsheet_gateway;
+
+-- Remove a bounded number of old events that belong to no issue. What they decided stays: a suppression holds its own
+-- moment, by which a copy that comes after all is weighed.
+CREATE FUNCTION delivery.remove_old_events(kept interval, rows_max integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    removed integer;
+BEGIN
+    IF kept IS NULL OR kept < interval '1 day' THEN
+        RAISE EXCEPTION 'events are kept for a day at least' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    DELETE FROM delivery.provider_event WHERE id = ANY (ARRAY (
+        SELECT id FROM delivery.provider_event
+         WHERE issue_id IS NULL AND received_at < now() - kept ORDER BY received_at LIMIT rows_max));
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+REVOKE ALL ON FUNCTION delivery.remove_old_events FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION delivery.remove_old_events TO broadsheet_delivery;
 
 -- Suppressions: a state with the time of the event that decided it, so that the order of arrival does not matter.
 CREATE SEQUENCE delivery.suppression_id_seq AS bigint;
@@ -83,8 +107,8 @@ CREATE TABLE delivery.backstop_state (
     CHECK ((lease_token IS NULL) = (lease_until IS NULL))
 );
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON delivery.provider_event_inbox, delivery.provider_event, delivery.backstop_state
-   TO broadsheet_delivery;
+GRANT SELECT, INSERT ON delivery.provider_event TO broadsheet_delivery;
+GRANT SELECT, INSERT, UPDATE, DELETE ON delivery.provider_event_inbox, delivery.backstop_state TO broadsheet_delivery;
 GRANT USAGE ON SEQUENCE delivery.suppression_id_seq TO broadsheet_delivery;
 
 -- What Postmark says about people, on its way to the service that keeps their subscriptions ---------------------------
