@@ -77,6 +77,26 @@ def _wait_for_request(client: httpx.AsyncClient) -> None:
     httpx.get(f"{client.base_url}/health/live", timeout=5)
 
 
+async def test_kept_connections_are_retired_before_the_listener_closes() -> None:
+    """Else a client would send on one just as it is closed, and not know whether it was heard."""
+    async with running(DRAIN_NOTICE_S="30") as (process, client):
+        first = await client.get("/health/live")
+        assert "connection" not in first.headers
+        process.send_signal(signal.SIGTERM)
+
+        async def told() -> bool:
+            answer = await client.get("/health/live")
+            return str(answer.headers.get("connection")) == "close"
+
+        await eventually(told)
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        # The whole answer, and then the end, although the request asked to keep the connection.
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200")
+
+
 async def test_readiness_says_503_before_the_listener_closes() -> None:
     async with running(DRAIN_NOTICE_S="20") as (process, client):
         assert (await client.get("/health/ready")).status_code == 200

@@ -1,8 +1,8 @@
 """Running a service's app as a process: settings, logs, listener, signals, drain.
 
 Exit status: 0 after an orderly stop, 2 when a setting is missing or malformed, 1 for anything else (said on standard
-error). On SIGTERM or SIGINT readiness turns 503 first; after `drain_notice_s` the listener closes, requests in
-flight finish within `drain_s`, and the app's lifespan managers close what they opened.
+error). On SIGTERM or SIGINT readiness turns 503 first and answers close their connections; after `drain_notice_s` the
+listener closes, requests in flight finish within `drain_s`, and the app's lifespan managers close what they opened.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from litestar import Litestar
 
 from broadsheet_common.finish_reading import finishes_reading
 from broadsheet_common.logs import configure_logs
+from broadsheet_common.retire_connections import retires_connections
 from broadsheet_common.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -68,7 +69,7 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with app.lifespan():
         server = Server(
-            finishes_reading(app),
+            retires_connections(finishes_reading(app), lambda: bool(app.state.get("draining"))),
             address=settings.bind_host,
             port=settings.bind_port,
             interface=Interfaces.ASGINL,

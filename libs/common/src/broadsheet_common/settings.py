@@ -93,7 +93,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_notice_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
-    """How long readiness says 503 before the listener closes, so that load balancers have moved on."""
+    """How long readiness says 503, and answers close their connections, before the listener closes: longer than load
+    balancers look and keep idle connections. The gateway keeps those to the services for a second."""
     drain_s: PositiveSeconds = 20.0
     """How long SIGTERM lets requests and sends in flight finish."""
 

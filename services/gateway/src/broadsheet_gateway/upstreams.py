@@ -24,6 +24,9 @@ T = TypeVar("T")
 UPSTREAM_ERRORS = (TimeoutError, httpx.TransportError, aiohttp.ClientError)
 """What a request may raise when its service is away, breaks off or speaks no HTTP."""
 CONNECT_TIMEOUT_S = 3.0
+UPSTREAM_IDLE_S = 1.0
+"""A connection idle for longer is not used again. Shorter than a service's notice before it stops listening
+(DRAIN_NOTICE_S), so that no request is sent on a connection just as it is closed."""
 POOL_TIMEOUT_S = 5.0
 _PIECE_BYTES = 256 * 1024
 JSON_ANSWER_MAX_BYTES = 16 * 1024 * 1024
@@ -68,7 +71,7 @@ def create_upstream(base_url: str, *, connections_max: int) -> Upstream:
 
     def create_session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=15.0, ttl_dns_cache=10),
+            connector=aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=UPSTREAM_IDLE_S, ttl_dns_cache=10),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
         )
