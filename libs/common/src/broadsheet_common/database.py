@@ -61,11 +61,9 @@ def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awa
     async def check() -> str | None:
         async with engine.connect() as connection:
             version = await schema_version(connection)
-        return (
-            None
-            if version is not None and version >= expected_version
-            else f"schema {version}, not yet {expected_version}"
-        )
+        if version is None or not version.isdecimal():
+            return f"schema {version}, not {expected_version}"
+        return f"schema {version}, not yet {expected_version}" if version < expected_version else None
 
     return check
 

@@ -8,10 +8,9 @@ import httpx
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from redis.asyncio import Redis
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.application import create_service_app
-from broadsheet_common.database import create_engine, schema_version
+from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMinter, ServiceName
 from broadsheet_gateway.admin_router import admin_router
 from broadsheet_gateway.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
@@ -140,7 +139,7 @@ def create_app(
                 service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
             ),
         },
-        readiness_checks={"database": _database_check(engine), "redis": _redis_check(redis)},
+        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION), "redis": _redis_check(redis)},
         middleware=[MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None)],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
@@ -171,15 +170,6 @@ def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[App
         return config
 
     return configure
-
-
-def _database_check(engine: AsyncEngine) -> Callable[[], Any]:
-    async def check() -> str | None:
-        async with engine.connect() as connection:
-            version = await schema_version(connection)
-        return None if version == EXPECTED_SCHEMA_VERSION else f"schema is {version}, not {EXPECTED_SCHEMA_VERSION}"
-
-    return check
 
 
 def _redis_check(redis: Redis) -> Callable[[], Any]:

@@ -146,6 +146,8 @@ def _enqueue(url: str, queue: int) -> None:
         assert row is not None
         issue_id, newsletter_id = row
         connection.execute(OPEN_RUN, (issue_id, newsletter_id))
+        # There is no Postmark here whose stream could be checked.
+        connection.execute("UPDATE delivery.issue_run SET preflight_at = now() WHERE issue_id = %s", (issue_id,))
         for after in range(0, queue, PAGE):
             connection.execute(ENQUEUE_PAGE, (issue_id, after, min(PAGE, queue - after)))
 
