@@ -2,14 +2,16 @@
 
 import asyncio
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from broadsheet_delivery.chunk_store import hand_over, start_chunk
+from broadsheet_delivery.chunk_store import end_attempt, hand_over, release_chunk, start_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
 from broadsheet_delivery.postmark import FoundMessage, PostmarkClient
 from broadsheet_delivery.send_chunk import send_chunk
+from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails
+from broadsheet_delivery.single_store import put_back, start_mails
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
@@ -344,3 +346,47 @@ async def test_a_late_answer_hands_nothing_over_from_a_chunk_that_went_on_withou
         await hand_over(connection, late.chunk, seqs=[5], attempt_id=late_attempt, uncertain=False, wait_s=0.0)
     assert seed.execute("SELECT count(*) FROM delivery.single_mail") == [(0,)]
     assert seed.progress(issue_id).counts == {"in_flight": 10}
+
+
+@pytest.mark.parametrize("status", ["pending", "uncertain"])
+async def test_a_late_end_takes_no_chunk_from_the_worker_that_has_it_now(
+    seed: Seed, delivery: Delivering, status: str
+) -> None:
+    """The token decides: the chunk is under way again, under another call."""
+    issue_id = seed.published_issue(seed.subscribers(10))
+    late = await hold(delivery)
+    async with delivery.context.engine.begin() as connection:
+        assert await start_chunk(connection, late.chunk, attempt_id=uuid.uuid4(), lease=delivery.context.lease)
+    seed.execute(
+        "UPDATE delivery.delivery_chunk SET status = 'pending', run_at = now(), lease_token = NULL, lease_until = NULL"
+    )
+    newer = await hold(delivery)
+    async with delivery.context.engine.begin() as connection:
+        assert not await release_chunk(connection, late.chunk)
+        assert await start_chunk(connection, newer.chunk, attempt_id=uuid.uuid4(), lease=delivery.context.lease)
+        assert not await end_attempt(connection, late.chunk, status=status)
+    assert seed.progress(issue_id).counts == {"in_flight": 10}
+    assert seed.execute("SELECT status, lease_token FROM delivery.delivery_chunk") == [
+        ("attempting", newer.chunk.token)
+    ]
+
+
+@pytest.mark.parametrize("status", ["pending", "uncertain"])
+async def test_a_late_end_takes_no_mail_from_the_worker_that_has_it_now(
+    seed: Seed, delivery: Delivering, status: Literal["pending", "uncertain"]
+) -> None:
+    seed.single_mail("reader@example.com", dedupe_key="one")
+    late = await claim_single_mails(delivery.context, "transactional")
+    assert isinstance(late, ClaimedMails)
+    seed.execute(
+        "UPDATE delivery.single_mail SET status = 'pending', run_at = now(), lease_token = NULL, lease_until = NULL"
+    )
+    newer = await claim_single_mails(delivery.context, "transactional")
+    assert isinstance(newer, ClaimedMails)
+    ids = [int(str(row[0])) for row in seed.execute("SELECT id FROM delivery.single_mail")]
+    async with delivery.context.engine.begin() as connection:
+        await start_mails(
+            connection, ids=ids, token=newer.token, attempt_id=newer.attempt_id, lease=delivery.context.lease
+        )
+        await put_back(connection, ids=ids, token=late.token, status=status, wait_s=0.0)
+    assert seed.execute("SELECT status, lease_token FROM delivery.single_mail") == [("attempting", newer.token)]
