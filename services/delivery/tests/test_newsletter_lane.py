@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from broadsheet_delivery.chunk_store import lease_chunk
+from broadsheet_delivery.claim_chunk import ClaimedChunk
 from broadsheet_delivery.message import Message
 from broadsheet_delivery.send_chunk import send_chunk
+from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_delivery.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
@@ -360,14 +362,28 @@ async def test_a_paused_issue_sends_nothing_and_goes_on_where_it_stood(
     assert set(oracle.sends().values()) == {1}
 
 
-async def test_a_pause_between_claim_and_call_holds(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
-    issue_id = seed.published_issue(seed.subscribers(10))
-    claimed = await delivery.claim()
-    assert claimed is not None
+@pytest.mark.parametrize("lane", ["chunk", "alone"])
+@pytest.mark.parametrize("held_up", ["everything", "the issue"])
+async def test_a_pause_between_claim_and_call_holds(
+    seed: Seed, delivery: Delivering, oracle: Oracle, lane: str, held_up: str
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(1))
+    if lane == "alone":
+        oracle.fault({"kind": "item_errors", "error_code": 429, "pattern": "reader", "count": 1})
+        await delivery.send_one_chunk()
+        make_due(seed)
+    claimed = await (delivery.claim() if lane == "chunk" else claim_single_mails(delivery.context, "newsletter"))
+    assert isinstance(claimed, ClaimedChunk | ClaimedMails)
     async with delivery.context.engine.begin() as connection:
-        await pause_sending(connection, reason="by hand")
-    await send_chunk(delivery.context, claimed)
-    assert seed.progress(issue_id).counts == {"pending": 10}
+        if held_up == "everything":
+            await pause_sending(connection, reason="by hand")
+        else:
+            assert await pause_issue(connection, issue_id=issue_id, reason="by hand")
+    if isinstance(claimed, ClaimedChunk):
+        await send_chunk(delivery.context, claimed)
+    else:
+        await send_single_mails(delivery.context, claimed)
+    assert seed.progress(issue_id).counts == {"pending": 1}
     assert oracle.messages() == []
 
 
