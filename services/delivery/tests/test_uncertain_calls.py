@@ -2,13 +2,12 @@
 
 import asyncio
 import uuid
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
 from broadsheet_delivery.chunk_store import end_attempt, hand_over, release_chunk, start_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.postmark import FoundMessage, PostmarkClient
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails
 from broadsheet_delivery.single_store import put_back, start_mails
@@ -107,32 +106,6 @@ async def test_nothing_is_taken_for_unsent_while_the_search_lags(
     make_due(seed)
     await delivery.reconcile()
     assert seed.progress(issue_id).counts == {"accepted": 10}
-
-
-async def test_a_search_that_catches_up_between_two_questions_misleads_nobody(
-    seed: Seed, delivery: Delivering, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whichever is asked for first is still hidden; what is asked for second shows."""
-    readers = seed.subscribers(10)
-    issue_id = seed.published_issue(readers)
-    oracle.fault({"kind": "search_lag", "seconds": 3000}, {"kind": "drop_after", "count": 1})
-    await delivery.send_all_due()
-    age_attempts(seed)
-    seed.published_issue(readers, title="A later issue")
-    await delivery.send_all_due()
-    search = PostmarkClient.search
-
-    async def search_then_catch_up(*arguments: Any, **named: Any) -> list[FoundMessage]:
-        found = await search(*arguments, **named)
-        oracle.heal()
-        return found
-
-    monkeypatch.setattr(PostmarkClient, "search", search_then_catch_up)
-    make_due(seed)
-    await delivery.reconcile()
-    await delivery.send_all_due()
-    assert seed.progress(issue_id).counts == {"accepted": 10}
-    assert set(oracle.sends().values()) == {2}
 
 
 async def test_a_canary_that_was_lost_is_followed_by_another(

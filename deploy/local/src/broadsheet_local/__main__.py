@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, assert_never
 from urllib.parse import urlsplit
 
+from broadsheet_local.arguments import add_output_options, whole_number
 from broadsheet_local.bench.arguments import add_bench_parser
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
@@ -214,7 +215,7 @@ def parser() -> argparse.ArgumentParser:
         help="how many people (default: 1000; those above 5000 are imported in bulk)",
     )
 
-    add_bench_parser(commands.add_parser, whole_number)
+    add_bench_parser(commands.add_parser)
     chaos_parser = commands.add_parser(
         "chaos",
         help="every fault of the table as a seeded scenario, judged by the sandbox's log",
@@ -240,12 +241,7 @@ def parser() -> argparse.ArgumentParser:
     chaos_parser.add_argument(
         "--keep", action="store_true", help="keep the timelines and logs of what held, too, and say where"
     )
-    chaos_parser.add_argument("--json", action="store_true", help="one JSON line on standard output")
-    chaos_parser.add_argument(
-        "--stop-with-parent",
-        action="store_true",
-        help="stop when the process that started this one ends, even if it was killed",
-    )
+    add_output_options(chaos_parser)
 
     commands.add_parser(
         "check-migrations",
@@ -271,27 +267,7 @@ def add_common(command: argparse.ArgumentParser, *, replicas: int, latency_ms: i
         metavar="L",
         help=f"how long the sandbox takes to answer a call (default: {latency_ms})",
     )
-    command.add_argument("--json", action="store_true", help="one JSON line on standard output")
-    command.add_argument(
-        "--stop-with-parent",
-        action="store_true",
-        help="stop when the process that started this one ends, even if it was killed",
-    )
-
-
-def whole_number(smallest: int, largest: int) -> Callable[[str], int]:
-    """An argparse type for a whole number within bounds."""
-
-    def parse(raw: str) -> int:
-        try:
-            number = int(raw)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{raw!r} is not a whole number") from None
-        if not smallest <= number <= largest:
-            raise argparse.ArgumentTypeError(f"{number} is not between {smallest} and {largest}")
-        return number
-
-    return parse
+    add_output_options(command)
 
 
 def http_url(raw: str) -> str:

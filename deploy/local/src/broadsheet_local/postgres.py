@@ -164,6 +164,7 @@ class EmbeddedPostgres:
             self._start_server(account)
             self._make_database()
         except BaseException:
+            # Also when it was interrupted: a server left behind would keep the folder from the next start.
             self._end_child()
             lock.release()
             raise

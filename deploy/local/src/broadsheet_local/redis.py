@@ -89,6 +89,7 @@ class EmbeddedRedis:
                 stop_process(leftover, signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
             self._start_server()
         except BaseException:
+            # Also when it was interrupted: a server left behind would keep the folder from the next start.
             self._end_child()
             lock.release()
             raise

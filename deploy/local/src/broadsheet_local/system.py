@@ -9,8 +9,6 @@ Order of starting: stores and sandbox, migrations, then services beside the auth
 import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -31,6 +29,7 @@ from broadsheet_local.guardian import Guardian
 from broadsheet_local.ports import LOOPBACK, PortChooser
 from broadsheet_local.postgres import EmbeddedPostgres
 from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.started_whole import StartedWhole
 from broadsheet_local.supervisor import Say, Supervisor
 
 GATEWAY_PORT = 8081
@@ -54,7 +53,7 @@ class Options(msgspec.Struct, frozen=True):
     """Goes before everything else in the environment of the delivery processes."""
 
 
-class LocalSystem:
+class LocalSystem(StartedWhole):
     """Every part of Broadsheet on this machine. Raises LaunchError from starting and watching."""
 
     def __init__(self, options: Options, say: Say) -> None:
@@ -108,23 +107,6 @@ class LocalSystem:
     async def watch(self) -> None:
         """Until a death that ends the whole, which comes as LaunchError."""
         await self._supervisor.watch()
-
-    async def __aenter__(self) -> Self:
-        self.folder.acquire()
-        try:
-            await self._start()
-        except BaseException:
-            await self._stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stop()
 
     def kill(self) -> None:
         """Give up on stopping gently."""

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
+from broadsheet_local.arguments import add_output_options, whole_number
+
 RECIPIENTS_MAX = 1_000_000
 REPLICAS_MAX = 32
 LATENCY_MAX_MS = 8_000
@@ -19,11 +21,8 @@ class AddParser(Protocol):
     def __call__(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...  # noqa: A002
 
 
-WholeNumber = Callable[[int, int], Callable[[str], int]]
-
-
-def add_bench_parser(add_parser: AddParser, whole_number: WholeNumber) -> None:
-    """`bench delivery`, `bench scaling` and `bench claim`; `whole_number` makes argparse types with bounds."""
+def add_bench_parser(add_parser: AddParser) -> None:
+    """`bench delivery`, `bench scaling` and `bench claim`."""
     bench = add_parser(
         "bench",
         help="measure this machine's mails a second, beside a plain pipeline",
@@ -36,7 +35,7 @@ def add_bench_parser(add_parser: AddParser, whole_number: WholeNumber) -> None:
         help="publish to the last acceptance, with a plain pipeline and the original's way beside it",
         description="Publishes one issue through the gateway and measures until the sandbox has taken the last mail.",
     )
-    _add_size(delivery, whole_number, recipients=100_000, latency_ms=100)
+    _add_size(delivery, recipients=100_000, latency_ms=100)
     delivery.add_argument(
         "--replicas", type=whole_number(1, REPLICAS_MAX), default=2, metavar="R", help="delivery processes (default: 2)"
     )
@@ -64,7 +63,7 @@ def add_bench_parser(add_parser: AddParser, whole_number: WholeNumber) -> None:
         help="the same with several numbers of replicas, waiting for the provider most of the time",
         description="One run for each number of replicas, with a latency that leaves the processor idle.",
     )
-    _add_size(scaling, whole_number, recipients=48_000, latency_ms=4_000)
+    _add_size(scaling, recipients=48_000, latency_ms=4_000)
     scaling.add_argument(
         "--replicas",
         type=_numbers(whole_number(1, REPLICAS_MAX)),
@@ -93,15 +92,10 @@ def add_bench_parser(add_parser: AddParser, whole_number: WholeNumber) -> None:
         help="claims timed in each (default: 1000)",
     )
     for kind in (delivery, scaling, claim):
-        kind.add_argument("--json", action="store_true", help="one JSON line on standard output")
-        kind.add_argument(
-            "--stop-with-parent",
-            action="store_true",
-            help="stop when the process that started this one ends, even if it was killed",
-        )
+        add_output_options(kind)
 
 
-def _add_size(command: argparse.ArgumentParser, whole_number: WholeNumber, *, recipients: int, latency_ms: int) -> None:
+def _add_size(command: argparse.ArgumentParser, *, recipients: int, latency_ms: int) -> None:
     command.add_argument(
         "--recipients",
         type=whole_number(1, RECIPIENTS_MAX),

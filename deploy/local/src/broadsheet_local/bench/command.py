@@ -65,6 +65,7 @@ class Systems:
             self._say(f"the benchmark failed; its logs are in {system.folder.logs}")
             raise
         except BaseException:
+            # Somebody stopped it: unlike after a failure nobody will read its logs, and a queue of a million is large.
             shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:

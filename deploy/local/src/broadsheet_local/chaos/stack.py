@@ -16,8 +16,6 @@ import time
 from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -42,6 +40,7 @@ from broadsheet_local.ports import LOOPBACK, PortChooser
 from broadsheet_local.postgres import EmbeddedPostgres
 from broadsheet_local.probe import status_of
 from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.started_whole import StartedWhole
 
 READY_TIMEOUT_S = 90.0
 STEP_TIMEOUT_S = 120.0
@@ -76,7 +75,7 @@ class Running(msgspec.Struct):
     told_to_end: bool = False
 
 
-class Stack:
+class Stack(StartedWhole):
     def __init__(self, folder: Path, options: StackOptions) -> None:
         self.options = options
         self.folder = DataFolder(folder)
@@ -239,20 +238,6 @@ class Stack:
         return self.redis.child.exit_code() is not None
 
     # -- the whole ------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        self.folder.acquire()
-        try:
-            await self._start()
-        except BaseException:
-            await self._stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stop()
 
     async def _start(self) -> None:
         self._credentials = load_or_create(self.folder.secrets)
