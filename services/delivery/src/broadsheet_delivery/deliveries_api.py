@@ -20,7 +20,16 @@ from broadsheet_delivery.compose_mail import delivery_id, parse_delivery_id
 from broadsheet_delivery.decide_uncertain import CancelledError, NotParkedError, decide_delivery
 from broadsheet_delivery.decision_request import DecisionRequest
 from broadsheet_delivery.decision_store import Decision, issue_decisions
-from broadsheet_delivery.delivery_history_store import (
+from broadsheet_delivery.deliveries_store import (
+    DeliveryRow,
+    DeliveryStatus,
+    find_delivery,
+    issue_deliveries,
+    subscriber_deliveries,
+)
+from broadsheet_delivery.postmark import PostmarkClient, SearchUnavailableError
+from broadsheet_delivery.retention_store import RemovedError, refuse_removed
+from broadsheet_delivery.timeline_store import (
     SHOWN_MAX,
     AttemptRow,
     EarlierOutcomeRow,
@@ -28,15 +37,6 @@ from broadsheet_delivery.delivery_history_store import (
     attempts_of,
     earlier_outcomes_of,
     provider_events_of,
-)
-from broadsheet_delivery.postmark import PostmarkClient, SearchUnavailableError
-from broadsheet_delivery.retention_store import RemovedError, refuse_removed
-from broadsheet_delivery.timeline_store import (
-    DeliveryRow,
-    DeliveryStatus,
-    find_delivery,
-    issue_deliveries,
-    subscriber_deliveries,
 )
 
 SEQ_MAX = 2**31 - 1

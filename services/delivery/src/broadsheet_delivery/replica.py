@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from datetime import datetime
 from importlib.metadata import version
 
 import msgspec
@@ -54,3 +55,30 @@ async def report_alive(
             "stopped": stopped,
         },
     )
+
+
+class ReplicaRow(msgspec.Struct, frozen=True):
+    """A delivery process: `seen_at` is its last heartbeat, by the database's clock."""
+
+    id: uuid.UUID
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    draining: bool
+
+
+async def live_replicas(connection: AsyncConnection, *, limit: int) -> list[ReplicaRow]:
+    """Replicas that said so within the last 30 s and have not left."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT id, host, pid, version, started_at, seen_at, draining
+              FROM delivery.replica
+             WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds'
+             ORDER BY started_at, id
+             LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return [ReplicaRow(**row) for row in rows.mappings()]

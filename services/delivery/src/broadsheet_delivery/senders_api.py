@@ -14,6 +14,7 @@ from broadsheet_common.identity import requires
 from broadsheet_common.route_rules import documents, json_only
 from broadsheet_delivery.pause_request import PauseRequest
 from broadsheet_delivery.preflight import WaitingIssue, unchecked_issues
+from broadsheet_delivery.replica import ReplicaRow, live_replicas
 from broadsheet_delivery.sending_state import (
     SendingLimits,
     SendingState,
@@ -22,7 +23,6 @@ from broadsheet_delivery.sending_state import (
     resume_sending,
     set_limits,
 )
-from broadsheet_delivery.timeline_store import ReplicaRow, live_replicas
 
 REPLICAS_SHOWN_MAX: Final = 500
 ISSUES_SHOWN_MAX: Final = 100

@@ -1,140 +1,108 @@
-"""SQL behind the API's view of deliveries: one row a recipient, with where it stands; and of the replicas."""
+"""SQL of what happened to one delivery: the calls that carried it, outcomes set aside, the provider's events."""
 
 import uuid
 from datetime import datetime
-from typing import Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-DeliveryStatus = Literal[
-    "pending", "in_flight", "accepted", "failed", "suppressed", "excluded", "uncertain", "cancelled"
-]
+SHOWN_MAX = 200
+"""Attempts, outcomes or events of one delivery; the newest ones."""
 
 
-class DeliveryRow(msgspec.Struct, frozen=True):
-    """`parked`: uncertain for so long that it waits for a person's decision."""
+class AttemptRow(msgspec.Struct, frozen=True):
+    """A call that carried the delivery. `verdict` null: under way, or its process died."""
 
-    issue_id: int
-    seq: int
-    subscriber_id: int
-    status: DeliveryStatus
-    parked: bool
-    message_id: uuid.UUID | None
+    id: uuid.UUID
+    started_at: datetime
+    replica_id: uuid.UUID
+    replica_host: str | None
+    message_count: int
+    verdict: str | None
+    http_status: int | None
+    error_code: int | None
+    detail: str | None
+    ended_at: datetime | None
+
+
+class EarlierOutcomeRow(msgspec.Struct, frozen=True):
+    """An outcome that was set aside so that the delivery could be tried again."""
+
+    outcome: str
     attempt_id: uuid.UUID | None
     error_code: int | None
     reason: str | None
-    settled_at: datetime | None
-    queued_at: datetime | None
+    settled_at: datetime
+    retried_at: datetime
 
 
-_STANDING = """
-    SELECT d.issue_id, d.seq, d.subscriber_id,
-           coalesce(outcome.outcome,
-                    CASE coalesce(alone.status, chunk.status)
-                         WHEN 'leased' THEN 'in_flight' WHEN 'attempting' THEN 'in_flight'
-                         WHEN 'expired' THEN 'cancelled'
-                         ELSE coalesce(alone.status, chunk.status) END) AS status,
-           outcome.seq IS NULL AND coalesce(alone.status, chunk.status) = 'uncertain'
-               AND CASE WHEN alone.status IS NULL THEN chunk.parked_at ELSE alone.parked_at END IS NOT NULL AS parked,
-           outcome.message_id,
-           CASE WHEN outcome.seq IS NULL THEN coalesce(alone.attempt_id, chunk.attempt_id)
-                ELSE outcome.attempt_id END AS attempt_id,
-           coalesce(outcome.error_code, alone.error_code) AS error_code,
-           coalesce(outcome.reason, alone.reason) AS reason,
-           outcome.settled_at,
-           coalesce(chunk.enqueued_at, run.opened_at) AS queued_at
-      FROM {deliveries}
-      JOIN delivery.issue_run AS run ON run.issue_id = d.issue_id
-      LEFT JOIN LATERAL (
-           SELECT found.* FROM delivery.delivery_outcome AS found
-            WHERE found.issue_id = d.issue_id AND found.seq = d.seq LIMIT 1
-      ) AS outcome ON true
-      LEFT JOIN LATERAL (
-           SELECT c.status, c.attempt_id, c.parked_at, c.enqueued_at FROM delivery.delivery_chunk AS c
-            WHERE c.issue_id = d.issue_id AND c.first_seq <= d.seq
-            ORDER BY c.first_seq DESC LIMIT 1
-      ) AS chunk ON true
-      LEFT JOIN delivery.single_mail AS alone
-        ON outcome.seq IS NULL AND alone.issue_id = d.issue_id AND alone.seq = d.seq
-"""
+class ProviderEventRow(msgspec.Struct, frozen=True):
+    """What Postmark told about the mail: Delivery, Bounce, Open, Click, SpamComplaint, SubscriptionChange."""
+
+    record_type: str
+    occurred_at: datetime
+    received_at: datetime
+    detail: Any
 
 
-async def issue_deliveries(
-    connection: AsyncConnection, *, issue_id: int, after_seq: int, limit: int, status: DeliveryStatus | None
-) -> list[DeliveryRow]:
-    """Deliveries of an issue behind `after_seq`, in order; `status` filters."""
-    rows = await connection.execute(
-        sa.text(f"""
-            SELECT * FROM (
-                {_STANDING.format(deliveries="delivery.delivery AS d")}
-                 WHERE d.issue_id = :issue_id AND d.seq > :after_seq
-            ) AS standing
-             WHERE CAST(:status AS text) IS NULL OR standing.status = :status
-             ORDER BY seq
-             LIMIT :limit
-        """).bindparams(sa.bindparam("status", type_=sa.Text)),  # built from constants
-        {"issue_id": issue_id, "after_seq": after_seq, "limit": limit, "status": status},
-    )
-    return [DeliveryRow(**row) for row in rows.mappings()]
-
-
-async def find_delivery(connection: AsyncConnection, *, issue_id: int, seq: int) -> DeliveryRow | None:
-    rows = await connection.execute(
-        sa.text(f"""
-            {_STANDING.format(deliveries="delivery.delivery AS d")}
-             WHERE d.issue_id = :issue_id AND d.seq = :seq
-        """),  # built from constants
-        {"issue_id": issue_id, "seq": seq},
-    )
-    found = rows.mappings().one_or_none()
-    return DeliveryRow(**found) if found else None
-
-
-async def subscriber_deliveries(
-    connection: AsyncConnection, *, subscriber_id: int, before_issue_id: int, limit: int
-) -> list[DeliveryRow]:
-    """What was to be delivered to one subscriber, the newest issue first: one look into each issue's index."""
-    of_subscriber = """(
-        SELECT found.issue_id, found.seq, found.subscriber_id
-          FROM delivery.issue_run AS of_issue
-         CROSS JOIN LATERAL (
-               SELECT one.* FROM delivery.delivery AS one
-                WHERE one.issue_id = of_issue.issue_id AND one.subscriber_id = :subscriber_id LIMIT 1
-         ) AS found
-         WHERE of_issue.issue_id < :before_issue_id
-         ORDER BY of_issue.issue_id DESC LIMIT :limit
-    ) AS d"""
-    rows = await connection.execute(
-        sa.text(f"{_STANDING.format(deliveries=of_subscriber)} ORDER BY d.issue_id DESC"),  # built from constants
-        {"subscriber_id": subscriber_id, "before_issue_id": before_issue_id, "limit": limit},
-    )
-    return [DeliveryRow(**row) for row in rows.mappings()]
-
-
-class ReplicaRow(msgspec.Struct, frozen=True):
-    """A delivery process: `seen_at` is its last heartbeat, by the database's clock."""
-
-    id: uuid.UUID
-    host: str
-    pid: int
-    version: str
-    started_at: datetime
-    seen_at: datetime
-    draining: bool
-
-
-async def live_replicas(connection: AsyncConnection, *, limit: int) -> list[ReplicaRow]:
-    """Replicas that said so within the last 30 s and have not left."""
+async def attempts_of(connection: AsyncConnection, *, issue_id: int, seq: int) -> list[AttemptRow]:
+    """Oldest first. A call from before the numbers were kept is found by its chunk."""
     rows = await connection.execute(
         sa.text("""
-            SELECT id, host, pid, version, started_at, seen_at, draining
-              FROM delivery.replica
-             WHERE stopped_at IS NULL AND seen_at > now() - interval '30 seconds'
-             ORDER BY started_at, id
-             LIMIT :limit
-        """),
-        {"limit": limit},
+            SELECT * FROM (
+                SELECT attempt.id, attempt.started_at, attempt.replica_id, replica.host AS replica_host,
+                       attempt.message_count, ended.verdict, ended.http_status, ended.error_code, ended.detail,
+                       ended.ended_at
+                  FROM delivery.send_attempt AS attempt
+                  LEFT JOIN delivery.send_attempt_end AS ended ON ended.attempt_id = attempt.id
+                  LEFT JOIN delivery.replica AS replica ON replica.id = attempt.replica_id
+                 WHERE attempt.issue_id = :issue_id
+                   AND CASE WHEN attempt.first_seq IS NOT NULL
+                            THEN :seq BETWEEN attempt.first_seq AND attempt.last_seq
+                                 AND (attempt.seqs IS NULL OR :seq = ANY (attempt.seqs))
+                            ELSE EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
+                                          WHERE chunk.id = attempt.chunk_id
+                                            AND :seq BETWEEN chunk.first_seq AND chunk.last_seq) END
+                 ORDER BY attempt.started_at DESC, attempt.id LIMIT :limit
+            ) AS newest ORDER BY started_at, id
+        """).bindparams(sa.bindparam("seq", type_=sa.Integer)),
+        {"issue_id": issue_id, "seq": seq, "limit": SHOWN_MAX},
     )
-    return [ReplicaRow(**row) for row in rows.mappings()]
+    return [AttemptRow(**row) for row in rows.mappings()]
+
+
+async def earlier_outcomes_of(connection: AsyncConnection, *, issue_id: int, seq: int) -> list[EarlierOutcomeRow]:
+    rows = await connection.execute(
+        sa.text("""
+            SELECT outcome, attempt_id, error_code, reason, settled_at, retried_at
+              FROM delivery.outcome_history
+             WHERE issue_id = :issue_id AND seq = :seq ORDER BY id LIMIT :limit
+        """),
+        {"issue_id": issue_id, "seq": seq, "limit": SHOWN_MAX},
+    )
+    return [EarlierOutcomeRow(**row) for row in rows.mappings()]
+
+
+async def provider_events_of(
+    connection: AsyncConnection, *, issue_id: int, seq: int, message_id: uuid.UUID | None
+) -> list[ProviderEventRow]:
+    """In the order in which they happened, however they came in.
+
+    Events carry our metadata (issue and number), or only the MessageID where Postmark leaves the metadata out.
+    """
+    rows = await connection.execute(
+        sa.text("""
+            SELECT record_type, occurred_at, received_at, detail FROM (
+                SELECT id, record_type, occurred_at, received_at, detail FROM delivery.provider_event
+                 WHERE issue_id = :issue_id AND seq = :seq
+                UNION
+                SELECT id, record_type, occurred_at, received_at, detail FROM delivery.provider_event
+                 WHERE message_id = :message_id
+            ) AS found
+             ORDER BY occurred_at, id LIMIT :limit
+        """).bindparams(sa.bindparam("message_id", type_=sa.UUID)),
+        {"issue_id": issue_id, "seq": seq, "message_id": message_id, "limit": SHOWN_MAX},
+    )
+    return [ProviderEventRow(**row) for row in rows.mappings()]
