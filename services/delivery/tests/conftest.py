@@ -14,15 +14,15 @@ from harness.delivering import delivery_settings
 from harness.keys import identity_keys
 
 
-def _identity(*scopes: Scope) -> dict[str, str]:
-    minter = IdentityMinter(identity_keys()[0])
-    return {IDENTITY_HEADER: minter.mint(Identity("key:1", frozenset(scopes)), "delivery")}
+def _headers(subject: str, *scopes: Scope) -> dict[str, str]:
+    identity = Identity(subject, frozenset(scopes))
+    return {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
 
 
 @pytest.fixture
 def as_writer() -> dict[str, str]:
     """Headers of somebody who may read and write, and is no admin."""
-    return _identity("read", "write")
+    return _headers("key:1", "read", "write")
 
 
 @pytest.fixture
@@ -32,20 +32,16 @@ async def delivery_api(database: Database, sandbox: RunningSandbox) -> AsyncIter
     async with (
         app.lifespan(),
         httpx.AsyncClient(
-            transport=asgi_transport(app), base_url="http://delivery", headers=_identity("read", "write", "admin")
+            transport=asgi_transport(app),
+            base_url="http://delivery",
+            headers=_headers("key:1", "read", "write", "admin"),
         ) as client,
     ):
         yield client
 
 
 @pytest.fixture
-async def operator(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
+def operator(delivery_api: httpx.AsyncClient) -> httpx.AsyncClient:
     """The API as `key:7` with the scopes read and write uses it."""
-    app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
-    identity = Identity("key:7", frozenset({"read", "write"}))
-    headers = {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
-    async with (
-        app.lifespan(),
-        httpx.AsyncClient(transport=asgi_transport(app), base_url="http://delivery", headers=headers) as client,
-    ):
-        yield client
+    delivery_api.headers.update(_headers("key:7", "read", "write"))
+    return delivery_api

@@ -1,55 +1,30 @@
 """The delivery service's routes, asked with the gateway's signed identity."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
-from broadsheet_delivery.app import create_app
-from broadsheet_postmark_sandbox.testing import RunningSandbox
-from harness.asgi import asgi_transport
-from harness.cluster import Database
-from harness.delivering import Delivering, delivery_settings
-from harness.keys import identity_keys
+from broadsheet_common.identity import IDENTITY_HEADER
+from harness.delivering import Delivering
 from harness.openapi import assert_documented, read_operations
 from harness.oracle import Oracle
 from harness.seeding import Seed
 
 
-def identity(*scopes: Scope) -> dict[str, str]:
-    minter = IdentityMinter(identity_keys()[0])
-    return {IDENTITY_HEADER: minter.mint(Identity("key:1", frozenset(scopes)), "delivery")}
+async def test_only_the_gateways_identity_is_answered(delivery_api: httpx.AsyncClient) -> None:
+    del delivery_api.headers[IDENTITY_HEADER]
+    assert (await delivery_api.get("/api/v1/senders")).status_code == 401
+    assert (await delivery_api.get("/api/v1/senders", headers={IDENTITY_HEADER: "forged"})).status_code == 401
+    assert (await delivery_api.get("/health/live")).status_code == 200
 
 
-@pytest.fixture
-async def api(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
-    """The API alone: sending is the test's to drive."""
-    app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
-    async with (
-        app.lifespan(),
-        httpx.AsyncClient(
-            transport=asgi_transport(app), base_url="http://delivery", headers=identity("read", "write", "admin")
-        ) as client,
-    ):
-        yield client
-
-
-async def test_only_the_gateways_identity_is_answered(api: httpx.AsyncClient) -> None:
-    del api.headers[IDENTITY_HEADER]
-    assert (await api.get("/api/v1/senders")).status_code == 401
-    assert (await api.get("/api/v1/senders", headers={IDENTITY_HEADER: "forged"})).status_code == 401
-    assert (await api.get("/health/live")).status_code == 200
-
-
-async def test_a_scope_that_is_missing_is_named(api: httpx.AsyncClient) -> None:
-    response = await api.post("/api/v1/senders/resume", headers=identity("read", "write"))
+async def test_a_scope_that_is_missing_is_named(delivery_api: httpx.AsyncClient, as_writer: dict[str, str]) -> None:
+    response = await delivery_api.post("/api/v1/senders/resume", headers=as_writer)
     assert response.status_code == 403
     assert "admin" in response.json()["detail"]
 
 
 async def test_deliveries_come_in_pages_that_cover_all(
-    api: httpx.AsyncClient, seed: Seed, delivery: Delivering
+    delivery_api: httpx.AsyncClient, seed: Seed, delivery: Delivering
 ) -> None:
     issue_id = seed.published_issue(seed.subscribers(25))
     await delivery.send_all_due()
@@ -57,7 +32,7 @@ async def test_deliveries_come_in_pages_that_cover_all(
     cursor: str | None = None
     for _ in range(3):
         parameters = {"limit": "10", **({"cursor": cursor} if cursor else {})}
-        page = (await api.get(f"/api/v1/issues/{issue_id}/deliveries", params=parameters)).json()
+        page = (await delivery_api.get(f"/api/v1/issues/{issue_id}/deliveries", params=parameters)).json()
         found += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
     assert cursor is None
@@ -65,27 +40,27 @@ async def test_deliveries_come_in_pages_that_cover_all(
 
 
 async def test_a_delivery_says_where_it_stands_and_why(
-    api: httpx.AsyncClient, seed: Seed, delivery: Delivering, oracle: Oracle
+    delivery_api: httpx.AsyncClient, seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
     readers = seed.subscribers(4)
     issue_id = seed.published_issue(readers)
     path = f"/api/v1/issues/{issue_id}/deliveries"
-    before = (await api.get(path)).json()["items"]
+    before = (await delivery_api.get(path)).json()["items"]
     assert {item["status"] for item in before} == {"pending"}
     claimed = await delivery.claim()
     assert claimed is not None
-    assert {item["status"] for item in (await api.get(path)).json()["items"]} == {"in_flight"}
+    assert {item["status"] for item in (await delivery_api.get(path)).json()["items"]} == {"in_flight"}
     seed.execute("UPDATE delivery.delivery_chunk SET status = 'pending', lease_token = NULL, lease_until = NULL")
     seed.leave(readers[0])
     oracle.fault({"kind": "item_errors", "error_code": 406, "recipients": ["reader-2@example.com"]})
     await delivery.send_all_due()
-    excluded, suppressed, *accepted = (await api.get(path)).json()["items"]
+    excluded, suppressed, *accepted = (await delivery_api.get(path)).json()["items"]
     assert (excluded["status"], excluded["reason"]) == ("excluded", "The subscription is unsubscribed.")
     assert (suppressed["status"], suppressed["error_code"]) == ("suppressed", 406)
     by_address = {message.to: message for message in oracle.messages()}
     assert accepted[0]["message_id"] == str(by_address["reader-3@example.com"].message_id)
     assert accepted[0]["attempt_id"] == by_address["reader-3@example.com"].metadata["bs_attempt"]
-    only = (await api.get(path, params={"status": "suppressed"})).json()["items"]
+    only = (await delivery_api.get(path, params={"status": "suppressed"})).json()["items"]
     assert [item["id"] for item in only] == [suppressed["id"]]
 
 
@@ -101,57 +76,63 @@ async def test_a_delivery_says_where_it_stands_and_why(
         ("/api/v1/issues/99999999999999999999/deliveries", 400),
     ],
 )
-async def test_what_cannot_be_answered_is_a_problem(api: httpx.AsyncClient, seed: Seed, path: str, status: int) -> None:
+async def test_what_cannot_be_answered_is_a_problem(
+    delivery_api: httpx.AsyncClient, seed: Seed, path: str, status: int
+) -> None:
     seed.published_issue(seed.subscribers(1))
-    response = await api.get(path)
+    response = await delivery_api.get(path)
     assert response.status_code == status
     assert response.headers["content-type"].startswith("application/problem+json")
 
 
-async def test_an_issue_is_paused_and_resumed(api: httpx.AsyncClient, seed: Seed, delivery: Delivering) -> None:
+async def test_an_issue_is_paused_and_resumed(
+    delivery_api: httpx.AsyncClient, seed: Seed, delivery: Delivering
+) -> None:
     issue_id = seed.published_issue(seed.subscribers(3))
-    paused = await api.post(f"/api/v1/issues/{issue_id}/pause", json={"reason": "A mistake in it."})
+    paused = await delivery_api.post(f"/api/v1/issues/{issue_id}/pause", json={"reason": "A mistake in it."})
     assert paused.json() == {"issue_id": issue_id, "state": "paused"}
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"pending": 3}
-    again = await api.post(f"/api/v1/issues/{issue_id}/pause", json={})
+    again = await delivery_api.post(f"/api/v1/issues/{issue_id}/pause", json={})
     assert again.status_code == 200
     assert seed.progress(issue_id).pause_reason == "A mistake in it."
-    assert (await api.post(f"/api/v1/issues/{issue_id}/resume")).json()["state"] == "open"
+    assert (await delivery_api.post(f"/api/v1/issues/{issue_id}/resume")).json()["state"] == "open"
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 3}
-    assert (await api.post(f"/api/v1/issues/{issue_id}/pause", json={})).status_code == 409
-    assert (await api.post(f"/api/v1/issues/{issue_id}/resume")).status_code == 409
-    assert (await api.post("/api/v1/issues/99/pause", json={})).status_code == 404
-    assert (await api.post("/api/v1/issues/99/resume")).status_code == 404
+    assert (await delivery_api.post(f"/api/v1/issues/{issue_id}/pause", json={})).status_code == 409
+    assert (await delivery_api.post(f"/api/v1/issues/{issue_id}/resume")).status_code == 409
+    assert (await delivery_api.post("/api/v1/issues/99/pause", json={})).status_code == 404
+    assert (await delivery_api.post("/api/v1/issues/99/resume")).status_code == 404
 
 
-async def test_all_sending_is_paused_and_resumed(api: httpx.AsyncClient, seed: Seed, delivery: Delivering) -> None:
+async def test_all_sending_is_paused_and_resumed(
+    delivery_api: httpx.AsyncClient, seed: Seed, delivery: Delivering
+) -> None:
     issue_id = seed.published_issue(seed.subscribers(3))
-    paused = await api.post("/api/v1/senders/pause", json={"reason": "Out of credits."})
+    paused = await delivery_api.post("/api/v1/senders/pause", json={"reason": "Out of credits."})
     shown = paused.json()
     assert (shown["state"], shown["reason"], shown["back_off_until"]) == ("paused", "Out of credits.", None)
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"pending": 3}
-    assert (await api.post("/api/v1/senders/resume")).json()["state"] == "running"
+    assert (await delivery_api.post("/api/v1/senders/resume")).json()["state"] == "running"
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 3}
 
 
-async def test_the_senders_are_the_replicas_that_were_seen_lately(api: httpx.AsyncClient, seed: Seed) -> None:
+async def test_the_senders_are_the_replicas_that_were_seen_lately(delivery_api: httpx.AsyncClient, seed: Seed) -> None:
     seed.execute(
         "INSERT INTO delivery.replica (id, host, pid, version, seen_at, stopped_at) VALUES "
         "('00000000-0000-0000-0000-000000000001', 'here', 1, '1', now(), NULL),"
         "('00000000-0000-0000-0000-000000000002', 'lost', 2, '1', now() - interval '1 minute', NULL),"
         "('00000000-0000-0000-0000-000000000003', 'left', 3, '1', now(), now())"
     )
-    senders = (await api.get("/api/v1/senders")).json()
+    senders = (await delivery_api.get("/api/v1/senders")).json()
     assert [replica["host"] for replica in senders["replicas"]] == ["here"]
     assert senders["sending"]["state"] == "running"
 
 
-async def test_the_document_lists_every_route_with_its_problems(api: httpx.AsyncClient) -> None:
-    operations = await read_operations(api, title="Broadsheet delivery")
+async def test_the_document_lists_every_route_with_its_problems(delivery_api: httpx.AsyncClient) -> None:
+    operations = await read_operations(delivery_api, title="Broadsheet delivery")
     bodiless = frozenset(
         {
             "POST /api/v1/issues/{issue_id}/resume",
