@@ -14,7 +14,7 @@ from broadsheet_local.arguments import add_output_options, whole_number
 from broadsheet_local.bench.arguments import add_bench_parser
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
+from broadsheet_local.interrupts import Finished, Interrupted, Interrupts, exit_code_of
 from broadsheet_local.system import LocalSystem, Options
 from broadsheet_local.up import run_up
 
@@ -25,7 +25,6 @@ PORT_MAX = 65_535
 SEEDS_MAX = 10_000
 SEED_MAX = 1_000_000_000
 JOBS_MAX = 64
-SIGNAL_EXIT_BASE = 128
 """A process ended by signal n is reported as 128 + n, as shells do."""
 
 
@@ -101,15 +100,9 @@ def demo(parsed: argparse.Namespace) -> int:
     )
     system = LocalSystem(Options(data_dir=folder, replicas=parsed.replicas, latency_ms=parsed.latency_ms), say)
     outcome = interruptible(system, lambda: run_demo(system, options, say), stop_with_parent=parsed.stop_with_parent)
-    match outcome:
-        case Finished(exit_code):
-            return exit_code
-        case Interrupted(reason, number):
-            shutil.rmtree(folder)
-            say(f"stopped ({reason}); the demo did not come to its end")
-            return SIGNAL_EXIT_BASE + number
-        case _:
-            assert_never(outcome)
+    if isinstance(outcome, Interrupted):
+        shutil.rmtree(folder)
+    return exit_code_of(outcome, what="the demo", say=say)
 
 
 def bench(parsed: argparse.Namespace) -> int:
@@ -124,14 +117,7 @@ def chaos(parsed: argparse.Namespace) -> int:
 
     run = ChaosRun(chosen_options(parsed), say)
     outcome = interruptible(run, run.run, stop_with_parent=parsed.stop_with_parent)
-    match outcome:
-        case Finished(exit_code):
-            return exit_code
-        case Interrupted(reason, number):
-            say(f"stopped ({reason}); chaos did not come to its end")
-            return SIGNAL_EXIT_BASE + number
-        case _:
-            assert_never(outcome)
+    return exit_code_of(outcome, what="chaos", say=say)
 
 
 class Killable(Protocol):

@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from typing import assert_never
 
 import msgspec
 
 PARENT_POLL_S = 0.5
+SIGNAL_EXIT_BASE = 128
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -68,3 +70,15 @@ class Interrupts:
         while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody, so we look
             await asyncio.sleep(PARENT_POLL_S)
         self._interrupt(task, signal.SIGTERM, "the end of the process that started this one")
+
+
+def exit_code_of(outcome: Finished | Interrupted, *, what: str, say: Callable[[str], None]) -> int:
+    """For work that has an end: its own exit code, or a shell's for a signal (128 and its number)."""
+    match outcome:
+        case Finished(exit_code):
+            return exit_code
+        case Interrupted(reason, number):
+            say(f"stopped ({reason}); {what} did not come to its end")
+            return SIGNAL_EXIT_BASE + number
+        case _:
+            assert_never(outcome)

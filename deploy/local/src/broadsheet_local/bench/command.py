@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -18,11 +18,10 @@ from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, Scalin
 from broadsheet_local.bench.report import print_claims, print_delivery, print_scaling
 from broadsheet_local.concurrency import first_of, in_thread
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.interrupts import Finished, Interrupted, Interrupts
+from broadsheet_local.interrupts import Interrupts, exit_code_of
 from broadsheet_local.supervisor import Say
 from broadsheet_local.system import LocalSystem, Options
 
-SIGNAL_EXIT_BASE = 128
 DELIVERY_CALLS = 4
 
 Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures)
@@ -97,14 +96,7 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 return 0
 
     outcome = Interrupts(on_second=systems.kill, stop_with_parent=parsed.stop_with_parent).run(work)
-    match outcome:
-        case Finished(exit_code):
-            return exit_code
-        case Interrupted(reason, number):
-            say(f"stopped ({reason}); the benchmark did not come to its end")
-            return SIGNAL_EXIT_BASE + number
-        case _:
-            assert_never(outcome)
+    return exit_code_of(outcome, what="the benchmark", say=say)
 
 
 async def _delivery(parsed: argparse.Namespace, systems: Systems, say: Say) -> DeliveryFigures:
