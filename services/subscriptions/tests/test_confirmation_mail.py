@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.confirmation_mail import ConfirmationMail, write_confirmation_mail
-from broadsheet_subscriptions.confirmation_token import TOKEN_BYTES, hash_token, random_token
+from broadsheet_subscriptions.sign_up.confirmation_mail import ConfirmationMail, write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_BYTES, hash_token, random_token
 
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]+|//[^\s\"'<>]+", re.IGNORECASE)
 _VOID = {"meta", "br", "img"}

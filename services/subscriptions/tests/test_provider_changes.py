@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_subscriptions.apply_provider_changes import apply_provider_changes
+from broadsheet_subscriptions.leaving.apply_provider_changes import apply_provider_changes
 from harness.cluster import Database
 from harness.owner import Owner
 
@@ -94,7 +94,7 @@ async def test_it_brings_nobody_back_who_left_with_us(people: People, engine: As
 
 
 async def test_nor_who_left_with_us_after_the_link(people: People, engine: AsyncEngine) -> None:
-    from broadsheet_subscriptions.store import set_unsubscribed
+    from broadsheet_subscriptions.leaving.store import set_unsubscribed
 
     people.add(ADA)
     people.told("unsubscribe", ADA, -10)

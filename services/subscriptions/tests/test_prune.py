@@ -3,7 +3,7 @@
 import asyncio
 
 from broadsheet_subscriptions.prune import prune_round
-from broadsheet_subscriptions.store import PRUNE_BATCH_ROWS
+from broadsheet_subscriptions.prune_store import PRUNE_BATCH_ROWS
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for

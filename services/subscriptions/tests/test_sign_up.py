@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for

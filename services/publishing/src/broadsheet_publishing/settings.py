@@ -7,7 +7,7 @@ import msgspec
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.settings import ServiceSettings
 
-EXPECTED_SCHEMA_VERSION = "0002"
+EXPECTED_SCHEMA_VERSION = "0003"
 """The migration this code was written for."""
 
 

@@ -1,6 +1,6 @@
-"""Who subscribes to what: sign-up with double opt-in, confirmation, leaving.
+"""Who subscribes to what.
 
-Nouns (`subscriber_name`, `subscription`, `confirmation_token`, `confirmation_mail`) are pure. Use cases are verbs
-(`subscribe`, `confirm`, `unsubscribe`), each one transaction. `store` is the SQL, `api` and `public_api` the routes,
-`app` the wiring.
+`sign_up` is arriving (double opt-in, consent), `leaving` every way out, `people` the subscribers themselves and the API
+on them. Within each, nouns are pure, verbs are use cases of one transaction, `store` is the SQL, `api` the routes.
+`tables` are the tables, `public_api` what the public pages ask for, `prune` what expires, `app` the wiring.
 """

@@ -12,13 +12,13 @@ from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.route_rules import openapi_config, openapi_document
-from broadsheet_subscriptions.api import SubscriberController
-from broadsheet_subscriptions.apply_provider_changes import apply_forever
-from broadsheet_subscriptions.confirmation_token import TokenSource, random_token
+from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
+from broadsheet_subscriptions.people.api import SubscriberController
 from broadsheet_subscriptions.prune import prune_forever
 from broadsheet_subscriptions.public_api import PublicController
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
-from broadsheet_subscriptions.subscribe import ConfirmationPolicy
+from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
 
 def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = random_token) -> Litestar:

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_subscriptions import store
+from broadsheet_subscriptions import prune_store as store
 
 INTERVAL_S = 600.0
 BATCHES_MAX = 100

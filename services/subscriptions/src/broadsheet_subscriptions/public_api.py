@@ -13,16 +13,16 @@ from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.problems import InvalidInputError
 from broadsheet_common.record_id import RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
-from broadsheet_subscriptions import store
-from broadsheet_subscriptions.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
-from broadsheet_subscriptions.confirm import UnknownTokenError, confirm, look_up_confirmation
-from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
-from broadsheet_subscriptions.subscription import State
-from broadsheet_subscriptions.unsubscribe import (
+from broadsheet_subscriptions.leaving.unsubscribe import (
     UnknownUnsubscribeTokenError,
     look_up_unsubscribe,
     unsubscribe_by_link,
 )
+from broadsheet_subscriptions.people import linked_subscription
+from broadsheet_subscriptions.people.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
+from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.sign_up.confirm import UnknownTokenError, confirm, look_up_confirmation
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 
 PUBLIC_BODY_MAX_BYTES = 128 * 1024
 
@@ -140,5 +140,5 @@ class PublicController(Controller):
         return _answer(linked)
 
 
-def _answer(linked: store.LinkedSubscription) -> LinkedSubscription:
+def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:
     return LinkedSubscription(LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state)

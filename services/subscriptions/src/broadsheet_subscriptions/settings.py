@@ -8,7 +8,7 @@ from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.settings import HttpUrl, PositiveInt, Secret, ServiceSettings
 
-EXPECTED_SCHEMA_VERSION = "0002"
+EXPECTED_SCHEMA_VERSION = "0003"
 """The migration this code was written for."""
 
 DAY_S = 86_400

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.problems import FieldProblem, InvalidInputError
 from broadsheet_common.queue import SingleMail, enqueue_single_mail
-from broadsheet_subscriptions import store
-from broadsheet_subscriptions.confirmation_mail import write_confirmation_mail
-from broadsheet_subscriptions.confirmation_token import TokenSource, hash_token
-from broadsheet_subscriptions.subscriber_name import SubscriberName
-from broadsheet_subscriptions.subscription import state_after_sign_up
+from broadsheet_subscriptions.people.store import SubscriberRow
+from broadsheet_subscriptions.people.subscriber_name import SubscriberName
+from broadsheet_subscriptions.people.subscription import state_after_sign_up
+from broadsheet_subscriptions.sign_up import store
+from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, hash_token
 
 
 class SignUp(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class ConfirmationPolicy(msgspec.Struct, frozen=True):
 class SignedUp(msgspec.Struct, frozen=True):
     """`is_new`: the address was not known before; `mail_queued`: a confirmation mail is on its way."""
 
-    subscriber: store.SubscriberRow
+    subscriber: SubscriberRow
     is_new: bool
     mail_queued: bool
 

@@ -25,11 +25,11 @@ from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, Pa
 from broadsheet_common.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
 from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
-from broadsheet_subscriptions import store
-from broadsheet_subscriptions.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
-from broadsheet_subscriptions.subscription import State
+from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
+from broadsheet_subscriptions.people import store
+from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.tables import idempotency_key
-from broadsheet_subscriptions.unsubscribe import unsubscribe_subscriber
 
 EMAIL_CHARS_MAX = 1_000
 """Longer texts are refused before they are parsed."""

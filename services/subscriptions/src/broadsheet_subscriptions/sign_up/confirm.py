@@ -3,30 +3,31 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.problems import ProblemError
-from broadsheet_subscriptions import store
-from broadsheet_subscriptions.confirmation_token import TOKEN_CHARS_MAX, hash_token
-from broadsheet_subscriptions.subscription import state_after_confirmation
+from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
+from broadsheet_subscriptions.people.subscription import state_after_confirmation
+from broadsheet_subscriptions.sign_up import store
+from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_CHARS_MAX, hash_token
 
 
 class UnknownTokenError(ProblemError):
     slug, title, status = "unknown-token", "This link is not known, or is too old", 401
 
 
-async def look_up_confirmation(connection: AsyncConnection, token: str) -> store.LinkedSubscription:
+async def look_up_confirmation(connection: AsyncConnection, token: str) -> LinkedSubscription:
     """What the link leads to; changes nothing. Raises `UnknownTokenError`."""
     return await _find(connection, token, lock=False)
 
 
-async def confirm(connection: AsyncConnection, token: str) -> store.LinkedSubscription:
+async def confirm(connection: AsyncConnection, token: str) -> LinkedSubscription:
     """Make the subscription confirmed, in the caller's transaction. Raises `UnknownTokenError`."""
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
     await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token))
-    return store.LinkedSubscription(linked.id, "confirmed", linked.newsletter_id, linked.newsletter_name)
+    return LinkedSubscription(linked.id, "confirmed", linked.newsletter_id, linked.newsletter_name)
 
 
-async def _find(connection: AsyncConnection, token: str, *, lock: bool) -> store.LinkedSubscription:
+async def _find(connection: AsyncConnection, token: str, *, lock: bool) -> LinkedSubscription:
     if not token or len(token) > TOKEN_CHARS_MAX:
         raise UnknownTokenError
     linked = await store.find_by_token(connection, hash_token(token), lock=lock)

@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_subscriptions import provider_change_store as store
-from broadsheet_subscriptions.provider_change_store import ProviderChange
+from broadsheet_subscriptions.leaving import provider_change_store as store
+from broadsheet_subscriptions.leaving.provider_change_store import ProviderChange
 
 CHANGES_A_BATCH_MAX = 200
 BATCHES_A_ROUND_MAX = 100

@@ -5,23 +5,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
 from broadsheet_common.record_id import RECORD_ID_MAX
-from broadsheet_subscriptions import store
+from broadsheet_subscriptions.leaving import store as leaving_store
+from broadsheet_subscriptions.people import store
+from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
 
 
 class UnknownUnsubscribeTokenError(ProblemError):
     slug, title, status = "unknown-token", "This link is not known", 404
 
 
-async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, token: str) -> store.LinkedSubscription:
+async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
     """What the link leads to; changes nothing. Raises `UnknownUnsubscribeTokenError`."""
     return await _find(connection, signer, token, lock=False)
 
 
-async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> store.LinkedSubscription:
+async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
     """Leave one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
     linked = await _find(connection, signer, token, lock=True)
-    await store.set_unsubscribed(connection, [linked.id])
-    return store.LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
+    await leaving_store.set_unsubscribed(connection, [linked.id])
+    return LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
 
 
 async def unsubscribe_subscriber(
@@ -41,14 +43,14 @@ async def unsubscribe_subscriber(
     if newsletter_id is not None and not chosen:
         problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")
         raise InvalidInputError(errors=(problem,))
-    await store.set_unsubscribed(connection, chosen)
+    await leaving_store.set_unsubscribed(connection, chosen)
     return subscriber
 
 
-async def _find(connection: AsyncConnection, signer: LinkSigner, token: str, *, lock: bool) -> store.LinkedSubscription:
+async def _find(connection: AsyncConnection, signer: LinkSigner, token: str, *, lock: bool) -> LinkedSubscription:
     subscription_id = signer.verify("unsubscribe", token)
     linked = (
-        await store.find_subscription(connection, subscription_id, lock=lock)
+        await leaving_store.find_subscription(connection, subscription_id, lock=lock)
         if subscription_id is not None and subscription_id <= RECORD_ID_MAX
         else None
     )

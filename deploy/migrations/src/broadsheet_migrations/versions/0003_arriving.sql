@@ -1,0 +1,2 @@
+-- TODO arriving
+SELECT 1;

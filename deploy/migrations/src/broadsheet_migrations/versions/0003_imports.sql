@@ -1,0 +1,2 @@
+-- TODO imports
+SELECT 1;

@@ -1,0 +1,2 @@
+-- TODO leaving
+SELECT 1;

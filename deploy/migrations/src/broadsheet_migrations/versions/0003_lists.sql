@@ -1,0 +1,2 @@
+-- TODO lists
+SELECT 1;

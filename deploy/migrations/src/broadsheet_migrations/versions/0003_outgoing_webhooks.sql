@@ -1,0 +1,2 @@
+-- TODO outgoing_webhooks
+SELECT 1;

@@ -1,0 +1,2 @@
+-- TODO schedule
+SELECT 1;

@@ -1,0 +1,44 @@
+"""The SQL of leaving: plain functions that take the connection of the caller's transaction."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription, linked_subscription
+
+
+async def find_subscription(
+    connection: AsyncConnection, subscription_id: int, *, lock: bool
+) -> LinkedSubscription | None:
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT subscription.id, subscription.state, newsletter.newsletter_id, newsletter.name
+              FROM subscriptions.subscription
+              JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+             WHERE subscription.id = :subscription_id
+            {"FOR UPDATE OF subscription" if lock else ""}
+        """),  # two constant texts
+        {"subscription_id": subscription_id},
+    )
+    return linked_subscription(result.one_or_none())
+
+
+async def set_unsubscribed(connection: AsyncConnection, subscription_ids: Sequence[int]) -> None:
+    """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once.
+
+    Who had left by Postmark's link leaves with us too: that link can then no longer bring them back.
+    """
+    await connection.execute(
+        sa.text("""
+            WITH ended AS (
+                DELETE FROM subscriptions.confirmation_token
+                 WHERE subscription_id = ANY(CAST(:subscription_ids AS bigint[])))
+            UPDATE subscriptions.subscription
+               SET state = 'unsubscribed', unsubscribed_at = now(), confirmation_queued_at = NULL,
+                   provider_unsubscribed_at = NULL
+             WHERE id = ANY(CAST(:subscription_ids AS bigint[]))
+               AND (state <> 'unsubscribed' OR provider_unsubscribed_at IS NOT NULL)
+        """),
+        {"subscription_ids": list(subscription_ids)},
+    )

@@ -1,0 +1,1 @@
+"""Subscribers and their subscriptions, and the API on them."""

@@ -1,0 +1,1 @@
+"""Arriving: sign-up, the confirmation mail, confirming."""

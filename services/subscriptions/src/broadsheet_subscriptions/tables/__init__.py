@@ -1,0 +1,12 @@
+"""The tables of the schema `subscriptions`, as the migrations create them, a module a subject."""
+
+from broadsheet_subscriptions.tables.core import (
+    confirmation_token,
+    idempotency_key,
+    metadata,
+    provider_change,
+    subscriber,
+    subscription,
+)
+
+__all__ = ["confirmation_token", "idempotency_key", "metadata", "provider_change", "subscriber", "subscription"]
