@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from harness.cluster import Database
 
@@ -229,4 +230,7 @@ async def test_a_database_that_is_away_is_unavailable_and_comes_back_by_itself(s
 async def test_another_schema_version_is_not_ready(subscriptions: Subscriptions) -> None:
     subscriptions.rows("UPDATE alembic_version SET version_num = '0000'")
     response = await subscriptions.client.get("/health/ready")
-    assert (response.status_code, response.json()["checks"]) == (503, {"database": "schema 0000, not yet 0002"})
+    assert (response.status_code, response.json()["checks"]) == (
+        503,
+        {"database": f"schema 0000, not yet {EXPECTED_SCHEMA_VERSION}"},
+    )

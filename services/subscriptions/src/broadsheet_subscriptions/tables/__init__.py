@@ -8,5 +8,14 @@ from broadsheet_subscriptions.tables.core import (
     subscriber,
     subscription,
 )
+from broadsheet_subscriptions.tables.lists import attribute
 
-__all__ = ["confirmation_token", "idempotency_key", "metadata", "provider_change", "subscriber", "subscription"]
+__all__ = [
+    "attribute",
+    "confirmation_token",
+    "idempotency_key",
+    "metadata",
+    "provider_change",
+    "subscriber",
+    "subscription",
+]

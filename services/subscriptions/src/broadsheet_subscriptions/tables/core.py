@@ -19,6 +19,8 @@ subscriber = sa.Table(
     sa.Column("email_key", sa.Text, nullable=False, unique=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("attributes", postgresql.JSONB, nullable=False, server_default="{}"),
+    sa.Column("tags", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
     schema=SCHEMA,
 )
 

@@ -1,0 +1,111 @@
+"""Attributes and tags of a subscriber, pure: which there may be, and how a typed or a written value is read.
+
+An attribute has a name and a type that the installation defined; a tag is a word that needs no definition.
+"""
+
+import math
+import re
+from datetime import date
+from typing import Literal, assert_never, get_args
+
+AttributeType = Literal["text", "number", "boolean", "date"]
+AttributeValue = str | float | int | bool
+"""As JSON holds it; a date as `YYYY-MM-DD`."""
+
+ATTRIBUTE_TYPES: tuple[AttributeType, ...] = get_args(AttributeType)
+TEXT_CHARS_MAX = 1_000
+TAG_CHARS_MAX = 100
+TAGS_MAX = 100
+"""A subscriber."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_TRUE = frozenset({"true", "yes", "y", "1"})
+_FALSE = frozenset({"false", "no", "n", "0"})
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,3})?")
+_EXACT_INTEGER_MAX = 2**53
+
+
+def is_attribute_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def read_value(type_: AttributeType, value: object) -> AttributeValue:
+    """A value as JSON brings it. Raises ValueError with a sentence for whoever sent it."""
+    match type_:
+        case "text":
+            if isinstance(value, str):
+                return _text(value)
+            raise ValueError("A text is expected.")
+        case "number":
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return _number(value)
+            raise ValueError("A number is expected.")
+        case "boolean":
+            if isinstance(value, bool):
+                return value
+            raise ValueError("true or false is expected.")
+        case "date":
+            if isinstance(value, str):
+                return _date(value)
+            raise ValueError("A date as YYYY-MM-DD is expected.")
+        case _:
+            assert_never(type_)
+
+
+def parse_value(type_: AttributeType, text: str) -> AttributeValue:
+    """A value as a cell or a form field brings it. Raises ValueError with a sentence for whoever wrote it."""
+    match type_:
+        case "text":
+            return _text(text)
+        case "number":
+            stripped = text.strip()
+            if _NUMBER.fullmatch(stripped) is None:
+                raise ValueError("A number is expected, with a dot before its fraction.")
+            is_whole = stripped.lstrip("+-").isdigit()
+            return _number(int(stripped) if is_whole else float(stripped))
+        case "boolean":
+            word = text.strip().lower()
+            if word not in _TRUE | _FALSE:
+                raise ValueError("true or false is expected (or yes, no, 1, 0).")
+            return word in _TRUE
+        case "date":
+            return _date(text.strip())
+        case _:
+            assert_never(type_)
+
+
+def parse_tag(text: str) -> str:
+    """One tag, its surrounding blanks dropped. Raises ValueError with a sentence for whoever wrote it."""
+    tag = text.strip()
+    if not tag:
+        raise ValueError("A tag may not be empty.")
+    if len(tag) > TAG_CHARS_MAX:
+        raise ValueError(f"A tag may be at most {TAG_CHARS_MAX} characters long.")
+    if _UNSTORABLE.search(tag) or not tag.isprintable():
+        raise ValueError("A tag may not hold control characters.")
+    return tag
+
+
+def _text(value: str) -> str:
+    if len(value) > TEXT_CHARS_MAX:
+        raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
+    if _UNSTORABLE.search(value):
+        raise ValueError("A text may not hold the character NUL or half a character.")
+    return value
+
+
+def _number(value: float) -> int | float:
+    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > _EXACT_INTEGER_MAX):
+        raise ValueError("The number is too large.")
+    return value
+
+
+def _date(text: str) -> str:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("A date as YYYY-MM-DD is expected.") from error
+    if day.isoformat() != text:
+        raise ValueError("A date as YYYY-MM-DD is expected.")
+    return text
