@@ -1,9 +1,10 @@
 """Problem types: stable, whatever the version of Python or Litestar calls a status."""
 
+import msgspec
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.testing import TestClient
 
 from broadsheet_common.problems import problem_handlers
@@ -39,3 +40,37 @@ def test_a_status_has_one_problem_type(status: int, slug: str) -> None:
     assert response.json()["title"]
     assert "secret" not in response.text
     assert "repeat" not in response.text
+
+
+class Inner(msgspec.Struct, forbid_unknown_fields=True):
+    size: int
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    inner: Inner
+
+
+@post("/")
+async def take(data: JSONBody[Outer]) -> None:
+    del data
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"inner": {"size": 1}}, "/name"),
+        ({"name": "x", "inner": {"size": 1}, "a/b~c": 1}, "/a~1b~0c"),
+        ({"name": 1, "inner": {"size": 1}}, "/name"),
+        ({"name": "x", "inner": {}}, "/inner/size"),
+        ({"name": "x", "inner": {"size": "many"}}, "/inner/size"),
+        ({"name": "x", "inner": {"size": 1, "colour": 2}}, "/inner/colour"),
+        ([], ""),
+        (7, ""),
+    ],
+)
+def test_a_fault_in_a_body_is_pointed_at_where_it_is(body: object, pointer: str) -> None:
+    with TestClient(Litestar([take], exception_handlers=problem_handlers(), openapi_config=None)) as client:
+        response = client.post("/", json=body)
+    assert response.status_code == 400
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]

@@ -117,6 +117,9 @@ class Publishing(PublishingOwner):
         content: dict[str, Any] = {} if body is None else {"json": body}
         return await self.client.post(f"/api/v1/{path}", headers=headers, **content)
 
+    async def delete(self, path: str) -> Response:
+        return await self.client.delete(f"/api/v1/{path}", headers=self.identity("write"))
+
     async def write_issue(self, **fields: object) -> Response:
         return await self.post("issues", ISSUE | fields)
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing import fan_out_worker
+from broadsheet_publishing import fan_out_worker, resting
 from broadsheet_publishing.fan_out import Step, fan_out_step
-from broadsheet_publishing.fan_out_worker import BACK_OFF_MAX_S, FanOutWorker, back_off_s
+from broadsheet_publishing.fan_out_worker import FanOutWorker
+from broadsheet_publishing.resting import BACK_OFF_MAX_S, back_off_s
 from harness.cluster import Database
 
 from .conftest import Publishing, PublishingOwner, running_publishing, until
@@ -20,7 +21,7 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls and back-offs of milliseconds, so that tests wait for conditions and not for the clock."""
     monkeypatch.setattr(fan_out_worker, "POLL_MIN_S", 0.01)
     monkeypatch.setattr(fan_out_worker, "POLL_MAX_S", 0.02)
-    monkeypatch.setattr(fan_out_worker, "BACK_OFF_MAX_S", 0.05)
+    monkeypatch.setattr(resting, "BACK_OFF_MAX_S", 0.05)
 
 
 async def finished(owner: PublishingOwner, issue_id: int) -> bool:

@@ -15,6 +15,8 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
         "GET /api/v1/issues/{issue_id}",
         "POST /api/v1/issues/{issue_id}/publish",
         "POST /api/v1/issues/{issue_id}/cancel",
+        "POST /api/v1/issues/{issue_id}/schedule",
+        "DELETE /api/v1/issues/{issue_id}/schedule",
     }
     bodiless = frozenset({"POST /api/v1/issues/{issue_id}/publish", "POST /api/v1/issues/{issue_id}/cancel"})
     assert_documented(operations, without_body=bodiless)
@@ -26,4 +28,5 @@ async def test_only_the_routes_with_effects_take_an_idempotency_key(publishing: 
         "POST /api/v1/issues",
         "POST /api/v1/issues/{issue_id}/publish",
         "POST /api/v1/issues/{issue_id}/cancel",
+        "POST /api/v1/issues/{issue_id}/schedule",
     }

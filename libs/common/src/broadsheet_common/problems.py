@@ -5,6 +5,7 @@ answered as a 500 without its text. The titles are constant: Litestar's own woul
 """
 
 import asyncio
+import re
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,6 +21,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
 
 _log = structlog.get_logger()
+
+_WHOLE_BODY = "data"
+_FIELD_OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `([^`]*)`")
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -160,9 +164,18 @@ def _handle_validation(request: Request[Any, Any, Any], error: ValidationExcepti
     errors = []
     for item in error.extra if isinstance(error.extra, list) else []:
         if isinstance(item, dict):
-            key = str(item.get("key", "")).replace(".", "/")
-            errors.append(FieldProblem(pointer=f"/{key}" if key else "", detail=str(item.get("message", ""))))
+            detail = str(item.get("message", ""))
+            errors.append(FieldProblem(pointer=_pointer(str(item.get("key", "")), detail), detail=detail))
     return _handle_problem(request, MalformedRequestError("See `errors` for each fault.", errors=tuple(errors)))
+
+
+def _pointer(key: str, detail: str) -> str:
+    """Where the fault is, as a JSON pointer (RFC 6901). Litestar names the body `data`, and msgspec finds a missing or
+    unknown field at the object around it.
+    """
+    place = "" if key == _WHOLE_BODY else f"/{key.replace('.', '/')}" if key else ""
+    named = _FIELD_OF_OBJECT.search(detail)
+    return place if named is None else f"{place}/{named[1].replace('~', '~0').replace('/', '~1')}"
 
 
 def _handle_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

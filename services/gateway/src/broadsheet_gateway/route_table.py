@@ -18,6 +18,7 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/issues/{id}", "publishing"),
     ("/api/v1/issues/{id}/publish", "publishing"),
     ("/api/v1/issues/{id}/cancel", "publishing"),
+    ("/api/v1/issues/{id}/schedule", "publishing"),
     ("/api/v1/issues/{id}/deliveries", "delivery"),
     ("/api/v1/issues/{id}/decide-uncertain", "delivery"),
     ("/api/v1/issues/{id}/decisions", "delivery"),

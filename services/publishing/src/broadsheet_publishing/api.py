@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,6 +31,8 @@ from broadsheet_publishing.create_issue import create_issue
 from broadsheet_publishing.fan_out_worker import FanOutWorker
 from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of, status_reason
 from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
+from broadsheet_publishing.schedule import RAW_CHARS_MAX, Occurrence
+from broadsheet_publishing.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.store import Counts
 from broadsheet_publishing.tables import idempotency_key
 
@@ -59,7 +61,9 @@ class Newsletter(msgspec.Struct, frozen=True):
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     """An issue as lists show it. `status_reason` says why it is paused, or what it waits for.
 
-    `counts` is all 0 for a draft; `parked` of its uncertain deliveries wait for a person's decision.
+    `scheduled_at` is when it goes out, or was to; `scheduled_local` in `scheduled_time_zone` is what its author chose,
+    where it was a local time. `counts` is all 0 for a draft; `parked` of its uncertain deliveries wait for a person's
+    decision.
     """
 
     id: int
@@ -70,6 +74,9 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     created_at: datetime
     updated_at: datetime
+    scheduled_at: datetime | None
+    scheduled_local: str | None
+    scheduled_time_zone: str | None
     published_at: datetime | None
     finished_at: datetime | None
     parked: int
@@ -91,6 +98,18 @@ class IssueInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text_content: str
     newsletter_id: RecordId | None = None
     publish: bool = False
+
+
+class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an issue shall go out: `at` with an offset (`2026-10-25T08:00:00Z`), or a local time in `time_zone`.
+
+    A local time that does not exist because the clocks are put forward is refused. One that comes twice because they
+    are put back needs `occurrence`.
+    """
+
+    at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
+    time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
+    occurrence: Occurrence | None = None
 
 
 class NewsletterController(Controller):
@@ -233,6 +252,61 @@ class IssueController(Controller):
         return Response(issue, status_code=202)
 
     @post(
+        "/{issue_id:int}/schedule",
+        operation_id="scheduleIssue",
+        summary="Let an issue go out at a time, or at another one than before",
+        status_code=200,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError,
+            AlreadyPublishedError,
+            ConflictError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
+    )
+    async def schedule_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: PathId,
+        data: JSONBody[ScheduleInput],
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        """It is published then to everybody who is confirmed on its newsletter at that moment.
+
+        If nobody is, it becomes a draft again and says so in `status_reason`. What was due while the service was away
+        goes out when it is back.
+        """
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
+            row = await schedule_issue(
+                connection, issue_id, at=data.at, time_zone=data.time_zone, occurrence=data.occurrence
+            )
+            issue = await _issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
+        _log.info("publishing.issue_scheduled", issue_id=issue.id)
+        return Response(issue, status_code=200)
+
+    @delete(
+        "/{issue_id:int}/schedule",
+        operation_id="unscheduleIssue",
+        summary="Make a scheduled issue a draft again",
+        status_code=200,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, AlreadyPublishedError, ConflictError),
+    )
+    async def unschedule_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> Issue:
+        """A draft stays one."""
+        async with engine.begin() as connection:
+            issue = await _issue(connection, await unschedule_issue(connection, issue_id))
+        _log.info("publishing.issue_unscheduled", issue_id=issue.id)
+        return issue
+
+    @post(
         "/{issue_id:int}/cancel",
         operation_id="cancelIssue",
         summary="Cancel an issue: a draft for good, or what is left to send of a published one",
@@ -281,10 +355,13 @@ def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow])
         newsletter_id=row.newsletter_id,
         title=row.title,
         status=status_of(row.status, found.progress if found else None),
-        status_reason=status_reason(found.progress, found.parked) if found else None,
+        status_reason=status_reason(found.progress, found.parked) if found else row.schedule_note,
         created_by=row.created_by,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        scheduled_at=row.scheduled_at,
+        scheduled_local=row.scheduled_local,
+        scheduled_time_zone=row.scheduled_time_zone,
         published_at=row.published_at,
         finished_at=found.finished_at if found else None,
         parked=found.parked if found else 0,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
@@ -12,6 +12,7 @@ from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_publishing.api import IssueController, NewsletterController
 from broadsheet_publishing.fan_out_worker import FanOutWorker
+from broadsheet_publishing.schedule_worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 
 BODY_MAX_BYTES = 12 * 1024 * 1024
@@ -29,16 +30,18 @@ def create_app(settings: PublishingSettings) -> Litestar:
         engine, page_rows=settings.fan_out_page_rows, partition_above=settings.delivery_partition_above
     )
 
+    schedule_worker = ScheduleWorker(engine, on_published=worker.wake)
+
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
-        working = asyncio.create_task(worker.run())
+        working = [asyncio.create_task(task) for task in (worker.run(), schedule_worker.run())]
         try:
             yield
         finally:
             # A step that is cut short rolls back, and whoever comes next does it again.
-            working.cancel()
-            with suppress(asyncio.CancelledError):
-                await working
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
             await engine.dispose()
 
     return create_service_app(

@@ -22,30 +22,13 @@ from broadsheet_publishing.fan_out import (
     Prepared,
     fan_out_step,
 )
+from broadsheet_publishing.resting import Resting, back_off_s
 
 POLL_MIN_S, POLL_MAX_S = 1.0, 2.0
-BACK_OFF_FIRST_S, BACK_OFF_MAX_S = 1.0, 60.0
-RESTING_MAX = 1_000
 PRUNE_INTERVAL_S = 600.0
 PRUNE_BATCHES_MAX = 100
 
 _log = structlog.get_logger()
-
-
-def back_off_s(failures: int, fraction: float) -> float:
-    """How long to wait after so many failures in a row: doubling to a minute; `fraction` takes off up to half."""
-    longest_s = min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(failures - 1, 16))
-    return longest_s * (1 - fraction / 2)
-
-
-class _Rest:
-    """An issue whose step failed: not again before `until_s` (monotonic)."""
-
-    __slots__ = ("failures", "until_s")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.until_s = 0.0
 
 
 class FanOutWorker:
@@ -57,7 +40,7 @@ class FanOutWorker:
         self._page_rows = page_rows
         self._awake = asyncio.Event()
         self._random = random.Random()  # noqa: S311  # jitter
-        self._resting: dict[int, _Rest] = {}
+        self._resting = Resting()
         self.failures = 0
         """Rounds that failed since one succeeded."""
         self._prune_at_s = 0.0
@@ -88,13 +71,11 @@ class FanOutWorker:
     async def work_until_idle(self) -> None:
         """Step after step until no open fan-out is left to this worker."""
         while True:
-            now_s = time.monotonic()
-            resting = frozenset(issue_id for issue_id, rest in self._resting.items() if rest.until_s > now_s)
             try:
                 step = await fan_out_step(
                     self._engine,
                     page_rows=self._page_rows,
-                    resting_issue_ids=resting,
+                    resting_issue_ids=self._resting.issue_ids(),
                     partition_above=self._partition_above,
                 )
             except FanOutFailedError as error:
@@ -104,24 +85,19 @@ class FanOutWorker:
                 case Prepared():
                     pass
                 case Enqueued():
-                    self._resting.pop(step.issue_id, None)
+                    self._resting.forget(step.issue_id)
                 case Finished():
-                    self._resting.pop(step.issue_id, None)
+                    self._resting.forget(step.issue_id)
                     _log.info("publishing.fan_out_finished", issue_id=step.issue_id)
                 case NothingToDo():
                     return
 
     def _rest(self, error: FanOutFailedError) -> None:
-        if len(self._resting) >= RESTING_MAX:
-            self._resting.clear()
-        rest = self._resting.setdefault(error.issue_id, _Rest())
-        rest.failures += 1
-        wait_s = back_off_s(rest.failures, self._random.random())
-        rest.until_s = time.monotonic() + wait_s
+        failures, wait_s = self._resting.rest(error.issue_id)
         _log.warning(
             "publishing.fan_out_step_failed",
             issue_id=error.issue_id,
-            failures=rest.failures,
+            failures=failures,
             error=type(error.__cause__).__name__,
             wait_s=round(wait_s, 1),
         )

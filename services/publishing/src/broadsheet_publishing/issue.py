@@ -1,9 +1,12 @@
 """An issue, pure: what its parts may hold, and which status it has.
 
-An issue is content until it is published; from then on delivery says how far it is:
+An issue is content until it is published, by hand or at its time; from then on delivery says how far it is:
 
     draft ──publish──▶ publishing ──fan-out done──▶ sending ──all settled──▶ sent
-      │                     │                        │  ▲                     │
+     ▲│schedule    ▲        │                        │  ▲                     │
+     │▼            │        │                        │  │                     │
+    scheduled ──its time    │                        │  │                     │
+      │                     │                        │  │                     │
       │                     ├──▶ paused and back ◀───┤  └────retry failed─────┘
       └──cancel─────────────┴──────▶ cancelled ◀─────┘
 """

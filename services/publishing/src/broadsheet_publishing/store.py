@@ -36,6 +36,10 @@ class IssueRow(msgspec.Struct, frozen=True):
     created_at: datetime
     updated_at: datetime
     published_at: datetime | None
+    scheduled_at: datetime | None
+    scheduled_local: str | None
+    scheduled_time_zone: str | None
+    schedule_note: str | None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -80,7 +84,10 @@ class EnqueuedPage(msgspec.Struct, frozen=True):
 _NEWSLETTER_COLUMNS = """
     id, slug, name, is_default, from_name, from_email, reply_to, message_stream, unsubscribe_handling, postal_address
 """
-_ISSUE_COLUMNS = "id, newsletter_id, title, status, created_by, created_at, updated_at, published_at"
+ISSUE_COLUMNS = """
+    id, newsletter_id, title, status, created_by, created_at, updated_at, published_at, scheduled_at, scheduled_local,
+    scheduled_time_zone, schedule_note
+"""
 _COUNT_COLUMNS = "audience, pending, in_flight, accepted, failed, suppressed, excluded, uncertain, cancelled"
 
 
@@ -118,7 +125,7 @@ async def insert_issue(
         sa.text(f"""
             INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by)
             VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by)
-            RETURNING {_ISSUE_COLUMNS}
+            RETURNING {ISSUE_COLUMNS}
         """),  # constant columns
         {
             "newsletter_id": newsletter_id,
@@ -135,7 +142,7 @@ async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool =
     """`lock`: not FOR UPDATE, for which a fan-out's foreign key would wait while it holds the issue's run."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR NO KEY UPDATE" if lock else ""}
+            SELECT {ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR NO KEY UPDATE" if lock else ""}
         """),  # constant texts
         {"issue_id": issue_id},
     )
@@ -159,7 +166,7 @@ async def list_issues(
     """Newest first."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_ISSUE_COLUMNS}
+            SELECT {ISSUE_COLUMNS}
               FROM publishing.issue
              WHERE (:before_id IS NULL OR id < :before_id)
                AND (:newsletter_id IS NULL OR newsletter_id = :newsletter_id)
@@ -230,9 +237,10 @@ async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
     """Freeze the issue and begin its fan-out; the audience is who is confirmed at this transaction's moment."""
     result = await connection.execute(
         sa.text(f"""
-            UPDATE publishing.issue SET status = 'published', published_at = now(), updated_at = now()
+            UPDATE publishing.issue
+               SET status = 'published', published_at = now(), updated_at = now(), schedule_note = NULL
              WHERE id = :issue_id
-            RETURNING {_ISSUE_COLUMNS}
+            RETURNING {ISSUE_COLUMNS}
         """),  # constant columns
         {"issue_id": issue_id},
     )
@@ -247,9 +255,9 @@ async def set_cancelled(connection: AsyncConnection, issue_id: int) -> IssueRow:
     """An issue that was never published, and never will be."""
     result = await connection.execute(
         sa.text(f"""
-            UPDATE publishing.issue SET status = 'cancelled', updated_at = now()
+            UPDATE publishing.issue SET status = 'cancelled', updated_at = now(), schedule_note = NULL
              WHERE id = :issue_id
-            RETURNING {_ISSUE_COLUMNS}
+            RETURNING {ISSUE_COLUMNS}
         """),  # constant columns
         {"issue_id": issue_id},
     )

@@ -41,6 +41,11 @@ issue = sa.Table(
     sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
     sa.Column("updated_at", _TIME, nullable=False, server_default=sa.func.now()),
     sa.Column("published_at", _TIME),
+    sa.Column("scheduled_at", _TIME),
+    sa.Column("scheduled_local", sa.Text),
+    sa.Column("scheduled_time_zone", sa.Text),
+    sa.Column("schedule_note", sa.Text),
+    sa.Index("issue_due", "scheduled_at", "id", postgresql_where=sa.text("status = 'scheduled'")),
     sa.Index("issue_by_newsletter", "newsletter_id", "id"),
     schema=SCHEMA,
 )
