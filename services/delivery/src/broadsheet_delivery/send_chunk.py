@@ -157,14 +157,15 @@ async def _start(
         ]
         if not going:
             await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=None, settled=all_settled)
-            await release_chunk(connection, chunk)
+            # In the order in which a pause takes them: the state of sending, then chunks.
             await end_probe(connection, token=chunk.token)
+            await release_chunk(connection, chunk)
             _count_outcomes(context, all_settled)
             return None
         if not await start_chunk(connection, chunk, attempt_id=attempt_id, lease=context.lease):
             # Paused, backing off, or too late: if the lease is still ours, somebody else may have the chunk.
-            await release_chunk(connection, chunk)
             await end_probe(connection, token=chunk.token)
+            await release_chunk(connection, chunk)
             return None
         await insert_attempt(
             connection,

@@ -96,13 +96,16 @@ async def wake_replicas(connection: AsyncConnection) -> None:
 
 
 async def pause_sending(connection: AsyncConnection, *, reason: str) -> None:
-    """Stop everything; the first reason stands until somebody resumes."""
-    await connection.execute(
+    """Stop everything: no call is begun from this commit on. The first reason stands until somebody resumes."""
+    row = await connection.execute(
         sa.text("""
-            UPDATE delivery.sending_state SET paused_at = now(), pause_reason = :reason WHERE paused_at IS NULL
+            UPDATE delivery.sending_state SET paused_at = now(), pause_reason = :reason
+             WHERE paused_at IS NULL RETURNING 1
         """),
         {"reason": reason},
     )
+    if row.first() is not None:
+        await _take_back(connection, issue_id=None)
 
 
 async def resume_sending(connection: AsyncConnection) -> None:
@@ -133,7 +136,31 @@ async def pause_issue(connection: AsyncConnection, *, issue_id: int, reason: str
         """),
         {"issue_id": issue_id, "reason": reason},
     )
-    return row.first() is not None
+    paused = row.first() is not None
+    if paused:
+        await _take_back(connection, issue_id=issue_id)
+    return paused
+
+
+async def _take_back(connection: AsyncConnection, *, issue_id: int | None) -> None:
+    """What is leased and not begun goes back to wait: of one issue, or everything.
+
+    Whoever begins a call at this moment is waited for, and whoever would begin one after it finds the lease gone. So
+    every call that is still made is counted as under way when the pause commits.
+    """
+    for table in ("delivery_chunk", "single_mail"):
+        await connection.execute(
+            sa.text(f"""
+                WITH held AS (
+                    SELECT id FROM delivery.{table}
+                     WHERE status = 'leased' AND (:issue_id IS NULL OR issue_id = :issue_id)
+                     ORDER BY id FOR UPDATE
+                )
+                UPDATE delivery.{table} AS taken SET status = 'pending', lease_token = NULL, lease_until = NULL
+                  FROM held WHERE taken.id = held.id
+            """).bindparams(sa.bindparam("issue_id", type_=sa.BigInteger)),  # noqa: S608  # two constants
+            {"issue_id": issue_id},
+        )
 
 
 async def resume_issue(connection: AsyncConnection, *, issue_id: int) -> bool:

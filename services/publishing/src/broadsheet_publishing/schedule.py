@@ -21,7 +21,7 @@ RAW_CHARS_MAX = 100
 
 Occurrence = Literal["first", "second"]
 
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?P<offset>Z|[+-]\d{2}:\d{2})?", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?(?P<offset>Z|[+-]\d{2}:\d{2})?", re.ASCII)
 _SHOWN = "%Y-%m-%dT%H:%M:%S"
 
 

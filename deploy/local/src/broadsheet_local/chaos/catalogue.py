@@ -49,7 +49,12 @@ FAULTS: Final = (
         _LEASE,
         clocks.THREE_SENDERS,
         weight=25,
-        note="senders only; schedules are not part of it",
+    ),
+    Fault(
+        "schedule-by-clocks-off-by-an-hour",
+        clocks.schedules_by_shifted_clocks,
+        f"fires once, and settled in {clocks.FIRE_MAX_S:g} s",
+        weight=12,
     ),
     Fault("disk-full", disk.disk_full, "60 s after space", disk.SMALL_DISK, weight=25),
     Fault(

@@ -305,7 +305,8 @@ class Stack(StartedWhole):
             case "subscriptions":
                 return addresses.subscriptions_port
             case "publishing":
-                return addresses.publishing_port
+                # Another one takes no requests: it is there for its background work.
+                return addresses.publishing_port if not number else self.free_port()
             case _:
                 place = int(number) - 1
                 return addresses.delivery_ports[place] if place < len(addresses.delivery_ports) else self.free_port()

@@ -130,6 +130,9 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     counts: IssueCounts
     status_reason: str | None = None
     created_at: datetime
+    scheduled_at: datetime | None = None
+    scheduled_local: str | None = None
+    scheduled_time_zone: str | None = None
     published_at: datetime | None = None
     finished_at: datetime | None = None
 

@@ -34,6 +34,7 @@ class Pages:
         environment.globals["flash_tone"] = flash_tone
         environment.filters["number"] = _number
         environment.filters["utc"] = _utc
+        environment.filters["local_time"] = _local_time
         environment.filters["paragraphs"] = _paragraphs
         environment.tests["unset"] = _is_unset
         self._templates = {
@@ -67,6 +68,11 @@ def _number(value: int) -> str:
 
 def _utc(value: datetime) -> str:
     return f"{value.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+
+
+def _local_time(text: str) -> str:
+    """A local time as the API has it, `YYYY-MM-DDTHH:MM:SS`."""
+    return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M}"
 
 
 def _paragraphs(text: str) -> list[list[tuple[bool, str]]]:
