@@ -131,7 +131,7 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     status_reason: str | None = None
     created_at: datetime
     scheduled_at: datetime | None = None
-    scheduled_local: str | None = None
+    scheduled_local: datetime | None = None
     scheduled_time_zone: str | None = None
     published_at: datetime | None = None
     finished_at: datetime | None = None

@@ -65,7 +65,7 @@ _ISSUES = (
         counts=IssueCounts(),
         created_at=_at(13, 7),
         scheduled_at=_at(29, 6),
-        scheduled_local="2026-03-29T08:00:00",
+        scheduled_local=datetime(2026, 3, 29, 8),  # noqa: DTZ001  # a local time
         scheduled_time_zone="Europe/Paris",
     ),
     _SENDING,
@@ -349,7 +349,8 @@ def _author_samples() -> dict[str, PageView]:
                 UnsentRow(subscriber_id=977, status="excluded", reason="Unsubscribed before sending"),
             ),
         ),
-        "issue-sent": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[3]), unsent=None),
+        "issue-sent": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[4]), unsent=None),
+        "issue-scheduled": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[1])),
         "issue-draft": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[0])),
         "newsletter-form": NewsletterFormPage(
             signed_in=_ADMIN,

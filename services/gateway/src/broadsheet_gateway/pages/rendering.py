@@ -70,9 +70,8 @@ def _utc(value: datetime) -> str:
     return f"{value.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
 
 
-def _local_time(text: str) -> str:
-    """A local time as the API has it, `YYYY-MM-DDTHH:MM:SS`."""
-    return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M}"
+def _local_time(value: datetime) -> str:
+    return f"{value:%-d %B %Y, %H:%M}"
 
 
 def _paragraphs(text: str) -> list[list[tuple[bool, str]]]:
