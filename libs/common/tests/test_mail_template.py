@@ -1,5 +1,6 @@
 """The template language of issues: what it does, what it refuses, and that nothing makes it hang."""
 
+import json
 import time
 
 import msgspec
@@ -191,7 +192,7 @@ def _markup(draw: st.DrawFn) -> str:
 @given(
     pieces=st.lists(st.one_of(_markup(), st.text(alphabet=st.characters(codec="utf-8"), max_size=10)), max_size=8),
     kind=st.sampled_from(["html", "text"]),
-    merged=st.builds(values, subscriber_name=st.text("a<&'\"{}% é", max_size=10)),
+    merged=st.builds(values, subscriber_name=st.text("a<&'\"{}% é\\\n\x01\u2028😀", max_size=10)),
 )
 def test_it_renders_as_the_whole_of_liquid_would(pieces: list[str], kind: Kind, merged: MailValues) -> None:
     source = "".join(pieces)
@@ -200,12 +201,22 @@ def test_it_renders_as_the_whole_of_liquid_would(pieces: list[str], kind: Kind, 
     except TemplateError:
         return
     reference = Environment(autoescape=kind == "html").from_string(source)
-    assert template.render(merged) == reference.render(
+    rendered = template.render(merged)
+    assert json.loads(template.render_json(merged)) == rendered
+    assert rendered == reference.render(
         subscriber={"name": merged.subscriber_name, "email": merged.subscriber_email},
         newsletter={"name": merged.newsletter_name},
         issue={"title": merged.issue_title},
         unsubscribe_url=merged.unsubscribe_url,
     )
+
+
+def test_as_json_it_is_bounded_by_the_characters_of_the_text_not_of_its_escapes() -> None:
+    text = '"' * 3_000_000
+    assert json.loads(parse(text, "text").render_json(SAMPLE_VALUES)) == text
+    grown = "{% if true %}" + "{{ subscriber.name }}" * 300 + "{% endif %}" + "x" * 1_000
+    with pytest.raises(TemplateError, match="more than"):
+        parse(grown, "text").render_json(values(subscriber_name='"' * 20_000))
 
 
 def _many(piece: str) -> str:
@@ -251,7 +262,9 @@ def test_nothing_makes_it_hang_or_grow(source: str, kind: Kind) -> None:
     heavy = values(subscriber_name="&\n " * 5_000, issue_title="<&" * 999 + "x")
     started_s = time.perf_counter()
     try:
-        rendered = parse(source, kind).render(heavy)
+        template = parse(source, kind)
+        rendered = template.render(heavy)
+        assert json.loads(template.render_json(heavy)) == rendered
         assert len(rendered) <= SOURCE_BYTES_MAX
     except TemplateError as error:
         assert str(error)  # noqa: PT017  # refused is as good as rendered

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from io import StringIO
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from liquid import BoundTemplate, Environment, RenderContext, escape
@@ -53,6 +53,7 @@ FILTERS = frozenset({
 })  # fmt: skip
 
 Kind = Literal["html", "text"]
+_PieceT = TypeVar("_PieceT", str, bytes)
 
 _INNER_TAGS = frozenset({"else", "elsif", "when", "endif", "endunless", "endcase", "endcomment"})
 _ENGINE_TAGS = frozenset({"content", "output", "illegal"})
@@ -60,6 +61,7 @@ _OPENING = re.compile(r"\{\{|\{%")
 _TAG_NAME = re.compile(r"-?\s*(#|\w*)")
 _END_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 _BLANK_RUN = re.compile(rf"\s{{{MARKUP_BLANKS_MAX + 1}}}")
+_SPECIAL_IN_HTML = re.compile("[&<>'\"]")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
@@ -101,7 +103,7 @@ class UnknownVariable(msgspec.Struct, frozen=True):
 class Template:
     """A parsed template; it never changes, so any number of tasks and threads may render it at once."""
 
-    __slots__ = ("_autoescape", "_bound", "_steps", "unknown_variables")
+    __slots__ = ("_autoescape", "_bound", "_json_steps", "_steps", "unknown_variables")
 
     def __init__(
         self, bound: BoundTemplate, unknown_variables: tuple[UnknownVariable, ...], *, assigns: bool, autoescape: bool
@@ -109,6 +111,7 @@ class Template:
         self._bound = bound
         self._autoescape = autoescape
         self._steps = _steps(bound, assigns=assigns)
+        self._json_steps: tuple[bytes | _Merge | Node, ...] | None = None
         self.unknown_variables = unknown_variables
 
     def render(self, values: MailValues) -> str:
@@ -117,20 +120,45 @@ class Template:
         Raises:
             TemplateError: the template cannot be rendered with these values (comparing text with a number, say).
         """
+        text = "".join(self._render(self._steps, values, str))
+        if len(text) > RENDERED_CHARS_MAX:
+            raise _too_long()
+        return text
+
+    def render_json(self, values: MailValues) -> bytes:
+        """The mail's text as a JSON string (RFC 8259) in UTF-8, quotes included.
+
+        Most of a mail is the same for everybody: that is escaped once, and not again for each mail.
+
+        Raises:
+            TemplateError: as `render`.
+        """
+        if self._json_steps is None:
+            self._json_steps = tuple(_in_json(step) if isinstance(step, str) else step for step in self._steps)
+        literal = b'"%b"' % b"".join(self._render(self._json_steps, values, _in_json))
+        # Escapes only lengthen it: what is short enough with them needs no counting without them.
+        if len(literal) > RENDERED_CHARS_MAX and len(msgspec.json.decode(literal, type=str)) > RENDERED_CHARS_MAX:
+            raise _too_long()
+        return literal
+
+    def _render(
+        self, steps: "tuple[_PieceT | _Merge | Node, ...]", values: MailValues, piece: Callable[[str], _PieceT]
+    ) -> list[_PieceT]:
+        """The pieces of a mail: `steps` that are pieces as they are, the others turned into one by `piece`."""
         context: _MailContext | None = None
-        parts: list[str] = []
+        pieces: list[_PieceT] = []
         try:
-            for step in self._steps:
-                if isinstance(step, str):
-                    parts.append(step)
-                elif isinstance(step, _Merge):
+            for step in steps:
+                if isinstance(step, _Merge):
                     value: str = getattr(values, step.attribute)
-                    parts.append(escape(value) if self._autoescape else value)
+                    pieces.append(piece(_escaped(value) if self._autoescape else value))
+                elif isinstance(step, str | bytes):
+                    pieces.append(step)
                 else:
                     context = context or self._context(values)
                     buffer = StringIO()
                     step.render(context, buffer)
-                    parts.append(buffer.getvalue())
+                    pieces.append(piece(buffer.getvalue()))
         except TemplateError:
             raise
         except LiquidError as error:
@@ -138,10 +166,7 @@ class Template:
         except Exception as error:
             # The engine lets a few of Python's own errors through (recursion, conversions): the template is at fault.
             raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
-        text = "".join(parts)
-        if len(text) > RENDERED_CHARS_MAX:
-            raise TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
-        return text
+        return pieces
 
     def _context(self, values: MailValues) -> "_MailContext":
         return _MailContext(
@@ -153,6 +178,20 @@ class Template:
                 "unsubscribe_url": values.unsubscribe_url,
             },
         )
+
+
+def _escaped(value: str) -> str:
+    """For HTML. Most values hold nothing to escape, and looking for it is quicker than escaping."""
+    return value if _SPECIAL_IN_HTML.search(value) is None else str(escape(value))
+
+
+def _in_json(text: str) -> bytes:
+    """A stretch of a JSON string: escaped, without the quotes around it."""
+    return msgspec.json.encode(text)[1:-1]
+
+
+def _too_long() -> TemplateError:
+    return TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
 
 
 class _Merge(msgspec.Struct, frozen=True):

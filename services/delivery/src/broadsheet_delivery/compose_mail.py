@@ -4,6 +4,8 @@ import html
 import uuid
 from urllib.parse import urlsplit
 
+import msgspec
+
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.mail_template import MailValues, TemplateError
@@ -59,14 +61,10 @@ class MailComposer:
             unsubscribe_url=unsubscribe_url,
         )
         try:
-            html_body = content.html.render(values)
-            text_body = content.text.render(values)
+            html_body = _html_body(content, values)
+            text_body = _text_body(content, values)
         except TemplateError as error:
             return Failed(f"The issue could not be rendered for this recipient: {error}")
-        if not content.html_has_unsubscribe:
-            html_body = _with_html_footer(html_body, content, unsubscribe_url)
-        if not content.text_has_unsubscribe:
-            text_body += _text_footer(content, unsubscribe_url)
         return Message(
             from_=content.sender,
             reply_to=content.reply_to,
@@ -130,6 +128,18 @@ class MailComposer:
             headers=(Header("Auto-Submitted", "auto-generated"),),
             metadata={METADATA_ATTEMPT: str(attempt_id)},
         )
+
+
+def _html_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
+    if content.html_has_unsubscribe:
+        return msgspec.Raw(content.html.render_json(values))
+    return _with_html_footer(content.html.render(values), content, values.unsubscribe_url)
+
+
+def _text_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
+    if content.text_has_unsubscribe:
+        return msgspec.Raw(content.text.render_json(values))
+    return content.text.render(values) + _text_footer(content, values.unsubscribe_url)
 
 
 def _with_html_footer(body: str, content: IssueContent, unsubscribe_url: str) -> str:

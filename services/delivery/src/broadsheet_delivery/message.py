@@ -18,13 +18,13 @@ class Header(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class Message(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """One mail as `POST /email/batch` takes it."""
+    """One mail as `POST /email/batch` takes it. A body may be there as JSON already."""
 
     from_: str = msgspec.field(name="From")
     to: str
     subject: str
-    html_body: str
-    text_body: str
+    html_body: str | msgspec.Raw
+    text_body: str | msgspec.Raw
     message_stream: str
     headers: tuple[Header, ...]
     metadata: dict[str, str]
