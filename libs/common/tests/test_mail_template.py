@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from liquid import Environment
 
+from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.mail_template import (
     FILTERS,
     MARKUP_COUNT_MAX,
@@ -209,6 +210,17 @@ def test_it_renders_as_the_whole_of_liquid_would(pieces: list[str], kind: Kind, 
         issue={"title": merged.issue_title},
         unsubscribe_url=merged.unsubscribe_url,
     )
+
+
+@pytest.mark.parametrize("kind", ["html", "text"])
+def test_every_variable_is_merged_as_json_too_whatever_kind_of_text_it_is(kind: Kind) -> None:
+    class OwnText(str):
+        __slots__ = ()
+
+    merged = MailValues(*(OwnText(f"<{name}>") for name in MailValues.__struct_fields__))
+    merged = msgspec.structs.replace(merged, subscriber_email=EmailAddress.parse("ada&co@example.com"))
+    template = parse("".join(f"{{{{ {name} }}}}{{{{ {name} | upcase }}}}" for name in sorted(VARIABLES)), kind)
+    assert json.loads(template.render_json(merged)) == template.render(merged)
 
 
 def test_as_json_it_is_bounded_by_the_characters_of_the_text_not_of_its_escapes() -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from broadsheet_common.mail_template import VARIABLES
 from broadsheet_delivery.chunk_store import lease_chunk
 from broadsheet_delivery.claim_chunk import ClaimedChunk
 from broadsheet_delivery.message import Message
@@ -45,6 +46,19 @@ async def test_a_mail_is_personal_and_carries_a_way_to_leave(seed: Seed, deliver
     assert link in first.text
     assert first.metadata["bs_delivery"] == f"{issue_id}-1"
     assert len(first.metadata["bs_attempt"]) == 36
+
+
+async def test_every_merge_field_reaches_its_reader_in_both_bodies(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    fields = " | ".join(f"{{{{ {name} }}}}" for name in sorted(VARIABLES))
+    issue_id = seed.published_issue(seed.subscribers(1), html=f"<p>{fields}</p>", text=fields)
+    await delivery.send_all_due()
+    assert seed.progress(issue_id).counts == {"accepted": 1}
+    [mail] = oracle.messages()
+    link = mail.headers["List-Unsubscribe"].strip("<>")
+    for body in (mail.html, mail.text):
+        assert f"reader-1@example.com | Reader 1 | {link}" in body
 
 
 async def test_where_postmark_handles_unsubscribing_our_headers_stay_out(

@@ -135,7 +135,7 @@ class Template:
         """
         if self._json_steps is None:
             self._json_steps = tuple(_in_json(step) if isinstance(step, str) else step for step in self._steps)
-        literal = b'"%b"' % b"".join(self._render(self._json_steps, values, _in_json))
+        literal = b"".join([b'"', *self._render(self._json_steps, values, _in_json), b'"'])
         # Escapes only lengthen it: what is short enough with them needs no counting without them.
         if len(literal) > RENDERED_CHARS_MAX and len(msgspec.json.decode(literal, type=str)) > RENDERED_CHARS_MAX:
             raise _too_long()
@@ -187,7 +187,8 @@ def _escaped(value: str) -> str:
 
 def _in_json(text: str) -> bytes:
     """A stretch of a JSON string: escaped, without the quotes around it."""
-    return msgspec.json.encode(text)[1:-1]
+    # Of `str` itself: an address is a kind of it, which the encoder does not take.
+    return msgspec.json.encode(str(text))[1:-1]
 
 
 def _too_long() -> TemplateError:
