@@ -14,6 +14,10 @@ from harness.system import System, in_this_process, make_api_key
 READS = [
     "/api/v1/subscribers",
     "/api/v1/subscribers/1",
+    "/api/v1/attributes",
+    "/api/v1/attributes/city",
+    "/api/v1/segments",
+    "/api/v1/segments/1",
     "/api/v1/newsletters",
     "/api/v1/newsletters/1",
     "/api/v1/issues",
@@ -27,6 +31,8 @@ READS = [
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/subscribers", {"email": "reader@example.com", "name": "A"}),
     ("/api/v1/subscribers/1/unsubscribe", {}),
+    ("/api/v1/attributes", {"name": "city", "type": "text"}),
+    ("/api/v1/segments", {"name": "A", "filter": {"all": []}}),
     ("/api/v1/issues", {"title": "A", "html_content": "B", "text_content": "C"}),
     ("/api/v1/issues/1/publish", {}),
     ("/api/v1/issues/1/pause", {}),

@@ -12,8 +12,20 @@ from harness.seeding import Seed
 
 SERVICES = ["subscriptions", "publishing", "delivery", "gateway"]
 READS: dict[str, set[str]] = {
-    "subscriptions": {"publishing.published_newsletters"},
-    "publishing": {"subscriptions.published_audience", "delivery.published_issue_progress"},
+    "subscriptions": {
+        "publishing.published_newsletters",
+        "publishing.published_segment_uses",
+        "delivery.published_issue_engagement",
+        "delivery.published_daily_engagement",
+        "delivery.published_suppressed",
+    },
+    "publishing": {
+        "subscriptions.published_audience",
+        "subscriptions.published_segments",
+        "subscriptions.published_complete_audiences",
+        "subscriptions.published_audience_blocks",
+        "delivery.published_issue_progress",
+    },
     "delivery": {
         "subscriptions.published_recipients",
         "publishing.published_newsletters",
@@ -31,6 +43,8 @@ CALLS: dict[str, set[str]] = {
         "close_fan_out",
         "partition_issue",
         "cancel_issue",
+        "request_audience",
+        "release_audience",
     },
     "delivery": {
         "archive_failed_outcomes",
@@ -56,9 +70,9 @@ FACTS: dict[str, set[str]] = {
     }
 }
 """Append-only tables: their own service adds to them, and neither changes nor deletes what is there."""
-READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history"}}
+READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history"}, "subscriptions": {"subscriber_tag"}}
 """Tables that only a function with the owner's rights writes."""
-TRIGGERS = {"refuse_unsettled_end"}
+TRIGGERS = {"refuse_unsettled_end", "index_new_tags", "index_changed_tags", "enqueue_engagement"}
 """Functions that nobody calls."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"
 

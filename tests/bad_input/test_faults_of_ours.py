@@ -8,7 +8,7 @@ from harness.system import System
 
 READER = "reader@example.com"
 BREAKS = [
-    ("subscriptions.subscriber", "name", "GET", "/api/v1/subscribers"),
+    ("subscriptions.subscriber", "id", "GET", "/api/v1/subscribers"),
     ("publishing.issue", "title", "GET", "/api/v1/issues"),
     ("delivery.sending_state", "pause_reason", "GET", "/api/v1/senders"),
 ]

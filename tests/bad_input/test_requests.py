@@ -9,7 +9,11 @@ from harness.system import System
 
 JSON_POSTS = [
     "/api/v1/subscribers",
+    "/api/v1/subscribers/search",
     "/api/v1/subscribers/1/unsubscribe",
+    "/api/v1/attributes",
+    "/api/v1/segments",
+    "/api/v1/segments/count",
     "/api/v1/issues",
     "/api/v1/issues/1/pause",
     "/api/v1/senders/pause",
@@ -19,6 +23,8 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 TABLES = [
     "subscriptions.subscriber",
     "subscriptions.subscription",
+    "subscriptions.attribute",
+    "subscriptions.segment",
     "publishing.issue",
     "publishing.fan_out",
     "delivery.issue_run",

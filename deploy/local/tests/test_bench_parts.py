@@ -106,6 +106,22 @@ def test_wrong_usage_is_named(arguments: list[str], complaint: str, capsys: pyte
 
 
 @pytest.mark.process
+def test_a_small_list_is_measured_and_every_answer_is_right() -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "broadsheet_local", "bench", "subscribers", "--json", "--subscribers", "9000",
+            "--requests", "10", "--counts", "1",
+        ],
+        capture_output=True, check=False, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["subscribers"], figures["wrong_answers"]) == (9000, 0)
+    assert figures["page_ms"]["newest"]["requests"] >= 10
+    assert figures["segment_count_ms"]["all_of_it"]["requests"] == 1
+
+
+@pytest.mark.process
 def test_a_small_benchmark_comes_to_its_figures() -> None:
     done = subprocess.run(
         [

@@ -174,6 +174,22 @@ async def test_who_has_no_readers_is_a_draft_again_and_says_why(publishing: Publ
     assert again.json()["status_reason"] is None
 
 
+async def test_one_whose_segment_is_gone_is_a_draft_again_and_says_why(
+    publishing: Publishing, engine: AsyncEngine
+) -> None:
+    publishing.add_confirmed(1)
+    issue_id = (await publishing.write_issue()).json()["id"]
+    publishing.rows(
+        "UPDATE publishing.issue SET segment_id = 999, status = 'scheduled', scheduled_at = now() WHERE id = %s",
+        issue_id,
+    )
+    while isinstance(await fire_next_schedule(engine), Withdrawn):
+        pass
+    body = (await publishing.get(f"issues/{issue_id}")).json()
+    assert (body["status"], runs(publishing)) == ("draft", [])
+    assert body["status_reason"] == "It was not published at its time: its segment was deleted."
+
+
 async def test_what_was_due_long_ago_goes_out_late_and_the_longest_due_first(
     engine: AsyncEngine, owner: PublishingOwner
 ) -> None:

@@ -50,6 +50,16 @@ class Subscriptions(Owner):
         headers = self.identity("write", subject=subject) | ({"Idempotency-Key": key} if key else {})
         return await self.client.post(f"/api/v1/subscribers{path}", json=body, headers=headers)
 
+    async def api(
+        self, method: str, path: str, body: object = None, *, if_match: str | None = None, key: str | None = None
+    ) -> Response:
+        """Any route of `/api/v1/`, with every scope."""
+        headers = self.identity("read", "write")
+        headers |= {"If-Match": if_match} if if_match else {}
+        headers |= {"Idempotency-Key": key} if key else {}
+        content: dict[str, Any] = {} if body is None else {"json": body}
+        return await self.client.request(method, f"/api/v1/{path}", headers=headers, **content)
+
     async def sign_up(self, email: str = "ada@example.com", name: str = "Ada") -> Response:
         return await self.public("subscriptions", email=email, name=name)
 

@@ -10,8 +10,21 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
     assert set(operations) == {
         "GET /api/v1/subscribers",
         "POST /api/v1/subscribers",
+        "POST /api/v1/subscribers/search",
         "GET /api/v1/subscribers/{subscriber_id}",
+        "PATCH /api/v1/subscribers/{subscriber_id}",
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",
+        "GET /api/v1/attributes",
+        "POST /api/v1/attributes",
+        "GET /api/v1/attributes/{name}",
+        "PATCH /api/v1/attributes/{name}",
+        "DELETE /api/v1/attributes/{name}",
+        "GET /api/v1/segments",
+        "POST /api/v1/segments",
+        "POST /api/v1/segments/count",
+        "GET /api/v1/segments/{segment_id}",
+        "PATCH /api/v1/segments/{segment_id}",
+        "DELETE /api/v1/segments/{segment_id}",
         "POST /public/subscriptions",
         "POST /public/confirmations",
         "POST /public/confirmations/lookup",
@@ -24,6 +37,8 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
 async def test_only_the_routes_with_effects_take_an_idempotency_key(subscriptions: Subscriptions) -> None:
     operations = await read_operations(subscriptions.client, title="Broadsheet subscriptions")
     assert with_idempotency_key(operations) == {
+        "POST /api/v1/attributes",
+        "POST /api/v1/segments",
         "POST /api/v1/subscribers",
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",
     }

@@ -302,3 +302,44 @@ replica = sa.Table(
     sa.Column("concurrent_calls", sa.Integer),
     sa.Index("replica_seen", "seen_at"),
 )
+
+ENGAGEMENT_BLOCK_BITS = 8_192
+"""Bit n of block b is subscriber b * 8192 + n."""
+
+issue_engagement = sa.Table(
+    "issue_engagement",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("block", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("members", pg.BIT(ENGAGEMENT_BLOCK_BITS), nullable=False),
+)
+
+daily_engagement = sa.Table(
+    "daily_engagement",
+    metadata,
+    sa.Column("event", sa.Text, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("block", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("members", pg.BIT(ENGAGEMENT_BLOCK_BITS), nullable=False),
+)
+
+engagement_queue = sa.Table(
+    "engagement_queue",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("issue_id", sa.BigInteger, nullable=False),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("day", sa.Date, nullable=False),
+)
+
+engagement_pass = sa.Table(
+    "engagement_pass",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue_run.c.issue_id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("rolled", pg.INT4MULTIRANGE, nullable=False, server_default="{}"),
+    sa.Column("pass_for", _TIME),
+    sa.Column("next_seq", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("complete_for", _TIME),
+)

@@ -26,6 +26,7 @@ from broadsheet_delivery.reconcile import reconcile
 from broadsheet_delivery.replica import report_alive
 from broadsheet_delivery.rescue_leases import rescue_leases
 from broadsheet_delivery.retain import retain
+from broadsheet_delivery.roll_up_engagement import roll_up_engagement
 from broadsheet_delivery.run_backstop import run_backstop
 from broadsheet_delivery.send_chunk import send_chunk
 from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
@@ -44,6 +45,7 @@ _RETAIN_INTERVAL_S: Final = 60.0
 _PROVIDER_EVENTS_INTERVAL_S: Final = 0.5
 _TELL_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
+_ENGAGEMENT_INTERVAL_S: Final = 3.0
 
 Work = Callable[[Place], Awaitable[None]]
 Claim = Callable[[], Awaitable[Work | float]]
@@ -91,6 +93,7 @@ class DeliveryWorker:
                 self._every(_PROVIDER_EVENTS_INTERVAL_S, partial(apply_provider_events, self._context)),
                 self._every(_TELL_INTERVAL_S, partial(tell_postmark, self._context)),
                 self._every(_BACKSTOP_LOOK_S, partial(run_backstop, self._context)),
+                self._every(_ENGAGEMENT_INTERVAL_S, partial(roll_up_engagement, self._context)),
             )
         ]
 

@@ -10,8 +10,14 @@ API_PREFIX = "/api/v1/"
 
 ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/subscribers", "subscriptions"),
+    ("/api/v1/subscribers/search", "subscriptions"),
     ("/api/v1/subscribers/{id}", "subscriptions"),
     ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions"),
+    ("/api/v1/attributes", "subscriptions"),
+    ("/api/v1/attributes/{name}", "subscriptions"),
+    ("/api/v1/segments", "subscriptions"),
+    ("/api/v1/segments/count", "subscriptions"),
+    ("/api/v1/segments/{id}", "subscriptions"),
     ("/api/v1/newsletters", "publishing"),
     ("/api/v1/newsletters/{id}", "publishing"),
     ("/api/v1/issues", "publishing"),

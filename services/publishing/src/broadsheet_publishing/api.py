@@ -30,7 +30,12 @@ from broadsheet_publishing.cancel_issue import AlreadySentError, cancel_issue
 from broadsheet_publishing.create_issue import create_issue
 from broadsheet_publishing.fan_out_worker import FanOutWorker
 from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of, status_reason
-from broadsheet_publishing.publish_issue import AlreadyPublishedError, NoRecipientsError, publish_issue
+from broadsheet_publishing.publish_issue import (
+    AlreadyPublishedError,
+    NoRecipientsError,
+    SegmentGoneError,
+    publish_issue,
+)
 from broadsheet_publishing.schedule import RAW_CHARS_MAX, Occurrence
 from broadsheet_publishing.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.store import Counts
@@ -68,6 +73,7 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     newsletter_id: int
+    segment_id: int | None
     title: str
     status: Status
     status_reason: str | None
@@ -91,12 +97,17 @@ class Issue(IssueSummary, frozen=True, kw_only=True):
 
 
 class IssueInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A new issue; the contents are Liquid templates. `newsletter_id` null is the default newsletter."""
+    """A new issue; the contents are Liquid templates. `newsletter_id` null is the default newsletter.
+
+    With a `segment_id` it goes to those of the newsletter's confirmed subscribers who are in the segment when it is
+    published.
+    """
 
     title: Annotated[str, msgspec.Meta(max_length=RAW_TITLE_CHARS_MAX)]
     html_content: str
     text_content: str
     newsletter_id: RecordId | None = None
+    segment_id: RecordId | None = None
     publish: bool = False
 
 
@@ -186,7 +197,12 @@ class IssueController(Controller):
         summary="Write an issue, and publish it if `publish` is true",
         guards=[requires("write"), json_only],
         responses=documents(
-            InvalidInputError, NoRecipientsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+            InvalidInputError,
+            NoRecipientsError,
+            SegmentGoneError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
         ),
     )
     async def create_issue(
@@ -208,6 +224,7 @@ class IssueController(Controller):
                 connection,
                 content=content,
                 newsletter_id=data.newsletter_id,
+                segment_id=data.segment_id,
                 created_by=request.user.subject,
                 publish=data.publish,
             )
@@ -228,6 +245,7 @@ class IssueController(Controller):
             NotFoundError,
             AlreadyPublishedError,
             NoRecipientsError,
+            SegmentGoneError,
             ConflictError,
             IdempotencyKeyReusedError,
             IdempotencyInFlightError,
@@ -353,6 +371,7 @@ def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow])
     return IssueSummary(
         id=row.id,
         newsletter_id=row.newsletter_id,
+        segment_id=row.segment_id,
         title=row.title,
         status=status_of(row.status, found.progress if found else None),
         status_reason=status_reason(found.progress, found.parked) if found else row.schedule_note,

@@ -6,6 +6,7 @@ One transaction. The issue's row lock makes it take turns with publishing.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common import queue
+from broadsheet_common.audience import release_audience
 from broadsheet_common.problems import ConflictError, NotFoundError
 from broadsheet_publishing import store
 
@@ -29,4 +30,7 @@ async def cancel_issue(connection: AsyncConnection, issue_id: int, *, cancelled_
         return await store.set_cancelled(connection, issue_id)
     if await queue.cancel_issue(connection, issue_id=issue_id, cancelled_by=cancelled_by) == "finished":
         raise AlreadySentError
+    if issue.segment_id is not None:
+        # The fan-out must not wait for members that nobody needs: it then ends with none.
+        await release_audience(connection, issue_id=issue_id)
     return issue

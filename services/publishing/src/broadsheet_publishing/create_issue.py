@@ -9,16 +9,26 @@ from broadsheet_publishing.publish_issue import publish_issue
 
 
 async def create_issue(
-    connection: AsyncConnection, *, content: IssueContent, newsletter_id: int | None, created_by: str, publish: bool
+    connection: AsyncConnection,
+    *,
+    content: IssueContent,
+    newsletter_id: int | None,
+    segment_id: int | None,
+    created_by: str,
+    publish: bool,
 ) -> store.IssueRow:
     """In the caller's transaction; `newsletter_id` None is the default newsletter.
 
     Raises:
-        InvalidInputError: there is no such newsletter.
+        InvalidInputError: there is no such newsletter, or no such segment.
         NoRecipientsError: `publish`, and nobody is confirmed on the newsletter; no draft stays behind.
     """
     chosen = await _find_newsletter_id(connection, newsletter_id)
-    row = await store.insert_issue(connection, newsletter_id=chosen, content=content, created_by=created_by)
+    if segment_id is not None and not await store.segment_exists(connection, segment_id):
+        raise InvalidInputError(errors=(FieldProblem(pointer="/segment_id", detail="There is no such segment."),))
+    row = await store.insert_issue(
+        connection, newsletter_id=chosen, content=content, created_by=created_by, segment_id=segment_id
+    )
     return await publish_issue(connection, row.id) if publish else row
 
 

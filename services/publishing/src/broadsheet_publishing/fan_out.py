@@ -3,12 +3,16 @@
 The audience is frozen: who was confirmed when the issue was published, in the order of subscriber ids. The cursor
 moves in the transaction that enqueues, so that a crash at any moment neither skips nor repeats anybody, and any
 process may go on where another stopped.
+
+The audience of an issue to a segment is found by subscriptions first; its fan-out waits until that is complete, and
+takes of the same walk those whose bit is set.
 """
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.audience import release_audience
 from broadsheet_common.queue import close_fan_out, partition_issue
 from broadsheet_publishing import store
 
@@ -91,5 +95,7 @@ async def _enqueue_next_page(
     if page.count == page_rows:
         return Enqueued(fan_out.issue_id, page.count)
     await close_fan_out(connection, issue_id=fan_out.issue_id)
+    if fan_out.is_segmented:
+        await release_audience(connection, issue_id=fan_out.issue_id)
     await store.set_fan_out_finished(connection, fan_out.issue_id)
     return Finished(fan_out.issue_id, page.count)

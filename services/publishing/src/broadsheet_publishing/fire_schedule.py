@@ -9,9 +9,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_publishing import schedule_store
-from broadsheet_publishing.publish_issue import NoRecipientsError, publish_issue
+from broadsheet_publishing.publish_issue import NoRecipientsError, SegmentGoneError, publish_issue
 
 NOBODY_THERE = "It was not published at its time: nobody was confirmed on the newsletter."
+SEGMENT_GONE = "It was not published at its time: its segment was deleted."
 
 
 class Fired(msgspec.Struct, frozen=True):
@@ -21,7 +22,7 @@ class Fired(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A draft again, which says why: there was nobody to send it to."""
+    """A draft again, which says why: there was nobody to send it to, or it cannot be said who."""
 
     issue_id: int
 
@@ -57,6 +58,9 @@ async def fire_next_schedule(
             await publish_issue(connection, issue_id)
         except NoRecipientsError:
             await schedule_store.set_draft(connection, issue_id, note=NOBODY_THERE)
+            return Withdrawn(issue_id)
+        except SegmentGoneError:
+            await schedule_store.set_draft(connection, issue_id, note=SEGMENT_GONE)
             return Withdrawn(issue_id)
         except SQLAlchemyError as error:
             raise FiringFailedError(issue_id) from error

@@ -5,6 +5,7 @@ The issue's row lock makes publishers take turns, so an issue has one run whatev
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.audience import request_audience
 from broadsheet_common.problems import ConflictError, NotFoundError, ProblemError
 from broadsheet_common.queue import open_issue_run
 from broadsheet_publishing import store
@@ -12,6 +13,10 @@ from broadsheet_publishing import store
 
 class AlreadyPublishedError(ProblemError):
     slug, title, status = "already-published", "This issue is published already", 409
+
+
+class SegmentGoneError(ConflictError):
+    slug, title = "segment-gone", "The segment that this issue is to go to was deleted"
 
 
 class NoRecipientsError(ProblemError):
@@ -22,7 +27,7 @@ async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.Iss
     """In the caller's transaction, which the fan-out worker sees once it is committed.
 
     Raises:
-        NotFoundError, AlreadyPublishedError, NoRecipientsError
+        NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError
         ConflictError: the issue was cancelled.
     """
     issue = await store.find_issue(connection, issue_id, lock=True)
@@ -34,6 +39,10 @@ async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.Iss
         raise ConflictError("The issue was cancelled.")
     if not await store.has_audience(connection, issue.newsletter_id):
         raise NoRecipientsError
+    if issue.segment_id is not None and not await request_audience(
+        connection, issue_id=issue_id, newsletter_id=issue.newsletter_id, segment_id=issue.segment_id
+    ):
+        raise SegmentGoneError
     published = await store.set_published(connection, issue_id)
     await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
     return published

@@ -40,6 +40,7 @@ class IssueRow(msgspec.Struct, frozen=True):
     scheduled_local: str | None
     scheduled_time_zone: str | None
     schedule_note: str | None
+    segment_id: int | None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -72,6 +73,7 @@ class OpenFanOut(msgspec.Struct, frozen=True):
     newsletter_id: int
     frozen_at: datetime
     cursor_subscriber_id: int
+    is_segmented: bool = False
 
 
 class EnqueuedPage(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ _NEWSLETTER_COLUMNS = """
 """
 ISSUE_COLUMNS = """
     id, newsletter_id, title, status, created_by, created_at, updated_at, published_at, scheduled_at, scheduled_local,
-    scheduled_time_zone, schedule_note
+    scheduled_time_zone, schedule_note, segment_id
 """
 _COUNT_COLUMNS = "audience, pending, in_flight, accepted, failed, suppressed, excluded, uncertain, cancelled"
 
@@ -118,16 +120,22 @@ async def find_default_newsletter_id(connection: AsyncConnection) -> int | None:
 
 
 async def insert_issue(
-    connection: AsyncConnection, *, newsletter_id: int, content: IssueContent, created_by: str
+    connection: AsyncConnection,
+    *,
+    newsletter_id: int,
+    content: IssueContent,
+    created_by: str,
+    segment_id: int | None = None,
 ) -> IssueRow:
     """A new draft."""
     result = await connection.execute(
         sa.text(f"""
-            INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by)
-            VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by)
+            INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by, segment_id)
+            VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by, :segment_id)
             RETURNING {ISSUE_COLUMNS}
-        """),  # constant columns
+        """).bindparams(sa.bindparam("segment_id", type_=sa.BigInteger)),  # constant columns
         {
+            "segment_id": segment_id,
             "newsletter_id": newsletter_id,
             "title": content.title,
             "html_content": content.html_content,
@@ -223,6 +231,26 @@ PAGE_SQL = """
 `newsletter_id = …`, and every column of it in the order, so that no other index will do."""
 
 
+SEGMENT_PAGE_SQL = f"""
+    SELECT audience.subscriber_id
+      FROM ({PAGE_SQL.replace("LIMIT :page_rows", "")}) AS audience
+      JOIN subscriptions.published_audience_blocks AS block
+        ON block.issue_id = :issue_id AND block.block = audience.subscriber_id / 8192
+     WHERE get_bit(block.members, CAST(audience.subscriber_id % 8192 AS integer)) = 1
+     ORDER BY audience.subscriber_id
+     LIMIT :page_rows
+"""
+"""Of the same walk those who are in the issue's frozen segment: bit n of block b is subscriber b * 8192 + n."""
+
+
+async def segment_exists(connection: AsyncConnection, segment_id: int) -> bool:
+    row = await connection.execute(
+        sa.text("SELECT EXISTS (SELECT FROM subscriptions.published_segments WHERE segment_id = :segment_id)"),
+        {"segment_id": segment_id},
+    )
+    return bool(row.scalar_one())
+
+
 async def has_audience(connection: AsyncConnection, newsletter_id: int) -> bool:
     """Whether anybody is confirmed on the newsletter at this transaction's moment."""
     moment = (await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))).one().moment
@@ -246,7 +274,8 @@ async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
     )
     row = IssueRow(*result.one())
     await connection.execute(
-        sa.text("INSERT INTO publishing.fan_out (issue_id) VALUES (:issue_id)"), {"issue_id": issue_id}
+        sa.text("INSERT INTO publishing.fan_out (issue_id, is_segmented) VALUES (:issue_id, :is_segmented)"),
+        {"issue_id": issue_id, "is_segmented": row.segment_id is not None},
     )
     return row
 
@@ -264,14 +293,24 @@ async def set_cancelled(connection: AsyncConnection, issue_id: int) -> IssueRow:
     return IssueRow(*result.one())
 
 
+def _page_sql(fan_out: OpenFanOut) -> str:
+    return SEGMENT_PAGE_SQL if fan_out.is_segmented else PAGE_SQL
+
+
+def _issue_of(fan_out: OpenFanOut) -> dict[str, object]:
+    """The parameter that SEGMENT_PAGE_SQL has besides."""
+    return {"issue_id": fan_out.issue_id} if fan_out.is_segmented else {}
+
+
 async def has_more_than(connection: AsyncConnection, fan_out: OpenFanOut, *, count: int) -> bool:
     """Whether the fan-out has more subscribers than `count` before it."""
     await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))
     result = await connection.execute(
-        sa.text(f"SELECT count(*) > :count FROM ({PAGE_SQL}) AS page").bindparams(
+        sa.text(f"SELECT count(*) > :count FROM ({_page_sql(fan_out)}) AS page").bindparams(
             sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True)), sa.bindparam("count", type_=sa.BigInteger)
         ),  # a constant
         {
+            **_issue_of(fan_out),
             "newsletter_id": fan_out.newsletter_id,
             "frozen_at": fan_out.frozen_at,
             "cursor_subscriber_id": fan_out.cursor_subscriber_id,
@@ -283,17 +322,24 @@ async def has_more_than(connection: AsyncConnection, fan_out: OpenFanOut, *, cou
 
 
 async def lock_open_fan_out(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> OpenFanOut | None:
-    """One that no other worker has; the least advanced first, so that a small issue does not wait for a large one."""
+    """One that no other worker has, and whose audience is known.
+
+    The least advanced first, so that a small issue does not wait for a large one.
+    """
     result = await connection.execute(
         sa.text("""
             WITH chosen AS MATERIALIZED (
-                SELECT issue_id, frozen_at, cursor_subscriber_id
+                SELECT issue_id, frozen_at, cursor_subscriber_id, is_segmented
                   FROM publishing.fan_out
                  WHERE finished_at IS NULL AND issue_id <> ALL(CAST(:resting_issue_ids AS bigint[]))
+                   AND (NOT is_segmented OR EXISTS (
+                        SELECT FROM subscriptions.published_complete_audiences AS complete
+                         WHERE complete.issue_id = fan_out.issue_id))
                  ORDER BY enqueued_count, issue_id
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED)
-            SELECT chosen.issue_id, issue.newsletter_id, chosen.frozen_at, chosen.cursor_subscriber_id
+            SELECT chosen.issue_id, issue.newsletter_id, chosen.frozen_at, chosen.cursor_subscriber_id,
+                   chosen.is_segmented
               FROM chosen
               JOIN publishing.issue ON issue.id = chosen.issue_id
         """),
@@ -308,7 +354,7 @@ async def enqueue_page(connection: AsyncConnection, fan_out: OpenFanOut, *, page
     await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))
     result = await connection.execute(
         sa.text(f"""
-            WITH page AS MATERIALIZED ({PAGE_SQL})
+            WITH page AS MATERIALIZED ({_page_sql(fan_out)})
             SELECT delivery.enqueue_deliveries(:issue_id, array_agg(subscriber_id ORDER BY subscriber_id)) AS enqueued,
                    max(subscriber_id) AS last_subscriber_id
               FROM page

@@ -46,6 +46,7 @@ issue = sa.Table(
     sa.Column("scheduled_time_zone", sa.Text),
     sa.Column("schedule_note", sa.Text),
     sa.Index("issue_due", "scheduled_at", "id", postgresql_where=sa.text("status = 'scheduled'")),
+    sa.Column("segment_id", sa.BigInteger),
     sa.Index("issue_by_newsletter", "newsletter_id", "id"),
     schema=SCHEMA,
 )
@@ -58,6 +59,7 @@ fan_out = sa.Table(
     sa.Column("cursor_subscriber_id", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("enqueued_count", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("finished_at", _TIME),
+    sa.Column("is_segmented", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("fan_out_open", "issue_id", postgresql_where=sa.text("finished_at IS NULL")),
     schema=SCHEMA,
 )

@@ -13,9 +13,16 @@ from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
+from broadsheet_subscriptions.people import remove_attribute_values as remove_values
 from broadsheet_subscriptions.people.api import SubscriberController
+from broadsheet_subscriptions.people.attribute_api import AttributeController
+from broadsheet_subscriptions.people.remove_attribute_values import remove_attribute_values
 from broadsheet_subscriptions.prune import prune_forever
 from broadsheet_subscriptions.public_api import PublicController
+from broadsheet_subscriptions.repeat import repeat
+from broadsheet_subscriptions.segments import freeze_audience
+from broadsheet_subscriptions.segments.api import SegmentController
+from broadsheet_subscriptions.segments.freeze_audience import freeze_audiences
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
@@ -37,7 +44,13 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
 
     @asynccontextmanager
     async def own_engine(_: Litestar) -> AsyncGenerator[None]:
-        background = [asyncio.create_task(loop) for loop in (prune_forever(engine), apply_forever(engine))]
+        loops = (
+            prune_forever(engine),
+            apply_forever(engine),
+            repeat(freeze_audiences, engine, interval_s=freeze_audience.INTERVAL_S),
+            repeat(remove_attribute_values, engine, interval_s=remove_values.INTERVAL_S),
+        )
+        background = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
         finally:
@@ -47,7 +60,13 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
             await engine.dispose()
 
     return create_service_app(
-        route_handlers=[SubscriberController, PublicController, openapi_document],
+        route_handlers=[
+            SubscriberController,
+            AttributeController,
+            SegmentController,
+            PublicController,
+            openapi_document,
+        ],
         dependencies={
             "engine": engine,
             "confirmation_policy": policy,

@@ -13,6 +13,9 @@ LATENCY_MAX_MS = 8_000
 BODY_MAX_KB = 1_000
 CALLS_MAX = 64
 CLAIM_ROUNDS_MAX = 10_000
+SUBSCRIBERS_MAX = 5_000_000
+REQUESTS_MAX = 10_000
+COUNTS_MAX = 1_000
 
 
 class AddParser(Protocol):
@@ -22,7 +25,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling` and `bench claim`."""
+    """`bench delivery`, `bench scaling`, `bench claim` and `bench subscribers`."""
     bench = add_parser(
         "bench",
         help="measure this machine's mails a second, beside a plain pipeline",
@@ -91,7 +94,33 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="C",
         help="claims timed in each (default: 1000)",
     )
-    for kind in (delivery, scaling, claim):
+    subscribers = kinds.add_parser(
+        "subscribers",
+        help="pages, searches and segment counts of a long list",
+        description="Times requests to the subscriptions service, alone, and compares every answer with arithmetic.",
+    )
+    subscribers.add_argument(
+        "--subscribers",
+        type=whole_number(2_000, SUBSCRIBERS_MAX),
+        default=1_000_000,
+        metavar="N",
+        help="subscribers in the list (default: 1000000)",
+    )
+    subscribers.add_argument(
+        "--requests",
+        type=whole_number(10, REQUESTS_MAX),
+        default=200,
+        metavar="R",
+        help="pages of each kind, each followed by the next one (default: 200)",
+    )
+    subscribers.add_argument(
+        "--counts",
+        type=whole_number(1, COUNTS_MAX),
+        default=10,
+        metavar="C",
+        help="counts of each segment (default: 10)",
+    )
+    for kind in (delivery, scaling, claim, subscribers):
         add_output_options(kind)
 
 

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from broadsheet_local.bench.claim import measure_claims
 from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
-from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep
-from broadsheet_local.bench.report import print_claims, print_delivery, print_scaling
+from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep, SubscriberFigures
+from broadsheet_local.bench.report import print_claims, print_delivery, print_scaling, print_subscribers
+from broadsheet_local.bench.subscribers import measure_subscribers
 from broadsheet_local.concurrency import first_of, in_thread
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.interrupts import Interrupts, exit_code_of
@@ -24,7 +25,7 @@ from broadsheet_local.system import LocalSystem, Options
 
 DELIVERY_CALLS = 4
 
-Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures)
+Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures, SubscriberFigures)
 
 
 class Systems:
@@ -77,7 +78,7 @@ class Systems:
 
 
 def bench(parsed: argparse.Namespace, say: Say) -> int:
-    """0 when every mail came once, else 1."""
+    """0 when every mail came once (of a list: every answer was right), else 1."""
     systems = Systems(say)
 
     async def work() -> int:
@@ -90,6 +91,12 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 scaling = await _scaling(parsed, systems, say)
                 _print(scaling, print_scaling, as_json=parsed.json)
                 return 0 if scaling.is_whole else 1
+            case "subscribers":
+                lists = await measure_subscribers(
+                    count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say
+                )
+                _print(lists, print_subscribers, as_json=parsed.json)
+                return 0 if lists.is_whole else 1
             case _:
                 claims = await measure_claims(long_queue=parsed.recipients, claims=parsed.claims, say=say)
                 _print(claims, print_claims, as_json=parsed.json)

@@ -109,6 +109,31 @@ class ClaimFigures(msgspec.Struct, frozen=True):
     ratio_p99: float
 
 
+class RequestTimes(msgspec.Struct, frozen=True):
+    """Milliseconds."""
+
+    requests: int
+    p50: float
+    p99: float
+    max: float
+
+
+class SubscriberFigures(msgspec.Struct, frozen=True):
+    """By the kind of page and the kind of tree. `wrong_answers`: pages and counts that arithmetic contradicts."""
+
+    subscribers: int
+    page_ms: dict[str, RequestTimes]
+    search_ms: dict[str, RequestTimes]
+    segment_count_ms: dict[str, RequestTimes]
+    audience_preview_ms: RequestTimes
+    freeze_audience_seconds: float
+    wrong_answers: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.wrong_answers == 0
+
+
 def cpu_us_per_email(uses: dict[str, ProcessUse], mails: int) -> dict[str, float]:
     """By process, numbered ones (`delivery-1`, …) together, and `total`."""
     summed: dict[str, float] = {}

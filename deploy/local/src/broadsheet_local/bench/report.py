@@ -4,7 +4,13 @@ from rich.console import Console
 from rich.table import Table
 
 from broadsheet_local.bench.claim_log import ClaimTimes
-from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures
+from broadsheet_local.bench.figures import (
+    ClaimFigures,
+    DeliveryFigures,
+    RequestTimes,
+    ScalingFigures,
+    SubscriberFigures,
+)
 
 
 def print_delivery(figures: DeliveryFigures, console: Console) -> None:
@@ -96,6 +102,23 @@ def print_claims(figures: ClaimFigures, console: Console) -> None:
         table.add_row(f"{queue:,}", str(times.claims), f"{times.p50:.2f} ms", f"{times.p99:.2f} ms")
     console.print(table)
     console.print(f"p99 of the long queue by that of the short one: {figures.ratio_p99:.2f}")
+
+
+def print_subscribers(figures: SubscriberFigures, console: Console) -> None:
+    table = Table("of " + f"{figures.subscribers:,} subscribers", "requests", "p50", "p99", "longest")
+    groups = (("page", figures.page_ms), ("search", figures.search_ms), ("count", figures.segment_count_ms))
+    for what, times_by_kind in groups:
+        for kind, times in times_by_kind.items():
+            table.add_row(f"{what}: {kind.replace('_', ' ')}", *_request_times(times))
+    table.add_row("preview of an audience", *_request_times(figures.audience_preview_ms))
+    console.print(table)
+    console.print(
+        f"an audience frozen in {figures.freeze_audience_seconds:.2f} s; wrong answers: {figures.wrong_answers}"
+    )
+
+
+def _request_times(times: RequestTimes) -> tuple[str, str, str, str]:
+    return str(times.requests), f"{times.p50:.1f} ms", f"{times.p99:.1f} ms", f"{times.max:.1f} ms"
 
 
 def _claims(times: ClaimTimes | None) -> str:

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    entity_tag,
+    require_match,
+)
 from broadsheet_common.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -21,15 +28,28 @@ from broadsheet_common.idempotency import (
     replay,
 )
 from broadsheet_common.identity import ServiceRequest, requires
-from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
+from broadsheet_common.pagination import (
+    CURSOR_CHARS_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    Page,
+    PageCursor,
+    PageLimit,
+)
 from broadsheet_common.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
 from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
-from broadsheet_subscriptions.people import store
+from broadsheet_subscriptions.people import attribute_store, store
+from broadsheet_subscriptions.people.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
+from broadsheet_subscriptions.people.change_subscriber import change_subscriber, read_notes
+from broadsheet_subscriptions.people.list_subscribers import Wanted, list_subscribers
 from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.segments.load_segment import load_filter
+from broadsheet_subscriptions.segments.parse_filter import parse_filter
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.tables import idempotency_key
+from broadsheet_subscriptions.tables.lists import NAME_SEARCH_CHARS
 
 EMAIL_CHARS_MAX = 1_000
 """Longer texts are refused before they are parsed."""
@@ -51,6 +71,37 @@ NewsletterFilter = Annotated[
 EmailFilter = Annotated[
     str | None, QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Whose address this is")
 ]
+AddressPrefix = Annotated[
+    str | None,
+    QueryParameter(
+        name="email_prefix",
+        min_length=1,
+        max_length=EMAIL_CHARS_MAX,
+        description="Whose address begins so; the list is then in the order of addresses",
+    ),
+]
+NamePrefix = Annotated[
+    str | None,
+    QueryParameter(
+        name="name_prefix",
+        min_length=1,
+        max_length=NAME_SEARCH_CHARS,
+        description="Whose name, or its last word, begins so; the list is then in the order of these",
+    ),
+]
+TagFilter = Annotated[
+    str | None, QueryParameter(name="tag", min_length=1, max_length=TAG_CHARS_MAX, description="Who has this tag")
+]
+SegmentFilter = Annotated[
+    int | None, QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Who is in this segment")
+]
+_SHORT_PAGES = (
+    "A page may have fewer items than `limit`, or none, where several filters are combined or a segment is asked for: "
+    "each page looks at a bounded number of subscribers. Only `next_cursor` null is the end."
+)
+
+
+T = TypeVar("T")
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -66,6 +117,8 @@ class Subscriber(msgspec.Struct, frozen=True):
     email: str
     name: str
     created_at: datetime
+    attributes: dict[str, AttributeValue]
+    tags: list[str]
     subscriptions: list[Subscription]
 
 
@@ -75,6 +128,24 @@ class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
     name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
     newsletter_id: RecordId | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+
+
+class SubscriberChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays. `attributes` are merged in, one that is null loses its value; `tags` are the new list."""
+
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    attributes: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class SubscriberSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`filter` is a tree as segments have it (see `POST /api/v1/segments`)."""
+
+    filter: dict[str, Any]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE_DEFAULT
+    cursor: Annotated[str, msgspec.Meta(max_length=CURSOR_CHARS_MAX)] | None = None
 
 
 class UnsubscribeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +162,7 @@ class SubscriberController(Controller):
     @get(
         operation_id="listSubscribers",
         summary="List subscribers, newest first",
+        description=_SHORT_PAGES,
         guards=[requires("read")],
         responses=documents(InvalidInputError),
     )
@@ -100,20 +172,44 @@ class SubscriberController(Controller):
         subscription_state: StateFilter = None,
         newsletter_id: NewsletterFilter = None,
         email: EmailFilter = None,
+        email_prefix: AddressPrefix = None,
+        name_prefix: NamePrefix = None,
+        tag: TagFilter = None,
+        segment_id: SegmentFilter = None,
         limit: PageLimit = PAGE_SIZE_DEFAULT,
         cursor: PageCursor = None,
     ) -> Page[Subscriber]:
+        wanted = Wanted(
+            state=_parse_state(subscription_state),
+            newsletter_id=newsletter_id,
+            email_key=None if email is None else _parse_filter(email).key,
+            email_prefix=None if email_prefix is None else _searchable(email_prefix, "/email_prefix").lower(),
+            name_prefix=None if name_prefix is None else _searchable(name_prefix, "/name_prefix"),
+            tag=None if tag is None else _parse_tag(tag),
+        )
         async with engine.connect() as connection:
-            rows = await store.list_subscribers(
-                connection,
-                before_id=decode_cursor(cursor),
-                limit=limit + 1,
-                state=_parse_state(subscription_state),
-                newsletter_id=newsletter_id,
-                email_key=None if email is None else _parse_filter(email).key,
-            )
-            items = await _with_subscriptions(connection, rows[:limit])
-        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+            if segment_id is not None:
+                matching = await load_filter(connection, segment_id, at="/segment_id")
+                wanted = msgspec.structs.replace(wanted, matching=matching)
+            page = await list_subscribers(connection, wanted, cursor=cursor, limit=limit)
+            return Page(await _show(connection, page.ids), page.next_cursor)
+
+    @post(
+        "/search",
+        operation_id="searchSubscribers",
+        summary="List the subscribers that a filter is true of, newest first",
+        description=_SHORT_PAGES,
+        status_code=200,
+        guards=[requires("read"), json_only],
+        responses=documents(InvalidInputError, body=True),
+    )
+    async def search_subscribers(
+        self, data: JSONBody[SubscriberSearch], engine: NamedDependency[AsyncEngine]
+    ) -> Page[Subscriber]:
+        async with engine.connect() as connection:
+            matching = parse_filter(data.filter, await attribute_store.attribute_types(connection))
+            page = await list_subscribers(connection, Wanted(matching=matching), cursor=data.cursor, limit=data.limit)
+            return Page(await _show(connection, page.ids), page.next_cursor)
 
     @get(
         "/{subscriber_id:int}",
@@ -122,17 +218,42 @@ class SubscriberController(Controller):
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
-    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> Subscriber:
+    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> Response[Subscriber]:
         async with engine.connect() as connection:
-            row = await store.find_subscriber(connection, subscriber_id)
-            if row is None:
+            subscriber = await _show_one(connection, subscriber_id)
+        return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
+
+    @patch(
+        "/{subscriber_id:int}",
+        operation_id="changeSubscriber",
+        summary="Change the name, attributes or tags of a subscriber",
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
+        ),
+    )
+    async def change_subscriber(
+        self,
+        subscriber_id: PathId,
+        data: JSONBody[SubscriberChange],
+        engine: NamedDependency[AsyncEngine],
+        if_match: IfMatchHeader = None,
+    ) -> Response[Subscriber]:
+        async with engine.begin() as connection:
+            if await store.find_subscriber(connection, subscriber_id, lock=True) is None:
                 raise NotFoundError("There is no such subscriber.")
-            return (await _with_subscriptions(connection, [row]))[0]
+            require_match(if_match, await _show_one(connection, subscriber_id))
+            notes = await read_notes(
+                connection, name=_given(data.name), attributes=_given(data.attributes), tags=_given(data.tags)
+            )
+            await change_subscriber(connection, subscriber_id, notes)
+            subscriber = await _show_one(connection, subscriber_id)
+        return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 
     @post(
         operation_id="createSubscriber",
         summary="Sign somebody up; they get a confirmation mail",
-        description="201 for a new address, 200 for one that is there already, which keeps its name.",
+        description="201 for a new address; 200 for one that is there already, which keeps name, attributes and tags.",
         guards=[requires("write"), json_only],
         responses={
             200: ResponseSpec(Subscriber, generate_examples=False, description="The address is there already"),
@@ -151,8 +272,11 @@ class SubscriberController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Subscriber)
+            notes = await read_notes(connection, attributes=data.attributes, tags=data.tags or None)
             signed_up = await subscribe(connection, sign_up, confirmation_policy)
-            subscriber = (await _with_subscriptions(connection, [signed_up.subscriber]))[0]
+            if signed_up.is_new:
+                await change_subscriber(connection, signed_up.subscriber.id, notes)
+            subscriber = await _show_one(connection, signed_up.subscriber.id)
             status = 201 if signed_up.is_new else 200
             await keep_answer(connection, idempotency_key, request, key, status=status, body=subscriber)
         return Response(subscriber, status_code=status)
@@ -181,7 +305,7 @@ class SubscriberController(Controller):
             row = await unsubscribe_subscriber(
                 connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
             )
-            subscriber = (await _with_subscriptions(connection, [row]))[0]
+            subscriber = await _show_one(connection, row.id)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=subscriber)
         return Response(subscriber, status_code=200)
 
@@ -201,10 +325,50 @@ def _parse_filter(email: str) -> EmailAddress:
         raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
 
 
-async def _with_subscriptions(connection: AsyncConnection, rows: Sequence[store.SubscriberRow]) -> list[Subscriber]:
-    by_subscriber: dict[int, list[Subscription]] = {row.id: [] for row in rows}
-    for item in await store.list_subscriptions(connection, list(by_subscriber)):
+def _parse_tag(text: str) -> str:
+    try:
+        return parse_tag(text)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/tag", detail=str(error)),)) from error
+
+
+def _searchable(text: str, pointer: str) -> str:
+    """Surrogates cannot come in a query; a NUL can, and Postgres has none."""
+    if "\0" in text:
+        raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="It may not hold the character NUL."),))
+    return text
+
+
+def _given(value: T | msgspec.UnsetType) -> T | None:
+    return None if value is msgspec.UNSET else value
+
+
+async def _show_one(connection: AsyncConnection, subscriber_id: int) -> Subscriber:
+    found = await _show(connection, [subscriber_id])
+    if not found:
+        raise NotFoundError("There is no such subscriber.")
+    return found[0]
+
+
+async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[Subscriber]:
+    """In the order given, without those that are gone."""
+    if not subscriber_ids:
+        return []
+    details = await store.read_details(connection, subscriber_ids)
+    by_subscriber: dict[int, list[Subscription]] = {subscriber_id: [] for subscriber_id in details}
+    for item in await store.list_subscriptions(connection, list(details)):
         by_subscriber[item.subscriber_id].append(
             Subscription(item.newsletter_id, item.state, item.created_at, item.confirmed_at, item.unsubscribed_at)
         )
-    return [Subscriber(row.id, str(row.email), row.name, row.created_at, by_subscriber[row.id]) for row in rows]
+    return [
+        Subscriber(
+            id=row.id,
+            email=row.email,
+            name=row.name,
+            created_at=row.created_at,
+            attributes=row.attributes,
+            tags=row.tags,
+            subscriptions=by_subscriber[row.id],
+        )
+        for row in (details[subscriber_id] for subscriber_id in subscriber_ids if subscriber_id in details)
+    ]

@@ -96,7 +96,8 @@ def _text(value: str) -> str:
 
 
 def _number(value: float) -> int | float:
-    if not math.isfinite(value) or (isinstance(value, int) and abs(value) > _EXACT_INTEGER_MAX):
+    # A whole number of any length is first measured as one: as a float it may not exist.
+    if abs(value) > _EXACT_INTEGER_MAX if isinstance(value, int) else not math.isfinite(value):
         raise ValueError("The number is too large.")
     return value
 

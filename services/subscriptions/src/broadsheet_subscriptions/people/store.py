@@ -3,7 +3,7 @@
 Row locks are always taken in the same order, subscriber before subscription, so that no two use cases deadlock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_subscriptions.people.attribute import AttributeValue
 from broadsheet_subscriptions.people.subscription import State
 
 
@@ -19,6 +20,17 @@ class SubscriberRow(msgspec.Struct, frozen=True):
     email: EmailAddress
     name: str
     created_at: datetime
+
+
+class DetailsRow(msgspec.Struct, frozen=True):
+    """All that is shown of a subscriber beside the subscriptions."""
+
+    id: int
+    email: str
+    name: str
+    created_at: datetime
+    tags: list[str]
+    attributes: dict[str, AttributeValue]
 
 
 class SubscriptionRow(msgspec.Struct, frozen=True):
@@ -45,44 +57,46 @@ async def find_subscriber(
     return None if row is None else SubscriberRow(row.id, EmailAddress(row.email), row.name, row.created_at)
 
 
-async def list_subscribers(
-    connection: AsyncConnection,
-    *,
-    before_id: int | None,
-    limit: int,
-    state: State | None,
-    newsletter_id: int | None,
-    email_key: str | None,
-) -> list[SubscriberRow]:
-    """Newest first; a filter by state or newsletter wants one subscription that fits both."""
+async def read_details(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> dict[int, DetailsRow]:
+    """By id. Without values of attributes that are being removed."""
     result = await connection.execute(
         sa.text("""
-            SELECT id, email, name, created_at
+            SELECT id, email, name, created_at, tags,
+                   attributes - ARRAY (SELECT name FROM subscriptions.attribute WHERE removed_at IS NOT NULL)
               FROM subscriptions.subscriber
-             WHERE (:before_id IS NULL OR id < :before_id)
-               AND (:email_key IS NULL OR email_key = :email_key)
-               AND ((:state IS NULL AND :newsletter_id IS NULL) OR EXISTS (
-                    SELECT FROM subscriptions.subscription
-                     WHERE subscription.subscriber_id = subscriber.id
-                       AND (:state IS NULL OR subscription.state = :state)
-                       AND (:newsletter_id IS NULL OR subscription.newsletter_id = :newsletter_id)))
-             ORDER BY id DESC
-             LIMIT :limit
-        """).bindparams(
-            sa.bindparam("before_id", type_=sa.BigInteger),
-            sa.bindparam("email_key", type_=sa.Text),
-            sa.bindparam("state", type_=sa.Text),
-            sa.bindparam("newsletter_id", type_=sa.BigInteger),
-        ),
+             WHERE id = ANY(CAST(:subscriber_ids AS bigint[]))
+        """),
+        {"subscriber_ids": list(subscriber_ids)},
+    )
+    return {row.id: DetailsRow(*row) for row in result}
+
+
+async def set_details(
+    connection: AsyncConnection,
+    subscriber_id: int,
+    *,
+    name: str | None = None,
+    attributes: Mapping[str, AttributeValue | None] | None = None,
+    tags: Sequence[str] | None = None,
+) -> None:
+    """What is None stays. Attributes are merged in; one that is None loses its value."""
+    given = attributes or {}
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.subscriber
+               SET name = coalesce(:name, name),
+                   tags = coalesce(:tags, tags),
+                   attributes = attributes - CAST(:removed AS text[]) || CAST(:set AS jsonb)
+             WHERE id = :subscriber_id
+        """).bindparams(sa.bindparam("name", type_=sa.Text), sa.bindparam("tags", type_=sa.ARRAY(sa.Text))),
         {
-            "before_id": before_id,
-            "limit": limit,
-            "state": state,
-            "newsletter_id": newsletter_id,
-            "email_key": email_key,
+            "subscriber_id": subscriber_id,
+            "name": name,
+            "tags": None if tags is None else list(tags),
+            "removed": [key for key, value in given.items() if value is None],
+            "set": msgspec.json.encode({key: value for key, value in given.items() if value is not None}).decode(),
         },
     )
-    return [SubscriberRow(row.id, EmailAddress(row.email), row.name, row.created_at) for row in result]
 
 
 async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[SubscriptionRow]:

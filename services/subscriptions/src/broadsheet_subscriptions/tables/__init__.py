@@ -8,14 +8,18 @@ from broadsheet_subscriptions.tables.core import (
     subscriber,
     subscription,
 )
-from broadsheet_subscriptions.tables.lists import attribute
+from broadsheet_subscriptions.tables.lists import attribute, audience, audience_block, segment, subscriber_tag
 
 __all__ = [
     "attribute",
+    "audience",
+    "audience_block",
     "confirmation_token",
     "idempotency_key",
     "metadata",
     "provider_change",
+    "segment",
     "subscriber",
+    "subscriber_tag",
     "subscription",
 ]

@@ -1,0 +1,17 @@
+"""A stored segment's filter, ready to be compiled."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.problems import FieldProblem, InvalidInputError
+from broadsheet_subscriptions.people.attribute_store import attribute_types
+from broadsheet_subscriptions.segments import store
+from broadsheet_subscriptions.segments.filter import Node
+from broadsheet_subscriptions.segments.parse_filter import parse_filter
+
+
+async def load_filter(connection: AsyncConnection, segment_id: int, *, at: str) -> Node:
+    """Raises `InvalidInputError` at the pointer `at`: there is no such segment."""
+    segment = await store.find_segment(connection, segment_id)
+    if segment is None:
+        raise InvalidInputError(errors=(FieldProblem(pointer=at, detail="There is no such segment."),))
+    return parse_filter(segment.filter, await attribute_types(connection), at=at)
