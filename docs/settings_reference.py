@@ -66,6 +66,9 @@ MEANINGS = {
     "gateway.login_limit_per_ip": "Logins from one address (IPv6: from one /64).",
     "gateway.signup_limit_per_ip": "Sign-ups from one address (IPv6: from one /64).",
     "gateway.signup_limit_overall": "Sign-ups altogether.",
+    "gateway.signup_limit_untimed_per_ip": "Of those, from forms without a ticket (plain HTML elsewhere, programs).",
+    "gateway.signup_limit_untimed_overall": "Sign-ups from forms without a ticket, altogether.",
+    "gateway.signup_limit_per_address": "Sign-ups of one mailbox; more are answered alike, and nothing happens.",
     "gateway.api_limit_per_caller": "API calls of one key or user.",
 }
 

@@ -18,6 +18,8 @@ READS = [
     "/api/v1/attributes/city",
     "/api/v1/segments",
     "/api/v1/segments/1",
+    "/api/v1/subscribers/1/consent",
+    "/api/v1/consents",
     "/api/v1/newsletters",
     "/api/v1/newsletters/1",
     "/api/v1/issues",

@@ -15,6 +15,7 @@ READS: dict[str, set[str]] = {
     "subscriptions": {
         "publishing.published_newsletters",
         "publishing.published_segment_uses",
+        "delivery.published_sign_up_mails",
         "delivery.published_issue_engagement",
         "delivery.published_daily_engagement",
         "delivery.published_suppressed",
@@ -58,6 +59,7 @@ CALLS: dict[str, set[str]] = {
 }
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {
+    "subscriptions": {"consent_event"},
     "delivery": {
         "delivery",
         "delivery_part_default",
@@ -67,12 +69,18 @@ FACTS: dict[str, set[str]] = {
         "send_attempt_end",
         "operator_action",
         "provider_event",
-    }
+    },
 }
 """Append-only tables: their own service adds to them, and neither changes nor deletes what is there."""
 READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history"}, "subscriptions": {"subscriber_tag"}}
 """Tables that only a function with the owner's rights writes."""
-TRIGGERS = {"refuse_unsettled_end", "index_new_tags", "index_changed_tags", "enqueue_engagement"}
+TRIGGERS = {
+    "refuse_unsettled_end",
+    "refuse_change_of_consent",
+    "index_new_tags",
+    "index_changed_tags",
+    "enqueue_engagement",
+}
 """Functions that nobody calls."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"
 

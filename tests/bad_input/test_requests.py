@@ -18,7 +18,7 @@ JSON_POSTS = [
     "/api/v1/issues/1/pause",
     "/api/v1/senders/pause",
 ]
-FORM_POSTS = ["/subscriptions", "/login", "/admin/password", "/admin/newsletters"]
+FORM_POSTS = ["/subscriptions", "/newsletters/newsletter", "/login", "/admin/password", "/admin/newsletters"]
 FORM_TYPE = "application/x-www-form-urlencoded"
 TABLES = [
     "subscriptions.subscriber",
@@ -189,7 +189,7 @@ async def test_a_browser_gets_errors_as_a_page(system: System) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "djE6YQ", "x" * 300, "%00", "djE6OTk5OTk5OTk5OTk5OTk5OTk5OTk"])
-@pytest.mark.parametrize("path", ["/api/v1/subscribers", "/api/v1/issues", "/api/v1/newsletters"])
+@pytest.mark.parametrize("path", ["/api/v1/subscribers", "/api/v1/issues", "/api/v1/newsletters", "/api/v1/consents"])
 async def test_a_cursor_that_no_page_gave_out_is_400(system: System, path: str, cursor: str) -> None:
     assert_problem(await system.api.get(path, params={"cursor": cursor}), 400)
 

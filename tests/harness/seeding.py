@@ -81,7 +81,7 @@ class Seed:
         self.execute(
             "UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', from_name = NULL, "
             "from_email = NULL, reply_to = NULL, message_stream = 'broadcast', unsubscribe_handling = 'custom', "
-            "postal_address = ''"
+            "postal_address = '', allowed_origins = '{}', is_listed = false"
         )
         self.execute("DELETE FROM delivery.sending_state")
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")

@@ -95,3 +95,25 @@ def test_plain_addresses_take_the_short_way() -> None:
     assert email_address._is_plain("reader-0000001@example.com")
     assert not email_address._is_plain("Reader@example.com")
     assert not email_address._is_plain("reader@EXAMPLE.com")
+
+
+@pytest.mark.parametrize(
+    ("address", "mailbox"),
+    [
+        ("Ada@Example.com", "ada@example.com"),
+        ("ada+news@example.com", "ada@example.com"),
+        ("ada+a+b@example.com", "ada@example.com"),
+        ("+ada@example.com", "+ada@example.com"),
+        ("a.d.a@example.com", "a.d.a@example.com"),
+        ("A.d.a+x@GMail.com", "ada@gmail.com"),
+        ("ada@googlemail.com", "ada@gmail.com"),
+    ],
+)
+def test_a_mailbox_is_known_behind_its_tags_and_dots(address: str, mailbox: str) -> None:
+    assert EmailAddress.parse(address).mailbox_key == mailbox
+
+
+def test_addresses_with_one_mailbox_are_not_the_same_address() -> None:
+    plain, tagged = EmailAddress.parse("ada@example.com"), EmailAddress.parse("ada+x@example.com")
+    assert plain.mailbox_key == tagged.mailbox_key
+    assert plain.key != tagged.key

@@ -61,7 +61,13 @@ async def test_a_sign_up_goes_to_subscriptions_under_the_public_identity(
     assert "set-cookie" not in response.headers
     request = gateway.subscriptions.last
     assert (request.method, request.path) == ("POST", "/public/subscriptions")
-    assert request.json == {"email": "ada@example.com", "name": "Ada Lovelace"}
+    assert request.json == {
+        "email": "ada@example.com",
+        "name": "Ada Lovelace",
+        "newsletter": None,
+        "wording_version": None,
+        "visitor": {"ip": "127.0.0.1", "user_agent": visitor.headers["user-agent"], "form_url": None},
+    }
     identity = gateway.subscriptions.last_identity()
     assert identity == PUBLIC
 
@@ -85,7 +91,8 @@ async def test_a_missing_field_reaches_the_check_as_an_empty_one(
 ) -> None:
     gateway.subscriptions.refuse("POST", "/public/subscriptions", 422, "invalid-input")
     assert (await visitor.post("/subscriptions", data=form)).status_code == 400
-    assert gateway.subscriptions.last.json == {"name": form.get("name", ""), "email": form.get("email", "")}
+    sent = gateway.subscriptions.last.json
+    assert (sent["name"], sent["email"]) == (form.get("name", ""), form.get("email", ""))
 
 
 async def test_a_sign_up_that_cannot_be_taken_is_a_503_that_loses_nothing(
@@ -159,7 +166,10 @@ async def test_the_button_confirms(gateway: Gateway, visitor: httpx.AsyncClient)
     response = await visitor.post("/subscriptions/confirm", data={"subscription_token": "abc"})
     assert response.status_code == 200
     assert "The Weekly" in response.text
-    assert gateway.subscriptions.last.json == {"token": "abc"}
+    assert gateway.subscriptions.last.json == {
+        "token": "abc",
+        "visitor": {"ip": "127.0.0.1", "user_agent": visitor.headers["user-agent"]},
+    }
 
 
 @pytest.mark.parametrize(

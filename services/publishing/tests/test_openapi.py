@@ -10,6 +10,7 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
     assert set(operations) == {
         "GET /api/v1/newsletters",
         "GET /api/v1/newsletters/{newsletter_id}",
+        "PATCH /api/v1/newsletters/{newsletter_id}",
         "GET /api/v1/issues",
         "POST /api/v1/issues",
         "GET /api/v1/issues/{issue_id}",

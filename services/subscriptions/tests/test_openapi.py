@@ -25,6 +25,8 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
         "GET /api/v1/segments/{segment_id}",
         "PATCH /api/v1/segments/{segment_id}",
         "DELETE /api/v1/segments/{segment_id}",
+        "GET /api/v1/subscribers/{subscriber_id}/consent",
+        "GET /api/v1/consents",
         "POST /public/subscriptions",
         "POST /public/confirmations",
         "POST /public/confirmations/lookup",

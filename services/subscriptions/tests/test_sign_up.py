@@ -5,11 +5,25 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION
+from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for
+
+_WORK_DONE = """
+    SELECT relname, n_tup_ins, n_tup_del FROM pg_stat_xact_user_tables
+     WHERE schemaname IN ('subscriptions', 'delivery') AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY relname
+"""
+
+_COUNT_ANEW = "SELECT pg_stat_force_next_flush()"
+
+
+def _without_locks(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Without the rows that a sign-up locks or, for somebody new, puts in."""
+    return [row for row in rows if row[0] not in {"subscriber", "subscription", "mailbox_quota"}]
 
 
 async def test_a_sign_up_stores_a_pending_subscriber_and_queues_one_confirmation_mail(
@@ -97,15 +111,23 @@ async def test_after_the_cool_down_a_new_mail_goes_out_and_both_links_work(subsc
     assert (await subscriptions.public("confirmations", token=first)).json()["state"] == "confirmed"
 
 
-async def test_a_confirmed_address_that_signs_up_again_stays_confirmed_and_gets_no_mail(
+async def test_a_confirmed_address_that_signs_up_again_stays_confirmed_and_is_told_so_once_a_cool_down(
     subscriptions: Subscriptions,
 ) -> None:
-    await subscriptions.subscribe_and_confirm()
-    subscriptions.end_cool_down()
-    response = await subscriptions.sign_up()
-    assert (response.status_code, response.json()) == (202, {})
+    await subscriptions.subscribe_and_confirm("ada.secret@example.com")
+    await subscriptions.sign_up("ada.secret@example.com")
     assert len(subscriptions.mails()) == 1
-    assert subscriptions.state() == "confirmed"
+    subscriptions.end_cool_down()
+    for _ in range(20):
+        response = await subscriptions.sign_up("ada.secret@example.com", "Cheap Watches")
+        assert (response.status_code, response.json()) == (202, {})
+    _, (to, subject, html, text) = subscriptions.mails()
+    assert (to, subject) == ("ada.secret@example.com", "You are already subscribed to Newsletter")
+    for part in (subject, html, text):
+        assert "Cheap" not in part
+        assert "ada" not in part.lower()
+        assert "http" not in part
+    assert subscriptions.state("ada.secret@example.com") == "confirmed"
 
 
 async def test_whoever_left_and_signs_up_again_needs_a_new_confirmation(subscriptions: Subscriptions) -> None:
@@ -185,24 +207,51 @@ async def test_the_work_is_the_same_whether_the_address_is_known_or_not(
     await subscriptions.sign_up("pending@example.com")
     await subscriptions.sign_up("departed@example.com")
     await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token("departed@example.com"))
-    policy = ConfirmationPolicy("https://x.example", timedelta(days=7), timedelta(seconds=60), lambda: next(tokens))
-    tokens = iter("abcd")
+    await subscriptions.subscribe_and_confirm("told@example.com")
+    subscriptions.rows("UPDATE subscriptions.subscription SET confirmation_queued_at = NULL WHERE state = 'confirmed'")
+    await subscriptions.sign_up("told@example.com")
+    subscriptions.rows(
+        "INSERT INTO delivery.suppression (message_stream, email_key, reason, source) "
+        "VALUES ('outbound', 'suppressed@example.com', 'HardBounce', 'send')"
+    )
+    policy = ConfirmationPolicy(
+        "https://x.example",
+        timedelta(days=7),
+        MailBounds(cool_down=timedelta(seconds=60), mailbox_mails_max=3, mailbox_window=timedelta(days=1)),
+        lambda: next(tokens),
+    )
+    tokens = iter("abcdefghij")
     engine = engine_for(database)
-    statements: dict[str, list[str]] = {}
+    trips: dict[str, list[str]] = {}
+    written: dict[str, list[tuple[object, ...]]] = {}
 
     @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
     def note(_c: object, _u: object, statement: str, *_: object) -> None:
-        if "SAVEPOINT" not in statement:  # released for one, rolled back for the others
-            statements[who].append(statement)
+        # The savepoint is released for some and rolled back for the others: a round trip each.
+        if statement not in {_WORK_DONE, _COUNT_ANEW}:
+            trips[who].append("savepoint" if "SAVEPOINT" in statement else statement)
 
-    for who in ("new", "pending", "confirmed", "departed"):
-        statements[who] = []
+    for who in ("new", "suppressed", "confirmed", "pending", "told", "departed"):
+        trips[who] = []
         async with engine.begin() as connection:
-            sign_up = parse_sign_up(email=f"{who}@example.com", name="Ada", newsletter_id=None)
+            evidence = Evidence(source="form", ip="192.0.2.1")
+            sign_up = parse_sign_up(email=f"{who}@example.com", name="Ada", newsletter=None, evidence=evidence)
             await subscribe(connection, sign_up, policy)
+            # Rows put in and deleted by table, those that the savepoint took back too.
+            written[who] = [tuple(row) for row in await connection.execute(sa.text(_WORK_DONE))]
+            await connection.execute(sa.text(_COUNT_ANEW))
     await engine.dispose()
-    assert len(statements["new"]) == 3
-    assert statements["pending"] == statements["confirmed"] == statements["departed"] == statements["new"]
+    assert len(trips["new"]) == 5
+    assert [who for who in trips if trips[who] != trips["new"]] == []
+    # That somebody new has no rows yet is the only difference.
+    known = {who: _without_locks(rows) for who, rows in written.items()}
+    assert [who for who in known if known[who] != known["new"]] == []
+    assert {table for table, *_ in known["new"]} == {
+        "confirmation_token",
+        "consent_event",
+        "single_mail",
+        "unsettled_mail",
+    }
 
 
 async def test_a_database_fault_is_an_error_and_leaves_nothing_half_done(subscriptions: Subscriptions) -> None:

@@ -5,6 +5,9 @@ same address; the local part must be ASCII, because Postmark takes no other. Two
 `key`s are equal: the local part is compared without case, since no mailbox provider of note tells `Ada` and `ada`
 apart and two subscriptions for one person would be two mails. The mail itself goes to the address as typed.
 
+`mailbox_key` is coarser: `ada+news@` and `ada@` are two addresses that may be subscribed apart, but one mailbox that
+somebody else's mail lands in. It bounds how much mail a stranger can cause there, and decides nothing else.
+
 Every mail's address is parsed again before it goes out, and most are in the plainest form on a domain that was seen a
 moment ago. Those take a short way; the validator, which takes 20 µs, has the last word on everything else.
 """
@@ -20,6 +23,8 @@ _DOMAINS_REMEMBERED_MAX = 4096
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _PLAIN_DOMAIN = re.compile(r"[a-z0-9.-]+")
+_DOTLESS_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
+"""Mailboxes there are the same with and without dots, under both names."""
 _STRIPPED = "\ufeff\u200b\u2060\u00a0 \t"
 
 
@@ -58,6 +63,19 @@ class EmailAddress(str):
     def key(self) -> str:
         """What makes two addresses the same one."""
         return self.lower()
+
+    @property
+    def domain(self) -> str:
+        return self.rpartition("@")[2]
+
+    @property
+    def mailbox_key(self) -> str:
+        """Where the mail certainly or probably ends up: without a `+tag`, and without dots where they do not count."""
+        local, _, domain = self.key.rpartition("@")
+        mailbox = local.partition("+")[0] or local
+        if domain in _DOTLESS_DOMAINS:
+            mailbox, domain = mailbox.replace(".", ""), "gmail.com"
+        return f"{mailbox}@{domain}"
 
 
 def _is_plain(text: str) -> bool:

@@ -59,6 +59,7 @@ from broadsheet_delivery.single_store import (
     put_back,
     settle_mails,
     start_mails,
+    suppressed_mails,
 )
 from broadsheet_delivery.suppress import suppress
 
@@ -242,9 +243,12 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
 
 
 async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[_Prepared]) -> dict[int, Outcome]:
-    """Newsletter mails whose subscriber left since the claim."""
-    if claimed.content is None or not mails:
+    """Newsletter mails whose subscriber left since the claim; transactional ones to who is suppressed on the stream."""
+    if not mails:
         return {}
+    if claimed.content is None:
+        reasons = await suppressed_mails(connection, ids=[one.mail.id for one in mails], stream=claimed.stream)
+        return {mail_id: Suppressed(reason) for mail_id, reason in reasons.items()}
     by_subscriber = {one.subscriber_id: one.mail.id for one in mails if one.subscriber_id is not None}
     found = await no_longer_sendable(
         connection,

@@ -113,6 +113,24 @@ async def newsletter_recipients(
     return [Recipient(*row) for row in rows]
 
 
+async def suppressed_mails(connection: AsyncConnection, *, ids: Sequence[int], stream: str) -> dict[int, str]:
+    """Those of the mails whose address is suppressed on the stream, with the reason.
+
+    A mail's address is lower-cased for it: every one was parsed, so this is its key (broadsheet_common.email_address).
+    """
+    rows = await connection.execute(
+        sa.text("""
+            SELECT mail.id, suppression.reason
+              FROM delivery.single_mail AS mail
+              JOIN delivery.suppression
+                ON suppression.email_key = lower(mail.to_email) AND suppression.message_stream = :stream
+             WHERE mail.id = ANY (CAST(:ids AS bigint[])) AND suppression.active
+        """),
+        {"ids": list(ids), "stream": stream},
+    )
+    return {row.id: row.reason for row in rows}
+
+
 async def start_mails(
     connection: AsyncConnection,
     *,

@@ -19,11 +19,12 @@ from broadsheet_gateway.cookies import CookieJar
 from broadsheet_gateway.current_session import CurrentSession
 from broadsheet_gateway.default_credentials import refuse_default_credentials
 from broadsheet_gateway.error_pages import error_handlers
+from broadsheet_gateway.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.forward import Forwarder, forward_route
 from broadsheet_gateway.limiter import Limiter
 from broadsheet_gateway.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.metrics_access import MetricsAccessMiddleware
-from broadsheet_gateway.newsletter_name import DefaultNewsletterName
+from broadsheet_gateway.newsletter_directory import NewsletterDirectory
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.password_hashing import PasswordHashing
 from broadsheet_gateway.public_pages import PUBLIC_HANDLERS, RequestOrigin
@@ -37,6 +38,8 @@ from broadsheet_gateway.settings import (
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
+from broadsheet_gateway.sign_up_guard import SignUpGuard
+from broadsheet_gateway.sign_up_pages import SIGN_UP_HANDLERS, SignUpDesk
 from broadsheet_gateway.store_webhooks import WebhookInbox
 from broadsheet_gateway.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.verify_api_key import ApiKeyVerifier
@@ -90,6 +93,24 @@ def create_app(
         body_timeout_s=settings.body_timeout_s,
     )
 
+    request_origin = RequestOrigin(settings.parse_trusted_proxies())
+    shared_secret = settings.identity_private_key.reveal()
+    tickets = FormTickets(derive_key(shared_secret, b"form ticket"))
+    sign_up_desk = SignUpDesk(
+        settings=settings,
+        responder=responder,
+        guard=SignUpGuard(
+            limiter=limiter,
+            limits=limits,
+            tickets=tickets,
+            fill_min_s=settings.signup_fill_min,
+            address_key=derive_key(shared_secret, b"sign-up address"),
+        ),
+        tickets=tickets,
+        directory=NewsletterDirectory(service_calls, cache_s=settings.newsletter_cache_s),
+        upstreams=service_calls,
+        request_origin=request_origin,
+    )
     webhook_inbox = WebhookInbox(engine)
 
     @asynccontextmanager
@@ -110,6 +131,7 @@ def create_app(
 
     return create_service_app(
         route_handlers=[
+            *SIGN_UP_HANDLERS,
             *PUBLIC_HANDLERS,
             *LOGIN_HANDLERS,
             *API_DOCUMENT_HANDLERS,
@@ -129,12 +151,12 @@ def create_app(
             "sessions": sessions,
             "current_session": current_session,
             "upstreams": service_calls,
-            "request_origin": RequestOrigin(settings.parse_trusted_proxies()),
+            "request_origin": request_origin,
+            "sign_up_desk": sign_up_desk,
             "webhook_door": WebhookDoor(
                 user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
             ),
             "webhook_inbox": webhook_inbox,
-            "newsletter_name": DefaultNewsletterName(service_calls),
             "api_documents": ApiDocuments(
                 service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
             ),

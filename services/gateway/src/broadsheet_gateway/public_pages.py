@@ -1,7 +1,7 @@
-"""What anybody may open: the home page with its sign-up, the links in mail, static files, the health check."""
+"""What anybody may open beside the sign-up: the links in mail, static files, the health check."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -13,29 +13,24 @@ from litestar.params import FromPath
 
 from broadsheet_common.identity import Identity
 from broadsheet_common.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
-from broadsheet_gateway.client_address import Network, client_address, rate_limit_subject
+from broadsheet_gateway.client_address import UNKNOWN, Network, client_address, rate_limit_subject
 from broadsheet_gateway.forms import read_form
-from broadsheet_gateway.limiter import Charge, Limiter
-from broadsheet_gateway.newsletter_name import DefaultNewsletterName
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.views import (
-    CheckInboxPage,
     ConfirmedPage,
     ConfirmPage,
-    HomePage,
-    SubscribeForm,
     UnsubscribedPage,
     UnsubscribePage,
 )
 from broadsheet_gateway.request_body import read_body
 from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
-from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
+from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
 
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
-_SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
+USER_AGENT_CHARS_MAX = 500
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -63,63 +58,25 @@ class RequestOrigin:
         self._trusted = trusted_proxies
 
     def rate_limit_subject(self, request: AnyRequest) -> str:
+        return rate_limit_subject(self._address(request))
+
+    def visitor(self, request: AnyRequest) -> dict[str, str | None]:
+        """What the record of consent keeps of whoever sent the request."""
+        address = self._address(request)
+        return {
+            "ip": None if address == UNKNOWN else address,
+            "user_agent": request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX] or None,
+        }
+
+    def _address(self, request: AnyRequest) -> str:
         peer = request.client.host if request.client is not None else None
-        return rate_limit_subject(client_address(peer, request.headers.get("x-forwarded-for"), self._trusted))
+        return client_address(peer, request.headers.get("x-forwarded-for"), self._trusted)
 
 
 @route("/health-check", http_method=["GET", "HEAD"], include_in_schema=False)
 async def health_check() -> Response[str]:
     """The original's health check: 200 and nothing else."""
     return Response("", media_type="text/plain")
-
-
-@route("/", http_method=["GET", "HEAD"], include_in_schema=False)
-async def home(
-    request: AnyRequest, responder: NamedDependency[Responder], newsletter_name: NamedDependency[DefaultNewsletterName]
-) -> PageResponse:
-    view = HomePage(newsletter_name=await newsletter_name.get(), flashes=responder.flashes(request))
-    return responder.page(view)
-
-
-@post("/subscriptions", status_code=200, include_in_schema=False)
-async def subscribe(
-    request: AnyRequest,
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    limits: NamedDependency[RateLimits],
-    limiter: NamedDependency[Limiter],
-    request_origin: NamedDependency[RequestOrigin],
-    upstreams: NamedDependency[Upstreams],
-    newsletter_name: NamedDependency[DefaultNewsletterName],
-) -> PageResponse:
-    """The same page for a new and for a known address. A fault shows the form again with what was typed."""
-    form = await read_form(
-        request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
-    )
-    typed = SubscribeForm(name=form.text("name"), email=form.text("email"))
-    name = await newsletter_name.get()
-    try:
-        await limiter.require(
-            [
-                Charge("sign-up", request_origin.rate_limit_subject(request), limits.signup_per_ip),
-                Charge("sign-up-all", "all", limits.signup_overall),
-            ]
-        )
-        await upstreams.call(
-            "subscriptions", "POST", "/public/subscriptions", identity=PUBLIC, answer=dict[str, Any],
-            body={"email": typed.email, "name": typed.name},
-        )  # fmt: skip
-    except UpstreamRefusalError as refusal:
-        errors = field_errors(refusal)
-        view = HomePage(
-            newsletter_name=name, form=typed, errors=errors, form_error="" if errors else refusal.problem.title
-        )
-        return responder.page(view, status=400)
-    except ProblemError as error:
-        message = f"{error.detail or error.title}. {_SUBSCRIBE_FAULT}"
-        view = HomePage(newsletter_name=name, form=typed, form_error=message)
-        return responder.page(view, status=error.status, headers=error.headers)
-    return responder.page(CheckInboxPage(newsletter_name=name))
 
 
 def field_errors(refusal: UpstreamRefusalError) -> dict[str, str]:
@@ -149,6 +106,7 @@ async def confirm(
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
+    request_origin: NamedDependency[RequestOrigin],
 ) -> PageResponse:
     """Confirms; a second time too. The token is the credential: no cookie, no CSRF check."""
     token: str | None = None
@@ -157,7 +115,12 @@ async def confirm(
             request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
         )
         token = form.get("subscription_token")
-    link = await _ask_about_confirmation(upstreams, "/public/confirmations", token or _query_token(request))
+    link = await _ask_about_confirmation(
+        upstreams,
+        "/public/confirmations",
+        token or _query_token(request),
+        visitor=request_origin.visitor(request),
+    )
     return responder.page(ConfirmedPage(newsletter_name=link.newsletter.name))
 
 
@@ -169,12 +132,14 @@ def _query_token(request: AnyRequest) -> str:
     return token
 
 
-async def _ask_about_confirmation(upstreams: Upstreams, path: str, token: str) -> _LinkState:
+async def _ask_about_confirmation(
+    upstreams: Upstreams, path: str, token: str, **about: Mapping[str, str | None]
+) -> _LinkState:
     if not _TOKEN.fullmatch(token):
         raise UnknownLinkError
     try:
         return await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=_LinkState, body={"token": token}
+            "subscriptions", "POST", path, identity=PUBLIC, answer=_LinkState, body={"token": token, **about}
         )
     except UpstreamRefusalError as refusal:
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
@@ -245,5 +210,5 @@ async def nothing_here(path: FromPath[str]) -> None:
 
 
 PUBLIC_HANDLERS: tuple[HTTPRouteHandler, ...] = (
-    health_check, home, subscribe, show_confirmation, confirm, show_unsubscribe, unsubscribe, static_file, nothing_here,
+    health_check, show_confirmation, confirm, show_unsubscribe, unsubscribe, static_file, nothing_here,
 )  # fmt: skip

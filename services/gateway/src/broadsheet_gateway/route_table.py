@@ -18,6 +18,8 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/segments", "subscriptions"),
     ("/api/v1/segments/count", "subscriptions"),
     ("/api/v1/segments/{id}", "subscriptions"),
+    ("/api/v1/subscribers/{id}/consent", "subscriptions"),
+    ("/api/v1/consents", "subscriptions"),
     ("/api/v1/newsletters", "publishing"),
     ("/api/v1/newsletters/{id}", "publishing"),
     ("/api/v1/issues", "publishing"),

@@ -5,6 +5,7 @@ plays every visitor, they are too wide to be met by a demo or a test.
 """
 
 import ipaddress
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -30,6 +31,8 @@ FORM_BODY_MAX_BYTES = 64 * 1024
 NEWSLETTER_FORM_BODY_MAX_BYTES = 12 * 1024 * 1024
 API_BODY_MAX_BYTES = 10 * 1024 * 1024
 
+SIGNUP_FILL_MIN_S = 1.0
+
 _LOCALHOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -40,6 +43,9 @@ class RateLimits(msgspec.Struct, frozen=True):
     login_per_ip: RateLimit
     signup_per_ip: RateLimit
     signup_overall: RateLimit
+    signup_untimed_per_ip: RateLimit
+    signup_untimed_overall: RateLimit
+    signup_per_address: RateLimit
     api_per_caller: RateLimit
 
 
@@ -48,6 +54,9 @@ PRODUCTION_LIMITS = RateLimits(
     login_per_ip=RateLimit(60, 300),
     signup_per_ip=RateLimit(30, 3600),
     signup_overall=RateLimit(6000, 600),
+    signup_untimed_per_ip=RateLimit(10, 3600),
+    signup_untimed_overall=RateLimit(1200, 600),
+    signup_per_address=RateLimit(20, 3600),
     api_per_caller=RateLimit(6000, 60),
 )
 LOCAL_LIMITS = RateLimits(
@@ -55,6 +64,9 @@ LOCAL_LIMITS = RateLimits(
     login_per_ip=RateLimit(1000, 60),
     signup_per_ip=RateLimit(1_000_000, 60),
     signup_overall=RateLimit(1_000_000, 60),
+    signup_untimed_per_ip=RateLimit(1_000_000, 60),
+    signup_untimed_overall=RateLimit(1_000_000, 60),
+    signup_per_address=RateLimit(1_000_000, 60),
     api_per_caller=RateLimit(1_000_000, 60),
 )
 
@@ -94,10 +106,18 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     api_key_cache_s: PositiveSeconds = 5.0
     """How long a verified key is remembered, and so how late a revocation may take effect."""
 
+    newsletter_cache_s: PositiveSeconds = 10.0
+    """How long the public pages go by what they know of newsletters, and so how late a change of one may show."""
+    signup_fill_min_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """A sign-up form that comes back sooner was filled in by a program. 1 by default; 0 where BROADSHEET_ENV=local."""
+
     login_limit_per_user: str | None = None
     login_limit_per_ip: str | None = None
     signup_limit_per_ip: str | None = None
     signup_limit_overall: str | None = None
+    signup_limit_untimed_per_ip: str | None = None
+    signup_limit_untimed_overall: str | None = None
+    signup_limit_per_address: str | None = None
     api_limit_per_caller: str | None = None
 
     def __post_init__(self) -> None:
@@ -122,6 +142,13 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     @property
     def is_local(self) -> bool:
         return self.broadsheet_env == "local"
+
+    @property
+    def signup_fill_min(self) -> float:
+        """In seconds."""
+        if self.signup_fill_min_s is not None:
+            return self.signup_fill_min_s
+        return 0.0 if self.is_local else SIGNUP_FILL_MIN_S
 
     @property
     def public_origin(self) -> str:
@@ -153,6 +180,9 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             "login_per_ip": self.login_limit_per_ip,
             "signup_per_ip": self.signup_limit_per_ip,
             "signup_overall": self.signup_limit_overall,
+            "signup_untimed_per_ip": self.signup_limit_untimed_per_ip,
+            "signup_untimed_overall": self.signup_limit_untimed_overall,
+            "signup_per_address": self.signup_limit_per_address,
             "api_per_caller": self.api_limit_per_caller,
         }
         changes: dict[str, RateLimit] = {}

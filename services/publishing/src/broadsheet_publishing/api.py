@@ -7,11 +7,17 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    entity_tag,
+)
 from broadsheet_common.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -28,6 +34,7 @@ from broadsheet_common.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing import store
 from broadsheet_publishing.cancel_issue import AlreadySentError, cancel_issue
 from broadsheet_publishing.create_issue import create_issue
+from broadsheet_publishing.edit_newsletter import edit_newsletter, parse_change
 from broadsheet_publishing.fan_out_worker import FanOutWorker
 from broadsheet_publishing.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of, status_reason
 from broadsheet_publishing.publish_issue import (
@@ -49,7 +56,11 @@ NewsletterFilter = Annotated[
 
 
 class Newsletter(msgspec.Struct, frozen=True):
-    """What one subscribes to. A null `from_name`, `from_email` or `reply_to` is the installation's own."""
+    """What one subscribes to. A null `from_name`, `from_email` or `reply_to` is the installation's own.
+
+    `allowed_origins`: sites whose pages hold its form, and whose scripts may read the answers. `is_listed`: the public
+    home page names it.
+    """
 
     id: int
     slug: str
@@ -61,6 +72,15 @@ class Newsletter(msgspec.Struct, frozen=True):
     message_stream: str
     unsubscribe_handling: str
     postal_address: str
+    allowed_origins: list[str]
+    is_listed: bool
+
+
+class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change; what is left out stays. An origin is a scheme and a host, as in `https://blog.example`."""
+
+    allowed_origins: Annotated[list[str], msgspec.Meta(max_length=100)] | None = None
+    is_listed: bool | None = None
 
 
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +147,7 @@ class NewsletterController(Controller):
     path = "/api/v1/newsletters"
     tags = ("Newsletters",)
     guards = (requires("read"),)
+    request_class = JsonRequest
 
     @get(operation_id="listNewsletters", summary="List newsletters", responses=documents())
     async def list_newsletters(
@@ -145,12 +166,35 @@ class NewsletterController(Controller):
         summary="Get a newsletter",
         responses=documents(NotFoundError),
     )
-    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: PathId) -> Newsletter:
+    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: PathId) -> Response[Newsletter]:
         async with engine.connect() as connection:
             row = await store.find_newsletter(connection, newsletter_id)
         if row is None:
             raise NotFoundError("There is no such newsletter.")
-        return _newsletter(row)
+        return _tagged(_newsletter(row))
+
+    @patch(
+        "/{newsletter_id:int}",
+        operation_id="changeNewsletter",
+        summary="Change what a newsletter says of its sign-up",
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
+        ),
+    )
+    async def change_newsletter(
+        self,
+        newsletter_id: PathId,
+        data: JSONBody[NewsletterPatch],
+        engine: NamedDependency[AsyncEngine],
+        if_match: IfMatchHeader = None,
+    ) -> Response[Newsletter]:
+        """It holds for the public forms within NEWSLETTER_CACHE_S."""
+        change = parse_change(allowed_origins=data.allowed_origins, is_listed=data.is_listed)
+        async with engine.begin() as connection:
+            row = await edit_newsletter(connection, newsletter_id, change, if_match=if_match, represent=_newsletter)
+        _log.info("publishing.newsletter_changed", newsletter_id=row.id)
+        return _tagged(_newsletter(row))
 
 
 class IssueController(Controller):
@@ -359,6 +403,10 @@ _RowT = TypeVar("_RowT", store.NewsletterRow, store.IssueRow)
 def _next_cursor(rows: list[_RowT], limit: int) -> str | None:
     """`rows` were read with one more than the page takes, to see whether there is a next page."""
     return encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
+
+
+def _tagged(newsletter: Newsletter) -> Response[Newsletter]:
+    return Response(newsletter, headers={"ETag": entity_tag(newsletter)})
 
 
 def _newsletter(row: store.NewsletterRow) -> Newsletter:

@@ -23,6 +23,8 @@ class NewsletterRow(msgspec.Struct, frozen=True):
     message_stream: str
     unsubscribe_handling: str
     postal_address: str
+    allowed_origins: list[str]
+    is_listed: bool
 
 
 class IssueRow(msgspec.Struct, frozen=True):
@@ -84,7 +86,8 @@ class EnqueuedPage(msgspec.Struct, frozen=True):
 
 
 _NEWSLETTER_COLUMNS = """
-    id, slug, name, is_default, from_name, from_email, reply_to, message_stream, unsubscribe_handling, postal_address
+    id, slug, name, is_default, from_name, from_email, reply_to, message_stream, unsubscribe_handling, postal_address,
+    allowed_origins, is_listed
 """
 ISSUE_COLUMNS = """
     id, newsletter_id, title, status, created_by, created_at, updated_at, published_at, scheduled_at, scheduled_local,
@@ -104,13 +107,39 @@ async def list_newsletters(connection: AsyncConnection, *, after_id: int, limit:
     return [NewsletterRow(*row) for row in result]
 
 
-async def find_newsletter(connection: AsyncConnection, newsletter_id: int) -> NewsletterRow | None:
+async def find_newsletter(
+    connection: AsyncConnection, newsletter_id: int, *, lock: bool = False
+) -> NewsletterRow | None:
     result = await connection.execute(
-        sa.text(f"SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id"),
+        sa.text(f"""
+            SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id
+            {"FOR NO KEY UPDATE" if lock else ""}
+        """),  # constant texts
         {"newsletter_id": newsletter_id},
     )
     row = result.one_or_none()
     return None if row is None else NewsletterRow(*row)
+
+
+async def change_newsletter(
+    connection: AsyncConnection, newsletter_id: int, *, allowed_origins: Sequence[str] | None, is_listed: bool | None
+) -> NewsletterRow:
+    """None stays as it is."""
+    result = await connection.execute(
+        sa.text(f"""
+            UPDATE publishing.newsletter
+               SET allowed_origins = coalesce(CAST(:allowed_origins AS text[]), allowed_origins),
+                   is_listed = coalesce(CAST(:is_listed AS boolean), is_listed)
+             WHERE id = :newsletter_id
+            RETURNING {_NEWSLETTER_COLUMNS}
+        """),  # constant columns
+        {
+            "newsletter_id": newsletter_id,
+            "allowed_origins": None if allowed_origins is None else [str(origin) for origin in allowed_origins],
+            "is_listed": is_listed,
+        },
+    )
+    return NewsletterRow(*result.one())
 
 
 async def find_default_newsletter_id(connection: AsyncConnection) -> int | None:

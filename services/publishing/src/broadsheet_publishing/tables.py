@@ -1,6 +1,7 @@
 """The tables of the schema `publishing`, as the migrations create them."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from broadsheet_common.idempotency import idempotency_table
 
@@ -24,6 +25,8 @@ newsletter = sa.Table(
     sa.Column("unsubscribe_handling", sa.Text, nullable=False, server_default="custom"),
     sa.Column("postal_address", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("allowed_origins", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
+    sa.Column("is_listed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("newsletter_one_default", "is_default", unique=True, postgresql_where=sa.text("is_default")),
     schema=SCHEMA,
 )

@@ -1,4 +1,5 @@
-"""Delete what has expired (confirmation tokens, idempotency keys), in small batches, for as long as the app runs.
+"""Delete what has expired, in small batches, for as long as the app runs: confirmation tokens, idempotency keys,
+sign-ups that nobody confirmed, counts of mails.
 
 Any number of replicas may do it at once: each skips the rows another has locked.
 """
@@ -11,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_subscriptions import prune_store as store
+from broadsheet_subscriptions.prune_store import Lifetimes
 
 INTERVAL_S = 600.0
 BATCHES_MAX = 100
@@ -19,25 +21,25 @@ BATCHES_MAX = 100
 _log = structlog.get_logger()
 
 
-async def prune_round(engine: AsyncEngine) -> int:
+async def prune_round(engine: AsyncEngine, lifetimes: Lifetimes) -> int:
     """One round, a transaction a batch; how many rows went."""
     pruned = 0
     for _ in range(BATCHES_MAX):
         async with engine.begin() as connection:
-            rows = await store.prune_expired(connection)
+            rows = await store.prune_expired(connection, lifetimes)
         pruned += rows
         if rows == 0:
             break
     return pruned
 
 
-async def prune_forever(engine: AsyncEngine) -> None:
+async def prune_forever(engine: AsyncEngine, lifetimes: Lifetimes) -> None:
     """Until cancelled; a round that fails is logged and the next one comes at its time."""
     while True:
         # Jittered, so that replicas started together do not stay together.
         await asyncio.sleep(random.uniform(INTERVAL_S / 2, INTERVAL_S))  # noqa: S311  # no secret
         try:
-            pruned = await prune_round(engine)
+            pruned = await prune_round(engine, lifetimes)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             _log.warning("subscriptions.prune_failed", error=type(error).__name__)
         else:

@@ -13,26 +13,41 @@ from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.problems import InvalidInputError
 from broadsheet_common.record_id import RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_subscriptions.consent.evidence import read_evidence
 from broadsheet_subscriptions.leaving.unsubscribe import (
     UnknownUnsubscribeTokenError,
     look_up_unsubscribe,
     unsubscribe_by_link,
 )
 from broadsheet_subscriptions.people import linked_subscription
+from broadsheet_subscriptions.people.address_flags import AddressFlag
 from broadsheet_subscriptions.people.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
 from broadsheet_subscriptions.people.subscription import State
 from broadsheet_subscriptions.sign_up.confirm import UnknownTokenError, confirm, look_up_confirmation
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 
 PUBLIC_BODY_MAX_BYTES = 128 * 1024
+SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
+"""As the database has it."""
+
+
+class Visitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who sent the form, as the gateway saw it, for the record of consent."""
+
+    ip: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    user_agent: str | None = None
+    form_url: str | None = None
 
 
 class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`newsletter_id` null is the default newsletter."""
+    """`newsletter_id` or `newsletter` (its slug); both null is the default newsletter."""
 
     email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
     name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
     newsletter_id: RecordId | None = None
+    newsletter: Annotated[str, msgspec.Meta(pattern=SLUG_PATTERN)] | None = None
+    wording_version: int | None = None
+    visitor: Visitor = Visitor()
 
 
 class SignUpAnswer(msgspec.Struct, frozen=True):
@@ -41,6 +56,10 @@ class SignUpAnswer(msgspec.Struct, frozen=True):
 
 class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
+
+
+class ConfirmationInput(TokenInput, frozen=True, forbid_unknown_fields=True):
+    visitor: Visitor = Visitor()
 
 
 class LinkedNewsletter(msgspec.Struct, frozen=True):
@@ -75,8 +94,21 @@ class PublicController(Controller):
         data: JSONBody[SignUpInput],
         engine: NamedDependency[AsyncEngine],
         confirmation_policy: NamedDependency[ConfirmationPolicy],
+        refused_address_flags: NamedDependency[frozenset[AddressFlag]],
     ) -> SignUpAnswer:
-        sign_up = parse_sign_up(email=data.email, name=data.name, newsletter_id=data.newsletter_id)
+        sign_up = parse_sign_up(
+            email=data.email,
+            name=data.name,
+            newsletter=data.newsletter_id if data.newsletter_id is not None else data.newsletter,
+            evidence=read_evidence(
+                source="form",
+                ip=data.visitor.ip,
+                user_agent=data.visitor.user_agent,
+                form_url=data.visitor.form_url,
+                wording_version=data.wording_version,
+            ),
+            refused=refused_address_flags,
+        )
         async with engine.begin() as connection:
             await subscribe(connection, sign_up, confirmation_policy)
         return SignUpAnswer()
@@ -101,9 +133,12 @@ class PublicController(Controller):
         status_code=200,
         responses=documents(UnknownTokenError, body=True),
     )
-    async def confirm(self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]) -> LinkedSubscription:
+    async def confirm(
+        self, data: JSONBody[ConfirmationInput], engine: NamedDependency[AsyncEngine]
+    ) -> LinkedSubscription:
+        evidence = read_evidence(source="link", ip=data.visitor.ip, user_agent=data.visitor.user_agent)
         async with engine.begin() as connection:
-            linked = await confirm(connection, data.token)
+            linked = await confirm(connection, data.token, evidence)
         return _answer(linked)
 
     @post(

@@ -7,6 +7,7 @@ import msgspec
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.settings import HttpUrl, PositiveInt, Secret, ServiceSettings
+from broadsheet_subscriptions.people.address_flags import parse_flags
 
 EXPECTED_SCHEMA_VERSION = "0003"
 """The migration this code was written for."""
@@ -25,8 +26,22 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     """How long a confirmation link works, and the mail that carries it waits to be sent."""
     confirmation_cool_down_s: Annotated[int, msgspec.Meta(ge=0)] = 60
     """At most one confirmation mail for an address and newsletter in this time."""
+    pending_lifetime_s: PositiveInt = 30 * DAY_S
+    """How long a sign-up waits for its confirmation before it is forgotten; at least CONFIRMATION_LIFETIME_S."""
+    mailbox_mails_max: PositiveInt = 10
+    """Mails about sign-ups that one mailbox gets in MAILBOX_WINDOW_S, over all newsletters and `+tags`."""
+    mailbox_window_s: PositiveInt = DAY_S
+    """The window of MAILBOX_MAILS_MAX; it begins with the first mail."""
+    refused_address_flags: str = ""
+    """Flags of addresses that the public form refuses: `role`, `disposable`, or both with a comma. None by default."""
 
     def __post_init__(self) -> None:
+        if self.pending_lifetime_s < self.confirmation_lifetime_s:
+            raise ValueError("PENDING_LIFETIME_S must be at least CONFIRMATION_LIFETIME_S, or links would end early")
+        try:
+            parse_flags(self.refused_address_flags)
+        except ValueError as error:
+            raise ValueError(f"REFUSED_ADDRESS_FLAGS is malformed: {error}") from error
         try:
             LinkSigner.parse(self.link_signing_keys.reveal())
         except ValueError as error:

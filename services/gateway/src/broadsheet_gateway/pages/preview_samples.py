@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from broadsheet_common.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_gateway.embed_form import embed_form
 from broadsheet_gateway.pages.api_docs import read_api_docs
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueRow, IssueStatus
@@ -12,11 +14,14 @@ from broadsheet_gateway.pages.views import (
     ConfirmPage,
     DashboardPage,
     DocsPage,
+    EmbedPage,
     ErrorPage,
+    FormProof,
     HomePage,
     IssuePage,
     LoginPage,
     NewsletterFormPage,
+    NewsletterLink,
     PageView,
     PasswordPage,
     Replica,
@@ -32,6 +37,8 @@ from broadsheet_gateway.pages.views import (
 
 _NEWSLETTER = "The Systems Letter"
 _ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token")  # noqa: S106 (sample data)
+
+_PROOF = FormProof("1771234567890.0123456789abcdef0123456789abcdef", CURRENT_VERSION, CURRENT_WORDING)
 
 
 def _at(day: int, hour: int, minute: int = 0) -> datetime:
@@ -279,18 +286,42 @@ def sample_pages() -> dict[str, PageView]:
 
 def _public_samples() -> dict[str, PageView]:
     return {
-        "home": HomePage(newsletter_name=_NEWSLETTER),
+        "home": HomePage(newsletter_name=_NEWSLETTER, action_path="/subscriptions", proof=_PROOF),
+        "home-others": HomePage(
+            newsletter_name=_NEWSLETTER,
+            action_path="/subscriptions",
+            proof=_PROOF,
+            others=(
+                NewsletterLink("Post-mortems", "/newsletters/post-mortems"),
+                NewsletterLink("A letter about very long names and what they do to a page", "/newsletters/names"),
+            ),
+        ),
         "home-errors": HomePage(
             newsletter_name=_NEWSLETTER,
+            action_path="/newsletters/systems",
+            proof=_PROOF,
             form=SubscribeForm(name="", email="reader@"),
             errors={"name": "Enter a name.", "email": "This is not an address: the part after the @ is missing."},
         ),
         "home-unavailable": HomePage(
             newsletter_name=_NEWSLETTER,
+            action_path="/subscriptions",
+            proof=_PROOF,
             form=SubscribeForm(name="Reader", email="reader@example.com"),
             form_error="Sign-ups cannot be taken just now. What you typed is still here: try again in a moment.",
         ),
-        "check-inbox": CheckInboxPage(newsletter_name=_NEWSLETTER),
+        "check-inbox": CheckInboxPage(newsletter_name=_NEWSLETTER, page_path="/"),
+        "embed": EmbedPage(
+            newsletter_name=_NEWSLETTER,
+            page_path="/newsletters/systems",
+            snippet=embed_form(action="https://news.example.com/newsletters/systems"),
+        ),
+        "embed-origins": EmbedPage(
+            newsletter_name=_NEWSLETTER,
+            page_path="/newsletters/systems",
+            snippet=embed_form(action="https://news.example.com/newsletters/systems"),
+            origins=("https://systems.example", "https://blog.systems.example"),
+        ),
         "confirm": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="pending"),  # noqa: S106
         "confirm-again": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="confirmed"),  # noqa: S106
         "confirmed": ConfirmedPage(newsletter_name=_NEWSLETTER),

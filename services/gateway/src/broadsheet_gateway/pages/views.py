@@ -49,23 +49,54 @@ class SubscribeForm(msgspec.Struct, frozen=True):
     email: str = ""
 
 
+class FormProof(msgspec.Struct, frozen=True):
+    """What the form sends back: when it was shown, and which sentence stood at it."""
+
+    ticket: str
+    wording_version: int
+    wording: str
+
+
+class NewsletterLink(msgspec.Struct, frozen=True):
+    name: str
+    page_path: str
+
+
 class HomePage(PageView, frozen=True, kw_only=True):
-    """`GET /`, and `POST /subscriptions` answered with faults. Fields of `errors`: name, email."""
+    """`GET /` and `GET /newsletters/{slug}`, and the forms of both answered with faults.
+
+    Fields of `errors`: name, email. `action_path`: where the form is sent. `others`: newsletters to go on to.
+    """
 
     template: ClassVar[str] = "home.html"
 
     newsletter_name: str
+    action_path: str
+    proof: FormProof
+    others: tuple[NewsletterLink, ...] = ()
     form: SubscribeForm = SubscribeForm()
     errors: FieldErrors = {}
     form_error: str = ""
 
 
 class CheckInboxPage(PageView, frozen=True, kw_only=True):
-    """`POST /subscriptions` accepted. It says the same for a new and for a known address."""
+    """A sign-up was accepted. It says the same for a new and for a known address. `page_path`: back to the form."""
 
     template: ClassVar[str] = "check_inbox.html"
 
     newsletter_name: str
+    page_path: str
+
+
+class EmbedPage(PageView, frozen=True, kw_only=True):
+    """`GET /newsletters/{slug}/embed`: the form as HTML to copy. `origins`: sites whose scripts may read answers."""
+
+    template: ClassVar[str] = "embed.html"
+
+    newsletter_name: str
+    page_path: str
+    snippet: str
+    origins: tuple[str, ...] = ()
 
 
 class ConfirmPage(PageView, frozen=True, kw_only=True):

@@ -39,8 +39,10 @@ from broadsheet_common.pagination import (
 from broadsheet_common.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
 from broadsheet_common.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
 from broadsheet_subscriptions.people import attribute_store, store
+from broadsheet_subscriptions.people.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.people.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
 from broadsheet_subscriptions.people.change_subscriber import change_subscriber, read_notes
 from broadsheet_subscriptions.people.list_subscribers import Wanted, list_subscribers
@@ -113,6 +115,8 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 class Subscriber(msgspec.Struct, frozen=True):
+    """`flags`: what the address looks like, an office's (`role`) or one that is only for a while (`disposable`)."""
+
     id: int
     email: str
     name: str
@@ -120,6 +124,7 @@ class Subscriber(msgspec.Struct, frozen=True):
     attributes: dict[str, AttributeValue]
     tags: list[str]
     subscriptions: list[Subscription]
+    flags: tuple[AddressFlag, ...]
 
 
 class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,7 +273,12 @@ class SubscriberController(Controller):
         confirmation_policy: NamedDependency[ConfirmationPolicy],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Subscriber]:
-        sign_up = parse_sign_up(email=data.email, name=data.name, newsletter_id=data.newsletter_id)
+        sign_up = parse_sign_up(
+            email=data.email,
+            name=data.name,
+            newsletter=data.newsletter_id,
+            evidence=Evidence(source="api", actor=request.user.subject),
+        )
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Subscriber)
@@ -369,6 +379,7 @@ async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> l
             attributes=row.attributes,
             tags=row.tags,
             subscriptions=by_subscriber[row.id],
+            flags=flags_of(EmailAddress(row.email)),
         )
         for row in (details[subscriber_id] for subscriber_id in subscriber_ids if subscriber_id in details)
     ]

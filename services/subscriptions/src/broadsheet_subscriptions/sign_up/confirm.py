@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.problems import ProblemError
+from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
 from broadsheet_subscriptions.people.subscription import state_after_confirmation
 from broadsheet_subscriptions.sign_up import store
@@ -18,12 +19,12 @@ async def look_up_confirmation(connection: AsyncConnection, token: str) -> Linke
     return await _find(connection, token, lock=False)
 
 
-async def confirm(connection: AsyncConnection, token: str) -> LinkedSubscription:
+async def confirm(connection: AsyncConnection, token: str, evidence: Evidence) -> LinkedSubscription:
     """Make the subscription confirmed, in the caller's transaction. Raises `UnknownTokenError`."""
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
-    await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token))
+    await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence)
     return LinkedSubscription(linked.id, "confirmed", linked.newsletter_id, linked.newsletter_name)
 
 

@@ -1,8 +1,8 @@
-"""The mail that asks a new subscriber to confirm, pure.
+"""The mails about a sign-up, pure: the one that asks to confirm, and the one to somebody who is confirmed already.
 
-It names the newsletter and holds exactly one link, the same in HTML and text. Nothing the person typed is in it: the
-form could otherwise be used to send a stranger somebody else's words. No other address stands in the HTML either (no
-namespace, no image, no font), so that mail clients and scanners find that one link.
+Each names the newsletter. The first holds exactly one link, the same in HTML and text, the second none. Nothing the
+person typed is in them: the form could otherwise be used to send a stranger somebody else's words. No other address
+stands in the HTML either (no namespace, no image, no font), so that mail clients and scanners find that one link.
 """
 
 from html import escape
@@ -26,15 +26,39 @@ def write_confirmation_mail(
     address = " ".join(postal_address.split())
     link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
     lifetime = _in_words(lifetime_s)
+    html_name, html_address = escape(name), f"<br>{escape(address)}" if address else ""
     return ConfirmationMail(
         subject=f"Please confirm your subscription to {name}",
         html_body=_HTML.format(
-            name=escape(name),
-            link=escape(link),
-            lifetime=lifetime,
-            address=f"<br>{escape(address)}" if address else "",
+            title="Confirm your subscription",
+            preview=f"Press the button to start getting {html_name}.",
+            name=html_name,
+            heading="One more step",
+            words=_CONFIRM_WORDS.format(name=html_name) + _CONFIRM_BUTTON.format(link=escape(link)),
+            small=_CONFIRM_SMALL.format(name=html_name, lifetime=lifetime),
+            address=html_address,
         ),
         text_body=_TEXT.format(name=name, link=link, lifetime=lifetime, address=f"\n{address}" if address else ""),
+    )
+
+
+def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) -> ConfirmationMail:
+    """No link: there is nothing to do. To leave, every issue has one."""
+    name = " ".join(newsletter_name.split())
+    address = " ".join(postal_address.split())
+    html_name = escape(name)
+    return ConfirmationMail(
+        subject=f"You are already subscribed to {name}",
+        html_body=_HTML.format(
+            title="You are already subscribed",
+            preview=f"You get every issue of {html_name} already.",
+            name=html_name,
+            heading="You are already subscribed",
+            words=_ALREADY_WORDS.format(name=html_name),
+            small=_ALREADY_SMALL,
+            address=f"<br>{escape(address)}" if address else "",
+        ),
+        text_body=_ALREADY_TEXT.format(name=name, address=f"\n{address}" if address else ""),
     )
 
 
@@ -62,28 +86,26 @@ without the confirmation you will not get {name}.
 {name}{address}
 """
 
-_HTML = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light">
-<title>Confirm your subscription</title>
-</head>
-<body style="margin:0; padding:0; background-color:#f4f1ea; color:#1d1c1a;">
-<div style="display:none; max-height:0; overflow:hidden;">Press the button to start getting {name}.</div>
-<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background-color:#f4f1ea;">
-<tr><td align="center" style="padding:32px 16px;">
-<table role="presentation" width="560" cellpadding="0" cellspacing="0" border="0"
- style="width:100%; max-width:560px; background-color:#ffffff; border-top:4px solid #1d1c1a;">
-<tr><td style="padding:28px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:15px;
- letter-spacing:0.02em; color:#6b6557;">{name}</td></tr>
-<tr><td style="padding:12px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:28px;
- line-height:1.25; font-weight:bold; color:#1d1c1a;">One more step</td></tr>
+_ALREADY_TEXT = """\
+You are already subscribed
+==========================
+
+Somebody, perhaps you, asked to get {name} at this address.
+You get it already: every issue comes here, and there is nothing to do.
+
+If it was not you, nothing has changed. To leave, use the link in any issue.
+
+--
+{name}{address}
+"""
+
+_CONFIRM_WORDS = """\
 <tr><td style="padding:16px 36px 0 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px; line-height:1.6;
  color:#33312c;">Somebody, we hope you, asked to get <strong>{name}</strong> at this address. Press the button to
  open the confirmation page.</td></tr>
+"""
+
+_CONFIRM_BUTTON = """\
 <tr><td style="padding:28px 36px 28px 36px;">
 <table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
 <td bgcolor="#1f4d3a" style="background-color:#1f4d3a; border-radius:4px;"><a href="{link}"
@@ -91,9 +113,41 @@ _HTML = """\
  font-weight:bold; color:#ffffff; text-decoration:none;">Confirm my subscription</a></td>
 </tr></table>
 </td></tr>
-<tr><td style="padding:20px 36px 28px 36px; border-top:1px solid #e6e1d6; font-family:Helvetica,Arial,sans-serif;
- font-size:13px; line-height:1.6; color:#6b6557;">The button works for {lifetime}. If it was not you, do nothing:
- without the confirmation you will not get {name}.{address}</td></tr>
+"""
+
+_CONFIRM_SMALL = """\
+The button works for {lifetime}. If it was not you, do nothing:
+ without the confirmation you will not get {name}."""
+
+_ALREADY_WORDS = """\
+<tr><td style="padding:16px 36px 28px 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px; line-height:1.6;
+ color:#33312c;">Somebody, perhaps you, asked to get <strong>{name}</strong> at this address. You get it already: every
+ issue comes here, and there is nothing to do.</td></tr>
+"""
+
+_ALREADY_SMALL = "If it was not you, nothing has changed. To leave, use the link in any issue."
+
+_HTML = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light">
+<title>{title}</title>
+</head>
+<body style="margin:0; padding:0; background-color:#f4f1ea; color:#1d1c1a;">
+<div style="display:none; max-height:0; overflow:hidden;">{preview}</div>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background-color:#f4f1ea;">
+<tr><td align="center" style="padding:32px 16px;">
+<table role="presentation" width="560" cellpadding="0" cellspacing="0" border="0"
+ style="width:100%; max-width:560px; background-color:#ffffff; border-top:4px solid #1d1c1a;">
+<tr><td style="padding:28px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:15px;
+ letter-spacing:0.02em; color:#6b6557;">{name}</td></tr>
+<tr><td style="padding:12px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:28px;
+ line-height:1.25; font-weight:bold; color:#1d1c1a;">{heading}</td></tr>
+{words}<tr><td style="padding:20px 36px 28px 36px; border-top:1px solid #e6e1d6; font-family:Helvetica,Arial,sans-serif;
+ font-size:13px; line-height:1.6; color:#6b6557;">{small}{address}</td></tr>
 </table>
 </td></tr>
 </table>

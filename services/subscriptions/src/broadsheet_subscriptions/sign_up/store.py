@@ -1,8 +1,10 @@
 """The SQL of signing up and confirming: plain functions that take the connection of the caller's transaction.
 
-Row locks are always taken in the same order, subscriber before subscription, so that no two use cases deadlock.
+Row locks are always taken in the same order, the mailbox's quota, subscriber, subscription, so that no two use cases
+deadlock.
 """
 
+import hashlib
 from datetime import timedelta
 
 import msgspec
@@ -10,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
+from broadsheet_subscriptions.consent.store import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
 from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription, linked_subscription
 from broadsheet_subscriptions.people.store import SubscriberRow
 from broadsheet_subscriptions.people.subscriber_name import SubscriberName
@@ -25,7 +29,7 @@ class Newsletter(msgspec.Struct, frozen=True):
 
 
 class EnteredSignUp(msgspec.Struct, frozen=True):
-    """A sign-up's rows, locked. `mail_is_due`: the cool-down since the last confirmation mail is over."""
+    """A sign-up's rows, locked. `mail_is_due`: neither the cool-down nor the mailbox's quota holds a mail back."""
 
     newsletter: Newsletter
     subscriber: SubscriberRow
@@ -35,55 +39,83 @@ class EnteredSignUp(msgspec.Struct, frozen=True):
     mail_is_due: bool
 
 
+class MailBounds(msgspec.Struct, frozen=True):
+    """How much mail sign-ups may cause: one for an address and newsletter in `cool_down`, and at most
+    `mailbox_mails_max` for a mailbox, over all newsletters, in a window of `mailbox_window`.
+    """
+
+    cool_down: timedelta
+    mailbox_mails_max: int
+    mailbox_window: timedelta
+
+
 async def enter_sign_up(
     connection: AsyncConnection,
     *,
     email: EmailAddress,
     name: SubscriberName,
-    newsletter_id: int | None,
-    cool_down: timedelta,
+    newsletter: int | str | None,
+    bounds: MailBounds,
 ) -> EnteredSignUp | None:
     """Subscriber and subscription, made where they are missing; None, and nothing, without such a newsletter.
 
-    `newsletter_id` None is the default newsletter. A new subscription is pending. Who is there already keeps address
-    and name as first given: anybody can fill the form in for anybody.
+    `newsletter` is an id, a slug, or None for the default one. A new subscription is pending. Who is there already
+    keeps address and name as first given: anybody can fill the form in for anybody.
     """
     result = await connection.execute(
-        # One statement, as each costs a round trip. The updates change nothing: they lock the rows, waiting for a
-        # transaction that is about to insert them. A row that was just inserted has no locker yet (xmax 0).
+        # One statement, as each costs a round trip. The updates change nothing (but that a window which is over begins
+        # anew): they lock the rows, waiting for a transaction that is about to insert them. Each reads the one before,
+        # which makes the locks come in this order. A row that was just inserted has no locker yet (xmax 0).
         sa.text("""
             WITH newsletter AS MATERIALIZED (
                 SELECT newsletter_id, name, postal_address
                   FROM publishing.published_newsletters
-                 WHERE newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)
+                 WHERE CASE WHEN :newsletter_id IS NOT NULL THEN newsletter_id = :newsletter_id
+                            WHEN :slug IS NOT NULL THEN slug = :slug
+                            ELSE is_default END
+            ), quota AS (
+                INSERT INTO subscriptions.mailbox_quota AS kept (mailbox_hash)
+                SELECT :mailbox_hash FROM newsletter
+                ON CONFLICT (mailbox_hash) DO UPDATE
+                   SET mails = CASE WHEN kept.window_began_at <= now() - :window THEN 0 ELSE kept.mails END,
+                       window_began_at = CASE WHEN kept.window_began_at <= now() - :window THEN now()
+                                              ELSE kept.window_began_at END
+                RETURNING mails < :mails_max AS has_room
             ), person AS (
                 INSERT INTO subscriptions.subscriber AS kept (email, email_key, name)
-                SELECT :email, :email_key, :name FROM newsletter
+                SELECT :email, :email_key, :name FROM quota
                 ON CONFLICT (email_key) DO UPDATE SET email_key = kept.email_key
                 RETURNING id, email, name, created_at, xmax = 0 AS is_new
             ), held AS (
                 INSERT INTO subscriptions.subscription AS kept (newsletter_id, subscriber_id)
                 SELECT newsletter.newsletter_id, person.id FROM newsletter, person
                 ON CONFLICT (newsletter_id, subscriber_id) DO UPDATE SET state = kept.state
-                RETURNING id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true) AS mail_is_due
+                RETURNING id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true) AS has_cooled_down
             )
             SELECT newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
                    person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
-                   held.id AS subscription_id, held.state, held.mail_is_due
-              FROM newsletter, person, held
+                   held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
+              FROM newsletter, quota, person, held
         """).bindparams(
             sa.bindparam("newsletter_id", type_=sa.BigInteger),
+            sa.bindparam("slug", type_=sa.Text),
+            sa.bindparam("mailbox_hash", type_=sa.LargeBinary),
             sa.bindparam("email", type_=sa.Text),
             sa.bindparam("email_key", type_=sa.Text),
             sa.bindparam("name", type_=sa.Text),
             sa.bindparam("cool_down", type_=sa.Interval),
+            sa.bindparam("window", type_=sa.Interval),
         ),
         {
-            "newsletter_id": newsletter_id,
+            "newsletter_id": newsletter if isinstance(newsletter, int) else None,
+            "slug": newsletter if isinstance(newsletter, str) else None,
+            "mailbox_hash": hash_mailbox(email),
+            "mails_max": bounds.mailbox_mails_max,
+            "window": bounds.mailbox_window,
             "email": email,
             "email_key": email.key,
             "name": name,
-            "cool_down": cool_down,
+            "cool_down": bounds.cool_down,
         },
     )
     row = result.one_or_none()
@@ -99,47 +131,106 @@ async def enter_sign_up(
     )
 
 
-async def set_pending_with_token(
-    connection: AsyncConnection, *, subscription_id: int, token_hash: bytes, lifetime: timedelta
+def hash_mailbox(email: EmailAddress) -> bytes:
+    return hashlib.sha256(email.mailbox_key.encode()).digest()
+
+
+async def record_request(
+    connection: AsyncConnection,
+    entered: EnteredSignUp,
+    *,
+    email: EmailAddress,
+    mail: SignUpMail,
+    mail_key: str,
+    token_hash: bytes,
+    lifetime: timedelta,
+    evidence: Evidence,
 ) -> None:
-    """Wait for a confirmation by this token; the cool-down begins."""
+    """All that a sign-up whose mail is queued leaves behind: the token, the counts, and the entry in the record.
+
+    Who is confirmed stays so. A token is made for them too, whose text nobody is sent: the work must not tell.
+    """
     await connection.execute(
-        sa.text("""
-            WITH pending AS (
-                UPDATE subscriptions.subscription SET state = 'pending', confirmation_queued_at = now()
+        sa.text(f"""
+            WITH held AS (
+                UPDATE subscriptions.subscription
+                   SET state = CASE WHEN state = 'confirmed' THEN state ELSE 'pending' END,
+                       confirmation_queued_at = now()
                  WHERE id = :subscription_id
-                RETURNING id)
-            INSERT INTO subscriptions.confirmation_token (token_hash, subscription_id, expires_at)
-            SELECT :token_hash, id, now() + :lifetime FROM pending
-        """).bindparams(sa.bindparam("token_hash", type_=sa.LargeBinary), sa.bindparam("lifetime", type_=sa.Interval)),
-        {"subscription_id": subscription_id, "token_hash": token_hash, "lifetime": lifetime},
+                RETURNING id, subscriber_id, newsletter_id
+            ), token AS (
+                INSERT INTO subscriptions.confirmation_token (token_hash, subscription_id, expires_at)
+                SELECT :token_hash, id, now() + :lifetime FROM held
+            ), counted AS (
+                UPDATE subscriptions.mailbox_quota SET mails = mails + 1 WHERE mailbox_hash = :mailbox_hash
+            ), noted AS (
+                INSERT INTO subscriptions.consent_event
+                       (subscriber_id, newsletter_id, kind, mail, mail_key, {EVIDENCE_COLUMNS})
+                SELECT subscriber_id, newsletter_id, 'requested', :mail, :mail_key, {EVIDENCE_VALUES} FROM held
+                RETURNING id
+            )
+            INSERT INTO subscriptions.unsettled_mail (consent_event_id) SELECT id FROM noted
+        """).bindparams(  # constants
+            sa.bindparam("token_hash", type_=sa.LargeBinary),
+            sa.bindparam("mailbox_hash", type_=sa.LargeBinary),
+            sa.bindparam("lifetime", type_=sa.Interval),
+            sa.bindparam("mail", type_=sa.Text),
+            sa.bindparam("mail_key", type_=sa.Text),
+        ),
+        {
+            "subscription_id": entered.subscription_id,
+            "token_hash": token_hash,
+            "mailbox_hash": hash_mailbox(email),
+            "lifetime": lifetime,
+            "mail": mail,
+            "mail_key": mail_key,
+            **evidence_parameters(evidence),
+        },
     )
 
 
 async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock: bool) -> LinkedSubscription | None:
-    """What an unexpired confirmation token leads to."""
+    """What an unexpired confirmation token leads to. To lock it is to lock the subscriber first, as everybody does."""
     result = await connection.execute(
         sa.text(f"""
+            WITH linked AS MATERIALIZED (
+                SELECT subscription.id
+                  FROM subscriptions.confirmation_token AS token
+                  JOIN subscriptions.subscription ON subscription.id = token.subscription_id
+                  JOIN subscriptions.subscriber ON subscriber.id = subscription.subscriber_id
+                 WHERE token.token_hash = :token_hash AND token.expires_at > now()
+                {"FOR KEY SHARE OF subscriber" if lock else ""}
+            )
             SELECT subscription.id, subscription.state, newsletter.newsletter_id, newsletter.name
-              FROM subscriptions.confirmation_token AS token
-              JOIN subscriptions.subscription ON subscription.id = token.subscription_id
+              FROM linked
+              JOIN subscriptions.subscription ON subscription.id = linked.id
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
-             WHERE token.token_hash = :token_hash AND token.expires_at > now()
             {"FOR UPDATE OF subscription" if lock else ""}
-        """),  # two constant texts
+        """),  # constant texts
         {"token_hash": token_hash},
     )
     return linked_subscription(result.one_or_none())
 
 
-async def set_confirmed(connection: AsyncConnection, *, subscription_id: int, token_hash: bytes) -> None:
+async def set_confirmed(
+    connection: AsyncConnection, *, subscription_id: int, token_hash: bytes, evidence: Evidence
+) -> None:
     await connection.execute(
-        sa.text("""
+        sa.text(f"""
             WITH used AS (
                 UPDATE subscriptions.confirmation_token SET used_at = now()
-                 WHERE token_hash = :token_hash AND used_at IS NULL)
-            UPDATE subscriptions.subscription SET state = 'confirmed', confirmed_at = now()
-             WHERE id = :subscription_id
-        """),
-        {"subscription_id": subscription_id, "token_hash": token_hash},
+                 WHERE token_hash = :token_hash AND used_at IS NULL
+            ), held AS (
+                UPDATE subscriptions.subscription SET state = 'confirmed', confirmed_at = now()
+                 WHERE id = :subscription_id
+                RETURNING subscriber_id, newsletter_id
+            )
+            INSERT INTO subscriptions.consent_event (subscriber_id, newsletter_id, kind, {EVIDENCE_COLUMNS})
+            SELECT subscriber_id, newsletter_id, 'confirmed', {EVIDENCE_VALUES} FROM held
+        """),  # constants
+        {
+            "subscription_id": subscription_id,
+            "token_hash": token_hash,
+            **evidence_parameters(evidence),
+        },
     )

@@ -1,7 +1,9 @@
 """Sign somebody up: one transaction from the address to the queued confirmation mail.
 
-What the caller of the public form learns is the same for a new, a pending, a confirmed and a departed address, and so
-is the work: the mail is written and enqueued in a savepoint every time, and taken back when none is due.
+What the caller of the public form learns is the same for a new, a pending, a confirmed, a suppressed and a departed
+address, and so is the work: a mail is written, recorded and enqueued in a savepoint every time, and taken back when
+none is due. Who is confirmed already is told so by mail, under the same bounds. Whether an address is suppressed is
+delivery's to know: its mail is enqueued like any, and not sent.
 """
 
 from datetime import timedelta
@@ -12,41 +14,56 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.problems import FieldProblem, InvalidInputError
 from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_subscriptions.consent.evidence import Evidence
+from broadsheet_subscriptions.people.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.people.store import SubscriberRow
 from broadsheet_subscriptions.people.subscriber_name import SubscriberName
 from broadsheet_subscriptions.people.subscription import state_after_sign_up
 from broadsheet_subscriptions.sign_up import store
-from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_mail import write_already_subscribed_mail, write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, hash_token
+
+_REFUSALS: dict[AddressFlag, str] = {
+    "role": "This address belongs to an office, not to a person: please use one of your own.",
+    "disposable": "Addresses that are only for a while are not taken here: please use another.",
+}
 
 
 class SignUp(msgspec.Struct, frozen=True):
-    """A sign-up whose fields are valid; `newsletter_id` None is the default newsletter."""
+    """A sign-up whose fields are valid; `newsletter` is an id, a slug, or None for the default one."""
 
     email: EmailAddress
     name: SubscriberName
-    newsletter_id: int | None
+    newsletter: int | str | None
+    evidence: Evidence
 
 
 class ConfirmationPolicy(msgspec.Struct, frozen=True):
-    """How sign-ups are confirmed: link host, lifetime, cool-down, and where tokens come from."""
+    """How sign-ups are confirmed: link host, lifetime, how much mail they may cause, and where tokens come from."""
 
     public_url: str
     lifetime: timedelta
-    cool_down: timedelta
+    bounds: store.MailBounds
     token_source: TokenSource
 
 
 class SignedUp(msgspec.Struct, frozen=True):
-    """`is_new`: the address was not known before; `mail_queued`: a confirmation mail is on its way."""
+    """`is_new`: the address was not known before; `mail_queued`: a mail is on its way."""
 
     subscriber: SubscriberRow
     is_new: bool
     mail_queued: bool
 
 
-def parse_sign_up(*, email: str, name: str, newsletter_id: int | None) -> SignUp:
-    """Raises `InvalidInputError` that names every field at fault."""
+def parse_sign_up(
+    *,
+    email: str,
+    name: str,
+    newsletter: int | str | None,
+    evidence: Evidence,
+    refused: frozenset[AddressFlag] = frozenset(),
+) -> SignUp:
+    """`refused`: addresses with one of these flags are not taken. Raises `InvalidInputError` naming every fault."""
     problems: list[FieldProblem] = []
     address: EmailAddress | None = None
     parsed_name: SubscriberName | None = None
@@ -54,13 +71,15 @@ def parse_sign_up(*, email: str, name: str, newsletter_id: int | None) -> SignUp
         address = EmailAddress.parse(email)
     except ValueError as error:
         problems.append(FieldProblem(pointer="/email", detail=str(error)))
+    else:
+        problems += [FieldProblem(pointer="/email", detail=_REFUSALS[f]) for f in flags_of(address) if f in refused]
     try:
         parsed_name = SubscriberName.parse(name)
     except ValueError as error:
         problems.append(FieldProblem(pointer="/name", detail=str(error)))
-    if address is None or parsed_name is None:
+    if address is None or parsed_name is None or problems:
         raise InvalidInputError(errors=tuple(problems))
-    return SignUp(address, parsed_name, newsletter_id)
+    return SignUp(address, parsed_name, newsletter, evidence)
 
 
 async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: ConfirmationPolicy) -> SignedUp:
@@ -70,36 +89,45 @@ async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: Confir
         InvalidInputError: there is no such newsletter.
     """
     entered = await store.enter_sign_up(
-        connection,
-        email=sign_up.email,
-        name=sign_up.name,
-        newsletter_id=sign_up.newsletter_id,
-        cool_down=policy.cool_down,
+        connection, email=sign_up.email, name=sign_up.name, newsletter=sign_up.newsletter, bounds=policy.bounds
     )
     if entered is None:
-        raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter."),))
-    mail_queued = state_after_sign_up(entered.state) == "pending" and entered.mail_is_due
+        pointer = "/newsletter" if isinstance(sign_up.newsletter, str) else "/newsletter_id"
+        raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="There is no such newsletter."),))
     async with connection.begin_nested() as savepoint:
-        await _queue_confirmation(connection, entered, policy)
-        if not mail_queued:
+        await _queue_mail(connection, entered, sign_up, policy)
+        if not entered.mail_is_due:
             await savepoint.rollback()
-    return SignedUp(entered.subscriber, entered.subscriber_is_new, mail_queued)
+    return SignedUp(entered.subscriber, entered.subscriber_is_new, entered.mail_is_due)
 
 
-async def _queue_confirmation(
-    connection: AsyncConnection, entered: store.EnteredSignUp, policy: ConfirmationPolicy
+async def _queue_mail(
+    connection: AsyncConnection, entered: store.EnteredSignUp, sign_up: SignUp, policy: ConfirmationPolicy
 ) -> None:
     token = policy.token_source()
     token_hash = hash_token(token)
-    mail = write_confirmation_mail(
-        newsletter_name=entered.newsletter.name,
-        postal_address=entered.newsletter.postal_address,
-        public_url=policy.public_url,
-        token=token,
-        lifetime_s=int(policy.lifetime.total_seconds()),
-    )
-    await store.set_pending_with_token(
-        connection, subscription_id=entered.subscription_id, token_hash=token_hash, lifetime=policy.lifetime
+    mail_key = f"confirmation:{token_hash.hex()}"
+    newsletter = entered.newsletter
+    asks_to_confirm = state_after_sign_up(entered.state) == "pending"
+    if asks_to_confirm:
+        mail = write_confirmation_mail(
+            newsletter_name=newsletter.name,
+            postal_address=newsletter.postal_address,
+            public_url=policy.public_url,
+            token=token,
+            lifetime_s=int(policy.lifetime.total_seconds()),
+        )
+    else:
+        mail = write_already_subscribed_mail(newsletter_name=newsletter.name, postal_address=newsletter.postal_address)
+    await store.record_request(
+        connection,
+        entered,
+        email=sign_up.email,
+        mail="confirmation" if asks_to_confirm else "already_subscribed",
+        mail_key=mail_key,
+        token_hash=token_hash,
+        lifetime=policy.lifetime,
+        evidence=sign_up.evidence,
     )
     await enqueue_single_mail(
         connection,
@@ -109,7 +137,7 @@ async def _queue_confirmation(
             subject=mail.subject,
             html_body=mail.html_body,
             text_body=mail.text_body,
-            dedupe_key=f"confirmation:{token_hash.hex()}",
+            dedupe_key=mail_key,
             expires_in=policy.lifetime,
         ),
     )

@@ -1,5 +1,6 @@
 """The tables of the schema `subscriptions`, as the migrations create them, a module a subject."""
 
+from broadsheet_subscriptions.tables.consent import consent_event, mailbox_quota, unsettled_mail
 from broadsheet_subscriptions.tables.core import (
     confirmation_token,
     idempotency_key,
@@ -15,11 +16,14 @@ __all__ = [
     "audience",
     "audience_block",
     "confirmation_token",
+    "consent_event",
     "idempotency_key",
+    "mailbox_quota",
     "metadata",
     "provider_change",
     "segment",
     "subscriber",
     "subscriber_tag",
     "subscription",
+    "unsettled_mail",
 ]

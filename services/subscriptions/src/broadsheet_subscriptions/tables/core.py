@@ -46,6 +46,11 @@ subscription = sa.Table(
         "confirmed_at",
         postgresql_where=sa.text("state = 'confirmed'"),
     ),
+    sa.Index(
+        "subscription_pending_since",
+        sa.text("coalesce(confirmation_queued_at, created_at)"),
+        postgresql_where=sa.text("state = 'pending'"),
+    ),
     schema=SCHEMA,
 )
 

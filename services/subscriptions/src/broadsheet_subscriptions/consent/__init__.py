@@ -1,0 +1,1 @@
+"""What people agreed to: the record of it, and the API that shows it."""

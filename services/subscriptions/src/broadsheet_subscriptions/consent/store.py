@@ -1,0 +1,108 @@
+"""The SQL of the consent record: plain functions that take the connection of the caller's transaction."""
+
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.consent.evidence import ConsentKind, ConsentSource, Evidence, SignUpMail
+
+LOOK_AGAIN_AFTER_MIN = timedelta(minutes=1)
+LOOK_AGAIN_AFTER_MAX = timedelta(hours=1)
+"""A mail that is not settled yet is looked at again when it is twice as old, within these bounds."""
+
+
+class ConsentRow(msgspec.Struct, frozen=True):
+    id: int
+    subscriber_id: int
+    newsletter_id: int
+    kind: ConsentKind
+    occurred_at: datetime
+    source: ConsentSource
+    actor: str | None
+    ip: str | None
+    user_agent: str | None
+    form_url: str | None
+    wording_version: int | None
+    mail: SignUpMail | None
+    reason: str | None
+
+
+async def list_events(
+    connection: AsyncConnection, *, after_id: int, limit: int, subscriber_id: int | None = None
+) -> list[ConsentRow]:
+    """Oldest first, of one subscriber or of all."""
+    of_one = "AND subscriber_id = :subscriber_id" if subscriber_id is not None else ""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT id, subscriber_id, newsletter_id, kind, occurred_at, source, actor, host(ip) AS ip, user_agent,
+                   form_url, wording_version, mail, reason
+              FROM subscriptions.consent_event
+             WHERE id > :after_id {of_one}
+             ORDER BY id
+             LIMIT :limit
+        """),  # two constant texts
+        {"after_id": after_id, "limit": limit}
+        | ({"subscriber_id": subscriber_id} if subscriber_id is not None else {}),
+    )
+    return [ConsentRow(*row) for row in result]
+
+
+def evidence_parameters(evidence: Evidence) -> dict[str, object]:
+    """The values of `EVIDENCE_COLUMNS`."""
+    return {
+        "source": evidence.source,
+        "actor": evidence.actor,
+        "ip": evidence.ip,
+        "user_agent": evidence.user_agent,
+        "form_url": evidence.form_url,
+        "wording_version": evidence.wording_version,
+    }
+
+
+EVIDENCE_COLUMNS = "source, actor, ip, user_agent, form_url, wording_version"
+EVIDENCE_VALUES = """
+    CAST(:source AS text), CAST(:actor AS text), CAST(CAST(:ip AS text) AS inet), CAST(:user_agent AS text),
+    CAST(:form_url AS text), CAST(:wording_version AS integer)
+"""
+
+
+async def note_settled_mails(connection: AsyncConnection, *, limit: int) -> int:
+    """Write down what became of mails that are settled now; how many rows were looked at.
+
+    A mail that is still on its way is looked at again later. One that delivery no longer knows is given up: it was
+    settled and removed as old before anybody looked, so its fate stays unknown.
+    """
+    result = await connection.execute(
+        sa.text("""
+            WITH due AS MATERIALIZED (
+                SELECT consent_event_id FROM subscriptions.unsettled_mail
+                 WHERE look_at <= now() ORDER BY look_at LIMIT :limit FOR UPDATE SKIP LOCKED
+            ), seen AS MATERIALIZED (
+                SELECT request.id, request.subscriber_id, request.newsletter_id, request.occurred_at, request.mail,
+                       request.mail_key, mail.status, mail.settled_at
+                  FROM due
+                  JOIN subscriptions.consent_event AS request ON request.id = due.consent_event_id
+                  LEFT JOIN delivery.published_sign_up_mails AS mail ON mail.mail_key = request.mail_key
+            ), noted AS (
+                INSERT INTO subscriptions.consent_event
+                       (subscriber_id, newsletter_id, kind, occurred_at, source, mail, mail_key, reason)
+                SELECT subscriber_id, newsletter_id,
+                       CASE WHEN status = 'accepted' THEN 'mail_sent' ELSE 'mail_not_sent' END,
+                       settled_at, 'system', mail, mail_key, CASE WHEN status <> 'accepted' THEN status END
+                  FROM seen WHERE settled_at IS NOT NULL
+            ), done AS (
+                DELETE FROM subscriptions.unsettled_mail WHERE consent_event_id = ANY (ARRAY (
+                    SELECT id FROM seen WHERE status IS NULL OR settled_at IS NOT NULL))
+            ), waiting AS (
+                UPDATE subscriptions.unsettled_mail AS later
+                   SET look_at = now() + least(greatest(now() - seen.occurred_at, :again_min), :again_max)
+                  FROM seen
+                 WHERE later.consent_event_id = seen.id AND seen.status IS NOT NULL AND seen.settled_at IS NULL
+            )
+            SELECT count(*) FROM due
+        """).bindparams(sa.bindparam("again_min", type_=sa.Interval), sa.bindparam("again_max", type_=sa.Interval)),
+        {"limit": limit, "again_min": LOOK_AGAIN_AFTER_MIN, "again_max": LOOK_AGAIN_AFTER_MAX},
+    )
+    return int(result.scalar_one())
