@@ -1,7 +1,7 @@
 """Subscribers and issues put straight into the database by its owner."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 import psycopg
@@ -47,6 +47,9 @@ class Progress(msgspec.Struct, frozen=True):
         return {name: value for name in names if (value := getattr(self, name))}
 
 
+TRUNCATE_TRIES_MAX = 10
+
+
 class Seed:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
@@ -60,6 +63,14 @@ class Seed:
     def execute(self, statement: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         cursor = self._connection.execute(statement.encode(), parameters)
         return cursor.fetchall() if cursor.description else []
+
+    def _truncate(self, tables: str) -> None:
+        """Running services take locks in an order of their own: whoever Postgres lets give way tries again."""
+        for _ in range(TRUNCATE_TRIES_MAX - 1):
+            with suppress(psycopg.errors.DeadlockDetected):
+                self.execute(f"TRUNCATE {tables}")
+                return
+        self.execute(f"TRUNCATE {tables}")
 
     def empty(self) -> None:
         """Delete what tests made: everything but the default newsletter, the first user with the first key, and what
@@ -76,7 +87,7 @@ class Seed:
             """
         )
         self.execute("SET lock_timeout = '10 s'")
-        self.execute(f"TRUNCATE {tables[0][0]}")
+        self._truncate(str(tables[0][0]))
         self.execute("DELETE FROM publishing.newsletter WHERE id <> %s", (DEFAULT_NEWSLETTER_ID,))
         self.execute(
             "UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', from_name = NULL, "

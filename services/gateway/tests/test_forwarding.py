@@ -1,6 +1,7 @@
 """`/api/v1/…`: who may pass, what goes on to the services, what comes back."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def owner(gateway: Gateway, path: str) -> RecordingService:
 @pytest.mark.parametrize(("template", "service"), ROUTES)
 async def test_each_path_goes_to_the_service_that_owns_it(gateway: Gateway, template: str, service: str) -> None:
     api = await gateway.api_client("read")
-    path = template.replace("{id}", "7")
+    path = re.sub(r"\{[a-z_]+\}", "7", template)
     owner(gateway, path).answer("GET", path, body={"from": service})
     assert (await api.get(path)).json() == {"from": service}
 

@@ -253,6 +253,8 @@ async def test_newsletters_are_listed_and_shown(publishing: Publishing) -> None:
             "message_stream": "broadcast",
             "unsubscribe_handling": "custom",
             "postal_address": "",
+            "allowed_origins": [],
+            "is_listed": False,
         }
     ]
     second_page = (await publishing.get("newsletters", limit=1, cursor=first_page["next_cursor"])).json()
