@@ -29,6 +29,8 @@ READS = [
     "/api/v1/deliveries?subscriber_id=1",
     "/api/v1/deliveries/1-1",
     "/api/v1/senders",
+    "/api/v1/webhook-endpoints/1/deliveries",
+    "/api/v1/webhook-deliveries/1",
 ]
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/subscribers", {"email": "reader@example.com", "name": "A"}),
@@ -45,6 +47,10 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/deliveries/1-1/decide", {"choice": "mark_sent"}),
     ("/api/v1/senders/pause", {}),
     ("/api/v1/senders/resume", {}),
+    ("/api/v1/webhook-endpoints", {"url": "https://hooks.example.com", "events": ["subscriber.confirmed"]}),
+    ("/api/v1/webhook-endpoints/1/rotate-secret", {}),
+    ("/api/v1/webhook-endpoints/1/test", {}),
+    ("/api/v1/webhook-deliveries/1/retry", {}),
 ]
 ISSUE = {"title": "A", "html_content": "B", "text_content": "C"}
 

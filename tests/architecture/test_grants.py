@@ -76,6 +76,9 @@ READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history"}, "subscription
 """Tables that only a function with the owner's rights writes."""
 TRIGGERS = {
     "refuse_unsettled_end",
+    "queue_subscription_webhooks",
+    "queue_provider_webhooks",
+    "forget_webhooks_of_removed",
     "refuse_change_of_consent",
     "index_new_tags",
     "index_changed_tags",

@@ -17,6 +17,8 @@ JSON_POSTS = [
     "/api/v1/issues",
     "/api/v1/issues/1/pause",
     "/api/v1/senders/pause",
+    "/api/v1/webhook-endpoints",
+    "/api/v1/webhook-endpoints/1/rotate-secret",
 ]
 FORM_POSTS = ["/subscriptions", "/newsletters/newsletter", "/login", "/admin/password", "/admin/newsletters"]
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -31,6 +33,7 @@ TABLES = [
     "delivery.single_mail",
     "publishing.idempotency_key",
     "subscriptions.idempotency_key",
+    "subscriptions.webhook_endpoint",
 ]
 
 

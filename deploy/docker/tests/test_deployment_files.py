@@ -135,7 +135,7 @@ def test_only_the_gateway_and_the_sandbox_are_published_and_the_sandbox_needs_it
     assert all("127.0.0.1" in port for name in ("gateway", "postmark-sandbox") for port in services[name]["ports"])
     assert compose()["networks"]["private"] == {"internal": True}
     inside = {name for name, service in services.items() if service["networks"] == ["private"]}
-    assert inside == {"postgres", "redis", "migrate", "subscriptions", "publishing"}
+    assert inside == {"postgres", "redis", "migrate", "publishing"}
 
 
 def test_delivery_can_be_scaled_and_has_time_to_drain() -> None:

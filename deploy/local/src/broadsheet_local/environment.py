@@ -114,6 +114,10 @@ def service_environment(
         composed["IDENTITY_PUBLIC_KEY_FILE"] = str(credentials.identity_public_key_file)
     if service in {"subscriptions", "delivery"}:
         composed["LINK_SIGNING_KEYS_FILE"] = str(credentials.link_signing_keys_file)
+    if service == "subscriptions":
+        composed["SECRET_ENCRYPTION_KEYS_FILE"] = str(credentials.secret_encryption_keys_file)
+        # A receiver that somebody is writing runs on this machine.
+        tunable |= {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128", "WEBHOOK_ALLOW_HTTP": "true"}
     if service == "delivery":
         composed |= {
             "POSTMARK_BASE_URL": provider.base_url,

@@ -16,6 +16,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.types import ASGIApp
 
 from broadsheet_common.problems import ForbiddenError, UnauthenticatedError
 
@@ -127,6 +128,10 @@ class IdentityMiddleware(AbstractAuthenticationMiddleware):
 
     Handlers with `opt={"exclude_from_auth": True}` (health, metrics, the OpenAPI document) stay open.
     """
+
+    def __init__(self, app: ASGIApp) -> None:
+        # By itself Litestar lets OPTIONS pass, and guards of a whole controller then look for an identity in vain.
+        super().__init__(app, exclude_http_methods=())
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         token = connection.headers.get(IDENTITY_HEADER)

@@ -23,6 +23,8 @@ PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
 _log = structlog.get_logger()
 
 _WHOLE_BODY = "data"
+_STEP_INTO_LIST = re.compile(r"\[(\d+)\]")
+_STEP_INTO_MAP = "[...]"
 _FIELD_OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `([^`]*)`")
 
 
@@ -171,9 +173,10 @@ def _handle_validation(request: Request[Any, Any, Any], error: ValidationExcepti
 
 def _pointer(key: str, detail: str) -> str:
     """Where the fault is, as a JSON pointer (RFC 6901). Litestar names the body `data`, and msgspec finds a missing or
-    unknown field at the object around it.
+    unknown field at the object around it, an item as `events[0]`, and a map's value as `[...]`: that is at the map.
     """
-    place = "" if key == _WHOLE_BODY else f"/{key.replace('.', '/')}" if key else ""
+    steps = _STEP_INTO_LIST.sub(r".\1", key.partition(_STEP_INTO_MAP)[0])
+    place = "" if steps == _WHOLE_BODY else f"/{steps.replace('.', '/')}" if steps else ""
     named = _FIELD_OF_OBJECT.search(detail)
     return place if named is None else f"{place}/{named[1].replace('~', '~0').replace('/', '~1')}"
 

@@ -1,13 +1,15 @@
 """The wiring of the subscriptions service."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
 from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.application import create_service_app
+from broadsheet_common.application import ServerMetrics, create_service_app
 from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
@@ -15,6 +17,12 @@ from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.consent.note_settled_mails import note_forever
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
+from broadsheet_subscriptions.outgoing.attempt import Attempter
+from broadsheet_subscriptions.outgoing.call_endpoint import open_caller
+from broadsheet_subscriptions.outgoing.deliveries_api import EndpointDeliveriesController, WebhookDeliveryController
+from broadsheet_subscriptions.outgoing.endpoints_api import WebhookEndpointController
+from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
+from broadsheet_subscriptions.outgoing.sender import SendingPolicy, WebhookMetrics, WebhookSender
 from broadsheet_subscriptions.people import remove_attribute_values as remove_values
 from broadsheet_subscriptions.people.address_flags import parse_flags
 from broadsheet_subscriptions.people.api import SubscriberController
@@ -33,7 +41,11 @@ from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
 
-def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = random_token) -> Litestar:
+def create_app(
+    settings: SubscriptionsSettings, *, token_source: TokenSource = random_token, sends_webhooks: bool = True
+) -> Litestar:
+    """The service: its API and, in the same loop, its background work."""
+    metrics = ServerMetrics()
     engine = create_engine(
         settings.database_url,
         application_name="broadsheet-subscriptions",
@@ -77,6 +89,9 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
     return create_service_app(
         route_handlers=[
             SubscriberController,
+            WebhookEndpointController,
+            EndpointDeliveriesController,
+            WebhookDeliveryController,
             ConsentController,
             AttributeController,
             SegmentController,
@@ -88,10 +103,44 @@ def create_app(settings: SubscriptionsSettings, *, token_source: TokenSource = r
             "confirmation_policy": policy,
             "refused_address_flags": parse_flags(settings.refused_address_flags),
             "link_signer": LinkSigner.parse(settings.link_signing_keys.reveal()),
+            "secret_box": SecretBox.parse(settings.secret_encryption_keys.reveal()),
+            "webhook_targets": settings.webhook_targets,
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
-        lifespan=[own_engine],
+        lifespan=[own_engine, *([_send_webhooks(settings, engine, metrics)] if sends_webhooks else [])],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "subscriptions")},
+        metrics=metrics,
         openapi_config=openapi_config("Broadsheet subscriptions", "Who subscribes to what."),
     )
+
+
+def _send_webhooks(
+    settings: SubscriptionsSettings, engine: AsyncEngine, metrics: ServerMetrics
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    figures = WebhookMetrics(metrics.registry)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
+        async with open_caller(settings.webhook_targets, timeout_s=settings.webhook_timeout_s) as caller:
+            attempter = Attempter(
+                caller,
+                targets=settings.webhook_targets,
+                box=SecretBox.parse(settings.secret_encryption_keys.reveal()),
+                random=random.Random(),  # noqa: S311  # jitter, not secrets
+            )
+            policy = SendingPolicy(
+                calls_per_endpoint=settings.webhook_calls_per_endpoint,
+                # The answer, and the beginning of its body.
+                call=timedelta(seconds=2 * settings.webhook_timeout_s),
+                failing_max=timedelta(days=settings.webhook_failing_days),
+                log_kept_days=settings.webhook_log_kept_days,
+            )
+            sender = WebhookSender(engine, attempter, policy=policy, metrics=figures)
+            sender.start()
+            try:
+                yield
+            finally:
+                await sender.drain(settings.drain_s)
+
+    return lifespan

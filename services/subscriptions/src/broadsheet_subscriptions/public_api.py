@@ -22,6 +22,7 @@ from broadsheet_subscriptions.leaving.unsubscribe import (
 from broadsheet_subscriptions.people import linked_subscription
 from broadsheet_subscriptions.people.address_flags import AddressFlag
 from broadsheet_subscriptions.people.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
+from broadsheet_subscriptions.people.change_source import name_change_source
 from broadsheet_subscriptions.people.subscription import State
 from broadsheet_subscriptions.sign_up.confirm import UnknownTokenError, confirm, look_up_confirmation
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
@@ -110,6 +111,7 @@ class PublicController(Controller):
             refused=refused_address_flags,
         )
         async with engine.begin() as connection:
+            await name_change_source(connection, "sign_up")
             await subscribe(connection, sign_up, confirmation_policy)
         return SignUpAnswer()
 

@@ -6,7 +6,9 @@ import msgspec
 
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PositiveInt, Secret, ServiceSettings
+from broadsheet_common.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
+from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
+from broadsheet_subscriptions.outgoing.target import TargetPolicy, parse_networks
 from broadsheet_subscriptions.people.address_flags import parse_flags
 
 EXPECTED_SCHEMA_VERSION = "0003"
@@ -26,6 +28,20 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     """How long a confirmation link works, and the mail that carries it waits to be sent."""
     confirmation_cool_down_s: Annotated[int, msgspec.Meta(ge=0)] = 60
     """At most one confirmation mail for an address and newsletter in this time."""
+    secret_encryption_keys: Secret
+    """`id:hex,…` of 32 bytes each, the current key first: webhooks' signing secrets are encrypted with it."""
+    webhook_allowed_networks: str = ""
+    """`10.0.0.0/8,…`: where webhooks may go beside public addresses. Whoever may set their URLs can then reach it."""
+    webhook_allow_http: bool = False
+    """Webhooks may go without TLS too: `local` only."""
+    webhook_timeout_s: PositiveSeconds = 15.0
+    """Longest wait for a receiver's answer, and once more for the beginning of its body."""
+    webhook_calls_per_endpoint: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
+    """Calls to one receiver at once, by one replica."""
+    webhook_failing_days: PositiveInt = 5
+    """An endpoint of which every attempt has failed for so long is disabled."""
+    webhook_log_kept_days: Annotated[int, msgspec.Meta(ge=7)] = 30
+    """What was sent, and what still waits for an endpoint that is disabled, is removed after this."""
     pending_lifetime_s: PositiveInt = 30 * DAY_S
     """How long a sign-up waits for its confirmation before it is forgotten; at least CONFIRMATION_LIFETIME_S."""
     mailbox_mails_max: PositiveInt = 10
@@ -34,6 +50,10 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     """The window of MAILBOX_MAILS_MAX; it begins with the first mail."""
     refused_address_flags: str = ""
     """Flags of addresses that the public form refuses: `role`, `disposable`, or both with a comma. None by default."""
+
+    @property
+    def webhook_targets(self) -> TargetPolicy:
+        return TargetPolicy(parse_networks(self.webhook_allowed_networks), allow_http=self.webhook_allow_http)
 
     def __post_init__(self) -> None:
         if self.pending_lifetime_s < self.confirmation_lifetime_s:
@@ -50,3 +70,13 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
             IdentityVerifier(self.identity_public_key, "subscriptions")
         except (ValueError, TypeError) as error:
             raise ValueError(f"IDENTITY_PUBLIC_KEY is malformed: {error}") from error
+        try:
+            SecretBox.parse(self.secret_encryption_keys.reveal())
+        except ValueError as error:
+            raise ValueError(f"SECRET_ENCRYPTION_KEYS is malformed: {error}") from error
+        try:
+            parse_networks(self.webhook_allowed_networks)
+        except ValueError as error:
+            raise ValueError("WEBHOOK_ALLOWED_NETWORKS is malformed: expected networks (10.0.0.0/8)") from error
+        if self.webhook_allow_http and self.broadsheet_env == "production":
+            raise ValueError("WEBHOOK_ALLOW_HTTP is for `local` only: in production webhooks carry addresses by TLS")

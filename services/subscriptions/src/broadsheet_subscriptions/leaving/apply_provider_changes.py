@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_subscriptions.leaving import provider_change_store as store
 from broadsheet_subscriptions.leaving.provider_change_store import ProviderChange
+from broadsheet_subscriptions.people.change_source import name_change_source
 
 CHANGES_A_BATCH_MAX = 200
 BATCHES_A_ROUND_MAX = 100
@@ -58,6 +59,7 @@ async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:
     subscriber_id = await store.lock_subscriber(connection, email_key=change.email_key)
     if subscriber_id is None:
         return
+    await name_change_source(connection, "complaint" if change.kind == "complained" else "provider")
     match change.kind:
         case "unsubscribe":
             await store.unsubscribe_by_provider(connection, change, subscriber_id=subscriber_id)

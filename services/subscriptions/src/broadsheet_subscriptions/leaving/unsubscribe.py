@@ -7,6 +7,7 @@ from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFound
 from broadsheet_common.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.leaving import store as leaving_store
 from broadsheet_subscriptions.people import store
+from broadsheet_subscriptions.people.change_source import name_change_source
 from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
 
 
@@ -22,6 +23,7 @@ async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, t
 async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
     """Leave one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
     linked = await _find(connection, signer, token, lock=True)
+    await name_change_source(connection, "link")
     await leaving_store.set_unsubscribed(connection, [linked.id])
     return LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
 
@@ -43,6 +45,7 @@ async def unsubscribe_subscriber(
     if newsletter_id is not None and not chosen:
         problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")
         raise InvalidInputError(errors=(problem,))
+    await name_change_source(connection, "operator")
     await leaving_store.set_unsubscribed(connection, chosen)
     return subscriber
 

@@ -44,6 +44,7 @@ from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
 from broadsheet_subscriptions.people import attribute_store, store
 from broadsheet_subscriptions.people.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.people.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
+from broadsheet_subscriptions.people.change_source import name_change_source
 from broadsheet_subscriptions.people.change_subscriber import change_subscriber, read_notes
 from broadsheet_subscriptions.people.list_subscribers import Wanted, list_subscribers
 from broadsheet_subscriptions.people.subscription import State
@@ -282,6 +283,7 @@ class SubscriberController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Subscriber)
+            await name_change_source(connection, "operator")
             notes = await read_notes(connection, attributes=data.attributes, tags=data.tags or None)
             signed_up = await subscribe(connection, sign_up, confirmation_policy)
             if signed_up.is_new:

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.problems import ProblemError
 from broadsheet_subscriptions.consent.evidence import Evidence
+from broadsheet_subscriptions.people.change_source import name_change_source
 from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
 from broadsheet_subscriptions.people.subscription import state_after_confirmation
 from broadsheet_subscriptions.sign_up import store
@@ -24,6 +25,7 @@ async def confirm(connection: AsyncConnection, token: str, evidence: Evidence) -
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
+    await name_change_source(connection, "link")
     await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence)
     return LinkedSubscription(linked.id, "confirmed", linked.newsletter_id, linked.newsletter_name)
 

@@ -10,6 +10,12 @@ from broadsheet_subscriptions.tables.core import (
     subscription,
 )
 from broadsheet_subscriptions.tables.lists import attribute, audience, audience_block, segment, subscriber_tag
+from broadsheet_subscriptions.tables.outgoing import (
+    webhook_attempt,
+    webhook_delivery,
+    webhook_endpoint,
+    webhook_secret,
+)
 
 __all__ = [
     "attribute",
@@ -26,4 +32,8 @@ __all__ = [
     "subscriber_tag",
     "subscription",
     "unsettled_mail",
+    "webhook_attempt",
+    "webhook_delivery",
+    "webhook_endpoint",
+    "webhook_secret",
 ]

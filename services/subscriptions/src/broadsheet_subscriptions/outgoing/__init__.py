@@ -1,0 +1,1 @@
+"""Outgoing webhooks: telling other systems who came, who left and whose mail did not arrive."""

@@ -1,0 +1,58 @@
+"""Signing secrets at rest: encrypted with AES-256-GCM, bound to what they are for; pure.
+
+A signing secret has to be read again, so it can't be a hash. Whoever reads the database alone can then sign nothing,
+and whoever writes to it can't give one endpoint another's secret. The first key encrypts, all decrypt, so that keys
+rotate by putting a new one in front.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_LINE: Final = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64})")
+_NONCE_BYTES: Final = 12
+
+
+class UnreadableSecretError(Exception):
+    """It was sealed with a key that is not there any more, for another purpose, or not by us."""
+
+
+class SecretBox:
+    """Seals and opens with keys given as `id:hex,id:hex,…`, the current one first."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._current = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "SecretBox":
+        """Raises ValueError unless every entry is `id:hex` with 32 bytes of key."""
+        keys: dict[str, bytes] = {}
+        for entry in text.split(","):
+            match = _KEY_LINE.fullmatch(entry.strip())
+            if match is None:
+                raise ValueError("expected `id:hex` entries of 64 hex digits, separated by commas")
+            keys[match[1]] = bytes.fromhex(match[2])
+        return cls(keys)
+
+    def seal(self, secret: str, *, purpose: str) -> str:
+        # Random nonces are safe for 2^32 secrets a key: far more than there will ever be endpoints.
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._ciphers[self._current].encrypt(nonce, secret.encode(), purpose.encode())
+        return f"{self._current}.{base64.b64encode(nonce + sealed).decode()}"
+
+    def open(self, sealed: str, *, purpose: str) -> str:
+        """Raises `UnreadableSecretError`."""
+        key_id, _, text = sealed.partition(".")
+        try:
+            raw = base64.b64decode(text, validate=True)
+            return self._ciphers[key_id].decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], purpose.encode()).decode()
+        except (KeyError, binascii.Error, ValueError, InvalidTag) as error:
+            raise UnreadableSecretError from error

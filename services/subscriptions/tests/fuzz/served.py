@@ -1,0 +1,168 @@
+"""The subscriptions service on a port of its own, in the server that it has in production, with somebody in it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from litestar import Litestar
+from litestar.serialization import decode_json, encode_json
+
+from broadsheet_common.finish_reading import finishes_reading
+from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.settings import HttpUrl, PostgresUrl
+from broadsheet_subscriptions.app import create_app
+from broadsheet_subscriptions.settings import SubscriptionsSettings
+from harness.cluster import Cluster
+from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.owner import Owner
+
+START_TIMEOUT_S: Final = 20.0
+PEOPLE: Final = ("ada@example.com", "grace@example.com", "edsger@example.com")
+ATTRIBUTES: Final = (("age", "number"), ("city", "text"), ("since", "date"))
+
+
+def app_on(database_url: str) -> Litestar:
+    settings = SubscriptionsSettings(
+        bind_port=1,
+        database_url=PostgresUrl(database_url),
+        public_url=HttpUrl("https://news.example.com"),
+        link_signing_keys=LINK_SIGNING_KEYS,
+        secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
+        identity_public_key=identity_keys()[1],
+    )
+    # What is made up may be anybody's URL: nothing is sent there.
+    return create_app(settings, sends_webhooks=False)
+
+
+def read_document() -> dict[str, Any]:
+    """The service's OpenAPI document as it is served: known before any test has a database."""
+    app = app_on("postgresql://nobody@127.0.0.1:1/none")
+    document: dict[str, Any] = decode_json(encode_json(app.openapi_schema.to_schema()))
+    return document
+
+
+class Served(Owner):
+    """The running service, and its database as the owner sees it."""
+
+    def __init__(self, owner_url: str, port: int) -> None:
+        super().__init__(owner_url)
+        self.base_url = f"http://127.0.0.1:{port}"
+        self._minter = IdentityMinter(identity_keys()[0])
+        self._signer = LinkSigner.parse(LINK_SIGNING_KEYS.reveal())
+        self.tokens: list[str] = []
+
+    def headers(self) -> dict[str, str]:
+        """Of a caller who may do everything."""
+        identity = Identity("key:1", frozenset({"read", "write", "admin", "public"}))
+        return {IDENTITY_HEADER: self._minter.mint(identity, "subscriptions")}
+
+    def start_anew(self) -> None:
+        """Nothing is left of what was here; of everything that can be made there are some, with the ids 1, 2 and 3."""
+        tables = self.rows(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'subscriptions'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
+        )
+        self.rows(
+            f"TRUNCATE {', '.join(f'subscriptions.{name}' for (name,) in tables)}, delivery.single_mail "
+            "RESTART IDENTITY CASCADE"
+        )
+        with httpx.Client(base_url=self.base_url, headers=self.headers(), trust_env=False) as client:
+            for name, kind in ATTRIBUTES:
+                _made(client.post("/api/v1/attributes", json={"name": name, "type": kind}))
+            for number in range(1, 4):
+                _made(
+                    client.post(
+                        "/api/v1/webhook-endpoints",
+                        json={"url": f"https://hooks.example.com/{number}", "events": ["subscriber.subscribed"]},
+                    )
+                )
+                _made(
+                    client.post(
+                        "/api/v1/segments",
+                        json={
+                            "name": f"Segment {number}",
+                            "filter": {"field": "tag", "op": "has", "value": f"tag-{number}"},
+                        },
+                    )
+                )
+            for email in PEOPLE:
+                _made(client.post("/public/subscriptions", json={"email": email, "name": "Somebody"}))
+        mails = self.rows("SELECT text_body FROM delivery.single_mail ORDER BY id")
+        self.tokens = [text.partition("subscription_token=")[2].split()[0] for (text,) in mails]
+        subscriptions = self.rows("SELECT id FROM subscriptions.subscription ORDER BY id")
+        self.tokens += [self._signer.sign("unsubscribe", number) for (number,) in subscriptions]
+
+
+def _made(answer: httpx.Response) -> None:
+    assert answer.status_code in {200, 201, 202}, answer.text
+
+
+class _Server(threading.Thread):
+    def __init__(self, app: Litestar) -> None:
+        super().__init__(name="fuzzed-service", daemon=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._app = app
+        self._is_decided = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked_to_stop = asyncio.Event()
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as failure:  # noqa: BLE001  # handed to the thread that waits for the start
+            self._failure = failure
+            self._is_decided.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with self._app.lifespan():
+            server = Server(
+                finishes_reading(self._app),
+                address="127.0.0.1",
+                port=self.port,
+                interface=Interfaces.ASGINL,
+                websockets=False,
+                log_enabled=False,
+            )
+            serving = asyncio.create_task(server.serve())
+            self._is_decided.set()
+            await self._asked_to_stop.wait()
+            server.stop()  # type: ignore[no-untyped-call]
+            await serving
+
+    def await_start(self) -> None:
+        assert self._is_decided.wait(START_TIMEOUT_S), "the service did not start"
+        if self._failure is not None:
+            raise RuntimeError("the service did not start") from self._failure
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", transport=httpx.HTTPTransport(retries=10), trust_env=False
+        ) as client:
+            assert client.get("/health/ready").status_code == 200
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked_to_stop.set)
+        self.join(START_TIMEOUT_S)
+        assert not self.is_alive(), "the service did not stop"
+
+
+@contextmanager
+def serving(cluster: Cluster) -> Iterator[Served]:
+    with cluster.database() as database:
+        server = _Server(app_on(database.url_for("broadsheet_subscriptions")))
+        server.start()
+        try:
+            server.await_start()
+            yield Served(database.owner_url, server.port)
+        finally:
+            server.stop()
