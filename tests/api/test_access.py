@@ -14,6 +14,7 @@ from harness.system import System, in_this_process, make_api_key
 READS = [
     "/api/v1/subscribers",
     "/api/v1/subscribers/1",
+    "/api/v1/subscribers/1/export",
     "/api/v1/attributes",
     "/api/v1/attributes/city",
     "/api/v1/segments",
@@ -35,6 +36,7 @@ READS = [
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/subscribers", {"email": "reader@example.com", "name": "A"}),
     ("/api/v1/subscribers/1/unsubscribe", {}),
+    ("/api/v1/subscribers/1/erase", {}),
     ("/api/v1/attributes", {"name": "city", "type": "text"}),
     ("/api/v1/segments", {"name": "A", "filter": {"all": []}}),
     ("/api/v1/issues", {"title": "A", "html_content": "B", "text_content": "C"}),

@@ -19,6 +19,7 @@ READS: dict[str, set[str]] = {
         "delivery.published_issue_engagement",
         "delivery.published_daily_engagement",
         "delivery.published_suppressed",
+        "delivery.published_erasures",
     },
     "publishing": {
         "subscriptions.published_audience",
@@ -36,7 +37,7 @@ READS: dict[str, set[str]] = {
 }
 """What each service may read of the others'."""
 CALLS: dict[str, set[str]] = {
-    "subscriptions": {"enqueue_single_mail"},
+    "subscriptions": {"enqueue_single_mail", "enqueue_erasure", "enter_addresses", "person_data"},
     "publishing": {
         "enqueue_single_mail",
         "open_issue_run",
@@ -54,12 +55,15 @@ CALLS: dict[str, set[str]] = {
         "remove_issue_outcomes",
         "remove_old_events",
         "enqueue_provider_change",
+        "lock_addresses",
+        "enter_addresses",
+        "finish_erasure",
     },
     "gateway": {"enqueue_single_mail", "enqueue_provider_events"},
 }
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {
-    "subscriptions": {"consent_event"},
+    "subscriptions": {"consent_event", "erasure"},
     "delivery": {
         "delivery",
         "delivery_part_default",

@@ -15,6 +15,7 @@ from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.finish_erasures import finish_erasures
 from broadsheet_delivery.finish_issues import finish_issues
 from broadsheet_delivery.preflight import preflight_issues
 from broadsheet_delivery.reconcile import reconcile
@@ -28,7 +29,7 @@ from broadsheet_delivery.tell_postmark import tell_postmark
 from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import DeliveryWorker
 from harness.cluster import Database
-from harness.keys import LINK_SIGNING_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys
 
 STEPS_MAX = 10_000
 
@@ -42,6 +43,7 @@ def delivery_settings(database: Database, base_url: str, token: str, **changes: 
         public_url=HttpUrl.parse("https://news.example.com"),
         identity_public_key=identity_keys()[1],
         link_signing_keys=LINK_SIGNING_KEYS,
+        erasure_keys=ERASURE_KEYS,
         mail_from="Broadsheet <newsletter@example.com>",
         postmark_base_url=HttpUrl.parse(base_url),
         postmark_server_token=Secret(token),
@@ -108,6 +110,9 @@ class Delivering:
 
     async def apply_events(self) -> int:
         return await apply_provider_events(self.context)
+
+    async def finish_erasures(self) -> int:
+        return await finish_erasures(self.context)
 
     async def tell_postmark(self) -> int:
         return await tell_postmark(self.context)

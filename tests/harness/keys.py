@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from broadsheet_common.settings import Secret
 
 LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
+ERASURE_KEYS = Secret("e1:" + "cd" * 32)
 SECRET_ENCRYPTION_KEYS = Secret("k1:" + "cd" * 32)
 
 

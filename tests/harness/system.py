@@ -34,7 +34,7 @@ from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, delivery_settings
-from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.oracle import Captured, Oracle
 from harness.queue_time import make_due
 from harness.seeding import Seed
@@ -149,6 +149,7 @@ async def running_system(
             database_url=PostgresUrl.parse(database.url_for("subscriptions")),
             public_url=HttpUrl.parse(PUBLIC_URL),
             link_signing_keys=LINK_SIGNING_KEYS,
+            erasure_keys=ERASURE_KEYS,
             secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
             identity_public_key=public_key,
         )

@@ -17,7 +17,7 @@ from broadsheet_common.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster, Database
-from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.owner import Owner
 
 PUBLIC_URL = "https://news.example.com"
@@ -117,6 +117,7 @@ def settings_for(database: Database) -> SubscriptionsSettings:
         database_url=PostgresUrl(database.url_for("broadsheet_subscriptions")),
         public_url=HttpUrl(PUBLIC_URL),
         link_signing_keys=LINK_SIGNING_KEYS,
+        erasure_keys=ERASURE_KEYS,
         secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
         identity_public_key=identity_keys()[1],
     )

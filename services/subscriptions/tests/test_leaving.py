@@ -1,6 +1,16 @@
 """Leaving, by the signed link in a mail and by the operator, on a real database."""
 
-from .conftest import Subscriptions
+import msgspec
+from litestar.testing import AsyncTestClient
+
+from broadsheet_common.identity import IdentityMinter
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.settings import Secret
+from broadsheet_subscriptions.app import create_app
+from harness.cluster import Database
+from harness.keys import LINK_SIGNING_KEYS, identity_keys
+
+from .conftest import Subscriptions, settings_for
 
 
 async def test_the_link_shows_what_it_leads_to_and_changes_nothing(subscriptions: Subscriptions) -> None:
@@ -61,3 +71,28 @@ async def test_unsubscribing_from_a_newsletter_never_subscribed_to_says_so(subsc
 
 async def test_unsubscribing_nobody_is_not_found(subscriptions: Subscriptions) -> None:
     assert (await subscriptions.post("/12345/unsubscribe", {})).status_code == 404
+
+
+async def test_links_work_after_years_and_after_the_key_was_rotated(
+    subscriptions: Subscriptions, database: Database
+) -> None:
+    """A new key in front, the old one kept: both kinds of link work. Without the old one its links are unknown."""
+    await subscriptions.subscribe_and_confirm()
+    old = subscriptions.unsubscribe_token()
+    subscriptions.rows(
+        "UPDATE subscriptions.subscription SET created_at = now() - interval '9 years',"
+        " confirmed_at = now() - interval '9 years'"
+    )
+    new_key = "k2:" + "ef" * 32
+    new = LinkSigner.parse(new_key).sign("unsubscribe", subscriptions.subscription_id())
+    for keys, expected in (
+        (f"{new_key},{LINK_SIGNING_KEYS.reveal()}", {old: 200, new: 200}),
+        (new_key, {old: 404, new: 200}),
+    ):
+        app = create_app(msgspec.structs.replace(settings_for(database), link_signing_keys=Secret(keys)))
+        async with AsyncTestClient(app) as client:
+            rotated = Subscriptions(app, client, IdentityMinter(identity_keys()[0]), database.owner_url)
+            for token, status in expected.items():
+                subscriptions.rows("UPDATE subscriptions.subscription SET state = 'confirmed', unsubscribed_at = NULL")
+                assert (await rotated.public("unsubscribes", token=token)).status_code == status
+                assert subscriptions.state() == ("unsubscribed" if status == 200 else "confirmed")

@@ -6,7 +6,7 @@ import pytest
 
 from broadsheet_common.settings import SettingsError, load_settings
 from broadsheet_subscriptions.settings import SubscriptionsSettings
-from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 
 
 def environment(**changed: str) -> dict[str, str]:
@@ -15,6 +15,7 @@ def environment(**changed: str) -> dict[str, str]:
         "DATABASE_URL": "postgresql://broadsheet_subscriptions@localhost/broadsheet",
         "PUBLIC_URL": "https://news.example.com/",
         "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),
+        "ERASURE_KEYS": ERASURE_KEYS.reveal(),
         "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
         "IDENTITY_PUBLIC_KEY": identity_keys()[1],
         **changed,
@@ -44,7 +45,15 @@ def test_webhooks_go_without_tls_in_a_local_set_up_only() -> None:
 
 @pytest.mark.parametrize(
     "missing",
-    ["BIND_PORT", "DATABASE_URL", "PUBLIC_URL", "LINK_SIGNING_KEYS", "IDENTITY_PUBLIC_KEY", "SECRET_ENCRYPTION_KEYS"],
+    [
+        "BIND_PORT",
+        "DATABASE_URL",
+        "PUBLIC_URL",
+        "LINK_SIGNING_KEYS",
+        "ERASURE_KEYS",
+        "IDENTITY_PUBLIC_KEY",
+        "SECRET_ENCRYPTION_KEYS",
+    ],
 )
 def test_what_is_missing_is_named(missing: str) -> None:
     given = environment()
@@ -58,6 +67,8 @@ def test_what_is_missing_is_named(missing: str) -> None:
     ("name", "value"),
     [
         ("LINK_SIGNING_KEYS", "k1:short"),
+        ("ERASURE_KEYS", "e1:short"),
+        ("ERASURE_KEYS", f"e1:{'ab' * 32},e1:{'cd' * 32}"),
         ("SECRET_ENCRYPTION_KEYS", "k1:" + "ab" * 16),
         ("WEBHOOK_ALLOWED_NETWORKS", "10.0.0.1/8"),
         ("WEBHOOK_LOG_KEPT_DAYS", "6"),

@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION
 from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from harness.cluster import Database
+from harness.keys import ERASURE_KEYS
 
 from .conftest import Subscriptions, engine_for
 
@@ -219,6 +221,7 @@ async def test_the_work_is_the_same_whether_the_address_is_known_or_not(
         timedelta(days=7),
         MailBounds(cool_down=timedelta(seconds=60), mailbox_mails_max=3, mailbox_window=timedelta(days=1)),
         lambda: next(tokens),
+        AddressHasher.parse(ERASURE_KEYS.reveal()),
     )
     tokens = iter("abcdefghij")
     engine = engine_for(database)
@@ -241,7 +244,7 @@ async def test_the_work_is_the_same_whether_the_address_is_known_or_not(
             written[who] = [tuple(row) for row in await connection.execute(sa.text(_WORK_DONE))]
             await connection.execute(sa.text(_COUNT_ANEW))
     await engine.dispose()
-    assert len(trips["new"]) == 5
+    assert len(trips["new"]) == 6
     assert [who for who in trips if trips[who] != trips["new"]] == []
     # That somebody new has no rows yet is the only difference.
     known = {who: _without_locks(rows) for who, rows in written.items()}

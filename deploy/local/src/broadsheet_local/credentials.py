@@ -22,6 +22,7 @@ class Credentials(msgspec.Struct, frozen=True):
     identity_private_key_file: Path
     identity_public_key_file: Path
     link_signing_keys_file: Path
+    erasure_keys_file: Path
     secret_encryption_keys_file: Path
     sandbox_token: str
     webhook_password_file: Path
@@ -40,6 +41,8 @@ def load_or_create(folder: Path) -> Credentials:
         write_private(private_key_file, private_pem)
     link_keys_file = folder / "link-signing-keys"
     _keep(link_keys_file, lambda: f"k1:{secrets.token_hex(32)}")
+    erasure_keys_file = folder / "erasure-keys"
+    _keep(erasure_keys_file, lambda: f"e1:{secrets.token_hex(32)}")
     encryption_keys_file = folder / "secret-encryption-keys"
     _keep(encryption_keys_file, lambda: f"k1:{secrets.token_hex(32)}")
     webhook_password_file = folder / "postmark-webhook-password"
@@ -54,6 +57,7 @@ def load_or_create(folder: Path) -> Credentials:
         identity_private_key_file=private_key_file,
         identity_public_key_file=public_key_file,
         link_signing_keys_file=link_keys_file,
+        erasure_keys_file=erasure_keys_file,
         secret_encryption_keys_file=encryption_keys_file,
         sandbox_token=_keep(folder / "sandbox-server-token", lambda: secrets.token_hex(16)),
         webhook_password_file=webhook_password_file,

@@ -23,6 +23,7 @@ COMPOSED = (
     "BIND_PORT",
     "DATABASE_URL",
     "DELIVERY_URL",
+    "ERASURE_KEYS",
     "IDENTITY_PRIVATE_KEY",
     "IDENTITY_PUBLIC_KEY",
     "LINK_SIGNING_KEYS",
@@ -114,6 +115,7 @@ def service_environment(
         composed["IDENTITY_PUBLIC_KEY_FILE"] = str(credentials.identity_public_key_file)
     if service in {"subscriptions", "delivery"}:
         composed["LINK_SIGNING_KEYS_FILE"] = str(credentials.link_signing_keys_file)
+        composed["ERASURE_KEYS_FILE"] = str(credentials.erasure_keys_file)
     if service == "subscriptions":
         composed["SECRET_ENCRYPTION_KEYS_FILE"] = str(credentials.secret_encryption_keys_file)
         # A receiver that somebody is writing runs on this machine.

@@ -42,6 +42,12 @@ class IdempotencyInFlightError(ProblemError):
     slug, title, status = "idempotency-in-flight", "A request with this Idempotency-Key is still running", 409
 
 
+class AnswerErasedError(ProblemError):
+    """The request was answered, and the person its answer showed was erased since. It is not done again."""
+
+    slug, title, status = "idempotency-answer-erased", "The first answer to this request was erased", 409
+
+
 class StoredAnswer(msgspec.Struct, frozen=True):
     """What the first request was answered: HTTP status and JSON body."""
 
@@ -83,6 +89,7 @@ async def claim_key(
     Raises:
         IdempotencyKeyReusedError: the key was used with another request.
         IdempotencyInFlightError: the first request did not finish within `WAIT_FOR_FIRST_MS`.
+        AnswerErasedError: the first answer showed somebody who was erased since.
     """
     await connection.execute(sa.text(f"SET LOCAL lock_timeout = {WAIT_FOR_FIRST_MS}"))
     name = f"{table.schema}.{table.name}"
@@ -112,6 +119,8 @@ async def claim_key(
     row = found.one()
     if row.fingerprint != request_fingerprint:
         raise IdempotencyKeyReusedError
+    if row.status is None:
+        raise AnswerErasedError
     return StoredAnswer(status=row.status, body=row.body)
 
 

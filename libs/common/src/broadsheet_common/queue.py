@@ -21,7 +21,9 @@ CHUNK_SIZE_MAX = 500
 PartitionStage = Literal["excluded", "validated", "retreating", "own", "default", "removed"]
 RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
 
-SingleMailKind = Literal["confirmation", "password_reset", "test"]
+SingleMailKind = Literal[
+    "confirmation", "password_reset", "test", "preferences_link", "address_change", "address_notice"
+]
 
 
 class SingleMail(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import structlog
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.application import ServerMetrics, create_service_app
 from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
@@ -28,6 +29,7 @@ from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import this_replica
 from broadsheet_delivery.sending_permit import left_when_slow
 from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_delivery.soft_bounces import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
 from broadsheet_delivery.wake_up import listen
 from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_MAX, DeliveryWorker
@@ -92,6 +94,12 @@ def create_context(
         reconcile_deadline=timedelta(seconds=settings.delivery_reconcile_deadline_s),
         work_kept=timedelta(days=settings.delivery_work_kept_days),
         outcomes_kept=timedelta(days=settings.delivery_outcomes_kept_days),
+        address_hasher=AddressHasher.parse(settings.erasure_keys.reveal()),
+        soft_bounce_rule=(
+            SoftBounceRule(settings.delivery_soft_bounces, timedelta(days=settings.delivery_soft_bounce_days))
+            if settings.delivery_soft_bounces
+            else None
+        ),
         backstop_interval=timedelta(seconds=settings.delivery_backstop_interval_s),
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
@@ -126,6 +134,8 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
         dependencies={
             "engine": engine,
             "postmark": context.postmark,
+            "address_hasher": context.address_hasher,
+            "transactional_stream": context.transactional_stream,
             "left_when_slow": left_when_slow(context.lease, context.slow_call),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},

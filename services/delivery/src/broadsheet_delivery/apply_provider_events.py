@@ -15,10 +15,12 @@ from broadsheet_common.provider_change import ProviderChangeKind, enqueue_provid
 from broadsheet_delivery import provider_event_store as store
 from broadsheet_delivery.back_off import retry_wait_s
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.count_soft_bounces import count_soft_bounces
+from broadsheet_delivery.erased_store import Whose, erased_among
 from broadsheet_delivery.provider_event import ProviderEvent, email_key, parse_event
 from broadsheet_delivery.provider_event_store import InboxRow
 from broadsheet_delivery.settle_by_event import settle_by_events
-from broadsheet_delivery.suppression import Lift, Suppress
+from broadsheet_delivery.suppression import CountSoftBounce, Lift, Suppress
 from broadsheet_delivery.suppression_store import apply_lift, apply_suppress, newsletters_on_stream
 
 EVENTS_A_BATCH_MAX = 250
@@ -74,7 +76,14 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
         parsed.setdefault(event.dedupe_key, (event, row))
     ours = await store.known_attempts(connection, [e.attempt_id for e, _ in parsed.values() if e.attempt_id])
     named = await _with_addresses(connection, list(parsed.values()), ours)
-    new = await store.insert_events(connection, named, ours)
+    # Whoever was erased is not written down again: their events count under the address's hash.
+    erased = await erased_among(
+        connection,
+        context.address_hasher,
+        {event.email_key for event, _ in named if event.effect is not None and event.email_key is not None},
+    )
+    recorded = [(_without_address(event) if event.email_key in erased else event, row) for event, row in named]
+    new = await store.insert_events(connection, recorded, ours)
     # In the order of addresses: two replicas never wait for each other's suppressions in a circle.
     effective = sorted(
         ((event, row) for event, row in named if event.effect is not None and event.dedupe_key in new),
@@ -89,7 +98,15 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
         stream = event.effective_stream
         if stream not in newsletters:
             newsletters[stream] = await newsletters_on_stream(connection, stream=stream)
-        await _apply_effect(connection, event, event.email_key, row.source, newsletters[stream])
+        whose = erased.get(event.email_key, event.email_key)
+        await _apply_effect(connection, event, whose, row.source, newsletters[stream])
+    if context.soft_bounce_rule is not None:
+        counted = [event for event, _ in named if event.dedupe_key in new and event.email_key not in erased]
+        await count_soft_bounces(connection, context.soft_bounce_rule, counted)
+
+
+def _without_address(event: ProviderEvent) -> ProviderEvent:
+    return msgspec.structs.replace(event, email_key=None)
 
 
 async def _with_addresses(
@@ -123,27 +140,28 @@ async def _with_addresses(
 
 
 async def _apply_effect(
-    connection: AsyncConnection, event: ProviderEvent, key: str, source: str, newsletter_ids: list[int]
+    connection: AsyncConnection, event: ProviderEvent, whose: Whose, source: str, newsletter_ids: list[int]
 ) -> None:
     stream = event.effective_stream
     change: ProviderChangeKind | None = None
     match event.effect:
         case Suppress() as effect:
             await apply_suppress(
-                connection, stream=stream, email_key=key, effect=effect, occurred_at=event.occurred_at, source=source
+                connection, stream=stream, whose=whose, effect=effect, occurred_at=event.occurred_at, source=source
             )
             change = _change_of(effect)
         case Lift() as effect:
             await apply_lift(
-                connection, stream=stream, email_key=key, effect=effect, occurred_at=event.occurred_at, source=source
+                connection, stream=stream, whose=whose, effect=effect, occurred_at=event.occurred_at, source=source
             )
             # Consent is the recipient's own: what an administrator lifts subscribes nobody.
             change = "resubscribe" if effect.origin == "recipient" else None
-        case None:
+        case CountSoftBounce() | None:
             return
-    if change is not None and newsletter_ids:
+    # Of somebody who was erased there are no subscriptions.
+    if change is not None and newsletter_ids and isinstance(whose, str):
         await enqueue_provider_change(
-            connection, kind=change, email_key=key, newsletter_ids=newsletter_ids, occurred_at=event.occurred_at
+            connection, kind=change, email_key=whose, newsletter_ids=newsletter_ids, occurred_at=event.occurred_at
         )
 
 
@@ -155,5 +173,5 @@ def _change_of(effect: Suppress) -> ProviderChangeKind | None:
             return "complained"
         case "hard_bounce":
             return "hard_bounced"
-        case "manual" | "inactive":
+        case "manual" | "inactive" | "soft_bounces":
             return None

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.redaction import redact
 from broadsheet_delivery.tables import send_attempt
 
 Lane = Literal["newsletter", "single", "canary"]
@@ -67,7 +68,8 @@ async def insert_attempt_end(
             "verdict": verdict,
             "http_status": http_status,
             "error_code": error_code,
-            "detail": detail,
+            # Postmark's text may name addresses, and facts are never changed.
+            "detail": None if detail is None else redact(detail),
             "accepted_count": accepted_count,
         },
     )

@@ -116,7 +116,7 @@ async def provider_suppressions(
         sa.text("""
             SELECT email_key FROM delivery.suppression
              WHERE message_stream = :stream AND email_key > :after_key
-               AND active AND source <> 'operator' AND kind <> 'complaint' AND tell_run_at IS NULL
+               AND active AND source NOT IN ('operator', 'rule') AND kind <> 'complaint' AND tell_run_at IS NULL
                AND changed_at < :before
              ORDER BY email_key LIMIT :limit
         """).bindparams(sa.bindparam("before", type_=sa.DateTime(timezone=True))),

@@ -8,12 +8,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_delivery.compose_mail import MailComposer
 from broadsheet_delivery.load_issue_content import IssueContents
 from broadsheet_delivery.postmark import PostmarkClient
 from broadsheet_delivery.postmark_records import PostmarkRecords
 from broadsheet_delivery.preflight_verdict import PassedPreflights
 from broadsheet_delivery.replica import Replica
+from broadsheet_delivery.soft_bounces import SoftBounceRule
 
 
 class DeliveryMetrics:
@@ -77,6 +79,8 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     reconcile_deadline: timedelta
     work_kept: timedelta
     outcomes_kept: timedelta
+    address_hasher: AddressHasher
+    soft_bounce_rule: SoftBounceRule | None
     backstop_interval: timedelta
     canary_address: str | None
     transactional_stream: str

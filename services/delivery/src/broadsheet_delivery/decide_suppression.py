@@ -5,8 +5,13 @@ What was decided counts here at once, from the commit on; Postmark is told after
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.erasure import enter_addresses
 from broadsheet_common.problems import ConflictError, NotFoundError
+from broadsheet_delivery.backstop_store import streams_in_use
+from broadsheet_delivery.run_backstop import STREAMS_MAX
+from broadsheet_delivery.suppression import ALL_STREAMS
 from broadsheet_delivery.suppression_store import SuppressionRow, decide_lift, decide_suppress, find_suppression
 
 
@@ -15,10 +20,24 @@ class ComplaintStaysError(ConflictError):
 
 
 async def suppress_address(
-    connection: AsyncConnection, *, email: EmailAddress, stream: str, note: str | None
+    connection: AsyncConnection,
+    hasher: AddressHasher,
+    *,
+    email: EmailAddress,
+    stream: str | None,
+    transactional_stream: str,
+    note: str | None,
 ) -> SuppressionRow:
-    """In the caller's transaction; an address that is suppressed already stays as it is."""
-    return await decide_suppress(connection, stream=stream, email_key=email.key, note=note)
+    """In the caller's transaction; an address that is suppressed already stays as it is. `stream` None: on every stream
+    that is in use, and on one that comes into use later from its first issue on (see `preflight`).
+    """
+    await enter_addresses(connection, hasher, [email.key])
+    if stream is not None:
+        return await decide_suppress(connection, stream=stream, email_key=email.key, note=note)
+    streams = await streams_in_use(connection, transactional=transactional_stream, limit=STREAMS_MAX)
+    for one in streams:
+        await decide_suppress(connection, stream=one, email_key=email.key, note=note, all_streams=True)
+    return await decide_suppress(connection, stream=ALL_STREAMS, email_key=email.key, note=note, all_streams=True)
 
 
 async def lift_suppression(connection: AsyncConnection, suppression_id: int) -> None:

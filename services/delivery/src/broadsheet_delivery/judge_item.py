@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from broadsheet_common.redaction import redact
 from broadsheet_delivery.call_result import AcceptedItem, ItemResult
 from broadsheet_delivery.error_class import ErrorClass, classify_item
 from broadsheet_delivery.outcome import (
@@ -20,7 +21,8 @@ def judge_item(item: ItemResult) -> ItemVerdict:
     """Every error code has a verdict; none is dropped."""
     if isinstance(item, AcceptedItem):
         return Accepted(item.message_id)
-    reason = f"{item.error_code}: {item.message}" if item.message else f"Postmark error {item.error_code}"
+    # Postmark's text names addresses; facts that are never changed must hold none (see `finish_erasure`).
+    reason = f"{item.error_code}: {redact(item.message)}" if item.message else f"Postmark error {item.error_code}"
     error_class = classify_item(item.error_code, item.message)
     match error_class:
         case ErrorClass.RECIPIENT | ErrorClass.MESSAGE | ErrorClass.TOO_LARGE:

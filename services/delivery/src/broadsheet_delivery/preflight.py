@@ -16,6 +16,7 @@ from broadsheet_delivery.back_off import shared_wait_s
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.preflight_verdict import AccountRefused, NoSuchStream, NotAsked, Stream, mismatch
 from broadsheet_delivery.sending_state import pause_issue, pause_sending
+from broadsheet_delivery.suppression_store import extend_to_stream
 
 ISSUES_A_ROUND_MAX = 100
 
@@ -53,7 +54,7 @@ async def preflight_issues(context: DeliveryContext) -> int:
 async def _check(context: DeliveryContext, issue: UncheckedIssue, stream: str, handling: str) -> bool:
     if context.preflights.stands(stream, handling):
         async with context.engine.begin() as connection:
-            await _pass(connection, issue.issue_id)
+            await _pass(connection, issue.issue_id, stream)
         return True
     answer = await context.postmark.read_stream(stream)
     async with context.engine.begin() as connection:
@@ -62,7 +63,7 @@ async def _check(context: DeliveryContext, issue: UncheckedIssue, stream: str, h
                 reason = mismatch(answer, handling)
                 if reason is None:
                     context.preflights.passed(stream, handling)
-                    await _pass(connection, issue.issue_id)
+                    await _pass(connection, issue.issue_id, stream)
                     return True
                 await pause_issue(connection, issue_id=issue.issue_id, reason=reason)
                 context.log.warning("delivery.preflight_refused", issue_id=issue.issue_id, stream=stream)
@@ -99,7 +100,8 @@ async def _due(connection: AsyncConnection) -> list[UncheckedIssue]:
     return [UncheckedIssue(*row) for row in rows]
 
 
-async def _pass(connection: AsyncConnection, issue_id: int) -> None:
+async def _pass(connection: AsyncConnection, issue_id: int, stream: str) -> None:
+    await extend_to_stream(connection, stream=stream)
     await connection.execute(
         sa.text("""
             UPDATE delivery.issue_run SET preflight_at = now(), preflight_error = NULL, preflight_count = 0

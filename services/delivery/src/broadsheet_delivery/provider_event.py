@@ -16,7 +16,7 @@ from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.redaction import redact
 from broadsheet_delivery.compose_mail import DELIVERY_ID_SEPARATOR
 from broadsheet_delivery.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL
-from broadsheet_delivery.suppression import DEFAULT_STREAM, Effect, Lift, Origin, Suppress
+from broadsheet_delivery.suppression import DEFAULT_STREAM, CountSoftBounce, Effect, Lift, Origin, Suppress
 
 _TEXT_MAX: Final = 300
 _NAME_MAX: Final = 100
@@ -33,7 +33,18 @@ _TIME_FIELDS: Final = {
     "SubscriptionChange": "ChangedAt",
 }
 _HARD_TYPES: Final = frozenset({"HardBounce", "BadEmailAddress", "ManuallyDeactivated"})
-_CODE_TYPES: Final = {1: "HardBounce", 16: "Unsubscribe", 100000: "BadEmailAddress", 100001: "SpamComplaint"}
+_CODE_TYPES: Final = {
+    1: "HardBounce",
+    16: "Unsubscribe",
+    256: "DnsError",
+    4096: "SoftBounce",
+    100000: "BadEmailAddress",
+    100001: "SpamComplaint",
+}
+SOFT_TYPES: Final = ("SoftBounce", "DnsError")
+"""The mailbox did not take the mail this time. Not Transient, which Postmark is still trying, and not what is about the
+mail's words or its sender (Blocked, SpamNotification …).
+"""
 _ORIGINS: Final[dict[str, Origin]] = {"Recipient": "recipient", "Customer": "customer", "Admin": "admin"}
 
 
@@ -97,6 +108,16 @@ def email_key(raw: str | None) -> str | None:
         return raw.strip().lower() or None
 
 
+def names_address(body: str, key: str) -> bool:
+    """Whether the address stands anywhere in an event's body, however it is written there."""
+    try:
+        # Escapes (`\u0040`) are undone by reading and writing it anew.
+        plain = msgspec.json.encode(msgspec.json.decode(body)).decode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        plain = body
+    return key in plain.lower()
+
+
 def bounce_type(payload: Mapping[str, Any]) -> str:
     """The bounce's type, from its code where the name is missing."""
     named = _text(payload, "Type", _NAME_MAX)
@@ -119,7 +140,7 @@ def _effect(record_type: str, payload: Mapping[str, Any]) -> Effect | None:
 
 
 def _bounce_effect(payload: Mapping[str, Any]) -> Effect | None:
-    """Soft bounces have none. A bounce of type Unsubscribe has come without SuppressSending: it is an unsubscribe."""
+    """A bounce of type Unsubscribe has come without SuppressSending: it is an unsubscribe."""
     kind = bounce_type(payload)
     if kind == "SpamComplaint":
         return Suppress("complaint", "recipient")
@@ -128,7 +149,7 @@ def _bounce_effect(payload: Mapping[str, Any]) -> Effect | None:
     inactive = payload.get("Inactive")
     if inactive is True or (inactive is None and kind in _HARD_TYPES):
         return Suppress("manual" if kind == "ManuallyDeactivated" else "hard_bounce", "postmark")
-    return None
+    return CountSoftBounce() if kind in SOFT_TYPES else None
 
 
 def _change_effect(payload: Mapping[str, Any]) -> Effect | None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.erased_store import forget_old_hashes
 
 ROUNDS_A_STEP_MAX = 200
 ROWS_A_ROUND_MAX = 5_000
@@ -29,6 +30,7 @@ async def retain(context: DeliveryContext) -> int:
             frozen = await _freeze_counts(context, connection)
             rows = await _remove_work(context, connection) + await _remove_outcomes(context, connection)
             rows += await _remove_attempts(context, connection) + await _remove_events(context, connection)
+            rows += await forget_old_hashes(connection, kept=context.outcomes_kept, limit=ROWS_A_ROUND_MAX)
             mails, after_mail_id = await _remove_transactional(context, connection, after_mail_id)
         removed += rows + mails
         if frozen + rows + mails == 0 and after_mail_id == 0:

@@ -5,17 +5,19 @@ an effect twice. One replica at a time, by a lease; no transaction is open durin
 """
 
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery import backstop_store as store
 from broadsheet_delivery.apply_provider_events import apply_provider_events
 from broadsheet_delivery.backstop_store import Turn
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.erased_store import erased_among, suppressed_while_erased
 from broadsheet_delivery.postmark_records import BOUNCES_A_PAGE_MAX, DumpRow, RecordsUnavailableError
 from broadsheet_delivery.provider_event import email_key, parse_event
 from broadsheet_delivery.provider_event_store import insert_fetched
@@ -122,6 +124,7 @@ async def _compare_dump(context: DeliveryContext, turn: Turn, stream: str) -> in
                 times=[parse_event(bodies[key], turn.began_at).occurred_at for key in by_key],
                 complaints=[row.suppression_reason == "SpamComplaint" for row in by_key.values()],
             )
+            news -= await _known_by_hash(context, connection, stream, news)
         await _enqueue(context, [bodies[key] for key in by_key if key in news])
         fetched += len(news)
     async for keys in _told_by_postmark(context, turn, stream):
@@ -129,6 +132,15 @@ async def _compare_dump(context: DeliveryContext, turn: Turn, stream: str) -> in
         await _enqueue(context, [_encode(_as_lift(key, stream, turn.began_at)) for key in gone])
         fetched += len(gone)
     return fetched
+
+
+async def _known_by_hash(
+    context: DeliveryContext, connection: AsyncConnection, stream: str, keys: Collection[str]
+) -> set[str]:
+    """Of these addresses, those that were erased and stay suppressed: Postmark shows them at each run."""
+    erased = await erased_among(connection, context.address_hasher, keys)
+    held = await suppressed_while_erased(connection, stream=stream, hashes=erased.values())
+    return {key for key, address_hash in erased.items() if address_hash in held}
 
 
 async def _told_by_postmark(context: DeliveryContext, turn: Turn, stream: str) -> AsyncIterator[list[str]]:

@@ -253,7 +253,7 @@ async def _record_answer(
             case _:
                 assert_never(verdict)
     await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=attempt_id, settled=settled)
-    await suppress(connection, stream=content.stream, addresses=suppressed, source="send")
+    await suppress(connection, context.address_hasher, stream=content.stream, addresses=suppressed, source="send")
     wait_s = retry_wait_s(chunk.attempt_count, context.random)
     await hand_over(connection, chunk, seqs=retry, attempt_id=attempt_id, uncertain=False, wait_s=wait_s)
     await hand_over(connection, chunk, seqs=ask, attempt_id=attempt_id, uncertain=True, wait_s=wait_s)

@@ -331,7 +331,7 @@ async def _record_answer(
             case _:
                 assert_never(verdict)
     await settle_mails(connection, settled=settled, attempt_id=claimed.attempt_id)
-    await suppress(connection, stream=claimed.stream, addresses=suppressed, source="send")
+    await suppress(connection, context.address_hasher, stream=claimed.stream, addresses=suppressed, source="send")
     accepted_count = sum(isinstance(one.outcome, Accepted) for one in settled)
     await insert_attempt_end(
         connection,

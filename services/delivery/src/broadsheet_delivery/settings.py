@@ -1,7 +1,11 @@
 """The delivery service's settings."""
 
 from email.utils import parseaddr
+from typing import Annotated
 
+import msgspec
+
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
@@ -27,6 +31,8 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     public_url: HttpUrl
     identity_public_key: str
     link_signing_keys: Secret
+    erasure_keys: Secret
+    """`id:hex,…`, the current key first; the same as subscriptions'. Erased addresses are known again by them."""
     mail_from: str
     """Sender of mail whose newsletter names none: `Name <address>`."""
     postmark_base_url: HttpUrl
@@ -55,6 +61,10 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     """Between two comparisons with what Postmark knows of bounces and suppressions (see `run_backstop`)."""
     delivery_backstop_dump_bytes_max: PositiveInt = 50_000_000
     """Bytes of one stream's suppression dump; a larger one is not read, and the log says so."""
+    delivery_soft_bounces: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
+    """So many soft bounces of an address on a stream, no mail having arrived between them, suppress it. 0: never."""
+    delivery_soft_bounce_days: PositiveInt = 30
+    """Days within which they must lie."""
     delivery_rescue_interval_s: PositiveSeconds = 5.0
     delivery_poll_s: PositiveSeconds = 2.0
     """Longest wait between two looks into an empty newsletter lane; a publish wakes it sooner."""
@@ -75,6 +85,7 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
             problems.append("POSTMARK_SERVER_TOKEN is malformed: it goes into a header, which takes ASCII only")
         for name, check in (
             ("LINK_SIGNING_KEYS", lambda: LinkSigner.parse(self.link_signing_keys.reveal())),
+            ("ERASURE_KEYS", lambda: AddressHasher.parse(self.erasure_keys.reveal())),
             ("IDENTITY_PUBLIC_KEY", lambda: IdentityVerifier(self.identity_public_key, "delivery")),
             ("MAIL_FROM", lambda: EmailAddress.parse(parseaddr(self.mail_from)[1])),
         ):

@@ -8,11 +8,14 @@ from typing import Final, Literal
 
 import msgspec
 
-SuppressionKind = Literal["inactive", "manual", "hard_bounce", "unsubscribe", "complaint"]
+SuppressionKind = Literal["inactive", "manual", "hard_bounce", "soft_bounces", "unsubscribe", "complaint"]
 """inactive: Postmark refused the address (error 406) without a reason that we know."""
 
-Origin = Literal["postmark", "recipient", "customer", "admin", "operator"]
-"""Who decided; operator: somebody here, through our API."""
+Origin = Literal["postmark", "recipient", "customer", "admin", "operator", "rule"]
+"""Who decided; operator: somebody here, through our API; rule: the one about soft bounces (see `soft_bounces`)."""
+
+ALL_STREAMS: Final = "*"
+"""The stream of an operator's word on every stream. Nothing is sent on it: each stream in use has a row of its own."""
 
 DEFAULT_STREAM: Final = "outbound"
 """Postmark's own default, where an event names none."""
@@ -21,6 +24,7 @@ REASONS: Final[dict[SuppressionKind, str]] = {
     "inactive": "Postmark holds the address for inactive.",
     "manual": "Suppressed by hand.",
     "hard_bounce": "The address bounced.",
+    "soft_bounces": "The address bounced softly again and again.",
     "unsubscribe": "The recipient unsubscribed through Postmark.",
     "complaint": "The recipient complained of spam.",
 }
@@ -39,4 +43,8 @@ class Lift(msgspec.Struct, frozen=True):
     origin: Origin
 
 
-Effect = Suppress | Lift
+class CountSoftBounce(msgspec.Struct, frozen=True):
+    """A soft bounce: alone it changes nothing, too many of them do."""
+
+
+Effect = Suppress | Lift | CountSoftBounce

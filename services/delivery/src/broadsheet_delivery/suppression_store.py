@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.suppression import REASONS, Lift, Origin, Suppress, SuppressionKind
+from broadsheet_delivery.erased_store import Whose, table_of
+from broadsheet_delivery.suppression import ALL_STREAMS, REASONS, Lift, Origin, Suppress, SuppressionKind
 
 
 class SuppressionRow(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ async def apply_suppress(
     connection: AsyncConnection,
     *,
     stream: str,
-    email_key: str,
+    whose: Whose,
     effect: Suppress,
     occurred_at: datetime,
     source: str,
@@ -48,12 +49,13 @@ async def apply_suppress(
 
     The echo that Postmark sends of what we told it changes nothing, least of all what was decided here since.
     """
+    table = table_of(whose)
     await connection.execute(
-        sa.text("""
-            INSERT INTO delivery.suppression AS kept
-                   (message_stream, email_key, kind, reason, source, origin, active, changed_at)
-            VALUES (:stream, :email_key, :kind, :reason, :source, :origin, true, :occurred_at)
-            ON CONFLICT (message_stream, email_key) DO UPDATE
+        sa.text(f"""
+            INSERT INTO {table.name} AS kept
+                   (message_stream, {table.column}, kind, reason, source, origin, active, changed_at)
+            VALUES (:stream, :whose, :kind, :reason, :source, :origin, true, :occurred_at)
+            ON CONFLICT (message_stream, {table.column}) DO UPDATE
                SET active = true,
                    kind = CASE WHEN kept.kind = 'complaint' THEN kept.kind ELSE excluded.kind END,
                    reason = CASE WHEN kept.kind = 'complaint' THEN kept.reason ELSE excluded.reason END,
@@ -63,12 +65,12 @@ async def apply_suppress(
                    tell_run_at = CASE WHEN kept.active THEN kept.tell_run_at END
              WHERE (excluded.changed_at >= kept.changed_at
                     OR (excluded.kind = 'complaint' AND kept.kind <> 'complaint'))
-               AND NOT (kept.source = 'operator' AND (kept.active OR kept.tell_run_at IS NOT NULL)
+               AND NOT (kept.source IN ('operator', 'rule') AND (kept.active OR kept.tell_run_at IS NOT NULL)
                         AND excluded.kind = 'manual' AND excluded.origin = 'customer')
         """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
         {
             "stream": stream,
-            "email_key": email_key,
+            "whose": whose,
             "kind": effect.kind,
             "reason": REASONS[effect.kind],
             "origin": effect.origin,
@@ -79,25 +81,27 @@ async def apply_suppress(
 
 
 async def apply_lift(
-    connection: AsyncConnection, *, stream: str, email_key: str, effect: Lift, occurred_at: datetime, source: str
+    connection: AsyncConnection, *, stream: str, whose: Whose, effect: Lift, occurred_at: datetime, source: str
 ) -> None:
     """Let mail through from `occurred_at` on. Remembered for an address without a suppression too: an older one may
     still be on its way.
     """
+    table = table_of(whose)
     await connection.execute(
-        sa.text("""
-            INSERT INTO delivery.suppression AS kept
-                   (message_stream, email_key, kind, reason, source, origin, active, changed_at)
-            VALUES (:stream, :email_key, 'inactive', :reason, :source, :origin, false, :occurred_at)
-            ON CONFLICT (message_stream, email_key) DO UPDATE
+        sa.text(f"""
+            INSERT INTO {table.name} AS kept
+                   (message_stream, {table.column}, kind, reason, source, origin, active, changed_at)
+            VALUES (:stream, :whose, 'inactive', :reason, :source, :origin, false, :occurred_at)
+            ON CONFLICT (message_stream, {table.column}) DO UPDATE
                SET active = false, changed_at = excluded.changed_at, origin = excluded.origin,
                    tell_run_at = CASE WHEN kept.active THEN NULL ELSE kept.tell_run_at END
              WHERE excluded.changed_at > kept.changed_at AND kept.kind <> 'complaint'
-               AND NOT (kept.source = 'operator' AND kept.tell_run_at IS NOT NULL AND excluded.origin = 'customer')
+               AND NOT (kept.source IN ('operator', 'rule') AND kept.tell_run_at IS NOT NULL
+                        AND excluded.origin = 'customer')
         """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
         {
             "stream": stream,
-            "email_key": email_key,
+            "whose": whose,
             "reason": REASONS["inactive"],
             "origin": effect.origin,
             "source": source,
@@ -147,24 +151,39 @@ async def find_suppression(connection: AsyncConnection, suppression_id: int, *, 
 
 
 async def decide_suppress(
-    connection: AsyncConnection, *, stream: str, email_key: str, note: str | None
+    connection: AsyncConnection, *, stream: str, email_key: str, note: str | None, all_streams: bool = False
 ) -> SuppressionRow:
     """An operator's suppression, and the intent to tell Postmark. An address that is suppressed already stays as it is.
 
-    A call under way may still carry the opposite: `tell_run_at` is then the moment by which it has ended.
+    A call under way may still carry the opposite: `tell_run_at` is then the moment by which it has ended. The word on
+    all streams itself is nothing to tell: each stream's row is.
     """
     await connection.execute(
-        sa.text("""
+        sa.text(f"""
             INSERT INTO delivery.suppression AS kept
-                   (message_stream, email_key, kind, reason, source, origin, note, active, changed_at, tell_run_at)
-            VALUES (:stream, :email_key, 'manual', :reason, 'operator', 'operator', :note, true, now(), now())
+                   (message_stream, email_key, kind, reason, source, origin, note, active, all_streams, changed_at,
+                    tell_run_at)
+            VALUES (:stream, :email_key, 'manual', :reason, 'operator', 'operator', :note, true, :all_streams, now(),
+                    CASE WHEN :stream <> '{ALL_STREAMS}' THEN now() END)
             ON CONFLICT (message_stream, email_key) DO UPDATE
                SET active = true, kind = 'manual', reason = excluded.reason, source = 'operator', origin = 'operator',
-                   note = excluded.note, changed_at = greatest(now(), kept.changed_at),
-                   tell_run_at = greatest(now(), kept.tell_run_at), tell_count = 0, tell_error = NULL
+                   note = excluded.note, all_streams = excluded.all_streams,
+                   changed_at = greatest(now(), kept.changed_at),
+                   tell_run_at = CASE WHEN :stream <> '{ALL_STREAMS}' THEN greatest(now(), kept.tell_run_at) END,
+                   tell_count = 0, tell_error = NULL
              WHERE NOT kept.active
-        """).bindparams(sa.bindparam("note", type_=sa.Text)),
-        {"stream": stream, "email_key": email_key, "reason": REASONS["manual"], "note": note},
+        """).bindparams(
+            sa.bindparam("stream", type_=sa.Text),
+            sa.bindparam("note", type_=sa.Text),
+            sa.bindparam("all_streams", type_=sa.Boolean),
+        ),
+        {
+            "stream": stream,
+            "email_key": email_key,
+            "reason": REASONS["manual"],
+            "note": note,
+            "all_streams": all_streams,
+        },
     )
     rows = await connection.execute(
         sa.text(f"""
@@ -175,15 +194,46 @@ async def decide_suppress(
     return SuppressionRow(**rows.mappings().one())
 
 
-async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
-    """An operator's word that mail may go out again, and the intent to tell Postmark."""
+async def extend_to_stream(connection: AsyncConnection, *, stream: str) -> None:
+    """Who is suppressed on all streams is so on this one, from before anything is sent on it. A row that is there, also
+    one that was lifted for this stream alone, stays.
+    """
     await connection.execute(
-        sa.text("""
+        sa.text(f"""
+            INSERT INTO delivery.suppression
+                   (message_stream, email_key, kind, reason, source, origin, note, active, all_streams, tell_run_at)
+            SELECT :stream, word.email_key, word.kind, word.reason, word.source, word.origin, word.note, true, true,
+                   now()
+              FROM delivery.suppression AS word
+             WHERE word.message_stream = '{ALL_STREAMS}' AND word.active
+             ORDER BY word.email_key
+            ON CONFLICT (message_stream, email_key) DO NOTHING
+        """),
+        {"stream": stream},
+    )
+
+
+async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
+    """An operator's word that mail may go out again, and the intent to tell Postmark. Of one on all streams, each row
+    that was made of it is lifted too; a complaint, a bounce or the like on one of them stays.
+    """
+    await connection.execute(
+        sa.text(f"""
+            WITH word AS MATERIALIZED (
+                SELECT email_key FROM delivery.suppression
+                 WHERE id = :id AND message_stream = '{ALL_STREAMS}' AND active
+            ), meant AS MATERIALIZED (
+                SELECT id FROM delivery.suppression
+                 WHERE id = :id
+                    OR (email_key IN (SELECT email_key FROM word) AND all_streams AND source = 'operator')
+                 ORDER BY message_stream FOR UPDATE
+            )
             UPDATE delivery.suppression
                SET active = false, source = 'operator', origin = 'operator',
                    changed_at = greatest(now(), changed_at),
-                   tell_run_at = greatest(now(), tell_run_at), tell_count = 0, tell_error = NULL
-             WHERE id = :id AND active AND kind <> 'complaint'
+                   tell_run_at = CASE WHEN message_stream <> '{ALL_STREAMS}' THEN greatest(now(), tell_run_at) END,
+                   tell_count = 0, tell_error = NULL
+             WHERE id = ANY (ARRAY (SELECT id FROM meant)) AND active AND kind <> 'complaint'
         """),
         {"id": suppression_id},
     )

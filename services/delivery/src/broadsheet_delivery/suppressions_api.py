@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_common.identity import requires
 from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
@@ -18,7 +19,7 @@ from broadsheet_common.record_id import PathId
 from broadsheet_common.route_rules import documents, json_only
 from broadsheet_delivery.decide_suppression import ComplaintStaysError, lift_suppression, suppress_address
 from broadsheet_delivery.provider_event import email_key
-from broadsheet_delivery.suppression import Origin, SuppressionKind
+from broadsheet_delivery.suppression import ALL_STREAMS, Origin, SuppressionKind
 from broadsheet_delivery.suppression_store import SuppressionRow, list_suppressions
 
 STREAM_PATTERN = "^[a-z0-9][a-z0-9_-]{0,49}$"
@@ -33,13 +34,13 @@ ActiveFilter = Annotated[
 
 
 class Suppression(msgspec.Struct, frozen=True):
-    """`origin` says who decided, `changed_at` when. `postmark_told`: Postmark knows as much; `postmark_refusal`: why
-    it would not take over what was decided here.
+    """`stream` null is every stream. `origin` says who decided, `changed_at` when. `postmark_told`: Postmark knows as
+    much; `postmark_refusal`: why it would not take over what was decided here.
     """
 
     id: int
     email: str
-    stream: str
+    stream: str | None
     kind: SuppressionKind
     reason: str
     origin: Origin
@@ -52,8 +53,10 @@ class Suppression(msgspec.Struct, frozen=True):
 
 
 class NewSuppression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`stream` null is every stream, also one that comes into use later."""
+
     email: Annotated[str, msgspec.Meta(min_length=1, max_length=320)]
-    stream: Annotated[str, msgspec.Meta(pattern=STREAM_PATTERN)]
+    stream: Annotated[str, msgspec.Meta(pattern=STREAM_PATTERN)] | None
     note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
 
@@ -61,7 +64,7 @@ def _shown(row: SuppressionRow) -> Suppression:
     return Suppression(
         id=row.id,
         email=row.email_key,
-        stream=row.message_stream,
+        stream=None if row.message_stream == ALL_STREAMS else row.message_stream,
         kind=row.kind,
         reason=row.reason,
         origin=row.origin,
@@ -109,11 +112,16 @@ async def show_suppressions(
     "/api/v1/suppressions",
     guards=[requires("write"), json_only],
     operation_id="createSuppression",
-    summary="Suppress an address on a stream",
+    summary="Suppress an address on a stream, or on all",
     tags=["Suppressions"],
     responses=documents(InvalidInputError, body=True),
 )
-async def create_suppression(engine: NamedDependency[AsyncEngine], data: JSONBody[NewSuppression]) -> Suppression:
+async def create_suppression(
+    engine: NamedDependency[AsyncEngine],
+    address_hasher: NamedDependency[AddressHasher],
+    transactional_stream: NamedDependency[str],
+    data: JSONBody[NewSuppression],
+) -> Suppression:
     """Send nothing more to the address on the stream, and tell Postmark. Doing it again changes nothing."""
     try:
         email = EmailAddress.parse(data.email)
@@ -121,7 +129,16 @@ async def create_suppression(engine: NamedDependency[AsyncEngine], data: JSONBod
         raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
     note = None if data.note is None else data.note.replace("\x00", "")
     async with engine.begin() as connection:
-        return _shown(await suppress_address(connection, email=email, stream=data.stream, note=note))
+        return _shown(
+            await suppress_address(
+                connection,
+                address_hasher,
+                email=email,
+                stream=data.stream,
+                transactional_stream=transactional_stream,
+                note=note,
+            )
+        )
 
 
 @delete(
@@ -133,7 +150,9 @@ async def create_suppression(engine: NamedDependency[AsyncEngine], data: JSONBod
     responses=documents(NotFoundError, ComplaintStaysError),
 )
 async def delete_suppression(engine: NamedDependency[AsyncEngine], suppression_id: PathId) -> None:
-    """Let mail to the address out again, and tell Postmark. A complaint cannot be lifted."""
+    """Let mail to the address out again, and tell Postmark. A complaint cannot be lifted. Lifting one on every stream
+    lifts what was made of it on each.
+    """
     async with engine.begin() as connection:
         await lift_suppression(connection, suppression_id)
 

@@ -141,6 +141,7 @@ single_mail = sa.Table(
     ),
     sa.Index("single_mail_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),
     sa.Index("single_mail_uncertain", "run_at", postgresql_where=sa.text("status = 'uncertain'")),
+    sa.Index("single_mail_by_address", sa.text("lower(to_email)"), postgresql_where=sa.text("to_email IS NOT NULL")),
     sa.Index("single_mail_by_issue", "issue_id", "status", postgresql_where=sa.text("issue_id IS NOT NULL")),
 )
 
@@ -221,8 +222,57 @@ suppression = sa.Table(
     sa.Column("tell_run_at", _TIME),
     _counter("tell_count"),
     sa.Column("tell_error", sa.Text),
+    sa.Column("all_streams", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.Index("suppression_by_id", "id", unique=True),
     sa.Index("suppression_to_tell", "tell_run_at", postgresql_where=sa.text("tell_run_at IS NOT NULL")),
+    sa.Index("suppression_by_address", "email_key"),
+)
+
+erased_address = sa.Table(
+    "erased_address",
+    metadata,
+    sa.Column("address_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("key_id", sa.Text, nullable=False),
+    sa.Column("erased_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Index("erased_address_by_age", "erased_at"),
+)
+
+erased_suppression = sa.Table(
+    "erased_suppression",
+    metadata,
+    sa.Column("message_stream", sa.Text, primary_key=True),
+    sa.Column(
+        "address_hash",
+        sa.LargeBinary,
+        sa.ForeignKey("delivery.erased_address.address_hash", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("kind", sa.Text, nullable=False, server_default=sa.text("'inactive'")),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False, server_default=sa.text("'postmark'")),
+    sa.Column("active", sa.Boolean, nullable=False, server_default=sa.text("true")),
+    sa.Column("all_streams", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    sa.Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("changed_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("tell_run_at", _TIME),
+    sa.Index("erased_suppression_by_address", "address_hash"),
+)
+
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("subscriber_id", sa.BigInteger, nullable=False),
+    sa.Column("email_key", sa.Text),
+    sa.Column("mails_up_to", sa.BigInteger, nullable=False),
+    sa.Column("events_up_to", sa.BigInteger, nullable=False),
+    sa.Column("requested_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("run_at", _TIME, nullable=False, server_default=_NOW),
+    _counter("failure_count"),
+    sa.Column("finished_at", _TIME),
+    sa.Index("erasure_due", "run_at", "id", postgresql_where=sa.text("finished_at IS NULL")),
+    sa.Index("erasure_by_subscriber", "subscriber_id"),
 )
 
 provider_event_inbox = sa.Table(
@@ -255,6 +305,15 @@ provider_event = sa.Table(
     sa.Column("detail", pg.JSONB, nullable=False),
     sa.Index("provider_event_by_delivery", "issue_id", "seq", postgresql_where=sa.text("issue_id IS NOT NULL")),
     sa.Index("provider_event_by_message", "message_id", postgresql_where=sa.text("message_id IS NOT NULL")),
+    sa.Index(
+        "provider_event_soft_bounces",
+        "email_key",
+        "message_stream",
+        "occurred_at",
+        postgresql_where=sa.text(
+            "record_type = 'Bounce' AND email_key IS NOT NULL AND detail ->> 'type' IN ('SoftBounce', 'DnsError')"
+        ),
+    ),
     sa.Index("provider_event_of_no_issue", "received_at", postgresql_where=sa.text("issue_id IS NULL")),
 )
 

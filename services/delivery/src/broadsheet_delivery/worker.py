@@ -19,6 +19,7 @@ from broadsheet_delivery.back_off import loop_wait_s
 from broadsheet_delivery.cancel_remainders import cancel_remainders
 from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.finish_erasures import finish_erasures
 from broadsheet_delivery.finish_issues import finish_issues
 from broadsheet_delivery.place import Place, Places
 from broadsheet_delivery.preflight import preflight_issues
@@ -44,6 +45,7 @@ _HEARTBEAT_INTERVAL_S: Final = 5.0
 _RETAIN_INTERVAL_S: Final = 60.0
 _PROVIDER_EVENTS_INTERVAL_S: Final = 0.5
 _TELL_INTERVAL_S: Final = 1.0
+_ERASURE_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
 _ENGAGEMENT_INTERVAL_S: Final = 3.0
 
@@ -92,6 +94,7 @@ class DeliveryWorker:
                 self._every(_HEARTBEAT_INTERVAL_S, self._report_alive),
                 self._every(_PROVIDER_EVENTS_INTERVAL_S, partial(apply_provider_events, self._context)),
                 self._every(_TELL_INTERVAL_S, partial(tell_postmark, self._context)),
+                self._every(_ERASURE_INTERVAL_S, partial(finish_erasures, self._context)),
                 self._every(_BACKSTOP_LOOK_S, partial(run_backstop, self._context)),
                 self._every(_ENGAGEMENT_INTERVAL_S, partial(roll_up_engagement, self._context)),
             )

@@ -25,6 +25,7 @@ from broadsheet_gateway.limiter import Limiter
 from broadsheet_gateway.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.metrics_access import MetricsAccessMiddleware
 from broadsheet_gateway.newsletter_directory import NewsletterDirectory
+from broadsheet_gateway.own_pages import OWN_HANDLERS
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.password_hashing import PasswordHashing
 from broadsheet_gateway.public_pages import PUBLIC_HANDLERS, RequestOrigin
@@ -133,6 +134,7 @@ def create_app(
         route_handlers=[
             *SIGN_UP_HANDLERS,
             *PUBLIC_HANDLERS,
+            *OWN_HANDLERS,
             *LOGIN_HANDLERS,
             *API_DOCUMENT_HANDLERS,
             *WEBHOOK_HANDLERS,

@@ -29,7 +29,7 @@ from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
 
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
-_TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 USER_AGENT_CHARS_MAX = 500
 
 
@@ -135,7 +135,7 @@ def _query_token(request: AnyRequest) -> str:
 async def _ask_about_confirmation(
     upstreams: Upstreams, path: str, token: str, **about: Mapping[str, str | None]
 ) -> _LinkState:
-    if not _TOKEN.fullmatch(token):
+    if not TOKEN.fullmatch(token):
         raise UnknownLinkError
     try:
         return await upstreams.call(
@@ -145,21 +145,26 @@ async def _ask_about_confirmation(
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
 
 
+async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
+    """Of the newsletter that an unsubscribe link belongs to; None where it is not to be had: no button needs it."""
+    if not TOKEN.fullmatch(token):
+        return None
+    try:
+        link = await upstreams.call(
+            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC, answer=_LinkState,
+            body={"token": token},
+        )  # fmt: skip
+    except (UpstreamRefusalError, ProblemError):
+        return None
+    return link.newsletter.name
+
+
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_unsubscribe(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """A button, and nothing changes. A token we do not know gets the same page, without a name."""
-    name: str | None = None
-    if _TOKEN.fullmatch(token):
-        try:
-            link = await upstreams.call(
-                "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC, answer=_LinkState,
-                body={"token": token},
-            )  # fmt: skip
-            name = link.newsletter.name
-        except (UpstreamRefusalError, ProblemError):
-            name = None  # the button works without it
+    name = await find_newsletter_name(upstreams, token)
     return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
 
@@ -177,7 +182,7 @@ async def unsubscribe(
     ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
-    if _TOKEN.fullmatch(token):
+    if TOKEN.fullmatch(token):
         try:
             await upstreams.call(
                 "subscriptions", "POST", "/public/unsubscribes", identity=PUBLIC, answer=dict[str, Any],

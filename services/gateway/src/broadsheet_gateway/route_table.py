@@ -13,6 +13,8 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/subscribers/search", "subscriptions"),
     ("/api/v1/subscribers/{id}", "subscriptions"),
     ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions"),
+    ("/api/v1/subscribers/{id}/export", "subscriptions"),
+    ("/api/v1/subscribers/{id}/erase", "subscriptions"),
     ("/api/v1/webhook-endpoints", "subscriptions"),
     ("/api/v1/webhook-endpoints/{id}", "subscriptions"),
     ("/api/v1/webhook-endpoints/{id}/rotate-secret", "subscriptions"),

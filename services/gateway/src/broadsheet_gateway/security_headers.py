@@ -12,7 +12,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
 )
 _HSTS = "max-age=31536000"
-_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/")
+_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/")
 
 
 def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.application import ServerMetrics, create_service_app
 from broadsheet_common.database import create_engine, schema_check
 from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
@@ -28,6 +29,9 @@ from broadsheet_subscriptions.people.address_flags import parse_flags
 from broadsheet_subscriptions.people.api import SubscriberController
 from broadsheet_subscriptions.people.attribute_api import AttributeController
 from broadsheet_subscriptions.people.remove_attribute_values import remove_attribute_values
+from broadsheet_subscriptions.personal_data.api import PersonalDataController
+from broadsheet_subscriptions.preferences.api import PreferencesController
+from broadsheet_subscriptions.preferences.policy import PreferencesPolicy
 from broadsheet_subscriptions.prune import prune_forever
 from broadsheet_subscriptions.prune_store import Lifetimes
 from broadsheet_subscriptions.public_api import PublicController
@@ -52,6 +56,7 @@ def create_app(
         pool_size=settings.database_pool_size,
         timeout_s=settings.database_timeout_s,
     )
+    hasher = AddressHasher.parse(settings.erasure_keys.reveal())
     policy = ConfirmationPolicy(
         public_url=settings.public_url,
         lifetime=timedelta(seconds=settings.confirmation_lifetime_s),
@@ -60,6 +65,14 @@ def create_app(
             mailbox_mails_max=settings.mailbox_mails_max,
             mailbox_window=timedelta(seconds=settings.mailbox_window_s),
         ),
+        token_source=token_source,
+        address_hasher=hasher,
+    )
+    preferences_policy = PreferencesPolicy(
+        public_url=settings.public_url,
+        link_lifetime=timedelta(seconds=settings.preferences_link_lifetime_s),
+        change_lifetime=timedelta(seconds=settings.address_change_lifetime_s),
+        cool_down=timedelta(seconds=settings.preferences_cool_down_s),
         token_source=token_source,
     )
 
@@ -89,6 +102,8 @@ def create_app(
     return create_service_app(
         route_handlers=[
             SubscriberController,
+            PersonalDataController,
+            PreferencesController,
             WebhookEndpointController,
             EndpointDeliveriesController,
             WebhookDeliveryController,
@@ -101,6 +116,8 @@ def create_app(
         dependencies={
             "engine": engine,
             "confirmation_policy": policy,
+            "preferences_policy": preferences_policy,
+            "address_hasher": hasher,
             "refused_address_flags": parse_flags(settings.refused_address_flags),
             "link_signer": LinkSigner.parse(settings.link_signing_keys.reveal()),
             "secret_box": SecretBox.parse(settings.secret_encryption_keys.reveal()),

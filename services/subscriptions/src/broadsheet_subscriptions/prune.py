@@ -1,5 +1,5 @@
 """Delete what has expired, in small batches, for as long as the app runs: confirmation tokens, idempotency keys,
-sign-ups that nobody confirmed, counts of mails.
+sign-ups that nobody confirmed, counts of mails, links to people's own pages, changes of address.
 
 Any number of replicas may do it at once: each skips the rows another has locked.
 """
@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_subscriptions import prune_store as store
+from broadsheet_subscriptions.preferences.store import prune_links
 from broadsheet_subscriptions.prune_store import Lifetimes
 
 INTERVAL_S = 600.0
@@ -26,7 +27,7 @@ async def prune_round(engine: AsyncEngine, lifetimes: Lifetimes) -> int:
     pruned = 0
     for _ in range(BATCHES_MAX):
         async with engine.begin() as connection:
-            rows = await store.prune_expired(connection, lifetimes)
+            rows = await store.prune_expired(connection, lifetimes) + await prune_links(connection)
         pruned += rows
         if rows == 0:
             break

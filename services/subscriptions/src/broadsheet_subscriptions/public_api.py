@@ -17,6 +17,7 @@ from broadsheet_subscriptions.consent.evidence import read_evidence
 from broadsheet_subscriptions.leaving.unsubscribe import (
     UnknownUnsubscribeTokenError,
     look_up_unsubscribe,
+    unsubscribe_all_by_link,
     unsubscribe_by_link,
 )
 from broadsheet_subscriptions.people import linked_subscription
@@ -73,6 +74,10 @@ class LinkedSubscription(msgspec.Struct, frozen=True):
 
     newsletter: LinkedNewsletter
     state: State
+
+
+class LeftAll(msgspec.Struct, frozen=True):
+    """Empty: an unsubscribe link may have been passed on, so that it says nothing of the other newsletters."""
 
 
 class PublicController(Controller):
@@ -175,6 +180,23 @@ class PublicController(Controller):
         async with engine.begin() as connection:
             linked = await unsubscribe_by_link(connection, link_signer, data.token)
         return _answer(linked)
+
+    @post(
+        "/unsubscribes/all",
+        operation_id="unsubscribeFromAllByLink",
+        summary="Leave every newsletter by the link in a mail; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def unsubscribe_from_all(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LeftAll:
+        async with engine.begin() as connection:
+            await unsubscribe_all_by_link(connection, link_signer, data.token)
+        return LeftAll()
 
 
 def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.identity import IdentityVerifier
 from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
@@ -22,6 +23,8 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     """Where the gateway is reached from outside: the only host that a link in a mail may have."""
     link_signing_keys: Secret
     """`id:hex,…`, the current key first; the same as delivery's."""
+    erasure_keys: Secret
+    """`id:hex,…`, the current key first; the same as delivery's. Erased addresses are known again by them."""
     identity_public_key: str
     """PEM, Ed25519: the gateway's identities are verified with it."""
     confirmation_lifetime_s: PositiveInt = 7 * DAY_S
@@ -51,6 +54,13 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     refused_address_flags: str = ""
     """Flags of addresses that the public form refuses: `role`, `disposable`, or both with a comma. None by default."""
 
+    preferences_link_lifetime_s: PositiveInt = 3_600
+    """How long a mailed link to somebody's own page works."""
+    address_change_lifetime_s: PositiveInt = DAY_S
+    """How long a new address may take to be confirmed."""
+    preferences_cool_down_s: Annotated[int, msgspec.Meta(ge=0)] = 60
+    """At most one link to their own page, and one question at a new address, for a person in this time."""
+
     @property
     def webhook_targets(self) -> TargetPolicy:
         return TargetPolicy(parse_networks(self.webhook_allowed_networks), allow_http=self.webhook_allow_http)
@@ -66,6 +76,10 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
             LinkSigner.parse(self.link_signing_keys.reveal())
         except ValueError as error:
             raise ValueError(f"LINK_SIGNING_KEYS is malformed: {error}") from error
+        try:
+            AddressHasher.parse(self.erasure_keys.reveal())
+        except ValueError as error:
+            raise ValueError(f"ERASURE_KEYS is malformed: {error}") from error
         try:
             IdentityVerifier(self.identity_public_key, "subscriptions")
         except (ValueError, TypeError) as error:

@@ -20,7 +20,7 @@ from broadsheet_common.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster
-from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.owner import Owner
 
 START_TIMEOUT_S: Final = 20.0
@@ -34,6 +34,7 @@ def app_on(database_url: str) -> Litestar:
         database_url=PostgresUrl(database_url),
         public_url=HttpUrl("https://news.example.com"),
         link_signing_keys=LINK_SIGNING_KEYS,
+        erasure_keys=ERASURE_KEYS,
         secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
         identity_public_key=identity_keys()[1],
     )

@@ -167,6 +167,7 @@ def _delivery_environment(database_url: str) -> dict[str, str]:
         "PUBLIC_URL": "http://127.0.0.1",
         "IDENTITY_PUBLIC_KEY": public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
         "LINK_SIGNING_KEYS": f"bench:{secrets.token_hex(32)}",
+        "ERASURE_KEYS": f"bench:{secrets.token_hex(32)}",
         "MAIL_FROM": MAIL_FROM,
         "POSTMARK_BASE_URL": "http://127.0.0.1",
         "POSTMARK_SERVER_TOKEN": "bench",

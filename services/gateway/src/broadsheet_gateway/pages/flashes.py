@@ -23,6 +23,10 @@ class FlashCode(StrEnum):
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a message code)
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
+    LEFT = "left"
+    LEFT_ALL = "left-all"
+    NAME_CHANGED = "name-changed"
+    ADDRESS_ASKED = "address-asked"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -54,6 +58,13 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.UNAVAILABLE: (
             "error",
             "A part that this needs does not answer, and nothing was changed. Try again in a moment.",
+        ),
+        FlashCode.LEFT: ("success", "You have left that newsletter. No further issue of it is sent to you."),
+        FlashCode.LEFT_ALL: ("success", "You have left every newsletter. Nothing more is sent to you."),
+        FlashCode.NAME_CHANGED: ("success", "Your name has been changed."),
+        FlashCode.ADDRESS_ASKED: (
+            "notice",
+            "Look into the new mailbox: a mail there asks you to confirm the address.",
         ),
     }
 )

@@ -8,6 +8,7 @@ from broadsheet_gateway.embed_form import embed_form
 from broadsheet_gateway.pages.api_docs import read_api_docs
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueRow, IssueStatus
+from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -328,6 +329,7 @@ def _public_samples() -> dict[str, PageView]:
         "unsubscribe": UnsubscribePage(newsletter_name=_NEWSLETTER, action_path="/unsubscribe/sample-token"),
         "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
+        **own_samples(_NEWSLETTER),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

@@ -128,6 +128,72 @@ class UnsubscribedPage(PageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "unsubscribed.html"
 
     newsletter_name: str | None = None
+    is_everything: bool = False
+
+
+class ChoicesPage(PageView, frozen=True, kw_only=True):
+    """`GET /unsubscribe/{token}/choices`: leave this or all, or have a link mailed. It says nothing of the person."""
+
+    template: ClassVar[str] = "choices.html"
+
+    action_path: str
+    newsletter_name: str | None = None
+
+
+class LinkMailedPage(PageView, frozen=True, kw_only=True):
+    """The answer to `POST /unsubscribe/{token}/preferences-link`, whatever the token is."""
+
+    template: ClassVar[str] = "link_mailed.html"
+
+
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """A newsletter that somebody subscribed to."""
+
+    id: int
+    name: str
+    state: Literal["pending", "confirmed", "unsubscribed"]
+
+
+class PreferencesPage(PageView, frozen=True, kw_only=True):
+    """`GET /preferences/{token}`, and its forms answered with faults. Fields of `errors`: name, email."""
+
+    template: ClassVar[str] = "preferences.html"
+
+    action_path: str
+    email: str
+    name: str
+    typed_name: str
+    typed_email: str = ""
+    newsletters: tuple[Membership, ...]
+    pending_email: str | None = None
+    errors: FieldErrors = {}
+    form_error: str = ""
+
+    @property
+    def gets_any(self) -> bool:
+        return any(one.state != "unsubscribed" for one in self.newsletters)
+
+
+class ErasePage(PageView, frozen=True, kw_only=True):
+    """`GET /preferences/{token}/erase`: what it means, and the button."""
+
+    template: ClassVar[str] = "erase.html"
+
+    action_path: str
+
+
+class ErasedPage(PageView, frozen=True, kw_only=True):
+    template: ClassVar[str] = "erased.html"
+
+
+class AddressChangePage(PageView, frozen=True, kw_only=True):
+    """`GET` and `POST /change-of-address/{token}`."""
+
+    template: ClassVar[str] = "address_change.html"
+
+    action_path: str
+    new_email: str
+    is_confirmed: bool
 
 
 class ErrorPage(PageView, frozen=True, kw_only=True):

@@ -24,6 +24,19 @@ async def find_subscription(
     return linked_subscription(result.one_or_none())
 
 
+async def set_all_unsubscribed(connection: AsyncConnection, *, subscription_id: int) -> None:
+    """As `set_unsubscribed`, for all that the same person has."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT id FROM subscriptions.subscription
+             WHERE subscriber_id = (SELECT subscriber_id FROM subscriptions.subscription WHERE id = :subscription_id)
+             ORDER BY id FOR UPDATE
+        """),
+        {"subscription_id": subscription_id},
+    )
+    await set_unsubscribed(connection, list(rows.scalars()))
+
+
 async def set_unsubscribed(connection: AsyncConnection, subscription_ids: Sequence[int]) -> None:
     """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once.
 

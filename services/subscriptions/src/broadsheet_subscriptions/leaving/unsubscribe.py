@@ -28,6 +28,16 @@ async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, t
     return LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
 
 
+async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> None:
+    """Leave every newsletter of the person that the link was sent to, in the caller's transaction.
+
+    Raises `UnknownUnsubscribeTokenError`.
+    """
+    linked = await _find(connection, signer, token, lock=False)
+    await name_change_source(connection, "link")
+    await leaving_store.set_all_unsubscribed(connection, subscription_id=linked.id)
+
+
 async def unsubscribe_subscriber(
     connection: AsyncConnection, *, subscriber_id: int, newsletter_id: int | None
 ) -> store.SubscriberRow:

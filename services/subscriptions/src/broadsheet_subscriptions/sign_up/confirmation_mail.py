@@ -25,7 +25,7 @@ def write_confirmation_mail(
     name = " ".join(newsletter_name.split())
     address = " ".join(postal_address.split())
     link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
-    lifetime = _in_words(lifetime_s)
+    lifetime = duration_in_words(lifetime_s)
     html_name, html_address = escape(name), f"<br>{escape(address)}" if address else ""
     return ConfirmationMail(
         subject=f"Please confirm your subscription to {name}",
@@ -62,7 +62,8 @@ def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) 
     )
 
 
-def _in_words(duration_s: int) -> str:
+def duration_in_words(duration_s: int) -> str:
+    """In the largest unit that fits, rounded down."""
     for unit, unit_s in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if duration_s >= unit_s:
             count = duration_s // unit_s

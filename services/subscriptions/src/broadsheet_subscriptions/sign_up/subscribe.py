@@ -11,7 +11,9 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.erasure import enter_addresses
 from broadsheet_common.problems import FieldProblem, InvalidInputError
 from broadsheet_common.queue import SingleMail, enqueue_single_mail
 from broadsheet_subscriptions.consent.evidence import Evidence
@@ -39,12 +41,15 @@ class SignUp(msgspec.Struct, frozen=True):
 
 
 class ConfirmationPolicy(msgspec.Struct, frozen=True):
-    """How sign-ups are confirmed: link host, lifetime, how much mail they may cause, and where tokens come from."""
+    """How sign-ups are confirmed: link host, lifetime, how much mail they may cause, where tokens come from, and how
+    erased addresses are known again.
+    """
 
     public_url: str
     lifetime: timedelta
     bounds: store.MailBounds
     token_source: TokenSource
+    address_hasher: AddressHasher
 
 
 class SignedUp(msgspec.Struct, frozen=True):
@@ -94,6 +99,8 @@ async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: Confir
     if entered is None:
         pointer = "/newsletter" if isinstance(sign_up.newsletter, str) else "/newsletter_id"
         raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="There is no such newsletter."),))
+    # For every address, and under its row's lock: one that was erased while suppressed stays suppressed.
+    await enter_addresses(connection, policy.address_hasher, [sign_up.email.key])
     async with connection.begin_nested() as savepoint:
         await _queue_mail(connection, entered, sign_up, policy)
         if not entered.mail_is_due:

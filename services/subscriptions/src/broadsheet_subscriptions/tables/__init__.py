@@ -9,6 +9,7 @@ from broadsheet_subscriptions.tables.core import (
     subscriber,
     subscription,
 )
+from broadsheet_subscriptions.tables.leaving import address_change, erasure, preferences_link
 from broadsheet_subscriptions.tables.lists import attribute, audience, audience_block, segment, subscriber_tag
 from broadsheet_subscriptions.tables.outgoing import (
     webhook_attempt,
@@ -18,14 +19,17 @@ from broadsheet_subscriptions.tables.outgoing import (
 )
 
 __all__ = [
+    "address_change",
     "attribute",
     "audience",
     "audience_block",
     "confirmation_token",
     "consent_event",
+    "erasure",
     "idempotency_key",
     "mailbox_quota",
     "metadata",
+    "preferences_link",
     "provider_change",
     "segment",
     "subscriber",

@@ -1,0 +1,46 @@
+"""Keyed hashes of erased addresses: what is kept of an address so that it can be known again, and not read.
+
+HMAC-SHA256 under keys from the settings, since a plain hash of an address can be found by trying addresses. The first
+key makes new hashes, and an address is looked up under all of them; so keys rotate by putting a new one in front, and
+an old one stays for as long as a row names it.
+"""
+
+import hmac
+import re
+
+_KEY_LINE = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64,128})")
+_PURPOSE = b"broadsheet erased address\0"
+
+
+class AddressHasher:
+    """Hashes address keys (`EmailAddress.key`) with keys given as `id:hex,id:hex,…`, the current one first."""
+
+    def __init__(self, keys: dict[str, bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._keys = keys
+        self._current = next(iter(keys))
+
+    @classmethod
+    def parse(cls, text: str) -> "AddressHasher":
+        """Raises ValueError unless every entry is `id:hex` with at least 32 bytes of key, and no id comes twice."""
+        keys: dict[str, bytes] = {}
+        for entry in text.split(","):
+            match = _KEY_LINE.fullmatch(entry.strip())
+            if match is None:
+                raise ValueError("expected `id:hex` entries of at least 64 hex digits, separated by commas")
+            if match[1] in keys:
+                raise ValueError("a key's id was given twice")
+            keys[match[1]] = bytes.fromhex(match[2])
+        return cls(keys)
+
+    def current(self, email_key: str) -> tuple[str, bytes]:
+        """The current key's id, and the hash under it."""
+        return self._current, self._hash(self._current, email_key)
+
+    def hashes(self, email_key: str) -> list[bytes]:
+        """Under every key: the address may have been erased under any of them."""
+        return [self._hash(key_id, email_key) for key_id in self._keys]
+
+    def _hash(self, key_id: str, email_key: str) -> bytes:
+        return hmac.digest(self._keys[key_id], _PURPOSE + email_key.encode("utf-8", "surrogatepass"), "sha256")

@@ -1,0 +1,91 @@
+"""The operator's routes on what is held on a person: `/api/v1/subscribers/{id}/export` and `…/erase`."""
+
+from datetime import datetime
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.address_hash import AddressHasher
+from broadsheet_common.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay,
+)
+from broadsheet_common.identity import ServiceRequest, requires
+from broadsheet_common.problems import NotFoundError
+from broadsheet_common.record_id import PathId
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_subscriptions.personal_data.erase_subscriber import AddressChangesNowError, erase_subscriber
+from broadsheet_subscriptions.personal_data.export_person import PersonalData, export_person
+from broadsheet_subscriptions.tables import idempotency_key
+
+
+class EraseInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to say."""
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """`finished`: nothing names the person any more; until then delivery is still at it, for seconds as a rule."""
+
+    subscriber_id: int
+    erased_at: datetime
+    finished: bool
+
+
+class PersonalDataController(Controller):
+    path = "/api/v1/subscribers"
+    tags = ("Subscribers",)
+    request_class = JsonRequest
+
+    @get(
+        "/{subscriber_id:int}/export",
+        operation_id="exportSubscriber",
+        summary="All that is held on a person",
+        description="The same that they get themselves: what they are, agreed to, were sent, and did with it.",
+        guards=[requires("read")],
+        responses=documents(NotFoundError),
+    )
+    async def export(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> PersonalData:
+        # One snapshot, so that the parts fit together.
+        async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
+            return await export_person(connection, subscriber_id)
+
+    @post(
+        "/{subscriber_id:int}/erase",
+        operation_id="eraseSubscriber",
+        summary="Erase a person for good",
+        description=(
+            "Nothing is sent to them from this moment on. Counts of issues stay; of the address a keyed hash stays, so "
+            "that a suppressed one is suppressed again when somebody enters it anew. Doing it again changes nothing."
+        ),
+        status_code=200,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, AddressChangesNowError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+        ),
+    )
+    async def erase(
+        self,
+        request: ServiceRequest,
+        subscriber_id: PathId,
+        data: JSONBody[EraseInput],
+        engine: NamedDependency[AsyncEngine],
+        address_hasher: NamedDependency[AddressHasher],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Erasure]:
+        del data
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Erasure)
+            erased = await erase_subscriber(
+                connection, address_hasher, subscriber_id=subscriber_id, requested_by=request.user.subject
+            )
+            shown = Erasure(erased.subscriber_id, erased.erased_at, erased.finished)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=shown)
+        return Response(shown, status_code=200)

@@ -1,0 +1,62 @@
+"""Erase a person, in one transaction: all of this service's rows go, and delivery is told in the same commit.
+
+What stays: a keyed hash of each address, by which a suppressed one is suppressed again when somebody enters it anew;
+numbers, outcomes and times of deliveries, which the accounts hang on; and that the number was erased, on whose word.
+Repeating it is success again.
+"""
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.address_hash import AddressHasher
+from broadsheet_common.erasure import enqueue_erasure
+from broadsheet_common.problems import ConflictError, NotFoundError
+from broadsheet_subscriptions.people.change_source import name_change_source
+from broadsheet_subscriptions.personal_data import store
+from broadsheet_subscriptions.personal_data.store import Erased
+
+BY_THEMSELVES = "subscriber"
+
+_log = structlog.get_logger()
+
+
+class AddressChangesNowError(ConflictError):
+    title = "The subscriber's address is being changed at this moment"
+
+
+async def erase_subscriber(
+    connection: AsyncConnection, hasher: AddressHasher, *, subscriber_id: int, requested_by: str
+) -> Erased:
+    """`requested_by`: the API's caller, or `BY_THEMSELVES`.
+
+    Raises:
+        NotFoundError: there is and was no such subscriber.
+        AddressChangesNowError: to be tried again.
+    """
+    if (known_key := await store.find_address_key(connection, subscriber_id, lock=False)) is None:
+        return await _erased_before(connection, subscriber_id)
+    # What Postmark said of people, and the counts of mails, are locked before the people, as everywhere.
+    own_keys = await store.list_address_keys(connection, subscriber_id, with_asked_for=False)
+    await store.delete_unreferring(connection, subscriber_id=subscriber_id, email_keys=own_keys)
+    locked_key = await store.find_address_key(connection, subscriber_id, lock=True)
+    if locked_key is None:
+        return await _erased_before(connection, subscriber_id)
+    if locked_key != known_key:
+        raise AddressChangesNowError
+    email_keys = await store.list_address_keys(connection, subscriber_id, with_asked_for=True)
+    await store.delete_requests_of_others(connection, email_keys)
+    await store.forget_answers(connection, email_keys)
+    await store.forget_in_segments(connection, email_keys)
+    await name_change_source(connection, "erasure")
+    await store.delete_subscriber(connection, subscriber_id, requested_by=requested_by)
+    for key in email_keys:
+        await enqueue_erasure(connection, hasher, subscriber_id=subscriber_id, email_key=key)
+    _log.info("subscriptions.person_erased", subscriber_id=subscriber_id)
+    return await _erased_before(connection, subscriber_id)
+
+
+async def _erased_before(connection: AsyncConnection, subscriber_id: int) -> Erased:
+    found = await store.find_erasure(connection, subscriber_id)
+    if found is None:
+        raise NotFoundError("There is no such subscriber.")
+    return found

@@ -1,0 +1,127 @@
+"""Change a person's address: asked for with a link from the old mailbox, confirmed with one from the new.
+
+Both consents stay shown: what was agreed to under the old address belongs to the person, and the change is a record of
+its own. The old address is told when the change is asked for and when it is made.
+"""
+
+from datetime import timedelta
+from typing import Literal
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.address_hash import AddressHasher
+from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.erasure import enter_addresses
+from broadsheet_common.problems import ConflictError, FieldProblem, InvalidInputError
+from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_subscriptions.preferences import store
+from broadsheet_subscriptions.preferences.mails import Mail, write_change_mail, write_notice_mail
+from broadsheet_subscriptions.preferences.open_link import UnknownPreferencesTokenError, open_change, open_link
+from broadsheet_subscriptions.preferences.policy import MAILS_A_DAY_MAX, PreferencesPolicy
+from broadsheet_subscriptions.preferences.store import AddressChange
+from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
+
+_NOTICE_LIFETIME = timedelta(days=7)
+
+
+class AddressTakenError(ConflictError):
+    """Said only to somebody who reads the mailbox in question."""
+
+    slug, title = "address-taken", "This address has subscriptions of its own"
+
+
+async def ask_for_address(
+    connection: AsyncConnection, hasher: AddressHasher, policy: PreferencesPolicy, token: str, email: str
+) -> None:
+    """In the caller's transaction: a question to the new address, a notice to the old one.
+
+    The answer is the same whether a mail goes out or the cool-down holds it back, and whoever has the address.
+
+    Raises:
+        UnknownPreferencesTokenError, PersonErasedError
+        InvalidInputError: that is no address, or the one there is.
+    """
+    try:
+        new_email = EmailAddress.parse(email)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
+    person = await open_link(connection, token, lock=True)
+    if new_email == person.email:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail="This is your address already."),))
+    if not await store.may_ask_for_address(
+        connection, person.id, new_email_key=new_email.key, cool_down=policy.cool_down, day_max=MAILS_A_DAY_MAX
+    ):
+        return
+    # Before the question: one that was suppressed when it was erased is not written to.
+    await enter_addresses(connection, hasher, [new_email.key])
+    change_token = policy.token_source()
+    token_hash = hash_token(change_token)
+    await store.insert_change(
+        connection, person, new_email=new_email, token_hash=token_hash, lifetime=policy.change_lifetime
+    )
+    question = write_change_mail(
+        public_url=policy.public_url,
+        token=change_token,
+        lifetime_s=int(policy.change_lifetime.total_seconds()),
+    )
+    await _enqueue(connection, "address_change", new_email, question, token_hash, policy.change_lifetime)
+    notice = write_notice_mail(moved=False)
+    await _enqueue(connection, "address_notice", person.email, notice, token_hash, _NOTICE_LIFETIME)
+
+
+async def look_up_change(connection: AsyncConnection, token: str) -> AddressChange:
+    """What the link leads to; changes nothing. Raises UnknownPreferencesTokenError."""
+    return await open_change(connection, token)
+
+
+async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, token: str) -> AddressChange:
+    """In the caller's transaction; a second time succeeds too.
+
+    Raises:
+        UnknownPreferencesTokenError
+        AddressTakenError: another subscriber has it.
+    """
+    change = await open_change(connection, token)
+    person = await store.find_person(connection, change.subscriber_id, lock=True)
+    # Looked up anew under the lock: it may have been confirmed, replaced or erased meanwhile.
+    change = await open_change(connection, token)
+    if change.is_confirmed:
+        return change
+    if person is None or person.email.key != change.old_email.key:
+        raise UnknownPreferencesTokenError
+    try:
+        async with connection.begin_nested():
+            is_moved = await store.make_change(connection, change)
+    except IntegrityError as error:
+        # Somebody took the address at this very moment.
+        raise AddressTakenError from error
+    if not is_moved:
+        raise AddressTakenError
+    await enter_addresses(connection, hasher, [change.new_email.key])
+    notice = write_notice_mail(moved=True)
+    await _enqueue(connection, "address_notice", change.old_email, notice, hash_token(token), _NOTICE_LIFETIME, "moved")
+    return await open_change(connection, token)
+
+
+async def _enqueue(
+    connection: AsyncConnection,
+    kind: Literal["address_change", "address_notice"],
+    to: EmailAddress,
+    mail: Mail,
+    token_hash: bytes,
+    expires_in: timedelta,
+    step: str = "asked",
+) -> None:
+    await enqueue_single_mail(
+        connection,
+        SingleMail(
+            kind=kind,
+            to=to,
+            subject=mail.subject,
+            html_body=mail.html_body,
+            text_body=mail.text_body,
+            dedupe_key=f"{kind}:{step}:{token_hash.hex()}",
+            expires_in=expires_in,
+        ),
+    )

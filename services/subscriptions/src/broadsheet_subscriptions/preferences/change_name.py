@@ -1,0 +1,26 @@
+"""Change the name that a person is greeted by."""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.problems import FieldProblem, InvalidInputError
+from broadsheet_subscriptions.people.subscriber_name import SubscriberName
+from broadsheet_subscriptions.preferences import store
+from broadsheet_subscriptions.preferences.open_link import open_link
+from broadsheet_subscriptions.preferences.store import Person
+
+
+async def change_name(connection: AsyncConnection, token: str, name: str) -> Person:
+    """In the caller's transaction.
+
+    Raises:
+        UnknownPreferencesTokenError, PersonErasedError
+        InvalidInputError: that is no name.
+    """
+    try:
+        parsed = SubscriberName.parse(name)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/name", detail=str(error)),)) from error
+    person = await open_link(connection, token, lock=True)
+    await store.set_name(connection, person.id, parsed)
+    return msgspec.structs.replace(person, name=str(parsed))

@@ -1,0 +1,28 @@
+"""Leave one newsletter or all of them from one's own page. Leaving again is success again."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.problems import FieldProblem, InvalidInputError
+from broadsheet_subscriptions.leaving.store import set_unsubscribed
+from broadsheet_subscriptions.people.change_source import name_change_source
+from broadsheet_subscriptions.preferences import store
+from broadsheet_subscriptions.preferences.open_link import open_link
+from broadsheet_subscriptions.preferences.store import Person
+
+
+async def leave(connection: AsyncConnection, token: str, *, newsletter_id: int | None) -> Person:
+    """In the caller's transaction; `newsletter_id` None is every newsletter.
+
+    Raises:
+        UnknownPreferencesTokenError, PersonErasedError
+        InvalidInputError: they never subscribed to this newsletter.
+    """
+    person = await open_link(connection, token, lock=True)
+    memberships = await store.list_memberships(connection, person.id)
+    chosen = [item.subscription_id for item in memberships if newsletter_id in {None, item.newsletter_id}]
+    if newsletter_id is not None and not chosen:
+        problem = FieldProblem(pointer="/newsletter_id", detail="There is no subscription to it.")
+        raise InvalidInputError(errors=(problem,))
+    await name_change_source(connection, "preferences")
+    await set_unsubscribed(connection, chosen)
+    return person

@@ -1,0 +1,50 @@
+"""Mail somebody a link to their own pages, on the word of an unsubscribe link.
+
+An unsubscribe link may have been forwarded, so that it opens nothing that says who its reader is: the link that does
+goes to the address on file, works for a short time, and once in a cool-down.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.record_id import RECORD_ID_MAX
+from broadsheet_subscriptions.preferences import store
+from broadsheet_subscriptions.preferences.mails import write_link_mail
+from broadsheet_subscriptions.preferences.policy import MAILS_A_DAY_MAX, PreferencesPolicy
+from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
+
+
+async def mail_preferences_link(
+    connection: AsyncConnection, signer: LinkSigner, policy: PreferencesPolicy, unsubscribe_token: str
+) -> bool:
+    """In the caller's transaction; whether a mail was queued. A token that nobody made is answered like any other."""
+    subscription_id = signer.verify("unsubscribe", unsubscribe_token)
+    if subscription_id is None or subscription_id > RECORD_ID_MAX:
+        return False
+    subscriber_id = await store.find_subscriber_of(connection, subscription_id)
+    # The lock makes two presses of the button take turns.
+    person = await store.find_person(connection, subscriber_id, lock=True) if subscriber_id is not None else None
+    if person is None or not await store.may_mail_link(
+        connection, person.id, cool_down=policy.cool_down, day_max=MAILS_A_DAY_MAX
+    ):
+        return False
+    token = policy.token_source()
+    token_hash = hash_token(token)
+    await store.insert_link(connection, subscriber_id=person.id, token_hash=token_hash, lifetime=policy.link_lifetime)
+    mail = write_link_mail(
+        public_url=policy.public_url, token=token, lifetime_s=int(policy.link_lifetime.total_seconds())
+    )
+    await enqueue_single_mail(
+        connection,
+        SingleMail(
+            kind="preferences_link",
+            to=person.email,
+            subject=mail.subject,
+            html_body=mail.html_body,
+            text_body=mail.text_body,
+            dedupe_key=f"preferences_link:{token_hash.hex()}",
+            expires_in=policy.link_lifetime,
+        ),
+    )
+    return True

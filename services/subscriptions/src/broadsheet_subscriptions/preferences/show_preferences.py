@@ -1,0 +1,30 @@
+"""What a person's own page shows; changes nothing."""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.email_address import EmailAddress
+from broadsheet_subscriptions.preferences import store
+from broadsheet_subscriptions.preferences.open_link import open_link
+from broadsheet_subscriptions.preferences.store import Membership, Person
+
+
+class ShownPreferences(msgspec.Struct, frozen=True):
+    """`pending_address` waits to be confirmed."""
+
+    person: Person
+    memberships: list[Membership]
+    pending_address: EmailAddress | None
+
+
+async def show_preferences(connection: AsyncConnection, token: str) -> ShownPreferences:
+    """Raises UnknownPreferencesTokenError, PersonErasedError."""
+    return await preferences_of(connection, await open_link(connection, token, lock=False))
+
+
+async def preferences_of(connection: AsyncConnection, person: Person) -> ShownPreferences:
+    return ShownPreferences(
+        person,
+        await store.list_memberships(connection, person.id),
+        await store.find_pending_address(connection, person.id),
+    )

@@ -1,0 +1,155 @@
+"""A person is erased: looked for in every column of every table afterwards, whichever tables there are."""
+
+import pytest
+
+from broadsheet_common.email_address import EmailAddress
+from broadsheet_subscriptions.sign_up.store import hash_mailbox
+from harness.system import System
+from harness.whole_database import where_it_stands
+
+from .marker import ASKED_EMAIL, EMAIL, KEY, NAME, OLD_EMAIL, OTHER, own_page, plant, sign_up_by_api, subscriber_id
+
+TRACES = (KEY, OLD_EMAIL, ASKED_EMAIL, NAME, *(hash_mailbox(EmailAddress(one)).hex() for one in (EMAIL, OLD_EMAIL)))
+PLANTED = {
+    "delivery.erasure.email_key",
+    "delivery.provider_event.email_key",
+    "delivery.provider_event_inbox.body",
+    "delivery.single_mail.to_email",
+    "delivery.suppression.email_key",
+    "delivery.suppression.note",
+    "subscriptions.address_change.new_email",
+    "subscriptions.address_change.new_email_key",
+    "subscriptions.address_change.old_email",
+    "subscriptions.address_change.old_email_key",
+    "subscriptions.audience.filter",
+    "subscriptions.idempotency_key.body",
+    "subscriptions.mailbox_quota.mailbox_hash",
+    "subscriptions.segment.filter",
+    "subscriptions.subscriber.attributes",
+    "subscriptions.subscriber.email",
+    "subscriptions.subscriber.email_key",
+    "subscriptions.subscriber.name",
+    "subscriptions.subscriber.tags",
+    "subscriptions.subscriber_tag.tag",
+    "subscriptions.webhook_attempt.answer",
+}
+"""Where a person stands before: the search would find nothing in an empty database."""
+NOT_YET = {"delivery.erasure.email_key"}
+"""What the erasure itself holds, until it is finished."""
+
+
+async def _counts(system: System) -> list[object]:
+    return [item["counts"] for item in (await system.api.get("/api/v1/issues")).json()["items"]]
+
+
+async def _finish(system: System) -> None:
+    """As delivery's loops do it."""
+    await system.delivery.apply_events()
+    system.seed.execute("UPDATE delivery.erasure SET run_at = now()")
+    await system.delivery.finish_erasures()
+    assert system.seed.execute("SELECT 1 FROM delivery.erasure WHERE finished_at IS NULL") == []
+
+
+async def test_nothing_names_an_erased_person_in_any_column_of_any_table_and_the_counts_stay(system: System) -> None:
+    person = await plant(system)
+    assert set(where_it_stands(system.seed, *TRACES)) == PLANTED - NOT_YET
+    before = await _counts(system)
+    erased = await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})
+    assert erased.status_code == 200, erased.text
+    assert (erased.json()["subscriber_id"], erased.json()["finished"]) == (person, False)
+    await _finish(system)
+    assert where_it_stands(system.seed, *TRACES) == []
+    assert where_it_stands(system.seed, OTHER) != []
+    assert await _counts(system) == before
+    again = (await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})).json()
+    assert again == {**erased.json(), "finished": True}
+    assert (await system.api.get(f"/api/v1/subscribers/{person}")).status_code == 404
+    assert (await system.api.get(f"/api/v1/subscribers/{person}/export")).status_code == 404
+
+
+async def test_the_search_finds_a_person_in_a_table_that_nobody_thought_of(system: System) -> None:
+    await system.run_sql("CREATE TABLE publishing.unthought_of (id integer, what jsonb, raw bytea)")
+    try:
+        await system.run_sql(
+            "INSERT INTO publishing.unthought_of VALUES (1, jsonb_build_object('a', %s::text), convert_to(%s, 'UTF8'))",
+            EMAIL.upper(),
+            EMAIL,
+        )
+        assert where_it_stands(system.seed, KEY) == ["publishing.unthought_of.what", "publishing.unthought_of.raw"]
+    finally:
+        await system.run_sql("DROP TABLE publishing.unthought_of")
+
+
+async def test_a_request_that_is_sent_again_after_the_erasure_signs_nobody_up_anew(system: System) -> None:
+    person = await plant(system)
+    assert (await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})).status_code == 200
+    [(newsletter_id,)] = system.seed.execute("SELECT id FROM publishing.newsletter WHERE slug = 'second'")
+    refused = await sign_up_by_api(system, newsletter_id)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:broadsheet:problem:idempotency-answer-erased")
+    assert system.seed.execute("SELECT 1 FROM subscriptions.subscriber WHERE email_key = %s", (KEY,)) == []
+
+
+@pytest.mark.parametrize("way", ["form", "api"])
+async def test_an_address_that_was_suppressed_when_it_was_erased_is_so_again_after_a_new_sign_up(
+    system: System, way: str
+) -> None:
+    person = await plant(system)
+    await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})
+    await _finish(system)
+    assert (await system.api.get("/api/v1/suppressions", params={"email": KEY})).json()["items"] == []
+    if way == "form":
+        assert (await system.subscribe(EMAIL)).status_code == 200
+    else:
+        made = await system.api.post("/api/v1/subscribers", json={"email": EMAIL, "name": "Anew"})
+        assert made.status_code == 201
+    assert await subscriber_id(system, EMAIL) != person
+    items = (await system.api.get("/api/v1/suppressions", params={"email": KEY})).json()["items"]
+    assert {(item["stream"], item["kind"], item["active"], item["note"]) for item in items} == {
+        ("broadcast", "inactive", True, None),
+        ("outbound", "manual", True, None),
+    }
+    system.seed.execute(
+        "UPDATE subscriptions.subscription SET state = 'confirmed', confirmed_at = now() WHERE subscriber_id = %s",
+        (await subscriber_id(system, EMAIL),),
+    )
+    await system.publish_by_form(title="After")
+    await system.deliver_all_pending()
+    assert [mail.to for mail in system.newsletter_mails() if mail.subject == "After"] == [OTHER]
+
+
+async def test_who_erases_themselves_is_gone_and_a_second_press_finds_it_done(system: System) -> None:
+    await system.confirmed_subscriber(EMAIL, NAME)
+    await system.log_in()
+    await system.publish_by_form()
+    await system.deliver_all_pending()
+    page = await own_page(system, EMAIL)
+    asked = await system.visitor.get(f"{page}/erase")
+    assert "Erase everything about you?" in asked.text
+    assert asked.text.count("<button") == 1
+    answers = [await system.visitor.post(f"{page}/erase") for _ in range(2)]
+    assert [(answer.status_code, "You are erased" in answer.text) for answer in answers] == [(200, True)] * 2
+    for path in (page, f"{page}/erase"):
+        assert (await system.visitor.get(path)).status_code == 410
+    assert (await system.visitor.post(f"{page}/download")).status_code == 410
+    await _finish(system)
+    assert where_it_stands(system.seed, KEY, NAME) == []
+    assert system.seed.execute("SELECT requested_by FROM subscriptions.erasure") == [("subscriber",)]
+
+
+async def test_an_erased_persons_mails_that_wait_are_not_sent(system: System) -> None:
+    await system.subscribe(EMAIL, NAME)
+    person = await subscriber_id(system, EMAIL)
+    await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})
+    await _finish(system)
+    await system.deliver_all_pending()
+    assert system.oracle.messages() == []
+
+
+async def test_an_old_address_that_is_somebody_elses_now_is_left_to_them(system: System) -> None:
+    person = await plant(system)
+    await system.confirmed_subscriber(OLD_EMAIL, "Another One")
+    await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})
+    await _finish(system)
+    assert where_it_stands(system.seed, KEY, ASKED_EMAIL, NAME) == []
+    [item] = (await system.api.get("/api/v1/subscribers", params={"email": OLD_EMAIL})).json()["items"]
+    assert item["subscriptions"][0]["state"] == "confirmed"
