@@ -11,6 +11,7 @@ JSON_POSTS = [
     "/api/v1/subscribers",
     "/api/v1/subscribers/search",
     "/api/v1/subscribers/1/unsubscribe",
+    "/api/v1/imports/1/start",
     "/api/v1/attributes",
     "/api/v1/segments",
     "/api/v1/segments/count",
@@ -25,6 +26,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 TABLES = [
     "subscriptions.subscriber",
     "subscriptions.subscription",
+    "subscriptions.import_job",
     "subscriptions.attribute",
     "subscriptions.segment",
     "publishing.issue",

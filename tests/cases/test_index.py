@@ -6,8 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _ROW = re.compile(r"^\| (?P<case>[^|]+) \|(?: [^|]+ \|)? `(?P<file>[\w/]+\.py)::(?P<test>test_\w+)` \|$", re.MULTILINE)
-# 9 and 10 are about imports.
-CASES = {str(number) for number in range(1, 26)} - {"9", "10"}
+CASES = {str(number) for number in range(1, 26)}
 _QUEUE_CASES_MIN = 11
 
 

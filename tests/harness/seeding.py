@@ -83,7 +83,8 @@ class Seed:
              WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
                AND (schemaname, tablename) NOT IN (
                    ('publishing', 'newsletter'), ('gateway', 'user_account'), ('gateway', 'api_key'),
-                   ('delivery', 'sending_state'), ('delivery', 'replica'))
+                   ('delivery', 'sending_state'), ('delivery', 'replica'),
+                   ('subscriptions', 'import_mail_pace'))
             """
         )
         self.execute("SET lock_timeout = '10 s'")
@@ -94,6 +95,7 @@ class Seed:
             "from_email = NULL, reply_to = NULL, message_stream = 'broadcast', unsubscribe_handling = 'custom', "
             "postal_address = '', allowed_origins = '{}', is_listed = false"
         )
+        self.execute("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         self.execute("DELETE FROM delivery.sending_state")
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")
         self.execute("DELETE FROM gateway.user_account WHERE id <> (SELECT min(id) FROM gateway.user_account)")

@@ -303,6 +303,48 @@ async def test_a_body_that_does_not_arrive_is_a_408_in_time(make_gateway: MakeGa
     assert response.status_code == 408
 
 
+def _file(megabytes: int) -> AsyncIterator[bytes]:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(megabytes):
+            yield b"a" * 1024 * 1024
+
+    return pieces()
+
+
+async def test_a_file_for_an_import_may_be_larger_than_any_other_body(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(import_body_max_bytes=20 * 1024 * 1024)
+    api = await gateway.api_client("write")
+    gateway.subscriptions.answer("POST", "/api/v1/imports", status=202, body={})
+    headers = {"content-type": "text/csv"}
+    assert (await api.post("/api/v1/imports", content=_file(15), headers=headers)).status_code == 202
+    assert len(gateway.subscriptions.last.body) == 15 * 1024 * 1024
+    gateway.subscriptions.received.clear()
+    for path, megabytes in (("/api/v1/imports", 21), ("/api/v1/imports/7/start", 11), ("/api/v1/subscribers", 11)):
+        assert (await api.post(path, content=_file(megabytes), headers=headers)).status_code == 413
+    announced = {**headers, "content-length": str(20 * 1024 * 1024 + 1)}
+    assert (await api.post("/api/v1/imports", content=b"a", headers=announced)).status_code == 413
+    assert gateway.subscriptions.received == []
+
+
+async def test_a_file_that_stalls_is_a_408_and_one_that_only_takes_long_is_not(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(body_timeout_s=1.0)
+    api = await gateway.api_client("write")
+    gateway.subscriptions.answer("POST", "/api/v1/imports", status=202, body={})
+
+    async def takes_long() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b"a"
+            await asyncio.sleep(0.2)
+
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    headers = {"content-type": "text/csv"}
+    assert (await api.post("/api/v1/imports", content=takes_long(), headers=headers)).status_code == 202
+    assert (await api.post("/api/v1/imports", content=stalls(), headers=headers)).status_code == 408
+
+
 @pytest.mark.parametrize("length", ["-1", "1e3", "ten", "٣"])
 async def test_a_malformed_length_is_a_400(gateway: Gateway, length: str) -> None:
     api = await gateway.api_client("write")

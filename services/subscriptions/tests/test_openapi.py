@@ -49,6 +49,14 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
         "DELETE /api/v1/segments/{segment_id}",
         "GET /api/v1/subscribers/{subscriber_id}/consent",
         "GET /api/v1/consents",
+        "GET /api/v1/imports",
+        "POST /api/v1/imports",
+        "GET /api/v1/imports/{import_id}",
+        "GET /api/v1/imports/{import_id}/rejects",
+        "POST /api/v1/imports/{import_id}/start",
+        "POST /api/v1/imports/{import_id}/cancel",
+        "POST /api/v1/imports/{import_id}/undo",
+        "GET /api/v1/exports/subscribers",
         "POST /public/subscriptions",
         "POST /public/confirmations",
         "POST /public/confirmations/lookup",
@@ -61,6 +69,8 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
             {
                 "POST /api/v1/webhook-endpoints/{endpoint_id}/test",
                 "POST /api/v1/webhook-deliveries/{delivery_id}/retry",
+                "POST /api/v1/imports/{import_id}/cancel",
+                "POST /api/v1/imports/{import_id}/undo",
             }
         ),
     )
@@ -70,6 +80,10 @@ async def test_only_the_routes_with_effects_take_an_idempotency_key(subscription
     operations = await read_operations(subscriptions.client, title="Broadsheet subscriptions")
     assert with_idempotency_key(operations) == {
         "POST /api/v1/attributes",
+        "POST /api/v1/imports",
+        "POST /api/v1/imports/{import_id}/start",
+        "POST /api/v1/imports/{import_id}/cancel",
+        "POST /api/v1/imports/{import_id}/undo",
         "POST /api/v1/segments",
         "POST /api/v1/subscribers",
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",

@@ -20,7 +20,7 @@ from broadsheet_gateway.current_session import CurrentSession
 from broadsheet_gateway.default_credentials import refuse_default_credentials
 from broadsheet_gateway.error_pages import error_handlers
 from broadsheet_gateway.form_ticket import FormTickets, derive_key
-from broadsheet_gateway.forward import Forwarder, forward_route
+from broadsheet_gateway.forward import BodyBounds, Forwarder, forward_route
 from broadsheet_gateway.limiter import Limiter
 from broadsheet_gateway.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.metrics_access import MetricsAccessMiddleware
@@ -90,8 +90,8 @@ def create_app(
         limiter=limiter,
         limit=limits.api_per_caller,
         upstreams=service_calls,
-        body_max_bytes=API_BODY_MAX_BYTES,
-        body_timeout_s=settings.body_timeout_s,
+        bodies=BodyBounds(API_BODY_MAX_BYTES, settings.body_timeout_s, settings.body_timeout_s),
+        files=BodyBounds(settings.import_body_max_bytes, settings.import_body_timeout_s, settings.body_timeout_s),
     )
 
     request_origin = RequestOrigin(settings.parse_trusted_proxies())

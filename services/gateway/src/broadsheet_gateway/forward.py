@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
 import httpx
+import msgspec
 from litestar import asgi
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
@@ -25,7 +26,7 @@ from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.rate_limit import RateLimit, Verdict
 from broadsheet_gateway.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.request_path import sent_path
-from broadsheet_gateway.route_table import find_route
+from broadsheet_gateway.route_table import FILE_ROUTES, find_route
 from broadsheet_gateway.upstreams import UPSTREAM_ERRORS, Upstreams
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -43,11 +44,21 @@ _BUFFERED_BODY_MAX_BYTES = 64 * 1024
 _BODILESS_METHODS = frozenset({"GET", "HEAD"})
 
 
+class BodyBounds(msgspec.Struct, frozen=True):
+    """`idle_s` bounds the wait for each piece of a body, `timeout_s` the whole of it."""
+
+    max_bytes: int
+    timeout_s: float
+    idle_s: float
+
+
 class _Body:
     """A client's body on its way to a service; remembers why it broke off, which the HTTP client would hide."""
 
-    def __init__(self, receive: Receive, *, max_bytes: int, timeout_s: float) -> None:
-        self._pieces = stream_body(receive, max_bytes=max_bytes, timeout_s=timeout_s)
+    def __init__(self, receive: Receive, bounds: BodyBounds) -> None:
+        self._pieces = stream_body(
+            receive, max_bytes=bounds.max_bytes, timeout_s=bounds.timeout_s, idle_s=bounds.idle_s
+        )
         self.failure: ProblemError | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -69,15 +80,15 @@ class Forwarder:
         limiter: Limiter,
         limit: RateLimit,
         upstreams: Upstreams,
-        body_max_bytes: int,
-        body_timeout_s: float,
+        bodies: BodyBounds,
+        files: BodyBounds,
     ) -> None:
         self._authenticator = authenticator
         self._limiter = limiter
         self._limit = limit
         self._upstreams = upstreams
-        self._body_max_bytes = body_max_bytes
-        self._body_timeout_s = body_timeout_s
+        self._bodies = bodies
+        self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http_scope = cast("HTTPScope", scope)
@@ -96,7 +107,8 @@ class Forwarder:
         verdict = await self._charge(identity)
         query = http_scope["query_string"].decode("latin-1")
         target = f"{path}?{query}" if query else path
-        body = await self._take_body(http_scope, headers, receive)
+        bounds = self._files if route.template in FILE_ROUTES else self._bodies
+        body = await self._take_body(http_scope, headers, receive, bounds)
         passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
         try:
             async with self._upstreams.send(
@@ -106,7 +118,7 @@ class Forwarder:
                 target=target,
                 headers=passed_headers,
                 body=body if isinstance(body, bytes) else body.__aiter__(),
-                upload_s=0.0 if isinstance(body, bytes) else self._body_timeout_s,
+                upload_s=0.0 if isinstance(body, bytes) else bounds.timeout_s,
             ) as response:
                 await _answer(response, verdict, send)
         except ProblemError as error:
@@ -118,7 +130,10 @@ class Forwarder:
         (verdict,) = await self._limiter.require([Charge("api", identity.subject, self._limit)])
         return verdict
 
-    async def _take_body(self, scope: HTTPScope, headers: Mapping[str, str], receive: Receive) -> bytes | _Body:
+    @staticmethod
+    async def _take_body(
+        scope: HTTPScope, headers: Mapping[str, str], receive: Receive, bounds: BodyBounds
+    ) -> bytes | _Body:
         """Small bodies whole, which is cheaper; large ones, and those of unknown length, as a stream."""
         method = scope["method"]
         length = announced_length(headers)
@@ -128,11 +143,11 @@ class Forwarder:
             return b""
         if method in _BODILESS_METHODS and (length is None or length > 0):
             raise MalformedRequestError(f"A {method} request has no body here.")
-        if (length or 0) > self._body_max_bytes:
-            raise BodyTooLargeError(f"At most {self._body_max_bytes} bytes are taken here.")
+        if (length or 0) > bounds.max_bytes:
+            raise BodyTooLargeError(f"At most {bounds.max_bytes} bytes are taken here.")
         if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
-            return await read_body(receive, headers, max_bytes=length, timeout_s=self._body_timeout_s)
-        return _Body(receive, max_bytes=self._body_max_bytes, timeout_s=self._body_timeout_s)
+            return await read_body(receive, headers, max_bytes=length, timeout_s=bounds.idle_s)
+        return _Body(receive, bounds)
 
 
 async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:

@@ -28,8 +28,10 @@ def announced_length(headers: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-async def stream_body(receive: Receive, *, max_bytes: int, timeout_s: float) -> AsyncIterator[bytes]:
-    """The body's pieces. `timeout_s` bounds the whole of it.
+async def stream_body(
+    receive: Receive, *, max_bytes: int, timeout_s: float, idle_s: float | None = None
+) -> AsyncIterator[bytes]:
+    """The body's pieces. `timeout_s` bounds the whole of it, `idle_s` (the same, if it is not given) each piece.
 
     Raises:
         BodyTooLargeError, BodyTimeoutError, ClientGoneError: also after some pieces were given.
@@ -39,7 +41,7 @@ async def stream_body(receive: Receive, *, max_bytes: int, timeout_s: float) -> 
     total = 0
     while True:
         try:
-            async with asyncio.timeout_at(ends_at):
+            async with asyncio.timeout_at(min(ends_at, loop.time() + (idle_s or timeout_s))):
                 message = await receive()
         except TimeoutError as error:
             raise BodyTimeoutError from error

@@ -22,6 +22,13 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/webhook-endpoints/{id}/deliveries", "subscriptions"),
     ("/api/v1/webhook-deliveries/{id}", "subscriptions"),
     ("/api/v1/webhook-deliveries/{id}/retry", "subscriptions"),
+    ("/api/v1/imports", "subscriptions"),
+    ("/api/v1/imports/{id}", "subscriptions"),
+    ("/api/v1/imports/{id}/rejects", "subscriptions"),
+    ("/api/v1/imports/{id}/start", "subscriptions"),
+    ("/api/v1/imports/{id}/cancel", "subscriptions"),
+    ("/api/v1/imports/{id}/undo", "subscriptions"),
+    ("/api/v1/exports/subscribers", "subscriptions"),
     ("/api/v1/attributes", "subscriptions"),
     ("/api/v1/attributes/{name}", "subscriptions"),
     ("/api/v1/segments", "subscriptions"),
@@ -51,6 +58,9 @@ ROUTES: tuple[tuple[str, ServiceName], ...] = (
     ("/api/v1/suppressions", "delivery"),
     ("/api/v1/suppressions/{id}", "delivery"),
 )
+
+FILE_ROUTES = frozenset({"/api/v1/imports"})
+"""Where a body may be a file, which is larger and takes longer than any other."""
 
 # A path parameter is one plain segment. Nothing encoded passes, and so no slash or dot segment in disguise: what was
 # matched here is letter by letter what the service sees.

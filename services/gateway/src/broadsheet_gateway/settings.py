@@ -88,6 +88,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     upstream_connections_max: PositiveInt = 100
     body_timeout_s: PositiveSeconds = 30.0
     """How long a client may take to send a request's body."""
+    import_body_max_bytes: PositiveInt = 1024 * 1024 * 1024
+    """The largest file that is forwarded to an import; the service has limits of its own."""
+    import_body_timeout_s: PositiveSeconds = 3600.0
+    """How long a client may take to send such a file; BODY_TIMEOUT_S is then the longest pause in it."""
 
     identity_private_key: Secret
     postmark_webhook_user: str | None = None

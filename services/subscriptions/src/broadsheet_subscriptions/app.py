@@ -17,6 +17,9 @@ from broadsheet_common.link_token import LinkSigner
 from broadsheet_common.route_rules import openapi_config, openapi_document
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.consent.note_settled_mails import note_forever
+from broadsheet_subscriptions.exports.api import ExportController
+from broadsheet_subscriptions.imports.api import ImportController
+from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
 from broadsheet_subscriptions.outgoing.attempt import Attempter
 from broadsheet_subscriptions.outgoing.call_endpoint import open_caller
@@ -76,6 +79,8 @@ def create_app(
         token_source=token_source,
     )
 
+    import_policy = _import_policy(settings)
+    import_worker = ImportWorker(engine, import_policy, policy)
     lifetimes = Lifetimes(
         pending=timedelta(seconds=settings.pending_lifetime_s),
         mailbox_window=timedelta(seconds=settings.mailbox_window_s),
@@ -87,6 +92,7 @@ def create_app(
             prune_forever(engine, lifetimes),
             apply_forever(engine),
             note_forever(engine),
+            import_worker.run(),
             repeat(freeze_audiences, engine, interval_s=freeze_audience.INTERVAL_S),
             repeat(remove_attribute_values, engine, interval_s=remove_values.INTERVAL_S),
         )
@@ -110,6 +116,8 @@ def create_app(
             ConsentController,
             AttributeController,
             SegmentController,
+            ImportController,
+            ExportController,
             PublicController,
             openapi_document,
         ],
@@ -118,6 +126,8 @@ def create_app(
             "confirmation_policy": policy,
             "preferences_policy": preferences_policy,
             "address_hasher": hasher,
+            "import_policy": import_policy,
+            "import_worker": import_worker,
             "refused_address_flags": parse_flags(settings.refused_address_flags),
             "link_signer": LinkSigner.parse(settings.link_signing_keys.reveal()),
             "secret_box": SecretBox.parse(settings.secret_encryption_keys.reveal()),
@@ -161,3 +171,15 @@ def _send_webhooks(
                 await sender.drain(settings.drain_s)
 
     return lifespan
+
+
+def _import_policy(settings: SubscriptionsSettings) -> ImportPolicy:
+    return ImportPolicy(
+        csv_bytes_max=settings.import_csv_max_bytes,
+        xlsx_bytes_max=settings.import_xlsx_max_bytes,
+        upload_max=timedelta(seconds=settings.import_upload_max_s),
+        lease=timedelta(seconds=settings.import_lease_s),
+        kept=timedelta(seconds=settings.import_kept_s),
+        confirmations_per_minute=settings.import_confirmations_per_minute,
+        timeout_s=settings.database_timeout_s,
+    )

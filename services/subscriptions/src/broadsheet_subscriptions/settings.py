@@ -45,6 +45,18 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     """An endpoint of which every attempt has failed for so long is disabled."""
     webhook_log_kept_days: Annotated[int, msgspec.Meta(ge=7)] = 30
     """What was sent, and what still waits for an endpoint that is disabled, is removed after this."""
+    import_csv_max_bytes: PositiveInt = 1024 * 1024 * 1024
+    """The largest CSV file that an import takes; the gateway's IMPORT_BODY_MAX_BYTES must be no less."""
+    import_xlsx_max_bytes: PositiveInt = 100 * 1024 * 1024
+    """The largest spreadsheet that an import takes."""
+    import_upload_max_s: PositiveInt = DAY_S
+    """When an upload that has not ended is taken for broken off, and what came of it is removed."""
+    import_lease_s: PositiveInt = 30
+    """How long an import waits for a replica that has died before another goes on with it."""
+    import_kept_s: PositiveInt = 30 * DAY_S
+    """How long rejected rows, and files that may still be started, are kept after a run ended."""
+    import_confirmations_per_minute: PositiveInt = 600
+    """How many of the pending people of imports are asked to confirm, by all replicas together."""
     pending_lifetime_s: PositiveInt = 30 * DAY_S
     """How long a sign-up waits for its confirmation before it is forgotten; at least CONFIRMATION_LIFETIME_S."""
     mailbox_mails_max: PositiveInt = 10

@@ -12,6 +12,7 @@ LATENCY_MAX_MS = 8_000
 """Below the time-out that local services have for a call (10 s)."""
 BODY_MAX_KB = 1_000
 CALLS_MAX = 64
+IMPORT_ROWS_MAX = 10_000_000
 CLAIM_ROUNDS_MAX = 10_000
 SUBSCRIBERS_MAX = 5_000_000
 REQUESTS_MAX = 10_000
@@ -25,7 +26,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling`, `bench claim` and `bench subscribers`."""
+    """`bench delivery`, `bench scaling`, `bench claim`, `bench import` and `bench subscribers`."""
     bench = add_parser(
         "bench",
         help="measure this machine's mails a second, beside a plain pipeline",
@@ -94,6 +95,21 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="C",
         help="claims timed in each (default: 1000)",
     )
+
+    imports = kinds.add_parser(
+        "import",
+        help="rows of a file validated and stored a second",
+        description="Uploads one CSV file of people through the gateway, measures from the job's start to its end, and "
+        "exports them again.",
+    )
+    imports.add_argument(
+        "--rows",
+        type=whole_number(1_000, IMPORT_ROWS_MAX),
+        default=1_000_000,
+        metavar="N",
+        help="rows of the file, every hundredth of them bad (default: 1000000)",
+    )
+
     subscribers = kinds.add_parser(
         "subscribers",
         help="pages, searches and segment counts of a long list",
@@ -120,7 +136,7 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="C",
         help="counts of each segment (default: 10)",
     )
-    for kind in (delivery, scaling, claim, subscribers):
+    for kind in (delivery, scaling, claim, imports, subscribers):
         add_output_options(kind)
 
 

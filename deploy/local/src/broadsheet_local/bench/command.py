@@ -15,7 +15,8 @@ from rich.console import Console
 from broadsheet_local.bench.claim import measure_claims
 from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep, SubscriberFigures
-from broadsheet_local.bench.report import print_claims, print_delivery, print_scaling, print_subscribers
+from broadsheet_local.bench.imports import ImportFigures, measure_import
+from broadsheet_local.bench.report import print_claims, print_delivery, print_imports, print_scaling, print_subscribers
 from broadsheet_local.bench.subscribers import measure_subscribers
 from broadsheet_local.concurrency import first_of, in_thread
 from broadsheet_local.errors import LaunchError
@@ -25,7 +26,8 @@ from broadsheet_local.system import LocalSystem, Options
 
 DELIVERY_CALLS = 4
 
-Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures, SubscriberFigures)
+Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures, ImportFigures, SubscriberFigures)
+OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures)
 
 
 class Systems:
@@ -40,23 +42,11 @@ class Systems:
             self._running.kill()
 
     async def with_one(
-        self, options: DeliveryOptions, measure: Callable[[LocalSystem], Awaitable[DeliveryFigures]]
-    ) -> DeliveryFigures:
+        self, measure: Callable[[LocalSystem], Awaitable[OfSystem]], options: DeliveryOptions | None = None
+    ) -> OfSystem:
         """The folder is removed when all went well; otherwise its logs stay, and their place is said."""
         folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
-        system = LocalSystem(
-            Options(
-                data_dir=folder,
-                replicas=options.replicas,
-                latency_ms=options.latency_ms,
-                delivery_settings={
-                    "DELIVERY_CONCURRENT_CALLS": str(options.calls),
-                    # The debug log has each claim's own time.
-                    "LOG_LEVEL": "DEBUG",
-                },
-            ),
-            self._say,
-        )
+        system = LocalSystem(_options(folder, options), self._say)
         self._running = system
         try:
             async with system:
@@ -73,8 +63,20 @@ class Systems:
         if figures.is_whole:
             await in_thread(lambda: shutil.rmtree(folder))
         else:
-            self._say(f"not everybody got it exactly once; the logs are in {system.folder.logs}")
+            self._say(f"what came out is not what went in; the logs are in {system.folder.logs}")
         return figures
+
+
+def _options(folder: Path, options: DeliveryOptions | None) -> Options:
+    if options is None:
+        return Options(data_dir=folder)
+    return Options(
+        data_dir=folder,
+        replicas=options.replicas,
+        latency_ms=options.latency_ms,
+        # The debug log has each claim's own time.
+        delivery_settings={"DELIVERY_CONCURRENT_CALLS": str(options.calls), "LOG_LEVEL": "DEBUG"},
+    )
 
 
 def bench(parsed: argparse.Namespace, say: Say) -> int:
@@ -91,6 +93,11 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 scaling = await _scaling(parsed, systems, say)
                 _print(scaling, print_scaling, as_json=parsed.json)
                 return 0 if scaling.is_whole else 1
+            case "import":
+                say(f"importing {parsed.rows:,} rows")
+                imports = await systems.with_one(partial(measure_import, rows=parsed.rows, say=say))
+                _print(imports, print_imports, as_json=parsed.json)
+                return 0 if imports.is_whole else 1
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say
@@ -117,7 +124,7 @@ async def _delivery(parsed: argparse.Namespace, systems: Systems, say: Say) -> D
         sign_ups=parsed.sign_ups,
         alone=parsed.alone,
     )
-    return await systems.with_one(options, partial(measure_delivery, options=options, say=say))
+    return await systems.with_one(partial(measure_delivery, options=options, say=say), options)
 
 
 async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> ScalingFigures:
@@ -134,7 +141,7 @@ async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> Sc
             alone=True,
         )
         say(f"replicas: {replicas}")
-        found = await systems.with_one(options, partial(measure_delivery, options=options, say=say))
+        found = await systems.with_one(partial(measure_delivery, options=options, say=say), options)
         first = steps[0] if steps else None
         a_replica = first.emails_per_s / first.replicas if first else found.emails_per_s / replicas
         steps.append(

@@ -11,6 +11,7 @@ from broadsheet_local.bench.figures import (
     ScalingFigures,
     SubscriberFigures,
 )
+from broadsheet_local.bench.imports import ImportFigures
 
 
 def print_delivery(figures: DeliveryFigures, console: Console) -> None:
@@ -102,6 +103,23 @@ def print_claims(figures: ClaimFigures, console: Console) -> None:
         table.add_row(f"{queue:,}", str(times.claims), f"{times.p50:.2f} ms", f"{times.p99:.2f} ms")
     console.print(table)
     console.print(f"p99 of the long queue by that of the short one: {figures.ratio_p99:.2f}")
+
+
+def print_imports(figures: ImportFigures, console: Console) -> None:
+    table = Table(title=f"{figures.rows:,} rows, {figures.file_mb} MB", show_header=False)
+    table.add_row("rows a second", f"{figures.rows_per_s:,}")
+    table.add_row("upload; import", f"{figures.upload_seconds} s; {figures.import_seconds} s")
+    table.add_row("created; rejected", f"{figures.created:,}; {figures.rejected:,}")
+    table.add_row("as the file says", "yes" if figures.is_whole else "no")
+    table.add_row("write-ahead log", f"{figures.wal_bytes_per_row} bytes a row")
+    table.add_row("exported a second", f"{figures.export_rows_per_s:,} ({figures.export_seconds} s)")
+    for name, cpu_us in figures.cpu_us_per_row.items():
+        table.add_row(f"{name}, processor a row", f"{cpu_us} µs")
+    for title, memory in (("import", figures.rss_mb_by_process), ("export", figures.export_rss_mb)):
+        for name, mb in memory.items():
+            megabytes = f"{mb.start:.0f}, at most {mb.peak:.0f}, at the end {mb.end:.0f} MB"
+            table.add_row(f"{name}, memory, {title}", megabytes)
+    console.print(table)
 
 
 def print_subscribers(figures: SubscriberFigures, console: Console) -> None:

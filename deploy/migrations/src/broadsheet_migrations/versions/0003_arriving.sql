@@ -16,9 +16,10 @@ CREATE TABLE subscriptions.consent_event (
     -- confirmed: the link in it was followed, and the button pressed.
     kind text NOT NULL CHECK (kind IN ('requested', 'mail_sent', 'mail_not_sent', 'confirmed')),
     occurred_at timestamptz NOT NULL DEFAULT now(),
-    -- form: the public form, or one that is embedded elsewhere; api; link: a link in a mail; system: what we saw.
-    source text NOT NULL CHECK (source IN ('form', 'api', 'link', 'system')),
-    -- Who called the API: `user:<id>` or `key:<id>`.
+    -- form: the public form, or one that is embedded elsewhere; api; link: a link in a mail; import: a file of people,
+    -- whose import says on what ground they are in it; system: what we saw.
+    source text NOT NULL CHECK (source IN ('form', 'api', 'link', 'import', 'system')),
+    -- Who called the API: `user:<id>` or `key:<id>`; or `import:<id>`.
     actor text,
     ip inet,
     user_agent text CHECK (length(user_agent) <= 500),

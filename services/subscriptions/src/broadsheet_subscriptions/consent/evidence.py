@@ -11,7 +11,7 @@ USER_AGENT_CHARS_MAX = 500
 FORM_URL_CHARS_MAX = 1_000
 
 ConsentKind = Literal["requested", "mail_sent", "mail_not_sent", "confirmed"]
-ConsentSource = Literal["form", "api", "link", "system"]
+ConsentSource = Literal["form", "api", "link", "import", "system"]
 SignUpMail = Literal["confirmation", "already_subscribed"]
 
 _UNSTORABLE = dict.fromkeys([0, *range(0xD800, 0xE000)], "\ufffd")

@@ -108,11 +108,14 @@ T = TypeVar("T")
 
 
 class Subscription(msgspec.Struct, frozen=True):
+    """`import_id`: the import that brought or confirmed it, whose `consent_basis` says on what ground."""
+
     newsletter_id: int
     state: State
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    import_id: int | None
 
 
 class Subscriber(msgspec.Struct, frozen=True):
@@ -370,7 +373,14 @@ async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> l
     by_subscriber: dict[int, list[Subscription]] = {subscriber_id: [] for subscriber_id in details}
     for item in await store.list_subscriptions(connection, list(details)):
         by_subscriber[item.subscriber_id].append(
-            Subscription(item.newsletter_id, item.state, item.created_at, item.confirmed_at, item.unsubscribed_at)
+            Subscription(
+                item.newsletter_id,
+                item.state,
+                item.created_at,
+                item.confirmed_at,
+                item.unsubscribed_at,
+                item.import_id,
+            )
         )
     return [
         Subscriber(

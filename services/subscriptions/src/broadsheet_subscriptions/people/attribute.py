@@ -22,7 +22,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"true", "yes", "y", "1"})
 _FALSE = frozenset({"false", "no", "n", "0"})
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,3})?")
+# As long as a float, or a whole number that is exact as one, may be written.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:[eE][+-]?[0-9]{1,3})?")
 _EXACT_INTEGER_MAX = 2**53
 
 

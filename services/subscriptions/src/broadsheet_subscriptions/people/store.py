@@ -41,6 +41,7 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     created_at: datetime
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
+    import_id: int | None
 
 
 async def find_subscriber(
@@ -103,7 +104,7 @@ async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequen
     """Of these subscribers, by subscriber and age."""
     result = await connection.execute(
         sa.text("""
-            SELECT id, newsletter_id, subscriber_id, state, created_at, confirmed_at, unsubscribed_at
+            SELECT id, newsletter_id, subscriber_id, state, created_at, confirmed_at, unsubscribed_at, import_id
               FROM subscriptions.subscription
              WHERE subscriber_id = ANY(CAST(:subscriber_ids AS bigint[]))
              ORDER BY subscriber_id, id

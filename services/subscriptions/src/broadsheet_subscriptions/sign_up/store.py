@@ -137,9 +137,9 @@ def hash_mailbox(email: EmailAddress) -> bytes:
 
 async def record_request(
     connection: AsyncConnection,
-    entered: EnteredSignUp,
+    subscription_id: int,
     *,
-    email: EmailAddress,
+    counts_for: EmailAddress | None,
     mail: SignUpMail,
     mail_key: str,
     token_hash: bytes,
@@ -147,6 +147,8 @@ async def record_request(
     evidence: Evidence,
 ) -> None:
     """All that a sign-up whose mail is queued leaves behind: the token, the counts, and the entry in the record.
+
+    `counts_for`: the address whose mailbox's quota, which `enter_sign_up` has locked, counts the mail; None: no quota.
 
     Who is confirmed stays so. A token is made for them too, whose text nobody is sent: the work must not tell.
     """
@@ -178,9 +180,9 @@ async def record_request(
             sa.bindparam("mail_key", type_=sa.Text),
         ),
         {
-            "subscription_id": entered.subscription_id,
+            "subscription_id": subscription_id,
             "token_hash": token_hash,
-            "mailbox_hash": hash_mailbox(email),
+            "mailbox_hash": None if counts_for is None else hash_mailbox(counts_for),
             "lifetime": lifetime,
             "mail": mail,
             "mail_key": mail_key,

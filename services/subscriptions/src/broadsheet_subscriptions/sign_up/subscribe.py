@@ -128,8 +128,8 @@ async def _queue_mail(
         mail = write_already_subscribed_mail(newsletter_name=newsletter.name, postal_address=newsletter.postal_address)
     await store.record_request(
         connection,
-        entered,
-        email=sign_up.email,
+        entered.subscription_id,
+        counts_for=sign_up.email,
         mail="confirmation" if asks_to_confirm else "already_subscribed",
         mail_key=mail_key,
         token_hash=token_hash,

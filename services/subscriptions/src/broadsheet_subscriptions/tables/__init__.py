@@ -9,6 +9,15 @@ from broadsheet_subscriptions.tables.core import (
     subscriber,
     subscription,
 )
+from broadsheet_subscriptions.tables.jobs import (
+    import_job,
+    import_lane,
+    import_mail_pace,
+    import_person,
+    import_piece,
+    import_reject,
+    import_seen,
+)
 from broadsheet_subscriptions.tables.leaving import address_change, erasure, preferences_link
 from broadsheet_subscriptions.tables.lists import attribute, audience, audience_block, segment, subscriber_tag
 from broadsheet_subscriptions.tables.outgoing import (
@@ -27,6 +36,13 @@ __all__ = [
     "consent_event",
     "erasure",
     "idempotency_key",
+    "import_job",
+    "import_lane",
+    "import_mail_pace",
+    "import_person",
+    "import_piece",
+    "import_reject",
+    "import_seen",
     "mailbox_quota",
     "metadata",
     "preferences_link",

@@ -37,6 +37,7 @@ subscription = sa.Table(
     sa.Column("confirmation_queued_at", _TIME),
     sa.Column("provider_changed_at", _TIME),
     sa.Column("provider_unsubscribed_at", _TIME),
+    sa.Column("import_id", sa.BigInteger),
     sa.UniqueConstraint("newsletter_id", "subscriber_id"),
     sa.Index("subscription_by_subscriber", "subscriber_id"),
     sa.Index(
@@ -45,6 +46,13 @@ subscription = sa.Table(
         "subscriber_id",
         "confirmed_at",
         postgresql_where=sa.text("state = 'confirmed'"),
+    ),
+    sa.Index("subscription_by_import", "import_id", "subscriber_id", postgresql_where=sa.text("import_id IS NOT NULL")),
+    sa.Index(
+        "subscription_to_ask",
+        "import_id",
+        "id",
+        postgresql_where=sa.text("import_id IS NOT NULL AND state = 'pending' AND confirmation_queued_at IS NULL"),
     ),
     sa.Index(
         "subscription_pending_since",

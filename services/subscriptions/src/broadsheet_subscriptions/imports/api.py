@@ -1,0 +1,357 @@
+"""The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
+
+from typing import Any, Final, cast
+
+import msgspec
+import structlog
+from litestar import Controller, Response, get, post
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.params import JSONBody
+from litestar.response import Stream
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_common.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    claim_key,
+    find_first_answer,
+    fingerprint,
+    keep_answer,
+    replay,
+)
+from broadsheet_common.identity import ServiceRequest, requires
+from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
+from broadsheet_common.problems import (
+    BodyTooLargeError,
+    FieldProblem,
+    InvalidInputError,
+    MalformedRequestError,
+    NotFoundError,
+    UnsupportedMediaTypeError,
+)
+from broadsheet_common.record_id import PathId
+from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_subscriptions.imports import store
+from broadsheet_subscriptions.imports.import_options import (
+    ExistingPolicy,
+    GivenState,
+    ImportOptions,
+    parse_options,
+)
+from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
+from broadsheet_subscriptions.imports.list_rejects import rejects_csv
+from broadsheet_subscriptions.imports.receive_file import receive_file
+from broadsheet_subscriptions.imports.steer_import import ImportStateError, begin_undo, cancel_import, start_import
+from broadsheet_subscriptions.imports.store import ImportRow
+from broadsheet_subscriptions.imports.wire import (
+    ConsentParameter,
+    DryRunParameter,
+    ExistingParameter,
+    Import,
+    MappingParameter,
+    NewsletterParameter,
+    StartInput,
+    StateParameter,
+    TagsParameter,
+    import_of,
+)
+from broadsheet_subscriptions.tables import idempotency_key
+
+XLSX_MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+FILE_MEDIA_TYPES: Final = (
+    "text/csv", XLSX_MEDIA_TYPE, "text/tab-separated-values", "text/plain", "application/octet-stream",
+    # What browsers on Windows call a CSV file.
+    "application/vnd.ms-excel",
+)  # fmt: skip
+
+_log = structlog.get_logger()
+_mapping_decoder = msgspec.json.Decoder(dict[str, str | None])
+
+
+class NotAFileError(UnsupportedMediaTypeError):
+    title = "The body must be a CSV or XLSX file, and its Content-Type say so"
+
+
+async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """A guard, before the body is read."""
+    media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in FILE_MEDIA_TYPES:
+        raise NotAFileError
+
+
+class UploadOperation(Operation):
+    """The body is the file, which Litestar's own description does not know."""
+
+    def __post_init__(self) -> None:
+        binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+        self.request_body = RequestBody(
+            required=True,
+            description="The file itself: CSV (UTF-8, UTF-16 or Windows-1252; comma, semicolon, tab) or XLSX",
+            content={media_type: OpenAPIMediaType(schema=binary) for media_type in FILE_MEDIA_TYPES[:2]},
+        )
+
+
+class ImportController(Controller):
+    path = "/api/v1/imports"
+    tags = ("Imports",)
+    request_class = JsonRequest
+
+    @get(
+        operation_id="listImports",
+        summary="List imports, newest first",
+        guards=[requires("read")],
+        responses=documents(),
+    )
+    async def list_imports(
+        self, engine: NamedDependency[AsyncEngine], limit: PageLimit = PAGE_SIZE_DEFAULT, cursor: PageCursor = None
+    ) -> Page[Import]:
+        async with engine.connect() as connection:
+            rows = await store.list_imports(connection, before_id=decode_cursor(cursor), limit=limit + 1)
+        return Page(
+            [import_of(row) for row in rows[:limit]], encode_cursor(rows[limit - 1].id) if rows[limit:] else None
+        )
+
+    @get(
+        "/{import_id:int}",
+        operation_id="getImport",
+        summary="Get an import with its progress and counts",
+        guards=[requires("read")],
+        responses=documents(NotFoundError),
+    )
+    async def get_import(self, engine: NamedDependency[AsyncEngine], import_id: PathId) -> Import:
+        async with engine.connect() as connection:
+            return import_of(await _find(connection, import_id))
+
+    @get(
+        "/{import_id:int}/rejects",
+        operation_id="getImportRejects",
+        summary="Get the rows that could not be read, with line and reason, as CSV that can be mended and sent again",
+        guards=[requires("read")],
+        media_type="text/csv",
+        responses=documents(NotFoundError),
+    )
+    async def get_rejects(self, engine: NamedDependency[AsyncEngine], import_id: PathId) -> Stream:
+        async with engine.connect() as connection:
+            row = await _find(connection, import_id)
+        return Stream(
+            rejects_csv(engine, row),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'},
+        )
+
+    @post(
+        operation_id="createImport",
+        summary="Upload a file of people and import them",
+        description="The answer comes when the whole file is stored; it is then read in the background.",
+        status_code=202,
+        guards=[requires("write"), a_file_only],
+        operation_class=UploadOperation,
+        # Counted as it comes (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
+        request_max_body_size=None,
+        responses={
+            415: documents(NotAFileError)[415],
+            **documents(InvalidInputError, BodyTooLargeError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+        },
+    )
+    async def create_import(
+        self,
+        request: ServiceRequest,
+        engine: NamedDependency[AsyncEngine],
+        import_policy: NamedDependency[ImportPolicy],
+        import_worker: NamedDependency[ImportWorker],
+        consent_basis: ConsentParameter,
+        newsletter_id: NewsletterParameter = None,
+        given_state: StateParameter = "pending",
+        existing: ExistingParameter = "fill",
+        added_tags: TagsParameter = None,
+        mapping: MappingParameter = None,
+        dry_run: DryRunParameter = False,
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Import]:
+        options = parse_options(
+            consent_basis=consent_basis,
+            given_state=_parse_state(given_state),
+            existing=_parse_existing(existing),
+            added_tags=added_tags or [],
+            dry_run=dry_run,
+            mapping=_parse_mapping(mapping),
+            attribute_names=await _attribute_names(engine),
+        )
+        try:
+            received = await receive_file(
+                engine,
+                request.stream(),
+                import_policy,
+                newsletter_id=newsletter_id,
+                created_by=request.user.subject,
+                options=options,
+            )
+        except ClientException as error:
+            raise MalformedRequestError("The body broke off.") from error
+        async with engine.begin() as connection:
+            if key is not None:
+                parts = (
+                    request.method.encode(),
+                    request.url.path.encode(),
+                    request.scope["query_string"],
+                    received.file_sha256,
+                )
+                answer = await claim_key(
+                    connection,
+                    idempotency_key,
+                    scope=request.user.subject,
+                    key=key,
+                    request_fingerprint=fingerprint(parts),
+                )
+                if answer is not None:
+                    # What came this time stays an upload that was never finished, and is removed as one.
+                    return replay(answer, Import)
+            await store.finish_upload(
+                connection,
+                import_id=received.import_id,
+                file_format=received.file_format,
+                encoding=received.encoding,
+                file_bytes=received.file_bytes,
+                file_sha256=received.file_sha256,
+                failure=received.failure,
+            )
+            body = import_of(await _find(connection, received.import_id))
+            await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
+        _log.info("import.received", import_id=body.id, bytes=received.file_bytes)
+        import_worker.wake()
+        return Response(body, status_code=202)
+
+    @post(
+        "/{import_id:int}/start",
+        operation_id="startImport",
+        summary="Import the file of a dry run, or of an import that failed before anything was stored",
+        status_code=202,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError,
+            ImportStateError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
+    )
+    async def start_import(
+        self,
+        request: ServiceRequest,
+        import_id: PathId,
+        data: JSONBody[StartInput],
+        engine: NamedDependency[AsyncEngine],
+        import_worker: NamedDependency[ImportWorker],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Import]:
+        attribute_names = await _attribute_names(engine)
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Import)
+            options = _options_to_start(data, await _find(connection, import_id), attribute_names)
+            body = import_of(await start_import(connection, import_id, options))
+            await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
+        import_worker.wake()
+        return Response(body, status_code=202)
+
+    @post(
+        "/{import_id:int}/cancel",
+        operation_id="cancelImport",
+        summary="Call an import off; what is stored stays, until it is undone",
+        status_code=200,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+    )
+    async def cancel_import(
+        self,
+        request: ServiceRequest,
+        import_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Import]:
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Import)
+            body = import_of(await cancel_import(connection, import_id))
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=body)
+        return Response(body, status_code=200)
+
+    @post(
+        "/{import_id:int}/undo",
+        operation_id="undoImport",
+        summary="Take an import back, where nothing has happened since",
+        status_code=202,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+    )
+    async def undo_import(
+        self,
+        request: ServiceRequest,
+        import_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        import_worker: NamedDependency[ImportWorker],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Import]:
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Import)
+            body = import_of(await begin_undo(connection, import_id))
+            await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
+        import_worker.wake()
+        return Response(body, status_code=202)
+
+
+def _parse_state(text: str) -> GivenState:
+    return cast("GivenState", _parse(text, GivenState, "/state"))
+
+
+def _parse_existing(text: str) -> ExistingPolicy:
+    return cast("ExistingPolicy", _parse(text, ExistingPolicy, "/existing"))
+
+
+def _parse(text: str, type_: Any, pointer: str) -> object:
+    try:
+        return msgspec.convert(text, type_)
+    except msgspec.ValidationError as error:
+        raise MalformedRequestError(errors=(FieldProblem(pointer=pointer, detail=str(error)),)) from error
+
+
+def _parse_mapping(text: str | None) -> dict[str, str | None] | None:
+    if text is None:
+        return None
+    try:
+        return _mapping_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        detail = "It must be a JSON object from column titles to fields."
+        raise MalformedRequestError(errors=(FieldProblem(pointer="/mapping", detail=detail),)) from error
+
+
+def _options_to_start(data: StartInput, job: ImportRow, attribute_names: list[str]) -> ImportOptions:
+    return parse_options(
+        consent_basis=job.consent_basis if data.consent_basis is None else data.consent_basis,
+        given_state=data.state or job.given_state,
+        existing=data.existing or job.existing,
+        added_tags=job.added_tags if data.tags is None else data.tags,
+        dry_run=data.dry_run,
+        mapping=job.given_mapping if data.mapping is None else data.mapping,
+        attribute_names=attribute_names,
+    )
+
+
+async def _attribute_names(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as connection:
+        return [attribute.name for attribute in await store.list_attributes(connection)]
+
+
+async def _find(connection: AsyncConnection, import_id: int) -> ImportRow:
+    row = await store.find_import(connection, import_id)
+    if row is None:
+        raise NotFoundError("There is no such import.")
+    return row

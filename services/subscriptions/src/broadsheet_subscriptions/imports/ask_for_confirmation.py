@@ -1,0 +1,65 @@
+"""Ask the pending people of an import to confirm: a few mails at a time, no faster than the pace that is set.
+
+A list of a hundred thousand that is asked at once looks like an attack to every mailbox provider; and of a list that is
+worth little it is better to learn by the first complaints. The pace is one row, so that all replicas keep it together.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_subscriptions.consent.evidence import Evidence
+from broadsheet_subscriptions.imports import ask_store
+from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
+from broadsheet_subscriptions.sign_up.store import record_request
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
+
+MAILS_A_BATCH: Final = 20
+
+
+async def ask_for_confirmation(engine: AsyncEngine, policy: ConfirmationPolicy, *, mails_per_minute: int) -> int:
+    """One batch, if it is time for one: tokens and mails in one transaction. How many mails."""
+    async with engine.begin() as connection:
+        if not await ask_store.take_turn(connection):
+            return 0
+        people = await ask_store.pick_people(connection, limit=MAILS_A_BATCH)
+        for person in people:
+            token = policy.token_source()
+            token_hash = hash_token(token)
+            mail = write_confirmation_mail(
+                newsletter_name=person.newsletter_name,
+                postal_address=person.postal_address,
+                public_url=policy.public_url,
+                token=token,
+                lifetime_s=int(policy.lifetime.total_seconds()),
+            )
+            mail_key = f"confirmation:{token_hash.hex()}"
+            await record_request(
+                connection,
+                person.subscription_id,
+                # The pace bounds these mails. A quota would have to be locked before the person is.
+                counts_for=None,
+                mail="confirmation",
+                mail_key=mail_key,
+                token_hash=token_hash,
+                lifetime=policy.lifetime,
+                evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
+            )
+            await enqueue_single_mail(
+                connection,
+                SingleMail(
+                    kind="confirmation",
+                    to=person.email,
+                    subject=mail.subject,
+                    html_body=mail.html_body,
+                    text_body=mail.text_body,
+                    dedupe_key=mail_key,
+                    expires_in=policy.lifetime,
+                ),
+            )
+        if people:
+            await ask_store.wait(connection, timedelta(minutes=len(people) / mails_per_minute))
+    return len(people)

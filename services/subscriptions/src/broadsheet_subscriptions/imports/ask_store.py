@@ -1,0 +1,64 @@
+"""The SQL of asking imported people: plain functions that take the connection of the caller's transaction."""
+
+from datetime import timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.email_address import EmailAddress
+
+
+class PersonToAsk(msgspec.Struct, frozen=True):
+    import_id: int
+    subscription_id: int
+    email: EmailAddress
+    newsletter_name: str
+    postal_address: str
+
+
+async def take_turn(connection: AsyncConnection) -> bool:
+    """Whether it is time for the next mails, and nobody else is at it; held until the transaction ends."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT true FROM subscriptions.import_mail_pace WHERE next_at <= now() FOR UPDATE SKIP LOCKED
+        """)
+    )
+    return result.scalar_one_or_none() is not None
+
+
+async def pick_people(connection: AsyncConnection, *, limit: int) -> list[PersonToAsk]:
+    """Who came pending with an import that was not called off, and has not been asked, oldest first; locked.
+
+    Nobody is waited for, and the person is held with the subscription, as the entry in the record refers to them: a
+    sign-up, which has the person and waits for the subscription, cannot wait for this in a circle.
+    """
+    result = await connection.execute(
+        sa.text("""
+            SELECT job.id, picked.id, picked.email, newsletter.name, newsletter.postal_address
+              FROM subscriptions.import_job AS job
+              JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+              CROSS JOIN LATERAL (
+                  SELECT subscription.id, person.email
+                    FROM subscriptions.subscription
+                    JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
+                   WHERE subscription.import_id = job.id AND subscription.import_id IS NOT NULL
+                     AND subscription.state = 'pending' AND subscription.confirmation_queued_at IS NULL
+                   ORDER BY subscription.id LIMIT :limit
+                     FOR KEY SHARE OF person SKIP LOCKED FOR UPDATE OF subscription SKIP LOCKED
+              ) AS picked
+             WHERE job.status IN ('running', 'done')
+             ORDER BY job.id, picked.id LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return [PersonToAsk(row[0], row[1], EmailAddress(row[2]), row[3], row[4]) for row in result]
+
+
+async def wait(connection: AsyncConnection, interval: timedelta) -> None:
+    await connection.execute(
+        sa.text("UPDATE subscriptions.import_mail_pace SET next_at = now() + :interval").bindparams(
+            sa.bindparam("interval", type_=sa.Interval)
+        ),
+        {"interval": interval},
+    )

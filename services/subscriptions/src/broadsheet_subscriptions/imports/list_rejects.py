@@ -1,0 +1,40 @@
+"""The rejects of an import as CSV that can be mended and fed back as it is, streamed page by page."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_subscriptions.exports.csv_writer import csv_line, csv_lines
+from broadsheet_subscriptions.imports import store
+from broadsheet_subscriptions.imports.store import ImportRow
+
+PAGE_ROWS: Final = 1_000
+LINE_TITLE, REASON_TITLE = "import_line", "import_reason"
+
+
+async def rejects_csv(engine: AsyncEngine, job: ImportRow) -> AsyncIterator[bytes]:
+    """The file's own columns, then the line and the reason, which an import does not read.
+
+    Each page is a transaction of its own, so that none stays open for a slow reader.
+    """
+    titles = job.columns or []
+    yield csv_line([*titles, LINE_TITLE, REASON_TITLE]).encode()
+    after = 0
+    while True:
+        async with engine.connect() as connection:
+            page = await store.list_rejects(
+                connection, import_id=job.id, run_number=job.run_number, after_record=after, limit=PAGE_ROWS
+            )
+        if not page:
+            return
+        after = page[-1].record_number
+        lines = [[*_fitted(row.cells, len(titles)), str(row.line_number), row.reason] for row in page]
+        yield csv_lines(lines).encode()
+
+
+def _fitted(cells: Sequence[str], width: int) -> list[str]:
+    """As many cells as there are titles; what is too much stays with the last, so that nothing is lost."""
+    if len(cells) > width > 0:
+        return [*cells[: width - 1], " ".join(cells[width - 1 :])]
+    return [*cells, *[""] * (width - len(cells))]

@@ -1,0 +1,83 @@
+"""What an operator does with an import: start it (anew), call it off, have it taken back. Each in one transaction."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_subscriptions.imports import store
+from broadsheet_subscriptions.imports.import_options import ImportOptions
+from broadsheet_subscriptions.imports.store import ImportRow
+
+
+class ImportStateError(ConflictError):
+    slug, title = "import-state", "The state of the import does not allow this"
+
+
+async def start_import(connection: AsyncConnection, import_id: int, options: ImportOptions) -> ImportRow:
+    """After a dry run, or after one that failed before it stored anything.
+
+    Raises:
+        NotFoundError, ImportStateError
+        InvalidInputError: the mapping names a column that the file does not have.
+    """
+    job = await _lock(connection, import_id)
+    may_start = job.status == "checked" or (job.status == "failed" and (job.dry_run or job.counts.rows == 0))
+    if not may_start or job.file_removed_at is not None or job.file_format is None:
+        raise ImportStateError(_why_not_start(job))
+    if options.mapping is not None and job.columns is not None:
+        unknown = [title for title in options.mapping if title not in job.columns]
+        if unknown:
+            problem = FieldProblem(pointer="/mapping", detail=f"The file has no column “{unknown[0][:80]}”.")
+            raise InvalidInputError(errors=(problem,))
+    await store.start_anew(connection, import_id=import_id, options=options)
+    return await _reread(connection, import_id)
+
+
+def _why_not_start(job: ImportRow) -> str:
+    if job.file_removed_at is not None:
+        return "The file is no longer kept. Upload it once more."
+    if job.status == "failed":
+        return "It failed when part of it was stored already. Undo it, or upload the file once more."
+    return f"It is {job.status}."
+
+
+async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRow:
+    """What is stored stays, until it is undone. To cancel what is cancelled changes nothing.
+
+    Raises:
+        NotFoundError, ImportStateError
+    """
+    job = await _lock(connection, import_id)
+    if job.status == "cancelled":
+        return job
+    if job.status not in {"queued", "running", "checked"}:
+        raise ImportStateError(f"It is {job.status}.")
+    await store.set_status(connection, import_id=import_id, status="cancelled")
+    return await _reread(connection, import_id)
+
+
+async def begin_undo(connection: AsyncConnection, import_id: int) -> ImportRow:
+    """The worker does it. To undo what is being undone, or is undone, changes nothing.
+
+    Raises:
+        NotFoundError, ImportStateError
+    """
+    job = await _lock(connection, import_id)
+    if job.status in {"undoing", "undone"}:
+        return job
+    if job.status not in {"done", "cancelled", "failed"} or job.dry_run or job.counts.rows == 0:
+        raise ImportStateError(f"It is {job.status}." if job.counts.rows else "Nothing of it was stored.")
+    await store.begin_undo(connection, import_id=import_id)
+    return await _reread(connection, import_id)
+
+
+async def _lock(connection: AsyncConnection, import_id: int) -> ImportRow:
+    job = await store.lock_import(connection, import_id)
+    if job is None:
+        raise NotFoundError("There is no such import.")
+    return job
+
+
+async def _reread(connection: AsyncConnection, import_id: int) -> ImportRow:
+    job = await store.find_import(connection, import_id)
+    assert job is not None
+    return job

@@ -1,0 +1,377 @@
+"""The SQL of import jobs: plain functions that take the connection of the caller's transaction.
+
+Row locks: a job before its lanes, a lane before people. A job is never locked FOR UPDATE: a lane that stores refers to
+it (its rejects, its people), which would wait for that.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.imports.column import KnownAttribute, Mapping_
+from broadsheet_subscriptions.imports.frame import LANES
+from broadsheet_subscriptions.imports.import_options import ExistingPolicy, GivenState, ImportOptions, Status
+from broadsheet_subscriptions.imports.record import Place
+from broadsheet_subscriptions.imports.text_encoding import Encoding, FileFormat
+from broadsheet_subscriptions.people import attribute_store
+
+PIECE_BYTES: Final = 1024 * 1024
+"""As large as a piece of a stored file may be; all but the last are."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many rows became what: each row is in one of them."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    unsubscribed: int = 0
+    suppressed: int = 0
+    too_many_tags: int = 0
+
+    @property
+    def rows(self) -> int:
+        return sum(msgspec.structs.astuple(self))
+
+
+class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A job with the counts of its lanes added up; `bytes_read` is where the slower lane is."""
+
+    id: int
+    newsletter_id: int
+    status: Status
+    failure: str | None
+    created_by: str
+    created_at: datetime
+    consent_basis: str
+    given_state: GivenState
+    existing: ExistingPolicy
+    added_tags: list[str]
+    dry_run: bool
+    given_mapping: Mapping_ | None
+    file_format: FileFormat | None
+    file_bytes: int
+    encoding: Encoding | None
+    file_removed_at: datetime | None
+    delimiter: str | None
+    columns: list[str] | None
+    mapping: Mapping_ | None
+    run_number: int
+    failure_count: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    undo_step: str | None
+    undo_after_id: int
+    undo_restored: int
+    undo_removed: int
+    undo_kept: dict[str, int]
+    bytes_read: int
+    counts: Counts
+
+
+class LanePlace(msgspec.Struct, frozen=True):
+    lane: int
+    lease_token: UUID | None
+    place: Place
+
+
+_JOB_COLUMNS: Final = tuple(name for name in ImportRow.__struct_fields__ if name not in {"bytes_read", "counts"})
+_COUNT_COLUMNS: Final = tuple(f"{name}_count" for name in Counts.__struct_fields__)
+_JSON_COLUMNS: Final = dict.fromkeys(("given_mapping", "mapping", "undo_kept"), JSONB)
+_SELECT: Final = f"""
+    SELECT {", ".join(f"job.{name}" for name in _JOB_COLUMNS)}, lanes.*
+      FROM subscriptions.import_job AS job
+      CROSS JOIN LATERAL (
+          SELECT coalesce(min(byte_offset), 0) AS bytes_read,
+                 {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _COUNT_COLUMNS)}
+            FROM subscriptions.import_lane AS lane WHERE lane.import_id = job.id
+      ) AS lanes
+"""
+
+
+def _import_row(row: sa.Row[Any]) -> ImportRow:
+    fields = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
+    counts = Counts(*(fields[name] for name in _COUNT_COLUMNS))
+    return ImportRow(**{name: fields[name] for name in _JOB_COLUMNS}, bytes_read=fields["bytes_read"], counts=counts)
+
+
+async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> int | None:
+    """The newsletter's id, None being the default one; None when there is none."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT newsletter_id FROM publishing.published_newsletters
+             WHERE newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)
+        """).bindparams(sa.bindparam("newsletter_id", type_=sa.BigInteger)),
+        {"newsletter_id": newsletter_id},
+    )
+    found: int | None = result.scalar_one_or_none()
+    return found
+
+
+async def list_attributes(connection: AsyncConnection) -> list[KnownAttribute]:
+    """Without those that are being removed."""
+    return [KnownAttribute(row.name, row.type, row.label) for row in await attribute_store.list_attributes(connection)]
+
+
+async def begin_import(
+    connection: AsyncConnection, *, newsletter_id: int, created_by: str, options: ImportOptions
+) -> int:
+    result = await connection.execute(
+        sa.text("""
+            INSERT INTO subscriptions.import_job
+                   (newsletter_id, created_by, consent_basis, given_state, existing, added_tags, dry_run, given_mapping)
+            VALUES (:newsletter_id, :created_by, :consent_basis, :given_state, :existing, :added_tags, :dry_run,
+                    :given_mapping)
+            RETURNING id
+        """).bindparams(
+            sa.bindparam("added_tags", type_=ARRAY(sa.Text)),
+            sa.bindparam("given_mapping", type_=JSONB(none_as_null=True)),
+        ),
+        {"newsletter_id": newsletter_id, "created_by": created_by, **_parameters(options)},
+    )
+    import_id: int = result.scalar_one()
+    return import_id
+
+
+def _parameters(options: ImportOptions) -> dict[str, object]:
+    return {
+        "consent_basis": options.consent_basis,
+        "given_state": options.given_state,
+        "existing": options.existing,
+        "added_tags": options.added_tags,
+        "dry_run": options.dry_run,
+        "given_mapping": options.mapping,
+    }
+
+
+async def add_piece(connection: AsyncConnection, *, import_id: int, position: int, content: bytes) -> None:
+    await connection.execute(
+        sa.text("""
+            INSERT INTO subscriptions.import_piece (import_id, position, content)
+            VALUES (:import_id, :position, :content)
+        """).bindparams(sa.bindparam("content", type_=sa.LargeBinary)),
+        {"import_id": import_id, "position": position, "content": content},
+    )
+
+
+async def finish_upload(
+    connection: AsyncConnection,
+    *,
+    import_id: int,
+    file_format: FileFormat | None,
+    encoding: Encoding | None,
+    file_bytes: int,
+    file_sha256: bytes,
+    failure: str | None,
+) -> None:
+    """The file is there: a background loop takes it from here, unless it can't be read at all."""
+    await connection.execute(
+        sa.text("""
+            WITH job AS (
+                UPDATE subscriptions.import_job
+                   SET status = CASE WHEN :failure IS NULL THEN 'queued' ELSE 'failed' END, failure = :failure,
+                       finished_at = CASE WHEN :failure IS NULL THEN NULL ELSE now() END, run_number = 1,
+                       file_format = :file_format, encoding = :encoding, file_bytes = :file_bytes,
+                       file_sha256 = :file_sha256
+                 WHERE id = :import_id AND status = 'uploading'
+                RETURNING id
+            )
+            INSERT INTO subscriptions.import_lane (import_id, lane)
+            SELECT job.id, lane FROM job, generate_series(0, :last_lane) AS lane
+        """).bindparams(
+            sa.bindparam("failure", type_=sa.Text),
+            sa.bindparam("file_format", type_=sa.Text),
+            sa.bindparam("encoding", type_=sa.Text),
+            sa.bindparam("file_sha256", type_=sa.LargeBinary),
+        ),
+        {
+            "import_id": import_id,
+            "failure": failure,
+            "file_format": file_format,
+            "encoding": encoding,
+            "file_bytes": file_bytes,
+            "file_sha256": file_sha256,
+            "last_lane": LANES - 1,
+        },
+    )
+
+
+async def find_import(connection: AsyncConnection, import_id: int) -> ImportRow | None:
+    result = await connection.execute(
+        sa.text(f"{_SELECT} WHERE job.id = :import_id").columns(**_JSON_COLUMNS), {"import_id": import_id}
+    )
+    row = result.one_or_none()
+    return None if row is None else _import_row(row)
+
+
+async def lock_import(connection: AsyncConnection, import_id: int) -> ImportRow | None:
+    """The job, its row locked."""
+    await connection.execute(
+        sa.text("SELECT FROM subscriptions.import_job WHERE id = :import_id FOR NO KEY UPDATE"),
+        {"import_id": import_id},
+    )
+    return await find_import(connection, import_id)
+
+
+async def list_imports(connection: AsyncConnection, *, before_id: int | None, limit: int) -> list[ImportRow]:
+    """Newest first."""
+    result = await connection.execute(
+        sa.text(f"""
+            {_SELECT}
+             WHERE :before_id IS NULL OR job.id < :before_id ORDER BY job.id DESC LIMIT :limit
+        """)
+        .bindparams(sa.bindparam("before_id", type_=sa.BigInteger))
+        .columns(**_JSON_COLUMNS),
+        {"before_id": before_id, "limit": limit},
+    )
+    return [_import_row(row) for row in result]
+
+
+async def start_anew(connection: AsyncConnection, *, import_id: int, options: ImportOptions) -> None:
+    """The next run, from the file's beginning; the job is locked."""
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET status = 'queued', failure = NULL, finished_at = NULL, started_at = NULL, failure_count = 0,
+                   run_number = run_number + 1, delimiter = NULL, columns = NULL, mapping = NULL,
+                   consent_basis = :consent_basis, given_state = :given_state, existing = :existing,
+                   added_tags = :added_tags, dry_run = :dry_run, given_mapping = :given_mapping
+             WHERE id = :import_id
+        """).bindparams(
+            sa.bindparam("added_tags", type_=ARRAY(sa.Text)),
+            sa.bindparam("given_mapping", type_=JSONB(none_as_null=True)),
+        ),
+        {"import_id": import_id, **_parameters(options)},
+    )
+    zeros = ", ".join(f"{name} = 0" for name in ("byte_offset", "record_number", "line_number", "row_count"))
+    counts = ", ".join(f"{name} = 0" for name in _COUNT_COLUMNS)
+    await connection.execute(
+        sa.text(f"UPDATE subscriptions.import_lane SET {zeros}, {counts} WHERE import_id = :import_id"),
+        {"import_id": import_id},
+    )
+
+
+async def set_status(connection: AsyncConnection, *, import_id: int, status: Status) -> None:
+    """Whoever works on the job has lost it from here on: its lanes are taken too, once what they are at is stored."""
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET status = :status, lease_token = NULL, lease_until = NULL,
+                   finished_at = CASE WHEN :status = 'cancelled' THEN now() ELSE finished_at END
+             WHERE id = :import_id
+        """).bindparams(sa.bindparam("status", type_=sa.Text)),
+        {"import_id": import_id, "status": status},
+    )
+    await give_lanes(connection, import_id=import_id, token=None)
+
+
+async def give_lanes(connection: AsyncConnection, *, import_id: int, token: UUID | None) -> None:
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_lane SET lease_token = :token
+             WHERE import_id = :import_id
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid)),
+        {"import_id": import_id, "token": token},
+    )
+
+
+async def begin_undo(connection: AsyncConnection, *, import_id: int) -> None:
+    await set_status(connection, import_id=import_id, status="undoing")
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET undo_step = 'restore', undo_after_id = 0, failure_count = 0
+             WHERE id = :import_id
+        """),
+        {"import_id": import_id},
+    )
+
+
+# Lanes --------------------------------------------------------------------------------------------------------------
+
+
+async def read_lanes(connection: AsyncConnection, import_id: int) -> list[LanePlace]:
+    result = await connection.execute(
+        sa.text("""
+            SELECT lane, lease_token, byte_offset, record_number, line_number
+              FROM subscriptions.import_lane WHERE import_id = :import_id ORDER BY lane
+        """),
+        {"import_id": import_id},
+    )
+    return [_lane_place(row) for row in result]
+
+
+async def lock_lane(connection: AsyncConnection, *, import_id: int, lane: int) -> LanePlace:
+    result = await connection.execute(
+        sa.text("""
+            SELECT lane, lease_token, byte_offset, record_number, line_number
+              FROM subscriptions.import_lane WHERE import_id = :import_id AND lane = :lane FOR UPDATE
+        """),
+        {"import_id": import_id, "lane": lane},
+    )
+    return _lane_place(result.one())
+
+
+def _lane_place(row: sa.Row[Any]) -> LanePlace:
+    return LanePlace(row.lane, row.lease_token, Place(row.byte_offset, row.record_number, row.line_number))
+
+
+async def move_lane(connection: AsyncConnection, *, import_id: int, lane: int, after: Place, counts: Counts) -> None:
+    added = ", ".join(f"{name} = {name} + :{name}" for name in ("row_count", *_COUNT_COLUMNS))
+    await connection.execute(
+        sa.text(f"""
+            UPDATE subscriptions.import_lane
+               SET byte_offset = :byte_offset, record_number = :record_number, line_number = :line_number, {added}
+             WHERE import_id = :import_id AND lane = :lane
+        """),
+        {
+            "import_id": import_id,
+            "lane": lane,
+            **msgspec.structs.asdict(after),
+            "row_count": counts.rows,
+            **{f"{name}_count": value for name, value in msgspec.structs.asdict(counts).items()},
+        },
+    )
+
+
+async def read_piece(connection: AsyncConnection, *, import_id: int, position: int) -> bytes | None:
+    result = await connection.execute(
+        sa.text("""
+            SELECT content FROM subscriptions.import_piece WHERE import_id = :import_id AND position = :position
+        """),
+        {"import_id": import_id, "position": position},
+    )
+    content: bytes | None = result.scalar_one_or_none()
+    return content
+
+
+# Rejects ------------------------------------------------------------------------------------------------------------
+
+
+class RejectRow(msgspec.Struct, frozen=True):
+    record_number: int
+    line_number: int
+    reason: str
+    cells: list[str]
+
+
+async def list_rejects(
+    connection: AsyncConnection, *, import_id: int, run_number: int, after_record: int, limit: int
+) -> list[RejectRow]:
+    """In the order of the file."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT record_number, line_number, reason, cells FROM subscriptions.import_reject
+             WHERE import_id = :import_id AND run_number = :run_number AND record_number > :after_record
+             ORDER BY record_number LIMIT :limit
+        """).columns(cells=JSONB),
+        {"import_id": import_id, "run_number": run_number, "after_record": after_record, "limit": limit},
+    )
+    return [RejectRow(*row) for row in result]

@@ -1,0 +1,208 @@
+"""The SQL of taking an import back: a batch at a time, in the order of subscribers' ids.
+
+Of a person who was here before, each value goes back that is still as the import left it. A person who came with the
+import is removed if nothing has happened to them since. Whoever left since stays, as the record of having left.
+"""
+
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.imports.store import ImportRow
+from broadsheet_subscriptions.people.attribute_store import attribute_types, hold_attributes
+
+# As the import made it, and nobody has touched it since. A confirmation mail that was sent meanwhile is no life.
+_UNTOUCHED: Final = """
+    subscription.import_id = :import_id AND subscription.provider_changed_at IS NULL
+    AND CASE subscription.state
+        WHEN 'confirmed' THEN subscription.confirmed_at = subscription.created_at
+        WHEN 'unsubscribed' THEN subscription.unsubscribed_at = subscription.created_at
+        ELSE true END
+"""
+
+
+# People are locked in the order in which imports lock them.
+_IN_ORDER_OF_ADDRESSES: Final = """
+    SELECT picked.* FROM picked JOIN subscriptions.subscriber ON subscriber.id = picked.subscriber_id
+     ORDER BY subscriber.email_key
+"""
+
+
+class UndoStep(msgspec.Struct, frozen=True):
+    """`last_id` None: there is nobody left to look at."""
+
+    last_id: int | None
+    undone: int
+    kept: dict[str, int]
+
+
+async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
+    """People who were here before: what was changed goes back, as far as it has not changed again."""
+    # None of them is removed before this is stored: their values would stay behind.
+    await hold_attributes(connection, await attribute_types(connection))
+    result = await connection.execute(
+        sa.text(f"""
+            WITH picked AS MATERIALIZED (
+                SELECT subscriber_id, before, after FROM subscriptions.import_person
+                 WHERE import_id = :import_id AND subscriber_id > :after_id ORDER BY subscriber_id LIMIT :limit
+            ), in_order AS MATERIALIZED (
+                {_IN_ORDER_OF_ADDRESSES}
+            ), locked AS MATERIALIZED (
+                SELECT person.id, person.name, person.attributes, person.tags, in_order.before, in_order.after
+                  FROM in_order
+                  CROSS JOIN LATERAL (
+                      SELECT id, name, attributes, tags FROM subscriptions.subscriber
+                       WHERE id = in_order.subscriber_id FOR UPDATE) AS person
+                 WHERE in_order.after IS NOT NULL
+            ), judged AS MATERIALIZED (
+                SELECT locked.*,
+                       -- What was removed meanwhile does not come back, whatever is called so now.
+                       (SELECT coalesce(jsonb_object_agg(held.key, held.value), '{{}}')
+                          FROM jsonb_each(before -> 'attributes') AS held
+                          JOIN subscriptions.attribute ON attribute.name = held.key
+                         WHERE attribute.removed_at IS NULL AND attribute.created_at <= :finished_at
+                       ) AS kept_attributes,
+                       after ? 'name' AND after ->> 'name' = name AS name_goes_back,
+                       after ? 'attributes' AND after -> 'attributes' = attributes AS attributes_go_back,
+                       after ? 'tags' AND after -> 'tags' = to_jsonb(tags) AS tags_go_back
+                  FROM locked
+            ), restored AS (
+                UPDATE subscriptions.subscriber AS person
+                   SET name = CASE WHEN name_goes_back THEN judged.before ->> 'name' ELSE person.name END,
+                       attributes = CASE WHEN attributes_go_back THEN judged.kept_attributes
+                                         ELSE person.attributes END,
+                       tags = CASE WHEN tags_go_back
+                                   THEN ARRAY (SELECT jsonb_array_elements_text(judged.before -> 'tags'))
+                                   ELSE person.tags END
+                  FROM judged
+                 WHERE person.id = judged.id AND (name_goes_back OR attributes_go_back OR tags_go_back)
+                RETURNING person.id
+            ), removed AS (
+                DELETE FROM subscriptions.subscription
+                 USING judged
+                 WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
+                   AND judged.after ->> 'subscription' = 'created' AND {_UNTOUCHED}
+                RETURNING subscription.subscriber_id
+            ), unconfirmed AS (
+                UPDATE subscriptions.subscription
+                   SET state = 'pending', confirmed_at = NULL, import_id = NULL
+                  FROM judged
+                 WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
+                   AND judged.after ->> 'subscription' = 'confirmed' AND subscription.import_id = :import_id
+                   AND subscription.state = 'confirmed' AND subscription.provider_changed_at IS NULL
+                RETURNING subscription.subscriber_id
+            ), told AS (
+                SELECT judged.id,
+                       judged.id IN (SELECT id FROM restored)
+                       OR judged.id IN (SELECT subscriber_id FROM removed)
+                       OR judged.id IN (SELECT subscriber_id FROM unconfirmed) AS is_undone,
+                       (after ? 'name' AND NOT name_goes_back) OR (after ? 'attributes' AND NOT attributes_go_back)
+                       OR (after ? 'tags' AND NOT tags_go_back) AS has_changed,
+                       after ? 'subscription' AND judged.id NOT IN (SELECT subscriber_id FROM removed)
+                       AND judged.id NOT IN (SELECT subscriber_id FROM unconfirmed) AS subscription_has_changed
+                  FROM judged
+            )
+            SELECT (SELECT max(subscriber_id) FROM picked) AS last_id,
+                   (SELECT count(*) FROM told WHERE is_undone) AS undone,
+                   (SELECT count(*) FROM told WHERE has_changed) AS changed_since,
+                   (SELECT count(*) FROM told WHERE subscription_has_changed) AS subscription_changed_since
+        """),
+        _parameters(job, limit) | {"finished_at": job.finished_at},
+    )
+    row = result.one()
+    kept = {"changed_since": row.changed_since, "subscription_changed_since": row.subscription_changed_since}
+    return UndoStep(row.last_id, row.undone, kept)
+
+
+async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
+    """People who came with the import: gone, unless something has happened to them since."""
+    result = await connection.execute(
+        sa.text(f"""
+            WITH picked AS MATERIALIZED (
+                SELECT subscriber_id FROM subscriptions.subscription
+                 WHERE import_id = :import_id AND subscriber_id > :after_id ORDER BY subscriber_id LIMIT :limit
+            ), in_order AS MATERIALIZED (
+                {_IN_ORDER_OF_ADDRESSES}
+            ), locked AS MATERIALIZED (
+                SELECT person.id FROM in_order
+                CROSS JOIN LATERAL (
+                    SELECT id FROM subscriptions.subscriber WHERE id = in_order.subscriber_id FOR UPDATE) AS person
+                 WHERE NOT EXISTS (
+                     SELECT FROM subscriptions.import_person
+                      WHERE import_person.import_id = :import_id AND import_person.subscriber_id = person.id)
+            ), judged AS MATERIALIZED (
+                SELECT locked.id,
+                       CASE WHEN NOT ({_UNTOUCHED}) THEN
+                                CASE subscription.state WHEN 'unsubscribed' THEN 'left_since'
+                                                        ELSE 'subscription_changed_since' END
+                            WHEN EXISTS (
+                                SELECT FROM subscriptions.subscription AS other
+                                 WHERE other.subscriber_id = locked.id AND other.newsletter_id <> :newsletter_id)
+                            THEN 'has_another_subscription'
+                            WHEN EXISTS (
+                                SELECT FROM subscriptions.import_person AS later WHERE later.subscriber_id = locked.id)
+                            THEN 'in_a_later_import'
+                       END AS reason
+                  FROM locked
+                  JOIN subscriptions.subscription
+                    ON subscription.subscriber_id = locked.id AND subscription.newsletter_id = :newsletter_id
+            ), unsubscribed AS (
+                -- They live on with another newsletter, without this one.
+                DELETE FROM subscriptions.subscription USING judged
+                 WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
+                   AND judged.reason = 'has_another_subscription'
+            ), removed AS (
+                DELETE FROM subscriptions.subscriber USING judged
+                 WHERE subscriber.id = judged.id AND judged.reason IS NULL
+                RETURNING subscriber.id
+            )
+            SELECT (SELECT max(subscriber_id) FROM picked) AS last_id,
+                   (SELECT count(*) FROM removed) AS undone,
+                   coalesce((SELECT jsonb_object_agg(reason, people) FROM (
+                       SELECT reason, count(*) AS people FROM judged WHERE reason IS NOT NULL GROUP BY reason
+                   ) AS reasons), '{{}}') AS kept
+        """).columns(kept=JSONB),
+        _parameters(job, limit),
+    )
+    return UndoStep(*result.one())
+
+
+def _parameters(job: ImportRow, limit: int) -> dict[str, object]:
+    return {
+        "import_id": job.id,
+        "newsletter_id": job.newsletter_id,
+        "after_id": job.undo_after_id,
+        "limit": limit,
+    }
+
+
+async def move_undo(
+    connection: AsyncConnection,
+    job: ImportRow,
+    *,
+    step: str,
+    after_id: int,
+    restored: int,
+    removed: int,
+    kept: dict[str, int],
+) -> None:
+    """In the transaction that takes back what is before this place."""
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET undo_step = :step, undo_after_id = :after_id, undo_restored = undo_restored + :restored,
+                   undo_removed = undo_removed + :removed, undo_kept = :kept
+             WHERE id = :import_id
+        """).bindparams(sa.bindparam("kept", type_=JSONB)),
+        {
+            "import_id": job.id,
+            "step": step,
+            "after_id": after_id,
+            "restored": restored,
+            "removed": removed,
+            "kept": kept,
+        },
+    )

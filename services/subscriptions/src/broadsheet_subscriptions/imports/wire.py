@@ -1,0 +1,188 @@
+"""What imports are told and what they tell on the wire: query parameters, bodies, answers."""
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+from litestar.params import QueryParameter
+
+from broadsheet_common.record_id import RECORD_ID_MAX
+from broadsheet_subscriptions.imports.import_options import (
+    CONSENT_BASIS_CHARS_MAX,
+    ExistingPolicy,
+    GivenState,
+    Status,
+)
+from broadsheet_subscriptions.imports.store import ImportRow
+
+MAPPING_CHARS_MAX: Final = 50_000
+TAGS_GIVEN_MAX: Final = 100
+TAG_CHARS_MAX: Final = 1_000
+
+
+class ImportSkipped(msgspec.Struct, frozen=True):
+    """Rows of people who stay as they are. `duplicate`: the address came before in the file; `unsubscribed`: they left;
+    `suppressed`: no mail may go to the address; `too_many_tags`: they would have more than a person may.
+    """
+
+    duplicate: int
+    unsubscribed: int
+    suppressed: int
+    too_many_tags: int
+
+
+class ImportCounts(msgspec.Struct, frozen=True):
+    """Every row that was read is in one of them: `rows` is their sum."""
+
+    rows: int
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    skipped: ImportSkipped
+
+
+class ImportFile(msgspec.Struct, frozen=True):
+    """`encoding` is null for a spreadsheet; `delimiter` and `columns` are known once it was opened."""
+
+    format: str | None
+    bytes: int
+    encoding: str | None
+    delimiter: str | None
+    columns: list[str] | None
+    is_kept: bool
+
+
+class ImportUndo(msgspec.Struct, frozen=True):
+    """`kept`: people, or values of theirs, that stay because something has happened since, by reason."""
+
+    removed: int
+    restored: int
+    kept: dict[str, int]
+
+
+class Import(msgspec.Struct, frozen=True):
+    """`status_reason` says why it failed. `mapping` is what the columns were taken for."""
+
+    id: int
+    newsletter_id: int
+    status: Status
+    status_reason: str | None
+    dry_run: bool
+    consent_basis: str
+    state: GivenState
+    existing: ExistingPolicy
+    tags: list[str]
+    mapping: dict[str, str | None] | None
+    file: ImportFile
+    bytes_read: int
+    counts: ImportCounts
+    undo: ImportUndo | None
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class StartInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is null stays as it was said before."""
+
+    dry_run: bool = False
+    consent_basis: Annotated[str, msgspec.Meta(max_length=CONSENT_BASIS_CHARS_MAX)] | None = None
+    state: GivenState | None = None
+    existing: ExistingPolicy | None = None
+    tags: (
+        Annotated[list[Annotated[str, msgspec.Meta(max_length=TAG_CHARS_MAX)]], msgspec.Meta(max_length=TAGS_GIVEN_MAX)]
+        | None
+    ) = None
+    mapping: (
+        Annotated[
+            dict[str, Annotated[str, msgspec.Meta(max_length=TAG_CHARS_MAX)] | None], msgspec.Meta(max_length=500)
+        ]
+        | None
+    ) = None
+
+
+NewsletterParameter = Annotated[
+    int | None,
+    QueryParameter(
+        name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Whose subscribers they become; else the default's"
+    ),
+]
+ConsentParameter = Annotated[
+    str,
+    QueryParameter(
+        name="consent_basis",
+        min_length=1,
+        max_length=CONSENT_BASIS_CHARS_MAX,
+        description="On what ground these people are written to. It is kept as the record of their consent.",
+    ),
+]
+# A parameter called `state` would be Litestar's own.
+StateParameter = Annotated[
+    str,
+    QueryParameter(
+        name="state",
+        description="What people become who are new to the newsletter. `pending`: they are asked to confirm by mail, "
+        "some at a time. A state in the file counts where it goes less far.",
+        schema_extra={"enum": ["pending", "confirmed"]},
+    ),
+]
+ExistingParameter = Annotated[
+    str,
+    QueryParameter(
+        name="existing",
+        description="What becomes of name, attributes and tags of people who are here already: left (`skip`), filled "
+        "in where blank (`fill`), or replaced by what the file's cells hold (`overwrite`)",
+        schema_extra={"enum": ["skip", "fill", "overwrite"]},
+    ),
+]
+TagsParameter = Annotated[
+    list[str] | None,
+    QueryParameter(name="tag", max_items=TAGS_GIVEN_MAX, description="A tag for all of them; may be repeated"),
+]
+MappingParameter = Annotated[
+    str | None,
+    QueryParameter(
+        name="mapping",
+        max_length=MAPPING_CHARS_MAX,
+        description="A JSON object from column titles to `email`, `name`, `first_name`, `last_name`, `tags`, `state`, "
+        "`attribute:<name>` or null. Without it the columns are guessed from their titles.",
+    ),
+]
+DryRunParameter = Annotated[
+    bool, QueryParameter(name="dry_run", description="Only count what would happen; `start` does it then")
+]
+
+
+def import_of(row: ImportRow) -> Import:
+    counts = row.counts
+    return Import(
+        id=row.id,
+        newsletter_id=row.newsletter_id,
+        status=row.status,
+        status_reason=row.failure,
+        dry_run=row.dry_run,
+        consent_basis=row.consent_basis,
+        state=row.given_state,
+        existing=row.existing,
+        tags=row.added_tags,
+        mapping=row.mapping if row.mapping is not None else row.given_mapping,
+        file=ImportFile(
+            row.file_format, row.file_bytes, row.encoding, row.delimiter, row.columns, row.file_removed_at is None
+        ),
+        bytes_read=row.file_bytes if row.finished_at and not row.failure else row.bytes_read,
+        counts=ImportCounts(
+            counts.rows,
+            counts.created,
+            counts.updated,
+            counts.unchanged,
+            counts.rejected,
+            ImportSkipped(counts.duplicate, counts.unsubscribed, counts.suppressed, counts.too_many_tags),
+        ),
+        undo=ImportUndo(row.undo_removed, row.undo_restored, row.undo_kept) if row.undo_step else None,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
