@@ -117,6 +117,22 @@ async def test_an_address_that_was_suppressed_when_it_was_erased_is_so_again_aft
     assert [mail.to for mail in system.newsletter_mails() if mail.subject == "After"] == [OTHER]
 
 
+async def test_an_erasure_under_an_idempotency_key_answers_its_repetition_and_refuses_another_body(
+    system: System,
+) -> None:
+    await system.confirmed_subscriber(EMAIL, NAME)
+    await system.confirmed_subscriber(OTHER)
+    person, other = await subscriber_id(system, EMAIL), await subscriber_id(system, OTHER)
+    key = {"Idempotency-Key": "erase-once"}
+    answers = [
+        await system.api.post(f"/api/v1/subscribers/{number}/erase", json={}, headers=key)
+        for number in (person, person, other)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 422]
+    assert answers[0].json() == answers[1].json()
+    assert await subscriber_id(system, OTHER) == other
+
+
 async def test_who_erases_themselves_is_gone_and_a_second_press_finds_it_done(system: System) -> None:
     await system.confirmed_subscriber(EMAIL, NAME)
     await system.log_in()

@@ -367,3 +367,26 @@ async def test_two_replicas_finish_an_erasure_once(
     erase(seed, reader)
     async with delivering(database, sandbox.base_url, sandbox.token) as other:
         assert await delivery.finish_erasures() + await other.finish_erasures() == 1
+
+
+async def test_an_erasure_that_fails_is_all_undone_put_off_and_done_later(seed: Seed, delivery: Delivering) -> None:
+    [reader] = seed.subscribers(1)
+    seed.execute(
+        "SELECT delivery.enqueue_single_mail('confirmation', 'a', %s, 'S', '<p>x</p>', 'x', interval '1 hour', '')",
+        (ADA,),
+    )
+    erase(seed, reader)
+    seed.execute(
+        "CREATE FUNCTION delivery.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
+        "CREATE TRIGGER fail BEFORE UPDATE ON delivery.erasure FOR EACH ROW WHEN (NEW.finished_at IS NOT NULL)"
+        " EXECUTE FUNCTION delivery.fail()"
+    )
+    for failures in (1, 2):
+        seed.execute("UPDATE delivery.erasure SET run_at = now()")
+        assert await delivery.finish_erasures() == 0
+        assert await delivery.finish_erasures() == 0, "it is not due before its time"
+        assert seed.execute("SELECT failure_count, run_at > now() FROM delivery.erasure") == [(failures, True)]
+        assert seed.execute("SELECT to_email FROM delivery.single_mail") == [(ADA,)]
+    seed.execute("DROP TRIGGER fail ON delivery.erasure; DROP FUNCTION delivery.fail")
+    await finished(seed, delivery)
+    assert where_it_stands(seed, ADA) == []

@@ -57,7 +57,7 @@ class Served(Owner):
         self.base_url = f"http://127.0.0.1:{port}"
         self._minter = IdentityMinter(identity_keys()[0])
         self._signer = LinkSigner.parse(LINK_SIGNING_KEYS.reveal())
-        self.tokens: list[str] = []
+        self._tokens: dict[str, list[str]] = {}
 
     def headers(self) -> dict[str, str]:
         """Of a caller who may do everything."""
@@ -95,10 +95,27 @@ class Served(Owner):
                 )
             for email in PEOPLE:
                 _made(client.post("/public/subscriptions", json={"email": email, "name": "Somebody"}))
-        mails = self.rows("SELECT text_body FROM delivery.single_mail ORDER BY id")
-        self.tokens = [text.partition("subscription_token=")[2].split()[0] for (text,) in mails]
-        subscriptions = self.rows("SELECT id FROM subscriptions.subscription ORDER BY id")
-        self.tokens += [self._signer.sign("unsubscribe", number) for (number,) in subscriptions]
+            subscriptions = self.rows("SELECT id FROM subscriptions.subscription ORDER BY id")
+            unsubscribe = [self._signer.sign("unsubscribe", number) for (number,) in subscriptions]
+            for token in unsubscribe:
+                _made(client.post("/public/preferences-links", json={"token": token}))
+            links = self._mailed("preferences_link", "/preferences/")
+            for number, token in enumerate(links):
+                body = {"token": token, "email": f"new-{number}@example.com"}
+                _made(client.post("/public/preferences/address", json=body))
+        self._tokens = {
+            "/public/preferences/": links,
+            "/public/address-changes": self._mailed("address_change", "/change-of-address/"),
+            "/": self._mailed("confirmation", "subscription_token=") + unsubscribe,
+        }
+
+    def tokens_for(self, path: str) -> list[str]:
+        """Good ones, of those that somebody would send there."""
+        return next(tokens for start, tokens in self._tokens.items() if path.startswith(start))
+
+    def _mailed(self, kind: str, before: str) -> list[str]:
+        mails = self.rows("SELECT text_body FROM delivery.single_mail WHERE kind = %s ORDER BY id", kind)
+        return [text.partition(before)[2].split()[0] for (text,) in mails]
 
 
 def _made(answer: httpx.Response) -> None:

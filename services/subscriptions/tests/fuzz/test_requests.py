@@ -121,15 +121,16 @@ def test_what_is_awkward_is_no_fault_of_ours(label: str, served: Served, session
 @st.composite
 def _requests(draw: st.DrawFn, operation: Operation, served: Served) -> requests.Request:
     case = draw(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
-    path = draw(made_likely(dict(case.path_parameters or {}), served.tokens))
-    query = draw(made_likely(dict(case.query or {}), served.tokens))
-    headers = draw(made_likely(dict(case.headers or {}), served.tokens))
+    tokens = served.tokens_for(operation.path)
+    path = draw(made_likely(dict(case.path_parameters or {}), tokens))
+    query = draw(made_likely(dict(case.query or {}), tokens))
+    headers = draw(made_likely(dict(case.headers or {}), tokens))
     escaped = {name: quote(str(value), safe="") for name, value in path.items()}
     pairs = [(name, quote(str(value), safe="")) for name, value in query.items()]
     awkward = draw(st.sampled_from(("nothing", "body", "query", "path")))
     content: bytes | None = None
     if not isinstance(case.body, NotSet):
-        body = draw(made_likely(case.body, served.tokens))
+        body = draw(made_likely(case.body, tokens))
         content = draw(made_awkward(body)) if awkward == "body" else _encoded(body)
         headers["Content-Type"] = "application/json"
     if awkward == "path" and escaped:
