@@ -122,7 +122,7 @@ class WebhookEndpointController(Controller):
     @post(
         operation_id="createWebhookEndpoint",
         summary="Add a webhook endpoint; its signing secret is shown once",
-        description="Calls are signed as Standard Webhooks (https://www.standardwebhooks.com) says.",
+        description="Calls are signed as Standard Webhooks says.",
         guards=[json_only],
         responses=documents(
             InvalidInputError, TooManyEndpointsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
