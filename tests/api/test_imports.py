@@ -38,7 +38,8 @@ async def test_a_large_file_comes_in_goes_out_and_can_be_taken_back(system: Syst
     rejects = (await system.api.get(f"{IMPORTS}/{import_id}/rejects")).text.splitlines()
     assert rejects[1].startswith(f"nobody,Nobody,x,{READERS + 2},")
     export = await system.api.get("/api/v1/exports/subscribers", params={"newsletter_id": 1})
-    assert [line.partition(",")[0] for line in export.text.splitlines()[1:]] == [
+    # Two lanes give ids at the same time: the order is not the file's.
+    assert sorted(line.partition(",")[0] for line in export.text.splitlines()[1:]) == [
         f"reader-{number:04}@example.com" for number in range(READERS)
     ]
     listed = (await system.api.get("/api/v1/subscribers", params={"email": "reader-0007@example.com"})).json()
@@ -49,9 +50,7 @@ async def test_a_large_file_comes_in_goes_out_and_can_be_taken_back(system: Syst
 
 
 async def test_who_is_not_an_author_neither_imports_nor_exports(system: System) -> None:
-    stranger = system.visitor
-    assert (
-        await stranger.post(IMPORTS, content=b"email\n", params={"consent_basis": "x"}, headers=CSV)
-    ).status_code == 401
-    assert (await stranger.get("/api/v1/exports/subscribers")).status_code == 401
+    answer = await system.visitor.post(IMPORTS, content=b"email\n", params={"consent_basis": "x"}, headers=CSV)
+    assert answer.status_code == 401
+    assert (await system.visitor.get("/api/v1/exports/subscribers")).status_code == 401
     assert system.seed.count("subscriptions.import_job") == 0

@@ -205,6 +205,40 @@ async def test_a_cancelled_run_stops_between_batches_and_can_be_taken_back(case:
     assert ((await case.found()).status, case.people()) == ("undone", [])
 
 
+async def test_an_attribute_that_is_removed_in_the_middle_of_a_run_is_given_to_nobody_any_more(case: Case) -> None:
+    job, token = await case.lease()
+    with case.second_lane_held() as release:
+        running = asyncio.create_task(case.run(job, token))
+        await case.waits_for_a_lock(1)
+        # Off the loop: it waits for a batch that holds the attribute, and the batch needs the loop.
+        await asyncio.to_thread(case.owner.rows, "UPDATE subscriptions.attribute SET removed_at = now()")
+        ((with_age,),) = case.owner.rows("SELECT count(*) FROM subscriptions.subscriber WHERE attributes <> '{}'")
+        release()
+        await running
+    found = await case.found()
+    assert (found.status, found.counts) == ("done", EXPECTED)
+    ((now_with_age,),) = case.owner.rows("SELECT count(*) FROM subscriptions.subscriber WHERE attributes <> '{}'")
+    # A batch of the first lane may have been on its way.
+    assert now_with_age - with_age <= BLOCK_BYTES // 20
+    assert now_with_age < EXPECTED.created / 2
+
+
+async def test_a_run_goes_on_when_an_attribute_of_its_mapping_is_gone(case: Case) -> None:
+    job, token = await case.lease()
+    with case.second_lane_held():
+        running = asyncio.create_task(case.run(job, token))
+        await case.waits_for_a_lock(1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    case.owner.rows("DELETE FROM subscriptions.attribute")
+    case.let_lease_run_out()
+    job, token = await case.lease()
+    assert job.mapping is not None
+    await case.run(job, token)
+    found = await case.found()
+    assert (found.status, found.counts) == ("done", EXPECTED)
+
+
 async def test_an_undo_that_is_cut_off_goes_on_where_it_stood(case: Case) -> None:
     job, token = await case.lease()
     await case.run(job, token)

@@ -85,6 +85,19 @@ async def test_who_confirmed_a_mail_of_the_import_themselves_stays(
     assert [email for email, *_ in importing.people()] == ["asked@example.com"]
 
 
+async def test_values_of_an_attribute_that_was_removed_meanwhile_do_not_come_back(
+    subscriptions: Subscriptions, importing: Importing
+) -> None:
+    importing.add_attribute("city")
+    importing.add_attribute("plan")
+    await subscriptions.subscribe_and_confirm("ada@example.com")
+    subscriptions.rows("""UPDATE subscriptions.subscriber SET attributes = '{"city": "Wien", "plan": "old"}'""")
+    found = await importing.run("email,city\nada@example.com,Graz\n", existing="overwrite")
+    subscriptions.rows("UPDATE subscriptions.attribute SET removed_at = now() WHERE name = 'plan'")
+    assert await undone(importing, found["id"]) == {"removed": 0, "restored": 1, "kept": {}}
+    assert importing.people("attributes") == [({"city": "Wien"},)]
+
+
 async def test_a_dry_run_has_nothing_to_undo(importing: Importing) -> None:
     found = await importing.run("email\nada@example.com\n", dry_run=True)
     assert (await importing.post(f"/{found['id']}/undo")).status_code == 409

@@ -256,6 +256,11 @@ async def test_pending_people_are_asked_to_confirm_no_faster_than_the_pace(
         subscriptions.rows("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         await asyncio.sleep(0.05)
     assert len({to for to, *_ in subscriptions.mails()}) == 50
+    assert subscriptions.rows("SELECT DISTINCT kind, source, actor, mail FROM subscriptions.consent_event") == [
+        ("requested", "import", f"import:{found['id']}", "confirmation")
+    ]
+    # They are counted by the pace, and hold up nobody's sign-up.
+    assert subscriptions.rows("SELECT count(*) FROM subscriptions.mailbox_quota") == [(0,)]
     assert (await subscriptions.public("confirmations", token=subscriptions.tokens()[0])).status_code == 200
 
 
