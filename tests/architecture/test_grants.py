@@ -20,6 +20,7 @@ READS: dict[str, set[str]] = {
         "delivery.published_daily_engagement",
         "delivery.published_suppressed",
         "delivery.published_erasures",
+        "delivery.published_erased_addresses",
     },
     "publishing": {
         "subscriptions.published_audience",

@@ -101,8 +101,8 @@ class Seed:
         self.execute("DELETE FROM gateway.user_account WHERE id <> (SELECT min(id) FROM gateway.user_account)")
         self.execute("DELETE FROM gateway.api_key WHERE id <> (SELECT min(id) FROM gateway.api_key)")
 
-    def count(self, table: str) -> int:
-        [(rows,)] = self.execute(f"SELECT count(*) FROM {table}")
+    def count(self, table: str, where: str = "true") -> int:
+        [(rows,)] = self.execute(f"SELECT count(*) FROM {table} WHERE {where}")
         return int(str(rows))
 
     def subscribers(self, count: int, *, state: str = "confirmed", prefix: str = "reader") -> list[int]:

@@ -116,6 +116,7 @@ async def _note(system: System, person: int) -> None:
         made = await system.api.post("/api/v1/attributes", json={"name": name, "type": "text"})
         assert made.status_code == 201, made.text
     path = f"/api/v1/subscribers/{person}"
+    await _import(system)
     noted = await system.api.patch(
         path,
         headers={"If-Match": (await system.api.get(path)).headers["etag"]},
@@ -136,6 +137,23 @@ async def _note(system: System, person: int) -> None:
         what="the audience is frozen",
     )
     assert system.seed.execute("SELECT member_count FROM subscriptions.audience") == [(2,)]
+
+
+async def _import(system: System) -> None:
+    """A file that changes them and has a row of theirs that cannot be read, and one that waits after its dry run."""
+    content = f'email,name,nickname\n{EMAIL},,"{NAME}"\n"{EMAIL}, home",{NAME},x\nnobody,{EMAIL},y\n'
+    for options in ({"existing": "fill"}, {"dry_run": "true"}):
+        answer = await system.api.post(
+            "/api/v1/imports",
+            content=content.encode(),
+            params={"consent_basis": "They asked.", "state": "confirmed", **options},
+            headers={"Content-Type": "text/csv"},
+        )
+        assert answer.status_code == 202, answer.text
+    await eventually(
+        lambda: system.seed.count("subscriptions.import_job", "status IN ('done', 'checked')") == 2,
+        what="both imports are over",
+    )
 
 
 async def roll_up(system: System) -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from broadsheet_common.email_address import EmailAddress
 from broadsheet_subscriptions.sign_up.store import hash_mailbox
+from harness.importing import tidy_imports
 from harness.system import System
+from harness.waiting import eventually
 from harness.whole_database import where_it_stands
 
 from .marker import ASKED_EMAIL, EMAIL, KEY, NAME, OLD_EMAIL, OTHER, own_page, plant, sign_up_by_api, subscriber_id
@@ -23,6 +25,9 @@ PLANTED = {
     "subscriptions.address_change.old_email_key",
     "subscriptions.audience.filter",
     "subscriptions.idempotency_key.body",
+    "subscriptions.import_person.after",
+    "subscriptions.import_piece.content",
+    "subscriptions.import_reject.cells",
     "subscriptions.mailbox_quota.mailbox_hash",
     "subscriptions.segment.filter",
     "subscriptions.subscriber.attributes",
@@ -48,6 +53,7 @@ async def _finish(system: System) -> None:
     system.seed.execute("UPDATE delivery.erasure SET run_at = now()")
     await system.delivery.finish_erasures()
     assert system.seed.execute("SELECT 1 FROM delivery.erasure WHERE finished_at IS NULL") == []
+    await tidy_imports(system.database)
 
 
 async def test_nothing_names_an_erased_person_in_any_column_of_any_table_and_the_counts_stay(system: System) -> None:
@@ -89,7 +95,18 @@ async def test_a_request_that_is_sent_again_after_the_erasure_signs_nobody_up_an
     assert system.seed.execute("SELECT 1 FROM subscriptions.subscriber WHERE email_key = %s", (KEY,)) == []
 
 
-@pytest.mark.parametrize("way", ["form", "api"])
+async def test_a_file_that_waits_when_somebody_is_erased_is_given_up_and_says_why(system: System) -> None:
+    person = await plant(system)
+    [before] = [one for one in (await system.api.get("/api/v1/imports")).json()["items"] if one["status"] == "checked"]
+    assert (await system.api.post(f"/api/v1/subscribers/{person}/erase", json={})).status_code == 200
+    after = (await system.api.get(f"/api/v1/imports/{before['id']}")).json()
+    assert after["status"] == "cancelled"
+    assert after["status_reason"].startswith("Somebody was erased, and the file might name them")
+    started = await system.api.post(f"/api/v1/imports/{before['id']}/start", json={})
+    assert started.status_code == 409
+
+
+@pytest.mark.parametrize("way", ["form", "api", "import"])
 async def test_an_address_that_was_suppressed_when_it_was_erased_is_so_again_after_a_new_sign_up(
     system: System, way: str
 ) -> None:
@@ -99,7 +116,23 @@ async def test_an_address_that_was_suppressed_when_it_was_erased_is_so_again_aft
     assert (await system.api.get("/api/v1/suppressions", params={"email": KEY})).json()["items"] == []
     if way == "form":
         assert (await system.subscribe(EMAIL)).status_code == 200
+    elif way == "api":
+        made = await system.api.post("/api/v1/subscribers", json={"email": EMAIL, "name": "Anew"})
+        assert made.status_code == 201
     else:
+        # A file does not bring in who is suppressed; the suppression is there, and the address comes by the API.
+        answer = await system.api.post(
+            "/api/v1/imports",
+            content=f"email\n{EMAIL}\n".encode(),
+            params={"consent_basis": "They asked.", "state": "confirmed"},
+            headers={"Content-Type": "text/csv"},
+        )
+        path = f"/api/v1/imports/{answer.json()['id']}"
+        await eventually(
+            lambda: system.seed.count("subscriptions.import_job", "status IN ('queued', 'running')") == 0,
+            what="the import is over",
+        )
+        assert (await system.api.get(path)).json()["counts"]["skipped"]["suppressed"] == 1
         made = await system.api.post("/api/v1/subscribers", json={"email": EMAIL, "name": "Anew"})
         assert made.status_code == 201
     assert await subscriber_id(system, EMAIL) != person

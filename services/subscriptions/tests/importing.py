@@ -3,21 +3,12 @@
 import asyncio
 import io
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import openpyxl
 from httpx import Response
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
-from broadsheet_subscriptions.sign_up.confirmation_token import random_token
-from broadsheet_subscriptions.sign_up.store import MailBounds
-from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
-from harness.cluster import Database
-from harness.keys import ERASURE_KEYS
-
-from .conftest import PUBLIC_URL, Subscriptions, engine_for
+from .conftest import Subscriptions
 
 BASIS = "They ticked the box at the fair of 2026."
 CSV = "text/csv"
@@ -96,28 +87,3 @@ def workbook(rows: Sequence[Sequence[object]]) -> bytes:
     file = io.BytesIO()
     book.save(file)
     return file.getvalue()
-
-
-def policy_of_import(lease: timedelta = timedelta(seconds=30)) -> ImportPolicy:
-    return ImportPolicy(
-        csv_bytes_max=1 << 30,
-        xlsx_bytes_max=100 << 20,
-        upload_max=timedelta(days=1),
-        lease=lease,
-        kept=timedelta(days=30),
-        confirmations_per_minute=600,
-        timeout_s=10,
-    )
-
-
-async def tidy(database: Database) -> int:
-    """What the worker does between imports, at once; how much went."""
-    engine = engine_for(database)
-    bounds = MailBounds(cool_down=timedelta(seconds=60), mailbox_mails_max=10, mailbox_window=timedelta(days=1))
-    confirmation = ConfirmationPolicy(
-        PUBLIC_URL, timedelta(days=7), bounds, random_token, AddressHasher.parse(ERASURE_KEYS.reveal())
-    )
-    try:
-        return await ImportWorker(engine, policy_of_import(), confirmation).tidy()
-    finally:
-        await engine.dispose()

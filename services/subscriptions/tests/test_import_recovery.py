@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
 from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_subscriptions.imports import lease_store, store
 from broadsheet_subscriptions.imports.import_options import parse_options
@@ -28,12 +29,12 @@ from broadsheet_subscriptions.imports.steer_import import cancel_import
 from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.undo_import import undo_import
 from harness.cluster import Database
-from harness.keys import LINK_SIGNING_KEYS, identity_keys
+from harness.importing import policy_of_import
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.owner import Owner
 from harness.waiting import eventually
 
 from .conftest import engine_for
-from .importing import policy_of_import
 
 LEASE = timedelta(seconds=30)
 BLOCK_BYTES = 4_000
@@ -68,7 +69,10 @@ class Case:
         return job, token
 
     async def run(self, job: ImportRow, token: uuid.UUID) -> None:
-        await run_import(self.engine, job, token=token, lease=LEASE, timeout_s=10, block_bytes=BLOCK_BYTES)
+        hasher = AddressHasher.parse(ERASURE_KEYS.reveal())
+        await run_import(
+            self.engine, job, hasher=hasher, token=token, lease=LEASE, timeout_s=10, block_bytes=BLOCK_BYTES
+        )
 
     async def cancel(self) -> None:
         async with self.engine.begin() as connection:
@@ -271,6 +275,8 @@ def service(database: Database, port: int) -> Iterator[subprocess.Popen[bytes]]:
         "DATABASE_URL": database.url_for("subscriptions"),
         "PUBLIC_URL": "https://news.example.com",
         "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),
+        "ERASURE_KEYS": ERASURE_KEYS.reveal(),
+        "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
         "IDENTITY_PUBLIC_KEY": identity_keys()[1],
         "IMPORT_LEASE_S": "2",
         "DRAIN_NOTICE_S": "0",

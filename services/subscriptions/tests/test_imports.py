@@ -8,10 +8,11 @@ import pytest
 
 from broadsheet_subscriptions.imports.ask_for_confirmation import MAILS_A_BATCH
 from harness.cluster import Database
+from harness.importing import tidy_imports
 from harness.waiting import eventually
 
 from .conftest import Subscriptions
-from .importing import BASIS, XLSX, Importing, tidy, workbook
+from .importing import BASIS, XLSX, Importing, workbook
 
 
 @pytest.fixture
@@ -290,7 +291,7 @@ async def test_the_same_key_gives_the_first_answer_again_and_imports_once(
         (1,)
     ]
     subscriptions.rows("UPDATE subscriptions.import_job SET created_at = now() - interval '2 days'")
-    assert await tidy(database) > 0
+    assert await tidy_imports(database) > 0
     assert subscriptions.rows("SELECT count(*) FROM subscriptions.import_piece") == [(0,)]
 
 
@@ -299,12 +300,12 @@ async def test_a_file_goes_when_its_import_is_over_and_rejects_after_their_time(
 ) -> None:
     done = await importing.run("email\nada@example.com\nbad\n")
     checked = await importing.run("email\nada@example.com\nbad\n", dry_run=True)
-    await tidy(database)
+    await tidy_imports(database)
     assert subscriptions.rows("SELECT import_id FROM subscriptions.import_piece") == [(checked["id"],)]
     assert (await importing.get(f"/{done['id']}")).json()["file"]["is_kept"] is False
     assert (await importing.rejects(done["id"])).count("bad") == 1
     subscriptions.rows("UPDATE subscriptions.import_job SET finished_at = now() - interval '31 days'")
-    await tidy(database)
+    await tidy_imports(database)
     for table in ("import_piece", "import_reject", "import_seen"):
         assert subscriptions.rows(f"SELECT count(*) FROM subscriptions.{table}") == [(0,)]
     assert (await importing.post(f"/{checked['id']}/start")).status_code == 409

@@ -45,6 +45,12 @@ async def enter_addresses(connection: AsyncConnection, hasher: AddressHasher, em
     )
 
 
+async def addresses_were_erased(connection: AsyncConnection) -> bool:
+    """Whether `enter_addresses` may have anything to do, whichever addresses they are."""
+    row = await connection.execute(sa.text("SELECT are_there FROM delivery.published_erased_addresses"))
+    return bool(row.scalar_one())
+
+
 async def read_person_data(
     connection: AsyncConnection, *, subscriber_id: int, email_keys: Sequence[str], rows_max: int
 ) -> dict[str, Any]:

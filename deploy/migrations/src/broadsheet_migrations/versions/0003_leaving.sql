@@ -378,4 +378,8 @@ GRANT EXECUTE ON FUNCTION delivery.lock_addresses, delivery.enter_addresses, del
    TO broadsheet_delivery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON delivery.erased_address, delivery.erased_suppression, delivery.erasure
    TO broadsheet_delivery;
+-- Whether enter_addresses can have anything to do: many addresses at once need not be hashed otherwise.
+CREATE VIEW delivery.published_erased_addresses AS
+    SELECT EXISTS (SELECT FROM delivery.erased_address) AS are_there;
+GRANT SELECT ON delivery.published_erased_addresses TO broadsheet_subscriptions;
 GRANT SELECT ON delivery.published_erasures TO broadsheet_subscriptions, broadsheet_delivery;

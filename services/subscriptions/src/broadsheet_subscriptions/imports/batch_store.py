@@ -240,6 +240,14 @@ async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int
     return await _count(connection, rows)
 
 
+async def list_addresses(connection: AsyncConnection) -> list[str]:
+    """The keys of the copied rows' addresses."""
+    rows = await connection.execute(
+        sa.text("SELECT email_key FROM pg_temp.incoming WHERE NOT is_repeat ORDER BY email_key")
+    )
+    return list(rows.scalars())
+
+
 async def judge_people(connection: AsyncConnection, job: ImportRow, *, rows: int) -> Counts:
     """What `store_people` would count; no person is touched."""
     await connection.execute(sa.text(_MARK_SUPPRESSED), {"newsletter_id": job.newsletter_id})

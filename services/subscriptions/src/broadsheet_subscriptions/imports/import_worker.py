@@ -111,7 +111,8 @@ class ImportWorker:
         if job.status == "undoing":
             await undo_import(self._engine, job.id, token=token, lease=lease)
         else:
-            await run_import(self._engine, job, token=token, lease=lease, timeout_s=timeout_s)
+            hasher = self._confirmation_policy.address_hasher
+            await run_import(self._engine, job, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s)
 
     async def _give_up(self, import_id: int, token: UUID, *, counts_as_failure: bool) -> None:
         async with self._engine.begin() as connection:

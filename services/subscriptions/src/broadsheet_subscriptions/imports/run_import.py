@@ -15,8 +15,10 @@ from uuid import UUID
 import msgspec
 import structlog
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.address_hash import AddressHasher
+from broadsheet_common.erasure import addresses_were_erased, enter_addresses
 from broadsheet_subscriptions.imports import batch_store, lease_store, store
 from broadsheet_subscriptions.imports.column import ATTRIBUTE_PREFIX, Mapping_
 from broadsheet_subscriptions.imports.csv_records import BLOCK_BYTES
@@ -51,6 +53,7 @@ async def run_import(
     engine: AsyncEngine,
     job: ImportRow,
     *,
+    hasher: AddressHasher,
     token: UUID,
     lease: timedelta,
     timeout_s: float,
@@ -80,7 +83,7 @@ async def run_import(
     )
     async with reading(orders, _pieces(engine, job, place)) as frames:
         types = {attribute.name: attribute.type for attribute in attributes}
-        end = await _Run(engine, job, types, token=token, lease=lease, timeout_s=timeout_s).go(frames)
+        end = await _Run(engine, job, types, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s).go(frames)
     async with engine.begin() as connection:
         found = await store.lock_import(connection, job.id)
         assert found is not None
@@ -128,11 +131,13 @@ class _Run:
         job: ImportRow,
         types: dict[str, AttributeType],
         *,
+        hasher: AddressHasher,
         token: UUID,
         lease: timedelta,
         timeout_s: float,
     ) -> None:
         self._engine = engine
+        self._hasher = hasher
         self._job = job
         self._types = types
         self._read_types = _types_read(types, job.mapping)
@@ -225,10 +230,17 @@ class _Run:
                 )
             if batch.rows:
                 await batch_store.forget_removed_attributes(connection, self._read_types)
+                await self._enter_addresses(connection)
                 apply = batch_store.judge_people if job.dry_run else batch_store.store_people
                 counts = await apply(connection, job, rows=batch.rows)
             counts = msgspec.structs.replace(counts, rejected=batch.rejected)
             await store.move_lane(connection, import_id=job.id, lane=lane, after=batch.after, counts=counts)
+
+    async def _enter_addresses(self, connection: AsyncConnection) -> None:
+        """Whoever was erased while suppressed is suppressed again, before it is asked who is."""
+        if self._job.dry_run or not await addresses_were_erased(connection):
+            return
+        await enter_addresses(connection, self._hasher, await batch_store.list_addresses(connection))
 
     async def _keep_lease(self) -> None:
         while True:

@@ -47,6 +47,7 @@ async def erase_subscriber(
     await store.delete_requests_of_others(connection, email_keys)
     await store.forget_answers(connection, email_keys)
     await store.forget_in_segments(connection, email_keys)
+    await store.give_up_files(connection)
     await name_change_source(connection, "erasure")
     await store.delete_subscriber(connection, subscriber_id, requested_by=requested_by)
     for key in email_keys:

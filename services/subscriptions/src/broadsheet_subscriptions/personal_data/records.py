@@ -55,6 +55,7 @@ RECORDS: tuple[PersonalRecord, ...] = (
             "unsubscribed_at",
             "provider_changed_at",
             "provider_unsubscribed_at",
+            "import_id",
         ),
         withheld={"subscriber_id": "the subscriber's own number"},
         where="held.subscriber_id = :subscriber_id",
@@ -165,6 +166,33 @@ RECORDS: tuple[PersonalRecord, ...] = (
         },
         where="held.subscriber_id = :subscriber_id",
         order_by="held.id",
+    ),
+    PersonalRecord(
+        section="imports",
+        table="subscriptions.import_person",
+        columns=("import_id", "before", "after"),
+        withheld={"subscriber_id": "the subscriber's own number"},
+        where="held.subscriber_id = :subscriber_id",
+        order_by="held.import_id",
+    ),
+    PersonalRecord(
+        section="import_rejects",
+        table="subscriptions.import_reject",
+        columns=("import_id", "run_number", "record_number", "line_number", "email_key", "reason", "cells"),
+        # Also where the address stands in a cell of a row that could not be read. Kept for days, and looked through.
+        where="(held.email_key = ANY (:email_keys) OR EXISTS (SELECT FROM unnest(:email_keys) AS needle"
+        " WHERE position(needle IN lower(CAST(held.cells AS text))) > 0))",
+        order_by="held.import_id, held.run_number, held.record_number",
+        erased_by="statement",
+    ),
+    PersonalRecord(
+        section="import_checks",
+        table="subscriptions.import_seen",
+        columns=("import_id", "run_number"),
+        withheld={"address_hash": "made of the address"},
+        where="held.address_hash IN (SELECT CAST(md5(needle) AS uuid) FROM unnest(:email_keys) AS needle)",
+        order_by="held.import_id, held.run_number",
+        erased_by="statement",
     ),
     PersonalRecord(
         section="provider_changes",

@@ -20,6 +20,9 @@ reserved (RFC 2606).
 """
 
 
+FILE_GIVEN_UP = "Somebody was erased, and the file might name them: it was removed. Upload it once more without them."
+
+
 class Erased(msgspec.Struct, frozen=True):
     """`finished`: delivery has taken the person out of everything too."""
 
@@ -111,6 +114,23 @@ async def forget_in_segments(connection: AsyncConnection, email_keys: Sequence[s
                 "instead": _as_json(ERASED_ADDRESS),
             },
         )
+
+
+async def give_up_files(connection: AsyncConnection) -> None:
+    """Files of imports that wait to be started, or to be tried again, are not looked through for an address: none is
+    started any more, and the tidying of imports removes it within a minute or so.
+    """
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET status = 'cancelled', failure = concat_ws(' ', failure, CAST(:reason AS text))
+             WHERE id = ANY (ARRAY (
+                SELECT id FROM subscriptions.import_job
+                 WHERE status IN ('checked', 'failed') AND file_removed_at IS NULL
+                 ORDER BY id FOR NO KEY UPDATE))
+        """),
+        {"reason": FILE_GIVEN_UP},
+    )
 
 
 async def delete_requests_of_others(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
