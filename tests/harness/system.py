@@ -151,6 +151,9 @@ async def running_system(
             link_signing_keys=LINK_SIGNING_KEYS,
             erasure_keys=ERASURE_KEYS,
             secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
+            # Receivers of the tests' webhooks are on this machine.
+            webhook_allowed_networks="127.0.0.0/8",
+            webhook_allow_http=True,
             identity_public_key=public_key,
         )
     )

@@ -1,11 +1,13 @@
 """What an address is, and when two are the same."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.provisional import domains
 
 from broadsheet_common import email_address
 from broadsheet_common.email_address import EmailAddress
+from broadsheet_postmark_sandbox.addresses import Mailbox, parse_list
 
 
 def test_an_internationalised_domain_is_stored_as_a_labels() -> None:
@@ -89,6 +91,53 @@ def test_the_short_way_agrees_with_the_validator(local: str, domain: str) -> Non
         return
     parsed = email_address._validate(raw)
     assert EmailAddress.parse(raw) == parsed.ascii_email == raw
+
+
+_LETTERS = st.characters(exclude_categories=())
+"""Lone surrogates too, which JSON can carry."""
+_IDN_LETTERS = "abXYZ019-üßæ中אا١\u0301\u200d\u3002"
+_NEARLY = st.builds(
+    lambda local, around, domain, at: f"{around}{local}{at}{domain}{around}",
+    st.one_of(_LOCALS, st.text("abAZ09!#$%&'*+/=?^_`{|}~-.", min_size=1, max_size=66), st.text(_LETTERS, max_size=8)),
+    st.sampled_from(["", "", " ", "\ufeff", "\u200b", "\u00a0\t", "\n", "<", '"', "(c)"]),
+    st.one_of(
+        _DOMAINS,
+        st.lists(st.text("abXYZ019-üßæ中אا١\u0301\u200d。", min_size=1, max_size=64), min_size=1, max_size=5).map(
+            ".".join
+        ),
+        st.lists(st.text(_LETTERS, min_size=1, max_size=6), min_size=2, max_size=3).map(".".join),
+        domains(),
+        st.builds(
+            "xn--{}.{}".format, st.text("abz019-", min_size=1, max_size=12), st.sampled_from(["com", "xn--p1ai"])
+        ),
+    ),
+    st.sampled_from(["@", "@", "@", "@", "\uff20", "@@", ""]),
+)
+_WITH_ONE_MORE = st.builds(
+    lambda address, number, letter: address[: number % len(address)] + letter + address[number % len(address) :],
+    st.sampled_from(["ada@example.com", "Ada.L+news@bücher.example.org", "a@xn--bcher-kva.com", "o'hara@gmail.com"]),
+    st.integers(0, 60),
+    _LETTERS,
+)
+
+
+@settings(max_examples=500)
+@given(st.one_of(st.text(_LETTERS, max_size=300), _NEARLY, _WITH_ONE_MORE, st.emails()))
+def test_any_text_is_refused_with_a_sentence_or_is_an_address_that_stays_the_same_and_that_postmark_takes(
+    raw: str,
+) -> None:
+    try:
+        parsed = EmailAddress.parse(raw)
+    except UnicodeError as error:
+        raise AssertionError("a ValueError, but its words are for nobody who signs up") from error
+    except ValueError:
+        return
+    assert EmailAddress.parse(parsed) == parsed
+    for spelled in (parsed.key, parsed.upper(), f"\ufeff{parsed} "):
+        assert EmailAddress.parse(spelled).key == parsed.key
+    assert EmailAddress.parse(parsed.key).mailbox_key == parsed.mailbox_key
+    assert parse_list(parsed) == (Mailbox(parsed, None),)
+    assert parse_list(f'"Ada, L." <{parsed}>, {parsed.key}') == (Mailbox(parsed, "Ada, L."), Mailbox(parsed.key, None))
 
 
 def test_plain_addresses_take_the_short_way() -> None:

@@ -49,6 +49,8 @@ class Inner(msgspec.Struct, forbid_unknown_fields=True):
 class Outer(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     inner: Inner
+    several: list[Inner] = []
+    by_name: dict[str, list[int]] = {}
 
 
 @post("/")
@@ -65,6 +67,10 @@ async def take(data: JSONBody[Outer]) -> None:
         ({"name": "x", "inner": {}}, "/inner/size"),
         ({"name": "x", "inner": {"size": "many"}}, "/inner/size"),
         ({"name": "x", "inner": {"size": 1, "colour": 2}}, "/inner/colour"),
+        ({"name": "x", "inner": {"size": 1}, "several": [{"size": 1}, 7]}, "/several/1"),
+        ({"name": "x", "inner": {"size": 1}, "several": [{"size": 1}, {"size": "many"}]}, "/several/1/size"),
+        ({"name": "x", "inner": {"size": 1}, "several": [{}]}, "/several/0/size"),
+        ({"name": "x", "inner": {"size": 1}, "by_name": {"a": [1, "x"]}}, "/by_name"),
         ([], ""),
         (7, ""),
     ],

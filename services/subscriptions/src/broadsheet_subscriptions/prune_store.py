@@ -6,6 +6,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_subscriptions.people.change_source import name_change_source
+
 PRUNE_BATCH_ROWS = 1_000
 
 
@@ -72,6 +74,7 @@ async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) 
     people = list(result.scalars())
     if not people:
         return 0
+    await name_change_source(connection, "expired")
     ended = await connection.execute(
         sa.text("""
             WITH back AS (

@@ -85,6 +85,16 @@ ESCAPED_TEXTS: Final = (
 )
 """As they stand in a path or a query."""
 
+AWKWARD_BYTES: Final = st.one_of(
+    st.binary(max_size=2_000),
+    st.text(max_size=500).map(lambda text: text.encode("utf-16")),
+    st.lists(st.lists(st.text('abö@.,;\t"\n\r\x00=+-', max_size=12), max_size=5), max_size=9).map(
+        lambda rows: "\n".join(",".join(row) for row in [["email", "name"], *rows]).encode()
+    ),
+    st.sampled_from([b"", b"\xff\xfe", b"\xef\xbb\xbf", b'email\n"', b"PK\x03\x04", b"email\nada@example.com\n"]),
+)
+"""Bodies that are no JSON: files."""
+
 TREES: Final[tuple[dict[str, Any], ...]] = (
     {"field": "tag", "op": "has", "value": "tag-1"},
     {"all": []},

@@ -4,10 +4,11 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import httpx
+import psycopg
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar
@@ -23,6 +24,7 @@ from harness.cluster import Cluster
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.owner import Owner
 
+TRUNCATE_TRIES_MAX: Final = 10
 START_TIMEOUT_S: Final = 20.0
 PEOPLE: Final = ("ada@example.com", "grace@example.com", "edsger@example.com")
 ATTRIBUTES: Final = (("age", "number"), ("city", "text"), ("since", "date"))
@@ -70,10 +72,7 @@ class Served(Owner):
             "SELECT relname FROM pg_class WHERE relnamespace = 'subscriptions'::regnamespace "
             "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
         )
-        self.rows(
-            f"TRUNCATE {', '.join(f'subscriptions.{name}' for (name,) in tables)}, delivery.single_mail "
-            "RESTART IDENTITY CASCADE"
-        )
+        self._truncate(f"{', '.join(f'subscriptions.{name}' for (name,) in tables)}, delivery.single_mail")
         with httpx.Client(base_url=self.base_url, headers=self.headers(), trust_env=False) as client:
             for name, kind in ATTRIBUTES:
                 _made(client.post("/api/v1/attributes", json={"name": name, "type": kind}))
@@ -116,6 +115,14 @@ class Served(Owner):
     def _mailed(self, kind: str, before: str) -> list[str]:
         mails = self.rows("SELECT text_body FROM delivery.single_mail WHERE kind = %s ORDER BY id", kind)
         return [text.partition(before)[2].split()[0] for (text,) in mails]
+
+    def _truncate(self, tables: str) -> None:
+        """The service's loops take locks in an order of their own: whoever Postgres lets give way tries again."""
+        for _ in range(TRUNCATE_TRIES_MAX - 1):
+            with suppress(psycopg.errors.DeadlockDetected):
+                self.rows(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+                return
+        self.rows(f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 def _made(answer: httpx.Response) -> None:

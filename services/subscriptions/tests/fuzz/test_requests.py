@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from harness.cluster import Cluster
 
-from .awkward import ESCAPED_TEXTS, made_awkward, made_likely
+from .awkward import AWKWARD_BYTES, ESCAPED_TEXTS, made_awkward, made_likely
 from .served import Served, read_document, serving
 
 ASKED_FOR: Final = int(os.environ.get("BROADSHEET_FUZZ_EXAMPLES", "0"))
@@ -38,6 +38,10 @@ TIMEOUT_S: Final = 30.0
 NOT_READ: Final = {400, 401, 403, 405, 415}
 """Answers that say nothing of what the service makes of a request."""
 
+# A file to it as any other.
+schemathesis.serializer.alias(
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "application/octet-stream"
+)
 SCHEMA: Final = schemathesis.openapi.from_dict(
     read_document(),
     config=SchemathesisConfig.from_dict(
@@ -129,7 +133,11 @@ def _requests(draw: st.DrawFn, operation: Operation, served: Served) -> requests
     pairs = [(name, quote(str(value), safe="")) for name, value in query.items()]
     awkward = draw(st.sampled_from(("nothing", "body", "query", "path")))
     content: bytes | None = None
-    if not isinstance(case.body, NotSet):
+    media_types = [one.media_type for one in operation.body]
+    if media_types and "application/json" not in media_types:
+        headers["Content-Type"] = draw(st.sampled_from(media_types))
+        content = draw(AWKWARD_BYTES)
+    elif not isinstance(case.body, NotSet):
         body = draw(made_likely(case.body, tokens))
         content = draw(made_awkward(body)) if awkward == "body" else _encoded(body)
         headers["Content-Type"] = "application/json"

@@ -1,11 +1,13 @@
 """What is queued: every way people arrive and leave, in the commit of the change, and nothing that nobody wants."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_provider_changes
+from broadsheet_subscriptions.prune_store import Lifetimes, prune_expired
 from harness.cluster import Database
 
 from ..conftest import Subscriptions, running_subscriptions  # noqa: TID252  # tests have no package of their own
@@ -189,7 +191,23 @@ async def test_who_is_removed_has_left_and_nothing_else_is_told_of_them_any_more
         ("subscriber.confirmed", "waiting", None),
         ("subscriber.subscribed", "cancelled", None),
         ("subscriber.unsubscribed", "waiting", "removed"),
+        ("subscriber.unsubscribed", "waiting", "removed"),
     ]
+
+
+async def test_a_sign_up_that_nobody_confirms_is_told_to_have_ended(world: World) -> None:
+    """Or receivers that mirror people would keep the address of a stranger for ever."""
+    world.add_people(1, prefix="new", state="pending")
+    world.add_people(1, prefix="back", state="pending")
+    world.rows("UPDATE subscriptions.subscriber SET tags = '{kept}' WHERE email_key = 'back-1@example.com'")
+    world.rows(
+        "UPDATE subscriptions.subscription SET created_at = created_at - interval '3 days', unsubscribed_at = "
+        "CASE WHEN subscriber_id = (SELECT max(id) FROM subscriptions.subscriber) THEN now() - interval '9 days' END"
+    )
+    await world.add_endpoint(HOOK)
+    async with world.engine.begin() as connection:
+        assert await prune_expired(connection, Lifetimes(timedelta(days=2), timedelta(days=1))) == 2
+    assert world.queued() == [("subscriber.unsubscribed", "unsubscribed", "expired")] * 2
 
 
 async def test_an_endpoint_that_is_being_changed_or_removed_holds_up_no_sign_up(world: World) -> None:

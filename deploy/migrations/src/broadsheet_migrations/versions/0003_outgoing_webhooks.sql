@@ -122,7 +122,7 @@ BEGIN
         WHEN 'DELETE' THEN $sql$
             SELECT 'subscriber.unsubscribed', subscriber_id, newsletter_id, 'unsubscribed', coalesce($1, 'removed')
               FROM old_rows
-             WHERE state = 'confirmed'
+             WHERE state IN ('pending', 'confirmed')
         $sql$
     END;
     -- Planned anew each time: a plan made for one row would compare each of a million with each.

@@ -1,5 +1,6 @@
 """The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
 
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
@@ -85,8 +86,12 @@ async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
         raise NotAFileError
 
 
+@dataclass
 class UploadOperation(Operation):
-    """The body is the file, which Litestar's own description does not know."""
+    """The body is the file, which Litestar's own description does not know.
+
+    A dataclass of its own: the constructor that it would inherit knows of no `__post_init__`.
+    """
 
     def __post_init__(self) -> None:
         binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)

@@ -8,9 +8,11 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-ChangeSource = Literal["sign_up", "link", "preferences", "operator", "provider", "complaint", "import", "erasure"]
-"""`link`: one in a mail; `preferences`: the person's own page; `provider`: Postmark's own pages; `erasure`: the person
-was erased, on whoever's word. 40 characters at most.
+ChangeSource = Literal[
+    "sign_up", "link", "preferences", "operator", "provider", "complaint", "import", "expired", "erasure"
+]
+"""`link`: one in a mail; `preferences`: the person's own page; `provider`: Postmark's own pages; `expired`: never
+confirmed; `erasure`: the person was erased, on whoever's word. 40 characters at most.
 """
 
 
