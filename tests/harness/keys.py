@@ -11,6 +11,13 @@ LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
 ERASURE_KEYS = Secret("e1:" + "cd" * 32)
 SECRET_ENCRYPTION_KEYS = Secret("k1:" + "cd" * 32)
 
+SUBSCRIPTIONS_SECRETS = {
+    "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),
+    "ERASURE_KEYS": ERASURE_KEYS.reveal(),
+    "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
+}
+"""For a process of the subscriptions service: in one place, so that a new one is missing nowhere."""
+
 
 @cache
 def identity_keys() -> tuple[str, str]:

@@ -30,7 +30,7 @@ from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.undo_import import undo_import
 from harness.cluster import Database
 from harness.importing import policy_of_import
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, SUBSCRIPTIONS_SECRETS, identity_keys
 from harness.owner import Owner
 from harness.waiting import eventually
 
@@ -274,9 +274,7 @@ def service(database: Database, port: int) -> Iterator[subprocess.Popen[bytes]]:
         "BIND_PORT": str(port),
         "DATABASE_URL": database.url_for("subscriptions"),
         "PUBLIC_URL": "https://news.example.com",
-        "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),
-        "ERASURE_KEYS": ERASURE_KEYS.reveal(),
-        "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
+        **SUBSCRIPTIONS_SECRETS,
         "IDENTITY_PUBLIC_KEY": identity_keys()[1],
         "IMPORT_LEASE_S": "2",
         "DRAIN_NOTICE_S": "0",

@@ -364,3 +364,15 @@ async def test_the_list_is_newest_first_in_pages(importing: Importing) -> None:
     second = (await importing.get("", limit=2, cursor=first["next_cursor"])).json()
     assert [item["id"] for item in first["items"] + second["items"]] == ids[::-1]
     assert second["next_cursor"] is None
+
+
+async def test_titles_with_unstorable_characters_are_kept_as_far_as_they_can_be(importing: Importing) -> None:
+    found = await importing.run("email,na\0me\x07\nada@example.com,Ada\n")
+    assert (found["status"], found["counts"]["created"]) == ("done", 1), found
+    assert "na\ufffdme\x07" in found["file"]["columns"]
+
+
+async def test_a_reason_that_repeats_what_a_file_holds_can_be_kept_whatever_that_is(importing: Importing) -> None:
+    found = await importing.run("e\0x\x07,na\u2028me\nnobody,Ada\n")
+    assert found["status"] == "failed"
+    assert "“e\ufffdx\ufffd”, “na\ufffdme”" in found["status_reason"]

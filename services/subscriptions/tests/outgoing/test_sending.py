@@ -20,7 +20,7 @@ from broadsheet_subscriptions.outgoing.send_again import queue_test, retry_deliv
 from broadsheet_subscriptions.outgoing.sender import WebhookSender
 from broadsheet_subscriptions.outgoing.target import TargetPolicy
 from harness.cluster import Database
-from harness.keys import LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import SUBSCRIPTIONS_SECRETS, identity_keys
 from harness.waiting import eventually
 
 from .receiver import Received, Receiver, never, receiving
@@ -134,8 +134,7 @@ async def test_a_sender_killed_between_the_answer_and_its_record_sends_the_same_
         "BIND_PORT": str(port),
         "PUBLIC_URL": "http://127.0.0.1:8081",
         "DATABASE_URL": database.url_for("subscriptions"),
-        "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),
-        "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
+        **SUBSCRIPTIONS_SECRETS,
         "IDENTITY_PUBLIC_KEY": identity_keys()[1],
         "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         "WEBHOOK_ALLOW_HTTP": "true",

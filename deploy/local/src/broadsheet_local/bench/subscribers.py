@@ -169,7 +169,10 @@ def _settings(postgres: EmbeddedPostgres, key: Ed25519PrivateKey) -> Subscriptio
             "DATABASE_URL": postgres.url_for("broadsheet_subscriptions", DB_PASSWORD),
             "PUBLIC_URL": "http://127.0.0.1",
             "IDENTITY_PUBLIC_KEY": public_key.decode(),
-            "LINK_SIGNING_KEYS": f"bench:{secrets.token_hex(32)}",
+            **{
+                name: f"bench:{secrets.token_hex(32)}"
+                for name in ("LINK_SIGNING_KEYS", "ERASURE_KEYS", "SECRET_ENCRYPTION_KEYS")
+            },
         },
     )
 

@@ -57,7 +57,8 @@ def open_columns(
     """Raises `UnreadableFileError` when no column is the address, with what the columns are."""
     if not first_rows:
         raise UnreadableFileError("The file has no rows.")
-    first = [cell.strip(_BLANK) for cell in first_rows[0]]
+    # NUL is the one character that Postgres takes nowhere, and titles are kept.
+    first = [cell.strip(_BLANK).replace("\0", "\ufffd") for cell in first_rows[0]]
     has_titles = not any(_is_address(cell) for cell in first)
     titles = _distinct(first) if has_titles else [f"column_{number}" for number in range(1, len(first) + 1)]
     if len(titles) > COLUMNS_MAX:

@@ -53,9 +53,14 @@ def main() -> None:
     try:
         _read(orders, source, sink)
     except UnreadableFileError as error:
-        _send(sink, Unreadable(str(error)))
+        _send(sink, Unreadable(_showable(str(error))))
     except MemoryError:
         _send(sink, Unreadable("The file takes too much memory to read. Save it as CSV."))
+
+
+def _showable(reason: str) -> str:
+    """A reason may repeat what stands in the file, and so anything."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in reason[:_REASON_CHARS_MAX])
 
 
 def _read(orders: Orders, source: BinaryIO, sink: BinaryIO) -> None:
