@@ -13,7 +13,7 @@ from broadsheet_local.data_folder import DataFolder
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.guardian import Guardian
 from broadsheet_local.interrupts import Finished, Interrupts
-from broadsheet_local.ports import any_free_port
+from broadsheet_local.ports import PortChooser
 from broadsheet_local.postgres import EmbeddedPostgres
 from broadsheet_local.redis import EmbeddedRedis
 from broadsheet_local.supervisor import Supervisor
@@ -27,7 +27,7 @@ def say(text: str) -> None:
 
 
 async def run(root: Path) -> int:
-    folder, guardian = DataFolder(root), Guardian()
+    folder, guardian, ports = DataFolder(root), Guardian(), PortChooser()
     folder.acquire()
     stopped = folder.stop_leftovers()
     if stopped:
@@ -42,7 +42,7 @@ async def run(root: Path) -> int:
         redis.start()
         supervisor.adopt(redis.child)
         for name in ("gateway", "delivery-1"):
-            port = any_free_port()
+            port = ports.any_free()
             spec = ProcessSpec(
                 name=name,
                 command=[sys.executable, str(SERVICE)],
@@ -63,6 +63,7 @@ async def run(root: Path) -> int:
         postgres.stop()
         guardian.close()
         folder.release()
+        ports.close()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from broadsheet_local.chaos.faults.clocks import build_library
 from broadsheet_local.chaos.small_disk import SmallDisk
 from broadsheet_local.chaos.tcp_link import TcpLink
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.ports import LOOPBACK, any_free_port
+from broadsheet_local.ports import LOOPBACK, hold_free_port
 
 ANSWER_MAX_S = 5.0
 SILENCE_S = 0.2
@@ -35,7 +35,8 @@ async def echo_behind_link() -> AsyncIterator[TcpLink]:
         writer.close()
 
     server = await asyncio.start_server(echo, LOOPBACK, 0)
-    link = TcpLink(any_free_port(), server.sockets[0].getsockname()[1])
+    port = hold_free_port()
+    link = TcpLink(port.number, server.sockets[0].getsockname()[1])
     await link.start()
     try:
         yield link
@@ -109,8 +110,8 @@ async def test_a_refusing_link_resets_whoever_comes() -> None:
 
 async def test_a_turned_link_leads_new_connections_elsewhere() -> None:
     async with echo_behind_link() as link:
-        nobody = any_free_port()
-        link.turn_to(nobody)
+        nobody = hold_free_port()
+        link.turn_to(nobody.number)
         with pytest.raises(GONE):
             await ask(link, b"hello\n")
 

@@ -2,11 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from broadsheet_local import ports
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.ports import SCAN_FIRST, SCAN_LAST, PortChooser, any_free_port, is_free
+from broadsheet_local.ports import SCAN_FIRST, SCAN_LAST, HeldPort, PortChooser, hold_free_port, is_free
+from broadsheet_local.postgres import EmbeddedPostgres
+from broadsheet_local.redis import EmbeddedRedis
 
 
 @pytest.fixture
@@ -44,7 +48,9 @@ def test_no_port_is_given_twice(chooser: PortChooser) -> None:
 
 
 def test_a_chosen_port_is_held_against_another_launcher_though_nothing_listens_yet(chooser: PortChooser) -> None:
-    port = chooser.preferred(any_free_port())
+    held = hold_free_port()
+    held.release()
+    port = chooser.preferred(held.number)
     other = PortChooser()
     assert is_free(port)
     assert other.preferred(port) != port
@@ -52,3 +58,35 @@ def test_a_chosen_port_is_held_against_another_launcher_though_nothing_listens_y
     chooser.close()
     assert other.preferred(port) == port
     other.close()
+
+
+@pytest.mark.parametrize("store", [EmbeddedPostgres, EmbeddedRedis])
+def test_a_store_holds_its_port_from_the_moment_it_has_one(
+    store: type[EmbeddedPostgres] | type[EmbeddedRedis], folder: Path, chooser: PortChooser
+) -> None:
+    """Making a database takes seconds; another launcher that chose or only tried the port meanwhile ended the start."""
+    made = store(folder)
+    assert is_free(made.port)
+    assert HeldPort.take_free(made.port) is None
+    assert chooser.preferred(made.port) != made.port
+    port = made.port
+    del made
+    assert chooser.preferred(port) == port
+
+
+def test_a_held_port_is_not_even_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = hold_free_port()
+    tried: list[int] = []
+
+    def is_free(port: int) -> bool:
+        tried.append(port)
+        return True
+
+    monkeypatch.setattr(ports, "is_free", is_free)
+    assert HeldPort.take_free(held.number) is None
+    assert tried == []
+    held.release()
+    again = HeldPort.take_free(held.number)
+    assert again is not None
+    assert tried == [held.number]
+    again.release()

@@ -14,18 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.ports import held_port
 from harness.waiting import eventually
 
 EXAMPLE = Path(__file__).with_name("serving_example.py")
 
 pytestmark = pytest.mark.process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(port: int, **more: str) -> dict[str, str]:
@@ -40,24 +34,24 @@ def environment(port: int, **more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running(**more: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], httpx.AsyncClient]]:
-    port = free_port()
-    process = await asyncio.to_thread(
-        subprocess.Popen, [sys.executable, str(EXAMPLE)], env=environment(port, **more), stderr=subprocess.PIPE
-    )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    with held_port() as port:
+        process = await asyncio.to_thread(
+            subprocess.Popen, [sys.executable, str(EXAMPLE)], env=environment(port, **more), stderr=subprocess.PIPE
+        )
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
 
-            async def listens() -> bool:
-                try:
-                    return (await client.get("/health/live")).status_code == 200
-                except httpx.TransportError:
-                    return False
+                async def listens() -> bool:
+                    try:
+                        return (await client.get("/health/live")).status_code == 200
+                    except httpx.TransportError:
+                        return False
 
-            await eventually(listens, within_s=30)
-            yield process, client
-    finally:
-        process.kill()
-        process.wait()
+                await eventually(listens, within_s=30)
+                yield process, client
+        finally:
+            process.kill()
+            process.wait()
         assert process.stderr is not None
         process.stderr.close()
 

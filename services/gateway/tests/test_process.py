@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +18,7 @@ from broadsheet_gateway.settings import DEFAULT_PASSWORD
 from broadsheet_local.redis import EmbeddedRedis
 from harness.cluster import Database
 from harness.keys import identity_keys
+from harness.ports import held_port
 from harness.waiting import eventually
 
 from .conftest import Gateway, RecordingService, execute, inbox_blocked, until_inbox_waits
@@ -28,16 +28,14 @@ pytestmark = pytest.mark.process
 START_TIMEOUT_S = 60.0
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
 @pytest.fixture
-def environment(database: Database, gateway_redis: EmbeddedRedis) -> dict[str, str]:
-    port = free_port()
+def environment(database: Database, gateway_redis: EmbeddedRedis, port: int) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "BROADSHEET_ENV": "local",
@@ -147,27 +145,27 @@ async def test_it_serves_until_told_to_stop_and_logs_no_token_address_or_query(
 @asynccontextmanager
 async def served(app: RecordingService) -> AsyncIterator[str]:
     """The service on a real socket; answers its address."""
-    port = free_port()
-    server = Server(
-        app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
-    )
-    task = asyncio.create_task(server.serve())
+    with held_port() as port:
+        server = Server(
+            app, address="127.0.0.1", port=port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
+        )
+        task = asyncio.create_task(server.serve())
 
-    async def answers() -> bool:
+        async def answers() -> bool:
+            try:
+                async with httpx.AsyncClient() as client:
+                    await client.get(f"http://127.0.0.1:{port}/")
+            except httpx.TransportError:
+                return False
+            app.received.clear()
+            return True
+
+        await eventually(answers, what="the service listens")
         try:
-            async with httpx.AsyncClient() as client:
-                await client.get(f"http://127.0.0.1:{port}/")
-        except httpx.TransportError:
-            return False
-        app.received.clear()
-        return True
-
-    await eventually(answers, what="the service listens")
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait_for(task, 10)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.stop()  # type: ignore[no-untyped-call]
+            await asyncio.wait_for(task, 10)
 
 
 async def test_over_sockets_bodies_stream_through_and_bounds_hold(

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -32,6 +31,7 @@ from harness.cluster import Database
 from harness.importing import policy_of_import
 from harness.keys import ERASURE_KEYS, SUBSCRIPTIONS_SECRETS, identity_keys
 from harness.owner import Owner
+from harness.ports import held_port
 from harness.waiting import eventually
 
 from .conftest import engine_for
@@ -261,15 +261,15 @@ async def test_an_undo_that_is_cut_off_goes_on_where_it_stood(case: Case) -> Non
     assert case.people() == []
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def service(database: Database) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process of the service and its port."""
+    with held_port() as port, running_on(port, database) as process:
+        yield process, port
 
 
 @contextmanager
-def service(database: Database, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running_on(port: int, database: Database) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {
         "BIND_PORT": str(port),
         "DATABASE_URL": database.url_for("subscriptions"),
@@ -303,14 +303,14 @@ async def ready(port: int) -> None:
 @pytest.mark.process
 async def test_another_process_finishes_what_one_that_was_killed_had_begun(database: Database) -> None:
     owner = Owner(database.owner_url)
-    rows, port = 60_000, free_port()
+    rows = 60_000
     headers = {
         IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(
             Identity("key:1", frozenset({"read", "write"})), "subscriptions"
         ),
         "Content-Type": "text/csv",
     }
-    with service(database, port) as first:
+    with service(database) as (first, port):
         await ready(port)
         async with httpx.AsyncClient(headers=headers, timeout=60) as client:
             answer = await client.post(
@@ -328,8 +328,7 @@ async def test_another_process_finishes_what_one_that_was_killed_had_begun(datab
         first.wait()
     assert owner.rows("SELECT status FROM subscriptions.import_job") == [("running",)]
     await eventually(lambda: not any(reader.is_running() for reader in readers), what="the reader is gone too")
-    port = free_port()
-    with service(database, port):
+    with service(database):
         await eventually(lambda: owner.rows("SELECT status FROM subscriptions.import_job") == [("done",)], within_s=120)
     lines = [line.split(",")[0] for line in file_of(rows).splitlines()[1:]]
     good = [email for email in lines if "@" in email]

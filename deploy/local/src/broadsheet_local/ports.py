@@ -2,10 +2,16 @@
 
 Ephemeral ports (32768 up on Linux, 49152 up on macOS) are left alone: a process that restarts on its port
 could find that an outgoing connection has taken it meanwhile.
+
+A server listens only seconds after its port was chosen; meanwhile another launcher would find the port free, or
+its look whether it is free (a short listen) would be what the server runs into. So a port is held from the moment
+it is chosen, and one that somebody holds is not even looked at.
 """
 
 import random
 import socket
+import weakref
+from typing import Self
 
 from broadsheet_local.errors import LaunchError
 
@@ -13,7 +19,48 @@ LOOPBACK = "127.0.0.1"
 SCAN_FIRST = 18_100
 SCAN_LAST = 32_000
 CONNECT_TIMEOUT_S = 0.2
-HOLD_ATTEMPTS_MAX = 50
+
+
+class HeldPort:
+    """A port that no other launcher will choose until `release`, or until this object or its process is gone.
+
+    The token is the port's UDP twin, bound: no service uses it, and the kernel takes it back when we end.
+    """
+
+    def __init__(self, number: int, token: socket.socket) -> None:
+        self.number = number
+        self.release = weakref.finalize(self, token.close)
+
+    @classmethod
+    def take(cls, number: int) -> Self | None:
+        """Hold this port, whether or not a server listens on it; None when somebody holds it."""
+        token = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            token.bind((LOOPBACK, number))
+        except OSError:
+            token.close()
+            return None
+        return cls(number, token)
+
+    @classmethod
+    def take_free(cls, number: int) -> Self | None:
+        """Hold this port if nobody holds it and no server listens on it."""
+        held = cls.take(number)
+        if held is not None and not is_free(number):
+            held.release()
+            return None
+        return held
+
+
+def hold_free_port() -> HeldPort:
+    """A port that nobody holds or listens on; the scan starts in a random place."""
+    size = SCAN_LAST - SCAN_FIRST
+    first = random.SystemRandom().randrange(size)
+    for step in range(size):
+        held = HeldPort.take_free(SCAN_FIRST + (first + step) % size)
+        if held is not None:
+            return held
+    raise LaunchError(f"no free port between {SCAN_FIRST} and {SCAN_LAST} on {LOOPBACK}")
 
 
 def is_free(port: int) -> bool:
@@ -36,58 +83,31 @@ def is_free(port: int) -> bool:
     return True
 
 
-def any_free_port() -> int:
-    """A port that nobody listens on at this moment; the scan starts in a random place."""
-    size = SCAN_LAST - SCAN_FIRST
-    first = random.SystemRandom().randrange(size)
-    for step in range(size):
-        port = SCAN_FIRST + (first + step) % size
-        if is_free(port):
-            return port
-    raise LaunchError(f"no free port between {SCAN_FIRST} and {SCAN_LAST} on {LOOPBACK}")
-
-
 class PortChooser:
-    """Hands out free ports and holds them against other launchers until `close`.
-
-    A service listens only seconds after its port was chosen; meanwhile another launcher would find it free. So
-    the port's UDP twin, which no service uses, is bound as a token that the kernel takes back when we end.
-    """
+    """Hands out free ports and holds them against other launchers until `close`."""
 
     def __init__(self) -> None:
-        self._held: dict[int, socket.socket] = {}
+        self._held: dict[int, HeldPort] = {}
 
     def required(self, port: int, *, option: str) -> int:
         """The port somebody asked for by name; LaunchError when it is in use."""
         if port in self._held or not is_free(port):
             raise LaunchError(f"port {port} ({option}) is in use: stop what listens there or choose another port")
-        # Should somebody hold the twin, the asked-for port is still free: nothing to refuse.
-        self._hold(port)
-        return port
+        # Should somebody hold it, the asked-for port is still free: nothing to refuse.
+        held = HeldPort.take(port)
+        return port if held is None else self._keep(held)
 
     def preferred(self, port: int) -> int:
         """The default port, or a free one when the default is taken."""
-        if port not in self._held and is_free(port) and self._hold(port):
-            return port
-        return self.any_free()
+        return self._keep(HeldPort.take_free(port) or hold_free_port())
 
     def any_free(self) -> int:
-        for _ in range(HOLD_ATTEMPTS_MAX):
-            port = any_free_port()
-            if port not in self._held and self._hold(port):
-                return port
-        raise LaunchError(f"no free port on {LOOPBACK} could be held in {HOLD_ATTEMPTS_MAX} attempts")
+        return self._keep(hold_free_port())
 
     def close(self) -> None:
         while self._held:
-            self._held.popitem()[1].close()
+            self._held.popitem()[1].release()
 
-    def _hold(self, port: int) -> bool:
-        token = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            token.bind((LOOPBACK, port))
-        except OSError:
-            token.close()
-            return False
-        self._held[port] = token
-        return True
+    def _keep(self, held: HeldPort) -> int:
+        self._held[held.number] = held
+        return held.number

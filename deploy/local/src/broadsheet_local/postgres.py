@@ -34,7 +34,7 @@ from broadsheet_local.leftovers import (
     stop_process,
     wait_ended,
 )
-from broadsheet_local.ports import LOOPBACK, any_free_port
+from broadsheet_local.ports import LOOPBACK, hold_free_port
 
 MAJOR_VERSION = "18"
 SUPERUSER = "postgres"
@@ -98,7 +98,10 @@ class EmbeddedPostgres:
         guardian: Guardian | None = None,
     ) -> None:
         self.data_dir = data_dir.resolve()
-        self.port = any_free_port() if port is None else port
+        if port is None:
+            self._held_port = hold_free_port()
+            port = self._held_port.number
+        self.port = port
         self.database = database
         self.log_path = log_path or self.data_dir / "postgres.log"
         self.opened_folders: list[Path] = []

@@ -18,7 +18,7 @@ from broadsheet_local.errors import LaunchError
 from broadsheet_local.folder_lock import FolderLock
 from broadsheet_local.guardian import Guardian
 from broadsheet_local.leftovers import find_server, stop_process
-from broadsheet_local.ports import LOOPBACK, any_free_port
+from broadsheet_local.ports import LOOPBACK, hold_free_port
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
@@ -49,7 +49,10 @@ class EmbeddedRedis:
         guardian: Guardian | None = None,
     ) -> None:
         self.data_dir = data_dir.resolve()
-        self.port = any_free_port() if port is None else port
+        if port is None:
+            self._held_port = hold_free_port()
+            port = self._held_port.number
+        self.port = port
         self.log_path = log_path or self.data_dir / "redis.log"
         self.stopped_leftover = False
         self._guardian = guardian

@@ -1,7 +1,6 @@
 """The subscriptions service on a port of its own, in the server that it has in production, with somebody in it."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.owner import Owner
+from harness.ports import held_port
 
 TRUNCATE_TRIES_MAX: Final = 10
 START_TIMEOUT_S: Final = 20.0
@@ -130,11 +130,9 @@ def _made(answer: httpx.Response) -> None:
 
 
 class _Server(threading.Thread):
-    def __init__(self, app: Litestar) -> None:
+    def __init__(self, app: Litestar, port: int) -> None:
         super().__init__(name="fuzzed-service", daemon=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = port
         self._app = app
         self._is_decided = threading.Event()
         self._failure: BaseException | None = None
@@ -183,8 +181,8 @@ class _Server(threading.Thread):
 
 @contextmanager
 def serving(cluster: Cluster) -> Iterator[Served]:
-    with cluster.database() as database:
-        server = _Server(app_on(database.url_for("broadsheet_subscriptions")))
+    with cluster.database() as database, held_port() as port:
+        server = _Server(app_on(database.url_for("broadsheet_subscriptions")), port)
         server.start()
         try:
             server.await_start()

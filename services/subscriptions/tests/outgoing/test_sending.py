@@ -3,9 +3,9 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -21,6 +21,7 @@ from broadsheet_subscriptions.outgoing.sender import WebhookSender
 from broadsheet_subscriptions.outgoing.target import TargetPolicy
 from harness.cluster import Database
 from harness.keys import SUBSCRIPTIONS_SECRETS, identity_keys
+from harness.ports import held_port
 from harness.waiting import eventually
 
 from .receiver import Received, Receiver, never, receiving
@@ -121,13 +122,16 @@ async def test_what_fails_is_tried_ten_times_over_days_and_then_given_up(
     assert len(receiver.received) == 10
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
+
+
 @pytest.mark.process
 async def test_a_sender_killed_between_the_answer_and_its_record_sends_the_same_id_again(
-    world: World, database: Database, receiver: Receiver
+    world: World, database: Database, receiver: Receiver, port: int
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     environment = {
         "PATH": os.environ["PATH"],
         "BROADSHEET_ENV": "local",
