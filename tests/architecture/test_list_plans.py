@@ -103,7 +103,7 @@ async def _touched_by(engine: AsyncEngine, wanted: Wanted, cursor: str | None) -
 WALKS: list[tuple[str, Wanted, str]] = [
     ("newest", Wanted(), "subscriber_pkey"),
     ("address", Wanted(email_key="reader-7@example.com"), "subscriber_email_key_key"),
-    ("newsletter", Wanted(newsletter_id=2), "subscription_newsletter_id_subscriber_id_key"),
+    ("newsletter", Wanted(newsletter_id=2), "subscription_audience"),
     ("confirmed", Wanted(newsletter_id=1, state="confirmed"), "subscription_audience"),
     ("confirmed-sparse", Wanted(newsletter_id=2, state="confirmed"), "subscription_audience"),
     ("pending", Wanted(newsletter_id=1, state="pending"), "subscription_unconfirmed"),
@@ -113,8 +113,8 @@ WALKS: list[tuple[str, Wanted, str]] = [
     ("common-tag", Wanted(tag="common"), "subscriber_tag_pkey"),
     ("rare-tag", Wanted(tag="rare"), "subscriber_tag_pkey"),
     ("clustered-tag", Wanted(tag="old"), "subscriber_tag_pkey"),
-    ("address-prefix", Wanted(email_prefix="reader"), "subscriber_by_address"),
-    ("address-prefix-narrow", Wanted(email_prefix="reader-777"), "subscriber_by_address"),
+    ("address-prefix", Wanted(email_prefix="reader"), "subscriber_email_key_key"),
+    ("address-prefix-narrow", Wanted(email_prefix="reader-777"), "subscriber_email_key_key"),
     ("name-prefix", Wanted(name_prefix="re"), "subscriber_by_name"),
     ("last-name-prefix", Wanted(name_prefix="b"), "subscriber_by_last_name"),
 ]

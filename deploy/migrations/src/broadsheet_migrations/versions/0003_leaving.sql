@@ -18,9 +18,9 @@ CREATE TABLE subscriptions.address_change (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscriber_id bigint NOT NULL REFERENCES subscriptions.subscriber (id) ON DELETE CASCADE,
     old_email text NOT NULL CHECK (length(old_email) <= 254),
-    old_email_key text NOT NULL CHECK (length(old_email_key) <= 254),
+    old_email_key text COLLATE "C" NOT NULL CHECK (length(old_email_key) <= 254),
     new_email text NOT NULL CHECK (length(new_email) <= 254),
-    new_email_key text NOT NULL CHECK (length(new_email_key) <= 254),
+    new_email_key text COLLATE "C" NOT NULL CHECK (length(new_email_key) <= 254),
     token_hash bytea NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     requested_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL,
@@ -118,7 +118,7 @@ CREATE INDEX erased_suppression_by_address ON delivery.erased_suppression (addre
 CREATE TABLE delivery.erasure (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscriber_id bigint NOT NULL,
-    email_key text,
+    email_key text COLLATE "C",
     -- Later rows are those of somebody who came back.
     mails_up_to bigint NOT NULL,
     events_up_to bigint NOT NULL,

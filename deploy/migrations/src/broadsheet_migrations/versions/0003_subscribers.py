@@ -9,7 +9,15 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_PARTS = ("0003_schedule", "0003_arriving", "0003_leaving", "0003_lists", "0003_imports", "0003_outgoing_webhooks")
+_PARTS = (
+    "0003_schedule",
+    "0003_address_keys",
+    "0003_arriving",
+    "0003_leaving",
+    "0003_lists",
+    "0003_imports",
+    "0003_outgoing_webhooks",
+)
 
 
 def upgrade() -> None:

@@ -16,17 +16,17 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.imports.frame import INCOMING_COLUMNS, REJECT_COLUMNS
-from broadsheet_subscriptions.imports.store import Counts, ImportRow
+from broadsheet_subscriptions.imports.store import AddedIds, Counts, ImportRow
 from broadsheet_subscriptions.people.attribute import TAGS_MAX, AttributeType
 from broadsheet_subscriptions.people.attribute_store import hold_attributes
 
 _CREATE_INCOMING: Final = """
     CREATE TEMPORARY TABLE incoming (
-        record_number bigint, is_repeat boolean, email text, email_key text, name text, attributes jsonb, tags text[],
-        state text, verdict text
+        record_number bigint, is_repeat boolean, email text, email_key text COLLATE "C", name text, attributes jsonb,
+        tags text[], state text, verdict text
     ) ON COMMIT DROP
 """
-_CREATE_ADDED: Final = "CREATE TEMPORARY TABLE added (id bigint, email_key text) ON COMMIT DROP"
+_CREATE_ADDED: Final = "CREATE TEMPORARY TABLE added (id bigint) ON COMMIT DROP"
 _MARK_SUPPRESSED: Final = """
     UPDATE pg_temp.incoming SET verdict = 'suppressed'
       FROM publishing.published_newsletters AS newsletter
@@ -38,21 +38,31 @@ _ADD_PEOPLE: Final = """
         INSERT INTO subscriptions.subscriber (email, email_key, name, attributes, tags)
         SELECT email, email_key, name, attributes, tags FROM pg_temp.incoming WHERE NOT is_repeat AND verdict IS NULL
         ON CONFLICT (email_key) DO NOTHING
-        RETURNING id, email_key
+        RETURNING id
     )
-    INSERT INTO pg_temp.added SELECT id, email_key FROM person
+    INSERT INTO pg_temp.added SELECT id FROM person
 """
 _ADD_THEIR_SUBSCRIPTIONS: Final = """
     INSERT INTO subscriptions.subscription
            (newsletter_id, subscriber_id, state, confirmed_at, unsubscribed_at, import_id)
-    SELECT :newsletter_id, added.id, incoming.state, CASE incoming.state WHEN 'confirmed' THEN now() END,
-           CASE incoming.state WHEN 'unsubscribed' THEN now() END, :import_id
-      FROM pg_temp.added JOIN pg_temp.incoming USING (email_key)
+    SELECT :newsletter_id, stated.id, stated.state, CASE stated.state WHEN 'confirmed' THEN now() END,
+           CASE stated.state WHEN 'unsubscribed' THEN now() END, :import_id
+      FROM ({stated}) AS stated
+"""
+_ALL_IN_ONE_STATE: Final = "SELECT id, CAST(:state AS text) AS state FROM pg_temp.added"
+# OFFSET 0, here and below, keeps the planner from turning the look-ups into a hash of all subscribers, which it would
+# do while it has no statistics of them.
+_ADDED_PEOPLE: Final = """
+    SELECT added.id, person.email_key FROM pg_temp.added
+     CROSS JOIN LATERAL (SELECT email_key FROM subscriptions.subscriber WHERE id = added.id OFFSET 0) AS person
+"""
+_EACH_IN_ITS_STATE: Final = f"""
+    SELECT person.id, incoming.state FROM ({_ADDED_PEOPLE}) AS person JOIN pg_temp.incoming USING (email_key)
      WHERE NOT incoming.is_repeat
 """
-_MARK_ADDED: Final = """
+_MARK_ADDED: Final = f"""
     UPDATE pg_temp.incoming SET verdict = CASE WHEN is_repeat THEN 'duplicate' ELSE 'created' END
-      FROM pg_temp.added WHERE added.email_key = incoming.email_key AND incoming.verdict IS NULL
+      FROM ({_ADDED_PEOPLE}) AS person WHERE person.email_key = incoming.email_key AND incoming.verdict IS NULL
 """
 # The table's order is that of the addresses, and so is that of the locks.
 _LOCK_PRESENT: Final = """
@@ -64,8 +74,6 @@ _LOCK_PRESENT: Final = """
 _UNION_OF_TAGS: Final = """
     person.tags || ARRAY (SELECT tag FROM unnest(CAST(:added_tags AS text[])) AS tag WHERE tag <> ALL (person.tags))
 """
-# OFFSET 0 keeps the planner from turning the look-ups into a hash of all subscribers, which it would do while it has no
-# statistics of them.
 _CREATE_PRESENT: Final = f"""
     CREATE TEMPORARY TABLE present ON COMMIT DROP AS
     SELECT looked_at.*,
@@ -218,13 +226,24 @@ async def forget_removed_attributes(connection: AsyncConnection, types: Mapping[
         await connection.execute(sa.text(_FORGET_ATTRIBUTES), {"names": removed})
 
 
-async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int) -> Counts:
-    """Make the copied rows into people. Raises `BatchChangedError`; nothing of the transaction is then of use."""
+async def find_added(connection: AsyncConnection) -> AddedIds | None:
+    """Whom `store_people` has made; None when it was nobody."""
+    result = await connection.execute(sa.text("SELECT min(id), max(id) FROM pg_temp.added"))
+    first, last = result.one()
+    return None if first is None else AddedIds(first, last)
+
+
+async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int, has_states: bool) -> Counts:
+    """Make the copied rows into people. Raises `BatchChangedError`; nothing of the transaction is then of use.
+
+    `has_states`: the rows have states of their own; else all have the one that the import gives.
+    """
     await connection.execute(sa.text(_CREATE_ADDED))
     of_job = {"newsletter_id": job.newsletter_id, "import_id": job.id}
     suppressed = await connection.execute(sa.text(_MARK_SUPPRESSED), {"newsletter_id": job.newsletter_id})
     added = await connection.execute(sa.text(_ADD_PEOPLE))
-    await connection.execute(sa.text(_ADD_THEIR_SUBSCRIPTIONS), of_job)
+    stated, state = (_EACH_IN_ITS_STATE, {}) if has_states else (_ALL_IN_ONE_STATE, {"state": job.given_state})
+    await connection.execute(sa.text(_ADD_THEIR_SUBSCRIPTIONS.format(stated=stated)), of_job | state)
     if suppressed.rowcount == 0 and added.rowcount == rows:
         return Counts(created=rows)
     await connection.execute(sa.text(_MARK_ADDED))

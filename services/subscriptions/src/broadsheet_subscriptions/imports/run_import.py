@@ -105,9 +105,9 @@ def _failure(end: Finished | Unreadable, counts: Counts) -> str | None:
     return None
 
 
-def _types_read(types: dict[str, AttributeType], mapping: Mapping_ | None) -> dict[str, AttributeType]:
+def _types_read(types: dict[str, AttributeType], mapping: Mapping_) -> dict[str, AttributeType]:
     """Of the attributes that a column is for."""
-    targets = set((mapping or {}).values())
+    targets = set(mapping.values())
     return {name: type_ for name, type_ in types.items() if f"{ATTRIBUTE_PREFIX}{name}" in targets}
 
 
@@ -140,7 +140,7 @@ class _Run:
         self._hasher = hasher
         self._job = job
         self._types = types
-        self._read_types = _types_read(types, job.mapping)
+        self._mapping = job.mapping or {}
         self._token = token
         self._lease = lease
         self._timeout_s = timeout_s
@@ -177,7 +177,7 @@ class _Run:
             await queue.put(None)
 
     async def _store_opened(self, delimiter: str | None, titles: list[str], mapping: Mapping_) -> None:
-        self._read_types = _types_read(self._types, mapping)
+        self._mapping = mapping
         async with self._engine.begin() as connection:
             await lease_store.store_opened(
                 connection,
@@ -223,18 +223,24 @@ class _Run:
                 raise LeaseLostError
             if stands.place.record_number >= batch.after.record_number:
                 return
-            counts = Counts()
+            counts, added = Counts(), None
             if batch.rows or batch.rejected:
                 await batch_store.copy_batch(
                     connection, rows=batch.contents, rejects=batch.rejects, timeout_s=self._timeout_s
                 )
             if batch.rows:
-                await batch_store.forget_removed_attributes(connection, self._read_types)
+                await batch_store.forget_removed_attributes(connection, _types_read(self._types, self._mapping))
                 await self._enter_addresses(connection)
-                apply = batch_store.judge_people if job.dry_run else batch_store.store_people
-                counts = await apply(connection, job, rows=batch.rows)
+                if job.dry_run:
+                    counts = await batch_store.judge_people(connection, job, rows=batch.rows)
+                else:
+                    has_states = "state" in self._mapping.values()
+                    counts = await batch_store.store_people(connection, job, rows=batch.rows, has_states=has_states)
+                    added = await batch_store.find_added(connection)
             counts = msgspec.structs.replace(counts, rejected=batch.rejected)
-            await store.move_lane(connection, import_id=job.id, lane=lane, after=batch.after, counts=counts)
+            await store.move_lane(
+                connection, import_id=job.id, lane=lane, after=batch.after, counts=counts, added=added
+            )
 
     async def _enter_addresses(self, connection: AsyncConnection) -> None:
         """Whoever was erased while suppressed is suppressed again, before it is asked who is."""

@@ -76,6 +76,13 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
 
 
+class AddedIds(msgspec.Struct, frozen=True):
+    """The least and the greatest id of new subscribers."""
+
+    first: int
+    last: int
+
+
 class LanePlace(msgspec.Struct, frozen=True):
     lane: int
     lease_token: UUID | None
@@ -323,19 +330,28 @@ def _lane_place(row: sa.Row[Any]) -> LanePlace:
     return LanePlace(row.lane, row.lease_token, Place(row.byte_offset, row.record_number, row.line_number))
 
 
-async def move_lane(connection: AsyncConnection, *, import_id: int, lane: int, after: Place, counts: Counts) -> None:
-    added = ", ".join(f"{name} = {name} + :{name}" for name in ("row_count", *_COUNT_COLUMNS))
+async def move_lane(
+    connection: AsyncConnection, *, import_id: int, lane: int, after: Place, counts: Counts, added: AddedIds | None
+) -> None:
+    """`added`: of the subscribers whom the rows before this place have made."""
+    sums = ", ".join(f"{name} = {name} + :{name}" for name in ("row_count", *_COUNT_COLUMNS))
     await connection.execute(
         sa.text(f"""
             UPDATE subscriptions.import_lane
-               SET byte_offset = :byte_offset, record_number = :record_number, line_number = :line_number, {added}
+               SET byte_offset = :byte_offset, record_number = :record_number, line_number = :line_number, {sums},
+                   first_added_id = least(first_added_id, :first_added_id),
+                   last_added_id = greatest(last_added_id, :last_added_id)
              WHERE import_id = :import_id AND lane = :lane
-        """),
+        """).bindparams(
+            sa.bindparam("first_added_id", type_=sa.BigInteger), sa.bindparam("last_added_id", type_=sa.BigInteger)
+        ),
         {
             "import_id": import_id,
             "lane": lane,
             **msgspec.structs.asdict(after),
             "row_count": counts.rows,
+            "first_added_id": added.first if added else None,
+            "last_added_id": added.last if added else None,
             **{f"{name}_count": value for name, value in msgspec.structs.asdict(counts).items()},
         },
     )

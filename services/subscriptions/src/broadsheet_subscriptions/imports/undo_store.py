@@ -118,12 +118,26 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
 
 
 async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
-    """People who came with the import: gone, unless something has happened to them since."""
+    """People who came with the import: gone, unless something has happened to them since.
+
+    They are looked for among the ids that its lanes gave, `limit` ids at a time.
+    """
     result = await connection.execute(
         sa.text(f"""
-            WITH picked AS MATERIALIZED (
-                SELECT subscriber_id FROM subscriptions.subscription
-                 WHERE import_id = :import_id AND subscriber_id > :after_id ORDER BY subscriber_id LIMIT :limit
+            WITH lane AS MATERIALIZED (
+                SELECT min(first_added_id) AS first_id, max(last_added_id) AS last_id
+                  FROM subscriptions.import_lane WHERE import_id = :import_id
+            ), stretch AS MATERIALIZED (
+                SELECT greatest(first_id, :after_id + 1) AS from_id,
+                       least(last_id, greatest(first_id, :after_id + 1) + :limit - 1) AS to_id
+                  FROM lane WHERE last_id > :after_id
+            ), picked AS MATERIALIZED (
+                SELECT one.subscriber_id FROM stretch
+                 CROSS JOIN generate_series(from_id, to_id) AS one (subscriber_id)
+                 CROSS JOIN LATERAL (
+                     SELECT import_id FROM subscriptions.subscription
+                      WHERE subscriber_id = one.subscriber_id AND newsletter_id = :newsletter_id OFFSET 0) AS held
+                 WHERE held.import_id = :import_id
             ), in_order AS MATERIALIZED (
                 {_IN_ORDER_OF_ADDRESSES}
             ), locked AS MATERIALIZED (
@@ -159,7 +173,7 @@ async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: i
                  WHERE subscriber.id = judged.id AND judged.reason IS NULL
                 RETURNING subscriber.id
             )
-            SELECT (SELECT max(subscriber_id) FROM picked) AS last_id,
+            SELECT (SELECT to_id FROM stretch) AS last_id,
                    (SELECT count(*) FROM removed) AS undone,
                    coalesce((SELECT jsonb_object_agg(reason, people) FROM (
                        SELECT reason, count(*) AS people FROM judged WHERE reason IS NOT NULL GROUP BY reason

@@ -77,11 +77,6 @@ _WITH_TAG: Final = """
      WHERE tag = :tag AND subscriber_id < :id ORDER BY tag DESC, subscriber_id DESC LIMIT :limit
 """
 # Bounds and orders name every column of the index that is meant, so that no other will do.
-_ON_NEWSLETTER: Final = """
-    SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscription
-     WHERE (newsletter_id, subscriber_id) < (:newsletter_id, :id) AND newsletter_id >= :newsletter_id
-     ORDER BY newsletter_id DESC, subscriber_id DESC LIMIT :limit
-"""
 _CONFIRMED: Final = """
     SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscription
      WHERE (newsletter_id, subscriber_id) < ({newsletter_id}, :id) AND newsletter_id >= {newsletter_id}
@@ -94,6 +89,14 @@ _UNCONFIRMED: Final = """
        AND (newsletter_id, state) >= ({newsletter_id}, '{state}') AND state <> 'confirmed'
      ORDER BY newsletter_id DESC, state DESC, subscriber_id DESC LIMIT :limit
 """
+_ON_NEWSLETTER: Final = f"""
+    SELECT id, key FROM (
+        ({_CONFIRMED.format(newsletter_id=":newsletter_id")})
+        UNION ALL ({_UNCONFIRMED.format(newsletter_id=":newsletter_id", state="pending")})
+        UNION ALL ({_UNCONFIRMED.format(newsletter_id=":newsletter_id", state="unsubscribed")})
+    ) AS found
+    ORDER BY id DESC LIMIT :limit
+"""
 _ON_ANY: Final = """
     SELECT DISTINCT one.id, '' AS key FROM publishing.published_newsletters AS newsletter
      CROSS JOIN LATERAL ({one}) AS one
@@ -101,9 +104,8 @@ _ON_ANY: Final = """
 """
 _BY_ADDRESS: Final = """
     SELECT id, email_key AS key FROM subscriptions.subscriber
-     WHERE email_key COLLATE "C" > :key AND email_key COLLATE "C" >= :prefix
-       AND email_key COLLATE "C" < CAST(:prefix AS text) || :highest
-     ORDER BY email_key COLLATE "C" LIMIT :limit
+     WHERE email_key > :key AND email_key >= :prefix AND email_key < CAST(:prefix AS text) || :highest
+     ORDER BY email_key LIMIT :limit
 """
 _NAME_KEY: Final = 'left(lower(name), 64) COLLATE "C"'
 _LAST_NAME_KEY: Final = "left(lower(split_part(name, ' ', -1)), 64) COLLATE \"C\""

@@ -68,6 +68,8 @@ import_lane = sa.Table(
     _count("unsubscribed_count"),
     _count("suppressed_count"),
     _count("too_many_tags_count"),
+    sa.Column("first_added_id", sa.BigInteger),
+    sa.Column("last_added_id", sa.BigInteger),
     schema=SCHEMA,
 )
 
@@ -87,7 +89,7 @@ import_reject = sa.Table(
     sa.Column("run_number", sa.Integer, primary_key=True),
     sa.Column("record_number", sa.BigInteger, primary_key=True),
     sa.Column("line_number", sa.BigInteger, nullable=False),
-    sa.Column("email_key", sa.Text),
+    sa.Column("email_key", sa.Text(collation="C")),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cells", postgresql.JSONB, nullable=False),
     sa.Index("import_reject_by_address", "email_key", postgresql_where=sa.text("email_key IS NOT NULL")),

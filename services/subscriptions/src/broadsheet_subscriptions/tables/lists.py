@@ -37,7 +37,6 @@ _NAME_KEY = '"left"(lower(name), 64)'
 _LAST_NAME_KEY = "\"left\"(lower(split_part(name, ' '::text, '-1'::integer)), 64)"
 
 # In the order of bytes (COLLATE "C"), which a reflected index does not show.
-sa.Index("subscriber_by_address", subscriber.c.email_key)
 sa.Index("subscriber_by_name", sa.text(f"({_NAME_KEY})"), subscriber.c.id)
 sa.Index(
     "subscriber_by_last_name",
