@@ -15,7 +15,7 @@ from broadsheet_subscriptions.imports.csv_records import CsvFile
 from broadsheet_subscriptions.imports.record import Place, Record, UnreadableFileError
 from broadsheet_subscriptions.imports.text_encoding import Encoding, EncodingSniffer, UndecodableFileError
 from broadsheet_subscriptions.imports.xlsx_records import xlsx_records
-from broadsheet_subscriptions.people.spreadsheet_cell import neutralise, restore
+from broadsheet_subscriptions.people.spreadsheet_cell import may_hold_neutralised, neutralise, restore
 from broadsheet_subscriptions.people.tag_cell import read_tags, write_tags
 
 from .importing import workbook
@@ -217,6 +217,23 @@ def test_a_neutral_cell_is_restored_and_never_begins_as_a_formula(cell: str) -> 
     neutral = neutralise(cell)
     assert restore(neutral) == cell
     assert not neutral.startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@given(st.lists(st.text(alphabet="'=+-@\t\r\n\"a,;", max_size=6), min_size=1), st.sampled_from([",", ";", "\t", "|"]))
+def test_cells_that_are_to_be_restored_are_noticed_in_their_file(cells: list[str], delimiter: str) -> None:
+    """Other files are not looked through cell by cell."""
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerow(cells)
+    assert may_hold_neutralised(file.getvalue()) or all(restore(cell) == cell for cell in cells)
+
+
+def test_a_neutralised_cell_is_restored_in_whichever_block_it_is() -> None:
+    lines = [f"r{n}@example.com,{chr(39) + '=n' if n == 700 else 'n'}\n" for n in range(1_000)]
+    blocks = list(CsvFile(io.BytesIO("".join(lines).encode()), "utf-8", Place(), block_bytes=4_096).blocks(","))
+    assert len(blocks) > 3
+    assert [any(one.cells[1] == "'=n" for one in block.records) for block in blocks] == [
+        block.is_neutralised for block in blocks
+    ]
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), max_size=5))

@@ -72,6 +72,25 @@ async def test_what_happened_since_stays_and_is_counted_by_reason(
     ]
 
 
+async def test_people_who_came_otherwise_while_it_ran_stay(subscriptions: Subscriptions, importing: Importing) -> None:
+    """Their ids are among those of the imported."""
+    await subscriptions.subscribe_and_confirm("before@example.com")
+    found = await importing.run("email\none@example.com\ntwo@example.com\n")
+    other = await importing.run("email\nother@example.com\n")
+    await subscriptions.sign_up("after@example.com")
+    subscriptions.rows(
+        "UPDATE subscriptions.import_lane SET first_added_id = 1, last_added_id = 1000 WHERE import_id = %s",
+        found["id"],
+    )
+    assert await undone(importing, found["id"]) == {"removed": 2, "restored": 0, "kept": {}}
+    assert [email for email, *_ in importing.people()] == [
+        "after@example.com",
+        "before@example.com",
+        "other@example.com",
+    ]
+    assert await undone(importing, other["id"]) == {"removed": 1, "restored": 0, "kept": {}}
+
+
 async def test_who_confirmed_a_mail_of_the_import_themselves_stays(
     subscriptions: Subscriptions, importing: Importing
 ) -> None:

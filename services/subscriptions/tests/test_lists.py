@@ -167,3 +167,19 @@ async def test_a_query_that_makes_no_sense_is_refused(
     assert response.status_code == status, response.text
     (problem,) = response.json()["errors"]
     assert problem["pointer"] == f"/{next(iter(query))}"
+
+
+async def test_who_has_a_tag_is_known_however_many_tags_come_at_once(subscriptions: Subscriptions) -> None:
+    subscriptions.rows(
+        """
+        INSERT INTO subscriptions.subscriber (email, email_key, name, tags)
+        SELECT name || '@example.com', name || '@example.com', name, tags
+          FROM (VALUES ('none', '{}'::text[]), ('one', '{a}'), ('two', '{a,b}'), ('twice', '{b,b}'))
+            AS given (name, tags)
+        """
+    )
+    found = subscriptions.rows(
+        "SELECT tag, name FROM subscriptions.subscriber_tag JOIN subscriptions.subscriber ON id = subscriber_id "
+        "ORDER BY tag, name"
+    )
+    assert found == [("a", "one"), ("a", "two"), ("b", "twice"), ("b", "two")]

@@ -51,6 +51,8 @@ class Options(msgspec.Struct, frozen=True):
     postmark: Provider | None = None
     delivery_settings: Mapping[str, str] = {}
     """Goes before everything else in the environment of the delivery processes."""
+    postgres_settings: Mapping[str, str] = {}
+    """Go over the embedded server's own."""
 
 
 class LocalSystem(StartedWhole):
@@ -175,6 +177,7 @@ class LocalSystem(StartedWhole):
         self._postgres = EmbeddedPostgres(
             self.folder.postgres,
             port=self.addresses.postgres_port,
+            settings=self._options.postgres_settings,
             log_path=self.folder.log_path("postgres"),
             guardian=self._guardian,
         )

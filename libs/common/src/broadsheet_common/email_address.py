@@ -41,13 +41,13 @@ class EmailAddress(str):
             ValueError: with a sentence that can be shown to the person who typed it.
         """
         text = raw.strip(_STRIPPED)
+        if _is_plain(text):
+            return cls(text)
         if not text:
             raise ValueError("An e-mail address is needed.")
         local = text.rpartition("@")[0]
         if not local.isascii():
             raise ValueError("The part before the @ may hold only ASCII characters.")
-        if _is_plain(text):
-            return cls(text)
         try:
             parsed = _validate(text)
         except EmailNotValidError as error:

@@ -15,7 +15,7 @@ from rich.console import Console
 from broadsheet_local.bench.claim import measure_claims
 from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep, SubscriberFigures
-from broadsheet_local.bench.imports import ImportFigures, measure_import
+from broadsheet_local.bench.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
 from broadsheet_local.bench.report import print_claims, print_delivery, print_imports, print_scaling, print_subscribers
 from broadsheet_local.bench.subscribers import measure_subscribers
 from broadsheet_local.concurrency import first_of, in_thread
@@ -42,11 +42,11 @@ class Systems:
             self._running.kill()
 
     async def with_one(
-        self, measure: Callable[[LocalSystem], Awaitable[OfSystem]], options: DeliveryOptions | None = None
+        self, measure: Callable[[LocalSystem], Awaitable[OfSystem]], of_folder: Callable[[Path], Options]
     ) -> OfSystem:
         """The folder is removed when all went well; otherwise its logs stay, and their place is said."""
         folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
-        system = LocalSystem(_options(folder, options), self._say)
+        system = LocalSystem(of_folder(folder), self._say)
         self._running = system
         try:
             async with system:
@@ -67,9 +67,7 @@ class Systems:
         return figures
 
 
-def _options(folder: Path, options: DeliveryOptions | None) -> Options:
-    if options is None:
-        return Options(data_dir=folder)
+def _for_delivery(options: DeliveryOptions, folder: Path) -> Options:
     return Options(
         data_dir=folder,
         replicas=options.replicas,
@@ -77,6 +75,10 @@ def _options(folder: Path, options: DeliveryOptions | None) -> Options:
         # The debug log has each claim's own time.
         delivery_settings={"DELIVERY_CONCURRENT_CALLS": str(options.calls), "LOG_LEVEL": "DEBUG"},
     )
+
+
+def _for_import(folder: Path) -> Options:
+    return Options(data_dir=folder, postgres_settings=POSTGRES_SETTINGS)
 
 
 def bench(parsed: argparse.Namespace, say: Say) -> int:
@@ -95,7 +97,7 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 return 0 if scaling.is_whole else 1
             case "import":
                 say(f"importing {parsed.rows:,} rows")
-                imports = await systems.with_one(partial(measure_import, rows=parsed.rows, say=say))
+                imports = await systems.with_one(partial(measure_import, rows=parsed.rows, say=say), _for_import)
                 _print(imports, print_imports, as_json=parsed.json)
                 return 0 if imports.is_whole else 1
             case "subscribers":
@@ -124,7 +126,7 @@ async def _delivery(parsed: argparse.Namespace, systems: Systems, say: Say) -> D
         sign_ups=parsed.sign_ups,
         alone=parsed.alone,
     )
-    return await systems.with_one(partial(measure_delivery, options=options, say=say), options)
+    return await systems.with_one(partial(measure_delivery, options=options, say=say), partial(_for_delivery, options))
 
 
 async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> ScalingFigures:
@@ -141,7 +143,9 @@ async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> Sc
             alone=True,
         )
         say(f"replicas: {replicas}")
-        found = await systems.with_one(partial(measure_delivery, options=options, say=say), options)
+        found = await systems.with_one(
+            partial(measure_delivery, options=options, say=say), partial(_for_delivery, options)
+        )
         first = steps[0] if steps else None
         a_replica = first.emails_per_s / first.replicas if first else found.emails_per_s / replicas
         steps.append(

@@ -15,6 +15,7 @@ import msgspec
 
 from broadsheet_subscriptions.imports.record import CELL_CHARS_MAX, Place, Record, UnreadableFileError
 from broadsheet_subscriptions.imports.text_encoding import BYTE_ORDER_MARKS, Encoding
+from broadsheet_subscriptions.people.spreadsheet_cell import may_hold_neutralised
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Some 30,000 people: fewer, larger transactions cost less a row, and two lanes of two batches are some megabytes."""
@@ -33,8 +34,11 @@ class Source(Protocol):
 
 
 class Block(msgspec.Struct, frozen=True):
+    """`is_neutralised`: in some record there may be a cell with an apostrophe against formulas."""
+
     records: list[Record]
     after: Place
+    is_neutralised: bool
 
 
 class CsvFile:
@@ -87,10 +91,11 @@ class CsvFile:
             lines = self._whole_lines()
             if lines:
                 records, taken = self._parse(lines, delimiter)
+                is_neutralised = may_hold_neutralised("".join(lines[:taken]))
                 self._rest = "".join(lines[taken:]) + self._rest
                 self._line_number += taken
                 if records or (self._ended and not self._rest):
-                    yield Block(records, self._place())
+                    yield Block(records, self._place(), is_neutralised)
             if not self._ended:
                 self._feed()
 

@@ -9,6 +9,12 @@ import re
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _NEUTRAL = re.compile(r"'+[=+\-@\t\r]")
+_SOMEWHERE_NEUTRAL = re.compile(r"'[=+\-@\t\r]")
+
+
+def may_hold_neutralised(text: str) -> bool:
+    """Whether one of the cells that are in this text, in any notation, may be other than `restore` would make it."""
+    return _SOMEWHERE_NEUTRAL.search(text) is not None
 
 
 def neutralise(cell: str) -> str:
