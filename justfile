@@ -25,7 +25,7 @@ chaos *args:
 # The tests
 test *args:
     python -m broadsheet_local.chromium "$@"
-    pytest -n 2 "$@"
+    pytest -n 3 "$@"
 
 # Lint, types, architecture, migrations
 check:

@@ -17,6 +17,7 @@ CLAIM_ROUNDS_MAX = 10_000
 SUBSCRIBERS_MAX = 5_000_000
 REQUESTS_MAX = 10_000
 COUNTS_MAX = 1_000
+SIGN_UPS_MAX = 10_000
 
 
 class AddParser(Protocol):
@@ -26,7 +27,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling`, `bench claim`, `bench import` and `bench subscribers`."""
+    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers` and `bench sign-up`."""
     bench = add_parser(
         "bench",
         help="measure this machine's mails a second, beside a plain pipeline",
@@ -136,7 +137,21 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="C",
         help="counts of each segment (default: 10)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers):
+
+    sign_ups = kinds.add_parser(
+        "sign-up",
+        help="whether the time of an answer tells what is known of an address",
+        description="Signs addresses up one after another through the gateway's form: unknown, pending, confirmed, "
+        "unsubscribed and suppressed ones in no order.",
+    )
+    sign_ups.add_argument(
+        "--a-state",
+        type=whole_number(10, SIGN_UPS_MAX),
+        default=500,
+        metavar="N",
+        help="sign-ups of each state (default: 500)",
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups):
         add_output_options(kind)
 
 

@@ -16,7 +16,15 @@ from broadsheet_local.bench.claim import measure_claims
 from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep, SubscriberFigures
 from broadsheet_local.bench.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
-from broadsheet_local.bench.report import print_claims, print_delivery, print_imports, print_scaling, print_subscribers
+from broadsheet_local.bench.report import (
+    print_claims,
+    print_delivery,
+    print_imports,
+    print_scaling,
+    print_sign_ups,
+    print_subscribers,
+)
+from broadsheet_local.bench.sign_up_states import SignUpFigures, measure_sign_ups
 from broadsheet_local.bench.subscribers import measure_subscribers
 from broadsheet_local.concurrency import first_of, in_thread
 from broadsheet_local.errors import LaunchError
@@ -26,8 +34,10 @@ from broadsheet_local.system import LocalSystem, Options
 
 DELIVERY_CALLS = 4
 
-Figures = TypeVar("Figures", DeliveryFigures, ScalingFigures, ClaimFigures, ImportFigures, SubscriberFigures)
-OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures)
+Figures = TypeVar(
+    "Figures", DeliveryFigures, ScalingFigures, ClaimFigures, ImportFigures, SubscriberFigures, SignUpFigures
+)
+OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SignUpFigures)
 
 
 class Systems:
@@ -100,6 +110,12 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 imports = await systems.with_one(partial(measure_import, rows=parsed.rows, say=say), _for_import)
                 _print(imports, print_imports, as_json=parsed.json)
                 return 0 if imports.is_whole else 1
+            case "sign-up":
+                sign_ups = await systems.with_one(
+                    partial(measure_sign_ups, a_state=parsed.a_state, say=say), lambda folder: Options(data_dir=folder)
+                )
+                _print(sign_ups, print_sign_ups, as_json=parsed.json)
+                return 0 if sign_ups.is_whole else 1
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say

@@ -12,6 +12,7 @@ from broadsheet_local.bench.figures import (
     SubscriberFigures,
 )
 from broadsheet_local.bench.imports import ImportFigures
+from broadsheet_local.bench.sign_up_states import SignUpFigures
 
 
 def print_delivery(figures: DeliveryFigures, console: Console) -> None:
@@ -120,6 +121,14 @@ def print_imports(figures: ImportFigures, console: Console) -> None:
             megabytes = f"{mb.start:.0f}, at most {mb.peak:.0f}, at the end {mb.end:.0f} MB"
             table.add_row(f"{name}, memory, {title}", megabytes)
     console.print(table)
+
+
+def print_sign_ups(figures: SignUpFigures, console: Console) -> None:
+    table = Table(f"{figures.sign_ups_a_state} sign-ups of each", "p50", "p90", "p99")
+    for state, times in figures.answers.items():
+        table.add_row(state.replace("_", " "), *(f"{ms} ms" for ms in (times.ms_p50, times.ms_p90, times.ms_p99)))
+    console.print(table)
+    console.print(f"medians apart: {figures.ms_p50_spread} ms; the same page: {'yes' if figures.is_whole else 'no'}")
 
 
 def print_subscribers(figures: SubscriberFigures, console: Console) -> None:
