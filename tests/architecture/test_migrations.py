@@ -1,12 +1,19 @@
 """The schema that the migrations make is the one that the services' tables declare."""
 
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import pytest
+from alembic import command
+from psycopg import sql
 
-from harness.cluster import Database
+from broadsheet_migrations.history import alembic_config
+from harness.cluster import Cluster, Database
 
 
 def _migrate(database: Database, command: str) -> subprocess.CompletedProcess[str]:
@@ -43,3 +50,44 @@ def test_upgrading_what_is_up_to_date_changes_nothing(database: Database) -> Non
     done = _migrate(database, "upgrade")
     assert done.returncode == 0, done.stderr
     assert catalogue() == before
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> Iterator[Database]:
+    """Without any migration."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(cluster.superuser_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield Database(urlunsplit(urlsplit(cluster.superuser_url)._replace(path=f"/{name}")), name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_a_database_of_the_version_before_is_upgraded_with_the_people_in_it(empty_database: Database) -> None:
+    command.upgrade(alembic_config(empty_database.owner_url), "0002")
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO subscriptions.subscriber (email, email_key, name)"
+            " SELECT one, lower(one), 'Reader' FROM unnest(ARRAY['Ada@example.com', 'b-b@example.com']) AS one"
+        )
+        owner.execute(
+            "INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at)"
+            " SELECT 1, id, 'confirmed', now() FROM subscriptions.subscriber"
+        )
+        owner.execute(
+            "INSERT INTO delivery.suppression (message_stream, email_key, reason, source)"
+            " VALUES ('broadcast', 'b-b@example.com', 'HardBounce', 'Recipient')"
+        )
+    command.upgrade(alembic_config(empty_database.owner_url), "head")
+    assert _migrate(empty_database, "check").returncode == 0
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        found = owner.execute(
+            "SELECT email, state FROM subscriptions.published_recipients WHERE email_key = 'ada@example.com'"
+        ).fetchall()
+        assert found == [("Ada@example.com", "confirmed")]
+        assert owner.execute("SELECT email_key FROM delivery.published_suppressed").fetchall() == [("b-b@example.com",)]
+        for repeated in (
+            "INSERT INTO subscriptions.subscriber (email, email_key, name) VALUES ('x', 'ada@example.com', 'x')",
+            "INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id) VALUES (1, 1)",
+        ):
+            with pytest.raises(psycopg.errors.UniqueViolation):
+                owner.execute(repeated)
