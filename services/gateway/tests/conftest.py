@@ -87,6 +87,8 @@ class RecordingService:
         body = b""
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # what broke off was no request, as for the services
             body += message.get("body", b"")
             if not message.get("more_body", False):
                 break
