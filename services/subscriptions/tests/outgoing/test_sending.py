@@ -8,24 +8,20 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 from aiohttp import web
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import Webhook
 
-from broadsheet_subscriptions.outgoing.endpoint import ENDPOINTS_MAX, FAILURES_BEFORE_DISABLING
-from broadsheet_subscriptions.outgoing.rotate_secret import rotate_secret
-from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
-from broadsheet_subscriptions.outgoing.send_again import queue_test, retry_delivery
+from broadsheet_subscriptions.outgoing.endpoint import ENDPOINTS_MAX
+from broadsheet_subscriptions.outgoing.send_again import retry_delivery
 from broadsheet_subscriptions.outgoing.sender import WebhookSender
-from broadsheet_subscriptions.outgoing.target import TargetPolicy
 from harness.cluster import Database
 from harness.keys import SUBSCRIPTIONS_SECRETS, identity_keys
 from harness.ports import held_port
 from harness.waiting import eventually
 
 from .receiver import Received, Receiver, never, receiving
-from .world import BOX, World, send_all, sending
+from .world import World, send_all, sending
 
 
 async def test_what_happened_is_sent_signed_and_settled(
@@ -250,184 +246,6 @@ async def test_calls_at_once_to_one_receiver_are_bounded(world: World, receiver:
     assert receiver.at_once_max == 3
 
 
-async def test_while_a_secret_is_rotated_both_sign_and_then_the_new_one_alone(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    endpoint_id, old = await world.add_endpoint(receiver.url())
-    async with world.engine.begin() as connection:
-        new = (await rotate_secret(connection, endpoint_id, overlap=timedelta(hours=1), box=BOX)).reveal()
-    world.add_people(1, prefix="during")
-    await send_all(sender)
-    for secret in (old, new):
-        Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
-    world.rows("UPDATE subscriptions.webhook_secret SET expires_at = now() WHERE expires_at IS NOT NULL")
-    world.add_people(1, prefix="after")
-    await send_all(sender)
-    Webhook(new).verify(receiver.received[1].body, receiver.received[1].headers)
-    with pytest.raises(WebhookVerificationError):
-        Webhook(old).verify(receiver.received[1].body, receiver.received[1].headers)
-
-
-async def test_however_often_a_secret_is_rotated_only_so_many_sign(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    endpoint_id, _ = await world.add_endpoint(receiver.url())
-    for _ in range(9):
-        async with world.engine.begin() as connection:
-            await rotate_secret(connection, endpoint_id, overlap=timedelta(hours=1), box=BOX)
-    world.add_people(1)
-    await send_all(sender)
-    assert len(receiver.received[0].headers["webhook-signature"].split(" ")) == 4
-
-
-async def test_nothing_leaves_unsigned_when_no_secret_can_be_read(world: World, receiver: Receiver) -> None:
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    async with sending(world.engine, box=SecretBox.parse("k9:" + "99" * 32)) as sender:
-        await send_all(sender)
-    assert receiver.received == []
-    assert world.rows("SELECT error FROM subscriptions.webhook_attempt") == [("secret_unreadable",)]
-    assert world.statuses() == {"waiting": 1}
-
-
-async def test_410_disables_the_endpoint_and_nothing_more_is_queued(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    receiver.status = 410
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    await send_all(sender)
-    world.add_people(1, prefix="later")
-    assert world.statuses() == {"failed": 1}
-    ((enabled, reason),) = world.rows("SELECT enabled, disabled_reason FROM subscriptions.webhook_endpoint")
-    assert not enabled
-    assert "410" in reason
-
-
-async def test_an_endpoint_that_fails_for_days_is_disabled_with_the_reason(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    receiver.status = 500
-    await world.add_endpoint(receiver.url())
-    world.add_people(FAILURES_BEFORE_DISABLING - 1)
-    await send_all(sender)
-    world.rows("UPDATE subscriptions.webhook_endpoint SET failing_since = now() - interval '4 days'")
-    world.add_people(1, prefix="later")
-    await send_all(sender)
-    assert world.rows("SELECT enabled FROM subscriptions.webhook_endpoint") == [(True,)]
-    world.rows("UPDATE subscriptions.webhook_endpoint SET failing_since = now() - interval '5 days 1 s'")
-    world.add_people(1, prefix="last")
-    await send_all(sender)
-    ((enabled, reason),) = world.rows("SELECT enabled, disabled_reason FROM subscriptions.webhook_endpoint")
-    assert not enabled
-    assert reason.endswith("The last: HTTP status 500")
-    # What waits is kept for when somebody enables it again.
-    assert world.statuses() == {"waiting": FAILURES_BEFORE_DISABLING + 1}
-    world.make_due()
-    assert await send_all(sender) == 0
-
-
-async def test_two_failures_long_apart_disable_nothing(world: World, sender: WebhookSender, receiver: Receiver) -> None:
-    receiver.status = 500
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    await send_all(sender)
-    world.rows("UPDATE subscriptions.webhook_endpoint SET failing_since = now() - interval '30 days'")
-    world.add_people(1, prefix="later")
-    await send_all(sender)
-    assert world.rows("SELECT enabled FROM subscriptions.webhook_endpoint") == [(True,)]
-
-
-async def test_of_somebody_erased_before_the_call_no_address_leaves(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    receiver.status = 503
-    await world.add_endpoint(receiver.url())
-    world.add_people(1, prefix="ada")
-    await send_all(sender)
-    assert len(receiver.received) == 1
-    receiver.status = 200
-    world.rows("DELETE FROM subscriptions.subscriber")
-    world.make_due()
-    await send_all(sender)
-    [_, after] = receiver.received
-    assert after.message["type"] == "subscriber.unsubscribed"
-    assert after.message["data"]["subscriber"]["email"] is None
-    assert b"ada" not in after.body
-    assert world.statuses() == {"cancelled": 1, "delivered": 1}
-
-
-async def test_what_was_claimed_for_somebody_gone_without_a_trace_is_cancelled_at_the_call(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    with psycopg.connect(world.owner_url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")  # no trigger runs
-        connection.execute("DELETE FROM subscriptions.subscription")
-        connection.execute("DELETE FROM subscriptions.subscriber")
-    await send_all(sender)
-    assert receiver.received == []
-    assert world.statuses() == {"cancelled": 1}
-
-
-async def test_no_table_keeps_the_address_that_a_receiver_repeats(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    receiver.body = b'{"taken": "YWRhLTFAZXhhbXBsZS5jb20", "for": "ada-1@example.com", "who": "ada-1%40example.com"}'
-    await world.add_endpoint(receiver.url())
-    world.add_people(1, prefix="ada")
-    await send_all(sender)
-    ((answer,),) = world.rows("SELECT answer FROM subscriptions.webhook_attempt")
-    assert "ada-1@example.com" not in answer
-    assert "taken" in answer
-    # In disguises that no rule finds it is there until they are erased.
-    world.rows("DELETE FROM subscriptions.subscriber")
-    assert world.rows("SELECT answer FROM subscriptions.webhook_attempt") == [(None,)]
-
-
-async def test_an_erasure_during_the_call_leaves_no_answer_behind(world: World, receiver: Receiver) -> None:
-    await world.add_endpoint(receiver.url())
-    world.add_people(1, prefix="ada")
-
-    async def erase_then_answer(_: Received) -> web.StreamResponse:
-        await asyncio.to_thread(world.rows, "DELETE FROM subscriptions.subscriber")
-        return web.Response(body=b"ada-1%40example.com")
-
-    receiver.answer = erase_then_answer
-    async with sending(world.engine) as sender:
-        await sender.send_due()
-    assert world.rows("SELECT http_status, answer FROM subscriptions.webhook_attempt") == [(200, None)]
-
-
-async def test_an_address_that_was_changed_meanwhile_is_sent_as_it_is_now(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    world.rows("UPDATE subscriptions.subscriber SET email = 'new@example.com', email_key = 'new@example.com'")
-    await send_all(sender)
-    assert receiver.received[0].message["data"]["subscriber"]["email"] == "new@example.com"
-
-
-async def test_a_disabled_endpoint_gets_nothing_but_a_test_and_that_once(
-    world: World, sender: WebhookSender, receiver: Receiver
-) -> None:
-    receiver.status = 500
-    endpoint_id, secret = await world.add_endpoint(receiver.url())
-    world.add_people(3)
-    world.rows("UPDATE subscriptions.webhook_endpoint SET enabled = false")
-    async with world.engine.begin() as connection:
-        await queue_test(connection, endpoint_id)
-    assert await send_all(sender) == 1
-    [received] = receiver.received
-    assert received.message["type"] == "webhook.test"
-    assert received.message["data"] == {"endpoint_id": endpoint_id}
-    Webhook(secret).verify(received.body, received.headers)
-    assert world.rows("SELECT status FROM subscriptions.webhook_delivery WHERE type = 'webhook.test'") == [("failed",)]
-    assert world.rows("SELECT failing_since FROM subscriptions.webhook_endpoint") == [(None,)]
-
-
 async def test_a_delivery_that_is_retried_goes_under_the_same_id(
     world: World, sender: WebhookSender, receiver: Receiver
 ) -> None:
@@ -465,17 +283,6 @@ async def test_a_retry_does_not_send_beside_an_attempt_that_is_under_way(world: 
         await task
     assert len(receiver.received) == 1
     assert world.statuses() == {"delivered": 1}
-
-
-async def test_where_http_is_not_allowed_any_more_a_url_from_before_is_not_called(
-    world: World, receiver: Receiver
-) -> None:
-    await world.add_endpoint(receiver.url())
-    world.add_people(1)
-    async with sending(world.engine, targets=TargetPolicy()) as sender:
-        await send_all(sender)
-    assert receiver.received == []
-    assert world.rows("SELECT error FROM subscriptions.webhook_attempt") == [("url_refused",)]
 
 
 async def test_a_database_that_goes_away_during_a_call_makes_it_be_sent_again_and_the_loop_goes_on(

@@ -20,6 +20,13 @@ UNPACKED_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
 TEXTS_BYTES_MAX: Final = 256 * 1024 * 1024
 _MEMBERS_MAX: Final = 10_000
 _TEXTS: Final = "xl/sharedStrings.xml"
+_DAMAGED: Final = "The spreadsheet is damaged, or not an .xlsx file."
+# What a damaged or a foreign archive makes openpyxl, the XML parser and zipfile raise; an unknown
+# compression is a RuntimeError (of its kind NotImplementedError).
+_FAULTS: Final = (
+    InvalidFileException, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, KeyError, ValueError, IndexError,
+    TypeError, AttributeError, SyntaxError, OverflowError, EOFError, OSError, RuntimeError,
+)  # fmt: skip
 
 
 def xlsx_records(file: IO[bytes]) -> Iterator[Record]:
@@ -41,21 +48,16 @@ def xlsx_records(file: IO[bytes]) -> Iterator[Record]:
                     cells.pop()
                 too_long = any(len(cell) > CELL_CHARS_MAX for cell in cells)
                 yield Record(number, line, cells, "A cell is too long." if too_long else None)
-    except (
-        # What a damaged or a foreign archive makes openpyxl, the XML parser and zipfile raise.
-        InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError, AttributeError,
-        SyntaxError, OverflowError, EOFError, OSError, NotImplementedError, zipfile.LargeZipFile, RuntimeError,
-        zlib.error,
-    ) as error:  # fmt: skip
-        raise UnreadableFileError("The spreadsheet is damaged, or not an .xlsx file.") from error
+    except _FAULTS as error:
+        raise UnreadableFileError(_DAMAGED) from error
 
 
 def _refuse_bomb(file: IO[bytes]) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise UnreadableFileError("The spreadsheet is damaged, or not an .xlsx file.") from error
+    except _FAULTS as error:
+        raise UnreadableFileError(_DAMAGED) from error
     unpacked = sum(member.file_size for member in members)
     texts = sum(member.file_size for member in members if member.filename == _TEXTS)
     if len(members) > _MEMBERS_MAX or unpacked > UNPACKED_BYTES_MAX or texts > TEXTS_BYTES_MAX:
