@@ -10,8 +10,9 @@ from litestar.types import ExceptionHandlersMap
 from broadsheet_common.problems import Problem
 from broadsheet_common.tracing import current_trace
 from broadsheet_gateway.current_session import LoginNeededError
+from broadsheet_gateway.own_pages import PersonErasedError
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.pages.views import ErrorPage
+from broadsheet_gateway.pages.views import ErasedPage, ErrorPage
 from broadsheet_gateway.request_path import sent_path
 from broadsheet_gateway.responses import Responder
 
@@ -22,13 +23,16 @@ _Handler = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 
 def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder) -> ExceptionHandlersMap:
-    """The given handlers, with pages for browsers; and the way to the login for a page that needs one."""
+    """The given handlers, with pages for browsers; and what pages answer that need a login, or whose person is gone."""
 
     def login_needed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.redirect("/login", flash=FlashCode.LOGIN_REQUIRED)
 
+    def person_erased(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+        return responder.page(ErasedPage(), status=410)
+
     handlers = {kind: _with_page(cast("_Handler", handler), responder) for kind, handler in problem_handlers.items()}
-    return cast("ExceptionHandlersMap", {**handlers, LoginNeededError: login_needed})
+    return cast("ExceptionHandlersMap", {**handlers, LoginNeededError: login_needed, PersonErasedError: person_erased})
 
 
 def wants_html(request: Request[Any, Any, Any]) -> bool:

@@ -15,7 +15,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from broadsheet_common.problems import ConflictError, MalformedRequestError, NotFoundError
+from broadsheet_common.problems import ConflictError, MalformedRequestError
 from broadsheet_gateway.forms import Form, read_form
 from broadsheet_gateway.limiter import Charge, Limiter
 from broadsheet_gateway.pages import FlashCode
@@ -29,9 +29,16 @@ from broadsheet_gateway.pages.views import (
     PreferencesPage,
     UnsubscribedPage,
 )
-from broadsheet_gateway.public_pages import PUBLIC, TOKEN, RequestOrigin, UnknownLinkError, find_newsletter_name
+from broadsheet_gateway.public_pages import (
+    PUBLIC,
+    TOKEN,
+    RequestOrigin,
+    UnknownLinkError,
+    drop_body,
+    find_newsletter_name,
+    leave_by_token,
+)
 from broadsheet_gateway.public_pages import field_errors as errors_of
-from broadsheet_gateway.request_body import read_body
 from broadsheet_gateway.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
 from broadsheet_gateway.upstreams import UpstreamRefusalError, Upstreams
@@ -60,6 +67,10 @@ class _Preferences(msgspec.Struct, frozen=True):
 class _ChangeOfAddress(msgspec.Struct, frozen=True):
     new_email: str
     is_confirmed: bool
+
+
+class PersonErasedError(Exception):
+    """The link was good, and the person it belongs to was erased since: `error_pages` says so."""
 
 
 class AddressTakenError(ConflictError):
@@ -91,16 +102,8 @@ async def leave_all_by_link(
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
     """The same answer for a token that nobody made."""
-    await _no_form(request, settings)
-    if TOKEN.fullmatch(token):
-        try:
-            await upstreams.call(
-                "subscriptions", "POST", "/public/unsubscribes/all", identity=PUBLIC, answer=dict[str, Any],
-                body={"token": token},
-            )  # fmt: skip
-        except UpstreamRefusalError as refusal:
-            if refusal.status != NotFoundError.status:
-                raise
+    await drop_body(request, settings)
+    await leave_by_token(upstreams, "/public/unsubscribes/all", token)
     return responder.page(UnsubscribedPage(is_everything=True))
 
 
@@ -116,7 +119,7 @@ async def mail_link(
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
     """The same answer for every token: who asks may not be whom the link belongs to."""
-    await _no_form(request, settings)
+    await drop_body(request, settings)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     if TOKEN.fullmatch(token):
         await upstreams.call(
@@ -136,10 +139,7 @@ async def show_preferences(
     responder: NamedDependency[Responder],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    try:
-        found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
+    found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
     return responder.page(_page(token, found, flashes=responder.flashes(request)))
 
 
@@ -161,8 +161,6 @@ async def leave(
     body = {"newsletter_id": None if newsletter_id is None else int(newsletter_id)}
     try:
         await _ask(upstreams, "/public/preferences/leave", token, answer=_Preferences, body=body)
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
     except UpstreamRefusalError as refusal:
         raise MalformedRequestError("There is no subscription to this newsletter.") from refusal
     flash = FlashCode.LEFT_ALL if newsletter_id is None else FlashCode.LEFT
@@ -181,8 +179,6 @@ async def change_name(
     typed = (await _form(request, settings)).text("name")
     try:
         await _ask(upstreams, "/public/preferences/name", token, answer=_Preferences, body={"name": typed})
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
     except UpstreamRefusalError as refusal:
         return await _again(upstreams, responder, token, refusal, typed_name=typed)
     return responder.redirect(f"/preferences/{token}", flash=FlashCode.NAME_CHANGED)
@@ -204,8 +200,6 @@ async def ask_for_address(
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     try:
         await _ask(upstreams, "/public/preferences/address", token, answer=_Preferences, body={"email": typed})
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
     except UpstreamRefusalError as refusal:
         return await _again(upstreams, responder, token, refusal, typed_email=typed)
     return responder.redirect(f"/preferences/{token}", flash=FlashCode.ADDRESS_ASKED)
@@ -215,16 +209,12 @@ async def ask_for_address(
 async def download(
     request: AnyRequest,
     token: FromPath[str],
-    responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> Response[Any]:
     """All that is held on the person, as a file. A POST, so that nothing that follows links fetches it."""
-    await _no_form(request, settings)
-    try:
-        found = await _ask(upstreams, "/public/preferences/export", token, answer=msgspec.Raw)
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
+    await drop_body(request, settings)
+    found = await _ask(upstreams, "/public/preferences/export", token, answer=msgspec.Raw)
     return Response(
         msgspec.json.format(bytes(found), indent=2),
         media_type="application/json",
@@ -237,10 +227,7 @@ async def show_erase(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """What erasing means, and the button that does it."""
-    try:
-        await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
+    await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
     return responder.page(ErasePage(action_path=f"/preferences/{token}"))
 
 
@@ -253,7 +240,7 @@ async def erase(
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
     """A second time gets the same answer, for as long as the link would have worked."""
-    await _no_form(request, settings)
+    await drop_body(request, settings)
     try:
         await _ask(upstreams, "/public/preferences/erase", token, answer=dict[str, Any])
     except UpstreamRefusalError as refusal:
@@ -284,7 +271,7 @@ async def confirm_address(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    await _no_form(request, settings)
+    await drop_body(request, settings)
     try:
         found = await _ask(upstreams, "/public/address-changes", token, answer=_ChangeOfAddress)
     except UpstreamRefusalError as refusal:
@@ -294,10 +281,6 @@ async def confirm_address(
     )
 
 
-class _PersonErased(Exception):  # noqa: N818  # no error: what was asked for before
-    """The link was good, and the person it belongs to was erased since."""
-
-
 async def _ask(
     upstreams: Upstreams, path: str, token: str, *, answer: type[T], body: Mapping[str, object] | None = None
 ) -> T:
@@ -305,7 +288,7 @@ async def _ask(
 
     Raises:
         UnknownLinkError: nobody made the token, or it is too old.
-        _PersonErased
+        PersonErasedError
         UpstreamRefusalError: what was sent with it is at fault.
     """
     if not TOKEN.fullmatch(token):
@@ -319,7 +302,7 @@ async def _ask(
             case "unknown-token":
                 raise UnknownLinkError(_LINK_TOO_OLD) from refusal
             case "person-erased":
-                raise _PersonErased from refusal
+                raise PersonErasedError from refusal
             case _:
                 raise
 
@@ -334,10 +317,7 @@ async def _again(
     typed_email: str = "",
 ) -> PageResponse:
     """The page as it is now, with what was typed and what is wrong with it."""
-    try:
-        found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    except _PersonErased:
-        return responder.page(ErasedPage(), status=410)
+    found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
     page = _page(token, found, refusal=refusal, typed_name=typed_name, typed_email=typed_email)
     return responder.page(page, status=400)
 
@@ -370,11 +350,6 @@ async def _form(request: AnyRequest, settings: GatewaySettings) -> Form:
     return await read_form(
         request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
     )
-
-
-async def _no_form(request: AnyRequest, settings: GatewaySettings) -> None:
-    """A button sends nothing that counts; what comes all the same is read, within bounds, and dropped."""
-    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
 
 
 OWN_HANDLERS: tuple[HTTPRouteHandler, ...] = (

@@ -159,6 +159,24 @@ async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
     return link.newsletter.name
 
 
+async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
+    """A button sends nothing that counts; what comes all the same is read, within bounds, and dropped."""
+    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
+
+
+async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
+    """By an unsubscribe link's token, at this path of subscriptions. Nothing tells a token that nobody made."""
+    if not TOKEN.fullmatch(token):
+        return
+    try:
+        await upstreams.call(
+            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any], body={"token": token}
+        )
+    except UpstreamRefusalError as refusal:
+        if refusal.status != NotFoundError.status:
+            raise
+
+
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_unsubscribe(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
@@ -181,16 +199,8 @@ async def unsubscribe(
     No cookie is read or set, nothing redirects, a second time and a wrong token get the same answer. Only a fault of
     ours is an error: 5xx, so that the mailbox provider tries again.
     """
-    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
-    if TOKEN.fullmatch(token):
-        try:
-            await upstreams.call(
-                "subscriptions", "POST", "/public/unsubscribes", identity=PUBLIC, answer=dict[str, Any],
-                body={"token": token},
-            )  # fmt: skip
-        except UpstreamRefusalError as refusal:
-            if refusal.status != NotFoundError.status:
-                raise
+    await drop_body(request, settings)
+    await leave_by_token(upstreams, "/public/unsubscribes", token)
     return responder.page(UnsubscribedPage())
 
 
