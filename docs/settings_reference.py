@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from broadsheet_common.settings import ServiceSettings
+from broadsheet_common.process.settings import ServiceSettings
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_gateway.settings import PRODUCTION_LIMITS, GatewaySettings
 from broadsheet_publishing.settings import PublishingSettings

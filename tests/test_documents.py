@@ -7,19 +7,34 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
-_FILE_NAME = re.compile(r"`[^`\s]*?([A-Za-z0-9_.-]+\.(?:py|sql|html|yml|toml))`")
+_FILE_NAME = re.compile(r"`([^`\s]*[A-Za-z0-9_-]\.(?:py|sql|html|css|js|yml|toml))`")
+_FOLDER_NAME = re.compile(r"`([a-z_.-]+/[^`\s…*{}<>$]*/)`")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
+# A path in a document begins at the root of the repository, or with the name of a part.
+PARTS = {
+    "delivery": "services/delivery/src/broadsheet_delivery",
+    "gateway": "services/gateway/src/broadsheet_gateway",
+    "publishing": "services/publishing/src/broadsheet_publishing",
+    "subscriptions": "services/subscriptions/src/broadsheet_subscriptions",
+    "common": "libs/common/src/broadsheet_common",
+    "sandbox": "libs/postmark_sandbox/src/broadsheet_postmark_sandbox",
+    "migrations": "deploy/migrations/src/broadsheet_migrations",
+    "local": "deploy/local/src/broadsheet_local",
+}
+# Names of a kind of file, not of one: the words of ARCHITECTURE about how a room is laid out.
+KINDS = {"api.py", "app.py", "settings.py", "store.py", "tables.py", "routes.py"}
 
 
-def names_of_files_in_the_tree() -> set[str]:
-    skipped = {".venv", ".tools", ".git", ".data"}
-    return {path.name for path in ROOT.rglob("*") if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)}
+def in_the_tree(named: str) -> bool:
+    part, _, rest = named.partition("/")
+    return (ROOT / named).exists() or (part in PARTS and (ROOT / PARTS[part] / rest).exists())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_file_that_a_document_names_is_there(document: Path) -> None:
-    named = set(_FILE_NAME.findall(document.read_text(encoding="utf-8")))
-    assert named - names_of_files_in_the_tree() == set()
+def test_every_path_that_a_document_names_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = {*_FILE_NAME.findall(text), *_FOLDER_NAME.findall(text)} - KINDS
+    assert [path for path in sorted(named) if not in_the_tree(path)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

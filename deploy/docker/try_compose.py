@@ -26,7 +26,6 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from broadsheet_local.concurrency import all_or_first_error
 from broadsheet_local.demo.bulk_import import reader_email
 from broadsheet_local.demo.issue_content import load_issue
 from broadsheet_local.demo.people import Gateway
@@ -36,6 +35,7 @@ from broadsheet_local.demo.recipients import compare
 from broadsheet_local.demo.sandbox_log import SandboxLog
 from broadsheet_local.demo.sign_up_everybody import confirm_readers, sign_up_readers
 from broadsheet_local.errors import LaunchError
+from broadsheet_local.supervision.concurrency import all_or_first_error
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "broadsheet-try"

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.identity import Scope
-from broadsheet_common.settings import PostgresUrl
+from broadsheet_common.contracts.identity import Scope
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
 from harness.system import System, in_this_process, make_api_key
 
 READS = [

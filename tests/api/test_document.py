@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from broadsheet_gateway.route_table import find_route
+from broadsheet_gateway.forwarding.route_table import find_route
 from harness.system import System
 
 Document = dict[str, Any]

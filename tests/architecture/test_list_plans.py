@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_subscriptions.people.list_subscribers import CANDIDATES_MAX, Wanted, list_subscribers
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
 from broadsheet_subscriptions.segments.filter import Any_
+from broadsheet_subscriptions.subscribers.list_subscribers import CANDIDATES_MAX, Wanted, list_subscribers
 from harness.cluster import Cluster, Database
 from harness.seeding import Seed
 

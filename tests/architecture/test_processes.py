@@ -7,7 +7,7 @@ import sys
 import msgspec
 import pytest
 
-from broadsheet_common.settings import ServiceSettings
+from broadsheet_common.process.settings import ServiceSettings
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_publishing.settings import PublishingSettings
@@ -60,7 +60,7 @@ def test_a_service_with_malformed_settings_names_each_without_its_value_and_exit
 def test_a_traceback_in_the_log_holds_no_value_of_a_variable() -> None:
     script = (
         "import structlog\n"
-        "from broadsheet_common.logs import configure_logs\n"
+        "from broadsheet_common.process.logs import configure_logs\n"
         "configure_logs(service='test', log_format='json', level='INFO')\n"
         "def fail(token):\n"
         "    raise RuntimeError('a fault')\n"

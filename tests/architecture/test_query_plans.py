@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_delivery.chunk_store import claimable_issues, lease_chunk
-from broadsheet_delivery.finish_issues import finish_issues
-from broadsheet_delivery.rescue_leases import rescue_leases
-from broadsheet_delivery.single_store import expire_mails, lease_mails
-from broadsheet_publishing.store import OpenFanOut, enqueue_page
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_delivery.queue.chunk_store import claimable_issues, lease_chunk
+from broadsheet_delivery.queue.rescue_leases import rescue_leases
+from broadsheet_delivery.queue.single_mail_store import expire_mails, lease_mails
+from broadsheet_delivery.settling.finish_issues import finish_issues
+from broadsheet_publishing.issues.store import OpenFanOut, enqueue_page
 from harness.cluster import Cluster, Database
 from harness.delivering import delivering
 from harness.seeding import Seed

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_delivery.chunk_store import (
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_delivery.queue.chunk_store import (
     LeasedChunk,
     Settled,
     end_attempt,
@@ -22,8 +22,8 @@ from broadsheet_delivery.chunk_store import (
     no_longer_sendable,
     unsettled_recipients,
 )
-from broadsheet_delivery.outcome import Accepted
-from broadsheet_delivery.single_store import newsletter_recipients
+from broadsheet_delivery.queue.outcome import Accepted
+from broadsheet_delivery.queue.single_mail_store import newsletter_recipients
 from harness.cluster import Cluster, Database
 from harness.seeding import DEFAULT_NEWSLETTER_ID, Seed
 

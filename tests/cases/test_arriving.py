@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.seeding import Seed

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_delivery.roll_up_engagement import roll_up_engagement
-from broadsheet_publishing.cancel_issue import cancel_issue
-from broadsheet_publishing.fan_out import NothingToDo, fan_out_step
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
+from broadsheet_publishing.fan_out.fan_out import NothingToDo, fan_out_step
+from broadsheet_publishing.issues.cancel_issue import cancel_issue
 from broadsheet_subscriptions.segments.freeze_audience import freeze_audiences
 from harness.cluster import Database
 from harness.owner import Owner

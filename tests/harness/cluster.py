@@ -17,8 +17,8 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_migrations.roles import set_role_passwords
 from harness.containers import postgres_container_url
 

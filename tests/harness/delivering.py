@@ -7,26 +7,26 @@ from contextlib import asynccontextmanager
 import httpx
 import msgspec
 
-from broadsheet_common.application import ServerMetrics
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import HttpUrl, PostgresUrl, Secret
+from broadsheet_common.http.application import ServerMetrics
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, Secret
 from broadsheet_delivery.app import create_context, create_postmark_http_client, create_worker
-from broadsheet_delivery.apply_provider_events import apply_provider_events
-from broadsheet_delivery.cancel_remainders import cancel_remainders
-from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.finish_erasures import finish_erasures
-from broadsheet_delivery.finish_issues import finish_issues
-from broadsheet_delivery.preflight import preflight_issues
-from broadsheet_delivery.reconcile import reconcile
-from broadsheet_delivery.rescue_leases import rescue_leases
-from broadsheet_delivery.retain import retain
-from broadsheet_delivery.run_backstop import run_backstop
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.erasure.finish_erasures import finish_erasures
+from broadsheet_delivery.events.apply_events import apply_provider_events
+from broadsheet_delivery.events.run_backstop import run_backstop
+from broadsheet_delivery.preflight.check_stream import preflight_issues
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
+from broadsheet_delivery.queue.rescue_leases import rescue_leases
+from broadsheet_delivery.queue.wake_up import listen
+from broadsheet_delivery.retention.remove_old import retain
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_delivery.settings import DeliverySettings
-from broadsheet_delivery.tell_postmark import tell_postmark
-from broadsheet_delivery.wake_up import listen
+from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
+from broadsheet_delivery.settling.finish_issues import finish_issues
+from broadsheet_delivery.settling.reconcile import reconcile
+from broadsheet_delivery.suppressions.tell_postmark import tell_postmark
 from broadsheet_delivery.worker import DeliveryWorker
 from harness.cluster import Database
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys

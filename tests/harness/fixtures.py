@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import structlog
 
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 from harness import event_loop
 from harness.cluster import Cluster, Database, running_cluster

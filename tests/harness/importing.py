@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.sign_up.confirmation_token import random_token
 from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy

@@ -5,7 +5,7 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from broadsheet_common.settings import Secret
+from broadsheet_common.process.settings import Secret
 
 LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
 ERASURE_KEYS = Secret("e1:" + "cd" * 32)

@@ -6,7 +6,7 @@ Never one that the kernel gave and that was closed again: those are the ones out
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from broadsheet_local.ports import hold_free_port
+from broadsheet_local.embedded.ports import hold_free_port
 
 
 @contextmanager

@@ -19,19 +19,19 @@ import httpx
 import msgspec
 import pytest
 
-from broadsheet_delivery import send_chunk as send_chunk_module
-from broadsheet_delivery import send_single_mails as send_single_mails_module
-from broadsheet_delivery.call_result import CallResult
-from broadsheet_delivery.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.finish_issues import finish_issues
-from broadsheet_delivery.preflight import preflight_issues
-from broadsheet_delivery.reconcile import reconcile
-from broadsheet_delivery.rescue_leases import rescue_leases
-from broadsheet_delivery.send_batch import send_batch
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
-from broadsheet_postmark_sandbox.faults import FaultSet
+from broadsheet_delivery.postmark.call_result import CallResult
+from broadsheet_delivery.preflight.check_stream import preflight_issues
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
+from broadsheet_delivery.queue.rescue_leases import rescue_leases
+from broadsheet_delivery.sending import send_chunk as send_chunk_module
+from broadsheet_delivery.sending import send_single_mails as send_single_mails_module
+from broadsheet_delivery.sending.send_batch import send_batch
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.settling.finish_issues import finish_issues
+from broadsheet_delivery.settling.reconcile import reconcile
+from broadsheet_postmark_sandbox.faults.rules import FaultSet
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import delivering

@@ -19,13 +19,13 @@ from litestar import Litestar
 from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.identity import Scope, ServiceName
-from broadsheet_common.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
+from broadsheet_common.contracts.identity import Scope, ServiceName
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
+from broadsheet_gateway.accounts.create_user import create_user
+from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app as create_gateway_app
-from broadsheet_gateway.create_api_key import KeyStored, create_api_key
-from broadsheet_gateway.create_user import create_user
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from broadsheet_publishing.app import create_app as create_publishing_app

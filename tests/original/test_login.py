@@ -7,8 +7,8 @@ import argon2
 import pytest
 from redis.asyncio import Redis
 
-from broadsheet_common.settings import HttpUrl
-from broadsheet_gateway.default_credentials import DefaultCredentialsError
+from broadsheet_common.process.settings import HttpUrl
+from broadsheet_gateway.accounts.default_credentials import DefaultCredentialsError
 from harness.cluster import Database
 from harness.seeding import Seed
 from harness.system import PASSWORD, USERNAME, System, running_system

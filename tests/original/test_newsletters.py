@@ -6,9 +6,9 @@ import re
 import httpx
 import pytest
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_gateway.create_user import UserCreated, create_user
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_gateway.accounts.create_user import UserCreated, create_user
 from harness.system import System
 
 FORM = "/admin/newsletters"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 
 _FORBIDDEN = '/()"<>\\{}'
 _LOCAL = st.text(string.ascii_letters + string.digits + "+_-", min_size=1, max_size=30)

@@ -8,10 +8,10 @@ import httpx
 import msgspec
 import pytest
 
-from broadsheet_delivery.call_result import AcceptedItem, Answered, CallResult, NotSent, Unknown
-from broadsheet_delivery.error_class import ErrorClass
-from broadsheet_delivery.message import Header, Message, encode_message
-from broadsheet_delivery.postmark import PostmarkClient
+from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered, CallResult, NotSent, Unknown
+from broadsheet_delivery.postmark.client import PostmarkClient
+from broadsheet_delivery.postmark.error_class import ErrorClass
+from broadsheet_delivery.postmark.message import Header, Message, encode_message
 
 MESSAGE = Message(
     from_="Broadsheet <news@example.com>",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.sign_up.store import hash_mailbox
 from harness.importing import tidy_imports
 from harness.system import System

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 import structlog
 
-from broadsheet_delivery import rescue_leases as rescue_module
-from broadsheet_delivery.call_result import CallResult
-from broadsheet_delivery.chunk_store import lease_chunk
-from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.postmark import FoundMessage, PostmarkClient
-from broadsheet_delivery.reconcile import reconcile
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.single_store import expire_mails, lease_mails
+from broadsheet_delivery.postmark.call_result import CallResult
+from broadsheet_delivery.postmark.client import FoundMessage, PostmarkClient
+from broadsheet_delivery.queue import rescue_leases as rescue_module
+from broadsheet_delivery.queue.chunk_store import lease_chunk
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
+from broadsheet_delivery.queue.single_mail_store import expire_mails, lease_mails
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.settling.reconcile import reconcile
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

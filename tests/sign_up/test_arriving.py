@@ -6,7 +6,7 @@ from typing import Any, cast
 import httpx
 from litestar.di import Provide
 
-from broadsheet_common.consent_wording import CURRENT_WORDING
+from broadsheet_common.contracts.consent_wording import CURRENT_WORDING
 from broadsheet_subscriptions.consent.note_settled_mails import note_settled_mails
 from harness.system import PUBLIC_URL, System
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
-from broadsheet_local.ports import LOOPBACK
+from broadsheet_local.embedded.ports import LOOPBACK
 from harness.system import System
 from harness.waiting import eventually
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 import uvicorn
 
-from broadsheet_common.settings import Secret
-from broadsheet_local.ports import LOOPBACK
+from broadsheet_common.process.settings import Secret
+from broadsheet_local.embedded.ports import LOOPBACK
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 from harness.cluster import Cluster
 from harness.seeding import Seed

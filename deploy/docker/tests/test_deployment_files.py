@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from broadsheet_common.identity import Identity, IdentityMinter, IdentityVerifier
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import ServiceSettings, load_settings
+from broadsheet_common.contracts.identity import Identity, IdentityMinter, IdentityVerifier
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.process.settings import ServiceSettings, load_settings
 
 ROOT = Path(__file__).parents[3]
 PARTS = {"subscriptions", "publishing", "delivery", "gateway", "migrations", "postmark-sandbox"}

@@ -8,15 +8,15 @@ import os
 import sys
 from pathlib import Path
 
-from broadsheet_local.child import ProcessSpec
-from broadsheet_local.data_folder import DataFolder
+from broadsheet_local.embedded.data_folder import DataFolder
+from broadsheet_local.embedded.ports import PortChooser
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.interrupts import Finished, Interrupts
-from broadsheet_local.ports import PortChooser
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.redis import EmbeddedRedis
-from broadsheet_local.supervisor import Supervisor
+from broadsheet_local.supervision.child import ProcessSpec
+from broadsheet_local.supervision.guardian import Guardian
+from broadsheet_local.supervision.interrupts import Finished, Interrupts
+from broadsheet_local.supervision.supervisor import Supervisor
 
 SERVICE = Path(__file__).with_name("stand_in_service.py")
 

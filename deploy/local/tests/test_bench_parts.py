@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.mail_template import SAMPLE_VALUES, VARIABLES, parse
+from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES, parse
 from broadsheet_local.__main__ import parser
-from broadsheet_local.bench.claim_log import claim_times, percentile, read_claims
-from broadsheet_local.bench.figures import cpu_us_per_email
-from broadsheet_local.bench.issue_body import BYTES_PER_KB, make_issue
-from broadsheet_local.bench.processes import ProcessMeter, ProcessUse
+from broadsheet_local.bench.inputs.issue_body import BYTES_PER_KB, make_issue
+from broadsheet_local.bench.measuring.claim_log import claim_times, percentile, read_claims
+from broadsheet_local.bench.measuring.figures import cpu_us_per_email
+from broadsheet_local.bench.measuring.processes import ProcessMeter, ProcessUse
 from broadsheet_local.errors import LaunchError
 
 

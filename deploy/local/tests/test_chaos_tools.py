@@ -15,8 +15,8 @@ from broadsheet_local.chaos.catalogue import FAULTS
 from broadsheet_local.chaos.faults.clocks import build_library
 from broadsheet_local.chaos.small_disk import SmallDisk
 from broadsheet_local.chaos.tcp_link import TcpLink
+from broadsheet_local.embedded.ports import LOOPBACK, hold_free_port
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.ports import LOOPBACK, hold_free_port
 
 ANSWER_MAX_S = 5.0
 SILENCE_S = 0.2

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from broadsheet_local import ports
+from broadsheet_local.embedded import ports
+from broadsheet_local.embedded.ports import SCAN_FIRST, SCAN_LAST, HeldPort, PortChooser, hold_free_port, is_free
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.ports import SCAN_FIRST, SCAN_LAST, HeldPort, PortChooser, hold_free_port, is_free
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.redis import EmbeddedRedis
 
 
 @pytest.fixture

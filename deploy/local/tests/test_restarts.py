@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from broadsheet_local.child import LOG_BYTES_MAX, Child, ProcessSpec, bound_log
-from broadsheet_local.data_folder import DataFolder
+from broadsheet_local.embedded.data_folder import DataFolder
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.leftovers import pid_is_alive
-from broadsheet_local.supervisor import RestartPolicy, Supervisor
+from broadsheet_local.supervision.child import LOG_BYTES_MAX, Child, ProcessSpec, bound_log
+from broadsheet_local.supervision.guardian import Guardian
+from broadsheet_local.supervision.leftovers import pid_is_alive
+from broadsheet_local.supervision.supervisor import RestartPolicy, Supervisor
 
 QUICK = RestartPolicy(in_a_row_max=3, delay_first_s=0.01, delay_max_s=0.02, steady_after_s=60)
 

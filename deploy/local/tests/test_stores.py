@@ -9,9 +9,9 @@ import psycopg
 import pytest
 import redis as redis_client
 
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.redis import EmbeddedRedis
 
 
 def ask(url: str, statement: str) -> str:

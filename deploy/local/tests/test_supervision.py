@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from broadsheet_local.leftovers import pid_is_alive
+from broadsheet_local.supervision.leftovers import pid_is_alive
 
 pytestmark = pytest.mark.process
 

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from broadsheet_local.leftovers import pid_is_alive
+from broadsheet_local.supervision.leftovers import pid_is_alive
 
 pytestmark = pytest.mark.process
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from litestar import Litestar, Request, get, post
 
-from broadsheet_common.application import create_service_app
-from broadsheet_common.health import OPEN_ROUTE
-from broadsheet_common.problems import ForbiddenError
-from broadsheet_common.serving import run_service
-from broadsheet_common.settings import ServiceSettings
+from broadsheet_common.http.application import create_service_app
+from broadsheet_common.http.health import OPEN_ROUTE
+from broadsheet_common.http.problems import ForbiddenError
+from broadsheet_common.process.serving import run_service
+from broadsheet_common.process.settings import ServiceSettings
 
 
 class ExampleSettings(ServiceSettings, frozen=True, kw_only=True):

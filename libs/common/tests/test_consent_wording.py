@@ -2,7 +2,7 @@
 
 import hashlib
 
-from broadsheet_common.consent_wording import CURRENT_VERSION, CURRENT_WORDING, WORDINGS
+from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING, WORDINGS
 
 SHOWN = {1: "6b8fa357833777fdd17ffeaea71f4c051522a4e14826fa1cba88fcccb568bfa0"}
 """SHA-256 of every version that was ever shown. A new sentence is added here and there, under a new number."""

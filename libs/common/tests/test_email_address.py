@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.provisional import domains
 
-from broadsheet_common import email_address
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_postmark_sandbox.addresses import Mailbox, parse_list
+from broadsheet_common.mail import email_address
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_postmark_sandbox.messages.addresses import Mailbox, parse_list
 
 
 def test_an_internationalised_domain_is_stored_as_a_labels() -> None:

@@ -5,8 +5,8 @@ import time
 import jwt
 import pytest
 
-from broadsheet_common.identity import Identity, IdentityMinter, IdentityVerifier
-from broadsheet_common.problems import UnauthenticatedError
+from broadsheet_common.contracts.identity import Identity, IdentityMinter, IdentityVerifier
+from broadsheet_common.http.problems import UnauthenticatedError
 from harness.keys import identity_keys
 
 WHO = Identity("user:1", frozenset({"read", "write"}))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.contracts.link_token import LinkSigner
 
 OLD, NEW = "a1:" + "11" * 32, "b2:" + "22" * 32
 

@@ -6,13 +6,13 @@ import sys
 import msgspec
 import pytest
 
-from broadsheet_common.redaction import redact
+from broadsheet_common.process.redaction import redact
 
 TOKEN = "k1.AAAAAAAAAAGThXAhYm1fd0y9zi8jsYGs"
 SCRIPT = f"""
 import logging
 import structlog
-from broadsheet_common.logs import configure_logs
+from broadsheet_common.process.logs import configure_logs
 
 configure_logs(service="example", log_format="FORMAT", level="INFO")
 log = structlog.get_logger()

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from liquid import Environment
 
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.mail_template import (
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.mail_template import (
     FILTERS,
     MARKUP_COUNT_MAX,
     SAMPLE_VALUES,

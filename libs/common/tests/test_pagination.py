@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.pagination import decode_cursor, encode_cursor
-from broadsheet_common.problems import MalformedRequestError
+from broadsheet_common.http.pagination import decode_cursor, encode_cursor
+from broadsheet_common.http.problems import MalformedRequestError
 
 
 @given(st.integers(min_value=0, max_value=10**18 - 1))

@@ -7,7 +7,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, JSONBody
 from litestar.testing import TestClient
 
-from broadsheet_common.problems import problem_handlers
+from broadsheet_common.http.problems import problem_handlers
 
 TYPES = {
     400: "malformed-request",

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broadsheet_common.settings import (
+from broadsheet_common.process.settings import (
     HttpUrl,
     PostgresUrl,
     Secret,

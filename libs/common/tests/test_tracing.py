@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_common.tracing import start_trace
+from broadsheet_common.process.tracing import start_trace
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_postmark_sandbox.addresses import BadAddressError, Mailbox, is_mailbox, parse_list
+from broadsheet_postmark_sandbox.messages.addresses import BadAddressError, Mailbox, is_mailbox, parse_list
 
 ATOMS = st.text("abcXYZ019!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=12)
 LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)

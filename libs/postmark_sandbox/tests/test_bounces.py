@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_postmark_sandbox.bounces import BOUNCE_TYPES
+from broadsheet_postmark_sandbox.events.bounces import BOUNCE_TYPES
 from broadsheet_postmark_sandbox.testing import SandboxDriver
 
 

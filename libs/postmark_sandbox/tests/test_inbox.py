@@ -7,7 +7,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from broadsheet_postmark_sandbox.inbox_view import Link, links_in
+from broadsheet_postmark_sandbox.inbox.views import Link, links_in
 from broadsheet_postmark_sandbox.testing import SandboxDriver
 
 HOSTILE = "<script>document.title='owned'</script>"

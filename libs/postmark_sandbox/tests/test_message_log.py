@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_postmark_sandbox.blocks import CACHE_BYTES_MAX, BlockFile
-from broadsheet_postmark_sandbox.message_ids import SEQUENCE_MAX, MessageIds
-from broadsheet_postmark_sandbox.message_log import Entry, MessageLog
+from broadsheet_postmark_sandbox.messages.blocks import CACHE_BYTES_MAX, BlockFile
+from broadsheet_postmark_sandbox.messages.message_ids import SEQUENCE_MAX, MessageIds
+from broadsheet_postmark_sandbox.messages.message_log import Entry, MessageLog
 from broadsheet_postmark_sandbox.settings import SandboxSettings
 from broadsheet_postmark_sandbox.state import Sandbox
 

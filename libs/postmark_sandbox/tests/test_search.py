@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broadsheet_postmark_sandbox.accept_messages import take
-from broadsheet_postmark_sandbox.inject_faults import Decision
-from broadsheet_postmark_sandbox.search_messages import parse_query, search_messages
+from broadsheet_postmark_sandbox.api.wire import Message
+from broadsheet_postmark_sandbox.faults.inject_faults import Decision
+from broadsheet_postmark_sandbox.messages.accept_messages import take
+from broadsheet_postmark_sandbox.messages.search_messages import parse_query, search_messages
 from broadsheet_postmark_sandbox.settings import SandboxSettings
 from broadsheet_postmark_sandbox.state import Sandbox
 from broadsheet_postmark_sandbox.testing import SandboxDriver
-from broadsheet_postmark_sandbox.wire import Message
 
 
 def test_the_stream_defaults_to_outbound(sandbox: SandboxDriver) -> None:

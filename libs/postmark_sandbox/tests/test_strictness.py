@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_postmark_sandbox.errors import inactive_recipients
+from broadsheet_postmark_sandbox.api.errors import inactive_recipients
 from broadsheet_postmark_sandbox.testing import SandboxDriver
 
 LONG_LOCAL = "a" * 65 + "@mail.example"

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from broadsheet_postmark_sandbox.message_log import MessageLog
+from broadsheet_postmark_sandbox.messages.message_log import MessageLog
 from broadsheet_postmark_sandbox.testing import SandboxDriver, running_sandbox, running_sandbox_sync
 
 

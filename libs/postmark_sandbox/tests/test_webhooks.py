@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_postmark_sandbox import webhooks
+from broadsheet_postmark_sandbox.events import webhooks
 from broadsheet_postmark_sandbox.testing import SandboxDriver, running_sandbox_sync
 
 

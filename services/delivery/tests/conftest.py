@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
 from broadsheet_delivery.app import create_app
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.asgi import asgi_transport

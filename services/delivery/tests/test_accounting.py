@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from broadsheet_delivery.finish_issues import finish_issues
+from broadsheet_delivery.settling.finish_issues import finish_issues
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle

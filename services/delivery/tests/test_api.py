@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from broadsheet_common.identity import IDENTITY_HEADER
+from broadsheet_common.contracts.identity import IDENTITY_HEADER
 from harness.delivering import Delivering
 from harness.openapi import assert_documented, read_operations
 from harness.oracle import Oracle

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_delivery.back_off import loop_wait_s, retry_wait_s, search_wait_s, shared_wait_s
+from broadsheet_delivery.throttle.back_off import loop_wait_s, retry_wait_s, search_wait_s, shared_wait_s
 
 
 @given(st.integers(0, 10_000), st.integers())

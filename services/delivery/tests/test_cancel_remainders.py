@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
-from broadsheet_delivery import cancel_remainders as module
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.settling import cancel_remainders as module
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broadsheet_delivery import roll_up_engagement as module
-from broadsheet_delivery.apply_provider_events import apply_provider_events
-from broadsheet_delivery.finish_issues import finish_issues
-from broadsheet_delivery.roll_up_engagement import roll_up_engagement
+from broadsheet_delivery.events.apply_events import apply_provider_events
+from broadsheet_delivery.reporting import roll_up_engagement as module
+from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
+from broadsheet_delivery.settling.finish_issues import finish_issues
 from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.postmark_events import event, tell

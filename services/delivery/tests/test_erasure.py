@@ -7,12 +7,12 @@ import httpx
 import psycopg
 import pytest
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.settings import Secret
-from broadsheet_delivery.call_result import CallResult
-from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.process.settings import Secret
+from broadsheet_delivery.postmark.call_result import CallResult
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_delivery.error_class import ErrorClass, classify_item, classify_response
+from broadsheet_delivery.postmark.error_class import ErrorClass, classify_item, classify_response
 
 ITEMS = [
     (300, "Invalid 'To' address: 'x'.", ErrorClass.RECIPIENT),

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from broadsheet_common.mail_template import VARIABLES
-from broadsheet_delivery.chunk_store import lease_chunk
-from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.message import Message
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
-from broadsheet_delivery.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
+from broadsheet_common.mail.mail_template import VARIABLES
+from broadsheet_delivery.postmark.message import Message
+from broadsheet_delivery.queue.chunk_store import lease_chunk
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

@@ -7,8 +7,8 @@ import httpx
 import psycopg
 import pytest
 
-from broadsheet_delivery.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
-from broadsheet_delivery.outcome import Accepted
+from broadsheet_delivery.queue.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
+from broadsheet_delivery.queue.outcome import Accepted
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

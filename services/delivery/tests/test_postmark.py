@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_delivery.call_result import AcceptedItem, Answered, CallResult, NotSent, RejectedItem, Unknown
-from broadsheet_delivery.error_class import ErrorClass
-from broadsheet_delivery.message import Header, Message, encode_message
-from broadsheet_delivery.postmark import PostmarkClient, SearchUnavailableError, read_batch_answer
+from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered, CallResult, NotSent, RejectedItem, Unknown
+from broadsheet_delivery.postmark.client import PostmarkClient, SearchUnavailableError, read_batch_answer
+from broadsheet_delivery.postmark.error_class import ErrorClass
+from broadsheet_delivery.postmark.message import Header, Message, encode_message
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.oracle import Oracle
 

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from broadsheet_delivery.postmark import read_stream_answer
-from broadsheet_delivery.preflight_verdict import (
+from broadsheet_delivery.postmark.client import read_stream_answer
+from broadsheet_delivery.preflight.verdict import (
     PASSED_FOR_S,
     AccountRefused,
     NoSuchStream,
@@ -13,7 +13,7 @@ from broadsheet_delivery.preflight_verdict import (
     Stream,
     mismatch,
 )
-from broadsheet_delivery.sending_state import resume_issue, resume_sending
+from broadsheet_delivery.throttle.sending_state import resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

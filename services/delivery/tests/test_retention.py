@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from broadsheet_delivery import retain as module
+from broadsheet_delivery.retention import remove_old as module
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle

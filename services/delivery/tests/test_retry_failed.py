@@ -6,8 +6,8 @@ import httpx
 import psycopg
 import pytest
 
-from broadsheet_delivery import retry_failed as module
-from broadsheet_delivery.sending_state import resume_sending
+from broadsheet_delivery.settling import retry_failed as module
+from broadsheet_delivery.throttle.sending_state import resume_sending
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_delivery.soft_bounces import SoftBounceRule, broken_at
+from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule, broken_at
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

@@ -6,11 +6,11 @@ from typing import Literal
 
 import pytest
 
-from broadsheet_delivery.chunk_store import end_attempt, hand_over, release_chunk, start_chunk
-from broadsheet_delivery.claim_chunk import ClaimedChunk
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import ClaimedMails, claim_single_mails
-from broadsheet_delivery.single_store import put_back, start_mails
+from broadsheet_delivery.queue.chunk_store import end_attempt, hand_over, release_chunk, start_chunk
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
+from broadsheet_delivery.queue.single_mail_store import put_back, start_mails
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

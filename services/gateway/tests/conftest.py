@@ -13,17 +13,17 @@ from litestar import Litestar
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.identity import Identity, IdentityVerifier, ServiceName
-from broadsheet_common.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
-from broadsheet_gateway.api_key import to_scopes
+from broadsheet_common.contracts.identity import Identity, IdentityVerifier, ServiceName
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
+from broadsheet_gateway.accounts.create_user import UserCreated, create_user
+from broadsheet_gateway.api_keys.api_key import to_scopes
+from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app
-from broadsheet_gateway.create_api_key import KeyStored, create_api_key
-from broadsheet_gateway.create_user import UserCreated, create_user
+from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.redis_client import create_redis
 from broadsheet_gateway.settings import GatewaySettings
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Cluster, Database
 from harness.keys import identity_keys
 from harness.waiting import eventually

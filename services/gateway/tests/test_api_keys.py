@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from broadsheet_common.identity import Identity
-from broadsheet_gateway.api_key import ApiKeyText, parse_scopes
-from broadsheet_gateway.verify_api_key import ApiKeyVerifier
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
+from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 
 from .conftest import Gateway
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_gateway.newsletter_pages import KEY_MAX_BYTES, to_header_value
+from broadsheet_gateway.author.newsletter_pages import KEY_MAX_BYTES, to_header_value
 
 from .conftest import Answer, Gateway, csrf_token_of
 

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 from argon2 import PasswordHasher
 
-from broadsheet_gateway.api_key import ApiKeyText
+from broadsheet_gateway.api_keys.api_key import ApiKeyText
 from broadsheet_gateway.commands import run_command
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
 from harness.keys import identity_keys
 

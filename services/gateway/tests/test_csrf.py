@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_gateway.csrf import CrossSiteRequestError, CsrfTokenError, check_origin, check_request, csrf_token
+from broadsheet_gateway.http.csrf import CrossSiteRequestError, CsrfTokenError, check_origin, check_request, csrf_token
 
 ORIGIN = "https://news.example.com"
 SESSION = "a-session-id"

@@ -9,9 +9,9 @@ import aiohttp
 import httpx
 import pytest
 
-from broadsheet_gateway.route_table import ROUTES, find_route, owner_of_template
+from broadsheet_gateway.forwarding.route_table import ROUTES, find_route, owner_of_template
+from broadsheet_gateway.forwarding.upstreams import was_never_sent
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
-from broadsheet_gateway.upstreams import was_never_sent
 
 from .conftest import PUBLIC_URL, Gateway, MakeGateway, RecordingService, csrf_token_of
 

@@ -8,9 +8,9 @@ import pytest
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
-from broadsheet_gateway.log_in import WrongCredentials, log_in
-from broadsheet_gateway.password_hashing import PasswordHashing
-from broadsheet_gateway.sessions import KEY_PREFIX, SessionData, Sessions
+from broadsheet_gateway.accounts.log_in import WrongCredentials, log_in
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SessionData, Sessions
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 
 from .conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of

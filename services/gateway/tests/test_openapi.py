@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_common.problems import UnavailableError
-from broadsheet_gateway.api_document import CACHE_S, ApiDocuments
-from broadsheet_gateway.merge_openapi import merge_documents
+from broadsheet_common.http.problems import UnavailableError
+from broadsheet_gateway.api_docs.api_document import CACHE_S, ApiDocuments
+from broadsheet_gateway.api_docs.merge_openapi import merge_documents
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.upstreams import Upstreams
 
 from .conftest import MakeGateway
 

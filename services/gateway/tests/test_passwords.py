@@ -9,9 +9,9 @@ from argon2 import PasswordHasher, extract_parameters
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.problems import UnavailableError
-from broadsheet_gateway.password import PasswordFault, find_fault, is_common
-from broadsheet_gateway.password_hashing import PasswordHashing
+from broadsheet_common.http.problems import UnavailableError
+from broadsheet_gateway.accounts.password import PasswordFault, find_fault, is_common
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 
 from .conftest import PASSWORD
 

@@ -15,7 +15,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
 from harness.keys import identity_keys
 from harness.ports import held_port

@@ -6,9 +6,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from broadsheet_common.settings import Secret
+from broadsheet_common.process.settings import Secret
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.public_pages import PUBLIC
+from broadsheet_gateway.reader.public_pages import PUBLIC
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES
 
 from .conftest import Gateway, MakeGateway

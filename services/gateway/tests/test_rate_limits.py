@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from broadsheet_common.problems import TooManyRequestsError
-from broadsheet_gateway.limiter import LOCAL_KEYS_MAX, Charge, Limiter
-from broadsheet_gateway.rate_limit import RateLimit, judge
-from broadsheet_gateway.redis_client import create_redis
+from broadsheet_common.http.problems import TooManyRequestsError
+from broadsheet_gateway.limits.limiter import LOCAL_KEYS_MAX, Charge, Limiter
+from broadsheet_gateway.limits.rate_limit import RateLimit, judge
+from broadsheet_gateway.limits.redis_client import create_redis
 
 
 class Clock:

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broadsheet_common.settings import RedisUrl
-from broadsheet_local.redis import EmbeddedRedis
+from broadsheet_common.process.settings import RedisUrl
+from broadsheet_local.embedded.redis import EmbeddedRedis
 
 from .conftest import Gateway, MakeGateway, log_in
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broadsheet_common.settings import SettingsError, load_settings
-from broadsheet_gateway.client_address import client_address, rate_limit_subject
-from broadsheet_gateway.rate_limit import RateLimit
+from broadsheet_common.process.settings import SettingsError, load_settings
+from broadsheet_gateway.http.client_address import client_address, rate_limit_subject
+from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.settings import LOCAL_LIMITS, PRODUCTION_LIMITS, GatewaySettings
 
 ENVIRONMENT = {

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.consent_wording import CURRENT_VERSION, CURRENT_WORDING
-from broadsheet_gateway.cross_origin import is_script_that_wants_data
-from broadsheet_gateway.form_ticket import CLOCK_ERROR_MAX_S, LIFETIME_S, FormTickets, derive_key
-from broadsheet_gateway.sign_up_pages import form_url
+from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data
+from broadsheet_gateway.sign_up.form_ticket import CLOCK_ERROR_MAX_S, LIFETIME_S, FormTickets, derive_key
+from broadsheet_gateway.sign_up.pages import form_url
 
 from .conftest import Gateway, MakeGateway
 

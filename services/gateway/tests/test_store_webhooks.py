@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.problems import UnavailableError
-from broadsheet_common.settings import Secret
-from broadsheet_gateway import store_webhooks as module
+from broadsheet_common.http.problems import UnavailableError
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import Secret
 from broadsheet_gateway.settings import GatewaySettings
-from broadsheet_gateway.store_webhooks import WebhookInbox
+from broadsheet_gateway.webhooks import store_webhooks as module
+from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
 from harness.cluster import Database
 
 from .conftest import Gateway, MakeGateway, execute, inbox_blocked, until_inbox_waits

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from broadsheet_common.settings import ServiceSettings
-from broadsheet_gateway.upstreams import UPSTREAM_IDLE_S
+from broadsheet_common.process.settings import ServiceSettings
+from broadsheet_gateway.forwarding.upstreams import UPSTREAM_IDLE_S
 
 
 def test_no_connection_is_kept_longer_than_a_stopping_service_gives_notice() -> None:

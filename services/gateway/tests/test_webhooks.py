@@ -9,8 +9,8 @@ import httpx
 import psycopg
 import pytest
 
-from broadsheet_common.settings import Secret
-from broadsheet_gateway.webhooks import BODY_MAX_BYTES
+from broadsheet_common.process.settings import Secret
+from broadsheet_gateway.webhooks.receive import BODY_MAX_BYTES
 
 from .conftest import Gateway, MakeGateway
 

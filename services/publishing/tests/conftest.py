@@ -15,9 +15,9 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
-from broadsheet_common.settings import PostgresUrl
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
 from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import Cluster, Database

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out import Enqueued, Finished, NothingToDo, fan_out_step
+from broadsheet_publishing.fan_out.fan_out import Enqueued, Finished, NothingToDo, fan_out_step
 from harness.cluster import Database
 
 from .conftest import Publishing, PublishingOwner, running_publishing

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out import (
+from broadsheet_publishing.fan_out.fan_out import (
     Enqueued,
     FanOutFailedError,
     Finished,
@@ -15,7 +15,7 @@ from broadsheet_publishing.fan_out import (
     Step,
     fan_out_step,
 )
-from broadsheet_publishing.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
+from broadsheet_publishing.issues.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
 from harness.cluster import Database
 
 from .conftest import ManyConfirmed, PublishingOwner, engine_for

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing import fan_out_worker, resting
-from broadsheet_publishing.fan_out import Step, fan_out_step
-from broadsheet_publishing.fan_out_worker import FanOutWorker
-from broadsheet_publishing.resting import BACK_OFF_MAX_S, back_off_s
+from broadsheet_publishing.fan_out import resting
+from broadsheet_publishing.fan_out import worker as fan_out_worker
+from broadsheet_publishing.fan_out.fan_out import Step, fan_out_step
+from broadsheet_publishing.fan_out.resting import BACK_OFF_MAX_S, back_off_s
+from broadsheet_publishing.fan_out.worker import FanOutWorker
 from harness.cluster import Database
 
 from .conftest import Publishing, PublishingOwner, running_publishing, until

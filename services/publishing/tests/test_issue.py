@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.problems import InvalidInputError
-from broadsheet_publishing.issue import (
+from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_publishing.issues.issue import (
     CONTENT_BYTES_MAX,
     TITLE_UTF16_UNITS_MAX,
     IssueContent,

@@ -8,7 +8,7 @@ from httpx import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_publishing.site_origin import ORIGINS_MAX, SiteOrigin
+from broadsheet_publishing.newsletters.site_origin import ORIGINS_MAX, SiteOrigin
 from harness.cluster import Database
 
 from .conftest import Publishing

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out import Enqueued, Finished, Prepared, Step, fan_out_step
+from broadsheet_publishing.fan_out.fan_out import Enqueued, Finished, Prepared, Step, fan_out_step
 
 from .conftest import PublishingOwner
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.problems import InvalidInputError
-from broadsheet_publishing.schedule import AHEAD_MAX, Occurrence, ScheduledTime, parse_schedule
+from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_publishing.schedule.schedule import AHEAD_MAX, Occurrence, ScheduledTime, parse_schedule
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PARIS = "Europe/Paris"

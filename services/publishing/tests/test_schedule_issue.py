@@ -7,10 +7,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_publishing import schedule_store
-from broadsheet_publishing.fire_schedule import Fired, FiringFailedError, NothingDue, Withdrawn, fire_next_schedule
-from broadsheet_publishing.publish_issue import publish_issue
-from broadsheet_publishing.schedule_worker import POLL_S, ScheduleWorker
+from broadsheet_publishing.issues.publish_issue import publish_issue
+from broadsheet_publishing.schedule import store as schedule_store
+from broadsheet_publishing.schedule.fire_schedule import (
+    Fired,
+    FiringFailedError,
+    NothingDue,
+    Withdrawn,
+    fire_next_schedule,
+)
+from broadsheet_publishing.schedule.worker import POLL_S, ScheduleWorker
 
 from .conftest import Publishing, PublishingOwner, until
 
@@ -153,7 +159,7 @@ async def test_a_worker_that_dies_before_its_commit_leaves_the_schedule_as_it_wa
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr("broadsheet_publishing.fire_schedule.publish_issue", dying)
+        patched.setattr("broadsheet_publishing.schedule.fire_schedule.publish_issue", dying)
         with pytest.raises(asyncio.CancelledError):
             await fire_next_schedule(engine)
     assert (status(owner, issue_id), runs(owner)) == ("scheduled", [])
@@ -240,7 +246,7 @@ async def test_a_database_that_is_away_is_waited_for(
         return await real(connection, resting_issue_ids=resting_issue_ids)
 
     monkeypatch.setattr(schedule_store, "lock_due_issue", failing)
-    monkeypatch.setattr("broadsheet_publishing.schedule_worker.back_off_s", lambda *_: 0.01)
+    monkeypatch.setattr("broadsheet_publishing.schedule.worker.back_off_s", lambda *_: 0.01)
     running = asyncio.create_task(worker.run())
     try:
         await until(lambda: is_published(owner, issue_id))

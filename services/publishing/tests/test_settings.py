@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_common.settings import SettingsError, load_settings
+from broadsheet_common.process.settings import SettingsError, load_settings
 from broadsheet_publishing.settings import PublishingSettings
 from harness.keys import identity_keys
 

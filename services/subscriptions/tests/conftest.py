@@ -10,10 +10,10 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PostgresUrl
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster, Database

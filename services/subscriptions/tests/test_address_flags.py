@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from litestar.testing import AsyncTestClient
 
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.identity import IdentityMinter
+from broadsheet_common.contracts.identity import IdentityMinter
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.app import create_app
-from broadsheet_subscriptions.people.address_flags import ADDRESS_FLAGS, flags_of, parse_flags
+from broadsheet_subscriptions.subscribers.address_flags import ADDRESS_FLAGS, flags_of, parse_flags
 from harness.cluster import Database
 from harness.keys import identity_keys
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from broadsheet_subscriptions.people.attribute_store import ATTRIBUTES_MAX
-from broadsheet_subscriptions.people.remove_attribute_values import remove_attribute_values
+from broadsheet_subscriptions.attributes.remove_attribute_values import remove_attribute_values
+from broadsheet_subscriptions.attributes.store import ATTRIBUTES_MAX
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for

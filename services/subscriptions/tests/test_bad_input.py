@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broadsheet_common.identity import IDENTITY_HEADER
+from broadsheet_common.contracts.identity import IDENTITY_HEADER
 
 from .conftest import Subscriptions
 

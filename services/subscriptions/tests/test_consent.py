@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from broadsheet_common.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_subscriptions.consent.evidence import USER_AGENT_CHARS_MAX
 from broadsheet_subscriptions.consent.note_settled_mails import note_settled_mails
 from harness.cluster import Database

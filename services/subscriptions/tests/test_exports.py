@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
+from broadsheet_subscriptions.attributes.attribute import AttributeType, AttributeValue, parse_tag, read_value
 from broadsheet_subscriptions.exports.export_subscribers import ExportFilter, export_csv, export_json_lines
-from broadsheet_subscriptions.people.attribute import AttributeType, AttributeValue, parse_tag, read_value
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
+from broadsheet_subscriptions.subscribers.subscription import State
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_subscriptions.exports.csv_writer import csv_lines
-from broadsheet_subscriptions.imports.column import KnownAttribute, detect_delimiter, open_columns
-from broadsheet_subscriptions.imports.csv_records import CsvFile
-from broadsheet_subscriptions.imports.record import Place, Record, UnreadableFileError
-from broadsheet_subscriptions.imports.text_encoding import Encoding, EncodingSniffer, UndecodableFileError
-from broadsheet_subscriptions.imports.xlsx_records import xlsx_records
-from broadsheet_subscriptions.people.spreadsheet_cell import may_hold_neutralised, neutralise, restore
-from broadsheet_subscriptions.people.tag_cell import read_tags, write_tags
+from broadsheet_subscriptions.imports.reading.column import KnownAttribute, detect_delimiter, open_columns
+from broadsheet_subscriptions.imports.reading.csv_records import CsvFile
+from broadsheet_subscriptions.imports.reading.record import Place, Record, UnreadableFileError
+from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, EncodingSniffer, UndecodableFileError
+from broadsheet_subscriptions.imports.reading.xlsx_records import xlsx_records
+from broadsheet_subscriptions.subscribers.spreadsheet_cell import may_hold_neutralised, neutralise, restore
+from broadsheet_subscriptions.subscribers.tag_cell import read_tags, write_tags
 
 from .importing import workbook
 

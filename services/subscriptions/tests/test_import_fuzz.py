@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.imports.column import KnownAttribute
-from broadsheet_subscriptions.imports.frame import (
+from broadsheet_subscriptions.imports.reading.column import KnownAttribute
+from broadsheet_subscriptions.imports.reading.frame import (
     INCOMING_COLUMNS,
     LENGTH_BYTES,
     REJECT_COLUMNS,
@@ -18,9 +18,9 @@ from broadsheet_subscriptions.imports.frame import (
     Orders,
     decode_frame,
 )
-from broadsheet_subscriptions.imports.read_file import _read
-from broadsheet_subscriptions.imports.record import Place, UnreadableFileError
-from broadsheet_subscriptions.imports.text_encoding import EncodingSniffer, UndecodableFileError
+from broadsheet_subscriptions.imports.reading.read_file import _read
+from broadsheet_subscriptions.imports.reading.record import Place, UnreadableFileError
+from broadsheet_subscriptions.imports.reading.text_encoding import EncodingSniffer, UndecodableFileError
 
 from .conftest import Subscriptions
 from .importing import XLSX, Importing, workbook

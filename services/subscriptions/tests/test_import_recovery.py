@@ -18,12 +18,13 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter
-from broadsheet_subscriptions.imports import lease_store, store
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
+from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import parse_options
 from broadsheet_subscriptions.imports.receive_file import receive_file
-from broadsheet_subscriptions.imports.run_import import LeaseLostError, run_import
+from broadsheet_subscriptions.imports.running import lease_store
+from broadsheet_subscriptions.imports.running.run_import import LeaseLostError, run_import
 from broadsheet_subscriptions.imports.steer_import import cancel_import
 from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.undo_import import undo_import

@@ -3,9 +3,9 @@
 import msgspec
 from litestar.testing import AsyncTestClient
 
-from broadsheet_common.identity import IdentityMinter
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import Secret
+from broadsheet_common.contracts.identity import IdentityMinter
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.process.settings import Secret
 from broadsheet_subscriptions.app import create_app
 from harness.cluster import Database
 from harness.keys import LINK_SIGNING_KEYS, identity_keys

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from broadsheet_subscriptions.people import list_subscribers as module
+from broadsheet_subscriptions.subscribers import list_subscribers as module
 
 from .conftest import Subscriptions
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_subscriptions.prune import prune_round
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_subscriptions.background.prune import prune_round
 from harness.cluster import Database
 from harness.keys import ERASURE_KEYS
 

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from broadsheet_subscriptions.prune import prune_round
-from broadsheet_subscriptions.prune_store import PRUNE_BATCH_ROWS, Lifetimes
+from broadsheet_subscriptions.background.prune import prune_round
+from broadsheet_subscriptions.background.prune_store import PRUNE_BATCH_ROWS, Lifetimes
 from harness.cluster import Database
 
 from .conftest import Subscriptions, engine_for

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from broadsheet_common.settings import SettingsError, load_settings
+from broadsheet_common.process.settings import SettingsError, load_settings
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 

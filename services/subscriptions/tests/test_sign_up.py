@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from broadsheet_common.address_hash import AddressHasher
+from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION
 from broadsheet_subscriptions.sign_up.store import MailBounds

@@ -7,7 +7,7 @@ import regex  # type: ignore[import-untyped]  # it ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.people.subscriber_name import BYTES_MAX, GRAPHEMES_MAX, SubscriberName
+from broadsheet_subscriptions.subscribers.subscriber_name import BYTES_MAX, GRAPHEMES_MAX, SubscriberName
 
 
 @pytest.mark.parametrize(

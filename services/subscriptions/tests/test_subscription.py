@@ -2,7 +2,7 @@
 
 import pytest
 
-from broadsheet_subscriptions.people.subscription import State, state_after_confirmation, state_after_sign_up
+from broadsheet_subscriptions.subscribers.subscription import State, state_after_confirmation, state_after_sign_up
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.contracts.link_token import LinkSigner
 from harness.cluster import Cluster
 from harness.keys import LINK_SIGNING_KEYS
 

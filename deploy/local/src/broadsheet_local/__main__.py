@@ -14,7 +14,7 @@ from broadsheet_local.arguments import add_output_options, whole_number
 from broadsheet_local.bench.arguments import add_bench_parser
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.interrupts import Finished, Interrupted, Interrupts, exit_code_of
+from broadsheet_local.supervision.interrupts import Finished, Interrupted, Interrupts, exit_code_of
 from broadsheet_local.system import LocalSystem, Options
 from broadsheet_local.up import run_up
 

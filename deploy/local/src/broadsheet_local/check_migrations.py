@@ -8,11 +8,11 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
 from broadsheet_local.environment import inherited
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.guardian import Guardian
+from broadsheet_local.supervision.supervisor import Say
 
 STEP_TIMEOUT_S = 120
 END_OF_MIGRATION = "\nCOMMIT;\n"

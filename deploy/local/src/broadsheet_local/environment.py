@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from broadsheet_local.credentials import Credentials
-from broadsheet_local.ports import LOOPBACK
+from broadsheet_local.embedded.credentials import Credentials
+from broadsheet_local.embedded.ports import LOOPBACK
 
 MAIL_FROM = "Broadsheet <newsletter@example.com>"
 CANARY_ADDRESS = "canary@example.com"

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from broadsheet_local.bootstrap_check import has_author_and_key
-from broadsheet_local.child import STAGE_PROVIDER, Child, ProcessSpec
-from broadsheet_local.concurrency import all_or_first_error, in_thread
-from broadsheet_local.credentials import LOCAL_PASSWORD, LOCAL_USERNAME, Credentials, load_or_create
-from broadsheet_local.data_folder import DataFolder
+from broadsheet_local.embedded.bootstrap_check import has_author_and_key
+from broadsheet_local.embedded.credentials import LOCAL_PASSWORD, LOCAL_USERNAME, Credentials, load_or_create
+from broadsheet_local.embedded.data_folder import DataFolder
+from broadsheet_local.embedded.ports import LOOPBACK, PortChooser
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.environment import (
     Addresses,
     Provider,
@@ -25,12 +26,11 @@ from broadsheet_local.environment import (
     sandbox_environment,
     service_environment,
 )
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.ports import LOOPBACK, PortChooser
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.redis import EmbeddedRedis
-from broadsheet_local.started_whole import StartedWhole
-from broadsheet_local.supervisor import Say, Supervisor
+from broadsheet_local.supervision.child import STAGE_PROVIDER, Child, ProcessSpec
+from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
+from broadsheet_local.supervision.guardian import Guardian
+from broadsheet_local.supervision.started_whole import StartedWhole
+from broadsheet_local.supervision.supervisor import Say, Supervisor
 
 GATEWAY_PORT = 8081
 SANDBOX_PORT = 8025

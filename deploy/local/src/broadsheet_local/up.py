@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
 

@@ -10,9 +10,9 @@ from typing import NoReturn
 import structlog
 import uvloop
 
-from .app import create_app
-from .server import CannotListenError, listen, make_server
-from .settings import DEFAULT_TOKEN, SandboxSettings, UnsubscribeHandling
+from broadsheet_postmark_sandbox.app import create_app
+from broadsheet_postmark_sandbox.server import CannotListenError, listen, make_server
+from broadsheet_postmark_sandbox.settings import DEFAULT_TOKEN, SandboxSettings, UnsubscribeHandling
 
 GC_THRESHOLD = 50_000
 PORTS = 65_536

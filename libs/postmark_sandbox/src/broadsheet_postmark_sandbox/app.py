@@ -11,18 +11,18 @@ from litestar import Litestar, Response
 from litestar.datastructures import State
 from litestar.exceptions import ClientException, HTTPException
 
-from .api_bounces import bounces_router
-from .api_common import AnyRequest, answer_postmark_error
-from .api_email import email_router
-from .api_messages import messages_router
-from .api_server import server_router
-from .api_streams import streams_router
-from .control import control_router
-from .deliver_automatically import deliver_automatically
-from .errors import PostmarkError, default_text, payload_too_large
-from .inbox import Inbox, inbox_router
-from .settings import SandboxSettings
-from .state import Sandbox
+from broadsheet_postmark_sandbox.api.bounces import bounces_router
+from broadsheet_postmark_sandbox.api.common import AnyRequest, answer_postmark_error
+from broadsheet_postmark_sandbox.api.email import email_router
+from broadsheet_postmark_sandbox.api.errors import PostmarkError, default_text, payload_too_large
+from broadsheet_postmark_sandbox.api.messages import messages_router
+from broadsheet_postmark_sandbox.api.server_record import server_router
+from broadsheet_postmark_sandbox.api.streams import streams_router
+from broadsheet_postmark_sandbox.control import control_router
+from broadsheet_postmark_sandbox.events.deliver_automatically import deliver_automatically
+from broadsheet_postmark_sandbox.inbox.pages import Inbox, inbox_router
+from broadsheet_postmark_sandbox.settings import SandboxSettings
+from broadsheet_postmark_sandbox.state import Sandbox
 
 
 def create_app(settings: SandboxSettings) -> Litestar:

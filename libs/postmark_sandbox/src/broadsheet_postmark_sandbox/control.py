@@ -12,13 +12,19 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from litestar.types import ASGIApp
 
-from .answers import json_answer
-from .api_common import AnyRequest, sandbox_of
-from .faults import FaultSet, FaultsShown
-from .list_messages import Filter, list_messages, summarise
-from .send_events import EventRequest, EventSent, NoSuchMessageError, QueueFullError, send_event
-from .state import LiveSettings
-from .webhooks import Attempt, WebhookCounts
+from broadsheet_postmark_sandbox.api.answers import json_answer
+from broadsheet_postmark_sandbox.api.common import AnyRequest, sandbox_of
+from broadsheet_postmark_sandbox.events.send_events import (
+    EventRequest,
+    EventSent,
+    NoSuchMessageError,
+    QueueFullError,
+    send_event,
+)
+from broadsheet_postmark_sandbox.events.webhooks import Attempt, WebhookCounts
+from broadsheet_postmark_sandbox.faults.rules import FaultSet, FaultsShown
+from broadsheet_postmark_sandbox.messages.list_messages import Filter, list_messages, summarise
+from broadsheet_postmark_sandbox.state import LiveSettings
 
 PAGE_MAX: Final = 1_000
 PAGE_WITHOUT_BODIES_MAX: Final = 10_000

@@ -19,7 +19,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
-from .answers import TRANSPORT_KEY
+from broadsheet_postmark_sandbox.api.answers import TRANSPORT_KEY
 
 BACKLOG: Final = 2_048
 GRACE_S: Final = 0.3

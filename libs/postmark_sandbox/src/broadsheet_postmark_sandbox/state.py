@@ -6,15 +6,15 @@ from typing import Annotated, Final
 
 import msgspec
 
-from .bounces import BounceList
-from .faults import FaultSet
-from .inject_faults import FaultInjector
-from .message_events import MessageEvents
-from .message_log import MessageLog
-from .read_body import BufferPool
-from .settings import SandboxSettings, UnsubscribeHandling
-from .streams import Stream, default_streams
-from .webhooks import ALL_TRIGGERS, BasicAuth, Webhook, WebhookSender
+from broadsheet_postmark_sandbox.api.read_body import BufferPool
+from broadsheet_postmark_sandbox.events.bounces import BounceList
+from broadsheet_postmark_sandbox.events.webhooks import ALL_TRIGGERS, BasicAuth, Webhook, WebhookSender
+from broadsheet_postmark_sandbox.faults.inject_faults import FaultInjector
+from broadsheet_postmark_sandbox.faults.rules import FaultSet
+from broadsheet_postmark_sandbox.messages.message_events import MessageEvents
+from broadsheet_postmark_sandbox.messages.message_log import MessageLog
+from broadsheet_postmark_sandbox.settings import SandboxSettings, UnsubscribeHandling
+from broadsheet_postmark_sandbox.streams import Stream, default_streams
 
 HIDDEN_MAX: Final = 1_000_000
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from .settings import UnsubscribeHandling
+from broadsheet_postmark_sandbox.settings import UnsubscribeHandling
 
 StreamType = Literal["Transactional", "Broadcasts", "Inbound"]
 SuppressionReason = Literal["HardBounce", "SpamComplaint", "ManualSuppression"]

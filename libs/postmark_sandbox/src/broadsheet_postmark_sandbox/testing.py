@@ -14,10 +14,10 @@ from typing import Any, Final, Self
 import httpx
 import msgspec
 
-from .app import create_app
-from .server import SandboxServer, listen, make_server
-from .settings import SandboxSettings
-from .state import Sandbox
+from broadsheet_postmark_sandbox.app import create_app
+from broadsheet_postmark_sandbox.server import SandboxServer, listen, make_server
+from broadsheet_postmark_sandbox.settings import SandboxSettings
+from broadsheet_postmark_sandbox.state import Sandbox
 
 START_TIMEOUT_S: Final = 10.0
 

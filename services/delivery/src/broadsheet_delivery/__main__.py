@@ -1,6 +1,6 @@
 """`python -m broadsheet_delivery`: one delivery replica."""
 
-from broadsheet_common.serving import run_service
+from broadsheet_common.process.serving import run_service
 from broadsheet_delivery.app import create_app
 from broadsheet_delivery.keep_memory import keep_freed_memory
 from broadsheet_delivery.settings import DeliverySettings

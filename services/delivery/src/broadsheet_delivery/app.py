@@ -12,26 +12,26 @@ import structlog
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.application import ServerMetrics, create_service_app
-from broadsheet_common.database import create_engine, schema_check
-from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.route_rules import openapi_config, openapi_document
-from broadsheet_delivery.api import delivery_routes
-from broadsheet_delivery.compose_mail import MailComposer
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.application import ServerMetrics, create_service_app
+from broadsheet_common.http.route_rules import openapi_config, openapi_document
+from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_delivery.composing.compose_mail import MailComposer
+from broadsheet_delivery.composing.load_issue_content import IssueContents
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
-from broadsheet_delivery.load_issue_content import IssueContents
-from broadsheet_delivery.place import slow_calls_max
-from broadsheet_delivery.postmark import PostmarkClient
-from broadsheet_delivery.postmark_records import PostmarkRecords
-from broadsheet_delivery.preflight_verdict import PassedPreflights
-from broadsheet_delivery.replica import this_replica
-from broadsheet_delivery.sending_permit import left_when_slow
+from broadsheet_delivery.postmark.client import PostmarkClient
+from broadsheet_delivery.postmark.records import PostmarkRecords
+from broadsheet_delivery.preflight.verdict import PassedPreflights
+from broadsheet_delivery.queue.wake_up import listen
+from broadsheet_delivery.routes import delivery_routes
+from broadsheet_delivery.senders.replica import this_replica
+from broadsheet_delivery.sending.place import slow_calls_max
 from broadsheet_delivery.settings import DeliverySettings
-from broadsheet_delivery.soft_bounces import SoftBounceRule
+from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
-from broadsheet_delivery.wake_up import listen
+from broadsheet_delivery.throttle.sending_permit import left_when_slow
 from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_MAX, DeliveryWorker
 
 _CONNECT_TIMEOUT_S = 10.0

@@ -8,14 +8,14 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_delivery.compose_mail import MailComposer
-from broadsheet_delivery.load_issue_content import IssueContents
-from broadsheet_delivery.postmark import PostmarkClient
-from broadsheet_delivery.postmark_records import PostmarkRecords
-from broadsheet_delivery.preflight_verdict import PassedPreflights
-from broadsheet_delivery.replica import Replica
-from broadsheet_delivery.soft_bounces import SoftBounceRule
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_delivery.composing.compose_mail import MailComposer
+from broadsheet_delivery.composing.load_issue_content import IssueContents
+from broadsheet_delivery.postmark.client import PostmarkClient
+from broadsheet_delivery.postmark.records import PostmarkRecords
+from broadsheet_delivery.preflight.verdict import PassedPreflights
+from broadsheet_delivery.senders.replica import Replica
+from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 
 
 class DeliveryMetrics:

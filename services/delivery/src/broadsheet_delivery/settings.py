@@ -5,11 +5,11 @@ from typing import Annotated
 
 import msgspec
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.identity import IdentityVerifier
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import (
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import IdentityVerifier
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.process.settings import (
     HttpUrl,
     PositiveInt,
     PositiveSeconds,

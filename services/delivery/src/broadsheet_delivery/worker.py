@@ -13,27 +13,27 @@ from typing import Final
 
 import structlog
 
-from broadsheet_common.database import is_database_unavailable
-from broadsheet_delivery.apply_provider_events import apply_provider_events
-from broadsheet_delivery.back_off import loop_wait_s
-from broadsheet_delivery.cancel_remainders import cancel_remainders
-from broadsheet_delivery.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
+from broadsheet_common.process.database import is_database_unavailable
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.finish_erasures import finish_erasures
-from broadsheet_delivery.finish_issues import finish_issues
-from broadsheet_delivery.place import Place, Places
-from broadsheet_delivery.preflight import preflight_issues
-from broadsheet_delivery.reconcile import reconcile
-from broadsheet_delivery.replica import report_alive
-from broadsheet_delivery.rescue_leases import rescue_leases
-from broadsheet_delivery.retain import retain
-from broadsheet_delivery.roll_up_engagement import roll_up_engagement
-from broadsheet_delivery.run_backstop import run_backstop
-from broadsheet_delivery.send_chunk import send_chunk
-from broadsheet_delivery.send_single_mails import claim_single_mails, send_single_mails
-from broadsheet_delivery.show_sending_state import show_sending_state
-from broadsheet_delivery.single_store import SinglePart
-from broadsheet_delivery.tell_postmark import tell_postmark
+from broadsheet_delivery.erasure.finish_erasures import finish_erasures
+from broadsheet_delivery.events.apply_events import apply_provider_events
+from broadsheet_delivery.events.run_backstop import run_backstop
+from broadsheet_delivery.preflight.check_stream import preflight_issues
+from broadsheet_delivery.queue.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
+from broadsheet_delivery.queue.rescue_leases import rescue_leases
+from broadsheet_delivery.queue.single_mail_store import SinglePart
+from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
+from broadsheet_delivery.retention.remove_old import retain
+from broadsheet_delivery.senders.replica import report_alive
+from broadsheet_delivery.sending.place import Place, Places
+from broadsheet_delivery.sending.send_chunk import send_chunk
+from broadsheet_delivery.sending.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
+from broadsheet_delivery.settling.finish_issues import finish_issues
+from broadsheet_delivery.settling.reconcile import reconcile
+from broadsheet_delivery.suppressions.tell_postmark import tell_postmark
+from broadsheet_delivery.throttle.back_off import loop_wait_s
+from broadsheet_delivery.throttle.sending_metrics import show_sending_state
 
 SINGLE_CALLS_MAX: Final = 2
 """Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""

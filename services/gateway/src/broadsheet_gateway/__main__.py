@@ -2,7 +2,7 @@
 
 import sys
 
-from broadsheet_common.serving import run_service
+from broadsheet_common.process.serving import run_service
 from broadsheet_gateway.app import create_app
 from broadsheet_gateway.commands import run_command
 from broadsheet_gateway.settings import GatewaySettings

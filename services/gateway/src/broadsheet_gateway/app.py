@@ -9,42 +9,42 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from redis.asyncio import Redis
 
-from broadsheet_common.application import create_service_app
-from broadsheet_common.database import create_engine, schema_check
-from broadsheet_common.identity import IdentityMinter, ServiceName
-from broadsheet_gateway.admin_router import admin_router
-from broadsheet_gateway.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
-from broadsheet_gateway.authenticate import Authenticator
-from broadsheet_gateway.cookies import CookieJar
-from broadsheet_gateway.current_session import CurrentSession
-from broadsheet_gateway.default_credentials import refuse_default_credentials
-from broadsheet_gateway.error_pages import error_handlers
-from broadsheet_gateway.form_ticket import FormTickets, derive_key
-from broadsheet_gateway.forward import BodyBounds, Forwarder, forward_route
-from broadsheet_gateway.limiter import Limiter
-from broadsheet_gateway.login_pages import LOGIN_HANDLERS
-from broadsheet_gateway.metrics_access import MetricsAccessMiddleware
-from broadsheet_gateway.newsletter_directory import NewsletterDirectory
-from broadsheet_gateway.own_pages import OWN_HANDLERS
+from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
+from broadsheet_common.http.application import create_service_app
+from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_gateway.accounts.current_session import CurrentSession
+from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
+from broadsheet_gateway.accounts.login_pages import LOGIN_HANDLERS
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
+from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
+from broadsheet_gateway.author.admin_router import admin_router
+from broadsheet_gateway.forwarding.authenticate import Authenticator
+from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
+from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_upstream
+from broadsheet_gateway.http.cookies import CookieJar
+from broadsheet_gateway.http.error_pages import error_handlers
+from broadsheet_gateway.http.metrics_access import MetricsAccessMiddleware
+from broadsheet_gateway.http.responses import Responder
+from broadsheet_gateway.http.security_headers import security_headers_hook
+from broadsheet_gateway.limits.limiter import Limiter
+from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.password_hashing import PasswordHashing
-from broadsheet_gateway.public_pages import PUBLIC_HANDLERS, RequestOrigin
-from broadsheet_gateway.redis_client import create_redis
-from broadsheet_gateway.responses import Responder
-from broadsheet_gateway.security_headers import security_headers_hook
-from broadsheet_gateway.sessions import Sessions
+from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
+from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS, RequestOrigin
 from broadsheet_gateway.settings import (
     API_BODY_MAX_BYTES,
     EXPECTED_SCHEMA_VERSION,
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
-from broadsheet_gateway.sign_up_guard import SignUpGuard
-from broadsheet_gateway.sign_up_pages import SIGN_UP_HANDLERS, SignUpDesk
-from broadsheet_gateway.store_webhooks import WebhookInbox
-from broadsheet_gateway.upstreams import Upstream, Upstreams, create_upstream
-from broadsheet_gateway.verify_api_key import ApiKeyVerifier
-from broadsheet_gateway.webhooks import WEBHOOK_HANDLERS, WebhookDoor
+from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
+from broadsheet_gateway.sign_up.guard import SignUpGuard
+from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
+from broadsheet_gateway.sign_up.pages import SIGN_UP_HANDLERS, SignUpDesk
+from broadsheet_gateway.webhooks.receive import WEBHOOK_HANDLERS, WebhookDoor
+from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
 
 
 def create_app(

@@ -13,11 +13,11 @@ from pathlib import Path
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import create_engine, is_database_unavailable
-from broadsheet_common.settings import SettingsError, exit_with_settings_error, load_settings
-from broadsheet_gateway.api_key import ApiKeyText, parse_scopes
-from broadsheet_gateway.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
-from broadsheet_gateway.create_user import PasswordRefused, UserCreated, UserExists, create_user
+from broadsheet_common.process.database import create_engine, is_database_unavailable
+from broadsheet_common.process.settings import SettingsError, exit_with_settings_error, load_settings
+from broadsheet_gateway.accounts.create_user import PasswordRefused, UserCreated, UserExists, create_user
+from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
+from broadsheet_gateway.api_keys.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
 from broadsheet_gateway.settings import GatewaySettings
 
 NAME_MAX_LENGTH = 100

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from broadsheet_common.settings import (
+from broadsheet_common.process.settings import (
     HttpUrl,
     PositiveInt,
     PositiveSeconds,
@@ -19,7 +19,7 @@ from broadsheet_common.settings import (
     ServiceSettings,
     SettingsError,
 )
-from broadsheet_gateway.rate_limit import RateLimit
+from broadsheet_gateway.limits.rate_limit import RateLimit
 
 EXPECTED_SCHEMA_VERSION = "0002"
 

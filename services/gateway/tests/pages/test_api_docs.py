@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadsheet_gateway.api_docs.page import ApiDocs, Operation, read_api_docs
+from broadsheet_gateway.api_docs.schema import SchemaReader
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.pages.api_docs import ApiDocs, Operation, read_api_docs
-from broadsheet_gateway.pages.api_schema import SchemaReader
 from broadsheet_gateway.pages.preview_samples import sample_openapi
 from broadsheet_gateway.pages.views import DocsPage
 

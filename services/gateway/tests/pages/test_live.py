@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueStatus, progress_of
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueStatus, progress_of
 from broadsheet_gateway.pages.preview_samples import sample_pages
 from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PageView, SignedIn, UnsentRow
 

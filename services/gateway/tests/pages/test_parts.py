@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.mail_template import VARIABLES
+from broadsheet_common.mail.mail_template import VARIABLES
+from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus, progress_of
 from broadsheet_gateway.pages import FlashCode, Pages
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
-from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueRow, IssueStatus, progress_of
 from broadsheet_gateway.pages.preview import main as preview_main
 from broadsheet_gateway.pages.preview_samples import sample_pages
 

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from broadsheet_common.serving import run_service
+from broadsheet_common.process.serving import run_service
 from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
 

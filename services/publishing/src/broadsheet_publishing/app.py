@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
-from broadsheet_common.application import create_service_app
-from broadsheet_common.database import create_engine, schema_check
-from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
-from broadsheet_common.route_rules import openapi_config, openapi_document
-from broadsheet_publishing.api import IssueController, NewsletterController
-from broadsheet_publishing.fan_out_worker import FanOutWorker
-from broadsheet_publishing.schedule_worker import ScheduleWorker
+from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.http.application import create_service_app
+from broadsheet_common.http.route_rules import openapi_config, openapi_document
+from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_publishing.fan_out.worker import FanOutWorker
+from broadsheet_publishing.issues.api import IssueController, NewsletterController
+from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 
 BODY_MAX_BYTES = 12 * 1024 * 1024

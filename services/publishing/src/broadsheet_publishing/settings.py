@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-from broadsheet_common.identity import IdentityVerifier
-from broadsheet_common.settings import ServiceSettings
+from broadsheet_common.contracts.identity import IdentityVerifier
+from broadsheet_common.process.settings import ServiceSettings
 
 EXPECTED_SCHEMA_VERSION = "0003"
 """The migration this code was written for."""

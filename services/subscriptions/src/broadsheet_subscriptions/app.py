@@ -9,43 +9,43 @@ from datetime import timedelta
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.application import ServerMetrics, create_service_app
-from broadsheet_common.database import create_engine, schema_check
-from broadsheet_common.identity import IdentityMiddleware, IdentityVerifier
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.route_rules import openapi_config, openapi_document
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.application import ServerMetrics, create_service_app
+from broadsheet_common.http.route_rules import openapi_config, openapi_document
+from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_subscriptions.attributes import remove_attribute_values as remove_values
+from broadsheet_subscriptions.attributes.api import AttributeController
+from broadsheet_subscriptions.attributes.remove_attribute_values import remove_attribute_values
+from broadsheet_subscriptions.background.prune import prune_forever
+from broadsheet_subscriptions.background.prune_store import Lifetimes
+from broadsheet_subscriptions.background.repeat import repeat
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.consent.note_settled_mails import note_forever
 from broadsheet_subscriptions.exports.api import ExportController
 from broadsheet_subscriptions.imports.api import ImportController
-from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
+from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
-from broadsheet_subscriptions.outgoing.attempt import Attempter
-from broadsheet_subscriptions.outgoing.call_endpoint import open_caller
-from broadsheet_subscriptions.outgoing.deliveries_api import EndpointDeliveriesController, WebhookDeliveryController
-from broadsheet_subscriptions.outgoing.endpoints_api import WebhookEndpointController
-from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
-from broadsheet_subscriptions.outgoing.sender import SendingPolicy, WebhookMetrics, WebhookSender
-from broadsheet_subscriptions.people import remove_attribute_values as remove_values
-from broadsheet_subscriptions.people.address_flags import parse_flags
-from broadsheet_subscriptions.people.api import SubscriberController
-from broadsheet_subscriptions.people.attribute_api import AttributeController
-from broadsheet_subscriptions.people.remove_attribute_values import remove_attribute_values
 from broadsheet_subscriptions.personal_data.api import PersonalDataController
 from broadsheet_subscriptions.preferences.api import PreferencesController
 from broadsheet_subscriptions.preferences.policy import PreferencesPolicy
-from broadsheet_subscriptions.prune import prune_forever
-from broadsheet_subscriptions.prune_store import Lifetimes
-from broadsheet_subscriptions.public_api import PublicController
-from broadsheet_subscriptions.repeat import repeat
 from broadsheet_subscriptions.segments import freeze_audience
 from broadsheet_subscriptions.segments.api import SegmentController
 from broadsheet_subscriptions.segments.freeze_audience import freeze_audiences
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
+from broadsheet_subscriptions.sign_up.api import PublicController
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
+from broadsheet_subscriptions.subscribers.address_flags import parse_flags
+from broadsheet_subscriptions.subscribers.api import SubscriberController
+from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointController
+from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
+from broadsheet_subscriptions.webhooks.log.api import EndpointDeliveriesController, WebhookDeliveryController
+from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
+from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
+from broadsheet_subscriptions.webhooks.sending.sender import SendingPolicy, WebhookMetrics, WebhookSender
 
 
 def create_app(

@@ -4,13 +4,13 @@ from typing import Annotated
 
 import msgspec
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.identity import IdentityVerifier
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
-from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
-from broadsheet_subscriptions.outgoing.target import TargetPolicy, parse_networks
-from broadsheet_subscriptions.people.address_flags import parse_flags
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import IdentityVerifier
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.process.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
+from broadsheet_subscriptions.subscribers.address_flags import parse_flags
+from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
+from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy, parse_networks
 
 EXPECTED_SCHEMA_VERSION = "0003"
 """The migration this code was written for."""

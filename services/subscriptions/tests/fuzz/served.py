@@ -13,10 +13,10 @@ from granian.server.embed import Server
 from litestar import Litestar
 from litestar.serialization import decode_json, encode_json
 
-from broadsheet_common.finish_reading import finishes_reading
-from broadsheet_common.identity import IDENTITY_HEADER, Identity, IdentityMinter
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.settings import HttpUrl, PostgresUrl
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.finish_reading import finishes_reading
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster

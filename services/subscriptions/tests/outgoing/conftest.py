@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broadsheet_common.database import create_engine
-from broadsheet_common.settings import PostgresUrl
-from broadsheet_subscriptions.outgoing.sender import WebhookSender
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_subscriptions.webhooks.sending.sender import WebhookSender
 from harness.cluster import Database
 
 from .receiver import Receiver, receiving

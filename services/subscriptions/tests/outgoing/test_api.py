@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from broadsheet_common.identity import Scope
-from broadsheet_subscriptions.outgoing.endpoint import ENDPOINTS_MAX
-from broadsheet_subscriptions.outgoing.sender import WebhookSender
+from broadsheet_common.contracts.identity import Scope
+from broadsheet_subscriptions.webhooks.endpoints.endpoint import ENDPOINTS_MAX
+from broadsheet_subscriptions.webhooks.sending.sender import WebhookSender
 from harness.cluster import Database
 
 from ..conftest import Subscriptions, running_subscriptions  # noqa: TID252  # tests have no package of their own

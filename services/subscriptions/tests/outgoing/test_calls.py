@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
-from broadsheet_subscriptions.outgoing.answer import ANSWER_READ_BYTES_MAX, Answer, Answered, NotAnswered
-from broadsheet_subscriptions.outgoing.call_endpoint import AddrInfo, Lookup, open_caller
-from broadsheet_subscriptions.outgoing.target import TargetPolicy
+from broadsheet_subscriptions.webhooks.sending.answer import ANSWER_READ_BYTES_MAX, Answer, Answered, NotAnswered
+from broadsheet_subscriptions.webhooks.sending.call_endpoint import AddrInfo, Lookup, open_caller
+from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 
 from .receiver import Received, Receiver, never, receiving
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.outgoing.answer import (
+from broadsheet_subscriptions.webhooks.sending.answer import (
     ANSWER_KEPT_CHARS_MAX,
     Answered,
     Delivered,
@@ -17,7 +17,7 @@ from broadsheet_subscriptions.outgoing.answer import (
     judge,
     shown_answer,
 )
-from broadsheet_subscriptions.outgoing.retry_schedule import ATTEMPTS_MAX, wait_before_next_s
+from broadsheet_subscriptions.webhooks.sending.retry_schedule import ATTEMPTS_MAX, wait_before_next_s
 
 SUGGESTED_S = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]
 

@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 from aiohttp import web
 
-from broadsheet_subscriptions.outgoing.sender import WebhookSender
+from broadsheet_subscriptions.webhooks.sending.sender import WebhookSender
 
 from .receiver import Received, Receiver
 from .world import World, send_all, sending

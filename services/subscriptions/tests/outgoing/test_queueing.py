@@ -6,8 +6,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from broadsheet_subscriptions.background.prune_store import Lifetimes, prune_expired
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_provider_changes
-from broadsheet_subscriptions.prune_store import Lifetimes, prune_expired
 from harness.cluster import Database
 
 from ..conftest import Subscriptions, running_subscriptions  # noqa: TID252  # tests have no package of their own

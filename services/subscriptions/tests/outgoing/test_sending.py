@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from broadsheet_subscriptions.outgoing.endpoint import ENDPOINTS_MAX
-from broadsheet_subscriptions.outgoing.send_again import retry_delivery
-from broadsheet_subscriptions.outgoing.sender import WebhookSender
+from broadsheet_subscriptions.webhooks.endpoints.endpoint import ENDPOINTS_MAX
+from broadsheet_subscriptions.webhooks.log.send_again import retry_delivery
+from broadsheet_subscriptions.webhooks.sending.sender import WebhookSender
 from harness.cluster import Database
 from harness.keys import SUBSCRIPTIONS_SECRETS, identity_keys
 from harness.ports import held_port

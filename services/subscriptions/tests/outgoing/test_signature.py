@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox, UnreadableSecretError
-from broadsheet_subscriptions.outgoing.signature import SigningSecret, signed_headers
+from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox, UnreadableSecretError
+from broadsheet_subscriptions.webhooks.sending.signature import SigningSecret, signed_headers
 
 BODY = b'{"type":"subscriber.confirmed","data":{"subscriber":{"email":"j\xc3\xb6rg@example.com"}}}'
 

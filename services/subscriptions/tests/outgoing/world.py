@@ -9,14 +9,14 @@ from ipaddress import ip_network
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_subscriptions.outgoing.attempt import Attempter
-from broadsheet_subscriptions.outgoing.call_endpoint import open_caller
-from broadsheet_subscriptions.outgoing.create_endpoint import create_endpoint
-from broadsheet_subscriptions.outgoing.endpoint_fields import parse_fields
-from broadsheet_subscriptions.outgoing.event import EVENT_TYPES, EventType
-from broadsheet_subscriptions.outgoing.sealed_secret import SecretBox
-from broadsheet_subscriptions.outgoing.sender import SendingPolicy, WebhookMetrics, WebhookSender
-from broadsheet_subscriptions.outgoing.target import TargetPolicy
+from broadsheet_subscriptions.webhooks.endpoints.create_endpoint import create_endpoint
+from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import parse_fields
+from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
+from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
+from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
+from broadsheet_subscriptions.webhooks.sending.event import EVENT_TYPES, EventType
+from broadsheet_subscriptions.webhooks.sending.sender import SendingPolicy, WebhookMetrics, WebhookSender
+from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 from harness.keys import SECRET_ENCRYPTION_KEYS
 from harness.owner import Owner
 

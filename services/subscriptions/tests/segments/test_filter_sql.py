@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from broadsheet_subscriptions.people.attribute import AttributeType
+from broadsheet_subscriptions.attributes.attribute import AttributeType
 from broadsheet_subscriptions.segments.audience_store import OpenAudience, add_blocks, last_block
 from broadsheet_subscriptions.segments.compile_filter import compile_filter
 from broadsheet_subscriptions.segments.filter import All, HasSubscription, Node

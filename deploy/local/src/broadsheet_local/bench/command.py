@@ -12,10 +12,13 @@ from typing import TypeVar
 import msgspec
 from rich.console import Console
 
-from broadsheet_local.bench.claim import measure_claims
-from broadsheet_local.bench.delivery import DeliveryOptions, measure_delivery
-from broadsheet_local.bench.figures import ClaimFigures, DeliveryFigures, ScalingFigures, ScalingStep, SubscriberFigures
-from broadsheet_local.bench.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
+from broadsheet_local.bench.measuring.figures import (
+    ClaimFigures,
+    DeliveryFigures,
+    ScalingFigures,
+    ScalingStep,
+    SubscriberFigures,
+)
 from broadsheet_local.bench.report import (
     print_claims,
     print_delivery,
@@ -24,12 +27,15 @@ from broadsheet_local.bench.report import (
     print_sign_ups,
     print_subscribers,
 )
-from broadsheet_local.bench.sign_up_states import SignUpFigures, measure_sign_ups
-from broadsheet_local.bench.subscribers import measure_subscribers
-from broadsheet_local.concurrency import first_of, in_thread
+from broadsheet_local.bench.runs.claim import measure_claims
+from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
+from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
+from broadsheet_local.bench.runs.sign_up_states import SignUpFigures, measure_sign_ups
+from broadsheet_local.bench.runs.subscribers import measure_subscribers
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.interrupts import Interrupts, exit_code_of
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.concurrency import first_of, in_thread
+from broadsheet_local.supervision.interrupts import Interrupts, exit_code_of
+from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem, Options
 
 DELIVERY_CALLS = 4

@@ -3,16 +3,16 @@
 from rich.console import Console
 from rich.table import Table
 
-from broadsheet_local.bench.claim_log import ClaimTimes
-from broadsheet_local.bench.figures import (
+from broadsheet_local.bench.measuring.claim_log import ClaimTimes
+from broadsheet_local.bench.measuring.figures import (
     ClaimFigures,
     DeliveryFigures,
     RequestTimes,
     ScalingFigures,
     SubscriberFigures,
 )
-from broadsheet_local.bench.imports import ImportFigures
-from broadsheet_local.bench.sign_up_states import SignUpFigures
+from broadsheet_local.bench.runs.imports import ImportFigures
+from broadsheet_local.bench.runs.sign_up_states import SignUpFigures
 
 
 def print_delivery(figures: DeliveryFigures, console: Console) -> None:

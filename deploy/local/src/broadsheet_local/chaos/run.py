@@ -27,9 +27,9 @@ from broadsheet_local.chaos.sandbox import Sandbox
 from broadsheet_local.chaos.shortened import SHORTENED
 from broadsheet_local.chaos.stack import Stack
 from broadsheet_local.chaos.stage import ScenarioError, Stage
-from broadsheet_local.concurrency import all_or_first_error, in_thread
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
+from broadsheet_local.supervision.supervisor import Say
 
 BLOCK_SEEDS_MAX = 10
 SCENARIO_MAX_S = 300.0

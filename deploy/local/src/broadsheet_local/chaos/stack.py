@@ -22,10 +22,11 @@ import msgspec
 from broadsheet_local.chaos.shortened import SHORTENED
 from broadsheet_local.chaos.small_disk import SmallDisk
 from broadsheet_local.chaos.tcp_link import TcpLink
-from broadsheet_local.child import STAGE_PROVIDER, Child, ProcessSpec
-from broadsheet_local.concurrency import all_or_first_error, in_thread
-from broadsheet_local.credentials import LOCAL_USERNAME, Credentials, load_or_create
-from broadsheet_local.data_folder import DataFolder
+from broadsheet_local.embedded.credentials import LOCAL_USERNAME, Credentials, load_or_create
+from broadsheet_local.embedded.data_folder import DataFolder
+from broadsheet_local.embedded.ports import LOOPBACK, PortChooser
+from broadsheet_local.embedded.postgres import EmbeddedPostgres
+from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.environment import (
     Addresses,
     Provider,
@@ -35,12 +36,11 @@ from broadsheet_local.environment import (
     service_environment,
 )
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.guardian import Guardian
-from broadsheet_local.ports import LOOPBACK, PortChooser
-from broadsheet_local.postgres import EmbeddedPostgres
-from broadsheet_local.probe import status_of
-from broadsheet_local.redis import EmbeddedRedis
-from broadsheet_local.started_whole import StartedWhole
+from broadsheet_local.supervision.child import STAGE_PROVIDER, Child, ProcessSpec
+from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
+from broadsheet_local.supervision.guardian import Guardian
+from broadsheet_local.supervision.probe import status_of
+from broadsheet_local.supervision.started_whole import StartedWhole
 
 READY_TIMEOUT_S = 90.0
 STEP_TIMEOUT_S = 120.0

@@ -19,15 +19,15 @@ from typing import Any
 
 import msgspec
 
-from broadsheet_common.link_token import LinkSigner
+from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_local.chaos.api import Answer, Api, IssueView
 from broadsheet_local.chaos.readers import Readers, import_readers
 from broadsheet_local.chaos.sandbox import Sandbox
 from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S
 from broadsheet_local.chaos.stack import Stack
 from broadsheet_local.chaos.verdict import Ending, Expectation, Judgement, Reported, identity_holds, judge
-from broadsheet_local.concurrency import in_thread
 from broadsheet_local.errors import LaunchError
+from broadsheet_local.supervision.concurrency import in_thread
 
 WATCH_POLL_S = 0.25
 POLL_S = 0.1

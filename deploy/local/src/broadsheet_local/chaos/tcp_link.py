@@ -15,7 +15,7 @@ import contextlib
 import socket
 import struct
 
-from broadsheet_local.ports import LOOPBACK
+from broadsheet_local.embedded.ports import LOOPBACK
 
 _PIECE_BYTES = 65_536
 _CONNECT_TIMEOUT_S = 5.0

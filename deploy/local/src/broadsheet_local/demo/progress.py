@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.supervisor import Say
 
 LINE_INTERVAL_S = 5.0
 STALL_S = 90.0

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 import msgspec
 from rich.console import Console
 
-from broadsheet_local.concurrency import all_or_first_error, first_of, in_thread
 from broadsheet_local.demo.bulk_import import import_readers, reader_email
 from broadsheet_local.demo.issue_content import IssueContent, load_issue
 from broadsheet_local.demo.people import Gateway
@@ -19,7 +18,8 @@ from broadsheet_local.demo.report import DemoResult, print_report
 from broadsheet_local.demo.sandbox_log import SandboxLog
 from broadsheet_local.demo.sign_up_everybody import confirm_readers, sign_up_readers
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.supervisor import Say
+from broadsheet_local.supervision.concurrency import all_or_first_error, first_of, in_thread
+from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
 FORM_SIGN_UPS_MAX = 5_000

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 
-from broadsheet_local.concurrency import all_or_first_error
 from broadsheet_local.demo.bulk_import import reader_email
 from broadsheet_local.demo.people import Gateway
 from broadsheet_local.demo.progress import Phase
 from broadsheet_local.demo.sandbox_log import CapturedMail, SandboxLog, confirmation_link
+from broadsheet_local.supervision.concurrency import all_or_first_error
 
 PEOPLE_AT_ONCE = 16
 MAIL_POLL_S = 0.1

@@ -1,7 +1,7 @@
 CREATE TABLE subscriptions.subscriber (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     email text NOT NULL CHECK (length(email) <= 254),
-    -- Equal keys are the same address (broadsheet_common.email_address).
+    -- Equal keys are the same address (broadsheet_common.mail.email_address).
     email_key text NOT NULL UNIQUE CHECK (length(email_key) <= 254),
     name text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()

@@ -24,7 +24,7 @@ CREATE TABLE subscriptions.consent_event (
     ip inet,
     user_agent text CHECK (length(user_agent) <= 500),
     form_url text CHECK (length(form_url) <= 1000),
-    -- Of broadsheet_common.consent_wording: the sentence that stood at the form.
+    -- Of broadsheet_common.contracts.consent_wording: the sentence that stood at the form.
     wording_version integer,
     -- Which of the two mails about a sign-up was queued.
     mail text CHECK (mail IN ('confirmation', 'already_subscribed')),

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from broadsheet_common.consent_wording import CURRENT_VERSION, CURRENT_WORDING
-from broadsheet_gateway.embed_form import embed_form
-from broadsheet_gateway.pages.api_docs import read_api_docs
+from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_gateway.api_docs.page import read_api_docs
+from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.issues import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -35,6 +34,7 @@ from broadsheet_gateway.pages.views import (
     UnsubscribedPage,
     UnsubscribePage,
 )
+from broadsheet_gateway.sign_up.embed_form import embed_form
 
 _NEWSLETTER = "The Systems Letter"
 _ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token")  # noqa: S106 (sample data)

@@ -10,9 +10,9 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from broadsheet_gateway.pages.api_docs import ApiDocs
+from broadsheet_gateway.api_docs.page import ApiDocs
+from broadsheet_gateway.author.issue_views import IssueDetail, IssueRow
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.issues import IssueDetail, IssueRow
 
 FieldErrors = Mapping[str, str]
 

@@ -7,15 +7,22 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.consent_wording import WORDINGS
-from broadsheet_common.identity import requires
-from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
-from broadsheet_common.problems import NotFoundError
-from broadsheet_common.record_id import PathId
-from broadsheet_common.route_rules import documents
+from broadsheet_common.contracts.consent_wording import WORDINGS
+from broadsheet_common.contracts.identity import requires
+from broadsheet_common.http.pagination import (
+    PAGE_SIZE_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+)
+from broadsheet_common.http.problems import NotFoundError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import documents
 from broadsheet_subscriptions.consent import store
 from broadsheet_subscriptions.consent.evidence import ConsentKind, ConsentSource, SignUpMail
-from broadsheet_subscriptions.people.store import find_subscriber
+from broadsheet_subscriptions.subscribers.store import find_subscriber
 
 
 class Wording(msgspec.Struct, frozen=True):

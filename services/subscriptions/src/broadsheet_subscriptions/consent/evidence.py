@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from broadsheet_common.consent_wording import WORDINGS
+from broadsheet_common.contracts.consent_wording import WORDINGS
 
 USER_AGENT_CHARS_MAX = 500
 FORM_URL_CHARS_MAX = 1_000

@@ -10,12 +10,12 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.identity import requires
-from broadsheet_common.problems import FieldProblem, MalformedRequestError
-from broadsheet_common.route_rules import JsonRequest, documents
+from broadsheet_common.contracts.identity import requires
+from broadsheet_common.http.problems import FieldProblem, MalformedRequestError
+from broadsheet_common.http.route_rules import JsonRequest, documents
 from broadsheet_subscriptions.exports.export_subscribers import ExportFilter, export_csv, export_json_lines
-from broadsheet_subscriptions.people.api import NewsletterFilter, StateFilter
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.subscribers.api import NewsletterFilter, StateFilter
+from broadsheet_subscriptions.subscribers.subscription import State
 
 FormatParameter = Annotated[
     str,

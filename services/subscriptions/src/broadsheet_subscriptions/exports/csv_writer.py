@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from broadsheet_subscriptions.people.spreadsheet_cell import neutralise
+from broadsheet_subscriptions.subscribers.spreadsheet_cell import neutralise
 
 
 def csv_line(cells: Sequence[str]) -> str:

@@ -16,13 +16,13 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_subscriptions.attributes.store import list_attributes
 from broadsheet_subscriptions.exports import store
 from broadsheet_subscriptions.exports.csv_writer import csv_line, csv_lines
 from broadsheet_subscriptions.exports.store import ExportedPerson
-from broadsheet_subscriptions.imports.column import KnownAttribute, titles_of_attributes
-from broadsheet_subscriptions.people.attribute_store import list_attributes
-from broadsheet_subscriptions.people.subscription import State
-from broadsheet_subscriptions.people.tag_cell import write_tags
+from broadsheet_subscriptions.imports.reading.column import KnownAttribute, titles_of_attributes
+from broadsheet_subscriptions.subscribers.subscription import State
+from broadsheet_subscriptions.subscribers.tag_cell import write_tags
 
 PAGE_PEOPLE: Final = 1_000
 _EXACT_INTEGER_MAX: Final = 2**53

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.subscribers.subscription import State
 
 
 class ExportedSubscription(msgspec.Struct, frozen=True):

@@ -16,7 +16,8 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.idempotency import (
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
     IdempotencyKeyReusedError,
@@ -26,9 +27,15 @@ from broadsheet_common.idempotency import (
     keep_answer,
     replay,
 )
-from broadsheet_common.identity import ServiceRequest, requires
-from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
-from broadsheet_common.problems import (
+from broadsheet_common.http.pagination import (
+    PAGE_SIZE_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+)
+from broadsheet_common.http.problems import (
     BodyTooLargeError,
     FieldProblem,
     InvalidInputError,
@@ -36,8 +43,8 @@ from broadsheet_common.problems import (
     NotFoundError,
     UnsupportedMediaTypeError,
 )
-from broadsheet_common.record_id import PathId
-from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import (
     ExistingPolicy,
@@ -45,9 +52,9 @@ from broadsheet_subscriptions.imports.import_options import (
     ImportOptions,
     parse_options,
 )
-from broadsheet_subscriptions.imports.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.imports.list_rejects import rejects_csv
 from broadsheet_subscriptions.imports.receive_file import receive_file
+from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.imports.steer_import import ImportStateError, begin_undo, cancel_import, start_import
 from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.wire import (

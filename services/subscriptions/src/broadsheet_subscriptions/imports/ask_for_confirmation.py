@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.imports import ask_store
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail

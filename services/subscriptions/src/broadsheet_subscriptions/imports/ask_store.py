@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress
 
 
 class PersonToAsk(msgspec.Struct, frozen=True):

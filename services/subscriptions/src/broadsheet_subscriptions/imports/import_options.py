@@ -5,9 +5,9 @@ from typing import Literal
 
 import msgspec
 
-from broadsheet_common.problems import FieldProblem, InvalidInputError
-from broadsheet_subscriptions.imports.column import Mapping_, fault_of_mapping
-from broadsheet_subscriptions.people.attribute import TAGS_MAX, parse_tag
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, parse_tag
+from broadsheet_subscriptions.imports.reading.column import Mapping_, fault_of_mapping
 
 GivenState = Literal["pending", "confirmed"]
 ExistingPolicy = Literal["skip", "fill", "overwrite"]

@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.problems import BodyTooLargeError, FieldProblem, InvalidInputError
+from broadsheet_common.http.problems import BodyTooLargeError, FieldProblem, InvalidInputError
 from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import ImportOptions
-from broadsheet_subscriptions.imports.import_worker import ImportPolicy
-from broadsheet_subscriptions.imports.text_encoding import (
+from broadsheet_subscriptions.imports.reading.text_encoding import (
     Encoding,
     EncodingSniffer,
     FileFormat,
     UndecodableFileError,
 )
+from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy
 
 
 class ReceivedFile(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import ImportOptions
 from broadsheet_subscriptions.imports.store import ImportRow

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.imports.column import KnownAttribute, Mapping_
-from broadsheet_subscriptions.imports.frame import LANES
+from broadsheet_subscriptions.attributes import store as attribute_store
 from broadsheet_subscriptions.imports.import_options import ExistingPolicy, GivenState, ImportOptions, Status
-from broadsheet_subscriptions.imports.record import Place
-from broadsheet_subscriptions.imports.text_encoding import Encoding, FileFormat
-from broadsheet_subscriptions.people import attribute_store
+from broadsheet_subscriptions.imports.reading.column import KnownAttribute, Mapping_
+from broadsheet_subscriptions.imports.reading.frame import LANES
+from broadsheet_subscriptions.imports.reading.record import Place
+from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, FileFormat
 
 PIECE_BYTES: Final = 1024 * 1024
 """As large as a piece of a stored file may be; all but the last are."""

@@ -8,8 +8,9 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_subscriptions.imports import lease_store, store, undo_store
-from broadsheet_subscriptions.imports.run_import import LeaseLostError
+from broadsheet_subscriptions.imports import store, undo_store
+from broadsheet_subscriptions.imports.running import lease_store
+from broadsheet_subscriptions.imports.running.run_import import LeaseLostError
 
 PEOPLE_A_BATCH: Final = 5_000
 

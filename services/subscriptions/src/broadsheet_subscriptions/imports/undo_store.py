@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_subscriptions.attributes.store import attribute_types, hold_attributes
 from broadsheet_subscriptions.imports.store import ImportRow
-from broadsheet_subscriptions.people.attribute_store import attribute_types, hold_attributes
 
 # As the import made it, and nobody has touched it since. A confirmation mail that was sent meanwhile is no life.
 _UNTOUCHED: Final = """

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar.params import QueryParameter
 
-from broadsheet_common.record_id import RECORD_ID_MAX
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.imports.import_options import (
     CONSENT_BASIS_CHARS_MAX,
     ExistingPolicy,

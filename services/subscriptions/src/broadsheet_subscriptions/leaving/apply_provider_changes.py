@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_subscriptions.leaving import provider_change_store as store
 from broadsheet_subscriptions.leaving.provider_change_store import ProviderChange
-from broadsheet_subscriptions.people.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 CHANGES_A_BATCH_MAX = 200
 BATCHES_A_ROUND_MAX = 100

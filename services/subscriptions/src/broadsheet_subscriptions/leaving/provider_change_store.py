@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.provider_change import ProviderChangeKind
+from broadsheet_common.contracts.provider_change import ProviderChangeKind
 
 
 class ProviderChange(msgspec.Struct, frozen=True):

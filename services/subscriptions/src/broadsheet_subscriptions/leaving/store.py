@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription, linked_subscription
+from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription, linked_subscription
 
 
 async def find_subscription(

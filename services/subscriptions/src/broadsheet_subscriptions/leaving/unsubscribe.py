@@ -2,13 +2,13 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
-from broadsheet_common.record_id import RECORD_ID_MAX
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.leaving import store as leaving_store
-from broadsheet_subscriptions.people import store
-from broadsheet_subscriptions.people.change_source import name_change_source
-from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
+from broadsheet_subscriptions.subscribers import store
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
 
 
 class UnknownUnsubscribeTokenError(ProblemError):

@@ -8,8 +8,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.idempotency import (
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
     IdempotencyKeyReusedError,
@@ -17,10 +18,9 @@ from broadsheet_common.idempotency import (
     keep_answer,
     replay,
 )
-from broadsheet_common.identity import ServiceRequest, requires
-from broadsheet_common.problems import NotFoundError
-from broadsheet_common.record_id import PathId
-from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.problems import NotFoundError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.personal_data.erase_subscriber import AddressChangesNowError, erase_subscriber
 from broadsheet_subscriptions.personal_data.export_person import PersonalData, export_person
 from broadsheet_subscriptions.tables import idempotency_key

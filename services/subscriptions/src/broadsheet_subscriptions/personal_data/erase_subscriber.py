@@ -8,12 +8,12 @@ Repeating it is success again.
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.erasure import enqueue_erasure
-from broadsheet_common.problems import ConflictError, NotFoundError
-from broadsheet_subscriptions.people.change_source import name_change_source
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.erasure import enqueue_erasure
+from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_subscriptions.personal_data import store
 from broadsheet_subscriptions.personal_data.store import Erased
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 BY_THEMSELVES = "subscriber"
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.erasure import read_person_data
-from broadsheet_common.problems import NotFoundError
+from broadsheet_common.contracts.erasure import read_person_data
+from broadsheet_common.http.problems import NotFoundError
 from broadsheet_subscriptions.personal_data import store
 from broadsheet_subscriptions.personal_data.records import RECORDS
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.personal_data.records import RECORDS, PersonalRecord
 from broadsheet_subscriptions.sign_up.store import hash_mailbox
 

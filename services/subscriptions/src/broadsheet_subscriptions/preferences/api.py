@@ -8,14 +8,12 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.identity import requires
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.problems import InvalidInputError
-from broadsheet_common.record_id import RecordId
-from broadsheet_common.route_rules import JsonRequest, documents, json_only
-from broadsheet_subscriptions.people.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_common.http.record_id import RecordId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.personal_data.erase_subscriber import (
     BY_THEMSELVES,
     AddressChangesNowError,
@@ -39,7 +37,9 @@ from broadsheet_subscriptions.preferences.open_link import (
 from broadsheet_subscriptions.preferences.policy import PreferencesPolicy
 from broadsheet_subscriptions.preferences.show_preferences import ShownPreferences, preferences_of, show_preferences
 from broadsheet_subscriptions.preferences.store import AddressChange, Person
-from broadsheet_subscriptions.public_api import PUBLIC_BODY_MAX_BYTES, TokenInput
+from broadsheet_subscriptions.sign_up.api import PUBLIC_BODY_MAX_BYTES, TokenInput
+from broadsheet_subscriptions.subscribers.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
+from broadsheet_subscriptions.subscribers.subscription import State
 
 _OF_LINKS = (UnknownPreferencesTokenError, PersonErasedError)
 

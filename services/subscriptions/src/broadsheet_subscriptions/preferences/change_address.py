@@ -10,11 +10,11 @@ from typing import Literal
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.erasure import enter_addresses
-from broadsheet_common.problems import ConflictError, FieldProblem, InvalidInputError
-from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.erasure import enter_addresses
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.mails import Mail, write_change_mail, write_notice_mail
 from broadsheet_subscriptions.preferences.open_link import UnknownPreferencesTokenError, open_change, open_link

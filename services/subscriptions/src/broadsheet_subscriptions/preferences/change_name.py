@@ -3,11 +3,11 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import FieldProblem, InvalidInputError
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.open_link import open_link
 from broadsheet_subscriptions.preferences.store import Person
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 
 
 async def change_name(connection: AsyncConnection, token: str, name: str) -> Person:

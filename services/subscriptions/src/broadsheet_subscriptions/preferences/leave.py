@@ -2,12 +2,12 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import FieldProblem, InvalidInputError
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_subscriptions.leaving.store import set_unsubscribed
-from broadsheet_subscriptions.people.change_source import name_change_source
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.open_link import open_link
 from broadsheet_subscriptions.preferences.store import Person
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 
 async def leave(connection: AsyncConnection, token: str, *, newsletter_id: int | None) -> Person:

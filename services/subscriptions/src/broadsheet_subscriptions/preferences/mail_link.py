@@ -6,9 +6,9 @@ goes to the address on file, works for a short time, and once in a cool-down.
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.link_token import LinkSigner
-from broadsheet_common.queue import SingleMail, enqueue_single_mail
-from broadsheet_common.record_id import RECORD_ID_MAX
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.mails import write_link_mail
 from broadsheet_subscriptions.preferences.policy import MAILS_A_DAY_MAX, PreferencesPolicy

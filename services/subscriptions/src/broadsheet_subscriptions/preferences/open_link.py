@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import ProblemError
+from broadsheet_common.http.problems import ProblemError
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.store import AddressChange, Person
 from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_CHARS_MAX, hash_token

@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.open_link import open_link
 from broadsheet_subscriptions.preferences.store import Membership, Person

@@ -9,9 +9,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
+from broadsheet_subscriptions.subscribers.subscription import State
 
 PRUNE_BATCH_ROWS = 1_000
 

@@ -9,14 +9,15 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.entity_tag import (
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
     PreconditionFailedError,
     PreconditionRequiredError,
     entity_tag,
     require_match,
 )
-from broadsheet_common.idempotency import (
+from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
     IdempotencyKeyReusedError,
@@ -24,11 +25,17 @@ from broadsheet_common.idempotency import (
     keep_answer,
     replay,
 )
-from broadsheet_common.identity import ServiceRequest, requires
-from broadsheet_common.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit, decode_cursor, encode_cursor
-from broadsheet_common.problems import InvalidInputError, NotFoundError
-from broadsheet_common.record_id import PathId, RecordId
-from broadsheet_common.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.pagination import (
+    PAGE_SIZE_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+)
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError
+from broadsheet_common.http.record_id import PathId, RecordId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.segments import store
 from broadsheet_subscriptions.segments.count_segment import SegmentCount, count_segment
 from broadsheet_subscriptions.segments.save_segment import (

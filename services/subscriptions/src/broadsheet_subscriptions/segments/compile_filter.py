@@ -12,8 +12,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from broadsheet_subscriptions.people.subscription import State
 from broadsheet_subscriptions.segments import filter as f
+from broadsheet_subscriptions.subscribers.subscription import State
 from broadsheet_subscriptions.tables import subscriber, subscription
 from broadsheet_subscriptions.tables.lists import bit_of, block_of, daily_engagement, issue_engagement
 

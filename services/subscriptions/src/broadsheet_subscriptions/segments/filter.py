@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.subscribers.subscription import State
 
 Event = Literal["received", "opened", "clicked"]
 TextOp = Literal["eq", "ne", "in", "contains", "starts_with"]

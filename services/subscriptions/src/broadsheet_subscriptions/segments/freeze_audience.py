@@ -11,9 +11,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.database import is_database_unavailable
-from broadsheet_common.problems import InvalidInputError
-from broadsheet_subscriptions.people.attribute_store import attribute_types
+from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_subscriptions.attributes.store import attribute_types
 from broadsheet_subscriptions.segments import audience_store as store
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 

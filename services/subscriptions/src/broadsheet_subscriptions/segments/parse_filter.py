@@ -7,10 +7,10 @@ from typing import Any, Final, Literal, TypeVar, assert_never
 
 import msgspec
 
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.problems import FieldProblem, InvalidInputError
-from broadsheet_common.record_id import RecordId
-from broadsheet_subscriptions.people.attribute import (
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.http.record_id import RecordId
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_subscriptions.attributes.attribute import (
     TEXT_CHARS_MAX,
     AttributeType,
     AttributeValue,

@@ -2,13 +2,13 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.problems import ProblemError
+from broadsheet_common.http.problems import ProblemError
 from broadsheet_subscriptions.consent.evidence import Evidence
-from broadsheet_subscriptions.people.change_source import name_change_source
-from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription
-from broadsheet_subscriptions.people.subscription import state_after_confirmation
 from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_CHARS_MAX, hash_token
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
+from broadsheet_subscriptions.subscribers.subscription import state_after_confirmation
 
 
 class UnknownTokenError(ProblemError):

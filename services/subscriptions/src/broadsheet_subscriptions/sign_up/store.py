@@ -11,13 +11,13 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
 from broadsheet_subscriptions.consent.store import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
-from broadsheet_subscriptions.people.linked_subscription import LinkedSubscription, linked_subscription
-from broadsheet_subscriptions.people.store import SubscriberRow
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
-from broadsheet_subscriptions.people.subscription import State
+from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription, linked_subscription
+from broadsheet_subscriptions.subscribers.store import SubscriberRow
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
+from broadsheet_subscriptions.subscribers.subscription import State
 
 
 class Newsletter(msgspec.Struct, frozen=True):

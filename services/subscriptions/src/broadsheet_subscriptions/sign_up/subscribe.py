@@ -11,19 +11,19 @@ from datetime import timedelta
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.address_hash import AddressHasher
-from broadsheet_common.email_address import EmailAddress
-from broadsheet_common.erasure import enter_addresses
-from broadsheet_common.problems import FieldProblem, InvalidInputError
-from broadsheet_common.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.erasure import enter_addresses
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence
-from broadsheet_subscriptions.people.address_flags import AddressFlag, flags_of
-from broadsheet_subscriptions.people.store import SubscriberRow
-from broadsheet_subscriptions.people.subscriber_name import SubscriberName
-from broadsheet_subscriptions.people.subscription import state_after_sign_up
 from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_already_subscribed_mail, write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, hash_token
+from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
+from broadsheet_subscriptions.subscribers.store import SubscriberRow
+from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
+from broadsheet_subscriptions.subscribers.subscription import state_after_sign_up
 
 _REFUSALS: dict[AddressFlag, str] = {
     "role": "This address belongs to an office, not to a person: please use one of your own.",

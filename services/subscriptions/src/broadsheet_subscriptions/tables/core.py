@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from broadsheet_common.idempotency import idempotency_table
+from broadsheet_common.http.idempotency import idempotency_table
 
 SCHEMA = "subscriptions"
 

@@ -16,9 +16,9 @@ import psycopg
 from broadsheet_local.chaos.shortened import LEASE_S
 from broadsheet_local.chaos.stack import StackOptions
 from broadsheet_local.chaos.stage import Stage
-from broadsheet_local.concurrency import in_thread
 from broadsheet_local.demo.bulk_import import CONNECT_TIMEOUT_S
 from broadsheet_local.errors import LaunchError
+from broadsheet_local.supervision.concurrency import in_thread
 
 THREE_SENDERS = StackOptions(replicas=3)
 RECOVERY_MAX_S = LEASE_S + 10.0

@@ -10,7 +10,7 @@ from broadsheet_local.chaos.api import IssueView
 from broadsheet_local.chaos.people_at_work import Visitors, reading, signing_up
 from broadsheet_local.chaos.shortened import DATABASE_TIMEOUT_S
 from broadsheet_local.chaos.stage import Campaign, Stage
-from broadsheet_local.concurrency import in_thread
+from broadsheet_local.supervision.concurrency import in_thread
 
 UP_MAX_S = 10.0
 REACHABLE_MAX_S = 30.0

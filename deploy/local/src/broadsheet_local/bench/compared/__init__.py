@@ -1,0 +1,1 @@
+"""The senders that ours is compared with."""

@@ -1,0 +1,1 @@
+"""Figures: of the database, the processes, the sandbox's log."""

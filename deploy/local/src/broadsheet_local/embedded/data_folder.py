@@ -1,0 +1,125 @@
+"""The folder a local set-up lives in: one owner, private, with the record of what runs for it."""
+
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+
+from broadsheet_local.embedded.folder_lock import FolderLock
+from broadsheet_local.errors import LaunchError
+from broadsheet_local.supervision.child import Child
+from broadsheet_local.supervision.leftovers import find_process, stop_process
+
+LEFTOVER_TIMEOUT_S = 10.0
+
+
+class ProcessRecord(msgspec.Struct, frozen=True):
+    """One child as the next start can recognise it; `created_at` in epoch seconds."""
+
+    name: str
+    pid: int
+    created_at: float
+    stop_signal: int
+
+
+class DataFolder:
+    """Paths and ownership. `acquire` comes first; nothing below the folder is touched before it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._lock: FolderLock | None = None
+
+    @property
+    def postgres(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def redis(self) -> Path:
+        return self.root / "redis"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.root / "sandbox"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def log_path(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def acquire(self) -> None:
+        """Own the folder or raise LaunchError: it cannot be used, or another process (named) has it."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+                raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
+        except OSError as error:
+            raise LaunchError(f"cannot use {self.root} as the data folder: {error.strerror}") from error
+        lock = FolderLock(self.root)
+        lock.acquire(
+            busy_message=f"the data folder {self.root} is in use by the running process {{pid}}: "
+            "stop that one (Ctrl-C, or `kill {pid}`) or choose another --data-dir"
+        )
+        self._lock = lock
+        for folder in (self.secrets, self.logs, self.sandbox):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def _record_path(self) -> Path:
+        return self.root / "processes.json"
+
+    def record(self, children: list[Child]) -> None:
+        """Write down what runs now, whole or not at all."""
+        records = [
+            ProcessRecord(
+                name=child.name,
+                pid=child.pid,
+                created_at=child.created_at,
+                stop_signal=int(child.spec.stop_signal),
+            )
+            for child in children
+        ]
+        fresh = self._record_path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(records))
+        fresh.replace(self._record_path)
+
+    def stop_leftovers(self) -> list[str]:
+        """Stop what a killed run left; returns the names. Postgres and Redis look after their own."""
+        try:
+            raw = self._record_path.read_bytes()
+        except FileNotFoundError:
+            return []
+        try:
+            records = msgspec.json.decode(raw, type=list[ProcessRecord])
+        except msgspec.DecodeError:
+            # A power cut may leave the renamed file empty; then no process is left either.
+            records = []
+        stopped = []
+        for record in records:
+            process = find_process(record.pid, record.created_at)
+            if process is not None:
+                stop_process(process, signal.Signals(record.stop_signal), timeout_s=LEFTOVER_TIMEOUT_S)
+                stopped.append(record.name)
+        self._record_path.unlink()
+        return stopped
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a secret whole, readable by its owner only."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    fresh.replace(path)

@@ -1,0 +1,1 @@
+"""What crosses between services: identity, queue, audiences, erasure, tokens."""

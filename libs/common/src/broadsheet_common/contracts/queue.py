@@ -1,0 +1,108 @@
+"""The delivery queue's contract: the only way in for the other services.
+
+Each function here calls one of the insert functions that the migrations define in the schema `delivery`; the grants
+allow those and nothing else. All run in the caller's transaction: work that must follow a commit is enqueued in it.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.process.tracing import current_trace
+
+CHUNK_SIZE_MAX = 500
+"""Deliveries a chunk: Postmark takes at most 500 messages in a batch call."""
+
+PartitionStage = Literal["excluded", "validated", "retreating", "own", "default", "removed"]
+RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
+
+SingleMailKind = Literal[
+    "confirmation", "password_reset", "test", "preferences_link", "address_change", "address_notice"
+]
+
+
+class SingleMail(msgspec.Struct, frozen=True):
+    """One ready mail for the transactional stream.
+
+    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more.
+    """
+
+    kind: SingleMailKind
+    to: EmailAddress
+    subject: str
+    html_body: str
+    text_body: str
+    dedupe_key: str
+    expires_in: timedelta
+
+
+async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> None:
+    """Queue one mail; a second call with the same `dedupe_key` changes nothing."""
+    await connection.execute(
+        sa.text("""
+            SELECT delivery.enqueue_single_mail(:kind, :dedupe_key, :to_email, :subject, :html_body, :text_body,
+                                                :expires_in, :traceparent)
+        """).bindparams(sa.bindparam("expires_in", type_=sa.Interval)),
+        {
+            "kind": mail.kind,
+            "dedupe_key": mail.dedupe_key,
+            "to_email": mail.to,
+            "subject": mail.subject,
+            "html_body": mail.html_body,
+            "text_body": mail.text_body,
+            "expires_in": mail.expires_in,
+            "traceparent": current_trace().traceparent,
+        },
+    )
+
+
+async def open_issue_run(connection: AsyncConnection, *, issue_id: int, newsletter_id: int) -> None:
+    """Let delivery know the issue: from now on its chunks are claimed as they are enqueued."""
+    await connection.execute(
+        sa.text("SELECT delivery.open_issue_run(:issue_id, :newsletter_id, :traceparent)"),
+        {"issue_id": issue_id, "newsletter_id": newsletter_id, "traceparent": current_trace().traceparent},
+    )
+
+
+async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
+    """The audience is complete: once every delivery is settled, the issue is sent."""
+    await connection.execute(sa.text("SELECT delivery.close_fan_out(:issue_id)"), {"issue_id": issue_id})
+
+
+async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_begin: bool) -> PartitionStage:
+    """One step towards partitions of the issue's own, before its first delivery is enqueued, if it is to have some.
+
+    To be called again, each time in a transaction of its own, until it answers `own` or `default`: until then nothing
+    of the issue can be enqueued.
+    """
+    row = await connection.execute(
+        sa.text("SELECT delivery.partition_issue(:issue_id, :may_begin)"),
+        {"issue_id": issue_id, "may_begin": may_begin},
+    )
+    stage: PartitionStage = row.scalar_one()
+    return stage
+
+
+async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_by: str) -> RunStateBefore | None:
+    """Begin no further call for the issue; what was not begun is cancelled soon after.
+
+    Answers the state before: `cancelled` and `finished` were left as they are; None: the issue was never opened.
+    """
+    row = await connection.execute(
+        sa.text("SELECT delivery.cancel_issue(:issue_id, :cancelled_by)"),
+        {"issue_id": issue_id, "cancelled_by": cancelled_by},
+    )
+    was: RunStateBefore | None = row.scalar_one()
+    return was
+
+
+async def enqueue_provider_events(connection: AsyncConnection, bodies: Sequence[str]) -> None:
+    """Take in webhooks of the provider's as they came, each a JSON document; delivery applies them."""
+    await connection.execute(
+        sa.text("SELECT delivery.enqueue_provider_events(CAST(:bodies AS text[]))"), {"bodies": list(bodies)}
+    )

@@ -1,0 +1,1 @@
+"""HTTP: the application every service starts from, problems, paging, idempotency, health."""

@@ -1,0 +1,131 @@
+"""The Litestar application that every service starts from: errors, tracing, access log, metrics, health, limits."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, cast
+
+import structlog
+from litestar import Litestar
+from litestar.config.app import AppConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Middleware, Receive, Scope, Send
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+
+from broadsheet_common.http.health import ReadinessCheck, health_routes
+from broadsheet_common.http.problems import problem_handlers
+from broadsheet_common.process.tracing import enter_trace, start_trace
+
+API_BODY_MAX_BYTES = 10 * 1024 * 1024
+
+_QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics", "/health-check"})
+
+_log = structlog.get_logger()
+
+
+class ServerMetrics:
+    """The HTTP figures of one process, in a registry of its own (tests start several in one process)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "http_requests_total",
+            "Requests by route template, method and status",
+            ("route", "method", "status"),
+            registry=self.registry,
+        )
+        self.durations_s = Histogram(
+            "http_request_duration_seconds",
+            "From request to last byte of the answer",
+            ("route",),
+            registry=self.registry,
+        )
+
+
+class _RequestMiddleware(ASGIMiddleware):
+    """Enters the trace, measures, and logs one line a request: route template and ids, never the query string."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, metrics: ServerMetrics) -> None:
+        self._metrics = metrics
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        method = cast("HTTPScope", scope)["method"]
+        headers = dict(scope["headers"])
+        trace = start_trace(
+            headers.get(b"traceparent", b"").decode("latin-1"),
+            headers.get(b"x-request-id", b"").decode("latin-1"),
+        )
+        enter_trace(trace)
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", trace.request_id.encode())]
+            await send(message)
+
+        try:
+            await next_app(scope, receive, send_with_id)
+        finally:
+            duration_s = time.perf_counter() - started
+            # The template, not the path: ids and tokens in paths would be one metric series each, and tokens leak.
+            route = scope.get("path_template") or "(none)"
+            if route not in _QUIET_PATHS:
+                self._metrics.requests.labels(route, method, str(status)).inc()
+                self._metrics.durations_s.labels(route).observe(duration_s)
+                _log.info(
+                    "http.request",
+                    method=method,
+                    route=route,
+                    status=status,
+                    duration_ms=round(duration_s * 1000, 2),
+                )
+
+
+def create_service_app(
+    *,
+    route_handlers: Sequence[ControllerRouterHandler],
+    dependencies: Mapping[str, object],
+    readiness_checks: Mapping[str, ReadinessCheck],
+    middleware: Sequence[Middleware] = (),
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
+    state: Mapping[str, object] | None = None,
+    metrics: ServerMetrics | None = None,
+    openapi_config: OpenAPIConfig | None = None,
+    body_max_bytes: int = API_BODY_MAX_BYTES,
+    configure: Callable[[AppConfig], AppConfig] | None = None,
+) -> Litestar:
+    """A Litestar app with everything that all services share.
+
+    `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan` managers
+    open and close what the app owns. Nothing is started here.
+    """
+    metrics = metrics or ServerMetrics()
+    return Litestar(
+        route_handlers=[*route_handlers, health_routes(readiness_checks, metrics.registry)],
+        dependencies={name: _provide(value) for name, value in dependencies.items()},
+        middleware=[_RequestMiddleware(metrics), *middleware],
+        exception_handlers=problem_handlers(),
+        lifespan=list(lifespan),
+        state=State({**(state or {}), "draining": False}),
+        openapi_config=openapi_config,
+        request_max_body_size=body_max_bytes,
+        logging_config=None,
+        on_app_init=[configure] if configure else [],
+    )
+
+
+def _provide(value: object) -> Provide:
+    def provide() -> Any:
+        return value
+
+    return Provide(provide, use_cache=True, sync_to_thread=False)

@@ -1,0 +1,50 @@
+"""ETag and If-Match on edits: nobody overwrites what they have not seen.
+
+The tag is a hash of the representation, so it needs no column and changes with anything that is shown.
+"""
+
+import hashlib
+from typing import Annotated
+
+import msgspec
+from litestar.params import HeaderParameter
+
+from broadsheet_common.http.problems import ProblemError
+
+_HEADER_CHARS_MAX = 1_000
+
+IfMatchHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-Match",
+        max_length=_HEADER_CHARS_MAX,
+        description="The `ETag` of the version that is to be changed, or `*` for whichever there is.",
+    ),
+]
+
+
+class PreconditionRequiredError(ProblemError):
+    slug, title, status = "precondition-required", "An edit needs an If-Match header", 428
+
+
+class PreconditionFailedError(ProblemError):
+    slug, title, status = "precondition-failed", "It was changed since it was read", 412
+
+
+def entity_tag(representation: msgspec.Struct) -> str:
+    return f'"{hashlib.sha256(msgspec.json.encode(representation)).hexdigest()[:32]}"'
+
+
+def require_match(if_match: str | None, representation: msgspec.Struct) -> None:
+    """For the row that an edit has locked.
+
+    Raises:
+        PreconditionRequiredError: there is no If-Match.
+        PreconditionFailedError: it names another version. Weak tags never match (RFC 9110, section 13.1.1).
+    """
+    if if_match is None:
+        raise PreconditionRequiredError
+    current = entity_tag(representation)
+    named = {part.strip() for part in if_match.split(",")}
+    if "*" not in named and current not in named:
+        raise PreconditionFailedError(headers={"ETag": current})

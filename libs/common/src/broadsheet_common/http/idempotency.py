@@ -1,0 +1,171 @@
+"""`Idempotency-Key`: one effect and one answer for a request that is sent again.
+
+The key's row is written in the same transaction as the effect, so neither exists without the other. A second request
+with the key waits for the first one's commit and then replays its answer; with another body it is refused (422).
+Each service has a table `<schema>.idempotency_key`; a row lives 24 hours or more.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from litestar import Response
+from litestar.params import HeaderParameter
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.contracts.identity import ServiceRequest
+from broadsheet_common.http.problems import ProblemError
+
+KEY_MAX_LENGTH = 200
+WAIT_FOR_FIRST_MS = 5000
+_LOCK_NOT_AVAILABLE = "55P03"
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=KEY_MAX_LENGTH,
+        description="The same key with the same body gives the first answer again, for 24 hours.",
+    ),
+]
+
+
+class IdempotencyKeyReusedError(ProblemError):
+    slug, title, status = "idempotency-key-reused", "This Idempotency-Key was used with another request", 422
+
+
+class IdempotencyInFlightError(ProblemError):
+    slug, title, status = "idempotency-in-flight", "A request with this Idempotency-Key is still running", 409
+
+
+class AnswerErasedError(ProblemError):
+    """The request was answered, and the person its answer showed was erased since. It is not done again."""
+
+    slug, title, status = "idempotency-answer-erased", "The first answer to this request was erased", 409
+
+
+class StoredAnswer(msgspec.Struct, frozen=True):
+    """What the first request was answered: HTTP status and JSON body."""
+
+    status: int
+    body: bytes
+
+
+def fingerprint(parts: Sequence[bytes]) -> bytes:
+    """SHA-256 over the length-prefixed parts of a request (method, path, body)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def idempotency_table(metadata: sa.MetaData, schema: str) -> sa.Table:
+    """The table as each service's metadata declares it; the migrations create it."""
+    return sa.Table(
+        "idempotency_key",
+        metadata,
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("status", sa.SmallInteger),
+        sa.Column("body", sa.LargeBinary),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        schema=schema,
+    )
+
+
+async def claim_key(
+    connection: AsyncConnection, table: sa.Table, *, scope: str, key: str, request_fingerprint: bytes
+) -> StoredAnswer | None:
+    """Take the key for this transaction; None means it is ours, otherwise the first request's answer.
+
+    `scope` is the caller's identity: keys of two users never meet.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used with another request.
+        IdempotencyInFlightError: the first request did not finish within `WAIT_FOR_FIRST_MS`.
+        AnswerErasedError: the first answer showed somebody who was erased since.
+    """
+    await connection.execute(sa.text(f"SET LOCAL lock_timeout = {WAIT_FOR_FIRST_MS}"))
+    name = f"{table.schema}.{table.name}"
+    parameters = {"scope": scope, "key": key, "fingerprint": request_fingerprint}
+    try:
+        # An expired row is taken over as if it were not there.
+        taken = await connection.execute(
+            sa.text(f"""
+                INSERT INTO {name} AS kept (scope, key, fingerprint, expires_at)
+                VALUES (:scope, :key, :fingerprint, now() + interval '24 hours')
+                ON CONFLICT (scope, key) DO UPDATE
+                   SET fingerprint = excluded.fingerprint, status = NULL, body = NULL, expires_at = excluded.expires_at
+                 WHERE kept.expires_at < now()
+                RETURNING 1
+            """),  # noqa: S608  # the table's own name
+            parameters,
+        )
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            raise IdempotencyInFlightError(headers={"Retry-After": "1"}) from error
+        raise
+    if taken.first() is not None:
+        return None
+    found = await connection.execute(
+        sa.select(table.c.fingerprint, table.c.status, table.c.body).where(table.c.scope == scope, table.c.key == key)
+    )
+    row = found.one()
+    if row.fingerprint != request_fingerprint:
+        raise IdempotencyKeyReusedError
+    if row.status is None:
+        raise AnswerErasedError
+    return StoredAnswer(status=row.status, body=row.body)
+
+
+async def store_answer(
+    connection: AsyncConnection, table: sa.Table, *, scope: str, key: str, answer: StoredAnswer
+) -> None:
+    """Keep the answer beside the effect, in the transaction that `claim_key` began in."""
+    await connection.execute(
+        table.update().where(table.c.scope == scope, table.c.key == key).values(status=answer.status, body=answer.body)
+    )
+
+
+async def find_first_answer(
+    connection: AsyncConnection, table: sa.Table, request: ServiceRequest, key: str | None
+) -> StoredAnswer | None:
+    """The answer that this request got before; None when it is the first with its key, or has no key.
+
+    Raises what `claim_key` raises. The fingerprint is of method, path and body; keys of two callers never meet.
+    """
+    if key is None:
+        return None
+    parts = (request.method.encode(), request.url.path.encode(), await request.body())
+    return await claim_key(
+        connection, table, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
+    )
+
+
+async def keep_answer(
+    connection: AsyncConnection,
+    table: sa.Table,
+    request: ServiceRequest,
+    key: str | None,
+    *,
+    status: int,
+    body: msgspec.Struct,
+) -> None:
+    """Keep what the request is about to be answered, if it has a key."""
+    if key is not None:
+        answer = StoredAnswer(status=status, body=msgspec.json.encode(body))
+        await store_answer(connection, table, scope=request.user.subject, key=key, answer=answer)
+
+
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
+
+
+def replay(answer: StoredAnswer, body_type: type[BodyT]) -> Response[BodyT]:
+    """The first answer again."""
+    return Response(msgspec.json.decode(answer.body, type=body_type), status_code=answer.status)

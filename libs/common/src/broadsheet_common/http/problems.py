@@ -1,0 +1,231 @@
+"""Errors as RFC 9457 problem details, the same shape from every service and for every status.
+
+An expected error is a subclass of `ProblemError` with its own stable type; anything else is a bug: logged loudly, and
+answered as a 500 without its text. The titles are constant: Litestar's own would repeat the query string.
+"""
+
+import asyncio
+import re
+from typing import Any, ClassVar
+
+import msgspec
+import sqlalchemy.exc
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+
+from broadsheet_common.process.database import is_database_unavailable
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
+
+_log = structlog.get_logger()
+
+_WHOLE_BODY = "data"
+_STEP_INTO_LIST = re.compile(r"\[(\d+)\]")
+_STEP_INTO_MAP = "[...]"
+_FIELD_OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `([^`]*)`")
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """One fault in the input: a JSON Pointer (RFC 6901) to the member, and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of an error answer (RFC 9457), with our `errors` extension."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    instance: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+
+
+class ProblemError(Exception):
+    """An expected error. Subclasses give `slug` (stable, part of the type), `title` and `status`."""
+
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        errors: tuple[FieldProblem, ...] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+
+class InvalidInputError(ProblemError):
+    slug, title, status = "invalid-input", "The input is not valid", 422
+
+
+class MalformedRequestError(ProblemError):
+    slug, title, status = "malformed-request", "The request could not be read", 400
+
+
+class UnauthenticatedError(ProblemError):
+    slug, title, status = "unauthenticated", "Credentials are missing or not valid", 401
+
+
+class ForbiddenError(ProblemError):
+    slug, title, status = "forbidden", "These credentials do not allow this", 403
+
+
+class NotFoundError(ProblemError):
+    slug, title, status = "not-found", "There is nothing here", 404
+
+
+class ConflictError(ProblemError):
+    slug, title, status = "conflict", "The state of the resource does not allow this", 409
+
+
+class UnavailableError(ProblemError):
+    slug, title, status = "unavailable", "A part this needs does not answer; try again", 503
+
+    def __init__(self, detail: str = "", *, retry_after_s: int = 5) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
+
+
+class MethodNotAllowedError(ProblemError):
+    slug, title, status = "method-not-allowed", "This resource does not take this method", 405
+
+
+class RequestTimeoutError(ProblemError):
+    slug, title, status = "request-timeout", "The request did not arrive in time", 408
+
+
+class BodyTooLargeError(ProblemError):
+    slug, title, status = "request-entity-too-large", "The body is too large", 413
+
+
+class UnsupportedMediaTypeError(ProblemError):
+    slug, title, status = "unsupported-media-type", "The body is of a kind that is not taken here", 415
+
+
+class TooManyRequestsError(ProblemError):
+    slug, title, status = "too-many-requests", "Too many requests; try again later", 429
+
+
+# Written out: Python's own phrases for statuses have changed between versions, and a type must not.
+_PROBLEM_OF_STATUS: dict[int, type[ProblemError]] = {
+    known.status: known
+    for known in (
+        MalformedRequestError,
+        UnauthenticatedError,
+        ForbiddenError,
+        NotFoundError,
+        MethodNotAllowedError,
+        RequestTimeoutError,
+        ConflictError,
+        BodyTooLargeError,
+        UnsupportedMediaTypeError,
+        InvalidInputError,
+        TooManyRequestsError,
+        UnavailableError,
+    )
+}
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(
+        content=msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def problem_of(error: ProblemError, path: str = "") -> Problem:
+    return Problem(
+        type=PROBLEM_TYPE_PREFIX + error.slug,
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        instance=path,
+        errors=error.errors,
+    )
+
+
+def _handle_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
+    return problem_response(problem_of(error, request.url.path), error.headers)
+
+
+def _handle_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
+    """Litestar's validation errors: the message and place of each, without the URL it puts in the title."""
+    errors = []
+    for item in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(item, dict):
+            detail = str(item.get("message", ""))
+            errors.append(FieldProblem(pointer=_pointer(str(item.get("key", "")), detail), detail=detail))
+    return _handle_problem(request, MalformedRequestError("See `errors` for each fault.", errors=tuple(errors)))
+
+
+def _pointer(key: str, detail: str) -> str:
+    """Where the fault is, as a JSON pointer (RFC 6901). Litestar names the body `data`, and msgspec finds a missing or
+    unknown field at the object around it, an item as `events[0]`, and a map's value as `[...]`: that is at the map.
+    """
+    steps = _STEP_INTO_LIST.sub(r".\1", key.partition(_STEP_INTO_MAP)[0])
+    place = "" if steps == _WHOLE_BODY else f"/{steps.replace('.', '/')}" if steps else ""
+    named = _FIELD_OF_OBJECT.search(detail)
+    return place if named is None else f"{place}/{named[1].replace('~', '~0').replace('/', '~1')}"
+
+
+def _handle_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    known = _PROBLEM_OF_STATUS.get(error.status_code)
+    headers = {k: v for k, v in (error.headers or {}).items() if k.lower() != "content-type"}
+    if known is not None:
+        return problem_response(problem_of(known(), request.url.path), headers)
+    return problem_response(
+        Problem(
+            type=f"{PROBLEM_TYPE_PREFIX}http-{error.status_code}",
+            title=f"HTTP status {error.status_code}",
+            status=error.status_code,
+            instance=request.url.path,
+        ),
+        headers,
+    )
+
+
+def _handle_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.warning("http.dependency_unavailable", error=type(error).__name__)
+    return _handle_problem(request, UnavailableError())
+
+
+def _handle_database(request: Request[Any, Any, Any], error: sqlalchemy.exc.SQLAlchemyError) -> Response[bytes]:
+    return _handle_unavailable(request, error) if is_database_unavailable(error) else _handle_bug(request, error)
+
+
+def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
+    return problem_response(
+        Problem(
+            type=PROBLEM_TYPE_PREFIX + "internal",
+            title="Something went wrong on our side",
+            status=500,
+            instance=request.url.path,
+        )
+    )
+
+
+def problem_handlers() -> ExceptionHandlersMap:
+    """Litestar's `exception_handlers`: every error leaves as a problem."""
+    return {
+        ProblemError: _handle_problem,
+        ValidationException: _handle_validation,
+        HTTPException: _handle_http,
+        sqlalchemy.exc.SQLAlchemyError: _handle_database,
+        ConnectionError: _handle_unavailable,
+        asyncio.TimeoutError: _handle_unavailable,
+        Exception: _handle_bug,
+    }

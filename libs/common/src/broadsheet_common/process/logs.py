@@ -1,0 +1,82 @@
+"""Structured logs: JSON lines, or readable ones on a terminal, on standard error.
+
+Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query strings
+never go in: tracebacks come without local variables, what others wrote (exception messages, libraries' log lines) is
+redacted, and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from broadsheet_common.process.redaction import redact
+
+_QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp", "_granian")
+
+
+def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Messages of exceptions, chained ones and groups included; frames stay as they are."""
+
+    def walk(exceptions: list[dict[str, Any]]) -> None:
+        for exception in exceptions:
+            exception["exc_value"] = redact(str(exception.get("exc_value", "")))
+            exception["exc_notes"] = [redact(str(note)) for note in exception.get("exc_notes", [])]
+            for group in exception.get("exceptions", []):
+                walk(group)
+
+    if isinstance(event.get("exception"), list):
+        walk(event["exception"])
+    elif isinstance(event.get("exception"), str):
+        event["exception"] = redact(event["exception"])
+    return event
+
+
+def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event["event"] = redact(str(event["event"]))
+    return event
+
+
+def configure_logs(*, service: str, log_format: Literal["json", "console"], level: str) -> None:
+    """Set structlog and the standard library's logging up for this process."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Processor] = (
+        [
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            _redact_exception,
+            structlog.processors.JSONRenderer(),
+        ]
+        if log_format == "json"
+        else [
+            structlog.processors.format_exc_info,
+            _redact_exception,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
+    )
+    level_number = logging.getLevelNamesMapping()[level]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(level_number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _redact_event],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(level_number, logging.INFO))
+    for name in _QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""Postmark's API: routes, bodies, answers, errors."""

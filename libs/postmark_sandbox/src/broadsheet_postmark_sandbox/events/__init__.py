@@ -1,0 +1,1 @@
+"""Events of messages and the webhooks that report them."""

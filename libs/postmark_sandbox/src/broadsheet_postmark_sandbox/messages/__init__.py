@@ -1,0 +1,1 @@
+"""Accepted messages: checks, the log, search."""

@@ -1,0 +1,1 @@
+"""From an issue and a recipient to a message."""

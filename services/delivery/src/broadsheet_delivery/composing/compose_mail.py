@@ -1,0 +1,162 @@
+"""From a recipient and an issue, or a ready single mail, to the message that Postmark is given. No I/O."""
+
+import html
+import uuid
+from urllib.parse import urlsplit
+
+import msgspec
+
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.mail_template import MailValues, TemplateError
+from broadsheet_delivery.composing.issue_content import IssueContent
+from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
+from broadsheet_delivery.queue.outcome import Excluded, Failed
+from broadsheet_delivery.queue.recipient import Recipient
+
+DELIVERY_ID_SEPARATOR = "-"
+
+
+def delivery_id(issue_id: int, seq: int) -> str:
+    """The public id of a delivery: `<issue>-<seq>`."""
+    return f"{issue_id}{DELIVERY_ID_SEPARATOR}{seq}"
+
+
+def parse_delivery_id(text: str) -> tuple[int, int] | None:
+    """Issue and sequence number of a delivery id, or None for something else."""
+    issue, separator, seq = text.partition(DELIVERY_ID_SEPARATOR)
+    if separator and issue.isdecimal() and seq.isdecimal():
+        return int(issue), int(seq)
+    return None
+
+
+class MailComposer:
+    """Writes mails; holds what is the same for all of them."""
+
+    def __init__(self, *, public_url: str, signer: LinkSigner, sender: str, transactional_stream: str) -> None:
+        self._public_url = public_url
+        self._host = urlsplit(public_url).hostname or "localhost"
+        self._signer = signer
+        self._sender = sender
+        self._transactional_stream = transactional_stream
+
+    def newsletter_mail(
+        self, content: IssueContent, recipient: Recipient, attempt_id: uuid.UUID
+    ) -> Message | Failed | Excluded:
+        """One issue for one confirmed subscriber: the message, or why there can be none."""
+        if recipient.email is None or recipient.subscription_id is None:
+            return Excluded("The subscriber was erased.")
+        try:
+            address = EmailAddress.parse(recipient.email)
+        except ValueError as error:
+            return Excluded(f"The address is not valid: {error}")
+        unsubscribe_url = (
+            f"{self._public_url}/unsubscribe/{self._signer.sign('unsubscribe', recipient.subscription_id)}"
+        )
+        values = MailValues(
+            subscriber_name=recipient.name or "",
+            subscriber_email=address,
+            newsletter_name=content.newsletter_name,
+            issue_title=content.title,
+            unsubscribe_url=unsubscribe_url,
+        )
+        try:
+            html_body = _html_body(content, values)
+            text_body = _text_body(content, values)
+        except TemplateError as error:
+            return Failed(f"The issue could not be rendered for this recipient: {error}")
+        return Message(
+            from_=content.sender,
+            reply_to=content.reply_to,
+            to=str(address),
+            subject=content.title,
+            html_body=html_body,
+            text_body=text_body,
+            message_stream=content.stream,
+            tag=f"issue-{content.issue_id}",
+            headers=self._newsletter_headers(content, unsubscribe_url),
+            metadata={
+                METADATA_DELIVERY: delivery_id(content.issue_id, recipient.seq),
+                METADATA_ATTEMPT: str(attempt_id),
+            },
+        )
+
+    def _newsletter_headers(self, content: IssueContent, unsubscribe_url: str) -> tuple[Header, ...]:
+        """RFC 8058 (one HTTPS address, one POST), RFC 2919 and Gmail's Feedback-ID."""
+        always = (
+            Header("List-ID", f"<{content.newsletter_slug}.{self._host}>"),
+            Header("Feedback-ID", f"{content.issue_id}:{content.newsletter_slug}:newsletter:broadsheet"),
+        )
+        if not content.adds_unsubscribe_headers:
+            return always
+        return (
+            Header("List-Unsubscribe", f"<{unsubscribe_url}>"),
+            Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            *always,
+        )
+
+    def single_mail(
+        self, *, mail_id: int, to: str, subject: str, html_body: str, text_body: str, attempt_id: uuid.UUID
+    ) -> Message | Failed:
+        """A ready mail for the transactional stream."""
+        try:
+            address = EmailAddress.parse(to)
+        except ValueError as error:
+            return Failed(f"The address is not valid: {error}")
+        return Message(
+            from_=self._sender,
+            to=str(address),
+            subject=subject,
+            html_body=html_body,
+            text_body=text_body,
+            message_stream=self._transactional_stream,
+            # RFC 3834: no vacation notice should answer it.
+            headers=(Header("Auto-Submitted", "auto-generated"),),
+            metadata={METADATA_MAIL: str(mail_id), METADATA_ATTEMPT: str(attempt_id)},
+        )
+
+    def canary_mail(self, *, to: str, stream: str, attempt_id: uuid.UUID) -> Message:
+        """A mail of our own that shows, once the search finds it, that the search has caught up."""
+        text = "This mail only tells Broadsheet that Postmark's message search is up to date."
+        return Message(
+            from_=self._sender,
+            to=to,
+            subject="Broadsheet search check",
+            html_body=f"<p>{text}</p>",
+            text_body=text,
+            message_stream=stream,
+            headers=(Header("Auto-Submitted", "auto-generated"),),
+            metadata={METADATA_ATTEMPT: str(attempt_id)},
+        )
+
+
+def _html_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
+    if content.html_has_unsubscribe:
+        return msgspec.Raw(content.html.render_json(values))
+    return _with_html_footer(content.html.render(values), content, values.unsubscribe_url)
+
+
+def _text_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
+    if content.text_has_unsubscribe:
+        return msgspec.Raw(content.text.render_json(values))
+    return content.text.render(values) + _text_footer(content, values.unsubscribe_url)
+
+
+def _with_html_footer(body: str, content: IssueContent, unsubscribe_url: str) -> str:
+    """No newsletter goes out without a way to leave: the footer goes before `</body>` where there is one."""
+    address = f"<br>{html.escape(content.postal_address)}" if content.postal_address else ""
+    footer = (
+        '<p style="margin-top:32px;font-size:13px;color:#555555">'
+        f"You get this because you subscribed to {html.escape(content.newsletter_name)}. "
+        f'<a href="{html.escape(unsubscribe_url)}">Unsubscribe</a>{address}</p>'
+    )
+    position = body.lower().rfind("</body>")
+    return body + footer if position < 0 else body[:position] + footer + body[position:]
+
+
+def _text_footer(content: IssueContent, unsubscribe_url: str) -> str:
+    address = f"\n{content.postal_address}" if content.postal_address else ""
+    return (
+        f"\n\n-- \nYou get this because you subscribed to {content.newsletter_name}.\n"
+        f"Unsubscribe: {unsubscribe_url}{address}\n"
+    )

@@ -1,0 +1,69 @@
+"""An event about a message shows that Postmark accepted it: what was uncertain about it is settled at once.
+
+An event can even precede the answer to our own call; the worker then finds the outcome written already.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_delivery.events.provider_event import ProviderEvent
+from broadsheet_delivery.events.store import OpenDelivery, known_attempts, open_deliveries, open_mails
+from broadsheet_delivery.queue.chunk_store import Settled, insert_outcomes, settle_uncertain
+from broadsheet_delivery.queue.outcome import Accepted
+from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mails
+
+
+async def settle_by_events(engine: AsyncEngine, events: Sequence[ProviderEvent]) -> int:
+    """Settle as accepted what these events are about; answers how many were open.
+
+    In transactions of its own, before the events are recorded: it is safe to repeat, and holds no lock on a chunk while
+    suppressions are written, which a worker locks in the other order.
+    """
+    about_deliveries = [event for event in events if event.message_id and event.attempt_id and event.delivery]
+    about_mails = {
+        event.mail_id: event for event in events if event.message_id and event.attempt_id and event.mail_id is not None
+    }
+    if not about_deliveries and not about_mails:
+        return 0
+    async with engine.connect() as connection:
+        open_ones = await open_deliveries(connection, about_deliveries) if about_deliveries else []
+        waiting = await open_mails(connection, list(about_mails)) if about_mails else set()
+        ours = await known_attempts(connection, [e.attempt_id for e in about_mails.values() if e.attempt_id])
+    by_chunk: dict[tuple[int, int | None], list[OpenDelivery]] = defaultdict(list)
+    for one in {(one.issue_id, one.seq): one for one in open_ones}.values():
+        by_chunk[one.issue_id, one.chunk.id if one.chunk else None].append(one)
+    for together in by_chunk.values():
+        await _settle_deliveries(engine, together)
+    mails = [about_mails[mail_id] for mail_id in sorted(waiting) if about_mails[mail_id].attempt_id in ours]
+    for event in mails:
+        await _settle_mail(engine, event)
+    return sum(map(len, by_chunk.values())) + len(mails)
+
+
+async def _settle_deliveries(engine: AsyncEngine, together: Sequence[OpenDelivery]) -> None:
+    """Deliveries of one chunk, in the order of their numbers, as a worker writes them."""
+    async with engine.begin() as connection:
+        for one in together:
+            word = Accepted(one.message_id)
+            if one.single_mail_id is not None:
+                await settle_mails(
+                    connection, settled=[SettledMail(one.single_mail_id, word)], attempt_id=one.attempt_id
+                )
+            else:
+                await insert_outcomes(
+                    connection, issue_id=one.issue_id, attempt_id=one.attempt_id, settled=[Settled(one.seq, word)]
+                )
+        chunk, attempt_id = together[0].chunk, together[0].chunk_attempt_id
+        if chunk is not None and attempt_id is not None:
+            # Does nothing unless the chunk is uncertain; what is left of it is asked about at once.
+            await settle_uncertain(connection, chunk, attempt_id=attempt_id, still_uncertain=True, wait_s=0.0)
+
+
+async def _settle_mail(engine: AsyncEngine, event: ProviderEvent) -> None:
+    assert event.mail_id is not None
+    assert event.message_id is not None
+    async with engine.begin() as connection:
+        settled = [SettledMail(event.mail_id, Accepted(event.message_id))]
+        await settle_mails(connection, settled=settled, attempt_id=event.attempt_id)

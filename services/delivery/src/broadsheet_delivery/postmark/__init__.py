@@ -1,0 +1,1 @@
+"""Postmark's API: requests, answers, and what each answer proves."""

@@ -1,0 +1,1 @@
+"""Checks at Postmark before the first mail of an issue is sent."""

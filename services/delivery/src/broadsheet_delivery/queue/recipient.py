@@ -1,0 +1,28 @@
+"""Whom a delivery is for, as the claim finds them; pure."""
+
+import msgspec
+
+from broadsheet_delivery.queue.outcome import Excluded, Outcome, Suppressed
+
+
+class Recipient(msgspec.Struct, frozen=True):
+    """A delivery without an outcome, and what is known of its subscriber now. All None: erased."""
+
+    seq: int
+    subscriber_id: int
+    subscription_id: int | None
+    email: str | None
+    name: str | None
+    state: str | None
+    suppression_reason: str | None
+
+
+def sendability(state: str | None, suppression_reason: str | None) -> Outcome | None:
+    """Why somebody in the audience must not be sent to now; None when they may."""
+    if state is None:
+        return Excluded("The subscriber was erased.")
+    if state != "confirmed":
+        return Excluded(f"The subscription is {state}.")
+    if suppression_reason is not None:
+        return Suppressed(suppression_reason)
+    return None

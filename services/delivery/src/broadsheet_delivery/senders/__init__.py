@@ -1,0 +1,1 @@
+"""The delivery replicas and the routes about them."""

@@ -1,0 +1,123 @@
+"""Routes about the senders: the replicas, and what holds all sending up."""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+import msgspec
+from litestar import get, patch, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import requires
+from broadsheet_common.http.route_rules import documents, json_only
+from broadsheet_delivery.preflight.check_stream import WaitingIssue, unchecked_issues
+from broadsheet_delivery.senders.pause_request import PauseRequest
+from broadsheet_delivery.senders.replica import ReplicaRow, live_replicas
+from broadsheet_delivery.throttle.sending_state import (
+    SendingLimits,
+    SendingState,
+    pause_sending,
+    read_sending_state,
+    resume_sending,
+    set_limits,
+)
+
+REPLICAS_SHOWN_MAX: Final = 500
+ISSUES_SHOWN_MAX: Final = 100
+RATE_MAX: Final = 1_000_000
+CALLS_MAX: Final = 10_000
+
+
+class Senders(msgspec.Struct, frozen=True):
+    """The state of sending, and the replicas that were seen in the last 30 seconds."""
+
+    sending: SendingState
+    replicas: list[ReplicaRow]
+    waiting_for_preflight: list[WaitingIssue]
+    """Open issues of which nothing starts before Postmark has said that their stream fits."""
+
+
+@get(
+    "/api/v1/senders",
+    guards=[requires("read")],
+    operation_id="getSenders",
+    summary="Show the senders, and what holds sending up",
+    tags=["Senders"],
+    responses=documents(),
+)
+async def show_senders(engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]) -> Senders:
+    """The delivery replicas, and whether anything holds sending up."""
+    async with engine.connect() as connection:
+        return Senders(
+            await read_sending_state(connection, left_when_slow=left_when_slow),
+            await live_replicas(connection, limit=REPLICAS_SHOWN_MAX),
+            await unchecked_issues(connection, limit=ISSUES_SHOWN_MAX),
+        )
+
+
+class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits over all replicas together. null ends a limit; what is left out stays."""
+
+    messages_per_s_max: Annotated[float, msgspec.Meta(gt=0, le=RATE_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+    concurrent_calls_max: Annotated[int, msgspec.Meta(ge=1, le=CALLS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@patch(
+    "/api/v1/senders",
+    guards=[requires("admin"), json_only],
+    operation_id="changeSenders",
+    summary="Limit all sending, or end a limit",
+    tags=["Senders"],
+    responses=documents(body=True),
+)
+async def change_limits(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[LimitsChange]
+) -> SendingState:
+    """Set how many messages a second and how many calls at once newsletters may take, over all replicas, at once.
+
+    Transactional mail counts against the rate and is not held by it; it has places of its own.
+    """
+    async with engine.begin() as connection:
+        await set_limits(connection, SendingLimits(data.messages_per_s_max, data.concurrent_calls_max))
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
+
+
+@post(
+    "/api/v1/senders/pause",
+    status_code=200,
+    guards=[requires("admin"), json_only],
+    operation_id="pauseSenders",
+    summary="Pause all sending",
+    tags=["Senders"],
+    responses=documents(body=True),
+)
+async def pause_all_sending(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[PauseRequest]
+) -> SendingState:
+    """Start no further call at all, on any replica."""
+    async with engine.begin() as connection:
+        await pause_sending(connection, reason=data.reason)
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
+
+
+@post(
+    "/api/v1/senders/resume",
+    status_code=200,
+    guards=[requires("admin")],
+    operation_id="resumeSenders",
+    summary="Resume all sending",
+    tags=["Senders"],
+    responses=documents(),
+)
+async def resume_all_sending(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
+) -> SendingState:
+    """Send again; a back-off that was running ends too."""
+    async with engine.begin() as connection:
+        await resume_sending(connection)
+        return await read_sending_state(connection, left_when_slow=left_when_slow)
+
+
+SENDER_ROUTES: list[HTTPRouteHandler] = [show_senders, change_limits, pause_all_sending, resume_all_sending]

@@ -1,0 +1,1 @@
+"""From a claimed chunk or mail to a recorded result: compose, commit, call, write down."""

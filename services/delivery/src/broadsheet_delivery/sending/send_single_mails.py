@@ -1,0 +1,386 @@
+"""The single-mail lane, one batch at a time: claim, compose, commit to the call, call, write down.
+
+Transactional mails (confirmations, password resets, tests) go first and on the transactional stream; newsletter mails
+that go on alone follow, on their newsletter's stream and under their issue's state.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import assert_never
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIssueError
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
+from broadsheet_delivery.postmark.error_class import ErrorClass
+from broadsheet_delivery.postmark.judge_item import judge_item
+from broadsheet_delivery.postmark.message import Message, encode_message
+from broadsheet_delivery.queue.attempt_store import insert_attempt, insert_attempt_end
+from broadsheet_delivery.queue.chunk_store import no_longer_sendable
+from broadsheet_delivery.queue.outcome import (
+    Accepted,
+    AskAlone,
+    Excluded,
+    Failed,
+    Outcome,
+    RetryAlone,
+    StopIssue,
+    StopSending,
+    Suppressed,
+)
+from broadsheet_delivery.queue.recipient import sendability
+from broadsheet_delivery.queue.single_mail_store import (
+    LeasedMail,
+    SettledMail,
+    SinglePart,
+    expire_mails,
+    lease_mails,
+    newsletter_recipients,
+    put_back,
+    settle_mails,
+    start_mails,
+    suppressed_mails,
+)
+from broadsheet_delivery.sending.persist import persist
+from broadsheet_delivery.sending.place import Place
+from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
+from broadsheet_delivery.sending.send_chunk import TOO_LARGE_ALONE
+from broadsheet_delivery.suppressions.suppress_refused import suppress
+from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
+from broadsheet_delivery.throttle.sending_health import note_answered, note_refused, note_unknown
+from broadsheet_delivery.throttle.sending_permit import (
+    PROBE_MARGIN_S,
+    Denied,
+    ask_permit,
+    end_probe,
+    is_restrained,
+    left_when_slow,
+    spend,
+)
+from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
+
+MAILS_A_CALL_MAX = 100
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    mail: LeasedMail
+    address: str
+    subscriber_id: int | None
+    encoded: bytes
+
+
+class ClaimedMails(msgspec.Struct, frozen=True):
+    """Mails of one stream, leased under one token, composed or already judged. `content` for newsletter mails."""
+
+    token: uuid.UUID
+    attempt_id: uuid.UUID
+    stream: str
+    content: IssueContent | None
+    prepared: list[_Prepared]
+    settled: list[SettledMail]
+
+
+async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
+    """Lease the next due mails; None when there are none, seconds when a limit holds them up for so long.
+
+    Newsletter mails of one issue are taken together. Transactional mail is held by no limit, only by a pause and the
+    breaker; it counts against the rate all the same.
+    """
+    token, attempt_id = uuid.uuid4(), uuid.uuid4()
+    async with context.engine.begin() as connection:
+        restrained = await is_restrained(connection)
+        if restrained is None:
+            return None
+        if part == "transactional":
+            await expire_mails(connection, limit=MAILS_A_CALL_MAX)
+        permit = await ask_permit(
+            connection,
+            part,
+            restrained=restrained,
+            left_when_slow=left_when_slow(context.lease, context.slow_call),
+        )
+        if isinstance(permit, Denied):
+            return permit.wait_s
+        limit = min(MAILS_A_CALL_MAX, permit.messages_max or MAILS_A_CALL_MAX)
+        mails = await lease_mails(connection, part=part, token=token, lease=context.lease, limit=limit)
+        if not mails:
+            return None
+        probe_s = context.slow_call.total_seconds() + PROBE_MARGIN_S
+        if not await spend(connection, permit, token=token, messages=len(mails), probe_s=probe_s):
+            await put_back(connection, ids=[mail.id for mail in mails], token=token, status="pending", wait_s=0.0)
+            return None
+        if part == "newsletter":
+            return await _compose_newsletter(context, connection, mails, token, attempt_id)
+    return _compose_transactional(context, mails, token, attempt_id)
+
+
+def _compose_transactional(
+    context: DeliveryContext, mails: Sequence[LeasedMail], token: uuid.UUID, attempt_id: uuid.UUID
+) -> ClaimedMails:
+    prepared: list[_Prepared] = []
+    settled: list[SettledMail] = []
+    for mail in mails:
+        message = context.composer.single_mail(
+            mail_id=mail.id,
+            to=mail.to_email or "",
+            subject=mail.subject or "",
+            html_body=mail.html_body or "",
+            text_body=mail.text_body or "",
+            attempt_id=attempt_id,
+        )
+        if isinstance(message, Message):
+            prepared.append(_Prepared(mail, message.to, None, encode_message(message)))
+        else:
+            settled.append(SettledMail(mail.id, message))
+    return ClaimedMails(token, attempt_id, context.transactional_stream, None, prepared, settled)
+
+
+async def _compose_newsletter(
+    context: DeliveryContext,
+    connection: AsyncConnection,
+    mails: Sequence[LeasedMail],
+    token: uuid.UUID,
+    attempt_id: uuid.UUID,
+) -> ClaimedMails | None:
+    issue_id = mails[0].issue_id
+    assert issue_id is not None
+    ours = {mail.seq: mail for mail in mails if mail.issue_id == issue_id}
+    await put_back(
+        connection,
+        ids=[mail.id for mail in mails if mail.issue_id != issue_id],
+        token=token,
+        status="pending",
+        wait_s=0.0,
+    )
+    try:
+        content = await context.contents.get(connection, issue_id)
+    except UnusableIssueError as error:
+        await put_back(connection, ids=[m.id for m in ours.values()], token=token, status="pending", wait_s=0.0)
+        await pause_issue(connection, issue_id=issue_id, reason=str(error))
+        return None
+    recipients = await newsletter_recipients(
+        connection,
+        issue_id=issue_id,
+        newsletter_id=content.newsletter_id,
+        stream=content.stream,
+        seqs=[seq for seq in ours if seq is not None],
+    )
+    prepared: list[_Prepared] = []
+    settled: list[SettledMail] = []
+    for recipient in recipients:
+        mail = ours[recipient.seq]
+        word: Outcome | Message | None = sendability(recipient.state, recipient.suppression_reason)
+        if word is None:
+            word = context.composer.newsletter_mail(content, recipient, attempt_id)
+        if isinstance(word, Message):
+            prepared.append(_Prepared(mail, word.to, recipient.subscriber_id, encode_message(word)))
+        else:
+            settled.append(SettledMail(mail.id, word))
+    return ClaimedMails(token, attempt_id, content.stream, content, prepared, settled)
+
+
+async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, place: Place | None = None) -> None:
+    """The whole way of claimed mails. What is not written down when this fails is found by the rescuer."""
+    fitting: list[_Prepared] = []
+    left_over: list[_Prepared] = []
+    settled = list(claimed.settled)
+    total = 2
+    for one in claimed.prepared:
+        if len(one.encoded) > context.batch_bytes_max:
+            settled.append(SettledMail(one.mail.id, Failed(TOO_LARGE_ALONE)))
+        elif total + len(one.encoded) + 1 > context.batch_bytes_max:
+            left_over.append(one)
+        else:
+            total += len(one.encoded) + 1
+            fitting.append(one)
+    began_s = time.monotonic()
+    async with context.engine.begin() as connection:
+        if left_over:
+            await put_back(
+                connection, ids=[one.mail.id for one in left_over], token=claimed.token, status="pending", wait_s=0.0
+            )
+        gone = await _gone(connection, claimed, fitting)
+        settled += [SettledMail(one.mail.id, gone[one.mail.id]) for one in fitting if one.mail.id in gone]
+        await settle_mails(connection, settled=settled, attempt_id=None)
+        started = await start_mails(
+            connection,
+            ids=[one.mail.id for one in fitting if one.mail.id not in gone],
+            token=claimed.token,
+            attempt_id=claimed.attempt_id,
+            lease=context.lease,
+        )
+        going = [one for one in fitting if one.mail.id in started]
+        # Held up since the claim (paused, backing off): back to wait.
+        held_up = [one.mail.id for one in fitting if one.mail.id not in started and one.mail.id not in gone]
+        await put_back(connection, ids=held_up, token=claimed.token, status="pending", wait_s=0.0)
+        if going:
+            await insert_attempt(
+                connection,
+                attempt_id=claimed.attempt_id,
+                lane="single",
+                stream=claimed.stream,
+                replica_id=context.replica.id,
+                message_count=len(going),
+                issue_id=claimed.content.issue_id if claimed.content else None,
+                seqs=sorted(one.mail.seq for one in going if one.mail.seq is not None),
+            )
+        else:
+            await end_probe(connection, token=claimed.token)
+    if not going:
+        return
+    result = await send_batch(
+        context,
+        [one.encoded for one in going],
+        lease_began_monotonic_s=began_s,
+        token=claimed.token,
+        place=place,
+    )
+    await persist(context, lambda connection: _record(context, connection, claimed, going, result))
+
+
+async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[_Prepared]) -> dict[int, Outcome]:
+    """Newsletter mails whose subscriber left since the claim; transactional ones to who is suppressed on the stream."""
+    if not mails:
+        return {}
+    if claimed.content is None:
+        reasons = await suppressed_mails(connection, ids=[one.mail.id for one in mails], stream=claimed.stream)
+        return {mail_id: Suppressed(reason) for mail_id, reason in reasons.items()}
+    by_subscriber = {one.subscriber_id: one.mail.id for one in mails if one.subscriber_id is not None}
+    found = await no_longer_sendable(
+        connection,
+        newsletter_id=claimed.content.newsletter_id,
+        stream=claimed.stream,
+        subscriber_ids=list(by_subscriber),
+    )
+    return {by_subscriber[subscriber_id]: outcome for subscriber_id, outcome in found.items()}
+
+
+async def _record(
+    context: DeliveryContext,
+    connection: AsyncConnection,
+    claimed: ClaimedMails,
+    sent: Sequence[_Prepared],
+    result: CallResult,
+) -> None:
+    """Write down the result, in the caller's transaction; safe to be run again if that one fails."""
+    ids = [one.mail.id for one in sent]
+    failures = max(one.mail.attempt_count for one in sent)
+    match result:
+        case Answered():
+            await _record_answer(context, connection, claimed, sent, result)
+        case NotSent():
+            await _record_not_sent(context, connection, claimed, sent, result)
+        case Unknown():
+            await insert_attempt_end(
+                connection,
+                attempt_id=claimed.attempt_id,
+                verdict="uncertain",
+                http_status=result.status,
+                error_code=result.error_code,
+                detail=result.reason,
+            )
+            await put_back(
+                connection,
+                ids=ids,
+                token=claimed.token,
+                status="uncertain",
+                wait_s=search_wait_s(failures, context.random),
+                reason=result.reason,
+            )
+            if not result.slow:
+                await note_unknown(context, connection, token=claimed.token, reason=result.reason)
+        case _:
+            assert_never(result)
+
+
+async def _record_answer(
+    context: DeliveryContext,
+    connection: AsyncConnection,
+    claimed: ClaimedMails,
+    sent: Sequence[_Prepared],
+    answer: Answered,
+) -> None:
+    settled: list[SettledMail] = []
+    suppressed: list[tuple[str, str]] = []
+    for one, item in zip(sent, answer.items, strict=True):
+        verdict = judge_item(item)
+        wait_s = retry_wait_s(one.mail.attempt_count, context.random)
+        back = partial(put_back, connection, ids=[one.mail.id], token=claimed.token)
+        match verdict:
+            case Accepted() | Failed() | Excluded():
+                settled.append(SettledMail(one.mail.id, verdict))
+            case Suppressed(reason):
+                settled.append(SettledMail(one.mail.id, verdict))
+                suppressed.append((one.address, reason))
+            case RetryAlone(reason):
+                await back(status="pending", wait_s=wait_s, reason=reason)
+            case AskAlone(reason):
+                await back(status="uncertain", wait_s=wait_s, reason=reason)
+            case StopIssue(reason) if claimed.content is not None:
+                await pause_issue(connection, issue_id=claimed.content.issue_id, reason=reason)
+                context.contents.forget(claimed.content.issue_id)
+                await back(status="pending", wait_s=0.0)
+            case StopIssue(reason) | StopSending(reason):
+                # A transactional mail has no issue to stop: what it ran into would meet the next one too.
+                await pause_sending(connection, reason=reason)
+                await back(status="pending", wait_s=0.0)
+            case _:
+                assert_never(verdict)
+    await settle_mails(connection, settled=settled, attempt_id=claimed.attempt_id)
+    await suppress(connection, context.address_hasher, stream=claimed.stream, addresses=suppressed, source="send")
+    accepted_count = sum(isinstance(one.outcome, Accepted) for one in settled)
+    await insert_attempt_end(
+        connection,
+        attempt_id=claimed.attempt_id,
+        verdict="answered",
+        http_status=200,
+        accepted_count=accepted_count,
+    )
+    await note_answered(connection, token=claimed.token)
+    for one_settled in settled:
+        context.metrics.mails.labels("single", type(one_settled.outcome).__name__.lower()).inc()
+
+
+async def _record_not_sent(
+    context: DeliveryContext,
+    connection: AsyncConnection,
+    claimed: ClaimedMails,
+    sent: Sequence[_Prepared],
+    result: NotSent,
+) -> None:
+    ids = [one.mail.id for one in sent]
+    failures = max(one.mail.attempt_count for one in sent)
+    wait_s = retry_wait_s(failures, context.random, retry_after_s=result.retry_after_s)
+    match result.error_class:
+        case ErrorClass.TRANSIENT:
+            if slows_everyone(result):
+                await note_refused(context, connection, result)
+            elif result.reason == LEASE_TOO_SHORT:
+                await end_probe(connection, token=claimed.token)
+                wait_s = 0.0
+        case ErrorClass.TOO_LARGE if len(sent) == 1:
+            failed = Failed(TOO_LARGE_ALONE, result.error_code)
+            await settle_mails(connection, settled=[SettledMail(ids[0], failed)], attempt_id=claimed.attempt_id)
+        case ErrorClass.TOO_LARGE:
+            # Spread over time, so that they do not meet in one batch again.
+            for position, mail_id in enumerate(ids):
+                await put_back(
+                    connection, ids=[mail_id], token=claimed.token, status="pending", wait_s=wait_s * (1 + position)
+                )
+        case ErrorClass.CONFIGURATION if claimed.content is not None:
+            await pause_issue(connection, issue_id=claimed.content.issue_id, reason=result.reason)
+        case _:
+            await pause_sending(connection, reason=result.reason)
+    await put_back(connection, ids=ids, token=claimed.token, status="pending", wait_s=wait_s, reason=result.reason)
+    await insert_attempt_end(
+        connection,
+        attempt_id=claimed.attempt_id,
+        verdict="not_sent",
+        http_status=result.status,
+        error_code=result.error_code,
+        detail=result.reason,
+    )

@@ -1,0 +1,171 @@
+"""Routes about an issue being sent: pause it, resume it, retry what failed, decide about what is uncertain."""
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.pagination import (
+    PAGE_SIZE_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+)
+from broadsheet_common.http.problems import ConflictError, NotFoundError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import documents, json_only
+from broadsheet_delivery.retention.removed_store import RemovedError
+from broadsheet_delivery.senders.pause_request import PauseRequest
+from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_issue
+from broadsheet_delivery.settling.decision_request import DecisionRequest
+from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
+from broadsheet_delivery.settling.retry_failed import retry_failed
+from broadsheet_delivery.throttle.sending_state import issue_run_state, pause_issue, resume_issue
+
+
+class IssueRunState(msgspec.Struct, frozen=True):
+    """`state` is open, paused, cancelled or finished."""
+
+    issue_id: int
+    state: str
+
+
+class NotPausableError(ConflictError):
+    slug, title = "not-pausable", "Only an issue that is being sent can be paused"
+
+
+class NotPausedError(ConflictError):
+    slug, title = "not-paused", "The issue is not paused"
+
+
+@post(
+    "/api/v1/issues/{issue_id:int}/pause",
+    status_code=200,
+    guards=[requires("write"), json_only],
+    operation_id="pauseIssue",
+    summary="Pause an issue: no further call is begun",
+    tags=["Issues"],
+    responses=documents(NotFoundError, NotPausableError, body=True),
+)
+async def pause_issue_sending(
+    engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
+) -> IssueRunState:
+    """Start no further call for the issue; calls under way end. Pausing what is paused changes nothing."""
+    async with engine.begin() as connection:
+        paused = await pause_issue(connection, issue_id=issue_id, reason=data.reason)
+        state = await issue_run_state(connection, issue_id=issue_id)
+    if state is None:
+        raise NotFoundError("No issue with this id has been published.")
+    if not paused and state != "paused":
+        raise NotPausableError
+    return IssueRunState(issue_id, state)
+
+
+@post(
+    "/api/v1/issues/{issue_id:int}/resume",
+    status_code=200,
+    guards=[requires("write")],
+    operation_id="resumeIssue",
+    summary="Go on with the remainder of a paused issue",
+    tags=["Issues"],
+    responses=documents(NotFoundError, NotPausedError),
+)
+async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: PathId) -> IssueRunState:
+    """Go on with the remainder of a paused issue."""
+    async with engine.begin() as connection:
+        resumed = await resume_issue(connection, issue_id=issue_id)
+        state = await issue_run_state(connection, issue_id=issue_id)
+    if state is None:
+        raise NotFoundError("No issue with this id has been published.")
+    if not resumed and state != "open":
+        raise NotPausedError
+    return IssueRunState(issue_id, state)
+
+
+class Retried(msgspec.Struct, frozen=True):
+    """How many deliveries wait to be sent again."""
+
+    retried: int
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """How many deliveries the decision was about."""
+
+    decided: int
+
+
+@post(
+    "/api/v1/issues/{issue_id:int}/retry-failed",
+    status_code=200,
+    guards=[requires("write")],
+    operation_id="retryFailedDeliveries",
+    summary="Send again just the deliveries of an issue that failed",
+    tags=["Issues"],
+    responses=documents(NotFoundError, CancelledError, RemovedError),
+)
+async def retry_failed_deliveries(
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId
+) -> Retried:
+    """Those that certainly were not sent; not those that somebody gave up. A finished issue is being sent again then.
+
+    Asking twice is harmless: the second time nothing has failed. What a call is about just now is left to the next.
+    """
+    return Retried(await retry_failed(engine, issue_id=issue_id, decided_by=request.user.subject))
+
+
+@post(
+    "/api/v1/issues/{issue_id:int}/decide-uncertain",
+    status_code=200,
+    guards=[requires("write"), json_only],
+    operation_id="decideUncertainDeliveries",
+    summary="Decide about all deliveries of an issue that are uncertain and parked",
+    tags=["Issues"],
+    responses=documents(NotFoundError, NotParkedError, CancelledError, body=True),
+)
+async def decide_uncertain_deliveries(
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[DecisionRequest]
+) -> Decided:
+    """`mark_sent` and `give_up` settle them. `send_again` risks that recipients get the issue twice."""
+    return Decided(
+        await decide_issue(
+            engine, issue_id=issue_id, choice=data.choice, decided_by=request.user.subject, note=data.note
+        )
+    )
+
+
+@get(
+    "/api/v1/issues/{issue_id:int}/decisions",
+    guards=[requires("read")],
+    operation_id="listIssueDecisions",
+    summary="List what people decided about an issue: cancelled, retried, marked as sent, sent again, given up",
+    tags=["Issues"],
+    responses=documents(NotFoundError),
+)
+async def list_issue_decisions(
+    engine: NamedDependency[AsyncEngine],
+    issue_id: PathId,
+    limit: PageLimit = PAGE_SIZE_DEFAULT,
+    cursor: PageCursor = None,
+) -> Page[Decision]:
+    """Oldest first. Decisions can only be added; they are kept for ever."""
+    async with engine.connect() as connection:
+        if await issue_run_state(connection, issue_id=issue_id) is None:
+            raise NotFoundError("No issue with this id has been published.")
+        rows = await issue_decisions(
+            connection, issue_id=issue_id, after_id=decode_cursor(cursor) or 0, limit=limit + 1
+        )
+    return Page(rows[:limit], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
+
+
+ISSUE_ROUTES: list[HTTPRouteHandler] = [
+    pause_issue_sending,
+    resume_issue_sending,
+    retry_failed_deliveries,
+    decide_uncertain_deliveries,
+    list_issue_decisions,
+]

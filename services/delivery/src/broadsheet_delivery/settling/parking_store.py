@@ -1,0 +1,66 @@
+"""SQL of what is parked: uncertain for so long that a person may decide about it."""
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_delivery.queue.chunk_store import Settled
+from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mails
+
+
+async def park_uncertain(
+    connection: AsyncConnection, *, attempt_id: uuid.UUID, chunk_id: int | None, wait_s: float
+) -> int:
+    """Park what is still uncertain of one call: its chunk, or its newsletter mails. Answers how many are parked anew.
+
+    A transactional mail is never parked: it goes again by itself once the search has answered.
+    """
+    rows = await connection.execute(
+        sa.text("""
+            WITH old AS MATERIALIZED (
+                SELECT id, parked_at IS NULL AS anew FROM delivery.delivery_chunk
+                 WHERE id = :chunk_id AND status = 'uncertain' AND attempt_id = :attempt_id FOR UPDATE
+            ), chunk AS (
+                UPDATE delivery.delivery_chunk SET parked_at = coalesce(parked_at, now()), run_at = now() + :wait
+                 WHERE id = ANY (ARRAY (SELECT id FROM old))
+            ), alone AS MATERIALIZED (
+                SELECT id, parked_at IS NULL AS anew FROM delivery.single_mail
+                 WHERE CAST(:chunk_id AS bigint) IS NULL AND status = 'uncertain' AND attempt_id = :attempt_id
+                   AND kind = 'newsletter' FOR UPDATE
+            ), mail AS (
+                UPDATE delivery.single_mail SET parked_at = coalesce(parked_at, now()), run_at = now() + :wait
+                 WHERE id = ANY (ARRAY (SELECT id FROM alone))
+            )
+            SELECT (SELECT count(*) FROM old WHERE anew) + (SELECT count(*) FROM alone WHERE anew)
+        """).bindparams(
+            sa.bindparam("attempt_id", type_=pg.UUID),
+            sa.bindparam("chunk_id", type_=sa.BigInteger),
+            sa.bindparam("wait", type_=sa.Interval),
+        ),
+        {"attempt_id": attempt_id, "chunk_id": chunk_id, "wait": timedelta(seconds=wait_s)},
+    )
+    return int(rows.scalar_one())
+
+
+async def settle_waiting_alone(
+    connection: AsyncConnection, *, issue_id: int, attempt_id: uuid.UUID, settled: Sequence[Settled]
+) -> None:
+    """Of these deliveries, those that were handed to the single-mail lane and wait there are not sent again."""
+    if not settled:
+        return
+    outcomes = {one.seq: one.outcome for one in settled}
+    rows = await connection.execute(
+        sa.text("""
+            SELECT id, seq FROM delivery.single_mail
+             WHERE issue_id = :issue_id AND status IN ('pending', 'uncertain') AND seq = ANY (CAST(:seqs AS integer[]))
+               FOR UPDATE
+        """),
+        {"issue_id": issue_id, "seqs": list(outcomes)},
+    )
+    await settle_mails(
+        connection, settled=[SettledMail(row.id, outcomes[row.seq]) for row in rows], attempt_id=attempt_id
+    )

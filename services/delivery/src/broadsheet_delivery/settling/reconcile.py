@@ -1,0 +1,299 @@
+"""Settle what may or may not have been sent, by asking Postmark.
+
+An uncertain call is searched for by its attempt id on its stream. What the search shows was accepted. What it does not
+show was not sent only when all of this holds, because the search lags without a documented bound:
+  - the search answered 200;
+  - the attempt is older than the floor (DELIVERY_RECONCILE_FLOOR_S);
+  - a canary is visible: a mail that was accepted later on the same stream shows in the same search.
+Only then does the rest of a chunk go back to wait. A transactional mail (a confirmation) may go again on the floor
+alone: a second copy of it harms nobody, and somebody waits for it. Until then everything stays uncertain, and is
+asked about again after a wait that grows. What is still uncertain at the deadline (DELIVERY_RECONCILE_DEADLINE_S) is
+parked: a person may decide about it (decide_uncertain), and it is asked about only now and then.
+"""
+
+import uuid
+from enum import Enum
+from random import Random
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_delivery.composing.compose_mail import delivery_id
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered
+from broadsheet_delivery.postmark.client import FoundMessage, SearchUnavailableError
+from broadsheet_delivery.postmark.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
+from broadsheet_delivery.queue.attempt_store import canary_is_wanted, find_canary, insert_attempt, insert_attempt_end
+from broadsheet_delivery.queue.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
+from broadsheet_delivery.queue.outcome import Accepted
+from broadsheet_delivery.queue.single_mail_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
+from broadsheet_delivery.settling.parking_store import park_uncertain, settle_waiting_alone
+from broadsheet_delivery.throttle.back_off import parked_wait_s, search_wait_s
+
+ATTEMPTS_A_ROUND_MAX = 20
+_INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout", "floor", "deadline")]
+
+
+class UncertainAttempt(msgspec.Struct, frozen=True):
+    """A call to be asked about; `chunk` is None when it carried single mails. Ages are by the database's clock."""
+
+    id: uuid.UUID
+    stream: str
+    old_enough: bool
+    overdue: bool
+    searches: int
+    chunk: ChunkRange | None
+
+
+class Canary(Enum):
+    """How the mail stands that was accepted later than the call in question."""
+
+    VISIBLE = "visible"
+    HIDDEN = "hidden"
+    JUST_SENT = "just sent"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What the search showed, asked after the canary was looked for."""
+
+    found: list[FoundMessage]
+    canary: Canary
+
+    @property
+    def rest_was_not_sent(self) -> bool:
+        """Whether what the search does not show may be taken for not sent."""
+        return self.canary is Canary.VISIBLE
+
+    def wait_s(self, searches: int, random: Random) -> float:
+        """Before the next look, after so many: soon, when a canary may show any moment."""
+        return search_wait_s(0 if self.canary is Canary.JUST_SENT else searches, random)
+
+
+async def reconcile(context: DeliveryContext) -> int:
+    """One bounded round over the uncertain calls that are due; answers how many were asked about."""
+    attempts = await _due_attempts(context)
+    for attempt in attempts:
+        try:
+            finding = await _ask(context, attempt)
+        except SearchUnavailableError as error:
+            context.log.warning("delivery.search_unavailable", attempt_id=str(attempt.id), reason=str(error))
+        else:
+            if attempt.chunk is not None:
+                await _settle_chunk(context, attempt, attempt.chunk, finding)
+            else:
+                await _settle_mails(context, attempt, finding)
+        if attempt.overdue:
+            await _park(context, attempt)
+    return len(attempts)
+
+
+async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
+    """Take due calls for this round: their next turn is put off first, so two replicas rarely ask the same."""
+    taking = {
+        "limit": ATTEMPTS_A_ROUND_MAX,
+        "call_timeout": context.call_timeout,
+        "floor": context.reconcile_floor,
+        "deadline": context.reconcile_deadline,
+    }
+    async with context.engine.begin() as connection:
+        chunks = await connection.execute(
+            sa.text("""
+                WITH picked AS MATERIALIZED (
+                    SELECT id FROM delivery.delivery_chunk
+                     WHERE status = 'uncertain' AND run_at <= now()
+                     ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
+                )
+                UPDATE delivery.delivery_chunk AS chunk
+                   SET run_at = now() + :call_timeout
+                  FROM delivery.send_attempt AS attempt
+                 WHERE chunk.id = ANY (ARRAY (SELECT id FROM picked)) AND attempt.id = chunk.attempt_id
+                RETURNING attempt.id AS attempt_id, attempt.message_stream,
+                          attempt.started_at <= now() - :floor AS old_enough,
+                          attempt.started_at <= now() - :deadline AS overdue, chunk.reconcile_count,
+                          chunk.id, chunk.issue_id, chunk.first_seq, chunk.last_seq
+            """).bindparams(*_INTERVALS),
+            taking,
+        )
+        found = [
+            UncertainAttempt(
+                row.attempt_id,
+                row.message_stream,
+                row.old_enough,
+                row.overdue,
+                row.reconcile_count,
+                ChunkRange(row.id, row.issue_id, row.first_seq, row.last_seq),
+            )
+            for row in chunks
+        ]
+        mails = await connection.execute(
+            sa.text("""
+                WITH due AS MATERIALIZED (
+                    SELECT DISTINCT attempt_id FROM (
+                        SELECT attempt_id FROM delivery.single_mail
+                         WHERE status = 'uncertain' AND run_at <= now()
+                         ORDER BY run_at LIMIT 1000
+                    ) AS waiting LIMIT :limit
+                ), put_off AS (
+                    UPDATE delivery.single_mail AS mail
+                       SET run_at = now() + :call_timeout
+                     WHERE mail.status = 'uncertain' AND mail.attempt_id = ANY (ARRAY (SELECT attempt_id FROM due))
+                    RETURNING mail.attempt_id, mail.reconcile_count
+                )
+                SELECT attempt.id AS attempt_id, attempt.message_stream,
+                       attempt.started_at <= now() - :floor AS old_enough,
+                       attempt.started_at <= now() - :deadline AS overdue, max(put_off.reconcile_count) AS searches
+                  FROM put_off JOIN delivery.send_attempt AS attempt ON attempt.id = put_off.attempt_id
+                 GROUP BY attempt.id
+            """).bindparams(*_INTERVALS),
+            taking,
+        )
+        found += [
+            UncertainAttempt(row.attempt_id, row.message_stream, row.old_enough, row.overdue, row.searches, None)
+            for row in mails
+        ]
+    return found
+
+
+async def _ask(context: DeliveryContext, attempt: UncertainAttempt) -> Finding:
+    """The canary first: what was accepted before it is then in the search that is asked after it. The other way round,
+    a search that catches up in between would show the canary to somebody who had looked for the attempt too early.
+    """
+    canary = await _look_for_canary(context, attempt) if attempt.old_enough else Canary.HIDDEN
+    found = await context.postmark.search(attempt_id=attempt.id, stream=attempt.stream)
+    return Finding(found, canary)
+
+
+async def _look_for_canary(context: DeliveryContext, attempt: UncertainAttempt) -> Canary:
+    """Whether a mail accepted on the stream after the attempt's call had ended is visible."""
+    async with context.engine.connect() as connection:
+        canary = await find_canary(
+            connection, stream=attempt.stream, attempt_id=attempt.id, call_timeout=context.call_timeout
+        )
+    if canary is None:
+        return Canary.JUST_SENT if await _send_canary(context, attempt) else Canary.HIDDEN
+    seen = await context.postmark.search(attempt_id=canary, stream=attempt.stream)
+    return Canary.VISIBLE if seen else Canary.HIDDEN
+
+
+async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> bool:
+    """Where nothing later of ours can serve: one mail to the operator's own address, if they gave one."""
+    if context.canary_address is None:
+        return False
+    canary_id = uuid.uuid4()
+    async with context.engine.begin() as connection:
+        if not await canary_is_wanted(
+            connection, stream=attempt.stream, attempt_id=attempt.id, call_timeout=context.call_timeout
+        ):
+            return False
+        await insert_attempt(
+            connection,
+            attempt_id=canary_id,
+            lane="canary",
+            stream=attempt.stream,
+            replica_id=context.replica.id,
+            message_count=1,
+        )
+    mail = context.composer.canary_mail(to=context.canary_address, stream=attempt.stream, attempt_id=canary_id)
+    result = await context.postmark.send_batch([encode_message(mail)])
+    accepted = isinstance(result, Answered) and isinstance(result.items[0], AcceptedItem)
+    async with context.engine.begin() as connection:
+        await insert_attempt_end(
+            connection,
+            attempt_id=canary_id,
+            verdict="answered" if isinstance(result, Answered) else "uncertain",
+            accepted_count=int(accepted),
+        )
+    return accepted
+
+
+async def _settle_chunk(
+    context: DeliveryContext, attempt: UncertainAttempt, chunk: ChunkRange, finding: Finding
+) -> None:
+    ours = {delivery_id(chunk.issue_id, seq): seq for seq in range(chunk.first_seq, chunk.last_seq + 1)}
+    settled = [
+        Settled(ours[message.metadata[METADATA_DELIVERY]], Accepted(message.message_id))
+        for message in finding.found
+        if message.metadata.get(METADATA_DELIVERY) in ours
+    ]
+    wait_s = finding.wait_s(attempt.searches + 1, context.random)
+    async with context.engine.begin() as connection:
+        await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
+        await settle_waiting_alone(connection, issue_id=chunk.issue_id, attempt_id=attempt.id, settled=settled)
+        still_uncertain = not finding.rest_was_not_sent
+        held = await settle_uncertain(
+            connection,
+            chunk,
+            attempt_id=attempt.id,
+            still_uncertain=still_uncertain,
+            wait_s=wait_s if still_uncertain else 0.0,
+        )
+        await _record_end(connection, attempt, len(settled))
+    context.log.info(
+        "delivery.reconciled",
+        attempt_id=str(attempt.id),
+        issue_id=chunk.issue_id,
+        found=len(settled),
+        rest_was_not_sent=finding.rest_was_not_sent,
+        held=held,
+    )
+
+
+async def _settle_mails(context: DeliveryContext, attempt: UncertainAttempt, finding: Finding) -> None:
+    by_mail = {m.metadata.get(METADATA_MAIL): m.message_id for m in finding.found}
+    by_delivery = {m.metadata.get(METADATA_DELIVERY): m.message_id for m in finding.found}
+    async with context.engine.begin() as connection:
+        settled: list[SettledMail] = []
+        missing_transactional: list[int] = []
+        missing_newsletter: list[int] = []
+        for mail in await uncertain_mails(connection, attempt_id=attempt.id):
+            if mail.issue_id is not None and mail.seq is not None:
+                message_id = by_delivery.get(delivery_id(mail.issue_id, mail.seq))
+                missing = missing_newsletter
+            else:
+                message_id = by_mail.get(str(mail.id))
+                missing = missing_transactional
+            if message_id is not None:
+                settled.append(SettledMail(mail.id, Accepted(message_id)))
+            else:
+                missing.append(mail.id)
+        await settle_mails(connection, settled=settled, attempt_id=attempt.id)
+        for ids, goes_again in (
+            (missing_transactional, attempt.old_enough),
+            (missing_newsletter, finding.rest_was_not_sent),
+        ):
+            wait_s = 0.0 if goes_again else finding.wait_s(attempt.searches + 1, context.random)
+            await requeue_uncertain(
+                connection, ids=ids, attempt_id=attempt.id, still_uncertain=not goes_again, wait_s=wait_s
+            )
+        await _record_end(connection, attempt, len(settled))
+
+
+async def _park(context: DeliveryContext, attempt: UncertainAttempt) -> None:
+    async with context.engine.begin() as connection:
+        parked = await park_uncertain(
+            connection,
+            attempt_id=attempt.id,
+            chunk_id=attempt.chunk.id if attempt.chunk else None,
+            wait_s=parked_wait_s(context.random),
+        )
+    if parked:
+        context.log.warning("delivery.parked", attempt_id=str(attempt.id), chunks_or_mails=parked)
+
+
+async def _record_end(connection: AsyncConnection, attempt: UncertainAttempt, found: int) -> None:
+    """A call whose process died has no end of its own; the first that the search shows of it is one.
+
+    One that was written down as uncertain keeps that, but counts what was accepted: it can serve as a canary.
+    """
+    if found == 0:
+        return
+    await insert_attempt_end(connection, attempt_id=attempt.id, verdict="reconciled", accepted_count=found)
+    await connection.execute(
+        sa.text("""
+            UPDATE delivery.send_attempt_end SET accepted_count = :found
+             WHERE attempt_id = :attempt_id AND accepted_count < :found
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
+        {"attempt_id": attempt.id, "found": found},
+    )

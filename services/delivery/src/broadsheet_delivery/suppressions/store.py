@@ -1,0 +1,314 @@
+"""SQL of suppressions. Every function takes the connection of its caller's transaction.
+
+`changed_at` is the moment of the word that counts: an older one changes nothing, whenever it arrives.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_delivery.erasure.store import Whose, table_of
+from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, REASONS, Lift, Origin, Suppress, SuppressionKind
+
+
+class SuppressionRow(msgspec.Struct, frozen=True):
+    """`tell_pending`: Postmark has still to be told; `tell_error`: it refused to take the change over."""
+
+    id: int
+    email_key: str
+    message_stream: str
+    kind: SuppressionKind
+    reason: str
+    source: str
+    origin: Origin
+    note: str | None
+    active: bool
+    created_at: datetime
+    changed_at: datetime
+    tell_pending: bool
+    tell_error: str | None
+
+
+_COLUMNS = """id, email_key, message_stream, kind, reason, source, origin, note, active, created_at, changed_at,
+              tell_run_at IS NOT NULL AS tell_pending, tell_error"""
+
+
+async def apply_suppress(
+    connection: AsyncConnection,
+    *,
+    stream: str,
+    whose: Whose,
+    effect: Suppress,
+    occurred_at: datetime,
+    source: str,
+) -> None:
+    """Suppress from `occurred_at` on. A complaint counts whenever it was; at the same moment suppressing wins.
+
+    The echo that Postmark sends of what we told it changes nothing, least of all what was decided here since.
+    """
+    table = table_of(whose)
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO {table.name} AS kept
+                   (message_stream, {table.column}, kind, reason, source, origin, active, changed_at)
+            VALUES (:stream, :whose, :kind, :reason, :source, :origin, true, :occurred_at)
+            ON CONFLICT (message_stream, {table.column}) DO UPDATE
+               SET active = true,
+                   kind = CASE WHEN kept.kind = 'complaint' THEN kept.kind ELSE excluded.kind END,
+                   reason = CASE WHEN kept.kind = 'complaint' THEN kept.reason ELSE excluded.reason END,
+                   origin = CASE WHEN kept.kind = 'complaint' THEN kept.origin ELSE excluded.origin END,
+                   source = CASE WHEN kept.kind = 'complaint' THEN kept.source ELSE excluded.source END,
+                   changed_at = greatest(kept.changed_at, excluded.changed_at),
+                   tell_run_at = CASE WHEN kept.active THEN kept.tell_run_at END
+             WHERE (excluded.changed_at >= kept.changed_at
+                    OR (excluded.kind = 'complaint' AND kept.kind <> 'complaint'))
+               AND NOT (kept.source IN ('operator', 'rule') AND (kept.active OR kept.tell_run_at IS NOT NULL)
+                        AND excluded.kind = 'manual' AND excluded.origin = 'customer')
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        {
+            "stream": stream,
+            "whose": whose,
+            "kind": effect.kind,
+            "reason": REASONS[effect.kind],
+            "origin": effect.origin,
+            "source": source,
+            "occurred_at": occurred_at,
+        },
+    )
+
+
+async def apply_lift(
+    connection: AsyncConnection, *, stream: str, whose: Whose, effect: Lift, occurred_at: datetime, source: str
+) -> None:
+    """Let mail through from `occurred_at` on. Remembered for an address without a suppression too: an older one may
+    still be on its way.
+    """
+    table = table_of(whose)
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO {table.name} AS kept
+                   (message_stream, {table.column}, kind, reason, source, origin, active, changed_at)
+            VALUES (:stream, :whose, 'inactive', :reason, :source, :origin, false, :occurred_at)
+            ON CONFLICT (message_stream, {table.column}) DO UPDATE
+               SET active = false, changed_at = excluded.changed_at, origin = excluded.origin,
+                   tell_run_at = CASE WHEN kept.active THEN NULL ELSE kept.tell_run_at END
+             WHERE excluded.changed_at > kept.changed_at AND kept.kind <> 'complaint'
+               AND NOT (kept.source IN ('operator', 'rule') AND kept.tell_run_at IS NOT NULL
+                        AND excluded.origin = 'customer')
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        {
+            "stream": stream,
+            "whose": whose,
+            "reason": REASONS["inactive"],
+            "origin": effect.origin,
+            "source": source,
+            "occurred_at": occurred_at,
+        },
+    )
+
+
+async def list_suppressions(
+    connection: AsyncConnection,
+    *,
+    before_id: int | None,
+    limit: int,
+    stream: str | None,
+    email_key: str | None,
+    active: bool | None,
+) -> list[SuppressionRow]:
+    """Newest first."""
+    rows = await connection.execute(
+        sa.text(f"""
+            SELECT {_COLUMNS} FROM delivery.suppression
+             WHERE (:before_id IS NULL OR id < :before_id)
+               AND (:stream IS NULL OR message_stream = :stream)
+               AND (:email_key IS NULL OR email_key = :email_key)
+               AND (:active IS NULL OR active = :active)
+             ORDER BY id DESC LIMIT :limit
+        """).bindparams(
+            sa.bindparam("before_id", type_=sa.BigInteger),
+            sa.bindparam("stream", type_=sa.Text),
+            sa.bindparam("email_key", type_=sa.Text),
+            sa.bindparam("active", type_=sa.Boolean),
+        ),
+        {"before_id": before_id, "limit": limit, "stream": stream, "email_key": email_key, "active": active},
+    )
+    return [SuppressionRow(**row) for row in rows.mappings()]
+
+
+async def find_suppression(connection: AsyncConnection, suppression_id: int, *, lock: bool) -> SuppressionRow | None:
+    rows = await connection.execute(
+        sa.text(f"""
+            SELECT {_COLUMNS} FROM delivery.suppression WHERE id = :id {"FOR UPDATE" if lock else ""}
+        """),
+        {"id": suppression_id},
+    )
+    found = rows.mappings().one_or_none()
+    return None if found is None else SuppressionRow(**found)
+
+
+async def decide_suppress(
+    connection: AsyncConnection, *, stream: str, email_key: str, note: str | None, all_streams: bool = False
+) -> SuppressionRow:
+    """An operator's suppression, and the intent to tell Postmark. An address that is suppressed already stays as it is.
+
+    A call under way may still carry the opposite: `tell_run_at` is then the moment by which it has ended. The word on
+    all streams itself is nothing to tell: each stream's row is.
+    """
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO delivery.suppression AS kept
+                   (message_stream, email_key, kind, reason, source, origin, note, active, all_streams, changed_at,
+                    tell_run_at)
+            VALUES (:stream, :email_key, 'manual', :reason, 'operator', 'operator', :note, true, :all_streams, now(),
+                    CASE WHEN :stream <> '{ALL_STREAMS}' THEN now() END)
+            ON CONFLICT (message_stream, email_key) DO UPDATE
+               SET active = true, kind = 'manual', reason = excluded.reason, source = 'operator', origin = 'operator',
+                   note = excluded.note, all_streams = excluded.all_streams,
+                   changed_at = greatest(now(), kept.changed_at),
+                   tell_run_at = CASE WHEN :stream <> '{ALL_STREAMS}' THEN greatest(now(), kept.tell_run_at) END,
+                   tell_count = 0, tell_error = NULL
+             WHERE NOT kept.active
+        """).bindparams(
+            sa.bindparam("stream", type_=sa.Text),
+            sa.bindparam("note", type_=sa.Text),
+            sa.bindparam("all_streams", type_=sa.Boolean),
+        ),
+        {
+            "stream": stream,
+            "email_key": email_key,
+            "reason": REASONS["manual"],
+            "note": note,
+            "all_streams": all_streams,
+        },
+    )
+    rows = await connection.execute(
+        sa.text(f"""
+            SELECT {_COLUMNS} FROM delivery.suppression WHERE message_stream = :stream AND email_key = :email_key
+        """),
+        {"stream": stream, "email_key": email_key},
+    )
+    return SuppressionRow(**rows.mappings().one())
+
+
+async def extend_to_stream(connection: AsyncConnection, *, stream: str) -> None:
+    """Who is suppressed on all streams is so on this one, from before anything is sent on it. A row that is there, also
+    one that was lifted for this stream alone, stays.
+    """
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO delivery.suppression
+                   (message_stream, email_key, kind, reason, source, origin, note, active, all_streams, tell_run_at)
+            SELECT :stream, word.email_key, word.kind, word.reason, word.source, word.origin, word.note, true, true,
+                   now()
+              FROM delivery.suppression AS word
+             WHERE word.message_stream = '{ALL_STREAMS}' AND word.active
+             ORDER BY word.email_key
+            ON CONFLICT (message_stream, email_key) DO NOTHING
+        """),
+        {"stream": stream},
+    )
+
+
+async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
+    """An operator's word that mail may go out again, and the intent to tell Postmark. Of one on all streams, each row
+    that was made of it is lifted too; a complaint, a bounce or the like on one of them stays.
+    """
+    await connection.execute(
+        sa.text(f"""
+            WITH word AS MATERIALIZED (
+                SELECT email_key FROM delivery.suppression
+                 WHERE id = :id AND message_stream = '{ALL_STREAMS}' AND active
+            ), meant AS MATERIALIZED (
+                SELECT id FROM delivery.suppression
+                 WHERE id = :id
+                    OR (email_key IN (SELECT email_key FROM word) AND all_streams AND source = 'operator')
+                 ORDER BY message_stream FOR UPDATE
+            )
+            UPDATE delivery.suppression
+               SET active = false, source = 'operator', origin = 'operator',
+                   changed_at = greatest(now(), changed_at),
+                   tell_run_at = CASE WHEN message_stream <> '{ALL_STREAMS}' THEN greatest(now(), tell_run_at) END,
+                   tell_count = 0, tell_error = NULL
+             WHERE id = ANY (ARRAY (SELECT id FROM meant)) AND active AND kind <> 'complaint'
+        """),
+        {"id": suppression_id},
+    )
+
+
+class ToTell(msgspec.Struct, frozen=True):
+    """One change that Postmark is about to be told of."""
+
+    id: int
+    email_key: str
+    tell_count: int
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """Changes of one stream and one direction: one call."""
+
+    stream: str
+    active: bool
+    changes: list[ToTell]
+
+
+async def lease_telling(connection: AsyncConnection, *, lease: timedelta, limit: int) -> Telling | None:
+    """Take what is due, of the stream and direction of the longest waiting; nobody else tells it within `lease`."""
+    rows = await connection.execute(
+        sa.text("""
+            WITH first AS MATERIALIZED (
+                SELECT message_stream, active FROM delivery.suppression
+                 WHERE tell_run_at <= now() ORDER BY tell_run_at LIMIT 1
+            ), picked AS MATERIALIZED (
+                SELECT due.id FROM delivery.suppression AS due, first
+                 WHERE due.tell_run_at <= now()
+                   AND due.message_stream = first.message_stream AND due.active = first.active
+                 ORDER BY due.tell_run_at LIMIT :limit FOR UPDATE OF due SKIP LOCKED
+            )
+            UPDATE delivery.suppression
+               SET tell_run_at = now() + :lease, tell_count = tell_count + 1
+             WHERE id = ANY (ARRAY (SELECT id FROM picked))
+            RETURNING id, email_key, tell_count, message_stream, active
+        """).bindparams(sa.bindparam("lease", type_=sa.Interval)),
+        {"lease": lease, "limit": limit},
+    )
+    found = rows.all()
+    if not found:
+        return None
+    return Telling(found[0].message_stream, found[0].active, [ToTell(*row[:3]) for row in found])
+
+
+async def end_telling(connection: AsyncConnection, *, ids: Sequence[int], active: bool, error: str | None) -> None:
+    """Postmark took the changes over (`error` None), or refused for good; one decided anew meanwhile stays due."""
+    await connection.execute(
+        sa.text("""
+            UPDATE delivery.suppression SET tell_run_at = NULL, tell_error = :error
+             WHERE id = ANY (CAST(:ids AS bigint[])) AND active = :active
+        """).bindparams(sa.bindparam("error", type_=sa.Text)),
+        {"ids": list(ids), "active": active, "error": error},
+    )
+
+
+async def put_telling_off(connection: AsyncConnection, *, ids: Sequence[int], wait_s: float) -> None:
+    """Postmark could not be told: again after `wait_s`."""
+    await connection.execute(
+        sa.text("""
+            UPDATE delivery.suppression SET tell_run_at = now() + :wait
+             WHERE id = ANY (CAST(:ids AS bigint[])) AND tell_run_at IS NOT NULL
+        """).bindparams(sa.bindparam("wait", type_=sa.Interval)),
+        {"ids": list(ids), "wait": timedelta(seconds=wait_s)},
+    )
+
+
+async def newsletters_on_stream(connection: AsyncConnection, *, stream: str) -> list[int]:
+    rows = await connection.execute(
+        sa.text("""
+            SELECT newsletter_id FROM publishing.published_newsletters
+             WHERE message_stream = :stream ORDER BY newsletter_id
+        """),
+        {"stream": stream},
+    )
+    return list(rows.scalars())

@@ -1,0 +1,49 @@
+"""Tell Postmark which suppressions were made or lifted here, after the commit that says so, until it has heard."""
+
+from datetime import timedelta
+from typing import Final
+
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX, RecordsUnavailableError
+from broadsheet_delivery.suppressions.store import Telling, end_telling, lease_telling, put_telling_off
+from broadsheet_delivery.throttle.back_off import retry_wait_s
+
+CALLS_A_ROUND_MAX: Final = 10
+_LEASE_MARGIN: Final = timedelta(seconds=5)
+
+
+async def tell_postmark(context: DeliveryContext) -> int:
+    """One bounded round; answers how many changes were told of. No transaction is open during a call."""
+    told = 0
+    for _ in range(CALLS_A_ROUND_MAX):
+        async with context.engine.begin() as connection:
+            telling = await lease_telling(
+                connection, lease=context.call_timeout + _LEASE_MARGIN, limit=ADDRESSES_A_CALL_MAX
+            )
+        if telling is None:
+            break
+        told += await _tell(context, telling)
+    return told
+
+
+async def _tell(context: DeliveryContext, telling: Telling) -> int:
+    ids_of = {change.email_key: change.id for change in telling.changes}
+    try:
+        answers = await context.records.tell(stream=telling.stream, addresses=list(ids_of), suppress=telling.active)
+    except RecordsUnavailableError as error:
+        context.log.warning("delivery.suppressions_not_told", stream=telling.stream, reason=str(error))
+        failures = max(change.tell_count for change in telling.changes)
+        wait_s = retry_wait_s(failures, context.random)
+        async with context.engine.begin() as connection:
+            await put_telling_off(connection, ids=list(ids_of.values()), wait_s=wait_s)
+        return 0
+    async with context.engine.begin() as connection:
+        for answer in answers:
+            suppression_id = ids_of.pop(answer.email_address.lower(), None)
+            if suppression_id is None:
+                continue
+            if answer.refusal is not None:
+                context.log.error("delivery.suppression_refused", suppression_id=suppression_id)
+            await end_telling(connection, ids=[suppression_id], active=telling.active, error=answer.refusal)
+        # Addresses that the answer does not name are due again when their lease ends.
+    return len(answers)

@@ -1,0 +1,1 @@
+"""What slows or stops sending: pauses, limits, the circuit breaker and waits between tries."""

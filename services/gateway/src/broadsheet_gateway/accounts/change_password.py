@@ -1,0 +1,61 @@
+"""Change a password: checked in the original's order (match, length, current); every other session of the user ends."""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.accounts.current_session import Session, session_data
+from broadsheet_gateway.accounts.password import PasswordFault, find_fault
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.accounts.store import find_user, replace_password
+from broadsheet_gateway.settings import DEFAULT_PASSWORD
+
+
+class PasswordChanged(msgspec.Struct, frozen=True):
+    """The user's session goes on under a new id."""
+
+    session_id: str
+
+
+class NewPasswordRefused(msgspec.Struct, frozen=True):
+    fault: PasswordFault
+
+
+class CurrentPasswordWrong(msgspec.Struct, frozen=True):
+    """It is not the user's password, or no longer: another change came first."""
+
+
+async def change_password(
+    *,
+    session: Session,
+    current: str,
+    new: str,
+    new_repeated: str,
+    may_use_default_password: bool,
+    engine: AsyncEngine,
+    hashing: PasswordHashing,
+    sessions: Sessions,
+) -> PasswordChanged | NewPasswordRefused | CurrentPasswordWrong:
+    """The change is one statement, conditional on the hash that was checked: no transaction is open meanwhile.
+
+    Raises:
+        UnavailableError: Redis does not answer, or too many checks wait.
+    """
+    fault = find_fault(new, new_repeated, username=session.username)
+    if fault is not None:
+        return NewPasswordRefused(fault)
+    if new == DEFAULT_PASSWORD and not may_use_default_password:
+        return NewPasswordRefused(PasswordFault.COMMON)
+    async with engine.connect() as connection:
+        user = await find_user(connection, session.user_id)
+    if user is None or not await hashing.verify(user.password_hash, current):
+        return CurrentPasswordWrong()
+    new_hash = await hashing.hash(new)
+    async with engine.begin() as connection:
+        changed_at = await replace_password(connection, user_id=user.id, old_hash=user.password_hash, new_hash=new_hash)
+    if changed_at is None:
+        return CurrentPasswordWrong()
+    # From the commit on no older session holds, whether Redis hears of it or not (see current_session).
+    await sessions.end_all(user.id)
+    renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at)
+    return PasswordChanged(await sessions.start(session_data(renewed)))

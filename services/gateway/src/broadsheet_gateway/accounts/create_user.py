@@ -1,0 +1,49 @@
+"""Create a user, by command. There is no default user: the local set-up creates its own like this."""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.accounts.password import LENGTH_MAX, LENGTH_MIN, PasswordFault, find_fault
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.store import find_user_by_name, insert_user
+from broadsheet_gateway.settings import DEFAULT_PASSWORD
+
+
+class UserCreated(msgspec.Struct, frozen=True):
+    pass
+
+
+class UserExists(msgspec.Struct, frozen=True):
+    """Nothing was changed."""
+
+
+class PasswordRefused(msgspec.Struct, frozen=True):
+    reason: str
+
+
+async def create_user(
+    *, username: str, password: str, may_use_default_password: bool, engine: AsyncEngine
+) -> UserCreated | UserExists | PasswordRefused:
+    """An existing user is told first, so that repeating the command needs no acceptable password."""
+    async with engine.connect() as connection:
+        if await find_user_by_name(connection, username) is not None:
+            return UserExists()
+    if password == DEFAULT_PASSWORD:
+        if not may_use_default_password:
+            return PasswordRefused("this is the well-known password of the local set-up; choose another")
+    elif (fault := find_fault(password, password, username=username)) is not None:
+        return PasswordRefused(_reason(fault))
+    hashing = PasswordHashing(concurrency=1, queue_max=0)
+    try:
+        password_hash = await hashing.hash(password)
+    finally:
+        hashing.close()
+    async with engine.begin() as connection:
+        inserted = await insert_user(connection, username=username, password_hash=password_hash)
+    return UserCreated() if inserted else UserExists()
+
+
+def _reason(fault: PasswordFault) -> str:
+    if fault is PasswordFault.LENGTH:
+        return f"a password has {LENGTH_MIN} to {LENGTH_MAX} characters"
+    return "many people use this password; choose another"

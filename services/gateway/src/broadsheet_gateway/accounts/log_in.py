@@ -1,0 +1,58 @@
+"""Log in: a name and a password become a session.
+
+The same steps run for a user that does not exist as for a wrong password: one look-up, one argon2 check.
+"""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.accounts.current_session import session_data
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.accounts.store import UserAccount, find_user_by_name, replace_hash
+from broadsheet_gateway.settings import DEFAULT_PASSWORD
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    session_id: str
+
+
+class WrongCredentials(msgspec.Struct, frozen=True):
+    """The user does not exist or the password is not theirs: callers can't tell which."""
+
+
+async def log_in(
+    *,
+    username: str,
+    password: str,
+    earlier_session_id: str | None,
+    may_use_default_password: bool,
+    engine: AsyncEngine,
+    hashing: PasswordHashing,
+    sessions: Sessions,
+) -> LoggedIn | WrongCredentials:
+    """A session under a new id; the one that the browser came with, if any, ends.
+
+    Raises:
+        UnavailableError: Redis does not answer, or too many checks wait.
+    """
+    async with engine.connect() as connection:
+        user = await find_user_by_name(connection, username)
+    matches = await hashing.verify(user.password_hash if user is not None else None, password)
+    if user is None or not matches:
+        return WrongCredentials()
+    if password == DEFAULT_PASSWORD and not may_use_default_password:
+        return WrongCredentials()
+    await _rehash_if_needed(user, password, engine=engine, hashing=hashing)
+    if earlier_session_id is not None:
+        await sessions.end(earlier_session_id)
+    return LoggedIn(await sessions.start(session_data(user)))
+
+
+async def _rehash_if_needed(user: UserAccount, password: str, *, engine: AsyncEngine, hashing: PasswordHashing) -> None:
+    """Only now is the password at hand to be hashed with today's parameters."""
+    if not hashing.needs_rehash(user.password_hash):
+        return
+    new_hash = await hashing.hash(password)
+    async with engine.begin() as connection:
+        await replace_hash(connection, user_id=user.id, old_hash=user.password_hash, new_hash=new_hash)

@@ -1,0 +1,114 @@
+"""`/openapi.json` and `/docs`: the merged document, kept for a minute, and the page made of it."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, get_args
+
+import msgspec
+from litestar import Response, route
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+
+from broadsheet_common.contracts.identity import Identity, ServiceName
+from broadsheet_common.http.problems import ProblemError, UnavailableError
+from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
+from broadsheet_gateway.api_docs.page import read_api_docs
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.responses import HTML, AnyRequest
+from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.pages.views import DocsPage
+
+CACHE_S = 60.0
+RETRY_S = 5.0
+_SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+_IDENTITY = Identity(subject="public", scopes=frozenset({"public"}))
+_CACHE_CONTROL = "public, max-age=60"
+
+
+class ApiDocument(msgspec.Struct, frozen=True):
+    """The merged document, encoded and as a page. `etag` is quoted."""
+
+    body: bytes
+    html: str
+    etag: str
+
+
+class ApiDocuments:
+    """Asks the services at most once a minute. A service that is down keeps the part it had."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        pages: Pages,
+        *,
+        public_url: str,
+        session_cookie_name: str,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._upstreams = upstreams
+        self._pages = pages
+        self._public_url = public_url
+        self._session_cookie_name = session_cookie_name
+        self._monotonic_s = monotonic_s
+        self._parts: dict[ServiceName, Document] = {}
+        self._current: ApiDocument | None = None
+        self._ask_again_at_s = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> ApiDocument:
+        """Raises `UnavailableError` when no service ever answered."""
+        async with self._lock:
+            if self._monotonic_s() >= self._ask_again_at_s:
+                await self._ask()
+        if self._current is None:
+            raise UnavailableError
+        return self._current
+
+    async def _ask(self) -> None:
+        answers = await asyncio.gather(*(self._ask_service(service) for service in _SERVICES))
+        found = {service: part for service, part in zip(_SERVICES, answers, strict=True) if part is not None}
+        self._ask_again_at_s = self._monotonic_s() + (CACHE_S if len(found) == len(_SERVICES) else RETRY_S)
+        parts = {**self._parts, **found}
+        if parts and (parts != self._parts or self._current is None):
+            self._parts = parts
+            self._current = self._make(parts)
+
+    async def _ask_service(self, service: ServiceName) -> Document | None:
+        try:
+            return await self._upstreams.call(
+                service, "GET", "/openapi.json", identity=_IDENTITY, answer=dict[str, Any]
+            )
+        except (ProblemError, UpstreamRefusalError):
+            return None  # logged where it was raised
+
+    def _make(self, parts: dict[ServiceName, Document]) -> ApiDocument:
+        document = merge_documents(
+            parts,
+            version=version("broadsheet-gateway"),
+            public_url=self._public_url,
+            session_cookie_name=self._session_cookie_name,
+        )
+        body = msgspec.json.encode(document)
+        html = self._pages.render(DocsPage(docs=read_api_docs(document, base_url=self._public_url)))
+        return ApiDocument(body=body, html=html, etag=f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+
+
+@route("/openapi.json", http_method=["GET", "HEAD"], include_in_schema=False)
+async def openapi_json(request: AnyRequest, api_documents: NamedDependency[ApiDocuments]) -> Response[bytes]:
+    document = await api_documents.get()
+    headers = {"Cache-Control": _CACHE_CONTROL, "ETag": document.etag}
+    if document.etag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers, media_type="application/json")
+    return Response(document.body, headers=headers, media_type="application/json")
+
+
+@route("/docs", http_method=["GET", "HEAD"], include_in_schema=False)
+async def docs_page(api_documents: NamedDependency[ApiDocuments]) -> Response[str]:
+    document = await api_documents.get()
+    return Response(document.html, headers={"Cache-Control": _CACHE_CONTROL}, media_type=HTML)
+
+
+API_DOCUMENT_HANDLERS: tuple[HTTPRouteHandler, ...] = (openapi_json, docs_page)

@@ -1,0 +1,1 @@
+"""API keys: their format, creating and checking them."""

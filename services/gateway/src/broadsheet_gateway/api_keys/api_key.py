@@ -1,0 +1,71 @@
+"""API keys: `bs_<8 hex>_<43 url-safe characters>`.
+
+The part up to the second underscore is visible: it names the key in lists and finds it in the table. The last part is
+32 random bytes; only the SHA-256 of the whole text is kept. A fast hash is enough for 256 random bits.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from typing import get_args
+
+import msgspec
+
+from broadsheet_common.contracts.identity import Scope
+
+_TEXT = re.compile(r"(bs_[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+GRANTABLE_SCOPES: frozenset[Scope] = frozenset(get_args(Scope)) - {"public"}
+
+
+class ApiKeyText(msgspec.Struct, frozen=True):
+    """A key as its holder has it. Never printed but once, at its creation."""
+
+    prefix: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> "ApiKeyText":
+        """Raises ValueError for what cannot be a key of ours."""
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise ValueError("an API key has the form bs_<8 hex digits>_<43 URL-safe characters>")
+        return cls(match[1], text)
+
+    @classmethod
+    def generate(cls) -> "ApiKeyText":
+        prefix = f"bs_{secrets.token_hex(4)}"
+        secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+        return cls(prefix, f"{prefix}_{secret}")
+
+    @property
+    def sha256(self) -> bytes:
+        return hashlib.sha256(self.text.encode()).digest()
+
+    def matches(self, kept_sha256: bytes) -> bool:
+        """In constant time."""
+        return hmac.compare_digest(self.sha256, kept_sha256)
+
+    def __repr__(self) -> str:
+        return f"ApiKeyText({self.prefix}_…)"
+
+
+def parse_scopes(text: str) -> frozenset[Scope]:
+    """`all`, or names separated by commas; raises ValueError naming an unknown one."""
+    if text == "all":
+        return GRANTABLE_SCOPES
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return to_scopes(names)
+
+
+def to_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Raises ValueError for a name that is no scope that a key can hold, and for none at all."""
+    found = frozenset(scope for scope in GRANTABLE_SCOPES if scope in set(names))
+    unknown = set(names) - found
+    if unknown or not found:
+        raise ValueError(
+            f"scopes are {', '.join(sorted(GRANTABLE_SCOPES))}; got {', '.join(sorted(unknown)) or 'none'}"
+        )
+    return found

@@ -1,0 +1,43 @@
+"""Create an API key, by command: a new one, or a given one put in the place of its name."""
+
+import msgspec
+import sqlalchemy.exc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import Scope
+from broadsheet_gateway.accounts.store import find_api_key_id, find_user_by_name, put_api_key
+from broadsheet_gateway.api_keys.api_key import ApiKeyText
+
+
+class KeyStored(msgspec.Struct, frozen=True):
+    key: ApiKeyText
+
+
+class KeyExists(msgspec.Struct, frozen=True):
+    """The user has a key of that name, and none was given to replace it: nothing was changed."""
+
+
+class NoSuchUser(msgspec.Struct, frozen=True):
+    pass
+
+
+class PrefixTaken(msgspec.Struct, frozen=True):
+    """A key of another name has the same prefix: nothing was changed."""
+
+
+async def create_api_key(
+    *, username: str, name: str, scopes: frozenset[Scope], given: ApiKeyText | None, engine: AsyncEngine
+) -> KeyStored | KeyExists | NoSuchUser | PrefixTaken:
+    """With `given` the result is the same however often it is called."""
+    key = given or ApiKeyText.generate()
+    try:
+        async with engine.begin() as connection:
+            user = await find_user_by_name(connection, username)
+            if user is None:
+                return NoSuchUser()
+            if given is None and await find_api_key_id(connection, user_id=user.id, name=name) is not None:
+                return KeyExists()
+            await put_api_key(connection, user_id=user.id, name=name, key=key, scopes=scopes)
+    except sqlalchemy.exc.IntegrityError:
+        return PrefixTaken()
+    return KeyStored(key)

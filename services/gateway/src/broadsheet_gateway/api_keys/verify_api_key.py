@@ -1,0 +1,80 @@
+"""From the text of an API key to who may do what.
+
+A found key is remembered for a few seconds, so that a busy caller costs no database round trip a request; the secret
+is compared each time. A prefix that does not exist is remembered as well.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_gateway.accounts.store import StoredApiKey, find_api_key, touch_api_key
+from broadsheet_gateway.api_keys.api_key import ApiKeyText
+
+CACHE_ENTRIES_MAX = 4096
+
+
+class _Entry(msgspec.Struct):
+    key: StoredApiKey | None
+    forget_at_s: float
+    expires_at_s: float | None
+    is_touch_due: bool
+
+
+class ApiKeyVerifier:
+    def __init__(
+        self, engine: AsyncEngine, *, cache_s: float, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._cache_s = cache_s
+        self._monotonic_s = monotonic_s
+        self._cache: dict[str, _Entry] = {}
+        self._loading: dict[str, asyncio.Task[_Entry]] = {}
+
+    async def verify(self, text: str) -> Identity | None:
+        """None when there is no such key, its secret differs, or it has expired or been revoked."""
+        try:
+            key = ApiKeyText.parse(text)
+        except ValueError:
+            return None
+        entry = self._cache.get(key.prefix)
+        if entry is None or self._monotonic_s() >= entry.forget_at_s:
+            entry = await self._load_once(key.prefix)
+        stored = entry.key
+        if stored is None or not key.matches(stored.secret_sha256) or stored.is_revoked:
+            return None
+        if entry.expires_at_s is not None and self._monotonic_s() >= entry.expires_at_s:
+            return None
+        if entry.is_touch_due:
+            entry.is_touch_due = False
+            async with self._engine.begin() as connection:
+                await touch_api_key(connection, stored.id)
+        return Identity(subject=f"key:{stored.id}", scopes=stored.scopes)
+
+    async def _load_once(self, prefix: str) -> _Entry:
+        """Requests that come while a key is being looked up wait for that look-up."""
+        task = self._loading.get(prefix)
+        if task is None:
+            task = asyncio.create_task(self._load(prefix))
+            self._loading[prefix] = task
+            task.add_done_callback(lambda _: self._loading.pop(prefix, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, prefix: str) -> _Entry:
+        async with self._engine.connect() as connection:
+            stored = await find_api_key(connection, prefix)
+        now_s = self._monotonic_s()
+        entry = _Entry(
+            key=stored,
+            forget_at_s=now_s + self._cache_s,
+            expires_at_s=None if stored is None or stored.expires_in_s is None else now_s + stored.expires_in_s,
+            is_touch_due=stored is not None and stored.is_touch_due,
+        )
+        if len(self._cache) >= CACHE_ENTRIES_MAX:
+            self._cache.clear()
+        self._cache[prefix] = entry
+        return entry

@@ -1,0 +1,71 @@
+"""`/admin`: one router, whose every answer needs a session, unknown paths and methods included."""
+
+from typing import Any, cast
+
+from litestar import Router, route
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import MethodNotAllowedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import Method
+
+from broadsheet_common.http.problems import NotFoundError
+from broadsheet_gateway.accounts.current_session import CurrentSession, Session
+from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
+from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
+from broadsheet_gateway.http.responses import PageResponse, Responder
+
+_METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def _require_session(
+    request: ASGIConnection[Any, Any, Any, Any], current_session: NamedDependency[CurrentSession]
+) -> Session:
+    return await current_session.require(request)
+
+
+@route("/", http_method=["GET", "HEAD"], include_in_schema=False)
+async def admin_home(session: NamedDependency[Session], responder: NamedDependency[Responder]) -> PageResponse:
+    del session  # needed, not used
+    return responder.redirect("/admin/dashboard")
+
+
+def admin_router() -> Router:
+    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS]
+    return Router(
+        "/admin",
+        route_handlers=[*handlers, *_refusals(handlers)],
+        dependencies={"session": Provide(_require_session)},
+    )
+
+
+def _refusals(handlers: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """Routes for every path and method under `/admin` that no handler has.
+
+    Litestar's router would answer them 404 or 405 before anybody asks for a session. It does not go back once it has
+    followed a path's first segments, so each of them needs a refusal of its own for what may follow.
+    """
+    allowed: dict[str, set[str]] = {}
+    for handler in handlers:
+        for path in handler.paths:
+            allowed.setdefault(path, set()).update(cast("set[str]", handler.http_methods))
+    beginnings = {"/".join(path.split("/")[:n]) for path in allowed for n in range(1, path.count("/") + 2)} | {"/"}
+    refusals = []
+    for beginning in sorted(beginnings - {""}):
+        taken = allowed.get(beginning, set())
+        refusals.append(_refusal(beginning, [method for method in _METHODS if method not in taken], taken))
+        rest = f"{beginning.rstrip('/')}/{{rest:path}}"
+        if not any(path.startswith(f"{beginning.rstrip('/')}/{{") for path in beginnings):
+            refusals.append(_refusal(rest, list(_METHODS), set()))
+    return refusals
+
+
+def _refusal(path: str, methods: list[Method], allowed: set[str]) -> HTTPRouteHandler:
+    @route(path, http_method=methods, include_in_schema=False, name=f"refusal of /admin{path}")
+    async def refuse(session: NamedDependency[Session]) -> None:
+        del session  # needed, not used
+        if allowed:
+            raise MethodNotAllowedException(headers={"Allow": ", ".join(sorted(allowed))})
+        raise NotFoundError
+
+    return refuse

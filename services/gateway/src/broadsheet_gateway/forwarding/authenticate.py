@@ -1,0 +1,44 @@
+"""Who calls the API: `Authorization: Bearer <key>`, or else the session of a signed-in user."""
+
+from collections.abc import Mapping
+
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.http.problems import UnauthenticatedError
+from broadsheet_gateway.accounts.current_session import CurrentSession
+from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
+from broadsheet_gateway.http import csrf
+
+_CHALLENGE = 'Bearer realm="Broadsheet"'
+
+
+class Authenticator:
+    def __init__(self, *, keys: ApiKeyVerifier, current_session: CurrentSession, public_origin: str) -> None:
+        self._keys = keys
+        self._current_session = current_session
+        self._public_origin = public_origin
+
+    async def authenticate(self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Identity:
+        """The caller. A request that carries a key is judged by the key alone, whatever cookie comes with it.
+
+        Raises:
+            UnauthenticatedError: with the `WWW-Authenticate` header (RFC 6750).
+            CrossSiteRequestError, CsrfTokenError: an unsafe request with a session that no page of ours sent.
+        """
+        authorization = headers.get("authorization")
+        if authorization is not None:
+            scheme, _, key_text = authorization.partition(" ")
+            identity = await self._keys.verify(key_text.strip()) if scheme.lower() == "bearer" else None
+            if identity is None:
+                raise UnauthenticatedError(headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'})
+            return identity
+        session = await self._current_session.find(cookies)
+        if session is None:
+            raise UnauthenticatedError(headers={"WWW-Authenticate": _CHALLENGE})
+        if method not in csrf.SAFE_METHODS:
+            csrf.check_request(
+                headers,
+                public_origin=self._public_origin,
+                session_id=session.id,
+                presented_token=headers.get(csrf.HEADER),
+            )
+        return session.identity

@@ -1,0 +1,177 @@
+"""`/api/v1/…`: authenticate, limit, and hand on to the service that owns the path.
+
+The request goes on under an identity that the gateway signs. Of the client's headers only a few pass; what names an
+identity, hop-by-hop headers and cookies never do. Bodies are streamed both ways.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+import httpx
+import msgspec
+from litestar import asgi
+from litestar.handlers import ASGIRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.http.problems import (
+    BodyTooLargeError,
+    MalformedRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ProblemError,
+)
+from broadsheet_gateway.forwarding.authenticate import Authenticator
+from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, find_route
+from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
+from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
+from broadsheet_gateway.http.request_path import sent_path
+from broadsheet_gateway.limits.limiter import Charge, Limiter
+from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+_REQUEST_HEADERS = (
+    "content-type", "content-length", "accept", "accept-language",
+    "idempotency-key", "if-match", "if-none-match", "last-event-id",
+)  # fmt: skip
+_ANSWER_HEADERS = frozenset({
+    b"content-type", b"content-length", b"content-disposition", b"content-encoding", b"content-language",
+    b"etag", b"last-modified",
+    b"cache-control", b"location", b"link", b"allow", b"accept", b"retry-after", b"vary", b"deprecation", b"sunset",
+})  # fmt: skip
+_BUFFERED_BODY_MAX_BYTES = 64 * 1024
+_BODILESS_METHODS = frozenset({"GET", "HEAD"})
+
+
+class BodyBounds(msgspec.Struct, frozen=True):
+    """`idle_s` bounds the wait for each piece of a body, `timeout_s` the whole of it."""
+
+    max_bytes: int
+    timeout_s: float
+    idle_s: float
+
+
+class _Body:
+    """A client's body on its way to a service; remembers why it broke off, which the HTTP client would hide."""
+
+    def __init__(self, receive: Receive, bounds: BodyBounds) -> None:
+        self._pieces = stream_body(
+            receive, max_bytes=bounds.max_bytes, timeout_s=bounds.timeout_s, idle_s=bounds.idle_s
+        )
+        self.failure: ProblemError | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._pieces:
+                yield piece
+        except ProblemError as error:
+            self.failure = error
+            raise
+
+
+class Forwarder:
+    """The ASGI application behind `/api/v1`."""
+
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        limiter: Limiter,
+        limit: RateLimit,
+        upstreams: Upstreams,
+        bodies: BodyBounds,
+        files: BodyBounds,
+    ) -> None:
+        self._authenticator = authenticator
+        self._limiter = limiter
+        self._limit = limit
+        self._upstreams = upstreams
+        self._bodies = bodies
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        http_scope = cast("HTTPScope", scope)
+        method = http_scope["method"]
+        path = sent_path(scope)
+        http_scope["path"] = path  # not the mount's remainder: problems name the path that was asked for
+        route = find_route(path)
+        if route is None:
+            raise NotFoundError
+        # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
+        cast("dict[str, Any]", scope)["path_template"] = route.template
+        if method not in METHODS:
+            raise MethodNotAllowedError(headers={"Allow": ", ".join(sorted(METHODS))})
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
+        identity = await self._authenticator.authenticate(method, headers, parse_cookies(headers.get("cookie")))
+        verdict = await self._charge(identity)
+        query = http_scope["query_string"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
+        bounds = self._files if route.template in FILE_ROUTES else self._bodies
+        body = await self._take_body(http_scope, headers, receive, bounds)
+        passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+        try:
+            async with self._upstreams.send(
+                route.service,
+                identity=identity,
+                method=method,
+                target=target,
+                headers=passed_headers,
+                body=body if isinstance(body, bytes) else body.__aiter__(),
+                upload_s=0.0 if isinstance(body, bytes) else bounds.timeout_s,
+            ) as response:
+                await _answer(response, verdict, send)
+        except ProblemError as error:
+            if isinstance(body, _Body) and body.failure is not None:
+                raise body.failure from error
+            raise
+
+    async def _charge(self, identity: Identity) -> Verdict:
+        (verdict,) = await self._limiter.require([Charge("api", identity.subject, self._limit)])
+        return verdict
+
+    @staticmethod
+    async def _take_body(
+        scope: HTTPScope, headers: Mapping[str, str], receive: Receive, bounds: BodyBounds
+    ) -> bytes | _Body:
+        """Small bodies whole, which is cheaper; large ones, and those of unknown length, as a stream."""
+        method = scope["method"]
+        length = announced_length(headers)
+        # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
+        is_http1 = scope["http_version"].startswith("1")
+        if length is None and (is_http1 or method in _BODILESS_METHODS) and "transfer-encoding" not in headers:
+            return b""
+        if method in _BODILESS_METHODS and (length is None or length > 0):
+            raise MalformedRequestError(f"A {method} request has no body here.")
+        if (length or 0) > bounds.max_bytes:
+            raise BodyTooLargeError(f"At most {bounds.max_bytes} bytes are taken here.")
+        if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
+            return await read_body(receive, headers, max_bytes=length, timeout_s=bounds.idle_s)
+        return _Body(receive, bounds)
+
+
+async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
+    """Pass the answer on piece by piece. One that breaks off after it began ends the client's connection."""
+    headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _ANSWER_HEADERS]
+    headers += [(name.lower().encode(), value.encode()) for name, value in verdict.headers.items()]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    try:
+        async for piece in response.aiter_raw():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except UPSTREAM_ERRORS as error:
+        raise ConnectionAbortedError("the service broke its answer off") from error
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def parse_cookies(header: str | None) -> dict[str, str]:
+    """The request's cookies, whatever else stands in the header (RFC 6265, section 5.4, read leniently)."""
+    pairs = (part.strip().partition("=") for part in (header or "").split(";"))
+    return {name: value.strip('"') for name, _, value in pairs if name}
+
+
+def forward_route(forwarder: Forwarder) -> ASGIRouteHandler:
+    @asgi("/api/v1", is_mount=True, copy_scope=False)
+    async def forward(scope: Scope, receive: Receive, send: Send) -> None:
+        await forwarder(scope, receive, send)
+
+    return forward

@@ -1,0 +1,58 @@
+"""Errors for people: on page routes a browser gets a page, everything else the problem document as it is."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, Response
+from litestar.types import ExceptionHandlersMap
+
+from broadsheet_common.http.problems import Problem
+from broadsheet_common.process.tracing import current_trace
+from broadsheet_gateway.accounts.current_session import LoginNeededError
+from broadsheet_gateway.http.request_path import sent_path
+from broadsheet_gateway.http.responses import Responder
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.views import ErasedPage, ErrorPage
+from broadsheet_gateway.reader.own_pages import PersonErasedError
+
+_MACHINE_PATHS = ("/api/", "/health/", "/webhooks/", "/openapi.json", "/metrics")
+_problem_decoder = msgspec.json.Decoder(Problem)
+
+_Handler = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
+
+
+def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder) -> ExceptionHandlersMap:
+    """The given handlers, with pages for browsers; and what pages answer that need a login, or whose person is gone."""
+
+    def login_needed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+        return responder.redirect("/login", flash=FlashCode.LOGIN_REQUIRED)
+
+    def person_erased(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+        return responder.page(ErasedPage(), status=410)
+
+    handlers = {kind: _with_page(cast("_Handler", handler), responder) for kind, handler in problem_handlers.items()}
+    return cast("ExceptionHandlersMap", {**handlers, LoginNeededError: login_needed, PersonErasedError: person_erased})
+
+
+def wants_html(request: Request[Any, Any, Any]) -> bool:
+    """Whether a page, not a problem document, answers an error of this request."""
+    return not sent_path(request.scope).startswith(_MACHINE_PATHS) and "text/html" in request.headers.get("accept", "")
+
+
+def _with_page(handler: _Handler, responder: Responder) -> _Handler:
+    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        response = handler(request, error)
+        if not wants_html(request):
+            return response
+        problem = _problem_decoder.decode(cast("bytes", response.content))
+        view = ErrorPage(
+            status=problem.status,
+            title=problem.title,
+            detail=problem.detail,
+            request_id=current_trace().request_id,
+        )
+        headers = {name: value for name, value in response.headers.items() if name.lower() != "content-type"}
+        return responder.page(view, status=problem.status, headers=headers)
+
+    return handle

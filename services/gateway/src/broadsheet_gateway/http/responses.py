@@ -1,0 +1,42 @@
+"""Answers of page routes: a rendered view, or a redirect, with the flash that belongs to either."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+
+from broadsheet_gateway.http.cookies import CookieJar
+from broadsheet_gateway.http.flash import flash_cookie, read_flash
+from broadsheet_gateway.pages import FlashCode, Pages
+from broadsheet_gateway.pages.views import PageView
+
+HTML = "text/html"
+"""Litestar adds the charset."""
+
+AnyRequest = Request[Any, Any, Any]
+PageResponse = Response[str]
+
+
+class Responder:
+    def __init__(self, pages: Pages, jar: CookieJar) -> None:
+        self._pages = pages
+        self._jar = jar
+
+    def flashes(self, request: AnyRequest) -> tuple[FlashCode, ...]:
+        """The messages to show on this page; `page` takes them out of the browser as it shows them."""
+        return read_flash(request.cookies.get(self._jar.flash_name))
+
+    def page(self, view: PageView, *, status: int = 200, headers: Mapping[str, str] | None = None) -> PageResponse:
+        return Response(
+            self._pages.render(view),
+            status_code=status,
+            media_type=HTML,
+            headers=dict(headers or {}),
+            cookies=[self._jar.expired(self._jar.flash_name)] if view.flashes else [],
+        )
+
+    def redirect(self, path: str, *, flash: FlashCode | None = None, cookies: Sequence[Cookie] = ()) -> PageResponse:
+        """303: whatever the method was, the next page is fetched with GET. `path` is one of ours, never input."""
+        flashes = [flash_cookie(self._jar, flash)] if flash is not None else []
+        return Response("", status_code=303, media_type=HTML, headers={"Location": path}, cookies=[*flashes, *cookies])

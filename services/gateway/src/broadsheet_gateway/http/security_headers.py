@@ -1,0 +1,45 @@
+"""Security headers on every answer, errors included.
+
+`Cache-Control: no-store` stands wherever a handler said nothing else, so that no page of a session and no token is
+kept by a browser or a proxy.
+"""
+
+from litestar.types import BeforeMessageSendHookHandler, Message, Scope
+
+from broadsheet_gateway.http.request_path import sent_path
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
+)
+_HSTS = "max-age=31536000"
+_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/")
+
+
+def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
+    """A Litestar `before_send` hook: unlike middleware, it also sees the answers to paths that have no route."""
+    fixed = {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+    if is_https:
+        fixed["Strict-Transport-Security"] = _HSTS
+
+    fixed_pairs = [(name.lower().encode(), value.encode()) for name, value in fixed.items()]
+
+    async def add_headers(message: Message, scope: Scope) -> None:
+        if message["type"] != "http.response.start":
+            return
+        given = list(message["headers"])
+        # A token in the address must not leave in a Referer. Elsewhere the own site may see it: `no-referrer` would
+        # also make browsers send `Origin: null` with our own forms.
+        is_token_page = sent_path(scope).startswith(_TOKEN_PATHS)
+        policy = (b"referrer-policy", b"no-referrer" if is_token_page else b"same-origin")
+        is_cache_said = any(name.lower() == b"cache-control" for name, _ in given)
+        caching = [] if is_cache_said else [(b"cache-control", b"no-store")]
+        message["headers"] = [*given, *fixed_pairs, policy, *caching]
+
+    return add_headers

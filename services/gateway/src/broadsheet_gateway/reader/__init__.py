@@ -1,0 +1,1 @@
+"""Pages of readers: links in mail, preferences, erasure."""

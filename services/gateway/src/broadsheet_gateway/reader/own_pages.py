@@ -1,0 +1,358 @@
+"""A person's own pages: leave, change name or address, take one's data away, be erased. They work without JavaScript.
+
+From an unsubscribe link, which may have been passed on, one can only leave, or have a link mailed to the address on
+file; that one opens the rest for a short time. A GET changes nothing, as mail scanners follow links; each POST may be
+sent again. The token in the address is the credential: no cookie, no CSRF check.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from broadsheet_common.http.problems import ConflictError, MalformedRequestError
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.limits.limiter import Charge, Limiter
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.views import (
+    AddressChangePage,
+    ChoicesPage,
+    ErasedPage,
+    ErasePage,
+    LinkMailedPage,
+    Membership,
+    PreferencesPage,
+    UnsubscribedPage,
+)
+from broadsheet_gateway.reader.public_pages import (
+    PUBLIC,
+    TOKEN,
+    RequestOrigin,
+    UnknownLinkError,
+    drop_body,
+    find_newsletter_name,
+    leave_by_token,
+)
+from broadsheet_gateway.reader.public_pages import field_errors as errors_of
+from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
+
+_LINK_TOO_OLD = "Links to your own page work for a short time. Ask for a new one at the foot of any issue."
+_DIGITS_MAX = 18
+
+T = TypeVar("T")
+
+
+class _Membership(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+    state: Literal["pending", "confirmed", "unsubscribed"]
+
+
+class _Preferences(msgspec.Struct, frozen=True):
+    """What subscriptions answers about the person behind a token."""
+
+    email: str
+    name: str
+    newsletters: tuple[_Membership, ...]
+    pending_email: str | None
+
+
+class _ChangeOfAddress(msgspec.Struct, frozen=True):
+    new_email: str
+    is_confirmed: bool
+
+
+class PersonErasedError(Exception):
+    """The link was good, and the person it belongs to was erased since: `error_pages` says so."""
+
+
+class AddressTakenError(ConflictError):
+    slug, title = "address-taken", "This address has subscriptions of its own"
+
+
+class AddressChangesNowError(ConflictError):
+    title = "Your address is being changed at this moment"
+
+
+# From an unsubscribe link ----------------------------------------------------------------------------------------
+
+
+@route("/unsubscribe/{token:str}/choices", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_choices(
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+) -> PageResponse:
+    """The same page for a token we do not know, without a name."""
+    name = await find_newsletter_name(upstreams, token)
+    return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+
+
+@post("/unsubscribe/{token:str}/all", status_code=200, include_in_schema=False)
+async def leave_all_by_link(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """The same answer for a token that nobody made."""
+    await drop_body(request, settings)
+    await leave_by_token(upstreams, "/public/unsubscribes/all", token)
+    return responder.page(UnsubscribedPage(is_everything=True))
+
+
+@post("/unsubscribe/{token:str}/preferences-link", status_code=200, include_in_schema=False)
+async def mail_link(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    limits: NamedDependency[RateLimits],
+    limiter: NamedDependency[Limiter],
+    request_origin: NamedDependency[RequestOrigin],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """The same answer for every token: who asks may not be whom the link belongs to."""
+    await drop_body(request, settings)
+    await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
+    if TOKEN.fullmatch(token):
+        await upstreams.call(
+            "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC, answer=dict[str, Any],
+            body={"token": token},
+        )  # fmt: skip
+    return responder.page(LinkMailedPage())
+
+
+# From the link that was mailed -----------------------------------------------------------------------------------
+
+
+@route("/preferences/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_preferences(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
+    return responder.page(_page(token, found, flashes=responder.flashes(request)))
+
+
+@post("/preferences/{token:str}/leave", status_code=200, include_in_schema=False)
+async def leave(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """The form's `newsletter_id` says which; without one it is every newsletter."""
+    form = await _form(request, settings)
+    newsletter_id = form.get("newsletter_id")
+    if newsletter_id is not None and not (
+        newsletter_id.isascii() and newsletter_id.isdigit() and len(newsletter_id) <= _DIGITS_MAX
+    ):
+        raise MalformedRequestError("The form field `newsletter_id` is no number.")
+    body = {"newsletter_id": None if newsletter_id is None else int(newsletter_id)}
+    try:
+        await _ask(upstreams, "/public/preferences/leave", token, answer=_Preferences, body=body)
+    except UpstreamRefusalError as refusal:
+        raise MalformedRequestError("There is no subscription to this newsletter.") from refusal
+    flash = FlashCode.LEFT_ALL if newsletter_id is None else FlashCode.LEFT
+    return responder.redirect(f"/preferences/{token}", flash=flash)
+
+
+@post("/preferences/{token:str}/name", status_code=200, include_in_schema=False)
+async def change_name(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """A fault shows the page again with what was typed."""
+    typed = (await _form(request, settings)).text("name")
+    try:
+        await _ask(upstreams, "/public/preferences/name", token, answer=_Preferences, body={"name": typed})
+    except UpstreamRefusalError as refusal:
+        return await _again(upstreams, responder, token, refusal, typed_name=typed)
+    return responder.redirect(f"/preferences/{token}", flash=FlashCode.NAME_CHANGED)
+
+
+@post("/preferences/{token:str}/address", status_code=200, include_in_schema=False)
+async def ask_for_address(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    limits: NamedDependency[RateLimits],
+    limiter: NamedDependency[Limiter],
+    request_origin: NamedDependency[RequestOrigin],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """The same answer whoever has the address. A fault shows the page again with what was typed."""
+    typed = (await _form(request, settings)).text("email")
+    await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
+    try:
+        await _ask(upstreams, "/public/preferences/address", token, answer=_Preferences, body={"email": typed})
+    except UpstreamRefusalError as refusal:
+        return await _again(upstreams, responder, token, refusal, typed_email=typed)
+    return responder.redirect(f"/preferences/{token}", flash=FlashCode.ADDRESS_ASKED)
+
+
+@post("/preferences/{token:str}/download", status_code=200, include_in_schema=False)
+async def download(
+    request: AnyRequest,
+    token: FromPath[str],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> Response[Any]:
+    """All that is held on the person, as a file. A POST, so that nothing that follows links fetches it."""
+    await drop_body(request, settings)
+    found = await _ask(upstreams, "/public/preferences/export", token, answer=msgspec.Raw)
+    return Response(
+        msgspec.json.format(bytes(found), indent=2),
+        media_type="application/json",
+        headers={"Content-Disposition": 'attachment; filename="my-data.json"'},
+    )
+
+
+@route("/preferences/{token:str}/erase", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_erase(
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+) -> PageResponse:
+    """What erasing means, and the button that does it."""
+    await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
+    return responder.page(ErasePage(action_path=f"/preferences/{token}"))
+
+
+@post("/preferences/{token:str}/erase", status_code=200, include_in_schema=False)
+async def erase(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """A second time gets the same answer, for as long as the link would have worked."""
+    await drop_body(request, settings)
+    try:
+        await _ask(upstreams, "/public/preferences/erase", token, answer=dict[str, Any])
+    except UpstreamRefusalError as refusal:
+        raise AddressChangesNowError("Press the button again in a moment.") from refusal
+    return responder.page(ErasedPage())
+
+
+# From the mail to a new address ----------------------------------------------------------------------------------
+
+
+@route("/change-of-address/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_address_change(
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+) -> PageResponse:
+    found = await _ask(upstreams, "/public/address-changes/lookup", token, answer=_ChangeOfAddress)
+    return responder.page(
+        AddressChangePage(
+            action_path=f"/change-of-address/{token}", new_email=found.new_email, is_confirmed=found.is_confirmed
+        )
+    )
+
+
+@post("/change-of-address/{token:str}", status_code=200, include_in_schema=False)
+async def confirm_address(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    await drop_body(request, settings)
+    try:
+        found = await _ask(upstreams, "/public/address-changes", token, answer=_ChangeOfAddress)
+    except UpstreamRefusalError as refusal:
+        raise AddressTakenError("Leave with a link in the mail that it gets, then confirm again.") from refusal
+    return responder.page(
+        AddressChangePage(action_path=f"/change-of-address/{token}", new_email=found.new_email, is_confirmed=True)
+    )
+
+
+async def _ask(
+    upstreams: Upstreams, path: str, token: str, *, answer: type[T], body: Mapping[str, object] | None = None
+) -> T:
+    """Ask subscriptions about a mailed link.
+
+    Raises:
+        UnknownLinkError: nobody made the token, or it is too old.
+        PersonErasedError
+        UpstreamRefusalError: what was sent with it is at fault.
+    """
+    if not TOKEN.fullmatch(token):
+        raise UnknownLinkError(_LINK_TOO_OLD)
+    try:
+        return await upstreams.call(
+            "subscriptions", "POST", path, identity=PUBLIC, answer=answer, body={"token": token, **(body or {})}
+        )
+    except UpstreamRefusalError as refusal:
+        match refusal.slug:
+            case "unknown-token":
+                raise UnknownLinkError(_LINK_TOO_OLD) from refusal
+            case "person-erased":
+                raise PersonErasedError from refusal
+            case _:
+                raise
+
+
+async def _again(
+    upstreams: Upstreams,
+    responder: Responder,
+    token: str,
+    refusal: UpstreamRefusalError,
+    *,
+    typed_name: str | None = None,
+    typed_email: str = "",
+) -> PageResponse:
+    """The page as it is now, with what was typed and what is wrong with it."""
+    found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
+    page = _page(token, found, refusal=refusal, typed_name=typed_name, typed_email=typed_email)
+    return responder.page(page, status=400)
+
+
+def _page(
+    token: str,
+    found: _Preferences,
+    *,
+    refusal: UpstreamRefusalError | None = None,
+    flashes: tuple[FlashCode, ...] = (),
+    typed_name: str | None = None,
+    typed_email: str = "",
+) -> PreferencesPage:
+    errors = {} if refusal is None else errors_of(refusal)
+    return PreferencesPage(
+        action_path=f"/preferences/{token}",
+        email=found.email,
+        name=found.name,
+        typed_name=found.name if typed_name is None else typed_name,
+        typed_email=typed_email,
+        newsletters=tuple(Membership(id=one.id, name=one.name, state=one.state) for one in found.newsletters),
+        pending_email=found.pending_email,
+        flashes=flashes,
+        errors=errors,
+        form_error="" if refusal is None or errors else refusal.problem.title,
+    )
+
+
+async def _form(request: AnyRequest, settings: GatewaySettings) -> Form:
+    return await read_form(
+        request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+    )
+
+
+OWN_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_choices, leave_all_by_link, mail_link, show_preferences, leave, change_name, ask_for_address, download,
+    show_erase, erase, show_address_change, confirm_address,
+)  # fmt: skip

@@ -1,0 +1,229 @@
+"""What anybody may open beside the sign-up: the links in mail, static files, the health check."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.client_address import UNKNOWN, Network, client_address, rate_limit_subject
+from broadsheet_gateway.http.forms import read_form
+from broadsheet_gateway.http.request_body import read_body
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.pages.views import (
+    ConfirmedPage,
+    ConfirmPage,
+    UnsubscribedPage,
+    UnsubscribePage,
+)
+from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
+
+PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
+
+TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+USER_AGENT_CHARS_MAX = 500
+
+
+class _Newsletter(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+class _LinkState(msgspec.Struct, frozen=True):
+    """What subscriptions answers about a link's token."""
+
+    newsletter: _Newsletter
+    state: Literal["pending", "confirmed", "unsubscribed"]
+
+
+class UnknownLinkError(UnauthenticatedError):
+    """A confirmation link whose token nobody made, or that is too old."""
+
+    slug, title, status = "unknown-token", "This link is not valid, or no longer", 401
+
+
+class RequestOrigin:
+    """The client's address, as far as the configured proxies let it be known."""
+
+    def __init__(self, trusted_proxies: Sequence[Network]) -> None:
+        self._trusted = trusted_proxies
+
+    def rate_limit_subject(self, request: AnyRequest) -> str:
+        return rate_limit_subject(self._address(request))
+
+    def visitor(self, request: AnyRequest) -> dict[str, str | None]:
+        """What the record of consent keeps of whoever sent the request."""
+        address = self._address(request)
+        return {
+            "ip": None if address == UNKNOWN else address,
+            "user_agent": request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX] or None,
+        }
+
+    def _address(self, request: AnyRequest) -> str:
+        peer = request.client.host if request.client is not None else None
+        return client_address(peer, request.headers.get("x-forwarded-for"), self._trusted)
+
+
+@route("/health-check", http_method=["GET", "HEAD"], include_in_schema=False)
+async def health_check() -> Response[str]:
+    """The original's health check: 200 and nothing else."""
+    return Response("", media_type="text/plain")
+
+
+def field_errors(refusal: UpstreamRefusalError) -> dict[str, str]:
+    """The refusal's `errors` by form field: a pointer `/email` is the field `email`."""
+    return {error.pointer.removeprefix("/"): error.detail for error in refusal.problem.errors if error.pointer != ""}
+
+
+@route("/subscriptions/confirm", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_confirmation(
+    request: AnyRequest, responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+) -> PageResponse:
+    """A button, and nothing changes: mail scanners open every link."""
+    token = _query_token(request)
+    link = await _ask_about_confirmation(upstreams, "/public/confirmations/lookup", token)
+    return responder.page(
+        ConfirmPage(
+            newsletter_name=link.newsletter.name,
+            token=token,
+            state="confirmed" if link.state == "confirmed" else "pending",
+        )
+    )
+
+
+@post("/subscriptions/confirm", status_code=200, include_in_schema=False)
+async def confirm(
+    request: AnyRequest,
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+    request_origin: NamedDependency[RequestOrigin],
+) -> PageResponse:
+    """Confirms; a second time too. The token is the credential: no cookie, no CSRF check."""
+    token: str | None = None
+    if request.headers.get("content-type"):
+        form = await read_form(
+            request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+        )
+        token = form.get("subscription_token")
+    link = await _ask_about_confirmation(
+        upstreams,
+        "/public/confirmations",
+        token or _query_token(request),
+        visitor=request_origin.visitor(request),
+    )
+    return responder.page(ConfirmedPage(newsletter_name=link.newsletter.name))
+
+
+def _query_token(request: AnyRequest) -> str:
+    tokens = request.query_params.getall("subscription_token", [])
+    if len(tokens) != 1 or not tokens[0]:
+        raise MalformedRequestError("The link is not complete: open it as it stands in the mail.")
+    token: str = tokens[0]
+    return token
+
+
+async def _ask_about_confirmation(
+    upstreams: Upstreams, path: str, token: str, **about: Mapping[str, str | None]
+) -> _LinkState:
+    if not TOKEN.fullmatch(token):
+        raise UnknownLinkError
+    try:
+        return await upstreams.call(
+            "subscriptions", "POST", path, identity=PUBLIC, answer=_LinkState, body={"token": token, **about}
+        )
+    except UpstreamRefusalError as refusal:
+        raise UnknownLinkError("Subscribe again to get a new one.") from refusal
+
+
+async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
+    """Of the newsletter that an unsubscribe link belongs to; None where it is not to be had: no button needs it."""
+    if not TOKEN.fullmatch(token):
+        return None
+    try:
+        link = await upstreams.call(
+            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC, answer=_LinkState,
+            body={"token": token},
+        )  # fmt: skip
+    except (UpstreamRefusalError, ProblemError):
+        return None
+    return link.newsletter.name
+
+
+async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
+    """A button sends nothing that counts; what comes all the same is read, within bounds, and dropped."""
+    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
+
+
+async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
+    """By an unsubscribe link's token, at this path of subscriptions. Nothing tells a token that nobody made."""
+    if not TOKEN.fullmatch(token):
+        return
+    try:
+        await upstreams.call(
+            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any], body={"token": token}
+        )
+    except UpstreamRefusalError as refusal:
+        if refusal.status != NotFoundError.status:
+            raise
+
+
+@route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+async def show_unsubscribe(
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+) -> PageResponse:
+    """A button, and nothing changes. A token we do not know gets the same page, without a name."""
+    name = await find_newsletter_name(upstreams, token)
+    return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+
+
+@post("/unsubscribe/{token:str}", status_code=200, include_in_schema=False)
+async def unsubscribe(
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """One-click unsubscribe (RFC 8058): the token alone counts, whatever the body says and however it is encoded.
+
+    No cookie is read or set, nothing redirects, a second time and a wrong token get the same answer. Only a fault of
+    ours is an error: 5xx, so that the mailbox provider tries again.
+    """
+    await drop_body(request, settings)
+    await leave_by_token(upstreams, "/public/unsubscribes", token)
+    return responder.page(UnsubscribedPage())
+
+
+@route("/static/{name:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+async def static_file(request: AnyRequest, name: FromPath[str], pages: NamedDependency[Pages]) -> Response[bytes]:
+    """The address holds the content's hash, so a browser may keep the file for ever."""
+    found = pages.static_file(name)
+    if found is None:
+        raise NotFoundError
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": found.etag}
+    media_type = found.media_type.partition(";")[0]  # Litestar adds the charset
+    if found.etag in request.headers.get("if-none-match", ""):
+        return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    return Response(found.content, headers=headers, media_type=media_type)
+
+
+@route("/{path:path}", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+async def nothing_here(path: FromPath[str]) -> None:
+    """Every other path: a route of its own, so that its 404s are traced and logged like all answers."""
+    del path
+    raise NotFoundError
+
+
+PUBLIC_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    health_check, show_confirmation, confirm, show_unsubscribe, unsubscribe, static_file, nothing_here,
+)  # fmt: skip

@@ -1,0 +1,84 @@
+"""What stands between the public sign-up form and its abuse: caps, a field that no person fills in, a minimum time.
+
+Who is over a cap of their own, or comes while everybody together is over one, is told (429). A bot that gives itself
+away is not, nor is one address that was entered too often: both get the page that everybody gets, and nothing happens.
+"""
+
+import hmac
+from typing import Literal
+
+import structlog
+
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_gateway.http.forms import Form
+from broadsheet_gateway.limits.limiter import Charge, Limiter
+from broadsheet_gateway.settings import RateLimits
+from broadsheet_gateway.sign_up.form_ticket import FIELD as TICKET_FIELD
+from broadsheet_gateway.sign_up.form_ticket import FormTickets
+
+TRAP_FIELD = "website"
+"""People do not see it, and are told to leave it empty if they do."""
+
+Passage = Literal["pass", "drop"]
+
+_log = structlog.get_logger()
+
+
+class SignUpGuard:
+    """`address_key` keys the hash under which an address is counted: Redis holds no address."""
+
+    def __init__(
+        self,
+        *,
+        limiter: Limiter,
+        limits: RateLimits,
+        tickets: FormTickets,
+        fill_min_s: float,
+        address_key: bytes,
+    ) -> None:
+        self._limiter = limiter
+        self._limits = limits
+        self._tickets = tickets
+        self._fill_min_s = fill_min_s
+        self._address_key = address_key
+
+    async def judge(self, form: Form, *, form_name: str, subject: str) -> Passage:
+        """`subject` is the network address that caps count.
+
+        A form without a good ticket (plain HTML on another site, a program, a page that was open for days) is taken
+        under narrower caps: else leaving the ticket out would be the way around the minimum time.
+
+        Raises:
+            TooManyRequestsError
+        """
+        age_s = self._tickets.age_s(form_name, form.text(TICKET_FIELD))
+        charges = [
+            Charge("sign-up", subject, self._limits.signup_per_ip),
+            Charge("sign-up-all", "all", self._limits.signup_overall),
+        ]
+        if age_s is None:
+            charges += [
+                Charge("sign-up-untimed", subject, self._limits.signup_untimed_per_ip),
+                Charge("sign-up-untimed-all", "all", self._limits.signup_untimed_overall),
+            ]
+        await self._limiter.require(charges)
+        if form.text(TRAP_FIELD):
+            return self._drop("trap")
+        if age_s is not None and age_s < self._fill_min_s:
+            return self._drop("too_fast")
+        if not await self._has_room(form.text("email")):
+            return self._drop("address")
+        return "pass"
+
+    async def _has_room(self, email: str) -> bool:
+        try:
+            mailbox = EmailAddress.parse(email).mailbox_key
+        except ValueError:
+            return True  # it is no address, and will be refused as such
+        subject = hmac.digest(self._address_key, mailbox.encode(), "sha256").hex()
+        [verdict] = await self._limiter.charge([Charge("sign-up-address", subject, self._limits.signup_per_address)])
+        return verdict.is_allowed
+
+    def _drop(self, reason: str) -> Passage:
+        _log.info("sign_up.dropped", reason=reason)
+        return "drop"

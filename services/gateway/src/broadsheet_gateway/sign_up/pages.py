@@ -1,0 +1,267 @@
+"""The public sign-up: the home page, the page of each newsletter, the form that a newsletter's own site may hold."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import Response, post, route
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.responses import AnyRequest, Responder
+from broadsheet_gateway.pages.views import (
+    CheckInboxPage,
+    EmbedPage,
+    FormProof,
+    HomePage,
+    NewsletterLink,
+    SubscribeForm,
+)
+from broadsheet_gateway.reader.public_pages import PUBLIC, RequestOrigin, field_errors
+from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
+from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data, preflight_headers, sharing_headers
+from broadsheet_gateway.sign_up.embed_form import WORDING_FIELD, embed_form
+from broadsheet_gateway.sign_up.form_ticket import FormTickets
+from broadsheet_gateway.sign_up.guard import SignUpGuard
+from broadsheet_gateway.sign_up.newsletter_directory import (
+    NAME_BEFORE_FIRST_ANSWER,
+    NewsletterDirectory,
+    PublicNewsletter,
+)
+
+HOME_PATH = "/subscriptions"
+"""Where the default newsletter's form is sent; every other one's is sent to its own page."""
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
+_WORDING = re.compile(r"[0-9]{1,6}")
+
+AnyResponse = Response[Any]
+
+
+class SignUpDesk:
+    """What the handlers here share."""
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        responder: Responder,
+        guard: SignUpGuard,
+        tickets: FormTickets,
+        directory: NewsletterDirectory,
+        upstreams: Upstreams,
+        request_origin: RequestOrigin,
+    ) -> None:
+        self._settings = settings
+        self._responder = responder
+        self._guard = guard
+        self._tickets = tickets
+        self._upstreams = upstreams
+        self._request_origin = request_origin
+        self.directory = directory
+
+    async def find(self, slug: str) -> PublicNewsletter:
+        """Raises `NotFoundError`, or `UnavailableError` while no newsletter is known yet."""
+        newsletter = await self.directory.find(slug) if _SLUG.fullmatch(slug) else None
+        if newsletter is None:
+            raise NotFoundError("There is no such newsletter.")
+        return newsletter
+
+    async def find_for_sign_up(self, slug: str) -> PublicNewsletter:
+        """As `find`; but while none is known, subscriptions, which reads them itself, is left to say whether it is."""
+        try:
+            return await self.find(slug)
+        except UnavailableError:
+            return PublicNewsletter(name=NAME_BEFORE_FIRST_ANSWER, slug=slug)
+
+    def page(
+        self,
+        newsletter: PublicNewsletter,
+        path: str,
+        *,
+        others: list[PublicNewsletter] | None = None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **shown: Any,
+    ) -> AnyResponse:
+        view = HomePage(
+            newsletter_name=newsletter.name,
+            action_path=path,
+            proof=FormProof(ticket=self._tickets.issue(path), wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
+            others=tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ()),
+            **shown,
+        )
+        return self._responder.page(view, status=status, headers=headers)
+
+    async def sign_up(self, request: AnyRequest, newsletter: PublicNewsletter, path: str) -> AnyResponse:
+        """The same answer for a new and for a known address, and for a bot. A fault shows the form with what was typed.
+
+        A script gets JSON instead, and may read it if its site is one of the newsletter's.
+        """
+        shared = sharing_headers(request.headers, newsletter.allowed_origins)
+        for_script = is_script_that_wants_data(request.headers)
+        try:
+            form = await read_form(
+                request.receive,
+                request.headers,
+                max_bytes=FORM_BODY_MAX_BYTES,
+                timeout_s=self._settings.body_timeout_s,
+            )
+        except ProblemError as error:
+            error.headers.update(shared)
+            raise
+        try:
+            await self._take(request, form, newsletter, path)
+        except UpstreamRefusalError as refusal:
+            if any(error.pointer == "/newsletter" for error in refusal.problem.errors):
+                raise NotFoundError("There is no such newsletter.", headers=shared) from refusal
+            errors = field_errors(refusal)
+            if for_script:
+                raise InvalidInputError(errors=refusal.problem.errors, headers=shared) from refusal
+            return self.page(
+                newsletter, path, status=400, headers=shared, form=_typed(form), errors=errors,
+                form_error="" if errors else refusal.problem.title,
+            )  # fmt: skip
+        except ProblemError as error:
+            error.headers.update(shared)
+            if for_script:
+                raise
+            message = f"{error.detail or error.title}. {_SUBSCRIBE_FAULT}"
+            return self.page(
+                newsletter, path, status=error.status, headers=error.headers, form=_typed(form), form_error=message
+            )
+        if for_script:
+            return Response({"status": "check_inbox"}, status_code=202, headers=shared)
+        page_path = "/" if path == HOME_PATH else path
+        view = CheckInboxPage(newsletter_name=newsletter.name, page_path=page_path)
+        return self._responder.page(view, headers=shared)
+
+    async def _take(self, request: AnyRequest, form: Form, newsletter: PublicNewsletter, path: str) -> None:
+        passage = await self._guard.judge(
+            form, form_name=path, subject=self._request_origin.rate_limit_subject(request)
+        )
+        if passage == "drop":
+            return
+        typed = _typed(form)
+        wording = form.text(WORDING_FIELD)
+        await self._upstreams.call(
+            "subscriptions",
+            "POST",
+            "/public/subscriptions",
+            identity=PUBLIC,
+            answer=dict[str, Any],
+            body={
+                "email": typed.email,
+                "name": typed.name,
+                "newsletter": None if path == HOME_PATH else newsletter.slug,
+                "wording_version": int(wording) if _WORDING.fullmatch(wording) else None,
+                "visitor": {
+                    **self._request_origin.visitor(request),
+                    "form_url": form_url(request.headers, {self._settings.public_origin, *newsletter.allowed_origins}),
+                },
+            },
+        )
+
+
+def newsletter_path(slug: str) -> str:
+    return f"/newsletters/{slug}"
+
+
+def form_url(headers: Mapping[str, str], known_origins: set[str]) -> str | None:
+    """The page that held the form, if it says so and is on a site that we know; its query may be personal, and goes."""
+    referer = headers.get("referer", "")
+    try:
+        parts = urlsplit(referer)
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+    except ValueError:
+        return None
+    if origin in known_origins:
+        return f"{origin}{parts.path or '/'}"
+    named = headers.get("origin")
+    return f"{named}/" if named in known_origins else None
+
+
+def _typed(form: Form) -> SubscribeForm:
+    return SubscribeForm(name=form.text("name"), email=form.text("email"))
+
+
+@route("/", http_method=["GET", "HEAD"], include_in_schema=False)
+async def home(
+    request: AnyRequest, responder: NamedDependency[Responder], sign_up_desk: NamedDependency[SignUpDesk]
+) -> AnyResponse:
+    """The default newsletter's form, and the way to others that are listed."""
+    return sign_up_desk.page(
+        await sign_up_desk.directory.default(),
+        HOME_PATH,
+        others=await sign_up_desk.directory.listed(),
+        flashes=responder.flashes(request),
+    )
+
+
+@post(HOME_PATH, status_code=200, include_in_schema=False)
+async def subscribe(request: AnyRequest, sign_up_desk: NamedDependency[SignUpDesk]) -> AnyResponse:
+    return await sign_up_desk.sign_up(request, await sign_up_desk.directory.default(), HOME_PATH)
+
+
+@route(HOME_PATH, http_method=["OPTIONS"], include_in_schema=False)
+async def preflight_subscribe(request: AnyRequest, sign_up_desk: NamedDependency[SignUpDesk]) -> AnyResponse:
+    return _preflight(request, await sign_up_desk.directory.default(), allow="POST, OPTIONS")
+
+
+@route("/newsletters/{slug:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+async def newsletter_page(slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]) -> AnyResponse:
+    newsletter = await sign_up_desk.find(slug)
+    return sign_up_desk.page(newsletter, newsletter_path(newsletter.slug))
+
+
+@post("/newsletters/{slug:str}", status_code=200, include_in_schema=False)
+async def subscribe_to_newsletter(
+    request: AnyRequest, slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]
+) -> AnyResponse:
+    newsletter = await sign_up_desk.find_for_sign_up(slug)
+    return await sign_up_desk.sign_up(request, newsletter, newsletter_path(newsletter.slug))
+
+
+@route("/newsletters/{slug:str}", http_method=["OPTIONS"], include_in_schema=False)
+async def preflight_newsletter(
+    request: AnyRequest, slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]
+) -> AnyResponse:
+    return _preflight(request, await sign_up_desk.find(slug), allow="GET, HEAD, POST, OPTIONS")
+
+
+@route("/newsletters/{slug:str}/embed", http_method=["GET", "HEAD"], include_in_schema=False)
+async def embed_page(
+    slug: FromPath[str],
+    sign_up_desk: NamedDependency[SignUpDesk],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+) -> AnyResponse:
+    """The form to copy into a page of the newsletter's own."""
+    newsletter = await sign_up_desk.find(slug)
+    action = f"{settings.public_url}{newsletter_path(newsletter.slug)}"
+    return responder.page(
+        EmbedPage(
+            newsletter_name=newsletter.name,
+            page_path=newsletter_path(newsletter.slug),
+            snippet=embed_form(action=action),
+            origins=newsletter.allowed_origins,
+        )
+    )
+
+
+def _preflight(request: AnyRequest, newsletter: PublicNewsletter, *, allow: str) -> AnyResponse:
+    headers = preflight_headers(request.headers, newsletter.allowed_origins, method="POST")
+    return Response(b"", status_code=204, headers={"Allow": allow, **headers}, media_type="text/plain")
+
+
+# A path's answer to OPTIONS comes before its other handlers: after them, Litestar would have made one of its own.
+SIGN_UP_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    preflight_subscribe, subscribe, preflight_newsletter, newsletter_page, subscribe_to_newsletter, embed_page, home,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Postmark's webhooks: received and stored."""

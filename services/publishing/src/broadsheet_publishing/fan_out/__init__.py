@@ -1,0 +1,1 @@
+"""From a published issue to deliveries in the queue."""

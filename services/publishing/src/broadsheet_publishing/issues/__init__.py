@@ -1,0 +1,1 @@
+"""Issues: written, published, cancelled."""

@@ -1,0 +1,36 @@
+"""Cancel an issue: a draft for good; a published one wherever it is, and what was accepted by then stays accepted.
+
+One transaction. The issue's row lock makes it take turns with publishing.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.contracts import queue
+from broadsheet_common.contracts.audience import release_audience
+from broadsheet_common.http.problems import ConflictError, NotFoundError
+from broadsheet_publishing.issues import store
+
+
+class AlreadySentError(ConflictError):
+    slug, title = "already-sent", "The issue has been sent"
+
+
+async def cancel_issue(connection: AsyncConnection, issue_id: int, *, cancelled_by: str) -> store.IssueRow:
+    """Cancelling what is cancelled changes nothing.
+
+    Raises:
+        NotFoundError, AlreadySentError
+    """
+    issue = await store.find_issue(connection, issue_id, lock=True)
+    if issue is None:
+        raise NotFoundError("There is no such issue.")
+    if issue.status == "cancelled":
+        return issue
+    if issue.status in {"draft", "scheduled"}:
+        return await store.set_cancelled(connection, issue_id)
+    if await queue.cancel_issue(connection, issue_id=issue_id, cancelled_by=cancelled_by) == "finished":
+        raise AlreadySentError
+    if issue.segment_id is not None:
+        # The fan-out must not wait for members that nobody needs: it then ends with none.
+        await release_audience(connection, issue_id=issue_id)
+    return issue

@@ -1,0 +1,1 @@
+"""Newsletters and what they say at sign-up."""

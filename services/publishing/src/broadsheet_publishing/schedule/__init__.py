@@ -1,0 +1,1 @@
+"""Publishing an issue at a chosen time."""

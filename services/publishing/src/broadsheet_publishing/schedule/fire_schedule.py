@@ -1,0 +1,67 @@
+"""Publish the issue whose time has come: one transaction, so that a schedule fires once whatever happens.
+
+The status leaves `scheduled` in the transaction that opens the run. Whoever dies in it leaves the issue as it was, and
+whoever comes next, however late, publishes it.
+"""
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_publishing.issues.publish_issue import NoRecipientsError, SegmentGoneError, publish_issue
+from broadsheet_publishing.schedule import store as schedule_store
+
+NOBODY_THERE = "It was not published at its time: nobody was confirmed on the newsletter."
+SEGMENT_GONE = "It was not published at its time: its segment was deleted."
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """Published."""
+
+    issue_id: int
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """A draft again, which says why: there was nobody to send it to, or it cannot be said who."""
+
+    issue_id: int
+
+
+class NothingDue(msgspec.Struct, frozen=True):
+    """`next_in_s` by the database's clock; None without a schedule."""
+
+    next_in_s: float | None
+
+
+class FiringFailedError(Exception):
+    """The issue could not be published and is as it was; the cause is chained."""
+
+    def __init__(self, issue_id: int) -> None:
+        super().__init__(f"issue {issue_id} could not be published at its time")
+        self.issue_id = issue_id
+
+
+async def fire_next_schedule(
+    engine: AsyncEngine, *, resting_issue_ids: frozenset[int] = frozenset()
+) -> Fired | Withdrawn | NothingDue:
+    """The longest due issue, other than the resting ones.
+
+    Raises:
+        FiringFailedError: a certain issue could not be published.
+        SQLAlchemyError, OSError: the database does not answer.
+    """
+    async with engine.begin() as connection:
+        issue_id = await schedule_store.lock_due_issue(connection, resting_issue_ids=sorted(resting_issue_ids))
+        if issue_id is None:
+            return NothingDue(await schedule_store.read_seconds_to_next(connection))
+        try:
+            await publish_issue(connection, issue_id)
+        except NoRecipientsError:
+            await schedule_store.set_draft(connection, issue_id, note=NOBODY_THERE)
+            return Withdrawn(issue_id)
+        except SegmentGoneError:
+            await schedule_store.set_draft(connection, issue_id, note=SEGMENT_GONE)
+            return Withdrawn(issue_id)
+        except SQLAlchemyError as error:
+            raise FiringFailedError(issue_id) from error
+        return Fired(issue_id)

@@ -1,0 +1,1 @@
+"""Attributes and tags of subscribers: their types and values."""

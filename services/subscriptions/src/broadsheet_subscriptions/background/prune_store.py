@@ -1,0 +1,110 @@
+"""The SQL of pruning: plain functions that take the connection of the caller's transaction."""
+
+from datetime import timedelta
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
+
+PRUNE_BATCH_ROWS = 1_000
+
+
+class Lifetimes(msgspec.Struct, frozen=True):
+    """`pending`: how long a sign-up waits for its confirmation, at least as long as a link works."""
+
+    pending: timedelta
+    mailbox_window: timedelta
+
+
+async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> int:
+    """Delete one batch of each kind of what has expired; how many rows went."""
+    forgotten = await _forget_unconfirmed(connection, lifetimes.pending)
+    tokens = await connection.execute(
+        sa.text("""
+            DELETE FROM subscriptions.confirmation_token WHERE token_hash = ANY(ARRAY(
+                SELECT token_hash FROM subscriptions.confirmation_token
+                 WHERE expires_at < now() LIMIT :rows FOR UPDATE SKIP LOCKED))
+        """),
+        {"rows": PRUNE_BATCH_ROWS},
+    )
+    keys = await connection.execute(
+        sa.text("""
+            WITH expired AS MATERIALIZED (
+                SELECT scope, key FROM subscriptions.idempotency_key
+                 WHERE expires_at < now() ORDER BY expires_at LIMIT :rows FOR UPDATE SKIP LOCKED)
+            DELETE FROM subscriptions.idempotency_key AS kept USING expired
+             WHERE kept.scope = expired.scope AND kept.key = expired.key
+        """),
+        {"rows": PRUNE_BATCH_ROWS},
+    )
+    quotas = await connection.execute(
+        sa.text("""
+            DELETE FROM subscriptions.mailbox_quota WHERE mailbox_hash = ANY (ARRAY (
+                SELECT mailbox_hash FROM subscriptions.mailbox_quota
+                 WHERE window_began_at < now() - :window ORDER BY window_began_at LIMIT :rows FOR UPDATE SKIP LOCKED))
+        """).bindparams(sa.bindparam("window", type_=sa.Interval)),
+        {"rows": PRUNE_BATCH_ROWS, "window": lifetimes.mailbox_window},
+    )
+    return forgotten + tokens.rowcount + keys.rowcount + quotas.rowcount
+
+
+async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) -> int:
+    """Sign-ups that waited too long for their confirmation, with their tokens; how many.
+
+    Who had left before signing up again has left again, as before. A subscriber who has no subscription then, and of
+    whom nothing else is kept, goes too. The subscriber is locked first, as everywhere: a sign-up or a confirmation of
+    the same person waits, or is not disturbed. What is due is judged again once it is.
+    """
+    result = await connection.execute(
+        sa.text("""
+            SELECT DISTINCT person.id
+              FROM (SELECT person.id
+                      FROM subscriptions.subscription
+                      JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
+                     WHERE subscription.state = 'pending'
+                       AND coalesce(subscription.confirmation_queued_at, subscription.created_at) < now() - :lifetime
+                     ORDER BY coalesce(subscription.confirmation_queued_at, subscription.created_at)
+                     LIMIT :rows
+                       FOR UPDATE OF person SKIP LOCKED) AS person
+        """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
+        {"lifetime": lifetime, "rows": PRUNE_BATCH_ROWS},
+    )
+    people = list(result.scalars())
+    if not people:
+        return 0
+    await name_change_source(connection, "expired")
+    ended = await connection.execute(
+        sa.text("""
+            WITH back AS (
+                UPDATE subscriptions.subscription SET state = 'unsubscribed', confirmation_queued_at = NULL
+                 WHERE subscriber_id = ANY (CAST(:people AS bigint[])) AND state = 'pending'
+                   AND unsubscribed_at IS NOT NULL
+                   AND coalesce(confirmation_queued_at, created_at) < now() - :lifetime
+                RETURNING id
+            ), forgotten AS (
+                DELETE FROM subscriptions.subscription
+                 WHERE subscriber_id = ANY (CAST(:people AS bigint[])) AND state = 'pending'
+                   AND unsubscribed_at IS NULL
+                   AND coalesce(confirmation_queued_at, created_at) < now() - :lifetime
+                RETURNING id
+            ), tokens AS (
+                DELETE FROM subscriptions.confirmation_token WHERE subscription_id = ANY (ARRAY (SELECT id FROM back))
+            )
+            SELECT (SELECT count(*) FROM back) + (SELECT count(*) FROM forgotten)
+        """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
+        {"people": people, "lifetime": lifetime},
+    )
+    # A statement of its own, which sees what the one before has left.
+    await connection.execute(
+        sa.text("""
+            DELETE FROM subscriptions.subscriber AS person
+             WHERE id = ANY (CAST(:people AS bigint[])) AND attributes = '{}' AND tags = '{}'
+               AND NOT EXISTS (SELECT FROM subscriptions.subscription WHERE subscriber_id = person.id)
+               AND NOT EXISTS (SELECT FROM subscriptions.consent_event
+                                WHERE subscriber_id = person.id AND kind = 'confirmed')
+        """),
+        {"people": people},
+    )
+    return int(ended.scalar_one())

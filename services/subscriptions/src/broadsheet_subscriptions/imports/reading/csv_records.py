@@ -1,0 +1,173 @@
+"""CSV as records, block by block, pure: with the place after each block, from which another process can go on.
+
+A block is two megabytes of the file, less the record that it breaks off in. Quoting is strict: what strays from it,
+such as a quote that is never closed, is a fault of the record it begins in, and the next line is a record again; read
+leniently, one lost quote would swallow the people of many lines.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from broadsheet_subscriptions.imports.reading.record import CELL_CHARS_MAX, Place, Record, UnreadableFileError
+from broadsheet_subscriptions.imports.reading.text_encoding import BYTE_ORDER_MARKS, Encoding
+from broadsheet_subscriptions.subscribers.spreadsheet_cell import may_hold_neutralised
+
+BLOCK_BYTES: Final = 2 * 1024 * 1024
+"""Some 30,000 people: fewer, larger transactions cost less a row, and two lanes of two batches are some megabytes."""
+DELIMITERS: Final = (",", ";", "\t", "|")
+_FAULTS_A_BLOCK_MAX: Final = 1_000
+"""Each may have read up to `CELL_CHARS_MAX` in vain."""
+_BROKEN_OFF_CHARS_MAX: Final = 1024 * 1024
+"""A longer record is none, whatever its quotes say."""
+_LINE_CHARS_MAX: Final = 4 * 1024 * 1024
+
+
+class Source(Protocol):
+    """The file from a place on; an empty answer is its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Block(msgspec.Struct, frozen=True):
+    """`is_neutralised`: in some record there may be a cell with an apostrophe against formulas."""
+
+    records: list[Record]
+    after: Place
+    is_neutralised: bool
+
+
+class CsvFile:
+    """`source` begins at `place`; the delimiter is needed to read on, not to `peek`."""
+
+    def __init__(self, source: Source, encoding: Encoding, place: Place, *, block_bytes: int = BLOCK_BYTES) -> None:
+        self._source = source
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._block_bytes = block_bytes
+        self._fed_bytes = place.byte_offset
+        self._record_number = place.record_number
+        self._line_number = place.line_number
+        self._rest = ""
+        self._ended = False
+        csv.field_size_limit(CELL_CHARS_MAX)
+        if place.byte_offset == 0:
+            self._skip_mark()
+
+    def _skip_mark(self) -> None:
+        self._feed()
+        if self._rest.startswith("\ufeff") and self._encoding in BYTE_ORDER_MARKS:
+            self._rest = self._rest[1:]
+
+    def _feed(self) -> None:
+        piece = self._source.read(self._block_bytes)
+        self._fed_bytes += len(piece)
+        if not piece:
+            self._ended = True
+        self._rest += self._decoder.decode(piece, final=self._ended)
+
+    def peek(self, lines_max: int) -> list[str]:
+        """The first lines, without taking them."""
+        if not self._rest and not self._ended:
+            self._feed()
+        lines: list[str] = []
+        for line in io.StringIO(self._rest, newline=""):
+            if len(lines) == lines_max:
+                break
+            lines.append(line)
+        if len(lines) > 1 and not self._ended and len(lines) < lines_max:
+            lines.pop()  # it may be half a line
+        return lines
+
+    def blocks(self, delimiter: str) -> Iterator[Block]:
+        """Raises `UnreadableFileError` where a line has no end or hardly a record is whole."""
+        while True:
+            if not self._rest and self._ended:
+                return
+            lines = self._whole_lines()
+            if lines:
+                records, taken = self._parse(lines, delimiter)
+                is_neutralised = may_hold_neutralised("".join(lines[:taken]))
+                self._rest = "".join(lines[taken:]) + self._rest
+                self._line_number += taken
+                if records or (self._ended and not self._rest):
+                    yield Block(records, self._place(), is_neutralised)
+            if not self._ended:
+                self._feed()
+
+    def _whole_lines(self) -> list[str]:
+        """All lines that are certainly whole, taken from the rest."""
+        lines = list(io.StringIO(self._rest, newline=""))
+        # A CR at the end may be half of a CRLF.
+        if lines and not self._ended and not lines[-1].endswith("\n"):
+            self._rest = lines.pop()
+            if len(self._rest) > _LINE_CHARS_MAX:
+                raise UnreadableFileError(f"Line {self._line_number + len(lines) + 1} has no end. Is this a CSV file?")
+        else:
+            self._rest = ""
+        return lines
+
+    def _parse(self, lines: list[str], delimiter: str) -> tuple[list[Record], int]:
+        """Records, and how many lines they took: all but those of a record that the lines break off in."""
+        records: list[Record] = []
+        start, faults, first_line = 0, 0, self._line_number + 1
+        number = self._record_number
+        while start < len(lines):
+            reader = csv.reader(iter(lines[start:] if start else lines), delimiter=delimiter, strict=True)
+            taken = 0
+            try:
+                for cells in reader:
+                    # Blank lines, and the rows of nothing that spreadsheets end with, are no records.
+                    if any(cells):
+                        number += 1
+                        records.append(Record(number, first_line + start + taken, cells))
+                    taken = reader.line_num
+            except csv.Error as error:
+                start += taken
+                if not self._ended and _breaks_off(error) and sum(map(len, lines[start:])) < _BROKEN_OFF_CHARS_MAX:
+                    break
+                faults += 1
+                if faults > _FAULTS_A_BLOCK_MAX:
+                    message = f"Hardly a line near line {first_line + start} can be read. Is this a CSV file?"
+                    raise UnreadableFileError(message) from error
+                number += 1
+                records.append(Record(number, first_line + start, [lines[start].rstrip("\r\n")], _in_words(error)))
+                start += 1
+            else:
+                start = len(lines)
+        self._record_number = number
+        return records, start
+
+    def _place(self) -> Place:
+        unread = len(self._rest.encode(self._encoding)) + len(self._decoder.getstate()[0])
+        return Place(self._fed_bytes - unread, self._record_number, self._line_number)
+
+
+def _breaks_off(error: csv.Error) -> bool:
+    return "unexpected end" in str(error)
+
+
+def _in_words(error: csv.Error) -> str:
+    if _breaks_off(error):
+        return "A quote that is opened here is never closed."
+    if "expected after" in str(error):
+        return "A quote is closed in the middle of a cell; one that belongs to the text must be doubled."
+    if "field larger" in str(error):
+        return "A cell is too long; perhaps a quote is opened here and not closed."
+    return "The line is not CSV."
+
+
+def split_lines(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """The records of a file's first lines, leniently, for a look at them."""
+    rows = []
+    try:
+        for cells in csv.reader(iter(lines), delimiter=delimiter):
+            if any(cells):
+                rows.append(cells)  # noqa: PERF401  # what came before a fault is kept
+    except csv.Error:
+        return rows
+    return rows

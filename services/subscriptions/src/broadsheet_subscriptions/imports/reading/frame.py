@@ -1,0 +1,81 @@
+"""What the reader's process and the service say to each other, pure: length, header, contents.
+
+To the reader: one `Orders`, then the file. From it: one `Opened`, then `Batch`es, then `Finished`; or `Unreadable` at
+any time. A batch's contents are ready for COPY and go through the service as they are.
+"""
+
+from typing import Final
+
+import msgspec
+
+from broadsheet_subscriptions.imports.reading.column import KnownAttribute, Mapping_
+from broadsheet_subscriptions.imports.reading.csv_records import BLOCK_BYTES
+from broadsheet_subscriptions.imports.reading.record import Place
+from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, FileFormat
+from broadsheet_subscriptions.subscribers.subscription import State
+
+LANES: Final = 2
+LENGTH_BYTES: Final = 4
+FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Far more than a block of the file can become."""
+
+INCOMING_COLUMNS: Final = (
+    "record_number", "is_repeat", "email", "email_key", "name", "attributes", "tags", "state",
+)  # fmt: skip
+"""Of the temporary table that a lane's rows are copied into, in the order of the contents."""
+REJECT_COLUMNS: Final = (
+    "import_id", "run_number", "record_number", "line_number", "email_key", "reason", "cells",
+)  # fmt: skip
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """`delimiter`, `titles` and `mapping` are None at first; `place` and those from a run that is gone on with.
+
+    `lane_records`: a lane has stored all of its rows up to this record.
+    """
+
+    import_id: int
+    run_number: int
+    file_format: FileFormat
+    encoding: Encoding | None
+    attributes: list[KnownAttribute]
+    given_mapping: Mapping_ | None
+    given_state: State
+    added_tags: list[str]
+    place: Place
+    lane_records: tuple[int, int]
+    block_bytes: int = BLOCK_BYTES
+    delimiter: str | None = None
+    titles: list[str] | None = None
+    mapping: Mapping_ | None = None
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    delimiter: str | None
+    titles: list[str]
+    mapping: Mapping_
+
+
+class Batch(msgspec.Struct, frozen=True, tag="batch"):
+    """`rows` and `bytes` a lane; the rejected rows are all the first lane's. The contents follow in this order."""
+
+    after: Place
+    rows: tuple[int, int]
+    row_bytes: tuple[int, int]
+    rejected: int
+    reject_bytes: int
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    records: int
+
+
+class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
+    reason: str
+
+
+Frame = Opened | Batch | Finished | Unreadable
+
+encode = msgspec.msgpack.Encoder().encode
+decode_frame = msgspec.msgpack.Decoder(Frame).decode
+decode_orders = msgspec.msgpack.Decoder(Orders).decode

@@ -1,0 +1,251 @@
+"""The reader's program: `python -m …imports.read_file`, orders and a file on standard input, frames on standard output.
+
+A process of its own, because parsing a million rows takes as long as storing them and both can go on at once; and
+because a file that was made to hurt (a spreadsheet that unpacks to no end) then hurts this process, whose memory is
+limited, and not the service. It knows no secret, opens no connection, and ends when its input does.
+"""
+
+import gc
+import resource
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final
+
+import msgspec
+
+from broadsheet_subscriptions.attributes.attribute import TAGS_MAX
+from broadsheet_subscriptions.imports.reading.column import Columns, detect_delimiter, open_columns
+from broadsheet_subscriptions.imports.reading.csv_records import CsvFile, split_lines
+from broadsheet_subscriptions.imports.reading.frame import (
+    LANES,
+    LENGTH_BYTES,
+    Batch,
+    Finished,
+    Frame,
+    Opened,
+    Orders,
+    Unreadable,
+    decode_orders,
+    encode,
+)
+from broadsheet_subscriptions.imports.reading.import_row import RejectedRowError, RowReader, restore_cells
+from broadsheet_subscriptions.imports.reading.record import Place, Record, UnreadableFileError
+from broadsheet_subscriptions.subscribers.subscription import State
+
+MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
+_LOOKED_AT_LINES: Final = 100
+_XLSX_BATCH_RECORDS: Final = 10_000
+_COPY_BYTES: Final = 1024 * 1024
+_REASON_CHARS_MAX: Final = 500
+_REJECTED_CELL_CHARS_MAX: Final = 10_000
+_NOTHING_KNOWN: Final = r"\N"
+_json = msgspec.json.Encoder().encode
+# Which state goes less far: a file never gives more than its import may.
+_RANK: Final[dict[State, int]] = {"unsubscribed": 0, "pending": 1, "confirmed": 2}
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    orders = decode_orders(source.read(int.from_bytes(source.read(LENGTH_BYTES), "big")))
+    try:
+        _read(orders, source, sink)
+    except UnreadableFileError as error:
+        _send(sink, Unreadable(_showable(str(error))))
+    except MemoryError:
+        _send(sink, Unreadable("The file takes too much memory to read. Save it as CSV."))
+
+
+def _showable(reason: str) -> str:
+    """A reason may repeat what stands in the file, and so anything."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in reason[:_REASON_CHARS_MAX])
+
+
+def _read(orders: Orders, source: BinaryIO, sink: BinaryIO) -> None:
+    batches = _open_csv(orders, source, sink) if orders.file_format == "csv" else _open_xlsx(orders, source, sink)
+    records = orders.place.record_number
+    for batch, contents in batches:
+        _send(sink, batch, *contents)
+        records = batch.after.record_number
+    _send(sink, Finished(records))
+
+
+def _send(sink: BinaryIO, frame: Frame, *contents: bytes) -> None:
+    header = encode(frame)
+    sink.write(len(header).to_bytes(LENGTH_BYTES, "big") + header)
+    sink.writelines(contents)
+    sink.flush()
+
+
+Batches = Iterator[tuple[Batch, list[bytes]]]
+
+
+def _open_csv(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
+    # Looking for cycles among a million short lists takes time and finds none.
+    gc.disable()
+    assert orders.encoding is not None
+    file = CsvFile(source, orders.encoding, orders.place, block_bytes=orders.block_bytes)
+    if orders.place.record_number:
+        assert orders.delimiter is not None
+        delimiter, packer = orders.delimiter, _packer_of_old(orders)
+    else:
+        lines = file.peek(_LOOKED_AT_LINES)
+        delimiter = detect_delimiter(lines, orders.attributes)
+        columns = open_columns(split_lines(lines, delimiter), orders.attributes, orders.given_mapping)
+        packer = _packer_of_new(orders, columns, delimiter, sink)
+    for block in file.blocks(delimiter):
+        yield packer.pack(block.records, block.after, is_neutralised=block.is_neutralised)
+
+
+def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
+    # Takes longer to load than all of the rest, and most files are CSV.
+    from broadsheet_subscriptions.imports.reading.xlsx_records import xlsx_records  # noqa: PLC0415
+
+    with tempfile.TemporaryFile() as file:
+        while piece := source.read(_COPY_BYTES):
+            file.write(piece)
+        file.seek(0)
+        records = xlsx_records(file)
+        looked_at: list[Record] = []
+        if orders.place.record_number:
+            packer = _packer_of_old(orders)
+        else:
+            for record in records:
+                looked_at.append(record)
+                if len(looked_at) == _LOOKED_AT_LINES:
+                    break
+            columns = open_columns([one.cells for one in looked_at], orders.attributes, orders.given_mapping)
+            packer = _packer_of_new(orders, columns, None, sink)
+        batch = looked_at
+        for record in records:
+            if record.number <= orders.place.record_number:
+                continue
+            batch.append(record)
+            if len(batch) >= _XLSX_BATCH_RECORDS:
+                yield packer.pack(batch, Place(0, record.number, record.line))
+                batch = []
+        if batch:
+            yield packer.pack(batch, Place(0, batch[-1].number, batch[-1].line))
+
+
+def _packer_of_old(orders: Orders) -> "Packer":
+    assert orders.titles is not None
+    assert orders.mapping is not None
+    return Packer(orders, RowReader(orders.titles, orders.mapping, orders.attributes), skip_first=False)
+
+
+def _packer_of_new(orders: Orders, columns: Columns, delimiter: str | None, sink: BinaryIO) -> "Packer":
+    _send(sink, Opened(delimiter, columns.titles, columns.mapping))
+    reader = RowReader(columns.titles, columns.mapping, orders.attributes)
+    return Packer(orders, reader, skip_first=columns.has_titles)
+
+
+class Packer:
+    """Makes batches of records, ready for COPY: each lane's rows in the order of their addresses, so that lanes and
+    imports lock in one order, and neighbours in the index are inserted one after another.
+    """
+
+    def __init__(self, orders: Orders, reader: RowReader, *, skip_first: bool) -> None:
+        self._orders = orders
+        self._reader = reader
+        self._first_record = 2 if skip_first else 1
+        self._tag_literals: dict[tuple[str, ...], str] = {}
+
+    def pack(
+        self, records: Sequence[Record], after: Place, *, is_neutralised: bool = True
+    ) -> tuple[Batch, list[bytes]]:
+        """`is_neutralised`: some cell may have an apostrophe that an export put there."""
+        lanes: tuple[list[tuple[str, int, str]], ...] = tuple([] for _ in range(LANES))
+        rejects: list[str] = []
+        read, given_state, done = self._reader.read, self._orders.given_state, self._orders.lane_records
+        for number, line, cells, fault in map(msgspec.structs.astuple, records):
+            if number < self._first_record:
+                continue
+            if is_neutralised:
+                restore_cells(cells)
+            try:
+                if fault is not None:
+                    raise RejectedRowError(fault)
+                person = read(cells)
+                tags = self._tag_literal(person.tags)
+            except RejectedRowError as error:
+                if number > done[0]:
+                    rejects.append(self._reject(number, line, cells, error))
+                continue
+            email = person.email
+            key = email.key
+            lane = zlib.crc32(key.encode()) % LANES
+            if number <= done[lane]:
+                continue
+            state = person.state
+            if state is None or _RANK[state] > _RANK[given_state]:
+                state = given_state
+            attributes = _json(person.attributes).decode() if person.attributes else "{}"
+            if "\\" in attributes:
+                attributes = attributes.replace("\\", "\\\\")
+            # Neither an address nor a name can hold a backslash or a control character. Joined, as to format strings of
+            # a class of their own takes twice as long.
+            row = "\t".join((email, key, person.name, attributes, tags, state))  # noqa: FLY002
+            lanes[lane].append((key, number, row))
+        contents = [_rows(lane) for lane in lanes]
+        rejected = "".join(rejects).encode()
+        batch = Batch(
+            after,
+            rows=(len(lanes[0]), len(lanes[1])),
+            row_bytes=(len(contents[0]), len(contents[1])),
+            rejected=len(rejects),
+            reject_bytes=len(rejected),
+        )
+        return batch, [*contents, rejected]
+
+    def _tag_literal(self, tags: tuple[str, ...]) -> str:
+        """The tags with those that the import adds, as an array's text."""
+        literal = self._tag_literals.get(tags)
+        if literal is None:
+            together = list(dict.fromkeys((*tags, *self._orders.added_tags)))
+            if len(together) > TAGS_MAX:
+                raise RejectedRowError(f"There may be at most {TAGS_MAX} tags, with those that the import adds.")
+            quoted = (tag.replace("\\", "\\\\").replace('"', '\\"') for tag in together)
+            literal = _escape("{" + ",".join(f'"{tag}"' for tag in quoted) + "}")
+            if len(self._tag_literals) < _LOOKED_AT_LINES * 10:
+                self._tag_literals[tags] = literal
+        return literal
+
+    def _reject(self, number: int, line: int, cells: Sequence[str], error: RejectedRowError) -> str:
+        stored = [_storable(cell[:_REJECTED_CELL_CHARS_MAX]) for cell in cells]
+        fields = (
+            str(self._orders.import_id),
+            str(self._orders.run_number),
+            str(number),
+            str(line),
+            _NOTHING_KNOWN if error.email_key is None else _escape(error.email_key),
+            _escape(_storable(str(error)[:_REASON_CHARS_MAX])),
+            _escape(_json(stored).decode()),
+        )
+        return "\t".join(fields) + "\n"
+
+
+def _rows(lane: list[tuple[str, int, str]]) -> bytes:
+    lane.sort()
+    parts: list[str] = []
+    before = ""
+    for key, number, rest in lane:
+        parts.append(f"{number}\t{'t' if key == before else 'f'}\t{rest}\n")
+        before = key
+    return "".join(parts).encode()
+
+
+def _escape(text: str) -> str:
+    """For COPY's text format."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _storable(text: str) -> str:
+    """What Postgres takes: neither NUL nor half a character."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Running an import: leases, batches, the worker."""

@@ -1,0 +1,159 @@
+"""The background task that runs imports, takes them back, asks who came pending, and removes what is left over.
+
+One import at a time a process; any number of replicas may run it. An upload in the same process wakes it at once; a
+poll every one to two seconds is the truth, and finds what another process took in or left unfinished.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_subscriptions.imports.ask_for_confirmation import ask_for_confirmation
+from broadsheet_subscriptions.imports.running import lease_store, leftover_store
+from broadsheet_subscriptions.imports.running.run_import import LeaseLostError, run_import
+from broadsheet_subscriptions.imports.store import ImportRow
+from broadsheet_subscriptions.imports.undo_import import undo_import
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
+
+POLL_MIN_S, POLL_MAX_S = 1.0, 2.0
+FAILURE_WAIT_S: Final = 2.0
+FAILURES_MAX: Final = 5
+TIDY_INTERVAL_S: Final = 60.0
+TIDY_BATCHES_MAX: Final = 200
+PIECES_A_BATCH: Final = 64
+LEFTOVERS_A_BATCH: Final = 5_000
+
+_log = structlog.get_logger()
+
+
+class ImportPolicy(msgspec.Struct, frozen=True):
+    """`lease` is how long a job waits for a worker that has died; `kept` how long rejects and unused files stay."""
+
+    csv_bytes_max: int
+    xlsx_bytes_max: int
+    upload_max: timedelta
+    lease: timedelta
+    kept: timedelta
+    confirmations_per_minute: int
+    timeout_s: float
+
+
+class ImportWorker:
+    """One worker a process; `run` until cancelled, `wake` after an upload."""
+
+    def __init__(self, engine: AsyncEngine, policy: ImportPolicy, confirmation_policy: ConfirmationPolicy) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._confirmation_policy = confirmation_policy
+        self._wake = asyncio.Event()
+        self._tidied_at_s = float("-inf")
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled: jobs and the rest side by side, as a job may take minutes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_jobs())
+            group.create_task(self._run_the_rest())
+
+    async def _run_jobs(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                found = await self.work_once()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                _log.warning("import.worker_failed", error=type(error).__name__)
+                await asyncio.sleep(FAILURE_WAIT_S)
+                continue
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    # Jittered, so that replicas started together do not stay together.
+                    async with asyncio.timeout(random.uniform(POLL_MIN_S, POLL_MAX_S)):  # noqa: S311  # no secret
+                        await self._wake.wait()
+
+    async def work_once(self) -> bool:
+        """Lease one job and work on it to its end, or to a failure; False when there was none."""
+        token = uuid.uuid4()
+        async with self._engine.begin() as connection:
+            job = await lease_store.lease_import(connection, token=token, lease=self._policy.lease)
+        if job is None:
+            return False
+        try:
+            await self._work_on(job, token)
+        except LeaseLostError:
+            _log.info("import.lease_lost", import_id=job.id)
+        except asyncio.CancelledError:
+            # The service stops: another replica may go on at once.
+            with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
+                await self._give_up(job.id, token, counts_as_failure=False)
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, the job must be neither lost nor tried for ever
+            away = is_database_unavailable(error)
+            _log.warning("import.broke_off", import_id=job.id, error=type(error).__name__, exc_info=not away)
+            await asyncio.sleep(FAILURE_WAIT_S)
+            await self._give_up(job.id, token, counts_as_failure=not away)
+        return True
+
+    async def _work_on(self, job: ImportRow, token: UUID) -> None:
+        lease, timeout_s = self._policy.lease, self._policy.timeout_s
+        if job.status == "undoing":
+            await undo_import(self._engine, job.id, token=token, lease=lease)
+        else:
+            hasher = self._confirmation_policy.address_hasher
+            await run_import(self._engine, job, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s)
+
+    async def _give_up(self, import_id: int, token: UUID, *, counts_as_failure: bool) -> None:
+        async with self._engine.begin() as connection:
+            await lease_store.give_up_lease(
+                connection,
+                import_id=import_id,
+                token=token,
+                counts_as_failure=counts_as_failure,
+                failures_max=FAILURES_MAX,
+            )
+
+    async def _run_the_rest(self) -> None:
+        while True:
+            try:
+                asked = await ask_for_confirmation(
+                    self._engine,
+                    self._confirmation_policy,
+                    mails_per_minute=self._policy.confirmations_per_minute,
+                )
+                if asked:
+                    _log.info("import.confirmations_queued", mails=asked)
+                if time.monotonic() - self._tidied_at_s >= TIDY_INTERVAL_S:
+                    self._tidied_at_s = time.monotonic()
+                    await self.tidy()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                _log.warning("import.tidying_failed", error=type(error).__name__)
+                await asyncio.sleep(FAILURE_WAIT_S)
+            await asyncio.sleep(random.uniform(POLL_MIN_S, POLL_MAX_S))  # noqa: S311  # no secret
+
+    async def tidy(self) -> int:
+        """One bounded round, a transaction a batch; how much went."""
+        removed = 0
+        for _ in range(TIDY_BATCHES_MAX):
+            async with self._engine.begin() as connection:
+                pieces = await leftover_store.remove_pieces(
+                    connection, limit=PIECES_A_BATCH, upload_max=self._policy.upload_max, kept=self._policy.kept
+                )
+                rows = await leftover_store.remove_leftovers(
+                    connection, limit=LEFTOVERS_A_BATCH, kept=self._policy.kept
+                )
+            removed += pieces + rows
+            if pieces + rows == 0:
+                break
+        return removed

@@ -1,0 +1,116 @@
+"""The SQL of who works on an import: its lease, and what only the holder of the lease may say of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.imports.import_options import Status
+from broadsheet_subscriptions.imports.reading.column import Mapping_
+from broadsheet_subscriptions.imports.store import ImportRow, find_import, give_lanes
+
+
+async def lease_import(connection: AsyncConnection, *, token: UUID, lease: timedelta) -> ImportRow | None:
+    """The oldest job that nobody works on, now the caller's; None when there is none."""
+    result = await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET lease_token = :token, lease_until = now() + :lease,
+                   status = CASE status WHEN 'queued' THEN 'running' ELSE status END,
+                   started_at = coalesce(started_at, now())
+             WHERE id = (
+                SELECT id FROM subscriptions.import_job
+                 WHERE status IN ('queued', 'running', 'undoing') AND (lease_until IS NULL OR lease_until < now())
+                 ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+            RETURNING id
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid), sa.bindparam("lease", type_=sa.Interval)),
+        {"token": token, "lease": lease},
+    )
+    import_id: int | None = result.scalar_one_or_none()
+    if import_id is None:
+        return None
+    # Waits for what the worker before is at in this very moment.
+    await give_lanes(connection, import_id=import_id, token=token)
+    return await find_import(connection, import_id)
+
+
+async def renew_lease(connection: AsyncConnection, *, import_id: int, token: UUID, lease: timedelta) -> bool:
+    """False: the job is no longer the caller's."""
+    result = await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job SET lease_until = now() + :lease
+             WHERE id = :import_id AND lease_token = :token
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid), sa.bindparam("lease", type_=sa.Interval)),
+        {"import_id": import_id, "token": token, "lease": lease},
+    )
+    return result.rowcount == 1
+
+
+async def give_up_lease(
+    connection: AsyncConnection, *, import_id: int, token: UUID, counts_as_failure: bool, failures_max: int
+) -> None:
+    """Another may go on at once. After too many failures in a row the job has failed."""
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET lease_token = NULL, lease_until = NULL, failure_count = failure_count + :failures,
+                   status = CASE WHEN failure_count + :failures >= :failures_max THEN 'failed' ELSE status END,
+                   failure = CASE WHEN failure_count + :failures >= :failures_max
+                                  THEN 'The import broke off several times at the same place; the log says why.' END,
+                   finished_at = CASE WHEN failure_count + :failures >= :failures_max THEN now() END
+             WHERE id = :import_id AND lease_token = :token
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid), sa.bindparam("failures", type_=sa.Integer)),
+        {
+            "import_id": import_id,
+            "token": token,
+            "failures": int(counts_as_failure),
+            "failures_max": failures_max,
+        },
+    )
+
+
+async def store_opened(
+    connection: AsyncConnection,
+    *,
+    import_id: int,
+    token: UUID,
+    delimiter: str | None,
+    columns: Sequence[str],
+    mapping: Mapping_,
+) -> None:
+    await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job SET delimiter = :delimiter, columns = :columns, mapping = :mapping
+             WHERE id = :import_id AND lease_token = :token
+        """).bindparams(
+            sa.bindparam("token", type_=sa.Uuid),
+            sa.bindparam("delimiter", type_=sa.Text),
+            sa.bindparam("columns", type_=ARRAY(sa.Text)),
+            sa.bindparam("mapping", type_=JSONB),
+        ),
+        {
+            "import_id": import_id,
+            "token": token,
+            "delimiter": delimiter,
+            "columns": list(columns),
+            "mapping": mapping,
+        },
+    )
+
+
+async def end_run(
+    connection: AsyncConnection, *, import_id: int, token: UUID, status: Status, failure: str | None
+) -> bool:
+    """False: the job is no longer the caller's to end."""
+    result = await connection.execute(
+        sa.text("""
+            UPDATE subscriptions.import_job
+               SET status = :status, failure = :failure, finished_at = now(), lease_token = NULL, lease_until = NULL
+             WHERE id = :import_id AND lease_token = :token
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid), sa.bindparam("failure", type_=sa.Text)),
+        {"import_id": import_id, "token": token, "status": status, "failure": failure},
+    )
+    return result.rowcount == 1

@@ -1,1 +1,0 @@
-"""Subscribers and their subscriptions, and the API on them."""

@@ -1,0 +1,203 @@
+"""What the gateway's public pages ask for: sign up, confirm, leave. Tokens travel in bodies, never in addresses."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_common.http.record_id import RecordId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_subscriptions.consent.evidence import read_evidence
+from broadsheet_subscriptions.leaving.unsubscribe import (
+    UnknownUnsubscribeTokenError,
+    look_up_unsubscribe,
+    unsubscribe_all_by_link,
+    unsubscribe_by_link,
+)
+from broadsheet_subscriptions.sign_up.confirm import UnknownTokenError, confirm, look_up_confirmation
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.subscribers import linked_subscription
+from broadsheet_subscriptions.subscribers.address_flags import AddressFlag
+from broadsheet_subscriptions.subscribers.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.subscription import State
+
+PUBLIC_BODY_MAX_BYTES = 128 * 1024
+SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
+"""As the database has it."""
+
+
+class Visitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who sent the form, as the gateway saw it, for the record of consent."""
+
+    ip: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    user_agent: str | None = None
+    form_url: str | None = None
+
+
+class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`newsletter_id` or `newsletter` (its slug); both null is the default newsletter."""
+
+    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+    newsletter_id: RecordId | None = None
+    newsletter: Annotated[str, msgspec.Meta(pattern=SLUG_PATTERN)] | None = None
+    wording_version: int | None = None
+    visitor: Visitor = Visitor()
+
+
+class SignUpAnswer(msgspec.Struct, frozen=True):
+    """Empty: it says nothing about the address."""
+
+
+class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    token: str
+
+
+class ConfirmationInput(TokenInput, frozen=True, forbid_unknown_fields=True):
+    visitor: Visitor = Visitor()
+
+
+class LinkedNewsletter(msgspec.Struct, frozen=True):
+    id: int
+    name: str
+
+
+class LinkedSubscription(msgspec.Struct, frozen=True):
+    """What a link in a mail leads to."""
+
+    newsletter: LinkedNewsletter
+    state: State
+
+
+class LeftAll(msgspec.Struct, frozen=True):
+    """Empty: an unsubscribe link may have been passed on, so that it says nothing of the other newsletters."""
+
+
+class PublicController(Controller):
+    path = "/public"
+    tags = ("Public pages",)
+    guards = (requires("public"), json_only)
+    request_class = JsonRequest
+    request_max_body_size = PUBLIC_BODY_MAX_BYTES
+
+    @post(
+        "/subscriptions",
+        operation_id="signUp",
+        summary="Sign up from the public form",
+        description="The answer is the same for every valid address, known or not.",
+        status_code=202,
+        responses=documents(InvalidInputError, body=True),
+    )
+    async def sign_up(
+        self,
+        data: JSONBody[SignUpInput],
+        engine: NamedDependency[AsyncEngine],
+        confirmation_policy: NamedDependency[ConfirmationPolicy],
+        refused_address_flags: NamedDependency[frozenset[AddressFlag]],
+    ) -> SignUpAnswer:
+        sign_up = parse_sign_up(
+            email=data.email,
+            name=data.name,
+            newsletter=data.newsletter_id if data.newsletter_id is not None else data.newsletter,
+            evidence=read_evidence(
+                source="form",
+                ip=data.visitor.ip,
+                user_agent=data.visitor.user_agent,
+                form_url=data.visitor.form_url,
+                wording_version=data.wording_version,
+            ),
+            refused=refused_address_flags,
+        )
+        async with engine.begin() as connection:
+            await name_change_source(connection, "sign_up")
+            await subscribe(connection, sign_up, confirmation_policy)
+        return SignUpAnswer()
+
+    @post(
+        "/confirmations/lookup",
+        operation_id="lookUpConfirmation",
+        summary="See what a confirmation link leads to; changes nothing",
+        status_code=200,
+        responses=documents(UnknownTokenError, body=True),
+    )
+    async def look_up_confirmation(
+        self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]
+    ) -> LinkedSubscription:
+        async with engine.connect() as connection:
+            return _answer(await look_up_confirmation(connection, data.token))
+
+    @post(
+        "/confirmations",
+        operation_id="confirmSubscription",
+        summary="Confirm a subscription; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownTokenError, body=True),
+    )
+    async def confirm(
+        self, data: JSONBody[ConfirmationInput], engine: NamedDependency[AsyncEngine]
+    ) -> LinkedSubscription:
+        evidence = read_evidence(source="link", ip=data.visitor.ip, user_agent=data.visitor.user_agent)
+        async with engine.begin() as connection:
+            linked = await confirm(connection, data.token, evidence)
+        return _answer(linked)
+
+    @post(
+        "/unsubscribes/lookup",
+        operation_id="lookUpUnsubscribe",
+        summary="See what an unsubscribe link leads to; changes nothing",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def look_up_unsubscribe(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LinkedSubscription:
+        async with engine.connect() as connection:
+            return _answer(await look_up_unsubscribe(connection, link_signer, data.token))
+
+    @post(
+        "/unsubscribes",
+        operation_id="unsubscribeByLink",
+        summary="Leave by the link in a mail; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def unsubscribe(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LinkedSubscription:
+        async with engine.begin() as connection:
+            linked = await unsubscribe_by_link(connection, link_signer, data.token)
+        return _answer(linked)
+
+    @post(
+        "/unsubscribes/all",
+        operation_id="unsubscribeFromAllByLink",
+        summary="Leave every newsletter by the link in a mail; a second time succeeds too",
+        status_code=200,
+        responses=documents(UnknownUnsubscribeTokenError, body=True),
+    )
+    async def unsubscribe_from_all(
+        self,
+        data: JSONBody[TokenInput],
+        engine: NamedDependency[AsyncEngine],
+        link_signer: NamedDependency[LinkSigner],
+    ) -> LeftAll:
+        async with engine.begin() as connection:
+            await unsubscribe_all_by_link(connection, link_signer, data.token)
+        return LeftAll()
+
+
+def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:
+    return LinkedSubscription(LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state)

@@ -1,0 +1,398 @@
+"""The JSON API on subscribers, `/api/v1/subscribers`: for authors and their programs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Controller, Response, get, patch, post
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.params import JSONBody, QueryParameter
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    entity_tag,
+    require_match,
+)
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay,
+)
+from broadsheet_common.http.pagination import (
+    CURSOR_CHARS_MAX,
+    PAGE_SIZE_DEFAULT,
+    PAGE_SIZE_MAX,
+    Page,
+    PageCursor,
+    PageLimit,
+)
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
+from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_subscriptions.attributes import store as attribute_store
+from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
+from broadsheet_subscriptions.consent.evidence import Evidence
+from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
+from broadsheet_subscriptions.segments.load_segment import load_filter
+from broadsheet_subscriptions.segments.parse_filter import parse_filter
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.subscribers import store
+from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_subscriber import change_subscriber, read_notes
+from broadsheet_subscriptions.subscribers.list_subscribers import Wanted, list_subscribers
+from broadsheet_subscriptions.subscribers.subscription import State
+from broadsheet_subscriptions.tables import idempotency_key
+from broadsheet_subscriptions.tables.lists import NAME_SEARCH_CHARS
+
+EMAIL_CHARS_MAX = 1_000
+"""Longer texts are refused before they are parsed."""
+NAME_CHARS_MAX = 20_000
+
+# A parameter called `state` would be Litestar's own; text, so that a fault is reported under the name it came by.
+StateFilter = Annotated[
+    str | None,
+    QueryParameter(
+        name="state",
+        description="Who has a subscription in this state",
+        schema_extra={"enum": ["pending", "confirmed", "unsubscribed"]},
+    ),
+]
+NewsletterFilter = Annotated[
+    int | None,
+    QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Who subscribed to this newsletter"),
+]
+EmailFilter = Annotated[
+    str | None, QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Whose address this is")
+]
+AddressPrefix = Annotated[
+    str | None,
+    QueryParameter(
+        name="email_prefix",
+        min_length=1,
+        max_length=EMAIL_CHARS_MAX,
+        description="Whose address begins so; the list is then in the order of addresses",
+    ),
+]
+NamePrefix = Annotated[
+    str | None,
+    QueryParameter(
+        name="name_prefix",
+        min_length=1,
+        max_length=NAME_SEARCH_CHARS,
+        description="Whose name, or its last word, begins so; the list is then in the order of these",
+    ),
+]
+TagFilter = Annotated[
+    str | None, QueryParameter(name="tag", min_length=1, max_length=TAG_CHARS_MAX, description="Who has this tag")
+]
+SegmentFilter = Annotated[
+    int | None, QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Who is in this segment")
+]
+_SHORT_PAGES = (
+    "A page may have fewer items than `limit`, or none, where several filters are combined or a segment is asked for: "
+    "each page looks at a bounded number of subscribers. Only `next_cursor` null is the end."
+)
+
+
+T = TypeVar("T")
+
+
+class Subscription(msgspec.Struct, frozen=True):
+    """`import_id`: the import that brought or confirmed it, whose `consent_basis` says on what ground."""
+
+    newsletter_id: int
+    state: State
+    created_at: datetime
+    confirmed_at: datetime | None
+    unsubscribed_at: datetime | None
+    import_id: int | None
+
+
+class Subscriber(msgspec.Struct, frozen=True):
+    """`flags`: what the address looks like, an office's (`role`) or one that is only for a while (`disposable`)."""
+
+    id: int
+    email: str
+    name: str
+    created_at: datetime
+    attributes: dict[str, AttributeValue]
+    tags: list[str]
+    subscriptions: list[Subscription]
+    flags: tuple[AddressFlag, ...]
+
+
+class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody to sign up; they get a confirmation mail. `newsletter_id` null is the default newsletter."""
+
+    email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+    newsletter_id: RecordId | None = None
+    attributes: dict[str, Any] = {}
+    tags: list[str] = []
+
+
+class SubscriberChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out stays. `attributes` are merged in, one that is null loses its value; `tags` are the new list."""
+
+    name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] | msgspec.UnsetType = msgspec.UNSET
+    attributes: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class SubscriberSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`filter` is a tree as segments have it (see `POST /api/v1/segments`)."""
+
+    filter: dict[str, Any]
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE_DEFAULT
+    cursor: Annotated[str, msgspec.Meta(max_length=CURSOR_CHARS_MAX)] | None = None
+
+
+class UnsubscribeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`newsletter_id` null is every newsletter."""
+
+    newsletter_id: RecordId | None = None
+
+
+class SubscriberController(Controller):
+    path = "/api/v1/subscribers"
+    tags = ("Subscribers",)
+    request_class = JsonRequest
+
+    @get(
+        operation_id="listSubscribers",
+        summary="List subscribers, newest first",
+        description=_SHORT_PAGES,
+        guards=[requires("read")],
+        responses=documents(InvalidInputError),
+    )
+    async def list_subscribers(
+        self,
+        engine: NamedDependency[AsyncEngine],
+        subscription_state: StateFilter = None,
+        newsletter_id: NewsletterFilter = None,
+        email: EmailFilter = None,
+        email_prefix: AddressPrefix = None,
+        name_prefix: NamePrefix = None,
+        tag: TagFilter = None,
+        segment_id: SegmentFilter = None,
+        limit: PageLimit = PAGE_SIZE_DEFAULT,
+        cursor: PageCursor = None,
+    ) -> Page[Subscriber]:
+        wanted = Wanted(
+            state=_parse_state(subscription_state),
+            newsletter_id=newsletter_id,
+            email_key=None if email is None else _parse_filter(email).key,
+            email_prefix=None if email_prefix is None else _searchable(email_prefix, "/email_prefix").lower(),
+            name_prefix=None if name_prefix is None else _searchable(name_prefix, "/name_prefix"),
+            tag=None if tag is None else _parse_tag(tag),
+        )
+        async with engine.connect() as connection:
+            if segment_id is not None:
+                matching = await load_filter(connection, segment_id, at="/segment_id")
+                wanted = msgspec.structs.replace(wanted, matching=matching)
+            page = await list_subscribers(connection, wanted, cursor=cursor, limit=limit)
+            return Page(await _show(connection, page.ids), page.next_cursor)
+
+    @post(
+        "/search",
+        operation_id="searchSubscribers",
+        summary="List the subscribers that a filter is true of, newest first",
+        description=_SHORT_PAGES,
+        status_code=200,
+        guards=[requires("read"), json_only],
+        responses=documents(InvalidInputError, body=True),
+    )
+    async def search_subscribers(
+        self, data: JSONBody[SubscriberSearch], engine: NamedDependency[AsyncEngine]
+    ) -> Page[Subscriber]:
+        async with engine.connect() as connection:
+            matching = parse_filter(data.filter, await attribute_store.attribute_types(connection))
+            page = await list_subscribers(connection, Wanted(matching=matching), cursor=data.cursor, limit=data.limit)
+            return Page(await _show(connection, page.ids), page.next_cursor)
+
+    @get(
+        "/{subscriber_id:int}",
+        operation_id="getSubscriber",
+        summary="Get a subscriber",
+        guards=[requires("read")],
+        responses=documents(NotFoundError),
+    )
+    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> Response[Subscriber]:
+        async with engine.connect() as connection:
+            subscriber = await _show_one(connection, subscriber_id)
+        return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
+
+    @patch(
+        "/{subscriber_id:int}",
+        operation_id="changeSubscriber",
+        summary="Change the name, attributes or tags of a subscriber",
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
+        ),
+    )
+    async def change_subscriber(
+        self,
+        subscriber_id: PathId,
+        data: JSONBody[SubscriberChange],
+        engine: NamedDependency[AsyncEngine],
+        if_match: IfMatchHeader = None,
+    ) -> Response[Subscriber]:
+        async with engine.begin() as connection:
+            if await store.find_subscriber(connection, subscriber_id, lock=True) is None:
+                raise NotFoundError("There is no such subscriber.")
+            require_match(if_match, await _show_one(connection, subscriber_id))
+            notes = await read_notes(
+                connection, name=_given(data.name), attributes=_given(data.attributes), tags=_given(data.tags)
+            )
+            await change_subscriber(connection, subscriber_id, notes)
+            subscriber = await _show_one(connection, subscriber_id)
+        return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
+
+    @post(
+        operation_id="createSubscriber",
+        summary="Sign somebody up; they get a confirmation mail",
+        description="201 for a new address; 200 for one that is there already, which keeps name, attributes and tags.",
+        guards=[requires("write"), json_only],
+        responses={
+            200: ResponseSpec(Subscriber, generate_examples=False, description="The address is there already"),
+            **documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
+        },
+    )
+    async def create_subscriber(
+        self,
+        request: ServiceRequest,
+        data: JSONBody[SubscriberInput],
+        engine: NamedDependency[AsyncEngine],
+        confirmation_policy: NamedDependency[ConfirmationPolicy],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Subscriber]:
+        sign_up = parse_sign_up(
+            email=data.email,
+            name=data.name,
+            newsletter=data.newsletter_id,
+            evidence=Evidence(source="api", actor=request.user.subject),
+        )
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Subscriber)
+            await name_change_source(connection, "operator")
+            notes = await read_notes(connection, attributes=data.attributes, tags=data.tags or None)
+            signed_up = await subscribe(connection, sign_up, confirmation_policy)
+            if signed_up.is_new:
+                await change_subscriber(connection, signed_up.subscriber.id, notes)
+            subscriber = await _show_one(connection, signed_up.subscriber.id)
+            status = 201 if signed_up.is_new else 200
+            await keep_answer(connection, idempotency_key, request, key, status=status, body=subscriber)
+        return Response(subscriber, status_code=status)
+
+    @post(
+        "/{subscriber_id:int}/unsubscribe",
+        operation_id="unsubscribeSubscriber",
+        summary="Unsubscribe somebody from one newsletter or from all",
+        status_code=200,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError, InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+        ),
+    )
+    async def unsubscribe(
+        self,
+        request: ServiceRequest,
+        subscriber_id: PathId,
+        data: JSONBody[UnsubscribeInput],
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Subscriber]:
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Subscriber)
+            row = await unsubscribe_subscriber(
+                connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
+            )
+            subscriber = await _show_one(connection, row.id)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=subscriber)
+        return Response(subscriber, status_code=200)
+
+
+def _parse_state(text: str | None) -> State | None:
+    try:
+        state: State | None = msgspec.convert(text, State | None)
+    except msgspec.ValidationError as error:
+        raise MalformedRequestError(errors=(FieldProblem(pointer="/state", detail=str(error)),)) from error
+    return state
+
+
+def _parse_filter(email: str) -> EmailAddress:
+    try:
+        return EmailAddress.parse(email)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
+
+
+def _parse_tag(text: str) -> str:
+    try:
+        return parse_tag(text)
+    except ValueError as error:
+        raise InvalidInputError(errors=(FieldProblem(pointer="/tag", detail=str(error)),)) from error
+
+
+def _searchable(text: str, pointer: str) -> str:
+    """Surrogates cannot come in a query; a NUL can, and Postgres has none."""
+    if "\0" in text:
+        raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="It may not hold the character NUL."),))
+    return text
+
+
+def _given(value: T | msgspec.UnsetType) -> T | None:
+    return None if value is msgspec.UNSET else value
+
+
+async def _show_one(connection: AsyncConnection, subscriber_id: int) -> Subscriber:
+    found = await _show(connection, [subscriber_id])
+    if not found:
+        raise NotFoundError("There is no such subscriber.")
+    return found[0]
+
+
+async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[Subscriber]:
+    """In the order given, without those that are gone."""
+    if not subscriber_ids:
+        return []
+    details = await store.read_details(connection, subscriber_ids)
+    by_subscriber: dict[int, list[Subscription]] = {subscriber_id: [] for subscriber_id in details}
+    for item in await store.list_subscriptions(connection, list(details)):
+        by_subscriber[item.subscriber_id].append(
+            Subscription(
+                item.newsletter_id,
+                item.state,
+                item.created_at,
+                item.confirmed_at,
+                item.unsubscribed_at,
+                item.import_id,
+            )
+        )
+    return [
+        Subscriber(
+            id=row.id,
+            email=row.email,
+            name=row.name,
+            created_at=row.created_at,
+            attributes=row.attributes,
+            tags=row.tags,
+            subscriptions=by_subscriber[row.id],
+            flags=flags_of(EmailAddress(row.email)),
+        )
+        for row in (details[subscriber_id] for subscriber_id in subscriber_ids if subscriber_id in details)
+    ]

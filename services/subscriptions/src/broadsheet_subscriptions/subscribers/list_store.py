@@ -1,0 +1,199 @@
+"""The SQL of the list of subscribers: candidates in a stable order, each order walked by an index of its own.
+
+A page begins behind the last row of the one before (its id, or its key and id), never at an offset: what is inserted,
+changed or deleted meanwhile makes nobody else be skipped or come twice.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_subscriptions.segments.compile_filter import compile_filter
+from broadsheet_subscriptions.segments.filter import Node
+from broadsheet_subscriptions.subscribers.subscription import State
+from broadsheet_subscriptions.tables import subscriber
+
+ID_MAX: Final = 2**63 - 1
+_HIGHEST_CHARACTER: Final = "\U0010ffff"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a candidate stands. `key` is empty in the order of ids."""
+
+    id: int
+    key: str = ""
+
+
+class Newest(msgspec.Struct, frozen=True):
+    """Everybody."""
+
+
+class WithAddress(msgspec.Struct, frozen=True):
+    email_key: str
+
+
+class WithSubscription(msgspec.Struct, frozen=True):
+    """A subscription to the newsletter (any, if None) that is in the state (any, if None); not both None."""
+
+    newsletter_id: int | None
+    state: State | None
+
+
+class WithTag(msgspec.Struct, frozen=True):
+    tag: str
+
+
+class ByAddress(msgspec.Struct, frozen=True):
+    """Whose address begins so (small letters), in the order of addresses."""
+
+    prefix: str
+
+
+class ByName(msgspec.Struct, frozen=True):
+    """Whose name, or its last word, begins so, in the order of what begins so."""
+
+    prefix: str
+
+
+Walk = Newest | WithAddress | WithSubscription | WithTag | ByAddress | ByName
+
+# The planner must not gather and sort what an index has in order, which it does on tables that nobody has analysed.
+KEEP_TO_THE_INDEX_SQL: Final = """
+    SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true),
+           set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)
+"""
+
+_NEWEST: Final = """
+    SELECT id, '' AS key FROM subscriptions.subscriber WHERE id < :id ORDER BY id DESC LIMIT :limit
+"""
+_WITH_ADDRESS: Final = """
+    SELECT id, '' AS key FROM subscriptions.subscriber WHERE email_key = :email_key AND id < :id LIMIT :limit
+"""
+_WITH_TAG: Final = """
+    SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscriber_tag
+     WHERE tag = :tag AND subscriber_id < :id ORDER BY tag DESC, subscriber_id DESC LIMIT :limit
+"""
+# Bounds and orders name every column of the index that is meant, so that no other will do.
+_CONFIRMED: Final = """
+    SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscription
+     WHERE (newsletter_id, subscriber_id) < ({newsletter_id}, :id) AND newsletter_id >= {newsletter_id}
+       AND state = 'confirmed'
+     ORDER BY newsletter_id DESC, subscriber_id DESC, confirmed_at DESC LIMIT :limit
+"""
+_UNCONFIRMED: Final = """
+    SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscription
+     WHERE (newsletter_id, state, subscriber_id) < ({newsletter_id}, '{state}', :id)
+       AND (newsletter_id, state) >= ({newsletter_id}, '{state}') AND state <> 'confirmed'
+     ORDER BY newsletter_id DESC, state DESC, subscriber_id DESC LIMIT :limit
+"""
+_ON_NEWSLETTER: Final = f"""
+    SELECT id, key FROM (
+        ({_CONFIRMED.format(newsletter_id=":newsletter_id")})
+        UNION ALL ({_UNCONFIRMED.format(newsletter_id=":newsletter_id", state="pending")})
+        UNION ALL ({_UNCONFIRMED.format(newsletter_id=":newsletter_id", state="unsubscribed")})
+    ) AS found
+    ORDER BY id DESC LIMIT :limit
+"""
+_ON_ANY: Final = """
+    SELECT DISTINCT one.id, '' AS key FROM publishing.published_newsletters AS newsletter
+     CROSS JOIN LATERAL ({one}) AS one
+     ORDER BY id DESC LIMIT :limit
+"""
+_BY_ADDRESS: Final = """
+    SELECT id, email_key AS key FROM subscriptions.subscriber
+     WHERE email_key > :key AND email_key >= :prefix AND email_key < CAST(:prefix AS text) || :highest
+     ORDER BY email_key LIMIT :limit
+"""
+_NAME_KEY: Final = 'left(lower(name), 64) COLLATE "C"'
+_LAST_NAME_KEY: Final = "left(lower(split_part(name, ' ', -1)), 64) COLLATE \"C\""
+_NAME_RANGE: Final = """
+    ({key}, id) > (greatest(CAST(:key AS text) COLLATE "C", lower(:prefix) COLLATE "C"),
+                   CASE WHEN :key = '' THEN 0 ELSE :id END)
+    AND {key} < lower(:prefix) || :highest
+"""
+# Who is found by the whole name is left out of those found by its last word: nobody comes twice.
+_BY_NAME: Final = f"""
+    SELECT id, key FROM (
+        (SELECT id, {_NAME_KEY} AS key FROM subscriptions.subscriber
+          WHERE {_NAME_RANGE.format(key=_NAME_KEY)} ORDER BY {_NAME_KEY}, id LIMIT :limit)
+        UNION ALL
+        (SELECT id, {_LAST_NAME_KEY} AS key FROM subscriptions.subscriber
+          WHERE strpos(name, ' ') > 0 AND {_NAME_RANGE.format(key=_LAST_NAME_KEY)}
+            AND NOT starts_with(left(lower(name), 64), lower(:prefix)) ORDER BY {_LAST_NAME_KEY}, id LIMIT :limit)
+    ) AS found
+    ORDER BY key, id LIMIT :limit
+"""
+
+
+def _subscription_sql(walk: WithSubscription) -> str:
+    # States are our own words, and constants: a parameter would hide from the planner that a partial index will do.
+    newsletter_id = ":newsletter_id" if walk.newsletter_id is not None else "newsletter.newsletter_id"
+    match walk.state:
+        case None:
+            return _ON_NEWSLETTER
+        case "confirmed":
+            one = _CONFIRMED.format(newsletter_id=newsletter_id)
+        case _:
+            one = _UNCONFIRMED.format(newsletter_id=newsletter_id, state=walk.state)
+    return one if walk.newsletter_id is not None else _ON_ANY.format(one=one)
+
+
+def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
+    match walk:
+        case Newest():
+            return _NEWEST, {}
+        case WithAddress():
+            return _WITH_ADDRESS, {"email_key": walk.email_key}
+        case WithTag():
+            return _WITH_TAG, {"tag": walk.tag}
+        case WithSubscription():
+            bound: dict[str, object] = {} if walk.newsletter_id is None else {"newsletter_id": walk.newsletter_id}
+            return _subscription_sql(walk), bound
+        case ByAddress():
+            return _BY_ADDRESS, {"prefix": walk.prefix, "highest": _HIGHEST_CHARACTER}
+        case ByName():
+            return _BY_NAME, {"prefix": walk.prefix, "highest": _HIGHEST_CHARACTER}
+
+
+_TYPES: Final = {
+    "id": sa.BigInteger,
+    "key": sa.Text,
+    "prefix": sa.Text,
+    "highest": sa.Text,
+    "newsletter_id": sa.BigInteger,
+    "tag": sa.Text,
+    "email_key": sa.Text,
+}
+
+
+async def walk_candidates(
+    connection: AsyncConnection, walk: Walk, *, after: Position | None, limit: int
+) -> list[Position]:
+    """The next ones behind `after` in the walk's order. To be called after KEEP_TO_THE_INDEX_SQL."""
+    sql, parameters = _statement(walk)
+    match walk:
+        case ByAddress():
+            position: dict[str, object] = {"key": after.key if after else ""}
+        case ByName():
+            position = {"key": after.key if after else "", "id": after.id if after else 0}
+        case _:
+            position = {"id": after.id if after else ID_MAX}
+    given = parameters | position
+    bound: list[sa.BindParameter[Any]] = [sa.bindparam(name, type_=_TYPES[name]) for name in given]
+    rows = await connection.execute(sa.text(sql).bindparams(*bound), given | {"limit": limit})
+    return [Position(row.id, row.key) for row in rows]
+
+
+async def matching_ids(connection: AsyncConnection, ids: Sequence[int], node: Node) -> set[int]:
+    """Those of these subscribers whom the filter is true of."""
+    moment = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
+    compiled = compile_filter(node, moment=moment)
+    rows = await connection.execute(
+        sa.select(subscriber.c.id)
+        .select_from(compiled.source)
+        .where(subscriber.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger))), compiled.condition)
+    )
+    return set(rows.scalars())

@@ -1,0 +1,111 @@
+"""A page of subscribers: the most selective of what was asked for is walked by its index, the rest is a filter.
+
+Work is bounded whatever is asked: at most CANDIDATES_MAX are looked at for a page. A page may therefore have fewer
+items than its limit, or none, and yet a next one; only a page without a cursor is the last.
+"""
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.http.pagination import decode_cursor, decode_key_cursor, encode_cursor, encode_key_cursor
+from broadsheet_subscriptions.segments.filter import All, Email, HasSubscription, Name, Node, Tags
+from broadsheet_subscriptions.subscribers import list_store as store
+from broadsheet_subscriptions.subscribers.list_store import Position, Walk
+from broadsheet_subscriptions.subscribers.subscription import State
+
+FIRST_LOOK = 400
+"""Enough for a page of nearly any filter that fits one in two."""
+LATER_LOOK = 1_000
+"""Few enough that the planner looks each of them up, and does not read all subscriptions instead."""
+CANDIDATES_MAX = 6_400
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Everything that is not None must hold. At most one of the three about the address and the name is given."""
+
+    state: State | None = None
+    newsletter_id: int | None = None
+    email_key: str | None = None
+    email_prefix: str | None = None
+    name_prefix: str | None = None
+    tag: str | None = None
+    matching: Node | None = None
+
+
+class PageOfIds(msgspec.Struct, frozen=True):
+    ids: list[int]
+    next_cursor: str | None
+
+
+async def list_subscribers(connection: AsyncConnection, wanted: Wanted, *, cursor: str | None, limit: int) -> PageOfIds:
+    """Newest first; by address or name where a prefix of it is wanted. Raises MalformedRequestError."""
+    walk, rest = plan(wanted)
+    after = _decode(walk, cursor)
+    await connection.execute(sa.text(store.KEEP_TO_THE_INDEX_SQL))
+    if rest is None:
+        found = await store.walk_candidates(connection, walk, after=after, limit=limit + 1)
+        return _page(walk, found[:limit], found[limit - 1] if len(found) > limit else None)
+    kept: list[Position] = []
+    looked_at = 0
+    while looked_at < CANDIDATES_MAX:
+        look = LATER_LOOK if looked_at else FIRST_LOOK
+        candidates = await store.walk_candidates(connection, walk, after=after, limit=look)
+        looked_at += len(candidates)
+        fitting = await store.matching_ids(connection, [one.id for one in candidates], rest) if candidates else set()
+        kept += [one for one in candidates if one.id in fitting]
+        if len(kept) > limit:
+            return _page(walk, kept[:limit], kept[limit - 1])
+        if len(candidates) < look:
+            return _page(walk, kept, None)
+        after = candidates[-1]
+    return _page(walk, kept, after)
+
+
+def plan(wanted: Wanted) -> tuple[Walk, Node | None]:
+    """What to walk, and the filter for the rest (None: nothing is left)."""
+    rest: list[Node] = [] if wanted.matching is None else [wanted.matching]
+    walk: Walk | None = None
+    if wanted.email_key is not None:
+        walk = store.WithAddress(wanted.email_key)
+    if wanted.email_prefix is not None:
+        if walk is None:
+            walk = store.ByAddress(wanted.email_prefix)
+        else:
+            rest.append(Email("starts_with", (wanted.email_prefix,)))
+    if wanted.name_prefix is not None:
+        if walk is None:
+            walk = store.ByName(wanted.name_prefix)
+        else:
+            rest.append(Name("starts_with", (wanted.name_prefix,)))
+    if wanted.tag is not None:
+        if walk is None:
+            walk = store.WithTag(wanted.tag)
+        else:
+            rest.append(Tags((wanted.tag,), every=False))
+    if wanted.state is not None or wanted.newsletter_id is not None:
+        if walk is None:
+            walk = store.WithSubscription(wanted.newsletter_id, wanted.state)
+        else:
+            rest.append(HasSubscription(wanted.newsletter_id, wanted.state))
+    return walk or store.Newest(), All(tuple(rest)) if rest else None
+
+
+def _decode(walk: Walk, cursor: str | None) -> Position | None:
+    if cursor is None:
+        return None
+    if isinstance(walk, store.ByAddress | store.ByName):
+        key, id_ = decode_key_cursor(cursor)
+        return Position(id_, key)
+    position = decode_cursor(cursor)
+    return None if position is None else Position(position)
+
+
+def _page(walk: Walk, found: list[Position], last: Position | None) -> PageOfIds:
+    if last is None:
+        following = None
+    elif isinstance(walk, store.ByAddress | store.ByName):
+        following = encode_key_cursor(last.key, last.id)
+    else:
+        following = encode_cursor(last.id)
+    return PageOfIds([one.id for one in found], following)

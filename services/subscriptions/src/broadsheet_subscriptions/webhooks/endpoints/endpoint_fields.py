@@ -1,0 +1,48 @@
+"""What may be set of an endpoint, checked: every fault is named where it is."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_subscriptions.webhooks.sending.event import EventType
+from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
+
+DESCRIPTION_CHARS_MAX: Final = 500
+
+
+class EndpointFields(msgspec.Struct, frozen=True):
+    url: str
+    description: str
+    events: list[EventType]
+    newsletter_ids: list[int] | None
+    enabled: bool
+
+
+def parse_fields(
+    policy: TargetPolicy,
+    *,
+    url: str,
+    description: str,
+    events: Sequence[EventType],
+    newsletter_ids: Sequence[int] | None,
+    enabled: bool,
+) -> EndpointFields:
+    """Raises `InvalidInputError` that names every field at fault. Whether the newsletters exist is not looked at."""
+    problems: list[FieldProblem] = []
+    try:
+        policy.parse_url(url)
+    except ValueError as error:
+        problems.append(FieldProblem(pointer="/url", detail=str(error)))
+    if not all(character.isprintable() for character in description):
+        problems.append(FieldProblem(pointer="/description", detail="It must be one line without control characters."))
+    if problems:
+        raise InvalidInputError(errors=tuple(problems))
+    return EndpointFields(
+        url,
+        description,
+        list(dict.fromkeys(events)),
+        None if newsletter_ids is None else sorted(set(newsletter_ids)),
+        enabled,
+    )

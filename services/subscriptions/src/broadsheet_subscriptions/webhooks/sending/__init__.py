@@ -1,0 +1,1 @@
+"""Sending events to endpoints: the queue, the call, retries."""

@@ -1,0 +1,274 @@
+"""The loop that sends webhooks: claims what is due, calls, and writes down what came of it.
+
+Any number of replicas may run it. A call is made under a lease and outside every transaction; what a replica that died
+had sent and not written down is sent again with the same `webhook-id`. Each endpoint has places of its own and there
+are at most `ENDPOINTS_MAX` of them, so that a slow one keeps no other waiting, and calls at once are bounded in all.
+Claims take some more than there are places, and what came of calls is written down together: transactions, not calls,
+bound the pace. What a slow receiver left waiting for its turn is given back.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress as ignoring
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import prometheus_client
+import structlog
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_subscriptions.webhooks.log import store as log_store
+from broadsheet_subscriptions.webhooks.sending import store as queue_store
+from broadsheet_subscriptions.webhooks.sending.attempt import Attempt, Attempter, Called, result_of
+from broadsheet_subscriptions.webhooks.sending.record_attempts import record_attempts
+from broadsheet_subscriptions.webhooks.sending.store import Claimed
+
+TRANSACTIONS_MAX: Final = 3
+"""Of the sender at once: requests have the rest of the pool."""
+CLAIMED_PER_PLACE: Final = 10
+RECORDED_AT_ONCE_MAX: Final = 200
+POLL_S: Final = 1.0
+GATHER_S: Final = 0.005
+"""After a place became free: others do so in that time, and one claim serves them all."""
+FIGURES_INTERVAL_S: Final = 15.0
+REMOVE_INTERVAL_S: Final = 600.0
+REMOVE_BATCH_ROWS: Final = 1_000
+REMOVE_BATCHES_MAX: Final = 200
+FAILURE_WAIT_S: Final = 2.0
+LEASE_MARGIN: Final = timedelta(seconds=30)
+"""Beyond the longest that a call may take: for the transactions before and after it."""
+WAITING_COUNT_MAX: Final = 1_000_000
+
+_log = structlog.get_logger()
+
+
+class WebhookMetrics:
+    """The figures of one replica; of the queue, as it last looked."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.attempts = prometheus_client.Counter(
+            "webhooks_attempts_total",
+            "Attempts to deliver a webhook by what came of them",
+            ("result",),
+            registry=registry,
+        )
+        self.attempt_s = prometheus_client.Histogram(
+            "webhooks_attempt_duration_seconds",
+            "One call to a receiver",
+            buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=registry,
+        )
+        self.waiting = prometheus_client.Gauge(
+            "webhooks_waiting", f"Deliveries that wait, counted up to {WAITING_COUNT_MAX}", registry=registry
+        )
+        self.oldest_due_s = prometheus_client.Gauge(
+            "webhooks_oldest_due_seconds", "How long the longest waiting delivery has been due", registry=registry
+        )
+
+
+class SendingPolicy(msgspec.Struct, frozen=True):
+    """`call`: the longest that a call may take, its answer included; `failing_max`: how long an endpoint may fail."""
+
+    calls_per_endpoint: int
+    call: timedelta
+    failing_max: timedelta
+    log_kept_days: int
+
+    @property
+    def claimed_per_endpoint(self) -> int:
+        return self.calls_per_endpoint * CLAIMED_PER_PLACE
+
+    @property
+    def lease(self) -> timedelta:
+        return self.call + LEASE_MARGIN
+
+
+class WebhookSender:
+    """Runs until drained; or, for one round, `send_due`."""
+
+    def __init__(
+        self, engine: AsyncEngine, attempter: Attempter, *, policy: SendingPolicy, metrics: WebhookMetrics
+    ) -> None:
+        self._engine = engine
+        self._attempter = attempter
+        self._policy = policy
+        self._metrics = metrics
+        self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
+        self._taken: Counter[int] = Counter()
+        self._crowded: set[int] = set()
+        """Endpoints of which as much is claimed as may be: more may be due."""
+        self._freed = asyncio.Event()
+        self._draining = asyncio.Event()
+        self._places: defaultdict[int, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(policy.calls_per_endpoint)
+        )
+        self._unwritten: list[tuple[Claimed, Attempt]] = []
+        self._is_writing = False
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._loops = [
+            asyncio.create_task(loop)
+            for loop in (
+                self._send_loop(),
+                self._every(FIGURES_INTERVAL_S, self._show_figures),
+                self._every(REMOVE_INTERVAL_S, self.remove_old),
+            )
+        ]
+
+    async def drain(self, timeout_s: float) -> None:
+        """Claim nothing more and let calls end within `timeout_s`; what is cut off is sent again by another replica."""
+        self._draining.set()
+        self._freed.set()
+        with ignoring(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._under_way:
+                    await asyncio.wait(self._under_way)
+        tasks = [*self._loops, *self._under_way]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def send_due(self) -> int:
+        """Send what is due now, as far as there are places, and wait for it; how many attempts were begun."""
+        begun = await self._claim_and_begin()
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        return begun
+
+    async def _send_loop(self) -> None:
+        while not self._draining.is_set():
+            # Jittered, so that replicas started together do not stay together.
+            wait_s = POLL_S * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
+            try:
+                await self._claim_and_begin()
+            except Exception as error:  # noqa: BLE001  # whatever it was, it is logged, and the loop must go on
+                _log_failure("webhooks.claim_failed", error)
+                wait_s = FAILURE_WAIT_S
+            with ignoring(TimeoutError):
+                await asyncio.wait_for(self._freed.wait(), wait_s)
+                await asyncio.sleep(GATHER_S)
+            self._freed.clear()
+
+    async def _claim_and_begin(self) -> int:
+        async with self._transactions, self._engine.begin() as connection:
+            claimed = await queue_store.claim_due(
+                connection,
+                taken=self._taken,
+                places_per_endpoint=self._policy.claimed_per_endpoint,
+                lease=self._policy.lease,
+            )
+        claimed_at_s = time.monotonic()
+        for one in claimed:
+            self._taken[one.endpoint_id] += 1
+            self._keep(asyncio.create_task(self._attempt(one, claimed_at_s)))
+        self._crowded = {one for one, taken in self._taken.items() if taken >= self._policy.claimed_per_endpoint}
+        return len(claimed)
+
+    async def _attempt(self, claimed: Claimed, claimed_at_s: float) -> None:
+        try:
+            async with self._places[claimed.endpoint_id]:
+                made = await self._attempter.attempt(claimed, since_claim_s=time.monotonic() - claimed_at_s)
+        except Exception as error:  # noqa: BLE001  # the lease runs out and it is sent again; the loop goes on
+            _log_failure("webhooks.attempt_failed", error)
+            self._free(claimed.endpoint_id)
+        except asyncio.CancelledError:
+            self._free(claimed.endpoint_id)
+            raise
+        else:
+            self._unwritten.append((claimed, made))
+            if not self._is_writing:
+                self._is_writing = True
+                self._keep(asyncio.create_task(self._write_down()))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    def _free(self, endpoint_id: int) -> None:
+        self._taken[endpoint_id] -= 1
+        left = self._taken[endpoint_id]
+        if left == 0:
+            del self._taken[endpoint_id], self._places[endpoint_id]
+        if endpoint_id in self._crowded and left <= self._policy.claimed_per_endpoint // 2:
+            self._freed.set()
+
+    async def _write_down(self) -> None:
+        """What came of calls, as long as there is any: what arrives meanwhile goes into the next transaction."""
+        try:
+            while self._unwritten:
+                made = self._unwritten[:RECORDED_AT_ONCE_MAX]
+                del self._unwritten[:RECORDED_AT_ONCE_MAX]
+                try:
+                    async with self._transactions, self._engine.begin() as connection:
+                        await record_attempts(connection, made, failing_max=self._policy.failing_max)
+                except Exception as error:  # noqa: BLE001  # the leases run out and they are sent again
+                    _log_failure("webhooks.not_written", error)
+                else:
+                    self._show_attempts(made)
+                finally:
+                    for claimed, _ in made:
+                        self._free(claimed.endpoint_id)
+        finally:
+            self._is_writing = False
+
+    def _show_attempts(self, made: Sequence[tuple[Claimed, Attempt]]) -> None:
+        for claimed, attempt in made:
+            result = result_of(attempt)
+            self._metrics.attempts.labels(result).inc()
+            if isinstance(attempt, Called):
+                self._metrics.attempt_s.observe(attempt.duration_ms / 1000)
+                _log.info(
+                    "webhooks.attempted",
+                    delivery_id=claimed.id,
+                    endpoint_id=claimed.endpoint_id,
+                    result=result,
+                    duration_ms=attempt.duration_ms,
+                )
+
+    async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
+        while not self._draining.is_set():
+            wait_s = interval_s * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+            with ignoring(TimeoutError):
+                await asyncio.wait_for(self._draining.wait(), wait_s)
+                return
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
+                _log_failure("webhooks.round_failed", error)
+
+    async def _show_figures(self) -> None:
+        async with self._transactions, self._engine.connect() as connection:
+            figures = await queue_store.read_figures(connection, count_max=WAITING_COUNT_MAX)
+        self._metrics.waiting.set(figures.waiting)
+        self._metrics.oldest_due_s.set(figures.oldest_due_s)
+
+    async def remove_old(self) -> int:
+        """One bounded round, a transaction a batch; how many rows went."""
+        removed = 0
+        for _ in range(REMOVE_BATCHES_MAX):
+            async with self._transactions, self._engine.begin() as connection:
+                rows = await log_store.remove_old(
+                    connection, kept_days=self._policy.log_kept_days, limit=REMOVE_BATCH_ROWS
+                )
+            removed += rows
+            if rows == 0:
+                break
+        if removed:
+            _log.info("webhooks.log_pruned", rows=removed)
+        return removed
+
+
+def _log_failure(event: str, error: Exception) -> None:
+    """A database that is away is a matter of waiting; anything else is a fault of ours, told in full."""
+    if is_database_unavailable(error):
+        _log.warning(event, error=type(error).__name__)
+    else:
+        _log.error(event, error=type(error).__name__, exc_info=error)
