@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 _FILE_NAME = re.compile(r"`([^`\s]*[A-Za-z0-9_-]\.(?:py|sql|html|css|js|yml|toml))`")
 _FOLDER_NAME = re.compile(r"`([a-z_.-]+/[^`\s…*{}<>$]*/)`")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
