@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,6 +24,7 @@ from broadsheet_delivery.composing.load_issue_content import IssueContents
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.records import PostmarkRecords
+from broadsheet_delivery.postmark.watched_connection import WatchedTransport
 from broadsheet_delivery.preflight.verdict import PassedPreflights
 from broadsheet_delivery.queue.wake_up import listen
 from broadsheet_delivery.routes import delivery_routes
@@ -37,18 +39,23 @@ from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_
 _CONNECT_TIMEOUT_S = 10.0
 
 
-def create_postmark_http_client(settings: DeliverySettings) -> httpx.AsyncClient:
+def create_postmark_http_client(
+    settings: DeliverySettings, *, verify: ssl.SSLContext | bool = True
+) -> httpx.AsyncClient:
     """The pooled client for Postmark: one connection a call, closed when long unused so that none goes stale."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
-        limits=httpx.Limits(
-            # A slow call leaves its place to another: the pool must have room for both.
-            max_connections=sum(
-                places + slow_calls_max(places)
-                for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
-            )
-            + 4,
-            keepalive_expiry=5.0,
+        transport=WatchedTransport(
+            limits=httpx.Limits(
+                # A slow call leaves its place to another: the pool must have room for both.
+                max_connections=sum(
+                    places + slow_calls_max(places)
+                    for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
+                )
+                + 4,
+                keepalive_expiry=5.0,
+            ),
+            verify=verify,
         ),
         follow_redirects=False,
         trust_env=False,

@@ -6,15 +6,15 @@ complete answer is `Unknown`. Facts: Postmark's documentation, "Email API" and "
 """
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import (
     AcceptedItem,
     Answered,
@@ -26,6 +26,7 @@ from broadsheet_delivery.postmark.call_result import (
 )
 from broadsheet_delivery.postmark.error_class import ErrorClass, classify_response
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY
+from broadsheet_delivery.postmark.request_body import HeldBody, TooLateError, WritingCall, writing
 from broadsheet_delivery.preflight.verdict import AccountRefused, NoSuchStream, NotAsked, Stream, StreamAnswer
 
 BATCH_MAX: Final = 500
@@ -34,8 +35,6 @@ _DETAILS_TIMEOUT_S: Final = 10.0
 _DETAIL_MAX: Final = 500
 _READ_TIMEOUT_S: Final = 10.0
 _RETRY_AFTER_MAX_S: Final = 300.0
-_PIECE_BYTES: Final = 256 * 1024
-"""A body is handed to the kernel in pieces of about this size, with a look at the clock before each."""
 
 
 class FoundMessage(msgspec.Struct, frozen=True):
@@ -88,53 +87,11 @@ class _Details(msgspec.Struct, rename="pascal"):
     metadata: dict[str, str] | None = None
 
 
-class _TooLateError(Exception):
-    """The call's time was over while its body was being written."""
-
-
-class _BatchBody(httpx.AsyncByteStream):
-    """A JSON array of encoded messages, written in pieces: whole, it would be in memory three times over.
-
-    Before each piece it looks at the clock. A process that was stopped while it wrote must not complete the request
-    later on, when others have taken the call for over: `asyncio.timeout` alone lets a write go first that was ready
-    before.
-    """
-
-    def __init__(self, encoded: Sequence[bytes], *, until_monotonic_s: float, monotonic_s: Callable[[], float]) -> None:
-        self._encoded = encoded
-        self._until_monotonic_s = until_monotonic_s
-        self._monotonic_s = monotonic_s
-        self.length_bytes = sum(map(len, encoded)) + len(encoded) + 1
-
-    def let_go(self) -> None:
-        """In httpx a request and its response refer to each other, so a body would stay until the collector's next
-        full round: tens of megabytes of mails that were sent long ago.
-        """
-        self._encoded = ()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        piece: list[bytes] = []
-        size, before = 0, b"["
-        for message in self._encoded:
-            piece += (before, message)
-            size += len(message)
-            before = b","
-            if size >= _PIECE_BYTES:
-                self._refuse_when_late()
-                yield b"".join(piece)
-                piece, size = [], 0
-        self._refuse_when_late()
-        yield b"".join((*piece, b"]"))
-
-    def _refuse_when_late(self) -> None:
-        if self._monotonic_s() >= self._until_monotonic_s:
-            raise _TooLateError
-
-
 class PostmarkClient:
     """One server's API. `call_timeout_s` bounds a whole call, from connect to the last byte of the answer.
 
-    `monotonic_s` is the clock that the body's writing is measured by.
+    `clock_s` is the clock that the writing of a body is measured by. That a stopped process completes no request needs
+    a `client` over a `WatchedTransport`.
     """
 
     def __init__(
@@ -144,10 +101,10 @@ class PostmarkClient:
         base_url: str,
         token: str,
         call_timeout_s: float,
-        monotonic_s: Callable[[], float] = time.monotonic,
+        clock_s: Callable[[], float] = boot_time_s,
     ) -> None:
         self._client = client
-        self._monotonic_s = monotonic_s
+        self._clock_s = clock_s
         self._base_url = base_url
         self._call_timeout_s = call_timeout_s
         self._headers = {
@@ -156,18 +113,23 @@ class PostmarkClient:
             "Content-Type": "application/json",
         }
 
-    async def send_batch(self, encoded: Sequence[bytes]) -> CallResult:
-        """`POST /email/batch` with 1 to 500 encoded messages. Never raises for what the network or Postmark does."""
-        body = _BatchBody(
-            encoded, until_monotonic_s=self._monotonic_s() + self._call_timeout_s, monotonic_s=self._monotonic_s
-        )
+    async def send_batch(self, encoded: Sequence[bytes], *, until_s: float | None = None) -> CallResult:
+        """`POST /email/batch` with 1 to 500 encoded messages. Never raises for what the network or Postmark does.
+
+        The request is not completed from `until_s` on (on this client's clock); None: a call's whole time from now.
+        """
+        now_s = self._clock_s()
+        until_s = now_s + self._call_timeout_s if until_s is None else until_s
+        call = WritingCall(until_s=until_s, clock_s=self._clock_s)
+        body = HeldBody(encoded, start=b"[", separator=b",", end=b"]", call=call)
         headers = self._headers | {"Content-Length": str(body.length_bytes)}
         try:
-            async with asyncio.timeout(self._call_timeout_s):
-                response = await self._client.post(f"{self._base_url}/email/batch", content=body, headers=headers)
+            with writing(call):
+                async with asyncio.timeout(until_s - now_s):
+                    response = await self._client.post(f"{self._base_url}/email/batch", content=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             return NotSent(ErrorClass.TRANSIENT, f"no connection: {type(error).__name__}")
-        except (TimeoutError, _TooLateError):
+        except (TimeoutError, TooLateError):
             return Unknown(f"no answer within {self._call_timeout_s:g} s")
         except httpx.HTTPError as error:
             return Unknown(f"connection lost: {type(error).__name__}")

@@ -12,6 +12,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
+from broadsheet_delivery.postmark.request_body import HeldBody, TooLateError, WritingCall, writing
+
 ADDRESSES_A_CALL_MAX: Final = 50
 BOUNCES_A_PAGE_MAX: Final = 500
 _PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -98,17 +101,22 @@ class PostmarkRecords:
         details: _Details | None = await self._get(path, {}, _PAGE_BYTES_MAX, _Details, missing_ok=True)
         return (details.metadata if details else None) or {}
 
-    async def tell(self, *, stream: str, addresses: Sequence[str], suppress: bool) -> list[ToldAddress]:
+    async def tell(self, *, stream: str, addresses: Sequence[str], suppress: bool, until_s: float) -> list[ToldAddress]:
         """Suppress up to 50 addresses, or delete their suppressions; answers in any order.
 
-        Safe to repeat. Raises RecordsUnavailableError.
+        Safe to repeat, but not to do later than another's change of the same addresses: the request is not completed
+        from `until_s` on (`boot_time_s`). Raises RecordsUnavailableError.
         """
         path = _of_stream(stream) + ("" if suppress else "/delete")
         body = msgspec.json.encode({"Suppressions": [{"EmailAddress": address} for address in addresses]})
+        call = WritingCall(until_s=until_s, clock_s=boot_time_s)
+        held = HeldBody([body[:-1]], end=body[-1:], call=call)
+        headers = self._headers | {"Content-Length": str(held.length_bytes)}
         try:
-            async with asyncio.timeout(self._call_timeout_s):
-                response = await self._client.post(self._base_url + path, content=body, headers=self._headers)
-        except (httpx.HTTPError, TimeoutError) as error:
+            with writing(call):
+                async with asyncio.timeout(self._call_timeout_s):
+                    response = await self._client.post(self._base_url + path, content=held, headers=headers)
+        except (httpx.HTTPError, TimeoutError, TooLateError) as error:
             raise RecordsUnavailableError(type(error).__name__) from error
         if response.status_code != httpx.codes.OK:
             raise RecordsUnavailableError(f"status {response.status_code}")

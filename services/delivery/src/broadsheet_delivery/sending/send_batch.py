@@ -9,6 +9,7 @@ import msgspec
 
 from broadsheet_common.process.database import is_database_unavailable
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.sending.place import Place
@@ -22,21 +23,25 @@ async def send_batch(
     context: DeliveryContext,
     encoded: Sequence[bytes],
     *,
-    lease_began_monotonic_s: float,
+    lease_began_s: float,
     token: uuid.UUID,
     place: Place | None = None,
 ) -> CallResult:
     """Send what `start_…` committed to.
 
-    `lease_began_monotonic_s` was read before the transaction that set the lease, so the lease ends later than we
-    think. A process that was stopped for a while (SIGSTOP, a paused machine) notices here and makes no call. `token` is
-    the lease's. A call that becomes slow leaves `place` to another.
+    `lease_began_s` was read (`boot_time_s`) before the transaction that set the lease, so the lease ends later than we
+    think. A process that was stopped for a while (SIGSTOP, a suspended machine) notices here and makes no call. `token`
+    is the lease's. A call that becomes slow leaves `place` to another.
+
+    The call's time counts from `lease_began_s` as well, not from now: whoever asks about it later counts from the
+    attempt's begin, and a stop between here and the call shortens its time.
     """
-    left_s = lease_began_monotonic_s + context.lease.total_seconds() - time.monotonic()
+    left_s = lease_began_s + context.lease.total_seconds() - boot_time_s()
     if left_s < context.call_timeout.total_seconds() + LEASE_MARGIN_S / 2:
         return NotSent(ErrorClass.TRANSIENT, LEASE_TOO_SHORT)
     began = time.perf_counter()
-    result = await _call(context, encoded, token, place)
+    until_s = lease_began_s + context.call_timeout.total_seconds()
+    result = await _call(context, encoded, until_s, token, place)
     context.metrics.call_s.observe(time.perf_counter() - began)
     match result:
         case Answered():
@@ -52,7 +57,7 @@ async def send_batch(
 
 
 async def _call(
-    context: DeliveryContext, encoded: Sequence[bytes], token: uuid.UUID, place: Place | None
+    context: DeliveryContext, encoded: Sequence[bytes], until_s: float, token: uuid.UUID, place: Place | None
 ) -> CallResult:
     """The call, watched: once it is slow, all replicas are told, and it goes on without its place."""
     noting: list[asyncio.Task[bool]] = []
@@ -64,7 +69,7 @@ async def _call(
 
     watch = asyncio.get_running_loop().call_later(context.slow_call.total_seconds(), become_slow)
     try:
-        result = await context.postmark.send_batch(encoded)
+        result = await context.postmark.send_batch(encoded, until_s=until_s)
         noted = [await task for task in noting]
     finally:
         watch.cancel()

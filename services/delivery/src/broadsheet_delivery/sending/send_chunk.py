@@ -1,6 +1,5 @@
 """A claimed chunk on its way: compose, commit to the call, call, and write down what became of every delivery."""
 
-import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.process.tracing import enter_trace, start_trace
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.judge_item import judge_item
@@ -73,7 +73,7 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Pla
         chunk = await _cut(context, chunk, last_seq=prepared[fitting - 1].recipient.seq)
         prepared = prepared[:fitting]
         settled = [one for one in settled if one.seq <= chunk.last_seq]
-    began_s = time.monotonic()
+    began_s = boot_time_s()
     started = await _start(context, chunk, claimed.content, prepared, settled, attempt_id)
     if started is None:
         return
@@ -81,7 +81,7 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Pla
     result = await send_batch(
         context,
         [one.encoded for one in prepared],
-        lease_began_monotonic_s=began_s,
+        lease_began_s=began_s,
         token=chunk.token,
         place=place,
     )

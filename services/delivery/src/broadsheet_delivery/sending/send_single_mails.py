@@ -4,7 +4,6 @@ Transactional mails (confirmations, password resets, tests) go first and on the 
 that go on alone follow, on their newsletter's stream and under their issue's state.
 """
 
-import time
 import uuid
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIssueError
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.judge_item import judge_item
@@ -197,7 +197,7 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
         else:
             total += len(one.encoded) + 1
             fitting.append(one)
-    began_s = time.monotonic()
+    began_s = boot_time_s()
     async with context.engine.begin() as connection:
         if left_over:
             await put_back(
@@ -235,7 +235,7 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
     result = await send_batch(
         context,
         [one.encoded for one in going],
-        lease_began_monotonic_s=began_s,
+        lease_began_s=began_s,
         token=claimed.token,
         place=place,
     )

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX, RecordsUnavailableError
 from broadsheet_delivery.suppressions.store import Telling, end_telling, lease_telling, put_telling_off
 from broadsheet_delivery.throttle.back_off import retry_wait_s
@@ -16,20 +17,23 @@ async def tell_postmark(context: DeliveryContext) -> int:
     """One bounded round; answers how many changes were told of. No transaction is open during a call."""
     told = 0
     for _ in range(CALLS_A_ROUND_MAX):
+        began_s = boot_time_s()
         async with context.engine.begin() as connection:
             telling = await lease_telling(
                 connection, lease=context.call_timeout + _LEASE_MARGIN, limit=ADDRESSES_A_CALL_MAX
             )
         if telling is None:
             break
-        told += await _tell(context, telling)
+        told += await _tell(context, telling, until_s=began_s + context.call_timeout.total_seconds())
     return told
 
 
-async def _tell(context: DeliveryContext, telling: Telling) -> int:
+async def _tell(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:
     ids_of = {change.email_key: change.id for change in telling.changes}
     try:
-        answers = await context.records.tell(stream=telling.stream, addresses=list(ids_of), suppress=telling.active)
+        answers = await context.records.tell(
+            stream=telling.stream, addresses=list(ids_of), suppress=telling.active, until_s=until_s
+        )
     except RecordsUnavailableError as error:
         context.log.warning("delivery.suppressions_not_told", stream=telling.stream, reason=str(error))
         failures = max(change.tell_count for change in telling.changes)

@@ -1,0 +1,216 @@
+"""A sender that is stopped while Postmark reads slowly does not complete its request when it goes on.
+
+The sender is a process of its own, stopped by SIGSTOP; the reader a socket with a small receive buffer, so that the
+request fills every buffer on the way: the process's own and the kernel's.
+"""
+
+import contextlib
+import datetime
+import ipaddress
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from harness.sending_process import SendingOrder
+
+CALL_TIMEOUT_S: Final = 2.0
+BOUND_S: Final = 30.0
+SMALL_BUFFER: Final = 4096
+LARGE_BUFFER: Final = 4 * 1024 * 1024
+
+# What fits into the kernel's queue whole, but not into the reader's; and what does not fit into the kernel's either.
+KERNEL_QUEUE: Final = (500, 400)
+PROCESS_BUFFER: Final = (1, 9_000_000)
+
+
+class SlowReader:
+    """One connection of a provider that reads when the test says so."""
+
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        self._listener = socket.socket()
+        # What an accepted socket inherits: set later, the window would have been offered already.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
+        self._listener.settimeout(BOUND_S)
+        self._tls = tls
+        self._raw: socket.socket | None = None
+        self._connection: socket.socket | None = None
+        self.received = bytearray()
+        self.port: int = self._listener.getsockname()[1]
+
+    def accept(self) -> None:
+        self._raw, _ = self._listener.accept()
+        self._raw.settimeout(BOUND_S)
+        self._connection = self._raw if self._tls is None else self._tls.wrap_socket(self._raw, server_side=True)
+
+    @property
+    def body_bytes(self) -> int:
+        """How much of the body has come."""
+        return len(self.received) - (self.received.find(b"\r\n\r\n") + 4)
+
+    @property
+    def announced_bytes(self) -> int:
+        found = re.search(rb"(?i)content-length: (\d+)", self.received)
+        assert found is not None
+        return int(found[1])
+
+    def read_beginning(self) -> None:
+        """The headers and a little of the body."""
+        while b"\r\n\r\n" not in self.received or self.body_bytes < 1000:
+            self._read(1000)
+
+    def read_while_it_comes(self, quiet_s: float) -> None:
+        """Everything until nothing came for a while, or the connection is over or all is there."""
+        assert self._connection is not None
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE_BUFFER)
+        self._connection.settimeout(quiet_s)
+        with contextlib.suppress(TimeoutError, OSError):
+            while self.body_bytes < self.announced_bytes and self._read(65_536):
+                pass
+
+    def answer(self, messages: int) -> None:
+        assert self._connection is not None
+        items = [{"ErrorCode": 0, "Message": "OK", "MessageID": str(uuid.uuid4())}] * messages
+        content = msgspec.json.encode(items)
+        self._connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content)
+
+    def close(self) -> None:
+        for one in (self._connection, self._raw, self._listener):
+            if one is not None:
+                one.close()
+
+    def _read(self, size: int) -> bool:
+        assert self._connection is not None
+        piece = self._connection.recv(size)
+        self.received += piece
+        return bool(piece)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slow reader")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "reader.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+Start = Callable[[SlowReader, SendingOrder], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_sender(reader: SlowReader, order: SendingOrder) -> "subprocess.Popen[str]":
+        scheme = "http" if order.ca_file is None else "https"
+        order = msgspec.structs.replace(order, url=f"{scheme}://127.0.0.1:{reader.port}")
+        process = subprocess.Popen(  # our own module
+            [sys.executable, "-m", "harness.sending_process", msgspec.json.encode(order).decode()],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        processes.append(process)
+        reader.accept()
+        reader.read_beginning()
+        return process
+
+    yield start_sender
+    for process in processes:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture(params=["http", "https"])
+def reader_and_order(request: pytest.FixtureRequest, certificate: Path) -> Iterator[tuple[SlowReader, SendingOrder]]:
+    tls = None
+    if request.param == "https":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+    reader = SlowReader(tls)
+    yield (
+        reader,
+        SendingOrder("", CALL_TIMEOUT_S, messages=1, html_bytes=1, ca_file=str(certificate) if tls else None),
+    )
+    reader.close()
+
+
+def wait_for_result(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=BOUND_S)
+    return output.strip()
+
+
+@pytest.mark.parametrize("loop_of_production", [True, False], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("size", [KERNEL_QUEUE, PROCESS_BUFFER], ids=["in-kernel", "in-process"])
+def test_a_sender_stopped_past_its_time_never_completes_the_request(
+    reader_and_order: tuple[SlowReader, SendingOrder], start: Start, size: tuple[int, int], loop_of_production: bool
+) -> None:
+    reader, order = reader_and_order
+    messages, html_bytes = size
+    order = msgspec.structs.replace(order, messages=messages, html_bytes=html_bytes, uvloop=loop_of_production)
+    process = start(reader, order)
+    # It fills whatever takes bytes; nothing here depends on how far it comes.
+    time.sleep(0.3)
+    process.send_signal(signal.SIGSTOP)
+    # Measured from before its call began, which is when its time is over at the latest.
+    time.sleep(CALL_TIMEOUT_S + 0.5)
+    reader.read_while_it_comes(0.5)
+    assert reader.body_bytes < reader.announced_bytes, "the kernel completed it while the process was stopped"
+    process.send_signal(signal.SIGCONT)
+    reader.read_while_it_comes(5.0)
+    assert reader.body_bytes < reader.announced_bytes, "the process completed it when it went on"
+    assert wait_for_result(process) == "Unknown"
+
+
+@pytest.mark.parametrize("size", [KERNEL_QUEUE, PROCESS_BUFFER, (1, 1)], ids=["in-kernel", "in-process", "tiny"])
+def test_a_slow_reader_gets_the_whole_request_while_there_is_time(
+    reader_and_order: tuple[SlowReader, SendingOrder], start: Start, size: tuple[int, int]
+) -> None:
+    reader, order = reader_and_order
+    messages, html_bytes = size
+    order = msgspec.structs.replace(order, messages=messages, html_bytes=max(html_bytes, 1000), call_timeout_s=BOUND_S)
+    process = start(reader, order)
+    time.sleep(0.3)
+    reader.read_while_it_comes(BOUND_S)
+    assert reader.body_bytes == reader.announced_bytes
+    assert len(msgspec.json.decode(bytes(reader.received).partition(b"\r\n\r\n")[2])) == messages
+    reader.answer(messages)
+    assert wait_for_result(process) == "Answered"
