@@ -25,6 +25,13 @@ FAULTS: Final = (
     Fault("kill9-delivery", processes.kill_a_sender, _LEASE),
     Fault("kill9-all-delivery", processes.kill_all_senders, _LEASE, weight=20),
     Fault("sigstop-delivery", processes.stop_a_sender, _LEASE, weight=20),
+    Fault(
+        "sigstop-before-slow-provider",
+        processes.stop_a_sender_before_a_slow_provider,
+        "60 s",
+        processes.SLOW_PROVIDER,
+        weight=30,
+    ),
     Fault("kill9-any-service", processes.kill_a_service, "5 s after restart", weight=14),
     Fault("postgres-immediate-stop", database.crash_postgres, "10 s after it is up", weight=22),
     Fault("database-cut-off", database.cut_off, "30 s", _LINKED, weight=28),

@@ -48,6 +48,7 @@ STOP_TIMEOUT_S = 20.0
 POLL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
 WEBHOOK_PATH = "/webhooks/postmark"
+_PROVIDER_BUFFER_BYTES = 4096
 
 
 class StackOptions(msgspec.Struct, frozen=True):
@@ -55,7 +56,8 @@ class StackOptions(msgspec.Struct, frozen=True):
 
     `settings` go over the shortened ones. `linked`: every service reaches Postgres by a link of its own.
     `balanced`: services are reached by links that can be turned to a new process. `small_disk_mb`: the database's
-    folder is no larger. `webhooks`: the sandbox sends its events to the gateway.
+    folder is no larger. `webhooks`: the sandbox sends its events to the gateway. `provider_linked`: every sender
+    reaches the sandbox by a link of its own, whose receive buffer is small.
     """
 
     replicas: int = 2
@@ -64,6 +66,7 @@ class StackOptions(msgspec.Struct, frozen=True):
     balanced: bool = False
     small_disk_mb: int | None = None
     webhooks: bool = False
+    provider_linked: bool = False
 
 
 class Running(msgspec.Struct):
@@ -81,6 +84,7 @@ class Stack(StartedWhole):
         self.folder = DataFolder(folder)
         self.links: dict[str, TcpLink] = {}
         self.doors: dict[str, TcpLink] = {}
+        self.provider_links: dict[str, TcpLink] = {}
         self.running: dict[str, Running] = {}
         self.environments: dict[str, Mapping[str, str]] = {}
         """What a process of this name gets besides its settings, each time it is started."""
@@ -193,7 +197,7 @@ class Stack(StartedWhole):
 
     async def make_whole(self) -> None:
         """Everything that should run runs, links pass, stores are up; used between scenarios."""
-        for link in self.links.values():
+        for link in [*self.links.values(), *self.provider_links.values()]:
             link.heal()
         if self.disk is not None:
             self.disk.make_room()
@@ -283,8 +287,14 @@ class Stack(StartedWhole):
             ):
                 self.doors[service] = TcpLink(port, ports.any_free())
                 await self.doors[service].start()
+        names = [f"delivery-{number}" for number in range(1, self.options.replicas + 1)]
+        if self.options.provider_linked:
+            assert addresses.sandbox_port is not None
+            for name in names:
+                link = TcpLink(ports.any_free(), addresses.sandbox_port, receive_buffer_bytes=_PROVIDER_BUFFER_BYTES)
+                self.provider_links[name] = link
+                await link.start()
         if self.options.linked:
-            names = [f"delivery-{number}" for number in range(1, self.options.replicas + 1)]
             for name in ("gateway", "subscriptions", "publishing", *names):
                 self.links[name] = TcpLink(ports.any_free(), addresses.postgres_port)
                 await self.links[name].start()
@@ -362,13 +372,15 @@ class Stack(StartedWhole):
         link = self.links.get(name)
         if link is not None:
             database_url = database_url.replace(f":{self.postgres.port}/", f":{link.port}/")
+        provider_link = self.provider_links.get(name)
+        provider_url = self.sandbox_url if provider_link is None else address(provider_link.port)
         composed = service_environment(
             service,
             port=port,
             database_url=database_url,
             addresses=self.addresses,
             credentials=self.credentials,
-            provider=Provider(base_url=self.sandbox_url, server_token=self.credentials.sandbox_token, is_sandbox=True),
+            provider=Provider(base_url=provider_url, server_token=self.credentials.sandbox_token, is_sandbox=True),
         )
         return {**composed, **SHORTENED, **self.options.settings}
 
@@ -405,7 +417,7 @@ class Stack(StartedWhole):
                 children.append(self._sandbox)
             for child in children:
                 await in_thread(child.kill)
-            for link in [*self.links.values(), *self.doors.values()]:
+            for link in [*self.links.values(), *self.doors.values(), *self.provider_links.values()]:
                 await link.stop()
             if self._redis is not None:
                 await in_thread(self._redis.stop)

@@ -5,7 +5,10 @@
     link.sever()      # every open connection is reset
     link.refuse()     # new connections are reset as well, until heal()
     link.stall()      # half-open: bytes are taken and go nowhere, new connections open and get no answer
+    link.read_slowly(bytes_a_second)   # what comes from the near side waits in its buffers; answers pass on
     link.heal(...)    # pass everything on again
+
+A link that is to read slowly is given a small `receive_buffer_bytes`, or it would take megabytes before it is felt.
 
 `turn_to` leads new connections somewhere else and leaves the open ones alone, as a load balancer does in a deployment.
 """
@@ -22,8 +25,13 @@ _CONNECT_TIMEOUT_S = 5.0
 
 
 class TcpLink:
-    def __init__(self, port: int, target_port: int) -> None:
+    def __init__(self, port: int, target_port: int, *, receive_buffer_bytes: int | None = None) -> None:
         self.port = port
+        self.taken_bytes = 0
+        """From near sides, over all connections."""
+        self._receive_buffer_bytes = receive_buffer_bytes
+        self._bytes_a_second: int | None = None
+        self._full_speed = asyncio.Event()
         self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -37,7 +45,14 @@ class TcpLink:
         return len(self._connections)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port)
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._receive_buffer_bytes is not None:
+            # Before it listens: connections inherit it, and offer no larger window at first.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
+        listener.bind((LOOPBACK, self.port))
+        limit = _PIECE_BYTES if self._receive_buffer_bytes is None else self._receive_buffer_bytes
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=limit)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -64,11 +79,17 @@ class TcpLink:
     def stall(self) -> None:
         self._flowing.clear()
 
+    def read_slowly(self, bytes_a_second: int) -> None:
+        self._bytes_a_second = bytes_a_second
+        self._full_speed.clear()
+
     def heal(self, *, drop_stalled: bool = False) -> None:
         """Pass on again. `drop_stalled`: what was taken meanwhile is lost with its connection, instead of late."""
         if drop_stalled:
             self.sever()
         self._refusing = False
+        self._bytes_a_second = None
+        self._full_speed.set()
         self._flowing.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +114,7 @@ class TcpLink:
             far_writer = opened
             self._writers.add(opened)
             pumps = {
-                asyncio.create_task(self._pump(reader, opened)),
+                asyncio.create_task(self._pump(reader, opened, from_near=True)),
                 asyncio.create_task(self._pump(far_reader, writer)),
             }
             try:
@@ -110,10 +131,15 @@ class TcpLink:
                     self._writers.discard(one)
                     one.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_near: bool = False
+    ) -> None:
         """One direction, until its end, which is passed on as a half-close."""
         try:
-            while piece := await reader.read(_PIECE_BYTES):
+            while piece := await reader.read(self._next_bytes(from_near=from_near)):
+                if from_near:
+                    self.taken_bytes += len(piece)
+                    await self._slow_down(len(piece))
                 await self._flowing.wait()
                 writer.write(piece)
                 await writer.drain()
@@ -121,6 +147,16 @@ class TcpLink:
                 writer.write_eof()
         except OSError:
             _reset(writer)
+
+    def _next_bytes(self, *, from_near: bool) -> int:
+        slowly = self._bytes_a_second if from_near else None
+        return _PIECE_BYTES if slowly is None else max(1, slowly // 10)
+
+    async def _slow_down(self, count: int) -> None:
+        """As long as `count` bytes take at the link's speed, or until it is healed."""
+        if self._bytes_a_second is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full_speed.wait(), count / self._bytes_a_second)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -7,11 +7,13 @@ import time
 from broadsheet_local.chaos.api import Answer
 from broadsheet_local.chaos.people_at_work import signing_up
 from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S, FLOOR_S, LEASE_S
-from broadsheet_local.chaos.stage import Stage
+from broadsheet_local.chaos.stack import StackOptions
+from broadsheet_local.chaos.stage import HTML, Stage
 
 RECOVERY_MAX_S = LEASE_S + 10.0
 RESTART_MAX_S = 5.0
 RECONCILE_MAX_S = 60.0
+SLOW_PROVIDER = StackOptions(provider_linked=True, settings={"FAN_OUT_PAGE_ROWS": "500"})
 
 
 async def kill_a_sender(stage: Stage) -> None:
@@ -73,6 +75,52 @@ async def stop_a_sender(stage: Stage) -> None:
     if was_settled:
         more = await stage.sandbox.messages() - messages
         stage.expect(more == 0, f"the woken process sent {more} mails after everything was settled")
+
+
+async def stop_a_sender_before_a_slow_provider(stage: Stage) -> None:
+    """A sender is stopped while requests of its wait in buffers: in the kernel's, and larger ones in its own too.
+
+    The others take its mails over. Then the provider reads on, before or after the process does, and must accept
+    nothing of what it finds in those buffers.
+    """
+    await stage.slow_calls(low_ms=50, high_ms=250)
+    victim = stage.random.choice(stage.stack.replicas)
+    link = stage.stack.provider_links[victim]
+    link.read_slowly(stage.random.randint(5_000, 20_000))
+    taken_bytes = link.taken_bytes
+    padding = f"<!-- {'x' * stage.random.choice([0, 500, 2_000, 5_000])} -->"
+    campaign = await stage.publish(500 * stage.random.randint(3, 5), html=HTML + padding)
+
+    async def is_writing() -> bool:
+        await asyncio.sleep(0)
+        return link.taken_bytes > taken_bytes + 3_000
+
+    await stage.until(is_writing, within_s=30.0, what=f"{victim} was writing a request")
+    await stage.pause_s(0.1, 1.0)
+    stage.stack.send_signal(victim, signal.SIGSTOP)
+    stage.note(f"stopped {victim} with {len(padding)} bytes more in each mail")
+    began = time.monotonic()
+    settled = await stage.settled(campaign)
+    stage.recovered(
+        None if settled is None else time.monotonic() - began,
+        within_s=RECONCILE_MAX_S,
+        what="from the stop, everything was settled",
+    )
+    messages = await stage.sandbox.messages()
+    before = stage.chance(0.5)
+    if before:
+        link.heal()
+        stage.note("the provider reads on")
+        await asyncio.sleep(2.0)
+    stage.stack.send_signal(victim, signal.SIGCONT)
+    stage.note(f"{victim} goes on")
+    if not before:
+        await stage.pause_s(0.0, 1.0)
+        link.heal()
+        stage.note("the provider reads on")
+    await asyncio.sleep(CALL_TIMEOUT_S)
+    more = await stage.sandbox.messages() - messages
+    stage.expect(more == 0, f"{more} mails were accepted after everything was settled")
 
 
 async def kill_a_service(stage: Stage) -> None:
