@@ -125,8 +125,7 @@ _WORKER: ContextVar[Worker | None] = ContextVar("worker", default=None)
 async def _send_batch_with_seams(*arguments: Any, **named: Any) -> CallResult:
     """Stops on both sides of the real thing: after the commit that announces the call, and after its answer.
 
-    There is no seam between the worker's last look at its clock and the first byte: nothing but the floor protects
-    a process that is stopped just there.
+    There is no seam inside the call: services/delivery/tests/test_stopped_sender.py stops a real process there.
     """
     worker = _WORKER.get()
     if worker is None:
@@ -138,7 +137,7 @@ async def _send_batch_with_seams(*arguments: Any, **named: Any) -> CallResult:
 
 
 class MovedTime(ModuleType):
-    """The module `time` for the workers: `monotonic` runs ahead by what the model let pass."""
+    """The module `time` for the workers: the clocks they measure by run ahead by what the model let pass."""
 
     def __init__(self) -> None:
         super().__init__("time")
@@ -146,6 +145,9 @@ class MovedTime(ModuleType):
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead_s
+
+    def clock_gettime(self, clock: int) -> float:
+        return time.clock_gettime(clock) + self.ahead_s
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
