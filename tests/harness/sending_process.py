@@ -2,18 +2,25 @@
 
     python -m harness.sending_process '{"url": …, "call_timeout_s": 2, "messages": 500, "html_bytes": 400, …}'
 
-It writes one line when the call is over: the name of its result's type.
+It writes one line when the call is over: the name of its result's type. Its clock is ahead by the number (of 8 bytes,
+seconds) in `clock_file`, which the test may change while the process is stopped: to it, as to a machine that was
+suspended, much time has passed then, and no timer is due.
 """
 
 import asyncio
+import mmap
 import ssl
+import struct
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import uvloop
 
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl, Secret
 from broadsheet_delivery.app import create_postmark_http_client
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.message import Message, encode_message
 from broadsheet_delivery.settings import DeliverySettings
@@ -22,6 +29,8 @@ from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys
 
 class SendingOrder(msgspec.Struct, frozen=True):
     """`ca_file` makes it trust a test's certificate; `uvloop` is the event loop of production."""
+
+    clock_file: str
 
     url: str
     call_timeout_s: float
@@ -48,6 +57,12 @@ def _settings(order: SendingOrder) -> DeliverySettings:
     )
 
 
+def _clock(path: str) -> Callable[[], float]:
+    with Path(path).open("rb") as file:
+        ahead = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+    return lambda: boot_time_s() + float(struct.unpack("d", ahead[:])[0])
+
+
 async def send(order: SendingOrder) -> None:
     message = Message(
         from_="Broadsheet <newsletter@example.com>",
@@ -61,7 +76,13 @@ async def send(order: SendingOrder) -> None:
     )
     verify = True if order.ca_file is None else ssl.create_default_context(cafile=order.ca_file)
     async with create_postmark_http_client(_settings(order), verify=verify) as http_client:
-        client = PostmarkClient(http_client, base_url=order.url, token="token", call_timeout_s=order.call_timeout_s)
+        client = PostmarkClient(
+            http_client,
+            base_url=order.url,
+            token="token",
+            call_timeout_s=order.call_timeout_s,
+            clock_s=_clock(order.clock_file),
+        )
         result = await client.send_batch([encode_message(message)] * order.messages)
         print(type(result).__name__, flush=True)  # noqa: T201  # what the test reads
 

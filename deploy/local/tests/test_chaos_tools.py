@@ -24,7 +24,7 @@ GONE = (ConnectionResetError, BrokenPipeError, asyncio.IncompleteReadError)
 
 
 @asynccontextmanager
-async def echo_behind_link(*, receive_buffer_bytes: int | None = None) -> AsyncIterator[TcpLink]:
+async def echo_behind_link() -> AsyncIterator[TcpLink]:
     """A link in front of a server that sends everything back, prefixed with its own port."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +36,7 @@ async def echo_behind_link(*, receive_buffer_bytes: int | None = None) -> AsyncI
 
     server = await asyncio.start_server(echo, LOOPBACK, 0)
     port = hold_free_port()
-    link = TcpLink(port.number, server.sockets[0].getsockname()[1], receive_buffer_bytes=receive_buffer_bytes)
+    link = TcpLink(port.number, server.sockets[0].getsockname()[1])
     await link.start()
     try:
         yield link
@@ -72,16 +72,19 @@ async def test_a_severed_connection_is_reset_and_a_new_one_passes() -> None:
 
 
 async def test_a_link_that_reads_slowly_leaves_bytes_with_their_sender_until_it_heals() -> None:
-    async with echo_behind_link(receive_buffer_bytes=4096) as link:
+    lines = 100
+    line = b"x" * 9_999 + b"\n"
+    async with echo_behind_link() as link:
         link.read_slowly(1000)
-        reader, writer = await asyncio.open_connection(LOOPBACK, link.port, limit=1 << 20)
-        writer.write(b"x" * 100_000 + b"\n")
+        reader, writer = await asyncio.open_connection(LOOPBACK, link.port)
+        writer.write(line * lines)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reader.readuntil(b"\n"), SILENCE_S)
-        assert link.taken_bytes < 100_000
+            await asyncio.wait_for(reader.readexactly(len(line)), SILENCE_S)
+        assert link.taken_bytes < len(line)
         link.heal()
-        assert len(await asyncio.wait_for(reader.readuntil(b"\n"), ANSWER_MAX_S)) == 100_001
-        assert link.taken_bytes == 100_001
+        echoed = await asyncio.wait_for(reader.readexactly(len(line) * lines), ANSWER_MAX_S * 4)
+        assert echoed == line * lines
+        assert link.taken_bytes == len(echoed)
         writer.close()
 
 

@@ -109,8 +109,8 @@ async def test_who_is_erased_while_the_call_is_under_way_keeps_an_outcome_and_no
     assert isinstance(claimed, ClaimedChunk)
     original = delivery.context.postmark.send_batch
 
-    async def erased_meanwhile(_client: object, encoded: Sequence[bytes]) -> CallResult:
-        answer = await original(encoded)
+    async def erased_meanwhile(_client: object, encoded: Sequence[bytes], *, until_s: float) -> CallResult:
+        answer = await original(encoded, until_s=until_s)
         erase(seed, readers[0])
         await finished(seed, delivery)
         return answer

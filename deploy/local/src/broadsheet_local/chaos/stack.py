@@ -48,7 +48,6 @@ STOP_TIMEOUT_S = 20.0
 POLL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
 WEBHOOK_PATH = "/webhooks/postmark"
-_PROVIDER_BUFFER_BYTES = 4096
 
 
 class StackOptions(msgspec.Struct, frozen=True):
@@ -57,7 +56,7 @@ class StackOptions(msgspec.Struct, frozen=True):
     `settings` go over the shortened ones. `linked`: every service reaches Postgres by a link of its own.
     `balanced`: services are reached by links that can be turned to a new process. `small_disk_mb`: the database's
     folder is no larger. `webhooks`: the sandbox sends its events to the gateway. `provider_linked`: every sender
-    reaches the sandbox by a link of its own, whose receive buffer is small.
+    reaches the sandbox by a link of its own.
     """
 
     replicas: int = 2
@@ -291,9 +290,8 @@ class Stack(StartedWhole):
         if self.options.provider_linked:
             assert addresses.sandbox_port is not None
             for name in names:
-                link = TcpLink(ports.any_free(), addresses.sandbox_port, receive_buffer_bytes=_PROVIDER_BUFFER_BYTES)
-                self.provider_links[name] = link
-                await link.start()
+                self.provider_links[name] = TcpLink(ports.any_free(), addresses.sandbox_port)
+                await self.provider_links[name].start()
         if self.options.linked:
             for name in ("gateway", "subscriptions", "publishing", *names):
                 self.links[name] = TcpLink(ports.any_free(), addresses.postgres_port)

@@ -5,10 +5,8 @@
     link.sever()      # every open connection is reset
     link.refuse()     # new connections are reset as well, until heal()
     link.stall()      # half-open: bytes are taken and go nowhere, new connections open and get no answer
-    link.read_slowly(bytes_a_second)   # what comes from the near side waits in its buffers; answers pass on
+    link.read_slowly(bytes_a_second)   # what new connections send waits in the sender's buffers; answers pass on
     link.heal(...)    # pass everything on again
-
-A link that is to read slowly is given a small `receive_buffer_bytes`, or it would take megabytes before it is felt.
 
 `turn_to` leads new connections somewhere else and leaves the open ones alone, as a load balancer does in a deployment.
 """
@@ -21,15 +19,16 @@ import struct
 from broadsheet_local.embedded.ports import LOOPBACK
 
 _PIECE_BYTES = 65_536
+_SLOW_BUFFER_BYTES = 4096
+_FAST_BUFFER_BYTES = 1 << 20
 _CONNECT_TIMEOUT_S = 5.0
 
 
 class TcpLink:
-    def __init__(self, port: int, target_port: int, *, receive_buffer_bytes: int | None = None) -> None:
+    def __init__(self, port: int, target_port: int) -> None:
         self.port = port
         self.taken_bytes = 0
         """From near sides, over all connections."""
-        self._receive_buffer_bytes = receive_buffer_bytes
         self._bytes_a_second: int | None = None
         self._full_speed = asyncio.Event()
         self._target_port = target_port
@@ -45,14 +44,7 @@ class TcpLink:
         return len(self._connections)
 
     async def start(self) -> None:
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self._receive_buffer_bytes is not None:
-            # Before it listens: connections inherit it, and offer no larger window at first.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
-        listener.bind((LOOPBACK, self.port))
-        limit = _PIECE_BYTES if self._receive_buffer_bytes is None else self._receive_buffer_bytes
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=limit)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -82,13 +74,17 @@ class TcpLink:
     def read_slowly(self, bytes_a_second: int) -> None:
         self._bytes_a_second = bytes_a_second
         self._full_speed.clear()
+        # Inherited by what is accepted from now on: a connection that is open has offered its window already.
+        self._set_receive_buffers(_SLOW_BUFFER_BYTES)
 
     def heal(self, *, drop_stalled: bool = False) -> None:
         """Pass on again. `drop_stalled`: what was taken meanwhile is lost with its connection, instead of late."""
         if drop_stalled:
             self.sever()
         self._refusing = False
-        self._bytes_a_second = None
+        if self._bytes_a_second is not None:
+            self._bytes_a_second = None
+            self._set_receive_buffers(_FAST_BUFFER_BYTES)
         self._full_speed.set()
         self._flowing.set()
 
@@ -98,6 +94,9 @@ class TcpLink:
         self._connections.add(task)
         try:
             await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            # By stop(), which has nothing else to wait for here; asyncio would print it as an unhandled error.
+            _reset(writer)
         finally:
             self._connections.discard(task)
 
@@ -147,6 +146,12 @@ class TcpLink:
                 writer.write_eof()
         except OSError:
             _reset(writer)
+
+    def _set_receive_buffers(self, size_bytes: int) -> None:
+        assert self._server is not None
+        for one in (*self._server.sockets, *(writer.get_extra_info("socket") for writer in self._writers)):
+            with contextlib.suppress(OSError):
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
 
     def _next_bytes(self, *, from_near: bool) -> int:
         slowly = self._bytes_a_second if from_near else None
