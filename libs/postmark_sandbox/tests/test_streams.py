@@ -116,6 +116,17 @@ def test_a_complaint_cannot_be_deleted(sandbox: SandboxDriver) -> None:
     assert sandbox.send(MessageStream="broadcast", To="ada@mail.example").status_code == 200
 
 
+def test_an_opt_out_by_the_recipient_cannot_be_deleted_and_a_bounce_can(sandbox: SandboxDriver) -> None:
+    left = {"type": "SubscriptionChange", "stream": "broadcast", "suppress_sending": True, "about_message": False}
+    sandbox.event(**left, recipient="ada@mail.example", suppression_reason="ManualSuppression", origin="Recipient")
+    sandbox.event(**left, recipient="bob@mail.example", suppression_reason="HardBounce", origin="Recipient")
+    body = {"Suppressions": [{"EmailAddress": f"{who}@mail.example"} for who in ("ada", "bob")]}
+    rows = sandbox.http.post("/message-streams/broadcast/suppressions/delete", json=body).json()["Suppressions"]
+    assert [row["Status"] for row in rows] == ["Failed", "Deleted"]
+    assert sandbox.send(MessageStream="broadcast", To="ada@mail.example").json()["ErrorCode"] == 406
+    assert sandbox.send(MessageStream="broadcast", To="bob@mail.example").status_code == 200
+
+
 def test_fifty_suppressions_at_a_time(sandbox: SandboxDriver) -> None:
     body = {"Suppressions": [{"EmailAddress": f"r{i}@mail.example"} for i in range(51)]}
     assert sandbox.http.post("/message-streams/broadcast/suppressions", json=body).status_code == 422

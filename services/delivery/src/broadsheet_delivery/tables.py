@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 SCHEMA = "delivery"
-EXPECTED_SCHEMA_VERSION = "0003"
+EXPECTED_SCHEMA_VERSION = "0004"
 
 metadata = sa.MetaData(schema=SCHEMA)
 
@@ -226,6 +226,14 @@ suppression = sa.Table(
     sa.Index("suppression_by_id", "id", unique=True),
     sa.Index("suppression_to_tell", "tell_run_at", postgresql_where=sa.text("tell_run_at IS NOT NULL")),
     sa.Index("suppression_by_address", "email_key"),
+)
+
+lift_request = sa.Table(
+    "lift_request",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("suppression_id", sa.BigInteger, nullable=False),
+    sa.Column("confirmed_at", _TIME, nullable=False),
 )
 
 erased_address = sa.Table(

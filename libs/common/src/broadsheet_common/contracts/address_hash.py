@@ -6,9 +6,9 @@ an old one stays for as long as a row names it.
 """
 
 import hmac
-import re
 
-_KEY_LINE = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64,128})")
+from broadsheet_common.contracts.key_ring import parse_key_ring
+
 _PURPOSE = b"broadsheet erased address\0"
 
 
@@ -16,23 +16,13 @@ class AddressHasher:
     """Hashes address keys (`EmailAddress.key`) with keys given as `id:hex,id:hex,…`, the current one first."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise ValueError("at least one key is needed")
         self._keys = keys
         self._current = next(iter(keys))
 
     @classmethod
     def parse(cls, text: str) -> "AddressHasher":
-        """Raises ValueError unless every entry is `id:hex` with at least 32 bytes of key, and no id comes twice."""
-        keys: dict[str, bytes] = {}
-        for entry in text.split(","):
-            match = _KEY_LINE.fullmatch(entry.strip())
-            if match is None:
-                raise ValueError("expected `id:hex` entries of at least 64 hex digits, separated by commas")
-            if match[1] in keys:
-                raise ValueError("a key's id was given twice")
-            keys[match[1]] = bytes.fromhex(match[2])
-        return cls(keys)
+        """Raises ValueError (see `parse_key_ring`)."""
+        return cls(parse_key_ring(text))
 
     def current(self, email_key: str) -> tuple[str, bytes]:
         """The current key's id, and the hash under it."""

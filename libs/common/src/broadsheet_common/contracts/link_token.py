@@ -8,12 +8,12 @@ putting a new one in front.
 import base64
 import binascii
 import hmac
-import re
 from typing import Literal
+
+from broadsheet_common.contracts.key_ring import parse_key_ring
 
 Purpose = Literal["unsubscribe"]
 
-_KEY_LINE = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64,128})")
 _MAC_BYTES = 16
 _ID_BYTES = 8
 
@@ -22,21 +22,13 @@ class LinkSigner:
     """Signs and verifies link tokens with keys given as `id:hex,id:hex,…`, the current one first."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise ValueError("at least one key is needed")
         self._keys = keys
         self._current = next(iter(keys))
 
     @classmethod
     def parse(cls, text: str) -> "LinkSigner":
-        """Raises ValueError unless every entry is `id:hex` with at least 32 bytes of key."""
-        keys: dict[str, bytes] = {}
-        for entry in text.split(","):
-            match = _KEY_LINE.fullmatch(entry.strip())
-            if match is None:
-                raise ValueError("expected `id:hex` entries of at least 64 hex digits, separated by commas")
-            keys[match[1]] = bytes.fromhex(match[2])
-        return cls(keys)
+        """Raises ValueError (see `parse_key_ring`)."""
+        return cls(parse_key_ring(text))
 
     def sign(self, purpose: Purpose, id_: int) -> str:
         packed = id_.to_bytes(_ID_BYTES, "big")

@@ -133,6 +133,23 @@ async def store_answer(
     )
 
 
+async def prune_answers(connection: AsyncConnection, table: sa.Table, *, rows_max: int) -> int:
+    """Delete one batch of expired keys, without those that another replica has locked; how many went."""
+    expired = (
+        sa.select(table.c.scope, table.c.key)
+        .where(table.c.expires_at < sa.func.now())
+        .order_by(table.c.expires_at)
+        .limit(rows_max)
+        .with_for_update(skip_locked=True)
+        .cte("expired")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    result = await connection.execute(
+        table.delete().where(table.c.scope == expired.c.scope, table.c.key == expired.c.key)
+    )
+    return result.rowcount
+
+
 async def find_first_answer(
     connection: AsyncConnection, table: sa.Table, request: ServiceRequest, key: str | None
 ) -> StoredAnswer | None:

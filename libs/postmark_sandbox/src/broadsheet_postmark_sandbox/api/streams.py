@@ -164,7 +164,7 @@ async def delete_suppressions(request: AnyRequest, stream_id: FromPath[str]) -> 
     rows = []
     for address in await _addresses(request):
         known = stream.suppressions.get(address.lower())
-        if known is not None and known.reason == "SpamComplaint":
+        if known is not None and not _may_be_deleted(known):
             text = "You do not have the required authority to change this suppression."
             rows.append(_status(address, "Failed", text))
             continue
@@ -172,6 +172,14 @@ async def delete_suppressions(request: AnyRequest, stream_id: FromPath[str]) -> 
             announce(sandbox, _change(stream, address, suppress=False))
         rows.append(_status(address, "Deleted", None))
     return json_answer(200, {"Suppressions": rows})
+
+
+def _may_be_deleted(suppression: Suppression) -> bool:
+    """Not a complaint, and not the opt-out that a recipient made by Postmark's own link."""
+    return suppression.reason != "SpamComplaint" and (suppression.reason, suppression.origin) != (
+        "ManualSuppression",
+        "Recipient",
+    )
 
 
 def _change(stream: Stream, address: str, *, suppress: bool) -> EventRequest:

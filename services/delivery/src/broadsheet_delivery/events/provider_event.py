@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
+from broadsheet_common.contracts.suppression import SuppressionOrigin
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.process.redaction import redact
 from broadsheet_delivery.composing.compose_mail import DELIVERY_ID_SEPARATOR
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL
-from broadsheet_delivery.suppressions.suppression import DEFAULT_STREAM, CountSoftBounce, Effect, Lift, Origin, Suppress
+from broadsheet_delivery.suppressions.suppression import DEFAULT_STREAM, CountSoftBounce, Effect, Lift, Suppress
 
 _TEXT_MAX: Final = 300
 _NAME_MAX: Final = 100
@@ -45,7 +46,7 @@ SOFT_TYPES: Final = ("SoftBounce", "DnsError")
 """The mailbox did not take the mail this time. Not Transient, which Postmark is still trying, and not what is about the
 mail's words or its sender (Blocked, SpamNotification …).
 """
-_ORIGINS: Final[dict[str, Origin]] = {"Recipient": "recipient", "Customer": "customer", "Admin": "admin"}
+_ORIGINS: Final[dict[str, SuppressionOrigin]] = {"Recipient": "recipient", "Customer": "customer", "Admin": "admin"}
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.suppression import SuppressionKind, SuppressionOrigin
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -27,7 +28,7 @@ from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_delivery.events.provider_event import email_key
 from broadsheet_delivery.suppressions.change_suppression import ComplaintStaysError, lift_suppression, suppress_address
 from broadsheet_delivery.suppressions.store import SuppressionRow, list_suppressions
-from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, Origin, SuppressionKind
+from broadsheet_delivery.suppressions.suppression import ALL_STREAMS
 
 STREAM_PATTERN = "^[a-z0-9][a-z0-9_-]{0,49}$"
 
@@ -50,7 +51,7 @@ class Suppression(msgspec.Struct, frozen=True):
     stream: str | None
     kind: SuppressionKind
     reason: str
-    origin: Origin
+    origin: SuppressionOrigin
     note: str | None
     active: bool
     created_at: datetime

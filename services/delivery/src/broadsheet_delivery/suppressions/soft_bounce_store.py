@@ -10,8 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.suppression import REASONS
 from broadsheet_delivery.events.provider_event import SOFT_TYPES
-from broadsheet_delivery.suppressions.suppression import DEFAULT_STREAM, REASONS
+from broadsheet_delivery.suppressions.suppression import DEFAULT_STREAM
 
 BOUNCES_LOOKED_AT_MAX = 500
 ARRIVALS_LOOKED_AT_MAX = 5_000

@@ -10,8 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.suppression import REASONS, SuppressionKind, SuppressionOrigin
 from broadsheet_delivery.erasure.store import Whose, table_of
-from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, REASONS, Lift, Origin, Suppress, SuppressionKind
+from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, LIFTED_BY_CONSENT, Lift, Suppress
 
 
 class SuppressionRow(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class SuppressionRow(msgspec.Struct, frozen=True):
     kind: SuppressionKind
     reason: str
     source: str
-    origin: Origin
+    origin: SuppressionOrigin
     note: str | None
     active: bool
     created_at: datetime
@@ -239,6 +240,41 @@ async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
     )
 
 
+async def lift_by_consent(connection: AsyncConnection, *, limit: int) -> int:
+    """Deal with requests of people who confirmed anew; answers with how many there were. Postmark has then to be told,
+    and decides (see `end_telling`).
+
+    A suppression that is newer than the confirmation stays, and so does what somebody decided by hand, and a complaint.
+    Why it was suppressed stays written, as it counts again when Postmark refuses.
+    """
+    result = await connection.execute(
+        sa.text("""
+            WITH picked AS MATERIALIZED (
+                SELECT id FROM delivery.lift_request ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+            ), taken AS (
+                DELETE FROM delivery.lift_request WHERE id = ANY (ARRAY (SELECT id FROM picked))
+                RETURNING suppression_id, confirmed_at
+            ), asked AS MATERIALIZED (
+                SELECT suppression_id, max(confirmed_at) AS confirmed_at FROM taken GROUP BY suppression_id
+            ), held AS MATERIALIZED (
+                SELECT kept.id, asked.confirmed_at
+                  FROM delivery.suppression AS kept JOIN asked ON asked.suppression_id = kept.id
+                 ORDER BY kept.message_stream, kept.email_key FOR UPDATE OF kept
+            ), lifted AS (
+                UPDATE delivery.suppression AS kept
+                   SET active = false, changed_at = held.confirmed_at, tell_run_at = greatest(now(), kept.tell_run_at),
+                       tell_count = 0, tell_error = NULL
+                  FROM held
+                 WHERE kept.id = held.id AND kept.active AND kept.changed_at <= held.confirmed_at
+                   AND kept.kind = ANY (:kinds) AND kept.origin NOT IN ('operator', 'customer', 'admin')
+            )
+            SELECT count(*) FROM taken
+        """).bindparams(sa.bindparam("kinds", type_=sa.ARRAY(sa.Text))),
+        {"limit": limit, "kinds": sorted(LIFTED_BY_CONSENT)},
+    )
+    return int(result.scalar_one())
+
+
 class ToTell(msgspec.Struct, frozen=True):
     """One change that Postmark is about to be told of."""
 
@@ -282,13 +318,30 @@ async def lease_telling(connection: AsyncConnection, *, lease: timedelta, limit:
 
 
 async def end_telling(connection: AsyncConnection, *, ids: Sequence[int], active: bool, error: str | None) -> None:
-    """Postmark took the changes over (`error` None), or refused for good; one decided anew meanwhile stays due."""
+    """Postmark took the changes over (`error` None), or refused for good; one decided anew meanwhile stays due.
+
+    What it refuses to lift it goes on refusing mail for: that is suppressed again, as Postmark's, for the reason it
+    had; where the reason was an operator's, Postmark has another that we do not know.
+    """
     await connection.execute(
         sa.text("""
-            UPDATE delivery.suppression SET tell_run_at = NULL, tell_error = :error
+            UPDATE delivery.suppression
+               SET tell_run_at = NULL, tell_error = :error,
+                   active = active OR :refused,
+                   kind = CASE WHEN :refused AND NOT active AND kind = 'manual' THEN 'inactive' ELSE kind END,
+                   reason = CASE WHEN :refused AND NOT active AND kind = 'manual' THEN :unknown ELSE reason END,
+                   origin = CASE WHEN :refused AND NOT active AND origin = 'operator' THEN 'postmark' ELSE origin END,
+                   source = CASE WHEN :refused AND NOT active THEN 'refusal' ELSE source END,
+                   all_streams = all_streams AND NOT (:refused AND NOT active)
              WHERE id = ANY (CAST(:ids AS bigint[])) AND active = :active
-        """).bindparams(sa.bindparam("error", type_=sa.Text)),
-        {"ids": list(ids), "active": active, "error": error},
+        """).bindparams(sa.bindparam("error", type_=sa.Text), sa.bindparam("refused", type_=sa.Boolean)),
+        {
+            "ids": list(ids),
+            "active": active,
+            "error": error,
+            "refused": error is not None,
+            "unknown": REASONS["inactive"],
+        },
     )
 
 

@@ -4,15 +4,11 @@ A suppression is a register whose newest word counts, by the time of the event a
 may come in any order and any number of times. One word is final: a complaint is never lifted.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
-SuppressionKind = Literal["inactive", "manual", "hard_bounce", "soft_bounces", "unsubscribe", "complaint"]
-"""inactive: Postmark refused the address (error 406) without a reason that we know."""
-
-Origin = Literal["postmark", "recipient", "customer", "admin", "operator", "rule"]
-"""Who decided; operator: somebody here, through our API; rule: the one about soft bounces (see `soft_bounces`)."""
+from broadsheet_common.contracts.suppression import SuppressionKind, SuppressionOrigin
 
 ALL_STREAMS: Final = "*"
 """The stream of an operator's word on every stream. Nothing is sent on it: each stream in use has a row of its own."""
@@ -20,27 +16,25 @@ ALL_STREAMS: Final = "*"
 DEFAULT_STREAM: Final = "outbound"
 """Postmark's own default, where an event names none."""
 
-REASONS: Final[dict[SuppressionKind, str]] = {
-    "inactive": "Postmark holds the address for inactive.",
-    "manual": "Suppressed by hand.",
-    "hard_bounce": "The address bounced.",
-    "soft_bounces": "The address bounced softly again and again.",
-    "unsubscribe": "The recipient unsubscribed through Postmark.",
-    "complaint": "The recipient complained of spam.",
-}
+LIFTED_BY_CONSENT: Final[frozenset[SuppressionKind]] = frozenset(
+    {"inactive", "hard_bounce", "soft_bounces", "unsubscribe"}
+)
+"""What a person who confirms anew is asked for at Postmark, which decides: it keeps complaints, and the opt-outs that
+recipients made by its own link. What somebody decided by hand, here or at Postmark, is not theirs to lift.
+"""
 
 
 class Suppress(msgspec.Struct, frozen=True):
     """No more mail to the address, from the event's moment on."""
 
     kind: SuppressionKind
-    origin: Origin
+    origin: SuppressionOrigin
 
 
 class Lift(msgspec.Struct, frozen=True):
     """Mail to the address may go out again; `origin` recipient: they asked for it themselves."""
 
-    origin: Origin
+    origin: SuppressionOrigin
 
 
 class CountSoftBounce(msgspec.Struct, frozen=True):

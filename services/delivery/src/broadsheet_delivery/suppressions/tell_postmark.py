@@ -6,15 +6,24 @@ from typing import Final
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX, RecordsUnavailableError
-from broadsheet_delivery.suppressions.store import Telling, end_telling, lease_telling, put_telling_off
+from broadsheet_delivery.suppressions.store import Telling, end_telling, lease_telling, lift_by_consent, put_telling_off
 from broadsheet_delivery.throttle.back_off import retry_wait_s
 
 CALLS_A_ROUND_MAX: Final = 10
+REQUESTS_A_BATCH_MAX: Final = 100
+REQUESTS_A_ROUND_MAX: Final = 1_000
 _LEASE_MARGIN: Final = timedelta(seconds=5)
 
 
 async def tell_postmark(context: DeliveryContext) -> int:
-    """One bounded round; answers how many changes were told of. No transaction is open during a call."""
+    """One bounded round; answers how many changes were told of. No transaction is open during a call.
+
+    What people who confirmed anew ask for is among it: their requests are taken first.
+    """
+    for _ in range(REQUESTS_A_ROUND_MAX // REQUESTS_A_BATCH_MAX):
+        async with context.engine.begin() as connection:
+            if not await lift_by_consent(connection, limit=REQUESTS_A_BATCH_MAX):
+                break
     told = 0
     for _ in range(CALLS_A_ROUND_MAX):
         began_s = boot_time_s()

@@ -326,6 +326,7 @@ def _public_samples() -> dict[str, PageView]:
         "confirm": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="pending"),  # noqa: S106
         "confirm-again": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="confirmed"),  # noqa: S106
         "confirmed": ConfirmedPage(newsletter_name=_NEWSLETTER),
+        "confirmed-suppressed": ConfirmedPage(newsletter_name=_NEWSLETTER, suppressed="unsubscribe"),
         "unsubscribe": UnsubscribePage(newsletter_name=_NEWSLETTER, action_path="/unsubscribe/sample-token"),
         "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_gateway.api_docs.page import ApiDocs
 from broadsheet_gateway.author.issue_views import IssueDetail, IssueRow
 from broadsheet_gateway.pages.flashes import FlashCode
@@ -107,12 +108,16 @@ class ConfirmPage(PageView, frozen=True, kw_only=True):
     newsletter_name: str
     token: str
     state: Literal["pending", "confirmed"]
+    suppressed: SuppressionKind | None = None
 
 
 class ConfirmedPage(PageView, frozen=True, kw_only=True):
+    """`suppressed`: why no issue will come all the same, unless the mail provider lifts it."""
+
     template: ClassVar[str] = "confirmed.html"
 
     newsletter_name: str
+    suppressed: SuppressionKind | None = None
 
 
 class UnsubscribePage(PageView, frozen=True, kw_only=True):
@@ -152,6 +157,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     state: Literal["pending", "confirmed", "unsubscribed"]
+    suppressed: SuppressionKind | None = None
 
 
 class PreferencesPage(PageView, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import ConflictError, MalformedRequestError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
@@ -53,6 +54,7 @@ class _Membership(msgspec.Struct, frozen=True):
     id: int
     name: str
     state: Literal["pending", "confirmed", "unsubscribed"]
+    suppressed: SuppressionKind | None = None
 
 
 class _Preferences(msgspec.Struct, frozen=True):
@@ -338,7 +340,10 @@ def _page(
         name=found.name,
         typed_name=found.name if typed_name is None else typed_name,
         typed_email=typed_email,
-        newsletters=tuple(Membership(id=one.id, name=one.name, state=one.state) for one in found.newsletters),
+        newsletters=tuple(
+            Membership(id=one.id, name=one.name, state=one.state, suppressed=one.suppressed)
+            for one in found.newsletters
+        ),
         pending_email=found.pending_email,
         flashes=flashes,
         errors=errors,

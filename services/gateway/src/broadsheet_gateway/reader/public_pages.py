@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.client_address import UNKNOWN, Network, client_address, rate_limit_subject
@@ -43,6 +44,8 @@ class _LinkState(msgspec.Struct, frozen=True):
 
     newsletter: _Newsletter
     state: Literal["pending", "confirmed", "unsubscribed"]
+    suppressed: SuppressionKind | None = None
+    """Why no issue is sent to the address."""
 
 
 class UnknownLinkError(UnauthenticatedError):
@@ -96,6 +99,7 @@ async def show_confirmation(
             newsletter_name=link.newsletter.name,
             token=token,
             state="confirmed" if link.state == "confirmed" else "pending",
+            suppressed=link.suppressed,
         )
     )
 
@@ -121,7 +125,7 @@ async def confirm(
         token or _query_token(request),
         visitor=request_origin.visitor(request),
     )
-    return responder.page(ConfirmedPage(newsletter_name=link.newsletter.name))
+    return responder.page(ConfirmedPage(newsletter_name=link.newsletter.name, suppressed=link.suppressed))
 
 
 def _query_token(request: AnyRequest) -> str:

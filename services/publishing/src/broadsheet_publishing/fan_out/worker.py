@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.http.idempotency import prune_answers
 from broadsheet_publishing.fan_out.fan_out import (
     PARTITION_ABOVE_DEFAULT,
     Enqueued,
@@ -22,11 +23,12 @@ from broadsheet_publishing.fan_out.fan_out import (
     fan_out_step,
 )
 from broadsheet_publishing.fan_out.resting import Resting, back_off_s
-from broadsheet_publishing.issues import store
+from broadsheet_publishing.tables import idempotency_key
 
 POLL_MIN_S, POLL_MAX_S = 1.0, 2.0
 PRUNE_INTERVAL_S = 600.0
 PRUNE_BATCHES_MAX = 100
+PRUNE_BATCH_ROWS = 1_000
 
 _log = structlog.get_logger()
 
@@ -108,7 +110,7 @@ class FanOutWorker:
         self._prune_at_s = time.monotonic() + self._random.uniform(PRUNE_INTERVAL_S / 2, PRUNE_INTERVAL_S)
         for _ in range(PRUNE_BATCHES_MAX):
             async with self._engine.begin() as connection:
-                if await store.prune_expired_keys(connection) == 0:
+                if await prune_answers(connection, idempotency_key, rows_max=PRUNE_BATCH_ROWS) == 0:
                     return
 
     async def _sleep(self, wait_s: float) -> None:

@@ -9,8 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.issues.issue import IssueContent, Progress, StoredStatus
 
-PRUNE_BATCH_ROWS = 1_000
-
 
 class NewsletterRow(msgspec.Struct, frozen=True):
     id: int
@@ -415,18 +413,3 @@ async def set_fan_out_finished(connection: AsyncConnection, issue_id: int) -> No
         sa.text("UPDATE publishing.fan_out SET finished_at = now() WHERE issue_id = :issue_id"),
         {"issue_id": issue_id},
     )
-
-
-async def prune_expired_keys(connection: AsyncConnection) -> int:
-    """Delete one batch of expired idempotency keys; how many went."""
-    result = await connection.execute(
-        sa.text("""
-            WITH expired AS MATERIALIZED (
-                SELECT scope, key FROM publishing.idempotency_key
-                 WHERE expires_at < now() ORDER BY expires_at LIMIT :rows FOR UPDATE SKIP LOCKED)
-            DELETE FROM publishing.idempotency_key AS kept USING expired
-             WHERE kept.scope = expired.scope AND kept.key = expired.key
-        """),
-        {"rows": PRUNE_BATCH_ROWS},
-    )
-    return result.rowcount

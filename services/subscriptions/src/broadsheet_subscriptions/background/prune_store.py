@@ -6,7 +6,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.http.idempotency import prune_answers
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.tables import idempotency_key
 
 PRUNE_BATCH_ROWS = 1_000
 
@@ -29,16 +31,7 @@ async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> in
         """),
         {"rows": PRUNE_BATCH_ROWS},
     )
-    keys = await connection.execute(
-        sa.text("""
-            WITH expired AS MATERIALIZED (
-                SELECT scope, key FROM subscriptions.idempotency_key
-                 WHERE expires_at < now() ORDER BY expires_at LIMIT :rows FOR UPDATE SKIP LOCKED)
-            DELETE FROM subscriptions.idempotency_key AS kept USING expired
-             WHERE kept.scope = expired.scope AND kept.key = expired.key
-        """),
-        {"rows": PRUNE_BATCH_ROWS},
-    )
+    keys = await prune_answers(connection, idempotency_key, rows_max=PRUNE_BATCH_ROWS)
     quotas = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.mailbox_quota WHERE mailbox_hash = ANY (ARRAY (
@@ -47,7 +40,7 @@ async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> in
         """).bindparams(sa.bindparam("window", type_=sa.Interval)),
         {"rows": PRUNE_BATCH_ROWS, "window": lifetimes.mailbox_window},
     )
-    return forgotten + tokens.rowcount + keys.rowcount + quotas.rowcount
+    return forgotten + tokens.rowcount + keys + quotas.rowcount
 
 
 async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) -> int:

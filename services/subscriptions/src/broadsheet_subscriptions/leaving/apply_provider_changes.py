@@ -63,6 +63,7 @@ async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:
     match change.kind:
         case "unsubscribe":
             await store.unsubscribe_by_provider(connection, change, subscriber_id=subscriber_id)
+            await store.ask_to_lift_what_is_older(connection, change, subscriber_id=subscriber_id)
             await store.remember_change(connection, change, subscriber_id=subscriber_id)
         case "resubscribe":
             await store.resubscribe_by_provider(connection, change, subscriber_id=subscriber_id)
@@ -70,6 +71,6 @@ async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:
         case "complained":
             await store.unsubscribe_for_good(connection, change, subscriber_id=subscriber_id)
         case "hard_bounced":
-            return
+            await store.ask_to_lift_what_is_older(connection, change, subscriber_id=subscriber_id)
         case _:
             assert_never(change.kind)

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.lift_request import enqueue_lift
 from broadsheet_common.contracts.provider_change import ProviderChangeKind
 
 
@@ -115,6 +116,31 @@ async def resubscribe_by_provider(connection: AsyncConnection, change: ProviderC
         """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
         _parameters(change, subscriber_id),
     )
+
+
+async def ask_to_lift_what_is_older(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
+    """The change is known only now, and the person confirmed anew after it: delivery is asked to have it lifted, as it
+    is when the change comes first.
+    """
+    row = await connection.execute(
+        sa.text(f"""
+            SELECT array_agg(DISTINCT subscription.newsletter_id) AS newsletter_ids,
+                   max(event.occurred_at) AS confirmed_at
+              FROM subscriptions.subscription
+              JOIN subscriptions.consent_event AS event USING (subscriber_id, newsletter_id)
+             WHERE {_TOUCHED} AND subscription.state = 'confirmed'
+               AND event.kind = 'confirmed' AND event.source = 'link' AND event.occurred_at > :occurred_at
+        """).bindparams(sa.bindparam("occurred_at", type_=sa.DateTime(timezone=True))),
+        _parameters(change, subscriber_id),
+    )
+    found = row.one()
+    if found.newsletter_ids:
+        await enqueue_lift(
+            connection,
+            email_key=change.email_key,
+            newsletter_ids=found.newsletter_ids,
+            confirmed_at=found.confirmed_at,
+        )
 
 
 async def remember_change(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription, linked_subscription
+from broadsheet_subscriptions.subscribers.linked_subscription import (
+    LINKED_COLUMNS,
+    LinkedSubscription,
+    linked_subscription,
+)
 
 
 async def find_subscription(
@@ -13,8 +17,9 @@ async def find_subscription(
 ) -> LinkedSubscription | None:
     result = await connection.execute(
         sa.text(f"""
-            SELECT subscription.id, subscription.state, newsletter.newsletter_id, newsletter.name
+            SELECT {LINKED_COLUMNS}
               FROM subscriptions.subscription
+              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE subscription.id = :subscription_id
             {"FOR UPDATE OF subscription" if lock else ""}

@@ -1,5 +1,6 @@
 """Leave: by the signed link in a mail, or for the operator by subscriber. Leaving again is success again."""
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.link_token import LinkSigner
@@ -25,7 +26,7 @@ async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, t
     linked = await _find(connection, signer, token, lock=True)
     await name_change_source(connection, "link")
     await leaving_store.set_unsubscribed(connection, [linked.id])
-    return LinkedSubscription(linked.id, "unsubscribed", linked.newsletter_id, linked.newsletter_name)
+    return msgspec.structs.replace(linked, state="unsubscribed")
 
 
 async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import requires
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -66,9 +67,12 @@ class AddressInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewsletterMembership(msgspec.Struct, frozen=True):
+    """`suppressed`: why no issue is sent to their address."""
+
     id: int
     name: str
     state: State
+    suppressed: SuppressionKind | None
 
 
 class Preferences(msgspec.Struct, frozen=True):
@@ -239,7 +243,8 @@ def _shown(shown: ShownPreferences) -> Preferences:
         email=str(shown.person.email),
         name=shown.person.name,
         newsletters=[
-            NewsletterMembership(item.newsletter_id, item.newsletter_name, item.state) for item in shown.memberships
+            NewsletterMembership(item.newsletter_id, item.newsletter_name, item.state, item.suppressed)
+            for item in shown.memberships
         ],
         pending_email=None if shown.pending_address is None else str(shown.pending_address),
     )

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -29,12 +30,13 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """A subscription, with its newsletter's name."""
+    """A subscription, with its newsletter's name. `suppressed`: why no issue is sent to the address."""
 
     subscription_id: int
     newsletter_id: int
     newsletter_name: str
     state: State
+    suppressed: SuppressionKind | None
 
 
 class AddressChange(msgspec.Struct, frozen=True):
@@ -69,9 +71,12 @@ async def find_person(connection: AsyncConnection, subscriber_id: int, *, lock: 
 async def list_memberships(connection: AsyncConnection, subscriber_id: int) -> list[Membership]:
     rows = await connection.execute(
         sa.text("""
-            SELECT subscription.id, newsletter.newsletter_id, newsletter.name, subscription.state
+            SELECT subscription.id, newsletter.newsletter_id, newsletter.name, subscription.state, suppressed.kind
               FROM subscriptions.subscription
+              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+              LEFT JOIN delivery.published_suppressed AS suppressed
+                ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
              WHERE subscription.subscriber_id = :subscriber_id
              ORDER BY newsletter.name, newsletter.newsletter_id
         """),

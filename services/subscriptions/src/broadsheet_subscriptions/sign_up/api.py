@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import requires
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -70,10 +71,13 @@ class LinkedNewsletter(msgspec.Struct, frozen=True):
 
 
 class LinkedSubscription(msgspec.Struct, frozen=True):
-    """What a link in a mail leads to."""
+    """What a link in a mail leads to. `suppressed`: why no issue is sent to its address; told of confirmation links
+    only, as others are passed on.
+    """
 
     newsletter: LinkedNewsletter
     state: State
+    suppressed: SuppressionKind | None = None
 
 
 class LeftAll(msgspec.Struct, frozen=True):
@@ -131,7 +135,7 @@ class PublicController(Controller):
         self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]
     ) -> LinkedSubscription:
         async with engine.connect() as connection:
-            return _answer(await look_up_confirmation(connection, data.token))
+            return _answer_to_its_owner(await look_up_confirmation(connection, data.token))
 
     @post(
         "/confirmations",
@@ -146,7 +150,7 @@ class PublicController(Controller):
         evidence = read_evidence(source="link", ip=data.visitor.ip, user_agent=data.visitor.user_agent)
         async with engine.begin() as connection:
             linked = await confirm(connection, data.token, evidence)
-        return _answer(linked)
+        return _answer_to_its_owner(linked)
 
     @post(
         "/unsubscribes/lookup",
@@ -201,3 +205,7 @@ class PublicController(Controller):
 
 def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:
     return LinkedSubscription(LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state)
+
+
+def _answer_to_its_owner(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:
+    return msgspec.structs.replace(_answer(linked), suppressed=linked.suppressed)

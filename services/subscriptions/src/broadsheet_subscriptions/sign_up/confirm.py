@@ -1,7 +1,9 @@
 """Follow a confirmation link: look what it leads to, or confirm. Confirming again is success again."""
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.lift_request import enqueue_lift
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.sign_up import store
@@ -21,13 +23,18 @@ async def look_up_confirmation(connection: AsyncConnection, token: str) -> Linke
 
 
 async def confirm(connection: AsyncConnection, token: str, evidence: Evidence) -> LinkedSubscription:
-    """Make the subscription confirmed, in the caller's transaction. Raises `UnknownTokenError`."""
+    """Make the subscription confirmed, in the caller's transaction. Raises `UnknownTokenError`.
+
+    Where the address is suppressed, delivery is asked in the same transaction to have that lifted.
+    """
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
     await name_change_source(connection, "link")
     await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence)
-    return LinkedSubscription(linked.id, "confirmed", linked.newsletter_id, linked.newsletter_name)
+    if linked.suppressed is not None:
+        await enqueue_lift(connection, email_key=linked.email_key, newsletter_ids=[linked.newsletter_id])
+    return msgspec.structs.replace(linked, state="confirmed")
 
 
 async def _find(connection: AsyncConnection, token: str, *, lock: bool) -> LinkedSubscription:

@@ -14,7 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
 from broadsheet_subscriptions.consent.store import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
-from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription, linked_subscription
+from broadsheet_subscriptions.subscribers.linked_subscription import (
+    LINKED_COLUMNS,
+    LinkedSubscription,
+    linked_subscription,
+)
 from broadsheet_subscriptions.subscribers.store import SubscriberRow
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -203,9 +207,10 @@ async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock:
                  WHERE token.token_hash = :token_hash AND token.expires_at > now()
                 {"FOR KEY SHARE OF subscriber" if lock else ""}
             )
-            SELECT subscription.id, subscription.state, newsletter.newsletter_id, newsletter.name
+            SELECT {LINKED_COLUMNS}
               FROM linked
               JOIN subscriptions.subscription ON subscription.id = linked.id
+              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
             {"FOR UPDATE OF subscription" if lock else ""}
         """),  # constant texts

@@ -52,6 +52,7 @@ from broadsheet_subscriptions.subscribers.change_source import name_change_sourc
 from broadsheet_subscriptions.subscribers.change_subscriber import change_subscriber, read_notes
 from broadsheet_subscriptions.subscribers.list_subscribers import Wanted, list_subscribers
 from broadsheet_subscriptions.subscribers.subscription import State
+from broadsheet_subscriptions.subscribers.suppression import Suppression
 from broadsheet_subscriptions.tables import idempotency_key
 from broadsheet_subscriptions.tables.lists import NAME_SEARCH_CHARS
 
@@ -99,6 +100,13 @@ TagFilter = Annotated[
 SegmentFilter = Annotated[
     int | None, QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Who is in this segment")
 ]
+SuppressedFilter = Annotated[
+    bool | None,
+    QueryParameter(
+        name="suppressed",
+        description="True: who is confirmed, and gets no issue as their address is suppressed; false: everybody else",
+    ),
+]
 _SHORT_PAGES = (
     "A page may have fewer items than `limit`, or none, where several filters are combined or a segment is asked for: "
     "each page looks at a bounded number of subscribers. Only `next_cursor` null is the end."
@@ -109,7 +117,9 @@ T = TypeVar("T")
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """`import_id`: the import that brought or confirmed it, whose `consent_basis` says on what ground."""
+    """`import_id`: the import that brought or confirmed it, whose `consent_basis` says on what ground. `suppressed`: no
+    issue is sent, whatever the state, as the address is suppressed (see `GET /api/v1/suppressions`).
+    """
 
     newsletter_id: int
     state: State
@@ -117,6 +127,7 @@ class Subscription(msgspec.Struct, frozen=True):
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
     import_id: int | None
+    suppressed: Suppression | None
 
 
 class Subscriber(msgspec.Struct, frozen=True):
@@ -186,6 +197,7 @@ class SubscriberController(Controller):
         name_prefix: NamePrefix = None,
         tag: TagFilter = None,
         segment_id: SegmentFilter = None,
+        suppressed: SuppressedFilter = None,
         limit: PageLimit = PAGE_SIZE_DEFAULT,
         cursor: PageCursor = None,
     ) -> Page[Subscriber]:
@@ -196,6 +208,7 @@ class SubscriberController(Controller):
             email_prefix=None if email_prefix is None else _searchable(email_prefix, "/email_prefix").lower(),
             name_prefix=None if name_prefix is None else _searchable(name_prefix, "/name_prefix"),
             tag=None if tag is None else _parse_tag(tag),
+            suppressed=suppressed,
         )
         async with engine.connect() as connection:
             if segment_id is not None:
@@ -381,6 +394,7 @@ async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> l
                 item.confirmed_at,
                 item.unsubscribed_at,
                 item.import_id,
+                item.suppressed,
             )
         )
     return [

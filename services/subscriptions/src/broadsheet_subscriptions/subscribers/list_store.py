@@ -197,3 +197,23 @@ async def matching_ids(connection: AsyncConnection, ids: Sequence[int], node: No
         .where(subscriber.c.id == sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger))), compiled.condition)
     )
     return set(rows.scalars())
+
+
+async def suppressed_ids(connection: AsyncConnection, ids: Sequence[int], *, newsletter_id: int | None) -> set[int]:
+    """Those of these subscribers who are confirmed (to the newsletter, if one is given) and get nothing, as their
+    address is suppressed on its stream.
+    """
+    rows = await connection.execute(
+        sa.text("""
+            SELECT DISTINCT subscription.subscriber_id
+              FROM subscriptions.subscription
+              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
+              JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+              JOIN delivery.published_suppressed AS suppressed
+                ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
+             WHERE subscription.subscriber_id = ANY (CAST(:ids AS bigint[])) AND subscription.state = 'confirmed'
+               AND (:newsletter_id IS NULL OR subscription.newsletter_id = :newsletter_id)
+        """).bindparams(sa.bindparam("newsletter_id", type_=sa.BigInteger)),
+        {"ids": list(ids), "newsletter_id": newsletter_id},
+    )
+    return set(rows.scalars())

@@ -4,6 +4,8 @@ Work is bounded whatever is asked: at most CANDIDATES_MAX are looked at for a pa
 items than its limit, or none, and yet a next one; only a page without a cursor is the last.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +33,8 @@ class Wanted(msgspec.Struct, frozen=True):
     name_prefix: str | None = None
     tag: str | None = None
     matching: Node | None = None
+    suppressed: bool | None = None
+    """Whether a confirmed subscription (to `newsletter_id`, if given) gets nothing as its address is suppressed."""
 
 
 class PageOfIds(msgspec.Struct, frozen=True):
@@ -43,7 +47,7 @@ async def list_subscribers(connection: AsyncConnection, wanted: Wanted, *, curso
     walk, rest = plan(wanted)
     after = _decode(walk, cursor)
     await connection.execute(sa.text(store.KEEP_TO_THE_INDEX_SQL))
-    if rest is None:
+    if rest is None and wanted.suppressed is None:
         found = await store.walk_candidates(connection, walk, after=after, limit=limit + 1)
         return _page(walk, found[:limit], found[limit - 1] if len(found) > limit else None)
     kept: list[Position] = []
@@ -52,7 +56,7 @@ async def list_subscribers(connection: AsyncConnection, wanted: Wanted, *, curso
         look = LATER_LOOK if looked_at else FIRST_LOOK
         candidates = await store.walk_candidates(connection, walk, after=after, limit=look)
         looked_at += len(candidates)
-        fitting = await store.matching_ids(connection, [one.id for one in candidates], rest) if candidates else set()
+        fitting = await _fitting(connection, [one.id for one in candidates], wanted, rest) if candidates else set()
         kept += [one for one in candidates if one.id in fitting]
         if len(kept) > limit:
             return _page(walk, kept[:limit], kept[limit - 1])
@@ -60,6 +64,14 @@ async def list_subscribers(connection: AsyncConnection, wanted: Wanted, *, curso
             return _page(walk, kept, None)
         after = candidates[-1]
     return _page(walk, kept, after)
+
+
+async def _fitting(connection: AsyncConnection, ids: Sequence[int], wanted: Wanted, rest: Node | None) -> set[int]:
+    fitting = set(ids) if rest is None else await store.matching_ids(connection, ids, rest)
+    if wanted.suppressed is None:
+        return fitting
+    suppressed = await store.suppressed_ids(connection, ids, newsletter_id=wanted.newsletter_id)
+    return fitting & suppressed if wanted.suppressed else fitting - suppressed
 
 
 def plan(wanted: Wanted) -> tuple[Walk, Node | None]:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.attributes.attribute import AttributeValue
 from broadsheet_subscriptions.subscribers.subscription import State
+from broadsheet_subscriptions.subscribers.suppression import Suppression
 
 
 class SubscriberRow(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
     import_id: int | None
+    suppressed: Suppression | None
 
 
 async def find_subscriber(
@@ -104,11 +106,31 @@ async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequen
     """Of these subscribers, by subscriber and age."""
     result = await connection.execute(
         sa.text("""
-            SELECT id, newsletter_id, subscriber_id, state, created_at, confirmed_at, unsubscribed_at, import_id
+            SELECT subscription.id, subscription.newsletter_id, subscriber_id, state, subscription.created_at,
+                   confirmed_at, unsubscribed_at, import_id,
+                   suppressed.kind, suppressed.origin, suppressed.changed_at, suppressed.postmark_refusal
               FROM subscriptions.subscription
+              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
+              LEFT JOIN publishing.published_newsletters AS newsletter
+                ON newsletter.newsletter_id = subscription.newsletter_id
+              LEFT JOIN delivery.published_suppressed AS suppressed
+                ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
              WHERE subscriber_id = ANY(CAST(:subscriber_ids AS bigint[]))
-             ORDER BY subscriber_id, id
+             ORDER BY subscriber_id, subscription.id
         """),
         {"subscriber_ids": list(subscriber_ids)},
     )
-    return [SubscriptionRow(*row) for row in result]
+    return [
+        SubscriptionRow(
+            row.id,
+            row.newsletter_id,
+            row.subscriber_id,
+            row.state,
+            row.created_at,
+            row.confirmed_at,
+            row.unsubscribed_at,
+            row.import_id,
+            None if row.kind is None else Suppression(row.kind, row.origin, row.changed_at, row.postmark_refusal),
+        )
+        for row in result
+    ]

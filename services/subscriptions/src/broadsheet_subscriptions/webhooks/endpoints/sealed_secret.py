@@ -7,14 +7,14 @@ rotate by putting a new one in front.
 
 import base64
 import binascii
-import re
 import secrets
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_KEY_LINE: Final = re.compile(r"([a-z0-9]{1,16}):([0-9a-fA-F]{64})")
+from broadsheet_common.contracts.key_ring import KEY_BYTES_MIN, parse_key_ring
+
 _NONCE_BYTES: Final = 12
 
 
@@ -26,21 +26,13 @@ class SecretBox:
     """Seals and opens with keys given as `id:hex,id:hex,…`, the current one first."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        if not keys:
-            raise ValueError("at least one key is needed")
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = next(iter(keys))
 
     @classmethod
     def parse(cls, text: str) -> "SecretBox":
-        """Raises ValueError unless every entry is `id:hex` with 32 bytes of key."""
-        keys: dict[str, bytes] = {}
-        for entry in text.split(","):
-            match = _KEY_LINE.fullmatch(entry.strip())
-            if match is None:
-                raise ValueError("expected `id:hex` entries of 64 hex digits, separated by commas")
-            keys[match[1]] = bytes.fromhex(match[2])
-        return cls(keys)
+        """Raises ValueError (see `parse_key_ring`); keys are of 32 bytes, as AES-256 has them."""
+        return cls(parse_key_ring(text, bytes_max=KEY_BYTES_MIN))
 
     def seal(self, secret: str, *, purpose: str) -> str:
         # Random nonces are safe for 2^32 secrets a key: far more than there will ever be endpoints.

@@ -1,0 +1,22 @@
+"""What outsiders found: one SQL file a subject. Expands only."""
+
+from alembic import op
+
+from broadsheet_migrations.history import read_sql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_PARTS = ("0004_confirmed_anew",)
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    for part in _PARTS:
+        op.execute(read_sql(part))
+
+
+def downgrade() -> None:
+    raise RuntimeError("The history only goes forward: restore a backup, or write the next migration.")

@@ -1,0 +1,22 @@
+"""What the service that keeps subscriptions asks of delivery when somebody confirms whose address is suppressed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def enqueue_lift(
+    connection: AsyncConnection, *, email_key: str, newsletter_ids: Sequence[int], confirmed_at: datetime | None = None
+) -> None:
+    """In the caller's transaction: ask delivery to lift what suppresses the address on these newsletters' streams.
+
+    `confirmed_at`: when its owner confirmed; None is now, by the database. Delivery weighs it against the suppression.
+    """
+    await connection.execute(
+        sa.text("""
+            SELECT delivery.enqueue_lift(:email_key, CAST(:newsletter_ids AS bigint[]), coalesce(:confirmed_at, now()))
+        """).bindparams(sa.bindparam("confirmed_at", type_=sa.DateTime(timezone=True))),
+        {"email_key": email_key, "newsletter_ids": list(newsletter_ids), "confirmed_at": confirmed_at},
+    )
