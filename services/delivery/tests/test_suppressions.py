@@ -7,6 +7,7 @@ import pytest
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_delivery.app import create_app
+from broadsheet_delivery.suppressions.store import lift_by_consent
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.asgi import asgi_transport
 from harness.cluster import Database
@@ -125,6 +126,60 @@ async def test_what_postmark_refuses_is_shown(api: httpx.AsyncClient, seed: Seed
     [listed] = (await api.get(PATH)).json()["items"]
     assert "authority" in listed["postmark_refusal"]
     assert listed["postmark_told"] is False
+    # Postmark goes on refusing mail to the address, for a reason that is not ours: it is suppressed, as Postmark's.
+    assert (listed["active"], listed["kind"], listed["origin"]) == (True, "inactive", "postmark")
+
+
+def asked_to_lift(seed: Seed, email_key: str, *, confirmed: str) -> None:
+    """As subscriptions asks when somebody confirms; `confirmed` in SQL."""
+    seed.execute(f"SELECT delivery.enqueue_lift('{email_key}', '{{1}}', {confirmed})")
+
+
+@pytest.mark.parametrize(
+    ("kind", "origin"), [("manual", "operator"), ("manual", "customer"), ("complaint", "recipient")]
+)
+async def test_confirming_anew_lifts_nothing_that_somebody_decided_and_no_complaint(
+    seed: Seed, delivery: Delivering, kind: str, origin: str
+) -> None:
+    seed.execute(
+        "INSERT INTO delivery.suppression (message_stream, email_key, kind, reason, source, origin, changed_at)"
+        " VALUES ('broadcast', 'ada@example.com', %s, 'x', 'webhook', %s, now() - interval '1 day')",
+        (kind, origin),
+    )
+    asked_to_lift(seed, "ada@example.com", confirmed="now()")
+    assert await delivery.tell_postmark() == 0
+    assert seed.execute("SELECT active, kind, origin FROM delivery.suppression") == [(True, kind, origin)]
+    assert seed.count("delivery.lift_request") == 0
+
+
+async def test_confirming_anew_lifts_nothing_newer_and_nothing_of_another_stream(
+    seed: Seed, delivery: Delivering
+) -> None:
+    tell(seed, event("SubscriptionChange", SuppressSending=True, Origin="Recipient", Recipient="ada@example.com"))
+    await delivery.apply_events()
+    asked_to_lift(seed, "ada@example.com", confirmed="'2020-01-01'::timestamptz")
+    asked_to_lift(seed, "bob@example.com", confirmed="now()")
+    seed.execute("UPDATE publishing.newsletter SET message_stream = 'weekly'")
+    asked_to_lift(seed, "ada@example.com", confirmed="now() + interval '1 day'")
+    assert seed.count("delivery.lift_request") == 1
+    assert await delivery.tell_postmark() == 0
+    assert seed.execute("SELECT active, kind FROM delivery.suppression") == [(True, "unsubscribe")]
+
+
+async def test_one_that_comes_while_the_lift_is_under_way_counts(seed: Seed, delivery: Delivering) -> None:
+    """They confirmed, and then left by Postmark's link: the answer about the first does not undo the second."""
+    bounce = {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"}
+    tell(seed, event("SubscriptionChange", **bounce, Recipient="ada@example.com", ChangedAt="2024-01-01T00:00:00Z"))
+    await delivery.apply_events()
+    asked_to_lift(seed, "ada@example.com", confirmed="'2024-01-02'::timestamptz")
+    async with delivery.context.engine.begin() as connection:
+        assert await lift_by_consent(connection, limit=10) == 1
+    assert seed.execute("SELECT active, tell_run_at IS NULL FROM delivery.suppression") == [(False, False)]
+    left = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
+    tell(seed, event("SubscriptionChange", **left, Recipient="ada@example.com", ChangedAt="2024-01-03T00:00:00Z"))
+    await delivery.apply_events()
+    assert await delivery.tell_postmark() == 0
+    assert seed.execute("SELECT active, kind, tell_run_at FROM delivery.suppression") == [(True, "unsubscribe", None)]
 
 
 async def test_a_refused_address_is_suppressed_again_after_a_lift(seed: Seed, delivery: Delivering) -> None:

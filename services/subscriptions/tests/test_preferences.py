@@ -167,7 +167,7 @@ async def test_the_page_shows_the_person_and_looking_changes_nothing(subscriptio
         assert shown.json() == {
             "email": ADA,
             "name": "Ada",
-            "newsletters": [{"id": 1, "name": "Newsletter", "state": "confirmed"}],
+            "newsletters": [{"id": 1, "name": "Newsletter", "state": "confirmed", "suppressed": None}],
             "pending_email": None,
         }
     assert everything(subscriptions) == before

@@ -60,7 +60,7 @@ async def test_following_the_mailed_link_confirms_and_a_second_time_succeeds_too
     await subscriptions.sign_up()
     (token,) = subscriptions.tokens()
     looked_up = await subscriptions.public("confirmations/lookup", token=token)
-    assert looked_up.json() == {"newsletter": {"id": 1, "name": "Newsletter"}, "state": "pending"}
+    assert looked_up.json() == {"newsletter": {"id": 1, "name": "Newsletter"}, "state": "pending", "suppressed": None}
     assert subscriptions.state() == "pending"
     for _ in range(2):
         confirmed = await subscriptions.public("confirmations", token=token)

@@ -71,13 +71,19 @@ class LinkedNewsletter(msgspec.Struct, frozen=True):
 
 
 class LinkedSubscription(msgspec.Struct, frozen=True):
-    """What a link in a mail leads to. `suppressed`: why no issue is sent to its address; told of confirmation links
-    only, as others are passed on.
-    """
+    """What a link in a mail leads to."""
 
     newsletter: LinkedNewsletter
     state: State
-    suppressed: SuppressionKind | None = None
+
+
+class ConfirmableSubscription(LinkedSubscription, frozen=True):
+    """What a confirmation link leads to. `suppressed`: why no issue is sent to the address, whatever the state.
+
+    It is not told of other links, which are passed on.
+    """
+
+    suppressed: SuppressionKind | None
 
 
 class LeftAll(msgspec.Struct, frozen=True):
@@ -133,9 +139,9 @@ class PublicController(Controller):
     )
     async def look_up_confirmation(
         self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]
-    ) -> LinkedSubscription:
+    ) -> ConfirmableSubscription:
         async with engine.connect() as connection:
-            return _answer_to_its_owner(await look_up_confirmation(connection, data.token))
+            return _confirmable(await look_up_confirmation(connection, data.token))
 
     @post(
         "/confirmations",
@@ -146,11 +152,11 @@ class PublicController(Controller):
     )
     async def confirm(
         self, data: JSONBody[ConfirmationInput], engine: NamedDependency[AsyncEngine]
-    ) -> LinkedSubscription:
+    ) -> ConfirmableSubscription:
         evidence = read_evidence(source="link", ip=data.visitor.ip, user_agent=data.visitor.user_agent)
         async with engine.begin() as connection:
             linked = await confirm(connection, data.token, evidence)
-        return _answer_to_its_owner(linked)
+        return _confirmable(linked)
 
     @post(
         "/unsubscribes/lookup",
@@ -207,5 +213,7 @@ def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscriptio
     return LinkedSubscription(LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state)
 
 
-def _answer_to_its_owner(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:
-    return msgspec.structs.replace(_answer(linked), suppressed=linked.suppressed)
+def _confirmable(linked: linked_subscription.LinkedSubscription) -> ConfirmableSubscription:
+    return ConfirmableSubscription(
+        LinkedNewsletter(linked.newsletter_id, linked.newsletter_name), linked.state, linked.suppressed
+    )
