@@ -56,7 +56,6 @@ def assert_unchanged(system: System) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
         b"{",
         b"[]",
         b'"text"',
@@ -76,6 +75,17 @@ def assert_unchanged(system: System) -> None:
 async def test_malformed_json_is_400_or_422(system: System, path: str, body: bytes) -> None:
     answer = await system.api.post(path, content=body, headers={"content-type": "application/json"})
     assert_problem(answer, 400, 422)
+    assert_unchanged(system)
+
+
+@pytest.mark.parametrize("path", JSON_POSTS)
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}], ids=["no type", "as JSON"])
+async def test_no_body_is_the_same_as_an_empty_object(system: System, path: str, headers: dict[str, str]) -> None:
+    empty = await system.api.post(path, json={})
+    none = await system.api.post(path, headers=headers)
+    assert (none.status_code, none.json()) == (empty.status_code, empty.json())
+    assert none.status_code != 415
+    assert (await system.api.post("/api/v1/senders/resume")).status_code == 200
     assert_unchanged(system)
 
 

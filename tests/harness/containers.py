@@ -10,7 +10,7 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.community.redis import RedisContainer
 
 POSTGRES_IMAGE = "postgres:18"
-REDIS_IMAGE = "redis:7"
+REDIS_IMAGE = "valkey/valkey:8.1"
 
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"

@@ -54,15 +54,33 @@ def database(cluster: Cluster) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Redis: TEST_REDIS_URL if set, else a container, else the embedded server."""
+def _redis_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The gateway's and the owner's address of a real Redis: TEST_REDIS_URL if set, else a container's, else the
+    embedded server's. Only that one has users with rights of their own.
+    """
     with ExitStack() as stack:
         given = os.environ.get("TEST_REDIS_URL")
         if given is not None:
             # Each worker of xdist has users of the same ids: they must not meet.
             given = urlsplit(given)._replace(path=f"/{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]}").geturl()
         url = given or redis_container_url(stack)
-        yield url or stack.enter_context(EmbeddedRedis(tmp_path_factory.mktemp("redis"))).url
+        if url is not None:
+            yield url, url
+            return
+        redis = stack.enter_context(EmbeddedRedis(tmp_path_factory.mktemp("redis")))
+        yield redis.url, redis.owner_url
+
+
+@pytest.fixture(scope="session")
+def redis_url(_redis_urls: tuple[str, str]) -> str:
+    """What a gateway connects to, with the gateway's rights."""
+    return _redis_urls[0]
+
+
+@pytest.fixture(scope="session")
+def redis_owner_url(_redis_urls: tuple[str, str]) -> str:
+    """For a test that looks at keys."""
+    return _redis_urls[1]
 
 
 @pytest.fixture

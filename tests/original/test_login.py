@@ -94,8 +94,10 @@ async def test_the_session_cookie_lasts_a_day_and_no_script_can_read_it(system: 
         assert attribute in header
 
 
-async def test_redis_holds_the_session_for_at_most_a_day_and_not_by_its_id(system: System, redis_url: str) -> None:
-    redis = Redis.from_url(redis_url)
+async def test_redis_holds_the_session_for_at_most_a_day_and_not_by_its_id(
+    system: System, redis_owner_url: str
+) -> None:
+    redis = Redis.from_url(redis_owner_url)
     try:
         before = set(await redis.keys("broadsheet:session:*"))
         session_id = (await system.log_in()).cookies[COOKIE]

@@ -100,3 +100,11 @@ def test_settings_do_not_change() -> None:
     with pytest.raises(AttributeError):
         settings.bind_port = 1  # type: ignore[misc]
     assert msgspec.structs.replace(settings, bind_port=1).database_url == PostgresUrl(COMPLETE["DATABASE_URL"])
+
+
+def test_a_choice_that_is_none_names_what_it_may_be() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(ServiceSettings, {"BROADSHEET_ENV": "prod", "BIND_PORT": "1", "DATABASE_URL": "postgresql://h/d"})
+    assert caught.value.problems == [
+        "BROADSHEET_ENV is malformed: Invalid enum value 'prod'; allowed: `local`, `production`"
+    ]

@@ -118,3 +118,9 @@ def test_the_help_says_whose_default_custom_is(capsys: pytest.CaptureFixture[str
     shown = " ".join(capsys.readouterr().out.split())
     assert "Real Postmark's default is `postmark`" in shown
     assert "RFC 8058" in shown
+
+
+def test_the_help_shows_no_token_of_the_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        settings_from(["--help"], {"POSTMARK_SERVER_TOKEN": "a-real-token"})
+    assert "a-real-token" not in capsys.readouterr().out

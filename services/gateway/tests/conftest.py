@@ -228,7 +228,7 @@ def gateway_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 
 @pytest.fixture
 async def redis(gateway_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
-    client = create_redis(gateway_redis.url, timeout_s=2.0, connections_max=10)
+    client = create_redis(gateway_redis.owner_url, timeout_s=2.0, connections_max=10)
     await client.flushdb()
     yield client
     await client.aclose()

@@ -14,6 +14,16 @@ CANARY_ADDRESS = "canary@example.com"
 WEBHOOK_USER = "postmark"
 DRAIN_S = 12
 
+# A batch is some megabytes, built up and let go several times a second. glibc gives such memory back to the kernel each
+# time and takes it again page by page, which cost a sender 15 µs a mail (docs/benchmarks.md). Kept are 96 MiB at most,
+# taken 8 MiB at once; 32 MiB is the largest MMAP_THRESHOLD that glibc takes. Other C libraries read none of these.
+# Source: mallopt(3). The image has the same (deploy/docker/Dockerfile).
+KEEP_FREED_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(96 * 1024 * 1024),
+    "MALLOC_TOP_PAD_": str(8 * 1024 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+}
+
 SERVICES = ("subscriptions", "publishing", "delivery", "gateway")
 
 # Ours alone: a value in the caller's environment would point a service somewhere else.
@@ -89,6 +99,7 @@ def service_environment(
     port: int,
     database_url: str,
     addresses: Addresses,
+    redis_url: str,
     credentials: Credentials,
     provider: Provider,
 ) -> dict[str, str]:
@@ -104,7 +115,7 @@ def service_environment(
     if service == "gateway":
         composed |= {
             "IDENTITY_PRIVATE_KEY_FILE": str(credentials.identity_private_key_file),
-            "REDIS_URL": f"redis://{LOOPBACK}:{addresses.redis_port}/0",
+            "REDIS_URL": redis_url,
             "SUBSCRIPTIONS_URL": address(addresses.subscriptions_port),
             "PUBLISHING_URL": address(addresses.publishing_port),
             "DELIVERY_URL": address(addresses.delivery_ports[0]),
@@ -125,7 +136,7 @@ def service_environment(
             "POSTMARK_BASE_URL": provider.base_url,
             "POSTMARK_SERVER_TOKEN": provider.server_token,
         }
-        tunable["MAIL_FROM"] = MAIL_FROM
+        tunable |= {"MAIL_FROM": MAIL_FROM} | KEEP_FREED_MEMORY
         if provider.is_sandbox:
             # A sandbox answers at once, so a crashed sender's mail can be settled in seconds.
             tunable |= {
@@ -143,9 +154,10 @@ def migration_environment(superuser_url: str, credentials: Credentials) -> dict[
 
 
 def sandbox_environment(credentials: Credentials) -> dict[str, str]:
-    """With what its webhooks authenticate at the gateway."""
+    """Its token and what its webhooks authenticate with: not arguments, which `ps` shows to everybody."""
     return inherited(os.environ) | {
         "BROADSHEET_ENV": "local",
+        "POSTMARK_SERVER_TOKEN": credentials.sandbox_token,
         "POSTMARK_WEBHOOK_USER": WEBHOOK_USER,
         "POSTMARK_WEBHOOK_PASSWORD": credentials.webhook_password_file.read_text(encoding="utf-8").strip(),
     }

@@ -88,8 +88,9 @@ class LocalSystem(StartedWhole):
 
     @property
     def redis_url(self) -> str:
+        """The owner's, for looking around."""
         assert self._redis is not None
-        return self._redis.url
+        return self._redis.owner_url
 
     @property
     def username(self) -> str:
@@ -159,7 +160,7 @@ class LocalSystem(StartedWhole):
         port = self.addresses.sandbox_port
         if port is None:
             return []
-        command = ["--host", LOOPBACK, "--port", str(port), "--token", self.credentials.sandbox_token]
+        command = ["--host", LOOPBACK, "--port", str(port)]
         command += ["--data-dir", str(self.folder.sandbox), "--latency-ms", str(self._options.latency_ms)]
         command += ["--webhook-url", f"{self.addresses.gateway_url}/webhooks/postmark"]
         child = self._supervisor.start(
@@ -191,9 +192,9 @@ class LocalSystem(StartedWhole):
         self._supervisor.adopt(self._postgres.child)
         await in_thread(self._redis.start)
         self._supervisor.adopt(self._redis.child)
-        for folder in self._postgres.opened_folders:
+        for folder in dict.fromkeys([*self._postgres.opened_folders, *self._redis.opened_folders]):
             if not folder.is_relative_to(self.folder.root):
-                self._say(f"made {folder} passable for the database's system user (chmod o+x)")
+                self._say(f"made {folder} passable for the stores' system user (chmod o+x)")
 
     async def _migrate(self) -> None:
         spec = self._spec(
@@ -239,12 +240,14 @@ class LocalSystem(StartedWhole):
 
     def _service_environment(self, service: str, port: int) -> dict[str, str]:
         assert self._postgres is not None
+        assert self._redis is not None
         role_password = self.credentials.database_passwords[service]
         environment = service_environment(
             service,
             port=port,
             database_url=self._postgres.url_for(f"broadsheet_{service}", role_password),
             addresses=self.addresses,
+            redis_url=self._redis.url,
             credentials=self.credentials,
             provider=self._provider(),
         )

@@ -30,9 +30,16 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default %(default)s)")
     parser.add_argument("--port", type=int, default=8025, help="0 takes a free one (default %(default)s)")
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name that clients reach it by, repeatable; addresses and localhost need none",
+    )
+    parser.add_argument(
         "--token",
-        default=environment.get("POSTMARK_SERVER_TOKEN") or DEFAULT_TOKEN,
-        help="the server token to accept; environment: POSTMARK_SERVER_TOKEN (default %(default)s)",
+        help="the server token to accept; POSTMARK_SERVER_TOKEN in the environment does the same, and does not show "
+        f"in the list of processes (default {DEFAULT_TOKEN})",
     )
     parser.add_argument(
         "--data-dir",
@@ -82,7 +89,8 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
     return SandboxSettings(
         host=found.host,
         port=found.port,
-        token=found.token,
+        allowed_hosts=tuple(name.lower().rstrip(".") for name in found.allow_host),
+        token=found.token or environment.get("POSTMARK_SERVER_TOKEN") or DEFAULT_TOKEN,
         data_dir=found.data_dir,
         latency_ms=found.latency_ms,
         broadcast_unsubscribe=_HANDLING[found.broadcast_unsubscribe],

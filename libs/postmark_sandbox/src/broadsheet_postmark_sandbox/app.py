@@ -21,6 +21,7 @@ from broadsheet_postmark_sandbox.api.streams import streams_router
 from broadsheet_postmark_sandbox.control import control_router
 from broadsheet_postmark_sandbox.events.deliver_automatically import deliver_automatically
 from broadsheet_postmark_sandbox.inbox.pages import Inbox, inbox_router
+from broadsheet_postmark_sandbox.same_site import SameSite
 from broadsheet_postmark_sandbox.settings import SandboxSettings
 from broadsheet_postmark_sandbox.state import Sandbox
 
@@ -53,6 +54,7 @@ def create_app(settings: SandboxSettings) -> Litestar:
             inbox_router(),
         ],
         lifespan=[lifespan],
+        middleware=[SameSite(settings.allowed_hosts)],
         openapi_config=None,
         logging_config=None,
         exception_handlers={

@@ -1,6 +1,7 @@
 """The control API under /_sandbox: what was accepted, which faults to make, settings.
 
-It has no authentication: the sandbox is for a developer's machine and refuses to start in production.
+It has no authentication: the sandbox is for a developer's machine and refuses to start in production. Pages of other
+sites are kept out by `same_site`.
 """
 
 from typing import Annotated, Any, Final

@@ -15,6 +15,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every knob has a default that suits a laptop.
 
     host, port: where to listen; port 0 takes a free one.
+    allowed_hosts: names that clients reach it by, besides `localhost` and addresses (see `same_site`).
     token: the X-Postmark-Server-Token that is accepted, beside POSTMARK_API_TEST.
     data_dir: where the file with the bodies lies, which has no name and ends with the process; None takes the
         system's folder for temporary files.
@@ -29,6 +30,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8025
+    allowed_hosts: tuple[str, ...] = ()
     token: str = DEFAULT_TOKEN
     data_dir: Path | None = None
     latency_ms: float = 0.0

@@ -2,12 +2,10 @@
 
 from broadsheet_common.process.serving import run_service
 from broadsheet_delivery.app import create_app
-from broadsheet_delivery.keep_memory import keep_freed_memory
 from broadsheet_delivery.settings import DeliverySettings
 
 
 def main() -> None:
-    keep_freed_memory()
     run_service("delivery", DeliverySettings, create_app)
 
 

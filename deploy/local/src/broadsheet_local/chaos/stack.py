@@ -321,7 +321,7 @@ class Stack(StartedWhole):
 
     def _start_sandbox(self) -> None:
         port = self.addresses.sandbox_port
-        command = ["--host", LOOPBACK, "--port", str(port), "--token", self.credentials.sandbox_token]
+        command = ["--host", LOOPBACK, "--port", str(port)]
         command += ["--data-dir", str(self.folder.sandbox), "--webhook-retry-scale", "0.01"]
         environment = sandbox_environment(self.credentials)
         if self.options.webhooks:
@@ -377,6 +377,7 @@ class Stack(StartedWhole):
             port=port,
             database_url=database_url,
             addresses=self.addresses,
+            redis_url=self.redis.url,
             credentials=self.credentials,
             provider=Provider(base_url=provider_url, server_token=self.credentials.sandbox_token, is_sandbox=True),
         )

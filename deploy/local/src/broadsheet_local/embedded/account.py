@@ -1,6 +1,7 @@
-"""The unprivileged system account that Postgres runs under when we are root.
+"""The unprivileged system account that Postgres and Redis run under when we are root.
 
-Postgres refuses to run as root. As anybody else there is nothing to do and `database_account()` is None.
+Postgres refuses to run as root, and a fault in Redis must not give a local user root's rights. As anybody else there
+is nothing to do and `system_account()` is None.
 The account has the name that the Postgres wheel's own helper uses. That helper is not called because it opens
 every ancestor folder for reading and listing by everyone; here each gets the search bit alone.
 """
@@ -27,8 +28,8 @@ class Account(msgspec.Struct, frozen=True):
     gid: int
 
 
-def database_account() -> Account | None:
-    """The account for Postgres, made if it is missing; None when we are not root.
+def system_account(program: str) -> Account | None:
+    """The account that `program` (as in "Postgres") runs under, made if it is missing; None when we are not root.
 
     Raises LaunchError when neither the account nor the fallback exists.
     """
@@ -37,7 +38,7 @@ def database_account() -> Account | None:
     entry = _lookup(ACCOUNT_NAME) or _create() or _lookup(FALLBACK_NAME)
     if entry is None:
         raise LaunchError(
-            f"Postgres refuses to run as root and no account could be made for it: "
+            f"{program} does not run as root and no account could be made for it: "
             f"create a system user named {ACCOUNT_NAME}, or run as an ordinary user"
         )
     return entry
@@ -82,7 +83,7 @@ def open_path_to(path: Path, account: Account) -> list[Path]:
             folder.chmod(stat.S_IMODE(state.st_mode) | stat.S_IXOTH)
         except OSError as error:
             raise LaunchError(
-                f"Postgres runs as the user {account.name}, who cannot pass through {folder} ({error.strerror}): "
+                f"the stores run as the user {account.name}, who cannot pass through {folder} ({error.strerror}): "
                 "choose a --data-dir and a project folder that this user can reach"
             ) from error
         changed.append(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from broadsheet_local.embedded.data_folder import write_private
+from broadsheet_local.embedded.private_file import write_private
 
 DATABASE_ROLES = ("subscriptions", "publishing", "delivery", "gateway")
 

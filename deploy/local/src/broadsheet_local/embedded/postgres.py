@@ -22,9 +22,10 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from broadsheet_local.embedded.account import Account, database_account, open_for_reading, open_path_to
+from broadsheet_local.embedded.account import Account, open_for_reading, open_path_to, system_account
 from broadsheet_local.embedded.folder_lock import FolderLock
 from broadsheet_local.embedded.ports import LOOPBACK, hold_free_port
+from broadsheet_local.embedded.private_file import write_private
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.child import STAGE_STORE, Child, ProcessSpec
 from broadsheet_local.supervision.guardian import Guardian
@@ -158,7 +159,7 @@ class EmbeddedPostgres:
         lock = FolderLock(self.data_dir)
         lock.acquire(busy_message=f"the database folder {self.data_dir} is in use by the running process {{pid}}")
         try:
-            account = database_account()
+            account = system_account("Postgres")
             if account is not None:
                 self.opened_folders = open_path_to(self.data_dir, account)
                 self._open_binaries(account)
@@ -205,11 +206,11 @@ class EmbeddedPostgres:
         living pid, even a stranger's, it would refuse to start, so that file goes once nobody is left.
         """
         pid_file = self.cluster / "postmaster.pid"
-        server = find_server(pid_file, name="postgres", cwd=self.cluster)
+        server = find_server(pid_file, names=("postgres",), cwd=self.cluster)
         if server is not None:
             self.stopped_leftover = True
             stop_process(server, signal.SIGINT, timeout_s=STOP_TIMEOUT_S)
-        for session in find_by_folder("postgres", self.cluster):
+        for session in find_by_folder(("postgres",), self.cluster):
             self.stopped_leftover = True
             if not wait_ended(session, timeout_s=SESSION_END_TIMEOUT_S):
                 stop_process(session, signal.SIGQUIT, timeout_s=SESSION_END_TIMEOUT_S)
@@ -228,12 +229,12 @@ class EmbeddedPostgres:
             return
         password_file = self.data_dir / "superuser-password"
         if not password_file.exists():
-            _write_private(password_file, secrets.token_hex(24))
+            write_private(password_file, secrets.token_hex(24))
         # Made beside its place and then renamed: an interrupted start never leaves half a cluster.
         building = self.data_dir / f"cluster.{os.getpid()}"
         handed_over = self.data_dir / f"password.{os.getpid()}"
         building.mkdir(mode=0o700)
-        _write_private(handed_over, self.password)
+        write_private(handed_over, self.password)
         if account is not None:
             os.chown(building, account.uid, account.gid)
             os.chown(handed_over, account.uid, account.gid)
@@ -309,12 +310,6 @@ class EmbeddedPostgres:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.database])
             if found.fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.database)))
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
 
 
 def _run_as(account: Account | None, command: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:

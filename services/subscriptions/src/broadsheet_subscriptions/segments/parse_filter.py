@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeVar, assert_never
 
 import msgspec
 
+from broadsheet_common.http.allowed_values import explain
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_common.mail.email_address import EmailAddress
@@ -186,7 +187,7 @@ class _Parser:
         try:
             written: _WrittenLeaf = msgspec.convert(raw, _WrittenLeaf)
         except msgspec.ValidationError as error:
-            self._fault(at, _sentence(str(error)))
+            self._fault(at, _sentence(explain(error, _WrittenLeaf)))
             return None
         try:
             return _read_leaf(written, self._types)

@@ -35,9 +35,9 @@ from broadsheet_common.http.pagination import (
     PageCursor,
     PageLimit,
 )
-from broadsheet_common.http.problems import FieldProblem, InvalidInputError, MalformedRequestError, NotFoundError
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
-from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.attributes import store as attribute_store
 from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
@@ -340,10 +340,7 @@ class SubscriberController(Controller):
 
 
 def _parse_state(text: str | None) -> State | None:
-    try:
-        state: State | None = msgspec.convert(text, State | None)
-    except msgspec.ValidationError as error:
-        raise MalformedRequestError(errors=(FieldProblem(pointer="/state", detail=str(error)),)) from error
+    state: State | None = parse_parameter(text, State | None, pointer="/state")
     return state
 
 

@@ -34,7 +34,7 @@ async def redis_lost(stage: Stage) -> None:
         stage.expect(not visitors.faults, f"the API failed without Redis: {'; '.join(visitors.faults[:3])}")
         if killed:
             await stage.stack.start_redis()
-        client = Redis.from_url(stage.stack.redis.url)
+        client = Redis.from_url(stage.stack.redis.owner_url)
         try:
             await client.flushall()
         finally:

@@ -26,9 +26,9 @@ from broadsheet_common.http.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from broadsheet_common.http.problems import FieldProblem, MalformedRequestError, NotFoundError
+from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import PathId
-from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_common.http.route_rules import JsonRequest, documents, parse_parameter
 from broadsheet_subscriptions.tables import idempotency_key
 from broadsheet_subscriptions.webhooks.endpoints.change_endpoint import NO_SUCH_ENDPOINT
 from broadsheet_subscriptions.webhooks.endpoints.store import find_endpoint
@@ -179,10 +179,7 @@ class WebhookDeliveryController(Controller):
 
 
 def _parse_status(text: str | None) -> DeliveryStatus | None:
-    try:
-        status: DeliveryStatus | None = msgspec.convert(text, DeliveryStatus | None)
-    except msgspec.ValidationError as error:
-        raise MalformedRequestError(errors=(FieldProblem(pointer="/status", detail=str(error)),)) from error
+    status: DeliveryStatus | None = parse_parameter(text, DeliveryStatus | None, pointer="/status")
     return status
 
 
