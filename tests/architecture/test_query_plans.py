@@ -17,7 +17,7 @@ from broadsheet_delivery.queue.chunk_store import claimable_issues, lease_chunk
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
 from broadsheet_delivery.queue.single_mail_store import expire_mails, lease_mails
 from broadsheet_delivery.settling.finish_issues import finish_issues
-from broadsheet_publishing.issues.store import OpenFanOut, enqueue_page
+from broadsheet_publishing.fan_out.store import OpenFanOut, enqueue_page
 from harness.cluster import Cluster, Database
 from harness.delivering import delivering
 from harness.seeding import Seed

@@ -15,7 +15,7 @@ from broadsheet_publishing.fan_out.fan_out import (
     Step,
     fan_out_step,
 )
-from broadsheet_publishing.issues.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
+from broadsheet_publishing.fan_out.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
 from harness.cluster import Database
 
 from .conftest import ManyConfirmed, PublishingOwner, engine_for

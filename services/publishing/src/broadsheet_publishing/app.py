@@ -11,7 +11,8 @@ from broadsheet_common.http.application import create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_publishing.fan_out.worker import FanOutWorker
-from broadsheet_publishing.issues.api import IssueController, NewsletterController
+from broadsheet_publishing.issues.api import IssueController
+from broadsheet_publishing.newsletters.api import NewsletterController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 

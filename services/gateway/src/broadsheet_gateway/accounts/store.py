@@ -1,4 +1,4 @@
-"""SQL of the schema `gateway`. Every function takes the connection: its caller owns the transaction."""
+"""SQL of users. Every function takes the connection of its caller's transaction."""
 
 from datetime import datetime
 
@@ -7,9 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.identity import Scope
-from broadsheet_gateway.api_keys.api_key import ApiKeyText, to_scopes
-from broadsheet_gateway.tables import api_key, user_account
+from broadsheet_gateway.tables import user_account
 
 
 class UserAccount(msgspec.Struct, frozen=True):
@@ -19,18 +17,6 @@ class UserAccount(msgspec.Struct, frozen=True):
     username: str
     password_hash: str
     password_changed_at: datetime
-
-
-class StoredApiKey(msgspec.Struct, frozen=True):
-    """A key as the table has it. `expires_in_s` counts by the database's clock; None never expires."""
-
-    id: int
-    user_id: int
-    secret_sha256: bytes
-    scopes: frozenset[Scope]
-    is_revoked: bool
-    expires_in_s: float | None
-    is_touch_due: bool
 
 
 _SELECT_USER = sa.select(
@@ -82,76 +68,4 @@ async def replace_hash(connection: AsyncConnection, *, user_id: int, old_hash: s
         user_account.update()
         .where(user_account.c.id == user_id, user_account.c.password_hash == old_hash)
         .values(password_hash=new_hash)
-    )
-
-
-async def find_api_key(connection: AsyncConnection, prefix: str) -> StoredApiKey | None:
-    result = await connection.execute(
-        sa.select(
-            api_key.c.id,
-            api_key.c.user_id,
-            api_key.c.secret_sha256,
-            api_key.c.scopes,
-            api_key.c.revoked_at.is_not(None).label("is_revoked"),
-            sa.func.extract("epoch", api_key.c.expires_at - sa.func.now()).label("expires_in_s"),
-            sa.func.coalesce(api_key.c.last_used_at < sa.func.now() - sa.text("interval '1 minute'"), True).label(
-                "is_touch_due"
-            ),
-        ).where(api_key.c.prefix == prefix)
-    )
-    row = result.one_or_none()
-    if row is None:
-        return None
-    return StoredApiKey(
-        id=row.id,
-        user_id=row.user_id,
-        secret_sha256=row.secret_sha256,
-        scopes=to_scopes(row.scopes),
-        is_revoked=row.is_revoked,
-        expires_in_s=None if row.expires_in_s is None else float(row.expires_in_s),
-        is_touch_due=row.is_touch_due,
-    )
-
-
-async def touch_api_key(connection: AsyncConnection, key_id: int) -> None:
-    """Note the use; at most once a minute, so that a busy key costs no write a request."""
-    await connection.execute(
-        api_key.update()
-        .where(
-            api_key.c.id == key_id,
-            sa.func.coalesce(api_key.c.last_used_at < sa.func.now() - sa.text("interval '1 minute'"), True),
-        )
-        .values(last_used_at=sa.func.now())
-    )
-
-
-async def find_api_key_id(connection: AsyncConnection, *, user_id: int, name: str) -> int | None:
-    result = await connection.execute(
-        sa.select(api_key.c.id).where(api_key.c.user_id == user_id, api_key.c.name == name)
-    )
-    found: int | None = result.scalar_one_or_none()
-    return found
-
-
-async def find_api_key_name(connection: AsyncConnection, key_id: int) -> str | None:
-    result = await connection.execute(sa.select(api_key.c.name).where(api_key.c.id == key_id))
-    found: str | None = result.scalar_one_or_none()
-    return found
-
-
-async def put_api_key(
-    connection: AsyncConnection, *, user_id: int, name: str, key: ApiKeyText, scopes: frozenset[Scope]
-) -> None:
-    """Make `key` the user's key of that name, in place of any other; it neither expires nor is revoked."""
-    values = {
-        "prefix": key.prefix,
-        "secret_sha256": key.sha256,
-        "scopes": sorted(scopes),
-        "expires_at": None,
-        "revoked_at": None,
-    }
-    await connection.execute(
-        insert(api_key)
-        .values(user_id=user_id, name=name, **values)
-        .on_conflict_do_update(index_elements=[api_key.c.user_id, api_key.c.name], set_=values)
     )

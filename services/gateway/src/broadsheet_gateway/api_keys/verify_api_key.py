@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
-from broadsheet_gateway.accounts.store import StoredApiKey, find_api_key, touch_api_key
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
+from broadsheet_gateway.api_keys.store import StoredApiKey, find_api_key, touch_api_key
 
 CACHE_ENTRIES_MAX = 4096
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audience import release_audience
 from broadsheet_common.contracts.queue import close_fan_out, partition_issue
-from broadsheet_publishing.issues import store
+from broadsheet_publishing.fan_out import store
 
 PARTITION_ABOVE_DEFAULT = 50_000
 

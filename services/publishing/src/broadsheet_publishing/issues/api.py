@@ -1,24 +1,18 @@
-"""The JSON API on newsletters and issues: `/api/v1/newsletters`, `/api/v1/issues`."""
+"""The JSON API on issues: `/api/v1/issues`."""
 
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 import structlog
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
-from broadsheet_common.http.entity_tag import (
-    IfMatchHeader,
-    PreconditionFailedError,
-    PreconditionRequiredError,
-    entity_tag,
-)
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -50,7 +44,6 @@ from broadsheet_publishing.issues.publish_issue import (
     publish_issue,
 )
 from broadsheet_publishing.issues.store import Counts
-from broadsheet_publishing.newsletters.edit_newsletter import edit_newsletter, parse_change
 from broadsheet_publishing.schedule.schedule import RAW_CHARS_MAX, Occurrence
 from broadsheet_publishing.schedule.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.tables import idempotency_key
@@ -60,34 +53,6 @@ _log = structlog.get_logger()
 NewsletterFilter = Annotated[
     int | None, QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Issues of this newsletter")
 ]
-
-
-class Newsletter(msgspec.Struct, frozen=True):
-    """What one subscribes to. A null `from_name`, `from_email` or `reply_to` is the installation's own.
-
-    `allowed_origins`: sites whose pages hold its form, and whose scripts may read the answers. `is_listed`: the public
-    home page names it.
-    """
-
-    id: int
-    slug: str
-    name: str
-    is_default: bool
-    from_name: str | None
-    from_email: str | None
-    reply_to: str | None
-    message_stream: str
-    unsubscribe_handling: str
-    postal_address: str
-    allowed_origins: list[str]
-    is_listed: bool
-
-
-class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to change; what is left out stays. An origin is a scheme and a host, as in `https://blog.example`."""
-
-    allowed_origins: Annotated[list[str], msgspec.Meta(max_length=100)] | None = None
-    is_listed: bool | None = None
 
 
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,60 +113,6 @@ class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
     time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
     occurrence: Occurrence | None = None
-
-
-class NewsletterController(Controller):
-    path = "/api/v1/newsletters"
-    tags = ("Newsletters",)
-    guards = (requires("read"),)
-    request_class = JsonRequest
-
-    @get(operation_id="listNewsletters", summary="List newsletters", responses=documents())
-    async def list_newsletters(
-        self,
-        engine: NamedDependency[AsyncEngine],
-        limit: PageLimit = PAGE_SIZE_DEFAULT,
-        cursor: PageCursor = None,
-    ) -> Page[Newsletter]:
-        async with engine.connect() as connection:
-            rows = await store.list_newsletters(connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1)
-        return Page([_newsletter(row) for row in rows[:limit]], _next_cursor(rows, limit))
-
-    @get(
-        "/{newsletter_id:int}",
-        operation_id="getNewsletter",
-        summary="Get a newsletter",
-        responses=documents(NotFoundError),
-    )
-    async def get_newsletter(self, engine: NamedDependency[AsyncEngine], newsletter_id: PathId) -> Response[Newsletter]:
-        async with engine.connect() as connection:
-            row = await store.find_newsletter(connection, newsletter_id)
-        if row is None:
-            raise NotFoundError("There is no such newsletter.")
-        return _tagged(_newsletter(row))
-
-    @patch(
-        "/{newsletter_id:int}",
-        operation_id="changeNewsletter",
-        summary="Change what a newsletter says of its sign-up",
-        guards=[requires("write"), json_only],
-        responses=documents(
-            NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
-        ),
-    )
-    async def change_newsletter(
-        self,
-        newsletter_id: PathId,
-        data: JSONBody[NewsletterPatch],
-        engine: NamedDependency[AsyncEngine],
-        if_match: IfMatchHeader = None,
-    ) -> Response[Newsletter]:
-        """It holds for the public forms within NEWSLETTER_CACHE_S."""
-        change = parse_change(allowed_origins=data.allowed_origins, is_listed=data.is_listed)
-        async with engine.begin() as connection:
-            row = await edit_newsletter(connection, newsletter_id, change, if_match=if_match, represent=_newsletter)
-        _log.info("publishing.newsletter_changed", newsletter_id=row.id)
-        return _tagged(_newsletter(row))
 
 
 class IssueController(Controller):
@@ -404,20 +315,9 @@ class IssueController(Controller):
         return Response(issue, status_code=200)
 
 
-_RowT = TypeVar("_RowT", store.NewsletterRow, store.IssueRow)
-
-
-def _next_cursor(rows: list[_RowT], limit: int) -> str | None:
+def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:
     """`rows` were read with one more than the page takes, to see whether there is a next page."""
     return encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
-
-
-def _tagged(newsletter: Newsletter) -> Response[Newsletter]:
-    return Response(newsletter, headers={"ETag": entity_tag(newsletter)})
-
-
-def _newsletter(row: store.NewsletterRow) -> Newsletter:
-    return Newsletter(**msgspec.structs.asdict(row))
 
 
 def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow]) -> IssueSummary:

@@ -6,6 +6,7 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.issue import IssueContent
 from broadsheet_publishing.issues.publish_issue import publish_issue
+from broadsheet_publishing.newsletters.store import find_default_newsletter_id, find_newsletter
 
 
 async def create_issue(
@@ -34,9 +35,9 @@ async def create_issue(
 
 async def _find_newsletter_id(connection: AsyncConnection, newsletter_id: int | None) -> int:
     if newsletter_id is None:
-        found = await store.find_default_newsletter_id(connection)
+        found = await find_default_newsletter_id(connection)
     else:
-        newsletter = await store.find_newsletter(connection, newsletter_id)
+        newsletter = await find_newsletter(connection, newsletter_id)
         found = None if newsletter is None else newsletter.id
     if found is None:
         raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter."),))

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.audience import request_audience
 from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
+from broadsheet_publishing.fan_out.store import has_audience
 from broadsheet_publishing.issues import store
 
 
@@ -37,7 +38,7 @@ async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.Iss
         raise AlreadyPublishedError
     if issue.status == "cancelled":
         raise ConflictError("The issue was cancelled.")
-    if not await store.has_audience(connection, issue.newsletter_id):
+    if not await has_audience(connection, issue.newsletter_id):
         raise NoRecipientsError
     if issue.segment_id is not None and not await request_audience(
         connection, issue_id=issue_id, newsletter_id=issue.newsletter_id, segment_id=issue.segment_id

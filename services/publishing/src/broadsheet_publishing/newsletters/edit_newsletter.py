@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.entity_tag import require_match
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError
-from broadsheet_publishing.issues import store
+from broadsheet_publishing.newsletters import store
 from broadsheet_publishing.newsletters.site_origin import ORIGINS_MAX, SiteOrigin
 
 
