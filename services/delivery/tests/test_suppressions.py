@@ -1,6 +1,7 @@
 """Suppressions that people here make and lift: at once for us, and then for Postmark."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -168,14 +169,14 @@ async def test_confirming_anew_lifts_nothing_newer_and_nothing_of_another_stream
 
 async def test_one_that_comes_while_the_lift_is_under_way_counts(seed: Seed, delivery: Delivering) -> None:
     """They confirmed, and then left by Postmark's link: the answer about the first does not undo the second."""
-    bounce = {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"}
+    bounce: dict[str, Any] = {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"}
     tell(seed, event("SubscriptionChange", **bounce, Recipient="ada@example.com", ChangedAt="2024-01-01T00:00:00Z"))
     await delivery.apply_events()
     asked_to_lift(seed, "ada@example.com", confirmed="'2024-01-02'::timestamptz")
     async with delivery.context.engine.begin() as connection:
         assert await lift_by_consent(connection, limit=10) == 1
     assert seed.execute("SELECT active, tell_run_at IS NULL FROM delivery.suppression") == [(False, False)]
-    left = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
+    left: dict[str, Any] = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
     tell(seed, event("SubscriptionChange", **left, Recipient="ada@example.com", ChangedAt="2024-01-03T00:00:00Z"))
     await delivery.apply_events()
     assert await delivery.tell_postmark() == 0
