@@ -1,6 +1,5 @@
 """A delivery replica driven step by step: claims and sends when the test says so. Or its loops, as in production."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +17,6 @@ from broadsheet_delivery.events.run_backstop import run_backstop
 from broadsheet_delivery.preflight.check_stream import preflight_issues
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
-from broadsheet_delivery.queue.wake_up import listen
 from broadsheet_delivery.retention.remove_old import retain
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
@@ -144,10 +142,7 @@ async def running_worker(
     async with delivering(database, base_url, token, **changes) as driven:
         worker = create_worker(settings, driven.context)
         worker.start()
-        listening = asyncio.create_task(listen(settings.database_url, worker.wake))
         try:
             yield worker
         finally:
             await worker.drain(settings.drain_s)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)

@@ -367,7 +367,7 @@ async def test_failover_to_a_read_only_server_and_back(
             await asyncio.to_thread(fail_over, read_only=True)
             await eventually(
                 lambda: any(
-                    entry["event"] in {"delivery.claim_failed", "delivery.record_retried", "delivery.round_failed"}
+                    entry["event"] in {"background.round_failed", "delivery.record_retried"}
                     and entry["log_level"] == "warning"
                     for entry in logs
                 ),

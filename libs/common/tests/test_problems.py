@@ -1,7 +1,11 @@
 """Problem types: stable, whatever the version of Python or Litestar calls a status."""
 
+import errno
+
+import asyncpg
 import msgspec
 import pytest
+import sqlalchemy.exc
 from litestar import Litestar, get, post
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath, JSONBody
@@ -80,3 +84,47 @@ def test_a_fault_in_a_body_is_pointed_at_where_it_is(body: object, pointer: str)
         response = client.post("/", json=body)
     assert response.status_code == 400
     assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+class DriverError(Exception):
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__(f"SQLSTATE {sqlstate}")
+        self.sqlstate = sqlstate
+
+
+def database_error(sqlstate: str) -> Exception:
+    return sqlalchemy.exc.DBAPIError("SELECT 1", {}, DriverError(sqlstate))
+
+
+_UNAVAILABLE = ["08006", "53100", "53200", "53300", "57P01", "57P03", "58030", "25006", "55P03", "57014"]
+_BUGS = ["22021", "23505", "42601", "42P01", "40001", "57000", "XX000", "P0001"]
+
+FAULTS: list[tuple[Exception, int]] = [
+    *((database_error(state), 503) for state in _UNAVAILABLE),
+    *((database_error(state), 500) for state in _BUGS),
+    (asyncpg.exceptions.CannotConnectNowError("starting up"), 503),
+    (asyncpg.exceptions.DiskFullError("no space"), 503),
+    (asyncpg.exceptions.UndefinedTableError("no such table"), 500),
+    (asyncpg.exceptions.InterfaceError("connection is closed"), 503),
+    (OSError(errno.ENOSPC, "no space left on device"), 503),
+    (OSError(errno.EMFILE, "too many open files"), 503),
+    (ConnectionResetError(), 503),
+    (TimeoutError(), 503),
+    (FileNotFoundError(errno.ENOENT, "no such file"), 500),
+    (ExceptionGroup("x", [ConnectionResetError(), database_error("53100")]), 503),
+    (ExceptionGroup("x", [ConnectionResetError(), KeyError("x")]), 500),
+    (KeyError("x"), 500),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), FAULTS, ids=[str(number) for number in range(len(FAULTS))])
+def test_what_passes_by_itself_is_unavailable_and_anything_else_a_bug(error: Exception, status: int) -> None:
+    @get("/")
+    async def raise_it() -> None:
+        raise error
+
+    with TestClient(Litestar([raise_it], exception_handlers=problem_handlers(), openapi_config=None)) as client:
+        response = client.get("/")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert ("retry-after" in response.headers) == (status == 503)

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_delivery.throttle.back_off import loop_wait_s, retry_wait_s, search_wait_s, shared_wait_s
+from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s, shared_wait_s
 
 
 @given(st.integers(0, 10_000), st.integers())
@@ -14,7 +14,6 @@ def test_every_wait_is_positive_and_bounded(failures: int, seed: int) -> None:
     assert 0 < retry_wait_s(failures, random) <= 60
     assert 0 < search_wait_s(failures, random) <= 60
     assert 0 < shared_wait_s(failures, random) <= 30
-    assert 0 < loop_wait_s(failures, random) <= 5
 
 
 def test_waits_grow() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broadsheet_common.process.settings import RedisUrl
+from broadsheet_common.process.settings import RedisUrl, Secret
 from broadsheet_local.embedded.redis import EmbeddedRedis
 
 from .conftest import Gateway, MakeGateway, log_in
@@ -54,6 +54,12 @@ async def test_redis_dies_and_comes_back_empty(gateway: Gateway, own_redis: Embe
     assert await sign_ups(visitor, 1) == [200]
 
     own_redis.stop()
+    readiness = await visitor.get("/health/ready")
+    assert (readiness.status_code, readiness.json()["status"], readiness.json()["degraded"]) == (
+        200,
+        "degraded",
+        ["redis"],
+    )
     assert (await author.get("/admin/dashboard")).status_code == 503
     assert (await log_in(visitor)).status_code == 503
     assert (await api.get("/api/v1/issues")).status_code == 200
@@ -62,6 +68,7 @@ async def test_redis_dies_and_comes_back_empty(gateway: Gateway, own_redis: Embe
 
     lose_everything(tmp_path)
     own_redis.start()
+    assert (await visitor.get("/health/ready")).json()["status"] == "ready"
     assert (await author.get("/admin/dashboard")).headers["location"] == "/login"
     await gateway.signed_in()
 
@@ -82,3 +89,24 @@ async def test_a_redis_that_hangs_holds_no_request_up_for_long(gateway: Gateway,
     finally:
         os.kill(pid, signal.SIGCONT)
     assert (await author.get("/admin/dashboard")).status_code == 200
+
+
+async def test_without_redis_people_can_leave_and_postmark_is_heard(
+    make_gateway: MakeGateway, own_redis: EmbeddedRedis
+) -> None:
+    """What a load balancer takes for ready does its main work: no request of these needs Redis."""
+    gateway = await make_gateway(
+        redis_url=RedisUrl.parse(own_redis.url),
+        redis_timeout_s=REDIS_TIMEOUT_S,
+        postmark_webhook_user="postmark",
+        postmark_webhook_password=Secret("a webhook password"),
+    )
+    visitor = await gateway.client()
+    own_redis.stop()
+    assert (await visitor.get("/health/ready")).status_code == 200
+    left = await visitor.post("/unsubscribe/k1.abc-DEF", data={"List-Unsubscribe": "One-Click"})
+    assert left.status_code == 200
+    heard = await visitor.post(
+        "/webhooks/postmark", json={"RecordType": "Open"}, auth=("postmark", "a webhook password")
+    )
+    assert heard.status_code == 200

@@ -3,14 +3,13 @@
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out import resting
+from broadsheet_common.background import runner as background
+from broadsheet_common.background import set_aside
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_publishing.fan_out import worker as fan_out_worker
 from broadsheet_publishing.fan_out.fan_out import Step, fan_out_step
-from broadsheet_publishing.fan_out.resting import BACK_OFF_MAX_S, back_off_s
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from harness.cluster import Database
 
@@ -20,9 +19,9 @@ from .conftest import Publishing, PublishingOwner, running_publishing, until
 @pytest.fixture
 def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Polls and back-offs of milliseconds, so that tests wait for conditions and not for the clock."""
-    monkeypatch.setattr(fan_out_worker, "POLL_MIN_S", 0.01)
-    monkeypatch.setattr(fan_out_worker, "POLL_MAX_S", 0.02)
-    monkeypatch.setattr(resting, "BACK_OFF_MAX_S", 0.05)
+    monkeypatch.setattr(fan_out_worker, "POLL_S", 0.02)
+    monkeypatch.setattr(set_aside, "REST_MAX_S", 0.05)
+    monkeypatch.setattr(background, "BACK_OFF_MAX_S", 0.05)
 
 
 async def finished(owner: PublishingOwner, issue_id: int) -> bool:
@@ -32,13 +31,8 @@ async def finished(owner: PublishingOwner, issue_id: int) -> bool:
 
 
 async def run_until_finished(worker: FanOutWorker, owner: PublishingOwner, issue_id: int) -> None:
-    running = asyncio.create_task(worker.run())
-    try:
+    async with BackgroundRunner(worker.loops).running(stop_timeout_s=10):
         await until(lambda: finished(owner, issue_id))
-    finally:
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
 
 
 async def test_the_poll_finds_what_another_process_published(
@@ -46,19 +40,17 @@ async def test_the_poll_finds_what_another_process_published(
 ) -> None:
     worker = FanOutWorker(engine, page_rows=10)
     owner.add_confirmed(25)
-    running = asyncio.create_task(worker.run())
-    await asyncio.sleep(0)
-    issue_id = owner.add_published_issue()
-    await until(lambda: finished(owner, issue_id))
-    running.cancel()
+    async with BackgroundRunner(worker.loops).running(stop_timeout_s=10):
+        await asyncio.sleep(0)
+        issue_id = owner.add_published_issue()
+        await until(lambda: finished(owner, issue_id))
     assert owner.enqueued(issue_id) == owner.audience()
 
 
 async def test_a_publish_in_the_same_process_wakes_it_without_a_poll(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fan_out_worker, "POLL_MIN_S", 3_600.0)
-    monkeypatch.setattr(fan_out_worker, "POLL_MAX_S", 3_600.0)
+    monkeypatch.setattr(fan_out_worker, "POLL_S", 3_600.0)
     async with running_publishing(database) as publishing:
         publishing.add_confirmed(3)
         issue_id = (await publishing.write_issue()).json()["id"]
@@ -92,16 +84,16 @@ async def test_it_goes_on_by_itself_after_the_database_was_away(
     await worker.work_until_idle()
     owner.take_database_away()
     issue_id = owner.add_published_issue()
-    running = asyncio.create_task(worker.run())
-    await until(lambda: has_failed(worker))
-    owner.bring_database_back()
-    await until(lambda: finished(owner, issue_id))
-    running.cancel()
+    running = BackgroundRunner(worker.loops)
+
+    async def has_failed() -> bool:
+        return running.statuses()["publishing.fan_out"].failures > 0
+
+    async with running.running(stop_timeout_s=10):
+        await until(has_failed)
+        owner.bring_database_back()
+        await until(lambda: finished(owner, issue_id))
     assert owner.enqueued(issue_id) == owner.audience()
-
-
-async def has_failed(worker: FanOutWorker) -> bool:
-    return worker.failures > 0
 
 
 async def test_a_fault_nobody_expected_does_not_end_it(
@@ -150,16 +142,9 @@ async def test_expired_keys_are_pruned_and_others_kept(publishing: Publishing, e
         "SELECT 'user:1', n::text, '', now() + CASE WHEN n = 1 THEN interval '1 h' ELSE interval '-1 h' END "
         "FROM generate_series(1, 2500) AS n"
     )
-    running = asyncio.create_task(FanOutWorker(engine, page_rows=10).run())
 
     async def only_the_live_one() -> bool:
         return publishing.rows("SELECT key FROM publishing.idempotency_key") == [("1",)]
 
-    await until(only_the_live_one)
-    running.cancel()
-
-
-@given(failures=st.integers(1, 10_000), fraction=st.floats(0, 1))
-def test_the_back_off_grows_to_its_bound_and_keeps_at_least_half(failures: int, fraction: float) -> None:
-    longest = min(BACK_OFF_MAX_S, 2 ** min(failures - 1, 16))
-    assert longest / 2 <= back_off_s(failures, fraction) <= longest
+    async with BackgroundRunner(FanOutWorker(engine, page_rows=10).loops).running(stop_timeout_s=10):
+        await until(only_the_live_one)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.background import runner as background
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_publishing.issues.publish_issue import publish_issue
 from broadsheet_publishing.schedule import store as schedule_store
 from broadsheet_publishing.schedule.fire_schedule import (
@@ -246,10 +248,7 @@ async def test_a_database_that_is_away_is_waited_for(
         return await real(connection, resting_issue_ids=resting_issue_ids)
 
     monkeypatch.setattr(schedule_store, "lock_due_issue", failing)
-    monkeypatch.setattr("broadsheet_publishing.schedule.worker.back_off_s", lambda *_: 0.01)
-    running = asyncio.create_task(worker.run())
-    try:
+    monkeypatch.setattr(background, "BACK_OFF_MAX_S", 0.01)
+    async with BackgroundRunner([worker.loop]).running(stop_timeout_s=10):
         await until(lambda: is_published(owner, issue_id))
-    finally:
-        running.cancel()
     assert runs(owner) == [issue_id]

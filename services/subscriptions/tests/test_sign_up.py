@@ -276,7 +276,8 @@ async def test_a_database_that_is_away_is_unavailable_and_comes_back_by_itself(s
     assert (await subscriptions.client.get("/health/live")).status_code == 200
     subscriptions.bring_database_back()
     assert (await subscriptions.sign_up()).status_code == 202
-    assert (await subscriptions.client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
+    ready = (await subscriptions.client.get("/health/ready")).json()
+    assert (ready["status"], ready["checks"]) == ("ready", {"database": "ok"})
 
 
 async def test_another_schema_version_is_not_ready(subscriptions: Subscriptions) -> None:

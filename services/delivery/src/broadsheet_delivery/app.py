@@ -1,6 +1,5 @@
 """Wiring of the delivery service: one function from settings to an app, worker included."""
 
-import asyncio
 import random
 import ssl
 import time
@@ -11,8 +10,10 @@ from datetime import timedelta
 import httpx
 import structlog
 from litestar import Litestar
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAsides
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
@@ -26,7 +27,6 @@ from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.records import PostmarkRecords
 from broadsheet_delivery.postmark.watched_connection import WatchedTransport
 from broadsheet_delivery.preflight.verdict import PassedPreflights
-from broadsheet_delivery.queue.wake_up import listen
 from broadsheet_delivery.routes import delivery_routes
 from broadsheet_delivery.senders.replica import this_replica
 from broadsheet_delivery.sending.place import slow_calls_max
@@ -111,17 +111,22 @@ def create_context(
         canary_address=settings.delivery_canary_address,
         transactional_stream=settings.postmark_transactional_stream,
         batch_bytes_max=settings.batch_bytes_max,
+        set_asides=SetAsides(),
         log=structlog.get_logger(),
     )
 
 
-def create_worker(settings: DeliverySettings, context: DeliveryContext) -> DeliveryWorker:
+def create_worker(
+    settings: DeliverySettings, context: DeliveryContext, registry: CollectorRegistry | None = None
+) -> DeliveryWorker:
     return DeliveryWorker(
         context,
         concurrent_calls=settings.delivery_concurrent_calls,
         poll_s=settings.delivery_poll_s,
         single_poll_s=settings.delivery_single_poll_s,
         rescue_interval_s=settings.delivery_rescue_interval_s,
+        listen_url=settings.database_listen_url or settings.database_url,
+        registry=registry,
     )
 
 
@@ -136,6 +141,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     )
     http_client = create_postmark_http_client(settings)
     context = create_context(settings, engine, http_client, metrics)
+    worker = create_worker(settings, context, metrics.registry) if sends else None
     return create_service_app(
         route_handlers=[delivery_routes(), openapi_document],
         dependencies={
@@ -146,8 +152,9 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
             "left_when_slow": left_when_slow(context.lease, context.slow_call),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
+        background=worker.runner if worker else None,
         middleware=[IdentityMiddleware],
-        lifespan=[_own_resources(context, http_client), *([_work(settings, context)] if sends else [])],
+        lifespan=[_own_resources(context, http_client), *([_work(worker, settings.drain_s)] if worker else [])],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
         metrics=metrics,
         openapi_config=openapi_config("Broadsheet delivery", "How each delivery stands, and the senders."),
@@ -169,17 +176,13 @@ def _own_resources(context: DeliveryContext, http_client: httpx.AsyncClient) -> 
     return lifespan
 
 
-def _work(settings: DeliverySettings, context: DeliveryContext) -> Lifespan:
+def _work(worker: DeliveryWorker, drain_s: float) -> Lifespan:
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None]:
-        worker = create_worker(settings, context)
         worker.start()
-        listening = asyncio.create_task(listen(settings.database_listen_url or settings.database_url, worker.wake))
         try:
             yield
         finally:
-            await worker.drain(settings.drain_s)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            await worker.drain(drain_s)
 
     return lifespan

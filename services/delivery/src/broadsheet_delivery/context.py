@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAsides
 from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.process.metrics import Counter, Gauge, Histogram
 from broadsheet_delivery.composing.compose_mail import MailComposer
 from broadsheet_delivery.composing.load_issue_content import IssueContents
 from broadsheet_delivery.postmark.client import PostmarkClient
@@ -85,4 +87,5 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     canary_address: str | None
     transactional_stream: str
     batch_bytes_max: int
+    set_asides: SetAsides
     log: structlog.typing.FilteringBoundLogger

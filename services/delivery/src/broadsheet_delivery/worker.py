@@ -1,4 +1,4 @@
-"""The loops of a replica: both lanes, the rescuer, the reconciler, and the heartbeat.
+"""The loops of a replica: its lanes, the rescuer, the reconciler, the heartbeat, and the rest.
 
 One claimer a lane takes work only while a place is free, so at most `concurrent_calls` calls are under way; polling is
 the truth, and a NOTIFY at publish only makes the next look come sooner. On `drain` nothing new is claimed and what is
@@ -9,11 +9,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress as ignoring
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
+from prometheus_client import CollectorRegistry
 
+from broadsheet_common.background.loop import Loop, Next, Round
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.settings import PostgresUrl
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.finish_erasures import finish_erasures
 from broadsheet_delivery.events.apply_events import apply_provider_events
@@ -22,6 +26,7 @@ from broadsheet_delivery.preflight.check_stream import preflight_issues
 from broadsheet_delivery.queue.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
 from broadsheet_delivery.queue.single_mail_store import SinglePart
+from broadsheet_delivery.queue.wake_up import RECONNECT_S, listen
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
 from broadsheet_delivery.retention.remove_old import retain
 from broadsheet_delivery.senders.replica import report_alive
@@ -32,7 +37,6 @@ from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
 from broadsheet_delivery.settling.finish_issues import finish_issues
 from broadsheet_delivery.settling.reconcile import reconcile
 from broadsheet_delivery.suppressions.tell_postmark import tell_postmark
-from broadsheet_delivery.throttle.back_off import loop_wait_s
 from broadsheet_delivery.throttle.sending_metrics import show_sending_state
 
 SINGLE_CALLS_MAX: Final = 2
@@ -48,14 +52,80 @@ _TELL_INTERVAL_S: Final = 1.0
 _ERASURE_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
 _ENGAGEMENT_INTERVAL_S: Final = 3.0
+_BOUND_S: Final = 60.0
+"""How long a loop may go without a round that succeeded before readiness names it."""
+_LONG_BOUND_S: Final = 1800.0
+"""A run of the backstop reads all of Postmark's lists."""
 
-Work = Callable[[Place], Awaitable[None]]
+
+class Work(NamedTuple):
+    """What was claimed. `key` names it in the log and, should it fail, among what is set aside."""
+
+    key: str
+    run: Callable[[Place], Awaitable[None]]
+
+
 Claim = Callable[[], Awaitable[Work | float]]
 """Claims the next piece of work, or says for how many seconds there is none."""
 
 
+class _Lane:
+    """Claims while a place is free; what is claimed is worked on in a task of its own."""
+
+    def __init__(self, name: str, claim: Claim, places: int, context: DeliveryContext) -> None:
+        self._set_aside = context.set_asides.of(name)
+        self._claim = claim
+        self._places = Places(places)
+        self._context = context
+        self._place: Place | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def wait_for_place(self) -> None:
+        if self._place is None:
+            self._place = await self._places.take()
+
+    async def claim_and_begin(self) -> Next:
+        """One claim; the next is due at once when there was work."""
+        await self.wait_for_place()
+        work = await self._claim()
+        if isinstance(work, float):
+            # Jittered, so that replicas do not look all at once.
+            return Next(work * (0.5 + self._context.random.random() / 2))
+        place, self._place = self._place, None
+        assert place is not None
+        task = asyncio.create_task(self._run(work, place))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return Next(0)
+
+    async def drain(self) -> None:
+        """Until what is under way has ended; what is left when this is cancelled is cancelled too."""
+        try:
+            while self._under_way:
+                await asyncio.wait(self._under_way)
+        finally:
+            left = list(self._under_way)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _run(self, work: Work, place: Place) -> None:
+        try:
+            await work.run(place)
+        except Exception as error:  # noqa: BLE001  # the lease runs out and the rescuer settles it; the loop goes on
+            # A database that is away is a matter of waiting; anything else is a fault of ours, told in full.
+            if is_database_unavailable(error):
+                self._context.log.warning("delivery.work_failed", error=type(error).__name__)
+            else:
+                self._set_aside.hold(work.key, error)
+        else:
+            self._set_aside.forget(work.key)
+        finally:
+            place.free()
+
+
 class DeliveryWorker:
-    """Runs until drained."""
+    """The loops of a replica, in `runner`."""
 
     def __init__(
         self,
@@ -65,122 +135,126 @@ class DeliveryWorker:
         poll_s: float,
         single_poll_s: float,
         rescue_interval_s: float,
+        listen_url: PostgresUrl,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self._context = context
-        self._concurrent_calls = concurrent_calls
         self._poll_s = poll_s
         self._single_poll_s = single_poll_s
-        self._rescue_interval_s = rescue_interval_s
         self._rotation = IssueRotation()
-        self._draining = asyncio.Event()
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
-        self._wake_events: list[asyncio.Event] = []
-
-    def start(self) -> None:
-        """Start the loops. The database may be away just now: they wait for it."""
+        self._draining = False
         # Transactional mail, newsletter chunks, and newsletter mails that go alone: places of their own each.
-        self._loops = [
-            asyncio.create_task(loop)
-            for loop in (
-                self._claim_loop(self._claim_transactional, SINGLE_CALLS_MAX),
-                self._claim_loop(self._claim_chunk, self._concurrent_calls),
-                self._claim_loop(self._claim_newsletter_mails, NEWSLETTER_MAILS_CALLS_MAX),
-                self._preflight_loop(),
-                self._every(_FINISH_INTERVAL_S, self._finish),
-                self._every(_RECONCILE_INTERVAL_S, self._reconcile),
-                self._every(self._rescue_interval_s, self._rescue),
-                self._every(_RETAIN_INTERVAL_S, self._retain),
-                self._every(_HEARTBEAT_INTERVAL_S, self._report_alive),
-                self._every(_PROVIDER_EVENTS_INTERVAL_S, partial(apply_provider_events, self._context)),
-                self._every(_TELL_INTERVAL_S, partial(tell_postmark, self._context)),
-                self._every(_ERASURE_INTERVAL_S, partial(finish_erasures, self._context)),
-                self._every(_BACKSTOP_LOOK_S, partial(run_backstop, self._context)),
-                self._every(_ENGAGEMENT_INTERVAL_S, partial(roll_up_engagement, self._context)),
-            )
+        lanes = [
+            self._lane("delivery.transactional_mails", self._claim_transactional, SINGLE_CALLS_MAX),
+            self._lane("delivery.chunks", self._claim_chunk, concurrent_calls),
+            self._lane("delivery.newsletter_mails", self._claim_newsletter_mails, NEWSLETTER_MAILS_CALLS_MAX),
         ]
+        preflight = self._loop("delivery.preflight", self._preflight, poll_s, required=True, calls_postmark=True)
+        self._woken = [*lanes, preflight]
+        self._lanes = lanes
+        loops = [
+            *self._woken,
+            self._loop("delivery.finish_issues", partial(finish_issues, context), _FINISH_INTERVAL_S, required=True),
+            self._loop("delivery.cancel_remainders", partial(cancel_remainders, context), _FINISH_INTERVAL_S),
+            self._loop(
+                "delivery.reconcile",
+                partial(reconcile, context),
+                _RECONCILE_INTERVAL_S,
+                required=True,
+                calls_postmark=True,
+            ),
+            self._loop("delivery.rescue_leases", partial(rescue_leases, context), rescue_interval_s, required=True),
+            self._loop("delivery.retain", partial(retain, context), _RETAIN_INTERVAL_S),
+            self._loop("delivery.report_alive", self._report_alive, _HEARTBEAT_INTERVAL_S),
+            self._loop(
+                "delivery.provider_events", partial(apply_provider_events, context), _PROVIDER_EVENTS_INTERVAL_S
+            ),
+            self._loop(
+                "delivery.tell_postmark", partial(tell_postmark, context), _TELL_INTERVAL_S, calls_postmark=True
+            ),
+            self._loop("delivery.finish_erasures", partial(finish_erasures, context), _ERASURE_INTERVAL_S),
+            self._loop("delivery.backstop", partial(run_backstop, context), _BACKSTOP_LOOK_S, bound_s=_LONG_BOUND_S),
+            self._loop("delivery.engagement", partial(roll_up_engagement, context), _ENGAGEMENT_INTERVAL_S),
+            self._listen_loop(listen_url),
+        ]
+        self.runner = BackgroundRunner(loops, registry=registry)
+
+    def _lane(self, name: str, claim: Claim, places: int) -> Loop:
+        lane = _Lane(name, claim, places, self._context)
+        return self._loop(
+            name,
+            lane.claim_and_begin,
+            self._poll_s,
+            required=True,
+            wait_for_room=lane.wait_for_place,
+            drain=lane.drain,
+        )
+
+    def _loop(
+        self,
+        name: str,
+        run_round: Round,
+        interval_s: float,
+        *,
+        bound_s: float = _BOUND_S,
+        calls_postmark: bool = False,
+        required: bool = False,
+        cancel_on_stop: bool = False,
+        wait_for_room: Callable[[], Awaitable[object]] | None = None,
+        drain: Callable[[], Awaitable[object]] | None = None,
+    ) -> Loop:
+        return Loop(
+            name,
+            run_round,
+            interval_s=interval_s,
+            # A round may have to wait for a few answers of Postmark's.
+            bound_s=bound_s + (3 * self._context.call_timeout.total_seconds() if calls_postmark else 0),
+            required=required,
+            cancel_on_stop=cancel_on_stop,
+            wait_for_room=wait_for_room,
+            drain=drain,
+            set_aside=self._context.set_asides.of(name),
+            context=partial(structlog.contextvars.bound_contextvars, replica_id=str(self._context.replica.id)),
+        )
+
+    def _listen_loop(self, url: PostgresUrl) -> Loop:
+        """Polling is the truth: without it wake-ups are late."""
+        loop = self._loop(
+            "delivery.listen",
+            lambda: listen(url, self.wake, progress=loop.progress),
+            RECONNECT_S,
+            cancel_on_stop=True,
+        )
+        return loop
 
     def wake(self) -> None:
-        """There may be work: every idle loop looks at once."""
-        for event in self._wake_events:
-            event.set()
+        """There may be work: every idle lane looks at once."""
+        for loop in self._woken:
+            loop.wake()
+
+    def start(self) -> None:
+        self.runner.start()
 
     async def drain(self, timeout_s: float) -> None:
         """Claim nothing more, let calls finish within `timeout_s`, and leave.
 
         What is still under way then is cancelled: its leases run out, and another replica settles it.
         """
-        self._draining.set()
-        self.wake()
+        self._draining = True
         context = self._context
-        context.log.info("delivery.draining", under_way=len(self._under_way))
-        await asyncio.wait(self._loops, timeout=timeout_s)
-        for task in [*self._loops, *self._under_way]:
-            task.cancel()
-        await asyncio.gather(*self._loops, *self._under_way, return_exceptions=True)
+        context.log.info("delivery.draining")
+        await self.runner.stop(timeout_s)
         with ignoring(Exception):  # the row is for people to look at; the database may be gone already
             async with context.engine.begin() as connection:
                 await report_alive(connection, context.replica, draining=True, stopped=True)
         context.log.info("delivery.drained")
-
-    async def _claim_loop(self, claim: Claim, places: int) -> None:
-        free = Places(places)
-        own: set[asyncio.Task[None]] = set()
-        woken = asyncio.Event()
-        self._wake_events.append(woken)
-        failures = 0
-        while not self._draining.is_set():
-            place = await free.take()
-            if self._draining.is_set():
-                break
-            try:
-                work = await claim()
-                failures = 0
-            except Exception as error:  # noqa: BLE001  # whatever it was, it is logged, and the loop must go on
-                self._log_failure("delivery.claim_failed", error)
-                work = loop_wait_s(failures, self._context.random)
-                failures += 1
-            if isinstance(work, float):
-                place.free()
-                await self._idle(woken, work)
-                continue
-            task = asyncio.create_task(self._run(work, place))
-            own.add(task)
-            self._under_way.add(task)
-            task.add_done_callback(own.discard)
-            task.add_done_callback(self._under_way.discard)
-        if own:
-            await asyncio.wait(own)
-
-    async def _run(self, work: Work, place: Place) -> None:
-        structlog.contextvars.bind_contextvars(replica_id=str(self._context.replica.id))
-        try:
-            await work(place)
-        except Exception as error:  # noqa: BLE001  # the lease runs out and the rescuer settles it; the loop goes on
-            self._log_failure("delivery.work_failed", error)
-        finally:
-            place.free()
-
-    def _log_failure(self, event: str, error: Exception) -> None:
-        """A database that is away is a matter of waiting; anything else is a fault of ours, told in full."""
-        if is_database_unavailable(error):
-            self._context.log.warning(event, error=type(error).__name__)
-        else:
-            self._context.log.error(event, error=type(error).__name__, exc_info=error)
-
-    async def _idle(self, woken: asyncio.Event, wait_s: float) -> None:
-        """Wait, jittered so that replicas do not look all at once, or until woken."""
-        jittered_s = wait_s * (0.5 + self._context.random.random() / 2)
-        with ignoring(TimeoutError):
-            await asyncio.wait_for(woken.wait(), jittered_s)
-        woken.clear()
 
     async def _claim_chunk(self) -> Work | float:
         claimed = await claim_chunk(self._context, self._rotation)
         if isinstance(claimed, NothingToClaim):
             poll_s = _GROWING_POLL_S if claimed.growing else self._poll_s
             return poll_s if claimed.wait_s is None else min(claimed.wait_s, self._poll_s)
-        return lambda place: send_chunk(self._context, claimed, place)
+        return Work(f"chunk {claimed.chunk.id}", lambda place: send_chunk(self._context, claimed, place))
 
     async def _claim_transactional(self) -> Work | float:
         return await self._claim_single("transactional", self._single_poll_s)
@@ -194,61 +268,20 @@ class DeliveryWorker:
             return poll_s
         if isinstance(claimed, float):
             return min(claimed, poll_s)
-        return lambda place: send_single_mails(self._context, claimed, place)
+        return Work(f"mail {claimed.first_id}", lambda place: send_single_mails(self._context, claimed, place))
 
-    async def _preflight_loop(self) -> None:
-        """Woken by a publish like the lanes; an issue that may start is looked for at once."""
-        woken = asyncio.Event()
-        self._wake_events.append(woken)
-        failures = 0
-        while not self._draining.is_set():
-            wait_s = self._poll_s
-            try:
-                if await preflight_issues(self._context) > 0:
-                    # The lanes; its own bell may have rung again meanwhile, for another issue.
-                    for event in self._wake_events:
-                        if event is not woken:
-                            event.set()
-                failures = 0
-            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
-                self._log_failure("delivery.preflight_failed", error)
-                wait_s = loop_wait_s(failures, self._context.random)
-                failures += 1
-            await self._idle(woken, wait_s)
-
-    async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
-        failures = 0
-        while not self._draining.is_set():
-            wait_s = interval_s * (0.75 + self._context.random.random() / 2)
-            try:
-                await step()
-                failures = 0
-            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
-                self._log_failure("delivery.round_failed", error)
-                wait_s = max(wait_s, loop_wait_s(failures, self._context.random))
-                failures += 1
-            with ignoring(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), wait_s)
-
-    async def _finish(self) -> None:
-        await cancel_remainders(self._context)
-        await finish_issues(self._context)
-
-    async def _reconcile(self) -> None:
-        await reconcile(self._context)
-
-    async def _rescue(self) -> None:
-        await rescue_leases(self._context)
-
-    async def _retain(self) -> None:
-        await retain(self._context)
+    async def _preflight(self) -> None:
+        """An issue that may start is looked for at once."""
+        if await preflight_issues(self._context) > 0:
+            for loop in self._lanes:
+                loop.wake()
 
     async def _report_alive(self) -> None:
         async with self._context.engine.begin() as connection:
             await report_alive(
                 connection,
                 self._context.replica,
-                draining=self._draining.is_set(),
+                draining=self._draining,
                 concurrent_calls=self._context.concurrent_calls,
             )
         await show_sending_state(self._context)

@@ -10,7 +10,7 @@ from litestar.config.app import AppConfig
 from redis.asyncio import Redis
 
 from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
-from broadsheet_common.http.application import create_service_app
+from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
@@ -112,7 +112,8 @@ def create_app(
         upstreams=service_calls,
         request_origin=request_origin,
     )
-    webhook_inbox = WebhookInbox(engine)
+    metrics = ServerMetrics()
+    webhook_inbox = WebhookInbox(engine, registry=metrics.registry)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -163,7 +164,11 @@ def create_app(
                 service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
             ),
         },
-        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION), "redis": _redis_check(redis)},
+        readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
+        # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
+        optional_checks={"redis": _redis_check(redis)},
+        background=webhook_inbox.runner,
+        metrics=metrics,
         middleware=[MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None)],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,

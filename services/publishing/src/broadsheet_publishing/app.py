@@ -1,13 +1,13 @@
 """The wiring of the publishing service."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
 
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
-from broadsheet_common.http.application import create_service_app
+from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_publishing.fan_out.worker import FanOutWorker
@@ -32,23 +32,24 @@ def create_app(settings: PublishingSettings) -> Litestar:
     )
 
     schedule_worker = ScheduleWorker(engine, on_published=worker.wake)
+    metrics = ServerMetrics()
+    background = BackgroundRunner([*worker.loops, schedule_worker.loop], registry=metrics.registry)
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
-        working = [asyncio.create_task(task) for task in (worker.run(), schedule_worker.run())]
         try:
-            yield
-        finally:
             # A step that is cut short rolls back, and whoever comes next does it again.
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            async with background.running(stop_timeout_s=settings.drain_s):
+                yield
+        finally:
             await engine.dispose()
 
     return create_service_app(
         route_handlers=[NewsletterController, IssueController, openapi_document],
         dependencies={"engine": engine, "fan_out_worker": worker},
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
+        background=background,
+        metrics=metrics,
         middleware=[IdentityMiddleware],
         lifespan=[background_work],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "publishing")},

@@ -1,14 +1,17 @@
 """The wiring of the subscriptions service."""
 
-import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.loop import Loop
+from broadsheet_common.background.runner import BackgroundRunner
+from broadsheet_common.background.set_aside import SetAside
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
@@ -17,22 +20,19 @@ from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_subscriptions.attributes import remove_attribute_values as remove_values
 from broadsheet_subscriptions.attributes.api import AttributeController
-from broadsheet_subscriptions.attributes.remove_attribute_values import remove_attribute_values
-from broadsheet_subscriptions.background.prune import prune_forever
+from broadsheet_subscriptions.background import prune
 from broadsheet_subscriptions.background.prune_store import Lifetimes
-from broadsheet_subscriptions.background.repeat import repeat
+from broadsheet_subscriptions.consent import note_settled_mails
 from broadsheet_subscriptions.consent.api import ConsentController
-from broadsheet_subscriptions.consent.note_settled_mails import note_forever
 from broadsheet_subscriptions.exports.api import ExportController
 from broadsheet_subscriptions.imports.api import ImportController
 from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
-from broadsheet_subscriptions.leaving.apply_provider_changes import apply_forever
+from broadsheet_subscriptions.leaving import apply_provider_changes
 from broadsheet_subscriptions.personal_data.api import PersonalDataController
 from broadsheet_subscriptions.preferences.api import PreferencesController
 from broadsheet_subscriptions.preferences.policy import PreferencesPolicy
 from broadsheet_subscriptions.segments import freeze_audience
 from broadsheet_subscriptions.segments.api import SegmentController
-from broadsheet_subscriptions.segments.freeze_audience import freeze_audiences
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
 from broadsheet_subscriptions.sign_up.api import PublicController
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
@@ -44,7 +44,7 @@ from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointContr
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.log.api import EndpointDeliveriesController, WebhookDeliveryController
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
-from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
+from broadsheet_subscriptions.webhooks.sending.call_endpoint import EndpointCaller
 from broadsheet_subscriptions.webhooks.sending.sender import SendingPolicy, WebhookMetrics, WebhookSender
 
 
@@ -88,22 +88,21 @@ def create_app(
 
     @asynccontextmanager
     async def own_engine(_: Litestar) -> AsyncGenerator[None]:
-        loops = (
-            prune_forever(engine, lifetimes),
-            apply_forever(engine),
-            note_forever(engine),
-            import_worker.run(),
-            repeat(freeze_audiences, engine, interval_s=freeze_audience.INTERVAL_S),
-            repeat(remove_attribute_values, engine, interval_s=remove_values.INTERVAL_S),
-        )
-        background = [asyncio.create_task(loop) for loop in loops]
         try:
             yield
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
             await engine.dispose()
+
+    caller = EndpointCaller(settings.webhook_targets, timeout_s=settings.webhook_timeout_s)
+    loops = [*import_worker.loops, *_tidying_loops(engine, lifetimes)]
+    if sends_webhooks:
+        loops += _create_sender(settings, engine, metrics, caller).loops
+    background = BackgroundRunner(loops, registry=metrics.registry)
+
+    @asynccontextmanager
+    async def background_work(_: Litestar) -> AsyncGenerator[None]:
+        async with caller.opened(), background.running(stop_timeout_s=settings.drain_s):
+            yield
 
     return create_service_app(
         route_handlers=[
@@ -135,42 +134,80 @@ def create_app(
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         middleware=[IdentityMiddleware],
-        lifespan=[own_engine, *([_send_webhooks(settings, engine, metrics)] if sends_webhooks else [])],
+        background=background,
+        lifespan=[own_engine, background_work],
         state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "subscriptions")},
         metrics=metrics,
         openapi_config=openapi_config("Broadsheet subscriptions", "Who subscribes to what."),
     )
 
 
-def _send_webhooks(
-    settings: SubscriptionsSettings, engine: AsyncEngine, metrics: ServerMetrics
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    figures = WebhookMetrics(metrics.registry)
+def _tidying_loops(engine: AsyncEngine, lifetimes: Lifetimes) -> list[Loop]:
+    """What goes on beside requests and of itself. A round that is cut short rolls back."""
+    changes: SetAside[int] = SetAside(apply_provider_changes.LOOP)
+    mails: SetAside[int] = SetAside(note_settled_mails.LOOP)
+    attributes: SetAside[str] = SetAside(remove_values.LOOP)
+    return [
+        Loop(
+            "subscriptions.prune",
+            partial(prune.prune_round, engine, lifetimes),
+            interval_s=prune.INTERVAL_S,
+            bound_s=prune.BOUND_S,
+            starts_with_wait=True,
+            cancel_on_stop=True,
+        ),
+        Loop(
+            apply_provider_changes.LOOP,
+            partial(apply_provider_changes.apply_provider_changes, engine, changes),
+            interval_s=apply_provider_changes.POLL_S,
+            bound_s=apply_provider_changes.BOUND_S,
+            cancel_on_stop=True,
+            set_aside=changes,
+        ),
+        Loop(
+            note_settled_mails.LOOP,
+            partial(note_settled_mails.note_settled_mails, engine, mails),
+            interval_s=note_settled_mails.POLL_S,
+            bound_s=note_settled_mails.BOUND_S,
+            starts_with_wait=True,
+            cancel_on_stop=True,
+            set_aside=mails,
+        ),
+        Loop(
+            "subscriptions.audiences",
+            partial(freeze_audience.freeze_audiences, engine),
+            interval_s=freeze_audience.INTERVAL_S,
+            bound_s=freeze_audience.BOUND_S,
+            cancel_on_stop=True,
+        ),
+        Loop(
+            remove_values.LOOP,
+            partial(remove_values.remove_attribute_values, engine, attributes),
+            interval_s=remove_values.INTERVAL_S,
+            bound_s=remove_values.BOUND_S,
+            cancel_on_stop=True,
+            set_aside=attributes,
+        ),
+    ]
 
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
-        async with open_caller(settings.webhook_targets, timeout_s=settings.webhook_timeout_s) as caller:
-            attempter = Attempter(
-                caller,
-                targets=settings.webhook_targets,
-                box=SecretBox.parse(settings.secret_encryption_keys.reveal()),
-                random=random.Random(),  # noqa: S311  # jitter, not secrets
-            )
-            policy = SendingPolicy(
-                calls_per_endpoint=settings.webhook_calls_per_endpoint,
-                # The answer, and the beginning of its body.
-                call=timedelta(seconds=2 * settings.webhook_timeout_s),
-                failing_max=timedelta(days=settings.webhook_failing_days),
-                log_kept_days=settings.webhook_log_kept_days,
-            )
-            sender = WebhookSender(engine, attempter, policy=policy, metrics=figures)
-            sender.start()
-            try:
-                yield
-            finally:
-                await sender.drain(settings.drain_s)
 
-    return lifespan
+def _create_sender(
+    settings: SubscriptionsSettings, engine: AsyncEngine, metrics: ServerMetrics, caller: EndpointCaller
+) -> WebhookSender:
+    attempter = Attempter(
+        caller,
+        targets=settings.webhook_targets,
+        box=SecretBox.parse(settings.secret_encryption_keys.reveal()),
+        random=random.Random(),  # noqa: S311  # jitter, not secrets
+    )
+    policy = SendingPolicy(
+        calls_per_endpoint=settings.webhook_calls_per_endpoint,
+        # The answer, and the beginning of its body.
+        call=timedelta(seconds=2 * settings.webhook_timeout_s),
+        failing_max=timedelta(days=settings.webhook_failing_days),
+        log_kept_days=settings.webhook_log_kept_days,
+    )
+    return WebhookSender(engine, attempter, policy=policy, metrics=WebhookMetrics(metrics.registry))
 
 
 def _import_policy(settings: SubscriptionsSettings) -> ImportPolicy:

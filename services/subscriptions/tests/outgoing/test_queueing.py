@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from broadsheet_subscriptions.background.prune_store import Lifetimes, prune_expired
+from broadsheet_subscriptions.background.prune_store import Lifetimes, forget_unconfirmed
 from broadsheet_subscriptions.leaving.apply_provider_changes import apply_provider_changes
 from harness.cluster import Database
 
@@ -206,7 +206,7 @@ async def test_a_sign_up_that_nobody_confirms_is_told_to_have_ended(world: World
     )
     await world.add_endpoint(HOOK)
     async with world.engine.begin() as connection:
-        assert await prune_expired(connection, Lifetimes(timedelta(days=2), timedelta(days=1))) == 2
+        assert await forget_unconfirmed(connection, Lifetimes(timedelta(days=2), timedelta(days=1))) == 2
     assert world.queued() == [("subscriber.unsubscribed", "unsubscribed", "expired")] * 2
 
 

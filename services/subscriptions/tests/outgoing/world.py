@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_subscriptions.webhooks.endpoints.create_endpoint import create_endpoint
 from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import parse_fields
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
@@ -84,6 +85,20 @@ class World(Owner):
         self.rows("UPDATE subscriptions.webhook_delivery SET run_at = now() WHERE status = 'waiting'")
 
 
+class DrivenSender(WebhookSender):
+    """Its loops run when a test says so."""
+
+    _runner: BackgroundRunner | None = None
+
+    def start(self) -> None:
+        self._runner = BackgroundRunner(self.loops)
+        self._runner.start()
+
+    async def drain(self, timeout_s: float) -> None:
+        if self._runner is not None:
+            await self._runner.stop(timeout_s)
+
+
 @asynccontextmanager
 async def sending(
     engine: AsyncEngine,
@@ -94,10 +109,10 @@ async def sending(
     log_kept_days: int = 30,
     box: SecretBox = BOX,
     targets: TargetPolicy = TARGETS,
-) -> AsyncGenerator[WebhookSender]:
+) -> AsyncGenerator[DrivenSender]:
     """A sender whose loops do not run until it is started."""
     async with open_caller(targets, timeout_s=timeout_s) as caller:
-        sender = WebhookSender(
+        sender = DrivenSender(
             engine,
             Attempter(caller, targets=targets, box=box, random=random.Random(1)),
             policy=SendingPolicy(

@@ -25,7 +25,7 @@ from broadsheet_local.chaos.report import print_report, print_settings
 from broadsheet_local.chaos.result import ChaosResult, SeedResult, summarise, summarise_fault
 from broadsheet_local.chaos.sandbox import Sandbox
 from broadsheet_local.chaos.shortened import SHORTENED
-from broadsheet_local.chaos.stack import Stack
+from broadsheet_local.chaos.stack import LOG_DISK, Stack
 from broadsheet_local.chaos.stage import ScenarioError, Stage
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
@@ -213,7 +213,9 @@ class ChaosRun:
 
     def _keep(self, stack_folder: Path, result: SeedResult, timeline: Sequence[str]) -> None:
         kept = self._folder / f"{result.fault}-seed-{result.seed}"
-        shutil.copytree(stack_folder / "logs", kept, dirs_exist_ok=True)
+        for logs in ("logs", LOG_DISK):
+            if (stack_folder / logs).is_dir():
+                shutil.copytree(stack_folder / logs, kept, dirs_exist_ok=True)
         lines = [*timeline, "", *result.problems, "", f"again: {replay(result)}", ""]
         (kept / "timeline.txt").write_text("\n".join(lines))
 

@@ -1,6 +1,6 @@
-"""A disk for Postgres that can be filled: a size-capped tmpfs where we may mount one (root on Linux), else a limit on
-the size of the files that the server may write (RLIMIT_FSIZE by prlimit, Linux), which fails its writes in the same
-places. `way` says which.
+"""A disk for Postgres, or for logs, that can be filled: a size-capped tmpfs where we may mount one (root on Linux),
+else a limit on the size of the files that the process may write (RLIMIT_FSIZE by prlimit, Linux), which fails its
+writes in the same places. `way` says which.
 """
 
 import os

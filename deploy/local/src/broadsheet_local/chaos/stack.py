@@ -10,6 +10,7 @@ having been told to is a failure of the scenario (`unexpected_deaths`).
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 import time
@@ -36,7 +37,7 @@ from broadsheet_local.environment import (
     service_environment,
 )
 from broadsheet_local.errors import LaunchError
-from broadsheet_local.supervision.child import STAGE_PROVIDER, Child, ProcessSpec
+from broadsheet_local.supervision.child import STAGE_PROVIDER, STAGE_SERVICE, Child, ProcessSpec
 from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
 from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_local.supervision.probe import status_of
@@ -48,6 +49,7 @@ STOP_TIMEOUT_S = 20.0
 POLL_S = 0.05
 PROBE_TIMEOUT_S = 2.0
 WEBHOOK_PATH = "/webhooks/postmark"
+LOG_DISK = "log-disk"
 
 
 class StackOptions(msgspec.Struct, frozen=True):
@@ -55,8 +57,8 @@ class StackOptions(msgspec.Struct, frozen=True):
 
     `settings` go over the shortened ones. `linked`: every service reaches Postgres by a link of its own.
     `balanced`: services are reached by links that can be turned to a new process. `small_disk_mb`: the database's
-    folder is no larger. `webhooks`: the sandbox sends its events to the gateway. `provider_linked`: every sender
-    reaches the sandbox by a link of its own.
+    folder is no larger. `small_log_disk_mb`: nor is that of the services' logs. `webhooks`: the sandbox sends its
+    events to the gateway. `provider_linked`: every sender reaches the sandbox by a link of its own.
     """
 
     replicas: int = 2
@@ -64,6 +66,7 @@ class StackOptions(msgspec.Struct, frozen=True):
     linked: bool = False
     balanced: bool = False
     small_disk_mb: int | None = None
+    small_log_disk_mb: int | None = None
     webhooks: bool = False
     provider_linked: bool = False
 
@@ -88,6 +91,7 @@ class Stack(StartedWhole):
         self.environments: dict[str, Mapping[str, str]] = {}
         """What a process of this name gets besides its settings, each time it is started."""
         self.disk: SmallDisk | None = None
+        self.log_disk: SmallDisk | None = None
         self._guardian = Guardian()
         self._ports = PortChooser()
         self._deaths: list[str] = []
@@ -198,8 +202,7 @@ class Stack(StartedWhole):
         """Everything that should run runs, links pass, stores are up; used between scenarios."""
         for link in [*self.links.values(), *self.provider_links.values()]:
             link.heal()
-        if self.disk is not None:
-            self.disk.make_room()
+        self.make_room()
         if self._postgres_is_down():
             await self.start_postgres()
         if self.redis_is_down():
@@ -209,6 +212,23 @@ class Stack(StartedWhole):
         for name in self.running:
             self.running[name].child.signal(signal.SIGCONT)
         await all_or_first_error([self.start(name) for name in down])
+
+    # -- disks ----------------------------------------------------------------------------------------------------
+
+    def fill_disks(self) -> None:
+        """From here on Postgres's writes fail, and the services' logs."""
+        if self.disk is not None:
+            self.disk.fill(self.postgres.child.pid)
+        if self.log_disk is not None:
+            for one in self.running.values():
+                self.log_disk.fill(one.child.pid)
+
+    def make_room(self) -> None:
+        if self.disk is not None:
+            self.disk.make_room(None if self._postgres_is_down() else self.postgres.child.pid)
+        if self.log_disk is not None:
+            for one in self.running.values():
+                self.log_disk.make_room(one.child.pid)
 
     # -- stores ---------------------------------------------------------------------------------------------------
 
@@ -249,6 +269,9 @@ class Stack(StartedWhole):
         if self.options.small_disk_mb is not None:
             self.disk = SmallDisk(self.folder.postgres, self.options.small_disk_mb)
             await in_thread(self.disk.prepare)
+        if self.options.small_log_disk_mb is not None:
+            self.log_disk = SmallDisk(self.folder.root / LOG_DISK, self.options.small_log_disk_mb)
+            await in_thread(self.log_disk.prepare)
         self._start_sandbox()
         await self._start_stores()
         await self._run_step(
@@ -390,10 +413,21 @@ class Stack(StartedWhole):
             name=name,
             command=[sys.executable, "-P", "-m", module, *arguments],
             environment=environment,
-            log_path=self.folder.log_path(name),
+            log_path=self._log_path(name, stage),
             folder=self.folder.root,
             stage=stage,
         )
+
+    def _log_path(self, name: str, stage: int) -> Path:
+        if self.log_disk is None or stage != STAGE_SERVICE:
+            return self.folder.log_path(name)
+        return self.log_disk.folder / f"{name}.log"
+
+    def keep_logs(self) -> None:
+        """Logs on a disk of their own, to where the others are."""
+        if self.log_disk is not None:
+            for path in self.log_disk.folder.glob("*.log*"):
+                shutil.copy(path, self.folder.logs / path.name)
 
     async def _ready(self, one: Running) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -425,6 +459,9 @@ class Stack(StartedWhole):
         finally:
             if self.disk is not None:
                 await in_thread(self.disk.remove)
+            if self.log_disk is not None:
+                await in_thread(self.keep_logs)
+                await in_thread(self.log_disk.remove)
             await in_thread(self._guardian.close)
             self._ports.close()
             self.folder.release()

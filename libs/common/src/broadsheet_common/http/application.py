@@ -1,7 +1,7 @@
 """The Litestar application that every service starts from: errors, tracing, access log, metrics, health, limits."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
@@ -14,10 +14,15 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Middleware, Receive, Scope, Send
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.http.health import ReadinessCheck, health_routes
 from broadsheet_common.http.problems import problem_handlers
+from broadsheet_common.process.log_output import lost_lines
+from broadsheet_common.process.metrics import Counter, Histogram, metric_faults
 from broadsheet_common.process.tracing import enter_trace, start_trace
 
 API_BODY_MAX_BYTES = 10 * 1024 * 1024
@@ -27,12 +32,21 @@ _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics", "/health-
 _log = structlog.get_logger()
 
 
+class _ReportingFaults(Collector):
+    """What could not be reported: a report never stops the work, so that it was lost is all that can be said."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily("log_lines_lost", "Log lines that could not be written", value=lost_lines())
+        yield CounterMetricFamily("metric_faults", "Metrics that could not be set", value=metric_faults())
+
+
 class ServerMetrics:
     """The HTTP figures of one process, in a registry of its own (tests start several in one process)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self.registry.register(_ReportingFaults())
         self.requests = Counter(
             "http_requests_total",
             "Requests by route template, method and status",
@@ -96,6 +110,8 @@ def create_service_app(
     route_handlers: Sequence[ControllerRouterHandler],
     dependencies: Mapping[str, object],
     readiness_checks: Mapping[str, ReadinessCheck],
+    optional_checks: Mapping[str, ReadinessCheck] | None = None,
+    background: BackgroundRunner | None = None,
     middleware: Sequence[Middleware] = (),
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[None]]] = (),
     state: Mapping[str, object] | None = None,
@@ -107,16 +123,22 @@ def create_service_app(
     """A Litestar app with everything that all services share.
 
     `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan` managers
-    open and close what the app owns. Nothing is started here.
+    open and close what the app owns; one of them runs `background`, whose loops readiness shows. Without what
+    `optional_checks` ask for, the service is degraded and still ready. Nothing is started here.
     """
     metrics = metrics or ServerMetrics()
     return Litestar(
-        route_handlers=[*route_handlers, health_routes(readiness_checks, metrics.registry)],
+        route_handlers=[
+            *route_handlers,
+            health_routes(
+                readiness_checks, metrics.registry, optional_checks=optional_checks or {}, background=background
+            ),
+        ],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
         middleware=[_RequestMiddleware(metrics), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
-        state=State({**(state or {}), "draining": False}),
+        state=State({**(state or {}), "draining": False, "background": background}),
         openapi_config=openapi_config,
         request_max_body_size=body_max_bytes,
         logging_config=None,

@@ -1,12 +1,14 @@
 """Liveness, readiness and metrics, the same on every service.
 
 `/health/live` does no I/O. `/health/ready` asks the service's own checks and turns 503 as soon as the process is told
-to stop, before the listener closes, so that a load balancer moves on first. `/metrics` is Prometheus text.
+to stop, before the listener closes, so that a load balancer moves on first. It names what is wrong, and stays 200 as
+long as the service does its main work: what is only degraded takes nothing else down with it. `/metrics` is Prometheus
+text.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -16,20 +18,30 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from broadsheet_common.background.runner import BackgroundRunner
+from broadsheet_common.background.status import LoopStatus
+
 ReadinessCheck = Callable[[], Awaitable[str | None]]
 """Answers None when fine, or a few words on what is wrong; may raise, which counts as wrong."""
 
 CHECK_TIMEOUT_S = 3.0
 OPEN_ROUTE: dict[str, Any] = {"exclude_from_auth": True}
+LOOP_PREFIX = "loop "
 
 _log = structlog.get_logger()
 
 
-class Readiness(msgspec.Struct, frozen=True):
-    """`status` is ready, draining or failing; `checks` holds one entry a dependency: `ok` or what is wrong."""
+class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`checks` holds one entry a dependency: `ok` or what is wrong. `failing` and `degraded` name those that are not
+    ok, dependencies by their names and background loops as `loop <name>`: with the first the service cannot do its
+    main work (503), with the second only a part (200). `loops` says how each background loop stands.
+    """
 
-    status: str
+    status: Literal["ready", "degraded", "failing", "draining"]
     checks: dict[str, str]
+    failing: list[str] = []
+    degraded: list[str] = []
+    loops: dict[str, LoopStatus] = {}
 
 
 async def _run_check(name: str, check: ReadinessCheck) -> str:
@@ -42,7 +54,37 @@ async def _run_check(name: str, check: ReadinessCheck) -> str:
         return type(error).__name__
 
 
-def health_routes(checks: Mapping[str, ReadinessCheck], registry: CollectorRegistry) -> Router:
+async def _run_checks(checks: Mapping[str, ReadinessCheck]) -> dict[str, str]:
+    return dict(zip(checks, await asyncio.gather(*(_run_check(n, c) for n, c in checks.items())), strict=True))
+
+
+async def read_readiness(
+    required: Mapping[str, ReadinessCheck],
+    optional: Mapping[str, ReadinessCheck],
+    background: BackgroundRunner | None,
+    *,
+    draining: bool,
+) -> Readiness:
+    """What `/health/ready` says. Without an `optional` dependency the service is degraded, not down."""
+    needed, wanted = await asyncio.gather(_run_checks(required), _run_checks(optional))
+    loops = dict(background.statuses()) if background is not None else {}
+    late = {LOOP_PREFIX + name: loop.required for name, loop in loops.items() if loop.status != "ok"}
+    failing = [name for name, result in needed.items() if result != "ok"] + [n for n, fails in late.items() if fails]
+    degraded = [name for name, result in wanted.items() if result != "ok"]
+    degraded += [name for name, fails in late.items() if not fails]
+    status: Literal["ready", "degraded", "failing", "draining"] = (
+        "draining" if draining else "failing" if failing else "degraded" if degraded else "ready"
+    )
+    return Readiness(status, {**needed, **wanted}, failing, degraded, loops)
+
+
+def health_routes(
+    checks: Mapping[str, ReadinessCheck],
+    registry: CollectorRegistry,
+    *,
+    optional_checks: Mapping[str, ReadinessCheck],
+    background: BackgroundRunner | None,
+) -> Router:
     """The routes; `app.state.draining` is set by the process when it is told to stop."""
 
     @get("/health/live", opt=OPEN_ROUTE, include_in_schema=False)
@@ -51,11 +93,10 @@ def health_routes(checks: Mapping[str, ReadinessCheck], registry: CollectorRegis
 
     @get("/health/ready", opt=OPEN_ROUTE, include_in_schema=False)
     async def ready(state: State) -> Response[Readiness]:
-        results = dict(zip(checks, await asyncio.gather(*(_run_check(n, c) for n, c in checks.items())), strict=True))
-        status = "ready" if all(v == "ok" for v in results.values()) else "failing"
-        if state.get("draining", False):
-            status = "draining"
-        return Response(Readiness(status, results), status_code=200 if status == "ready" else 503)
+        readiness = await read_readiness(
+            checks, optional_checks, background, draining=bool(state.get("draining", False))
+        )
+        return Response(readiness, status_code=200 if readiness.status in {"ready", "degraded"} else 503)
 
     @get("/metrics", opt=OPEN_ROUTE, include_in_schema=False, media_type=CONTENT_TYPE_PLAIN_0_0_4)
     async def metrics() -> bytes:

@@ -8,6 +8,7 @@ import asyncio
 import re
 from typing import Any, ClassVar
 
+import asyncpg
 import msgspec
 import sqlalchemy.exc
 import structlog
@@ -16,7 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from broadsheet_common.http.allowed_values import with_allowed_values
-from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.database import is_database_unavailable, is_out_of_resources
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 PROBLEM_TYPE_PREFIX = "urn:broadsheet:problem:"
@@ -221,8 +222,23 @@ def _handle_unavailable(request: Request[Any, Any, Any], error: Exception) -> Re
     return _handle_problem(request, UnavailableError())
 
 
-def _handle_database(request: Request[Any, Any, Any], error: sqlalchemy.exc.SQLAlchemyError) -> Response[bytes]:
+def _handle_database(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return _handle_unavailable(request, error) if is_database_unavailable(error) else _handle_bug(request, error)
+
+
+def _handle_os(request: Request[Any, Any, Any], error: OSError) -> Response[bytes]:
+    return _handle_unavailable(request, error) if is_out_of_resources(error) else _handle_bug(request, error)
+
+
+def _handle_group(request: Request[Any, Any, Any], error: ExceptionGroup[Exception]) -> Response[bytes]:
+    """By what it holds: unavailable only if every one of them is."""
+    waits = all(
+        is_out_of_resources(one)
+        if isinstance(one, OSError) and not isinstance(one, ConnectionError | TimeoutError)
+        else is_database_unavailable(one)
+        for one in error.exceptions
+    )
+    return _handle_unavailable(request, error) if waits else _handle_bug(request, error)
 
 
 def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -244,7 +260,11 @@ def problem_handlers() -> ExceptionHandlersMap:
         ValidationException: _handle_validation,
         HTTPException: _handle_http,
         sqlalchemy.exc.SQLAlchemyError: _handle_database,
+        asyncpg.PostgresError: _handle_database,
+        asyncpg.InterfaceError: _handle_database,
         ConnectionError: _handle_unavailable,
         asyncio.TimeoutError: _handle_unavailable,
+        OSError: _handle_os,
+        ExceptionGroup: _handle_group,
         Exception: _handle_bug,
     }

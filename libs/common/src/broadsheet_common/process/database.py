@@ -4,9 +4,11 @@ Works behind pgbouncer in transaction mode (1.21 or newer, which follows prepare
 session state. The only session-bound use, LISTEN, opens a connection of its own (`delivery`'s wake-up).
 """
 
+import errno
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import sqlalchemy.exc
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -68,18 +70,58 @@ def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awa
     return check
 
 
+_UNAVAILABLE_CLASSES = frozenset({"08", "53", "58"})
+"""SQLSTATE classes (PostgreSQL, appendix A): connection, insufficient resources (a full disk, too many connections),
+and errors of the system below, such as I/O."""
+_PAST_BOUND_STATES = frozenset({"55P03", "57014"})
+"""A lock or statement that waited past its bound."""
+_UNAVAILABLE_STATES = _PAST_BOUND_STATES | {"25006"}
+"""And read-only: a failover in progress."""
+_RESOURCE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
+
+
 def is_database_unavailable(error: Exception) -> bool:
-    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, read-only."""
+    """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, disk full,
+    read-only. A group is when all that it holds are.
+    """
+    if isinstance(error, ExceptionGroup):
+        return all(is_database_unavailable(one) for one in error.exceptions)
     if isinstance(error, OSError | TimeoutError | sqlalchemy.exc.TimeoutError):
         return True
+    # A connection that cannot be made raises asyncpg's own errors.
+    if isinstance(error, asyncpg.PostgresError):
+        return is_unavailable_state(error.sqlstate)
     if not isinstance(error, sqlalchemy.exc.DBAPIError):
-        return False
+        return isinstance(error, asyncpg.InterfaceError)
     if error.connection_invalidated:
         return True
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is None:
         # asyncpg raises client-side InterfaceErrors without a SQLSTATE when the connection is gone.
         return isinstance(error, sqlalchemy.exc.InterfaceError | sqlalchemy.exc.OperationalError)
-    # 08 connection, 53 resources (disk full, too many connections), 57P operator intervention, 25006 read-only
-    # (a failover in progress), 55P03 and 57014 a lock or statement that waited past its bound.
-    return sqlstate[:2] in {"08", "53"} or sqlstate[:3] == "57P" or sqlstate in {"25006", "55P03", "57014"}
+    return is_unavailable_state(sqlstate)
+
+
+def may_be_the_items_fault(error: Exception) -> bool:
+    """Whether, of several items, the one in hand may be to blame, so that others should have their turn without it.
+
+    A statement that takes too long is one item's as likely as the database's.
+    """
+    if not is_database_unavailable(error):
+        return True
+    original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+    return getattr(original, "sqlstate", None) in _PAST_BOUND_STATES
+
+
+def is_unavailable_state(sqlstate: str | None) -> bool:
+    """Whether a SQLSTATE says that the same statement may succeed later, without anybody changing it. 57P is an
+    operator's intervention: shutting down, starting up.
+    """
+    if sqlstate is None:
+        return False
+    return sqlstate[:2] in _UNAVAILABLE_CLASSES or sqlstate[:3] == "57P" or sqlstate in _UNAVAILABLE_STATES
+
+
+def is_out_of_resources(error: OSError) -> bool:
+    """Whether this machine lacks something just now: disk, memory, file descriptors."""
+    return error.errno in _RESOURCE_ERRNOS

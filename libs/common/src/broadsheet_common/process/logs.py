@@ -3,16 +3,21 @@
 Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query strings
 never go in: tracebacks come without local variables, what others wrote (exception messages, libraries' log lines) is
 redacted, and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
+
+Nothing here raises into the work that it reports on: a line that cannot be made or written is counted and dropped
+(`log_output`).
 """
 
 import logging
 import sys
 from typing import Any, Literal
 
+import msgspec
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from broadsheet_common.process.log_output import LogOutput, count_lost_line, open_output
 from broadsheet_common.process.redaction import redact
 
 _QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp", "_granian")
@@ -40,8 +45,47 @@ def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> Event
     return event
 
 
+def _never_raising(bound_logger: type[Any]) -> type[Any]:
+    """The logger whose processors may fail: an event that cannot be rendered is written by its name alone."""
+
+    class NeverRaisingLogger(bound_logger):  # type: ignore[misc]  # made for a level, at run time
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return super()._proxy_to_logger(method_name, event, *args, **kwargs)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the work goes on; it is counted, and said
+                _write_bare(self._logger, str(event), method_name, error)
+
+    return NeverRaisingLogger
+
+
+def _write_bare(logger: Any, event: str, level: str, error: Exception) -> None:
+    count_lost_line()
+    try:
+        line = {"event": redact(event), "level": level, "log_error": type(error).__name__}
+        logger.msg(msgspec.json.encode(line).decode())
+    except Exception:  # noqa: BLE001  # it has been counted
+        return
+
+
+class _NeverRaisingHandler(logging.Handler):
+    """What libraries log. The standard handlers let RecursionError through, and print what they cannot write."""
+
+    def __init__(self, output: LogOutput) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001  # whatever it is, the library's work goes on; it is counted
+            count_lost_line()
+        else:
+            self._output.msg(line)
+
+
 def configure_logs(*, service: str, log_format: Literal["json", "console"], level: str) -> None:
     """Set structlog and the standard library's logging up for this process."""
+    output = open_output()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -63,12 +107,13 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], leve
     level_number = logging.getLevelNamesMapping()[level]
     structlog.configure(
         processors=[*shared, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(level_number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=_never_raising(structlog.make_filtering_bound_logger(level_number)),
+        logger_factory=lambda *_: output,
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handler = logging.StreamHandler(sys.stderr)
+    logging.raiseExceptions = False
+    handler = _NeverRaisingHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _redact_event],

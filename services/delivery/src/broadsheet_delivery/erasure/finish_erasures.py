@@ -7,7 +7,7 @@ applied and names the address is dropped.
 
 from typing import Final
 
-from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.store import (
     Erasure,
@@ -29,6 +29,7 @@ _INBOX_WAIT_S: Final = 1.0
 
 async def finish_erasures(context: DeliveryContext) -> int:
     """One bounded round; answers how many were finished. Any number of replicas may do it."""
+    held = context.set_asides.of("delivery.finish_erasures")
     finished = 0
     after_id = 0
     for _ in range(ERASURES_A_ROUND_MAX):
@@ -40,12 +41,15 @@ async def finish_erasures(context: DeliveryContext) -> int:
         try:
             finished += await _finish(context, erasure)
         except Exception as error:
-            if is_database_unavailable(error):
+            if not may_be_the_items_fault(error):
                 raise
+            held.hold(erasure.id, error)
             context.log.error("delivery.erasure_failed", erasure_id=erasure.id, error=type(error).__name__)
             wait_s = retry_wait_s(erasure.failure_count, context.random)
             async with context.engine.begin() as connection:
                 await put_erasure_off(connection, erasure.id, wait_s=wait_s, failed=True)
+        else:
+            held.forget(erasure.id)
     return finished
 
 

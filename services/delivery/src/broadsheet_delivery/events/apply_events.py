@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.provider_change import ProviderChangeKind, enqueue_provider_change
-from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.store import Whose, erased_among
 from broadsheet_delivery.events import store
@@ -38,7 +38,7 @@ async def apply_provider_events(context: DeliveryContext) -> int:
         try:
             await _apply(context, rows)
         except Exception as error:
-            if is_database_unavailable(error):
+            if not may_be_the_items_fault(error):
                 raise
             # One of them is to blame: one by one, the others get through.
             await _apply_one_by_one(context, rows)
@@ -47,16 +47,20 @@ async def apply_provider_events(context: DeliveryContext) -> int:
 
 
 async def _apply_one_by_one(context: DeliveryContext, rows: Sequence[InboxRow]) -> None:
+    held = context.set_asides.of("delivery.provider_events")
     for row in rows:
         try:
             await _apply(context, [row])
         except Exception as error:
-            if is_database_unavailable(error):
+            if not may_be_the_items_fault(error):
                 raise
+            held.hold(row.id, error)
             context.log.error("delivery.provider_event_failed", inbox_id=row.id, error=type(error).__name__)
             wait_s = retry_wait_s(row.failure_count, context.random)
             async with context.engine.begin() as connection:
                 await store.put_off_inbox(connection, row_id=row.id, wait_s=wait_s)
+        else:
+            held.forget(row.id)
 
 
 async def _apply(context: DeliveryContext, rows: Sequence[InboxRow]) -> None:

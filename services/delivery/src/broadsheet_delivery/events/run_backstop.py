@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.store import erased_among, suppressed_while_erased
 from broadsheet_delivery.events import backstop_store as store
@@ -53,6 +54,11 @@ async def run_backstop(context: DeliveryContext) -> bool:
     except RecordsUnavailableError as error:
         context.log.warning("delivery.backstop_failed", reason=str(error))
         wait_s, read_to = min(wait_s, _RETRY_S), None
+    except Exception:
+        # The turn is given back, so that the next one does not wait for its lease's end.
+        async with context.engine.begin() as connection:
+            await store.end_turn(connection, turn, wait_s=min(wait_s, _RETRY_S), bounces_read_to=None)
+        raise
     else:
         context.log.info("delivery.backstop_ran", fetched=fetched)
     async with context.engine.begin() as connection:
@@ -75,6 +81,11 @@ async def _fetch(context: DeliveryContext, turn: Turn) -> int:
             # One stream that is not there must not keep the others from being read.
             context.log.warning("delivery.backstop_stream_failed", stream=stream, reason=str(error))
             failure = error
+        except Exception as error:
+            if not may_be_the_items_fault(error):
+                raise
+            context.log.error("delivery.backstop_stream_failed", stream=stream, exc_info=error)
+            failure = RecordsUnavailableError(f"the stream could not be compared ({type(error).__name__})")
     if failure is not None:
         raise failure
     return fetched

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.preflight.verdict import AccountRefused, NoSuchStream, NotAsked, Stream, mismatch
 from broadsheet_delivery.suppressions.store import extend_to_stream
@@ -41,14 +42,35 @@ async def preflight_issues(context: DeliveryContext) -> int:
     """One bounded round; answers how many issues may start."""
     async with context.engine.connect() as connection:
         due = await _due(connection)
+    held = context.set_asides.of("delivery.preflight")
     passed = 0
     for issue in due:
-        if issue.stream is None or issue.handling is None:
+        try:
+            passed += await _look_at(context, issue)
+        except Exception as error:
+            if not may_be_the_items_fault(error):
+                raise
+            # It waits, with its reason shown, and the others have their turn.
+            held.hold(issue.issue_id, error)
             async with context.engine.begin() as connection:
-                await pause_issue(connection, issue_id=issue.issue_id, reason="The issue is not published.")
-        elif await _check(context, issue, issue.stream, issue.handling):
-            passed += 1
+                await _put_off(
+                    connection,
+                    issue.issue_id,
+                    reason=f"The check itself failed ({type(error).__name__}); the log says more.",
+                    wait_s=shared_wait_s(issue.tries, context.random),
+                )
+        else:
+            held.forget(issue.issue_id)
     return passed
+
+
+async def _look_at(context: DeliveryContext, issue: UncheckedIssue) -> bool:
+    """Whether it may start."""
+    if issue.stream is None or issue.handling is None:
+        async with context.engine.begin() as connection:
+            await pause_issue(connection, issue_id=issue.issue_id, reason="The issue is not published.")
+        return False
+    return await _check(context, issue, issue.stream, issue.handling)
 
 
 async def _check(context: DeliveryContext, issue: UncheckedIssue, stream: str, handling: str) -> bool:

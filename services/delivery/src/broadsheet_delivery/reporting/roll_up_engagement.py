@@ -32,9 +32,13 @@ async def roll_up_engagement(context: DeliveryContext) -> int:
             break
     async with context.engine.connect() as connection:
         issue_ids = await store.issues_to_roll_up(connection, limit=ISSUES_A_ROUND_MAX)
-    for issue_id in issue_ids:
+
+    async def roll_up(issue_id: int) -> None:
+        nonlocal steps
         while steps < STEPS_A_ROUND_MAX and await _step(context, issue_id):
             steps += 1
+
+    await context.set_asides.of("delivery.engagement").each(issue_ids, roll_up, key=lambda issue_id: issue_id)
     async with context.engine.begin() as connection:
         await store.remove_old_days(connection, limit=_OLD_DAYS_A_ROUND_MAX)
     return steps

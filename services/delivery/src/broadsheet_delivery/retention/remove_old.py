@@ -4,9 +4,13 @@ Bounded transactions, by one replica at a time (a transaction-scoped advisory lo
 issue that is not over is never touched: the queue's functions that delete check it again themselves.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.background.each import do_each
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.store import forget_old_hashes
 
@@ -15,29 +19,57 @@ ROWS_A_ROUND_MAX = 5_000
 _ISSUES_A_ROUND_MAX = 20
 ADVISORY_LOCK = 0x62736865_72657461 & 0x7FFFFFFFFFFFFFFF
 
+_Remove = Callable[[AsyncConnection], Awaitable[int]]
+"""One round of one kind of rows; answers how many."""
+
 
 async def retain(context: DeliveryContext) -> int:
-    """One bounded step; answers how many rows were removed."""
+    """One bounded step; answers how many rows were removed. A kind of rows that fails does not keep the others."""
+    kinds: list[_Remove] = [
+        partial(_freeze_counts, context),
+        partial(_remove_work, context),
+        partial(_remove_outcomes, context),
+        partial(_remove_attempts, context),
+        partial(_remove_events, context),
+        partial(forget_old_hashes, kept=context.outcomes_kept, limit=ROWS_A_ROUND_MAX),
+    ]
+    freezing = kinds[0]
     removed = 0
-    after_mail_id = 0
-    for _ in range(ROUNDS_A_STEP_MAX):
-        async with context.engine.begin() as connection:
-            locked = await connection.execute(
-                sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK}
-            )
-            if not locked.scalar_one():
-                return removed
-            frozen = await _freeze_counts(context, connection)
-            rows = await _remove_work(context, connection) + await _remove_outcomes(context, connection)
-            rows += await _remove_attempts(context, connection) + await _remove_events(context, connection)
-            rows += await forget_old_hashes(connection, kept=context.outcomes_kept, limit=ROWS_A_ROUND_MAX)
-            mails, after_mail_id = await _remove_transactional(context, connection, after_mail_id)
-        removed += rows + mails
-        if frozen + rows + mails == 0 and after_mail_id == 0:
-            break
+
+    async def remove(kind: _Remove) -> int:
+        nonlocal removed
+        for _ in range(ROUNDS_A_STEP_MAX):
+            async with context.engine.begin() as connection:
+                if not await _is_my_turn(connection):
+                    return 0
+                rows = await kind(connection)
+            if rows == 0:
+                break
+            removed += rows if kind is not freezing else 0
+        return 0
+
+    async def remove_transactional() -> int:
+        nonlocal removed
+        after_mail_id = 0
+        for _ in range(ROUNDS_A_STEP_MAX):
+            async with context.engine.begin() as connection:
+                if not await _is_my_turn(connection):
+                    return 0
+                mails, after_mail_id = await _remove_transactional(context, connection, after_mail_id)
+            removed += mails
+            if after_mail_id == 0:
+                break
+        return 0
+
+    await do_each([*(partial(remove, kind) for kind in kinds), remove_transactional])
     if removed:
         context.log.info("delivery.old_rows_removed", rows=removed)
     return removed
+
+
+async def _is_my_turn(connection: AsyncConnection) -> bool:
+    locked = await connection.execute(sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
+    return bool(locked.scalar_one())
 
 
 async def _freeze_counts(context: DeliveryContext, connection: AsyncConnection) -> int:

@@ -83,6 +83,11 @@ class ClaimedMails(msgspec.Struct, frozen=True):
     prepared: list[_Prepared]
     settled: list[SettledMail]
 
+    @property
+    def first_id(self) -> int:
+        """Of its mails, to name it by."""
+        return min([one.mail.id for one in self.prepared] + [one.id for one in self.settled], default=0)
+
 
 async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
     """Lease the next due mails; None when there are none, seconds when a limit holds them up for so long.

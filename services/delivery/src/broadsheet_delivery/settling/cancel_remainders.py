@@ -26,12 +26,22 @@ async def cancel_remainders(context: DeliveryContext) -> int:
         )
         issue_ids = list(rows.scalars())
     closed = 0
-    for issue_id in issue_ids:
-        for _ in range(ROUNDS_A_STEP_MAX):
-            async with context.engine.begin() as connection:
-                chunks = await cancel_waiting_chunks(connection, issue_id=issue_id)
-                mails = await cancel_waiting_mails(connection, issue_id=issue_id)
-            if chunks + mails == 0:
-                break
-            closed += chunks + mails
+
+    async def close(issue_id: int) -> None:
+        nonlocal closed
+        closed += await _close(context, issue_id)
+
+    await context.set_asides.of("delivery.cancel_remainders").each(issue_ids, close, key=lambda issue_id: issue_id)
+    return closed
+
+
+async def _close(context: DeliveryContext, issue_id: int) -> int:
+    closed = 0
+    for _ in range(ROUNDS_A_STEP_MAX):
+        async with context.engine.begin() as connection:
+            chunks = await cancel_waiting_chunks(connection, issue_id=issue_id)
+            mails = await cancel_waiting_mails(connection, issue_id=issue_id)
+        if chunks + mails == 0:
+            break
+        closed += chunks + mails
     return closed

@@ -4,6 +4,7 @@ The database has the last word: a trigger refuses an end whose counts do not add
 """
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.exc import IntegrityError
 
 from broadsheet_delivery.context import DeliveryContext
@@ -20,20 +21,32 @@ _SETTLED = """
 
 
 async def finish_issues(context: DeliveryContext) -> list[int]:
-    """One bounded round; answers the issues that were closed: sent, or cancelled and with nothing under way."""
+    """One bounded round; answers the issues that were closed: sent, or cancelled and with nothing under way.
+
+    One that cannot be closed rests, and the others have their turn.
+    """
+    held = context.set_asides.of("delivery.finish_issues")
     async with context.engine.connect() as connection:
         rows = await connection.execute(
             sa.text(f"""
                 (SELECT run.issue_id FROM delivery.issue_run AS run
-                  WHERE run.state = 'open' AND {_SETTLED} LIMIT :limit)
+                  WHERE run.state = 'open' AND run.issue_id <> ALL (:resting) AND {_SETTLED} LIMIT :limit)
                 UNION ALL
                 (SELECT run.issue_id FROM delivery.issue_run AS run
-                  WHERE run.state = 'cancelled' AND run.finished_at IS NULL AND {_SETTLED} LIMIT :limit)
-            """),  # noqa: S608  # a constant
-            {"limit": FINISHED_A_ROUND_MAX},
+                  WHERE run.state = 'cancelled' AND run.finished_at IS NULL AND run.issue_id <> ALL (:resting)
+                    AND {_SETTLED} LIMIT :limit)
+            """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),  # noqa: S608  # a constant
+            {"limit": FINISHED_A_ROUND_MAX, "resting": list(held.resting())},
         )
         settled = list(rows.scalars())
-    return [issue_id for issue_id in settled if await _finish(context, issue_id)]
+    finished: list[int] = []
+
+    async def finish(issue_id: int) -> None:
+        if await _finish(context, issue_id):
+            finished.append(issue_id)
+
+    await held.each(settled, finish, key=lambda issue_id: issue_id)
+    return finished
 
 
 async def _finish(context: DeliveryContext, issue_id: int) -> bool:
@@ -56,8 +69,8 @@ async def _finish(context: DeliveryContext, issue_id: int) -> bool:
             )
             state = rows.scalar_one_or_none()
     except IntegrityError:
-        context.log.exception("delivery.issue_does_not_add_up", issue_id=issue_id)
-        return False
+        context.log.error("delivery.issue_does_not_add_up", issue_id=issue_id)
+        raise
     if state is not None:
         context.log.info("delivery.issue_finished", issue_id=issue_id, state=state)
     return state is not None

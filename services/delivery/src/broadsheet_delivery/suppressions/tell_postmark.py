@@ -1,12 +1,21 @@
 """Tell Postmark which suppressions were made or lifted here, after the commit that says so, until it has heard."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
+from broadsheet_common.background.set_aside import batch_or_each
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX, RecordsUnavailableError
-from broadsheet_delivery.suppressions.store import Telling, end_telling, lease_telling, lift_by_consent, put_telling_off
+from broadsheet_delivery.suppressions.store import (
+    Telling,
+    ToTell,
+    end_telling,
+    lease_telling,
+    lift_by_consent,
+    put_telling_off,
+)
 from broadsheet_delivery.throttle.back_off import retry_wait_s
 
 CALLS_A_ROUND_MAX: Final = 10
@@ -33,7 +42,25 @@ async def tell_postmark(context: DeliveryContext) -> int:
             )
         if telling is None:
             break
-        told += await _tell(context, telling, until_s=began_s + context.call_timeout.total_seconds())
+        told += await _tell_or_put_off(context, telling, until_s=began_s + context.call_timeout.total_seconds())
+    return told
+
+
+async def _tell_or_put_off(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:
+    """What cannot be told together is told one by one; a change that fails alone waits, and stays untold."""
+    told = 0
+
+    async def tell(changes: Sequence[ToTell]) -> None:
+        nonlocal told
+        told += await _tell(context, Telling(telling.stream, telling.active, list(changes)), until_s=until_s)
+
+    async def put_aside(change: ToTell, error: Exception) -> None:
+        context.set_asides.of("delivery.tell_postmark").hold(change.id, error)
+        async with context.engine.begin() as connection:
+            wait_s = retry_wait_s(change.tell_count, context.random)
+            await put_telling_off(connection, ids=[change.id], wait_s=wait_s)
+
+    await batch_or_each(telling.changes, tell, put_aside=put_aside)
     return told
 
 

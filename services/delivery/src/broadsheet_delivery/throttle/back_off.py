@@ -10,8 +10,6 @@ _SEARCH_MAX_S: Final = 60.0
 _PARKED_S: Final = 600.0
 _SHARED_BASE_S: Final = 0.5
 _SHARED_MAX_S: Final = 30.0
-_LOOP_BASE_S: Final = 0.5
-_LOOP_MAX_S: Final = 5.0
 _DOUBLINGS_MAX: Final = 16
 
 
@@ -44,8 +42,3 @@ def shared_wait_s(rounds: int, random: Random, *, retry_after_s: float | None = 
     """How long no replica starts a call after Postmark was unreachable or asked for less."""
     wait_s = _jittered_s(_grown_s(_SHARED_BASE_S, _SHARED_MAX_S, rounds), random)
     return max(wait_s, retry_after_s or 0.0)
-
-
-def loop_wait_s(failures: int, random: Random) -> float:
-    """Before a loop whose round failed looks again: short enough to be back soon after the database is."""
-    return _jittered_s(_grown_s(_LOOP_BASE_S, _LOOP_MAX_S, failures), random)

@@ -11,9 +11,12 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.loop import Loop, Next
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.queue import enqueue_provider_events
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_common.process.database import is_database_unavailable
@@ -27,6 +30,9 @@ WAITING_EVENTS_MAX = 2_000
 WAITING_BYTES_MAX = 32 * 1024 * 1024
 WAIT_MAX_S = 8.0
 """For the commit; Postmark itself waits longer for an answer."""
+IDLE_S = 5.0
+"""Between looks when nothing comes: each event wakes the writers."""
+BOUND_S = 60.0
 CLOSE_MAX_S = 2.0
 """For transactions under way, once no request is any more."""
 
@@ -42,12 +48,24 @@ class _Waiting(msgspec.Struct, frozen=True, eq=False):
 class WebhookInbox:
     """Stores nothing unless entered by `running`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, registry: CollectorRegistry | None = None) -> None:
         self._engine = engine
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
         self._is_open = False
+        self.runner = BackgroundRunner(
+            [
+                Loop(
+                    f"gateway.webhook_writer_{number}",
+                    self._write,
+                    interval_s=IDLE_S,
+                    bound_s=BOUND_S,
+                    drain=self._drain,
+                )
+                for number in range(1, WRITERS + 1)
+            ],
+            registry=registry,
+        )
 
     async def store(self, body: str, *, size_bytes: int) -> None:
         """Returns once the event is committed. One that was given up may be stored all the same: delivery applies
@@ -65,7 +83,7 @@ class WebhookInbox:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(body, size_bytes, stored))
         self._waiting_bytes += size_bytes
-        self._arrived.set()
+        self.runner.wake()
         try:
             async with asyncio.timeout(WAIT_MAX_S):
                 await stored
@@ -76,31 +94,30 @@ class WebhookInbox:
     async def running(self) -> AsyncIterator[None]:
         """At the end, what waits is stored within a bound, or refused."""
         self._is_open = True
-        writers = [asyncio.create_task(self._write_forever()) for _ in range(WRITERS)]
+        self.runner.start()
         try:
             yield
         finally:
             self._is_open = False
-            self._arrived.set()
-            _, late = await asyncio.wait(writers, timeout=CLOSE_MAX_S)
-            for writer in late:
-                writer.cancel()
-            await asyncio.gather(*writers, return_exceptions=True)
+            await self.runner.stop(CLOSE_MAX_S)
             while batch := self._take():
                 _refuse(batch)
 
-    async def _write_forever(self) -> None:
-        """Until closed, and nothing waits."""
-        while True:
-            await self._arrived.wait()
-            if batch := self._take():
-                try:
-                    await self._store(batch)
-                finally:
-                    # Also when cancelled: nobody is left to wait for it.
-                    _refuse(batch)
-            elif not self._is_open:
-                return
+    async def _write(self) -> Next | None:
+        """One transaction, if anything waits."""
+        batch = self._take()
+        if not batch:
+            return None
+        try:
+            await self._store(batch)
+        finally:
+            # Also when cancelled: nobody is left to wait for it.
+            _refuse(batch)
+        return Next(0)
+
+    async def _drain(self) -> None:
+        while await self._write():
+            pass
 
     def _take(self) -> list[_Waiting]:
         """What came first, up to a transaction's bounds, without those that nobody waits for any more."""
@@ -115,8 +132,6 @@ class WebhookInbox:
             if not first.stored.done():
                 batch.append(first)
                 size_bytes += first.size_bytes
-        if not self._waiting and self._is_open:
-            self._arrived.clear()
         return batch
 
     async def _store(self, batch: Sequence[_Waiting]) -> bool:

@@ -9,11 +9,11 @@ takes of the same walk those whose bit is set.
 """
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audience import release_audience
 from broadsheet_common.contracts.queue import close_fan_out, partition_issue
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.fan_out import store
 
 PARTITION_ABOVE_DEFAULT = 50_000
@@ -47,11 +47,12 @@ Step = Prepared | Enqueued | Finished | NothingToDo
 
 
 class FanOutFailedError(Exception):
-    """A step of this issue failed and changed nothing; the cause is chained."""
+    """A step of this issue failed and changed nothing; `cause` says why."""
 
-    def __init__(self, issue_id: int) -> None:
+    def __init__(self, issue_id: int, cause: Exception) -> None:
         super().__init__(f"the fan-out of issue {issue_id} failed")
         self.issue_id = issue_id
+        self.cause = cause
 
 
 async def fan_out_step(
@@ -77,8 +78,10 @@ async def fan_out_step(
             if fan_out.cursor_subscriber_id == 0 and await _is_being_partitioned(connection, fan_out, partition_above):
                 return Prepared(fan_out.issue_id)
             return await _enqueue_next_page(connection, fan_out, page_rows=page_rows)
-        except SQLAlchemyError as error:
-            raise FanOutFailedError(fan_out.issue_id) from error
+        except Exception as error:
+            if not may_be_the_items_fault(error):
+                raise
+            raise FanOutFailedError(fan_out.issue_id, error) from error
 
 
 async def _is_being_partitioned(connection: AsyncConnection, fan_out: store.OpenFanOut, above: int) -> bool:

@@ -5,9 +5,9 @@ whoever comes next, however late, publishes it.
 """
 
 import msgspec
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.issues.publish_issue import NoRecipientsError, SegmentGoneError, publish_issue
 from broadsheet_publishing.schedule import store as schedule_store
 
@@ -34,11 +34,12 @@ class NothingDue(msgspec.Struct, frozen=True):
 
 
 class FiringFailedError(Exception):
-    """The issue could not be published and is as it was; the cause is chained."""
+    """The issue could not be published and is as it was; `cause` says why."""
 
-    def __init__(self, issue_id: int) -> None:
+    def __init__(self, issue_id: int, cause: Exception) -> None:
         super().__init__(f"issue {issue_id} could not be published at its time")
         self.issue_id = issue_id
+        self.cause = cause
 
 
 async def fire_next_schedule(
@@ -62,6 +63,8 @@ async def fire_next_schedule(
         except SegmentGoneError:
             await schedule_store.set_draft(connection, issue_id, note=SEGMENT_GONE)
             return Withdrawn(issue_id)
-        except SQLAlchemyError as error:
-            raise FiringFailedError(issue_id) from error
+        except Exception as error:
+            if not may_be_the_items_fault(error):
+                raise
+            raise FiringFailedError(issue_id, error) from error
         return Fired(issue_id)

@@ -5,20 +5,36 @@ Until the last page a new attribute cannot have the old one's name: its type wou
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAside
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_subscriptions.attributes import store
 
 PAGE_ROWS = 2_000
 PAGES_A_ROUND_MAX = 500
 INTERVAL_S = 5.0
+BOUND_S = 120.0
+LOOP = "subscriptions.removed_attributes"
 
 
-async def remove_attribute_values(engine: AsyncEngine, *, page_rows: int = PAGE_ROWS) -> int:
+async def remove_attribute_values(
+    engine: AsyncEngine, set_aside: SetAside[str] | None = None, *, page_rows: int = PAGE_ROWS
+) -> int:
     """One bounded round; how many subscribers were looked at. Any number of replicas may do it."""
+    held = SetAside[str](LOOP) if set_aside is None else set_aside
     seen = 0
     for _ in range(PAGES_A_ROUND_MAX):
-        async with engine.begin() as connection:
-            removal = await store.lock_removal(connection)
-            if removal is None:
-                break
-            seen += await store.remove_values(connection, removal, limit=page_rows)
+        removal: store.Removal | None = None
+        try:
+            async with engine.begin() as connection:
+                removal = await store.lock_removal(connection, resting=held.resting())
+                if removal is None:
+                    break
+                seen += await store.remove_values(connection, removal, limit=page_rows)
+        except Exception as error:
+            # Whatever it is, it is this attribute's, and the others have their turn.
+            if removal is None or not may_be_the_items_fault(error):
+                raise
+            held.hold(removal.name, error)
+        else:
+            held.forget(removal.name)
     return seen

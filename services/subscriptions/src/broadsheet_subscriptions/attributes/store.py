@@ -1,10 +1,11 @@
 """The SQL of attribute definitions: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.attributes.attribute import AttributeType
@@ -119,14 +120,16 @@ async def set_removed(connection: AsyncConnection, name: str) -> None:
     )
 
 
-async def lock_removal(connection: AsyncConnection) -> Removal | None:
-    """One that nobody else is at."""
+async def lock_removal(connection: AsyncConnection, *, resting: Collection[str] = ()) -> Removal | None:
+    """One that nobody else is at, other than the resting ones."""
     row = (
         await connection.execute(
             sa.text("""
-                SELECT name, removed_to_id FROM subscriptions.attribute WHERE removed_at IS NOT NULL
+                SELECT name, removed_to_id FROM subscriptions.attribute
+                 WHERE removed_at IS NOT NULL AND name <> ALL (:resting)
                  ORDER BY removed_at LIMIT 1 FOR UPDATE SKIP LOCKED
-            """)
+            """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.Text))),
+            {"resting": list(resting)},
         )
     ).one_or_none()
     return None if row is None else Removal(*row)

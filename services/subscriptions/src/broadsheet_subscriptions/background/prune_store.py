@@ -20,9 +20,8 @@ class Lifetimes(msgspec.Struct, frozen=True):
     mailbox_window: timedelta
 
 
-async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> int:
-    """Delete one batch of each kind of what has expired; how many rows went."""
-    forgotten = await _forget_unconfirmed(connection, lifetimes.pending)
+async def prune_tokens(connection: AsyncConnection) -> int:
+    """One batch of expired confirmation tokens; how many rows went."""
     tokens = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.confirmation_token WHERE token_hash = ANY(ARRAY(
@@ -31,7 +30,16 @@ async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> in
         """),
         {"rows": PRUNE_BATCH_ROWS},
     )
-    keys = await prune_answers(connection, idempotency_key, rows_max=PRUNE_BATCH_ROWS)
+    return tokens.rowcount
+
+
+async def prune_keys(connection: AsyncConnection) -> int:
+    """One batch of expired idempotency keys. Returns how many rows were deleted."""
+    return await prune_answers(connection, idempotency_key, rows_max=PRUNE_BATCH_ROWS)
+
+
+async def prune_quotas(connection: AsyncConnection, lifetimes: Lifetimes) -> int:
+    """One batch of mail counts whose window is over. Returns how many rows were deleted."""
     quotas = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.mailbox_quota WHERE mailbox_hash = ANY (ARRAY (
@@ -40,10 +48,10 @@ async def prune_expired(connection: AsyncConnection, lifetimes: Lifetimes) -> in
         """).bindparams(sa.bindparam("window", type_=sa.Interval)),
         {"rows": PRUNE_BATCH_ROWS, "window": lifetimes.mailbox_window},
     )
-    return forgotten + tokens.rowcount + keys + quotas.rowcount
+    return quotas.rowcount
 
 
-async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) -> int:
+async def forget_unconfirmed(connection: AsyncConnection, lifetimes: Lifetimes) -> int:
     """Sign-ups that waited too long for their confirmation, with their tokens; how many.
 
     Who had left before signing up again has left again, as before. A subscriber who has no subscription then, and of
@@ -62,7 +70,7 @@ async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) 
                      LIMIT :rows
                        FOR UPDATE OF person SKIP LOCKED) AS person
         """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
-        {"lifetime": lifetime, "rows": PRUNE_BATCH_ROWS},
+        {"lifetime": lifetimes.pending, "rows": PRUNE_BATCH_ROWS},
     )
     people = list(result.scalars())
     if not people:
@@ -87,7 +95,7 @@ async def _forget_unconfirmed(connection: AsyncConnection, lifetime: timedelta) 
             )
             SELECT (SELECT count(*) FROM back) + (SELECT count(*) FROM forgotten)
         """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
-        {"people": people, "lifetime": lifetime},
+        {"people": people, "lifetime": lifetimes.pending},
     )
     # A statement of its own, which sees what the one before has left.
     await connection.execute(

@@ -4,40 +4,43 @@ Delivery sends them and knows; here it is looked up, so that sending does not wa
 Any number of replicas may do it at once: each skips what another has locked.
 """
 
-import asyncio
-import random
+from collections.abc import Sequence
+from functools import partial
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAside, batch_or_each
 from broadsheet_subscriptions.consent import store
 
 POLL_S = 5.0
+BOUND_S = 120.0
+LOOP = "subscriptions.settled_mails"
 MAILS_A_BATCH_MAX = 500
 BATCHES_A_ROUND_MAX = 100
 
-_log = structlog.get_logger()
 
+async def note_settled_mails(engine: AsyncEngine, set_aside: SetAside[int] | None = None) -> int:
+    """One bounded round, a transaction a batch; how many mails were looked at.
 
-async def note_settled_mails(engine: AsyncEngine) -> int:
-    """One bounded round, a transaction a batch; how many mails were looked at."""
+    A batch that fails is noted one by one; a mail that fails alone rests.
+    """
+    held = SetAside[int](LOOP) if set_aside is None else set_aside
     looked_at = 0
     for _ in range(BATCHES_A_ROUND_MAX):
-        async with engine.begin() as connection:
-            rows = await store.note_settled_mails(connection, limit=MAILS_A_BATCH_MAX)
-        looked_at += rows
-        if rows < MAILS_A_BATCH_MAX:
+        async with engine.connect() as connection:
+            ids = await store.unsettled_mails(connection, limit=MAILS_A_BATCH_MAX, resting=held.resting())
+
+        async def put_aside(event_id: int, error: Exception) -> None:
+            held.hold(event_id, error)
+
+        looked_at += await batch_or_each(ids, partial(_note, engine, held), put_aside=put_aside)
+        if len(ids) < MAILS_A_BATCH_MAX:
             break
     return looked_at
 
 
-async def note_forever(engine: AsyncEngine) -> None:
-    """Until cancelled; a round that fails is logged and the next one comes at its time."""
-    while True:
-        # Jittered, so that replicas started together do not stay together.
-        await asyncio.sleep(POLL_S * random.uniform(0.75, 1.25))  # noqa: S311  # no secret
-        try:
-            await note_settled_mails(engine)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            _log.warning("subscriptions.noting_mails_failed", error=type(error).__name__)
+async def _note(engine: AsyncEngine, held: SetAside[int], event_ids: Sequence[int]) -> None:
+    async with engine.begin() as connection:
+        await store.note_settled_mails(connection, event_ids=event_ids)
+    for event_id in event_ids:
+        held.forget(event_id)

@@ -1,9 +1,11 @@
 """The SQL of the consent record: plain functions that take the connection of the caller's transaction."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.consent.evidence import ConsentKind, ConsentSource, Evidence, SignUpMail
@@ -68,8 +70,20 @@ EVIDENCE_VALUES = """
 """
 
 
-async def note_settled_mails(connection: AsyncConnection, *, limit: int) -> int:
-    """Write down what became of mails that are settled now; how many rows were looked at.
+async def unsettled_mails(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:
+    """The ids of the entries whose mails are to be looked at, longest due first, without the resting ones."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT consent_event_id FROM subscriptions.unsettled_mail
+             WHERE look_at <= now() AND consent_event_id <> ALL (:resting) ORDER BY look_at LIMIT :limit
+        """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
+        {"limit": limit, "resting": list(resting)},
+    )
+    return list(rows.scalars())
+
+
+async def note_settled_mails(connection: AsyncConnection, *, event_ids: Sequence[int]) -> int:
+    """Write down what became of mails that are settled now; how many rows were looked at, of these.
 
     A mail that is still on its way is looked at again later. One that delivery no longer knows is given up: it was
     settled and removed as old before anybody looked, so its fate stays unknown.
@@ -78,7 +92,8 @@ async def note_settled_mails(connection: AsyncConnection, *, limit: int) -> int:
         sa.text("""
             WITH due AS MATERIALIZED (
                 SELECT consent_event_id FROM subscriptions.unsettled_mail
-                 WHERE look_at <= now() ORDER BY look_at LIMIT :limit FOR UPDATE SKIP LOCKED
+                 WHERE look_at <= now() AND consent_event_id = ANY (:event_ids)
+                 ORDER BY look_at FOR UPDATE SKIP LOCKED
             ), seen AS MATERIALIZED (
                 SELECT request.id, request.subscriber_id, request.newsletter_id, request.occurred_at, request.mail,
                        request.mail_key, mail.status, mail.settled_at
@@ -102,7 +117,11 @@ async def note_settled_mails(connection: AsyncConnection, *, limit: int) -> int:
                  WHERE later.consent_event_id = seen.id AND seen.status IS NOT NULL AND seen.settled_at IS NULL
             )
             SELECT count(*) FROM due
-        """).bindparams(sa.bindparam("again_min", type_=sa.Interval), sa.bindparam("again_max", type_=sa.Interval)),
-        {"limit": limit, "again_min": LOOK_AGAIN_AFTER_MIN, "again_max": LOOK_AGAIN_AFTER_MAX},
+        """).bindparams(
+            sa.bindparam("event_ids", type_=pg.ARRAY(sa.BigInteger)),
+            sa.bindparam("again_min", type_=sa.Interval),
+            sa.bindparam("again_max", type_=sa.Interval),
+        ),
+        {"event_ids": list(event_ids), "again_min": LOOK_AGAIN_AFTER_MIN, "again_max": LOOK_AGAIN_AFTER_MAX},
     )
     return int(result.scalar_one())

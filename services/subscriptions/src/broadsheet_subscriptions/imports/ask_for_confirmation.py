@@ -7,59 +7,83 @@ worth little it is better to learn by the first complaints. The pace is one row,
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAside
 from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.imports import ask_store
+from broadsheet_subscriptions.imports.ask_store import PersonToAsk
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
 from broadsheet_subscriptions.sign_up.store import record_request
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
 MAILS_A_BATCH: Final = 20
+LOOP: Final = "imports.confirmations"
 
 
-async def ask_for_confirmation(engine: AsyncEngine, policy: ConfirmationPolicy, *, mails_per_minute: int) -> int:
-    """One batch, if it is time for one: tokens and mails in one transaction. How many mails."""
-    async with engine.begin() as connection:
-        if not await ask_store.take_turn(connection):
-            return 0
-        people = await ask_store.pick_people(connection, limit=MAILS_A_BATCH)
-        for person in people:
-            token = policy.token_source()
-            token_hash = hash_token(token)
-            mail = write_confirmation_mail(
-                newsletter_name=person.newsletter_name,
-                postal_address=person.postal_address,
-                public_url=policy.public_url,
-                token=token,
-                lifetime_s=int(policy.lifetime.total_seconds()),
-            )
-            mail_key = f"confirmation:{token_hash.hex()}"
-            await record_request(
-                connection,
-                person.subscription_id,
-                # The pace bounds these mails. A quota would have to be locked before the person is.
-                counts_for=None,
-                mail="confirmation",
-                mail_key=mail_key,
-                token_hash=token_hash,
-                lifetime=policy.lifetime,
-                evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
-            )
-            await enqueue_single_mail(
-                connection,
-                SingleMail(
-                    kind="confirmation",
-                    to=person.email,
-                    subject=mail.subject,
-                    html_body=mail.html_body,
-                    text_body=mail.text_body,
-                    dedupe_key=mail_key,
-                    expires_in=policy.lifetime,
-                ),
-            )
-        if people:
-            await ask_store.wait(connection, timedelta(minutes=len(people) / mails_per_minute))
+async def ask_for_confirmation(
+    engine: AsyncEngine, policy: ConfirmationPolicy, *, mails_per_minute: int, set_aside: SetAside[int] | None = None
+) -> int:
+    """One batch, if it is time for one: tokens and mails in one transaction. How many mails.
+
+    Somebody who cannot be asked rests, and the others are asked in the next round.
+    """
+    held = SetAside[int](LOOP) if set_aside is None else set_aside
+    person: PersonToAsk | None = None
+    try:
+        async with engine.begin() as connection:
+            if not await ask_store.take_turn(connection):
+                return 0
+            people = await ask_store.pick_people(connection, limit=MAILS_A_BATCH, resting=held.resting())
+            for person in people:
+                await _ask(connection, policy, person)
+            person = None
+            if people:
+                await ask_store.wait(connection, timedelta(minutes=len(people) / mails_per_minute))
+    except Exception as error:
+        if person is None or not may_be_the_items_fault(error):
+            raise
+        held.hold(person.subscription_id, error)
+        return 0
+    for one in people:
+        held.forget(one.subscription_id)
     return len(people)
+
+
+async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: PersonToAsk) -> None:
+    token = policy.token_source()
+    token_hash = hash_token(token)
+    mail = write_confirmation_mail(
+        newsletter_name=person.newsletter_name,
+        postal_address=person.postal_address,
+        public_url=policy.public_url,
+        token=token,
+        lifetime_s=int(policy.lifetime.total_seconds()),
+    )
+    mail_key = f"confirmation:{token_hash.hex()}"
+    await record_request(
+        connection,
+        person.subscription_id,
+        # The pace bounds these mails. A quota would have to be locked before the person is.
+        counts_for=None,
+        mail="confirmation",
+        mail_key=mail_key,
+        token_hash=token_hash,
+        lifetime=policy.lifetime,
+        evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
+    )
+    await enqueue_single_mail(
+        connection,
+        SingleMail(
+            kind="confirmation",
+            to=person.email,
+            subject=mail.subject,
+            html_body=mail.html_body,
+            text_body=mail.text_body,
+            dedupe_key=mail_key,
+            expires_in=policy.lifetime,
+        ),
+    )

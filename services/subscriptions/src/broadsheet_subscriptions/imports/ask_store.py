@@ -1,9 +1,11 @@
 """The SQL of asking imported people: plain functions that take the connection of the caller's transaction."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
@@ -27,8 +29,9 @@ async def take_turn(connection: AsyncConnection) -> bool:
     return result.scalar_one_or_none() is not None
 
 
-async def pick_people(connection: AsyncConnection, *, limit: int) -> list[PersonToAsk]:
-    """Who came pending with an import that was not called off, and has not been asked, oldest first; locked.
+async def pick_people(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[PersonToAsk]:
+    """Who came pending with an import that was not called off, and has not been asked, oldest first; locked. Not the
+    resting subscriptions.
 
     Nobody is waited for, and the person is held with the subscription, as the entry in the record refers to them: a
     sign-up, which has the person and waits for the subscription, cannot wait for this in a circle.
@@ -44,13 +47,14 @@ async def pick_people(connection: AsyncConnection, *, limit: int) -> list[Person
                     JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
                    WHERE subscription.import_id = job.id AND subscription.import_id IS NOT NULL
                      AND subscription.state = 'pending' AND subscription.confirmation_queued_at IS NULL
+                     AND subscription.id <> ALL (:resting)
                    ORDER BY subscription.id LIMIT :limit
                      FOR KEY SHARE OF person SKIP LOCKED FOR UPDATE OF subscription SKIP LOCKED
               ) AS picked
              WHERE job.status IN ('running', 'done')
              ORDER BY job.id, picked.id LIMIT :limit
-        """),
-        {"limit": limit},
+        """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
+        {"limit": limit, "resting": list(resting)},
     )
     return [PersonToAsk(row[0], row[1], EmailAddress(row[2]), row[3], row[4]) for row in result]
 

@@ -5,14 +5,14 @@ weighed by its own time against the newest that was seen. A hard bounce changes 
 the person, and delivery's suppression holds the mail back.
 """
 
-import asyncio
-import random
+from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.background.set_aside import SetAside, batch_or_each
 from broadsheet_subscriptions.leaving import provider_change_store as store
 from broadsheet_subscriptions.leaving.provider_change_store import ProviderChange
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
@@ -20,39 +20,40 @@ from broadsheet_subscriptions.subscribers.change_source import name_change_sourc
 CHANGES_A_BATCH_MAX = 200
 BATCHES_A_ROUND_MAX = 100
 POLL_S = 0.5
-FAILURE_WAIT_S = 2.0
+BOUND_S = 60.0
+LOOP = "subscriptions.provider_changes"
 
 _log = structlog.get_logger()
 
 
-async def apply_provider_changes(engine: AsyncEngine) -> int:
-    """One bounded round, a transaction a batch; how many changes were applied. Any number of replicas may do it."""
+async def apply_provider_changes(engine: AsyncEngine, set_aside: SetAside[int] | None = None) -> int:
+    """One bounded round, a transaction a batch; how many changes were applied. Any number of replicas may do it.
+
+    A batch that fails is applied one by one; a change that fails alone stays in the queue and rests.
+    """
+    held = SetAside[int](LOOP) if set_aside is None else set_aside
     applied = 0
     for _ in range(BATCHES_A_ROUND_MAX):
-        async with engine.begin() as connection:
-            changes = await store.take_changes(connection, limit=CHANGES_A_BATCH_MAX)
-            for change in changes:
-                await _apply(connection, change)
-        if not changes:
+        async with engine.connect() as connection:
+            ids = await store.waiting_changes(connection, limit=CHANGES_A_BATCH_MAX, resting=held.resting())
+        if not ids:
             break
-        applied += len(changes)
+
+        async def put_aside(change_id: int, error: Exception) -> None:
+            held.hold(change_id, error)
+
+        applied += await batch_or_each(ids, partial(_apply_all, engine, held), put_aside=put_aside)
+    if applied:
+        _log.info("subscriptions.provider_changes_applied", changes=applied)
     return applied
 
 
-async def apply_forever(engine: AsyncEngine) -> None:
-    """Until cancelled; a round that fails is logged and tried again."""
-    while True:
-        # Jittered, so that replicas started together do not stay together.
-        wait_s = POLL_S * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
-        try:
-            applied = await apply_provider_changes(engine)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            _log.warning("subscriptions.provider_changes_failed", error=type(error).__name__)
-            wait_s = FAILURE_WAIT_S
-        else:
-            if applied:
-                _log.info("subscriptions.provider_changes_applied", changes=applied)
-        await asyncio.sleep(wait_s)
+async def _apply_all(engine: AsyncEngine, held: SetAside[int], ids: Sequence[int]) -> None:
+    async with engine.begin() as connection:
+        for change in await store.take_changes(connection, ids=ids):
+            await _apply(connection, change)
+    for change_id in ids:
+        held.forget(change_id)
 
 
 async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:

@@ -3,11 +3,13 @@
 Every function takes the connection of its caller's transaction. Row locks: subscriber before subscription.
 """
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.lift_request import enqueue_lift
@@ -24,17 +26,28 @@ class ProviderChange(msgspec.Struct, frozen=True):
     occurred_at: datetime
 
 
-async def take_changes(connection: AsyncConnection, *, limit: int) -> list[ProviderChange]:
-    """Changes that nobody else holds, gone when the caller's transaction commits."""
+async def waiting_changes(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:
+    """The ids of the oldest changes, without the resting ones."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT id FROM subscriptions.provider_change WHERE id <> ALL (:resting) ORDER BY id LIMIT :limit
+        """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
+        {"limit": limit, "resting": list(resting)},
+    )
+    return list(rows.scalars())
+
+
+async def take_changes(connection: AsyncConnection, *, ids: Sequence[int]) -> list[ProviderChange]:
+    """Of these, the changes that nobody else holds, gone when the caller's transaction commits."""
     rows = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
-                SELECT id FROM subscriptions.provider_change ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+                SELECT id FROM subscriptions.provider_change WHERE id = ANY (:ids) ORDER BY id FOR UPDATE SKIP LOCKED
             )
             DELETE FROM subscriptions.provider_change WHERE id = ANY (ARRAY (SELECT id FROM picked))
             RETURNING id, kind, email_key, newsletter_ids, occurred_at
-        """),
-        {"limit": limit},
+        """).bindparams(sa.bindparam("ids", type_=pg.ARRAY(sa.BigInteger))),
+        {"ids": list(ids)},
     )
     # By address: two replicas that hold changes of the same people lock these in the same order.
     return sorted((ProviderChange(*row) for row in rows), key=lambda change: (change.email_key, change.id))

@@ -8,11 +8,9 @@ its bits, so any replica goes on where another stopped. Publishing waits until a
 from datetime import timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.http.problems import InvalidInputError
-from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_subscriptions.attributes.store import attribute_types
 from broadsheet_subscriptions.segments import audience_store as store
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
@@ -21,6 +19,7 @@ BLOCKS_A_STEP = 32
 """262,144 ids: a fraction of a second, far below the statement time-out."""
 STEPS_A_ROUND_MAX = 500
 INTERVAL_S = 0.5
+BOUND_S = 60.0
 WAIT_MAX_S = 60.0
 
 _log = structlog.get_logger()
@@ -50,8 +49,9 @@ async def _step(engine: AsyncEngine, blocks: int) -> int | None:
             behind = held.next_block + blocks
             complete = behind > await store.last_block(connection)
             await store.advance(connection, held, next_block=behind, members=members, complete=complete)
-    except (SQLAlchemyError, InvalidInputError) as error:
-        if held is None or is_database_unavailable(error):
+    except Exception as error:
+        # Whatever it is, it is this audience's, and the others have their turn.
+        if held is None or not may_be_the_items_fault(error):
             raise
         wait = timedelta(seconds=min(WAIT_MAX_S, 2.0 ** min(held.failure_count, 10)))
         _log.error("subscriptions.audience_failed", issue_id=held.issue_id, error=type(error).__name__, exc_info=error)

@@ -1,7 +1,9 @@
-"""The database's disk is full for a while."""
+"""The disks of the database and of the logs are full for a while."""
 
 import asyncio
 import time
+
+import httpx
 
 from broadsheet_local.chaos.api import FAULT_MIN, IssueView
 from broadsheet_local.chaos.faults.database import is_settled
@@ -9,13 +11,17 @@ from broadsheet_local.chaos.people_at_work import Visitors, signing_up
 from broadsheet_local.chaos.stack import StackOptions
 from broadsheet_local.chaos.stage import Stage
 
-SMALL_DISK = StackOptions(small_disk_mb=224)
+SMALL_DISK = StackOptions(small_disk_mb=224, small_log_disk_mb=8)
+LOST = "log_lines_lost_total"
 SPACE_MAX_S = 60.0
 UNAVAILABLE = 503
 
 
 async def disk_full(stage: Stage) -> None:
-    """Writes are refused with 5xx, and all goes on once there is space; Postgres may have had to be restarted."""
+    """Writes are refused with 503, and all goes on once there is space; Postgres may have had to be restarted.
+
+    The services' logs are on a full disk too: what reports the fault must not become one.
+    """
     stack = stage.stack
     disk = stack.disk
     assert disk is not None
@@ -24,11 +30,13 @@ async def disk_full(stage: Stage) -> None:
     campaign = await stage.publish(stage.random.randint(1000, 1300))
     async with signing_up(stage) as visitors:
         await stage.moment(campaign, high=0.2)
-        disk.fill(stack.postgres.child.pid)
-        stage.note("the disk is full")
+        stack.fill_disks()
+        stage.note("the disks are full")
         await _refused(stage, visitors)
         await stage.pause_s(0.0, 3.0)
-        disk.make_room(stack.postgres.child.pid)
+        lost = await _lost_lines(stage)
+        stage.expect(sum(lost.values()) > 0, f"no line was lost on the full disk of the logs: {lost}")
+        stack.make_room()
         began = time.monotonic()
         ended = stack.postgres.child.exit_code() is not None
         stage.note(f"there is space again; Postgres {'had stopped and is started' if ended else 'still runs'}")
@@ -47,6 +55,17 @@ async def disk_full(stage: Stage) -> None:
         seconds = None if found is None else time.monotonic() - began
         stage.recovered(seconds, within_s=SPACE_MAX_S, what="from there being space, writes and sending went on")
         await is_settled(stage, campaign)
+
+
+async def _lost_lines(stage: Stage) -> dict[str, float]:
+    """By process: log lines that could not be written. The gateway's figures need a token, and are left out."""
+    lost = {}
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+        for name, one in stage.stack.running.items():
+            if one.service != "gateway":
+                text = (await client.get(f"http://127.0.0.1:{one.port}/metrics")).text
+                lost[name] = sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(LOST + " "))
+    return lost
 
 
 async def _refused(stage: Stage, visitors: Visitors) -> None:

@@ -6,8 +6,6 @@ poll every one to two seconds is the truth, and finds what another process took 
 
 import asyncio
 import contextlib
-import random
-import time
 import uuid
 from datetime import timedelta
 from typing import Final
@@ -18,18 +16,24 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.loop import Loop, Next
+from broadsheet_common.background.set_aside import SetAside
 from broadsheet_common.process.database import is_database_unavailable
-from broadsheet_subscriptions.imports.ask_for_confirmation import ask_for_confirmation
+from broadsheet_subscriptions.imports import ask_for_confirmation
 from broadsheet_subscriptions.imports.running import lease_store, leftover_store
 from broadsheet_subscriptions.imports.running.run_import import LeaseLostError, run_import
 from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.undo_import import undo_import
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
-POLL_MIN_S, POLL_MAX_S = 1.0, 2.0
+POLL_S: Final = 1.5
+BOUND_S: Final = 60.0
+JOB_BOUND_S: Final = 600.0
+"""A job that keeps its lease says that it goes on."""
 FAILURE_WAIT_S: Final = 2.0
 FAILURES_MAX: Final = 5
 TIDY_INTERVAL_S: Final = 60.0
+TIDY_BOUND_S: Final = 600.0
 TIDY_BATCHES_MAX: Final = 200
 PIECES_A_BATCH: Final = 64
 LEFTOVERS_A_BATCH: Final = 5_000
@@ -50,38 +54,32 @@ class ImportPolicy(msgspec.Struct, frozen=True):
 
 
 class ImportWorker:
-    """One worker a process; `run` until cancelled, `wake` after an upload."""
+    """One a process: its `loops`, and `wake` after an upload. A job may take minutes, the rest goes on beside it."""
 
     def __init__(self, engine: AsyncEngine, policy: ImportPolicy, confirmation_policy: ConfirmationPolicy) -> None:
         self._engine = engine
         self._policy = policy
         self._confirmation_policy = confirmation_policy
-        self._wake = asyncio.Event()
-        self._tidied_at_s = float("-inf")
+        self._not_asked: SetAside[int] = SetAside(ask_for_confirmation.LOOP)
+        self._jobs = Loop("imports.jobs", self._work, interval_s=POLL_S, bound_s=JOB_BOUND_S, cancel_on_stop=True)
+        self.loops = (
+            self._jobs,
+            Loop(
+                ask_for_confirmation.LOOP,
+                self._ask,
+                interval_s=POLL_S,
+                bound_s=BOUND_S,
+                cancel_on_stop=True,
+                set_aside=self._not_asked,
+            ),
+            Loop("imports.tidy", self.tidy, interval_s=TIDY_INTERVAL_S, bound_s=TIDY_BOUND_S, cancel_on_stop=True),
+        )
 
     def wake(self) -> None:
-        self._wake.set()
+        self._jobs.wake()
 
-    async def run(self) -> None:
-        """Until cancelled: jobs and the rest side by side, as a job may take minutes."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_jobs())
-            group.create_task(self._run_the_rest())
-
-    async def _run_jobs(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                found = await self.work_once()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                _log.warning("import.worker_failed", error=type(error).__name__)
-                await asyncio.sleep(FAILURE_WAIT_S)
-                continue
-            if not found:
-                with contextlib.suppress(TimeoutError):
-                    # Jittered, so that replicas started together do not stay together.
-                    async with asyncio.timeout(random.uniform(POLL_MIN_S, POLL_MAX_S)):  # noqa: S311  # no secret
-                        await self._wake.wait()
+    async def _work(self) -> Next | None:
+        return Next(0) if await self.work_once() else None
 
     async def work_once(self) -> bool:
         """Lease one job and work on it to its end, or to a failure; False when there was none."""
@@ -112,7 +110,15 @@ class ImportWorker:
             await undo_import(self._engine, job.id, token=token, lease=lease)
         else:
             hasher = self._confirmation_policy.address_hasher
-            await run_import(self._engine, job, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s)
+            await run_import(
+                self._engine,
+                job,
+                hasher=hasher,
+                token=token,
+                lease=lease,
+                timeout_s=timeout_s,
+                progress=self._jobs.progress,
+            )
 
     async def _give_up(self, import_id: int, token: UUID, *, counts_as_failure: bool) -> None:
         async with self._engine.begin() as connection:
@@ -124,23 +130,15 @@ class ImportWorker:
                 failures_max=FAILURES_MAX,
             )
 
-    async def _run_the_rest(self) -> None:
-        while True:
-            try:
-                asked = await ask_for_confirmation(
-                    self._engine,
-                    self._confirmation_policy,
-                    mails_per_minute=self._policy.confirmations_per_minute,
-                )
-                if asked:
-                    _log.info("import.confirmations_queued", mails=asked)
-                if time.monotonic() - self._tidied_at_s >= TIDY_INTERVAL_S:
-                    self._tidied_at_s = time.monotonic()
-                    await self.tidy()
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
-                _log.warning("import.tidying_failed", error=type(error).__name__)
-                await asyncio.sleep(FAILURE_WAIT_S)
-            await asyncio.sleep(random.uniform(POLL_MIN_S, POLL_MAX_S))  # noqa: S311  # no secret
+    async def _ask(self) -> None:
+        asked = await ask_for_confirmation.ask_for_confirmation(
+            self._engine,
+            self._confirmation_policy,
+            mails_per_minute=self._policy.confirmations_per_minute,
+            set_aside=self._not_asked,
+        )
+        if asked:
+            _log.info("import.confirmations_queued", mails=asked)
 
     async def tidy(self) -> int:
         """One bounded round, a transaction a batch; how much went."""

@@ -7,7 +7,7 @@ was cancelled, or its lease ran out and another has it) stores nothing more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -59,8 +59,12 @@ async def run_import(
     lease: timedelta,
     timeout_s: float,
     block_bytes: int = BLOCK_BYTES,
+    progress: Callable[[], None] | None = None,
 ) -> None:
-    """Raises `LeaseLostError`, `ReaderDiedError`, and what the database raises; each leaves the job as it stands."""
+    """`progress` is told at each renewal of the lease that the job goes on.
+
+    Raises `LeaseLostError`, `ReaderDiedError`, and what the database raises; each leaves the job as it stands.
+    """
     async with engine.connect() as connection:
         lanes = await store.read_lanes(connection, job.id)
         attributes = await store.list_attributes(connection)
@@ -84,7 +88,8 @@ async def run_import(
     )
     async with reading(orders, _pieces(engine, job, place)) as frames:
         types = {attribute.name: attribute.type for attribute in attributes}
-        end = await _Run(engine, job, types, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s).go(frames)
+        run = _Run(engine, job, types, hasher=hasher, token=token, lease=lease, timeout_s=timeout_s, progress=progress)
+        end = await run.go(frames)
     async with engine.begin() as connection:
         found = await store.lock_import(connection, job.id)
         assert found is not None
@@ -136,8 +141,10 @@ class _Run:
         token: UUID,
         lease: timedelta,
         timeout_s: float,
+        progress: Callable[[], None] | None,
     ) -> None:
         self._engine = engine
+        self._progress = progress
         self._hasher = hasher
         self._job = job
         self._types = types
@@ -257,3 +264,7 @@ class _Run:
                     connection, import_id=self._job.id, token=self._token, lease=self._lease
                 ):
                     raise LeaseLostError
+            if self._progress is not None:
+                self._progress()
+            if self._progress is not None:
+                self._progress()

@@ -21,8 +21,10 @@ NoAnswer = Literal[
     "answer_unreadable",
     "url_refused",
     "secret_unreadable",
+    "fault_of_ours",
 ]
-"""Why there was no answer. `address_refused`: the name leads to an address that is not public."""
+"""Why there was no answer. `address_refused`: the name leads to an address that is not public.
+`fault_of_ours`: the call could not be made; the log says why."""
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -88,6 +88,13 @@ class Attempter:
         verdict = judge(answer, attempts=claimed.attempts, retried=not claimed.is_test, random=self._random)
         return Called(answer, verdict, duration_ms)
 
+    def failed(self, claimed: Claimed) -> Attempt:
+        """An attempt that failed here, in a way that nobody foresaw: it counts, so that it is not made for ever."""
+        answer = NotAnswered("fault_of_ours")
+        return Called(
+            answer, judge(answer, attempts=claimed.attempts, retried=not claimed.is_test, random=self._random), 0
+        )
+
     async def _call(self, claimed: Claimed, since_claim_s: float) -> tuple[Answer, int]:
         body = write_message(claimed.happening)
         try:

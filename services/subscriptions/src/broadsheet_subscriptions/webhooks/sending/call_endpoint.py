@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -110,11 +110,51 @@ class _Resolver(AbstractResolver):
 
 
 class EndpointCaller:
-    """Calls receivers over one pool of connections."""
+    """Calls receivers over one pool of connections, which is there while it is `opened`.
 
-    def __init__(self, session: aiohttp.ClientSession, *, timeout_s: float) -> None:
-        self._session = session
+    `timeout_s` bounds a call up to its status, and the beginning of the body once more; `ssl_context` None: the
+    system's certificates, names verified. How many calls are made at once is the sender's to bound.
+    """
+
+    def __init__(
+        self,
+        policy: TargetPolicy,
+        *,
+        timeout_s: float,
+        lookup: Lookup = look_up,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._policy = policy
         self._timeout_s = timeout_s
+        self._lookup = lookup
+        self._ssl_context = ssl_context
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator["EndpointCaller"]:
+        resolver = _Resolver(self._lookup)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            ssl=True if self._ssl_context is None else self._ssl_context,
+            use_dns_cache=False,
+            keepalive_timeout=KEPT_CONNECTION_S,
+            resolver=resolver,
+            socket_factory=_GuardedSockets(self._policy),
+        )
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                auto_decompress=False,
+                trust_env=False,
+                max_line_size=_HEADER_BYTES_MAX,
+                max_field_size=_HEADER_BYTES_MAX,
+            ) as self._session:
+                yield self
+        finally:
+            self._session = None
+            await resolver.close()
 
     async def call(self, url: URL, *, headers: Mapping[str, str], body: bytes) -> tuple[Answer, int]:
         """The answer, and how long it took in milliseconds. Never raises for what a receiver does."""
@@ -123,6 +163,8 @@ class EndpointCaller:
         return answer, round((time.monotonic() - began) * 1000)
 
     async def _call(self, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
+        if self._session is None:
+            raise RuntimeError("calls are made while the caller is open")
         try:
             async with asyncio.timeout(self._timeout_s):
                 response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
@@ -169,36 +211,12 @@ def _seconds(text: str) -> float | None:
     return float(text) if text.isascii() and text.isdigit() and len(text) <= _RETRY_AFTER_DIGITS_MAX else None
 
 
-@asynccontextmanager
-async def open_caller(
+def open_caller(
     policy: TargetPolicy,
     *,
     timeout_s: float,
     lookup: Lookup = look_up,
     ssl_context: ssl.SSLContext | None = None,
-) -> AsyncGenerator[EndpointCaller]:
-    """`timeout_s` bounds a call up to its status, and the beginning of the body once more; `ssl_context` None: the
-    system's certificates, names verified. How many calls are made at once is the sender's to bound.
-    """
-    resolver = _Resolver(lookup)
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        ssl=True if ssl_context is None else ssl_context,
-        use_dns_cache=False,
-        keepalive_timeout=KEPT_CONNECTION_S,
-        resolver=resolver,
-        socket_factory=_GuardedSockets(policy),
-    )
-    try:
-        async with aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=_HEADER_BYTES_MAX,
-            max_field_size=_HEADER_BYTES_MAX,
-        ) as session:
-            yield EndpointCaller(session, timeout_s=timeout_s)
-    finally:
-        await resolver.close()
+) -> AbstractAsyncContextManager[EndpointCaller]:
+    """A caller, open for as long as the context lasts."""
+    return EndpointCaller(policy, timeout_s=timeout_s, lookup=lookup, ssl_context=ssl_context).opened()

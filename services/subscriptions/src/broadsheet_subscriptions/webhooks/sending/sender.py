@@ -8,21 +8,22 @@ bound the pace. What a slow receiver left waiting for its turn is given back.
 """
 
 import asyncio
-import random
+import collections
 import time
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress as ignoring
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 import msgspec
-import prometheus_client
 import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.loop import Loop
+from broadsheet_common.background.set_aside import SetAside, batch_or_each
 from broadsheet_common.process.database import is_database_unavailable
+from broadsheet_common.process.metrics import Counter, Gauge, Histogram
 from broadsheet_subscriptions.webhooks.log import store as log_store
 from broadsheet_subscriptions.webhooks.sending import store as queue_store
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempt, Attempter, Called, result_of
@@ -36,11 +37,11 @@ RECORDED_AT_ONCE_MAX: Final = 200
 POLL_S: Final = 1.0
 GATHER_S: Final = 0.005
 """After a place became free: others do so in that time, and one claim serves them all."""
-FIGURES_INTERVAL_S: Final = 15.0
-REMOVE_INTERVAL_S: Final = 600.0
+FIGURES_INTERVAL_S: Final = 12.0
+REMOVE_INTERVAL_S: Final = 450.0
 REMOVE_BATCH_ROWS: Final = 1_000
 REMOVE_BATCHES_MAX: Final = 200
-FAILURE_WAIT_S: Final = 2.0
+BOUND_S: Final = 60.0
 LEASE_MARGIN: Final = timedelta(seconds=30)
 """Beyond the longest that a call may take: for the transactions before and after it."""
 WAITING_COUNT_MAX: Final = 1_000_000
@@ -52,22 +53,22 @@ class WebhookMetrics:
     """The figures of one replica; of the queue, as it last looked."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.attempts = prometheus_client.Counter(
+        self.attempts = Counter(
             "webhooks_attempts_total",
             "Attempts to deliver a webhook by what came of them",
             ("result",),
             registry=registry,
         )
-        self.attempt_s = prometheus_client.Histogram(
+        self.attempt_s = Histogram(
             "webhooks_attempt_duration_seconds",
             "One call to a receiver",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=registry,
         )
-        self.waiting = prometheus_client.Gauge(
+        self.waiting = Gauge(
             "webhooks_waiting", f"Deliveries that wait, counted up to {WAITING_COUNT_MAX}", registry=registry
         )
-        self.oldest_due_s = prometheus_client.Gauge(
+        self.oldest_due_s = Gauge(
             "webhooks_oldest_due_seconds", "How long the longest waiting delivery has been due", registry=registry
         )
 
@@ -90,7 +91,7 @@ class SendingPolicy(msgspec.Struct, frozen=True):
 
 
 class WebhookSender:
-    """Runs until drained; or, for one round, `send_due`."""
+    """Its `loops`; or, for one round, `send_due`."""
 
     def __init__(
         self, engine: AsyncEngine, attempter: Attempter, *, policy: SendingPolicy, metrics: WebhookMetrics
@@ -100,41 +101,55 @@ class WebhookSender:
         self._policy = policy
         self._metrics = metrics
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
-        self._taken: Counter[int] = Counter()
+        self._taken: collections.Counter[int] = collections.Counter()
         self._crowded: set[int] = set()
         """Endpoints of which as much is claimed as may be: more may be due."""
-        self._freed = asyncio.Event()
-        self._draining = asyncio.Event()
         self._places: defaultdict[int, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(policy.calls_per_endpoint)
         )
         self._unwritten: list[tuple[Claimed, Attempt]] = []
         self._is_writing = False
         self._under_way: set[asyncio.Task[None]] = set()
-        self._loops: list[asyncio.Task[None]] = []
+        self._set_aside: SetAside[int] = SetAside("webhooks.send")
+        """Deliveries whose results cannot be written down."""
+        self._sending = Loop(
+            "webhooks.send",
+            self._send_round,
+            interval_s=POLL_S,
+            bound_s=BOUND_S,
+            drain=self._drain,
+            set_aside=self._set_aside,
+        )
+        self.loops = (
+            self._sending,
+            Loop(
+                "webhooks.figures",
+                self._show_figures,
+                interval_s=FIGURES_INTERVAL_S,
+                bound_s=10 * FIGURES_INTERVAL_S,
+                starts_with_wait=True,
+                cancel_on_stop=True,
+            ),
+            Loop(
+                "webhooks.remove_old",
+                self.remove_old,
+                interval_s=REMOVE_INTERVAL_S,
+                bound_s=6 * REMOVE_INTERVAL_S,
+                starts_with_wait=True,
+                cancel_on_stop=True,
+            ),
+        )
 
-    def start(self) -> None:
-        self._loops = [
-            asyncio.create_task(loop)
-            for loop in (
-                self._send_loop(),
-                self._every(FIGURES_INTERVAL_S, self._show_figures),
-                self._every(REMOVE_INTERVAL_S, self.remove_old),
-            )
-        ]
-
-    async def drain(self, timeout_s: float) -> None:
-        """Claim nothing more and let calls end within `timeout_s`; what is cut off is sent again by another replica."""
-        self._draining.set()
-        self._freed.set()
-        with ignoring(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while self._under_way:
-                    await asyncio.wait(self._under_way)
-        tasks = [*self._loops, *self._under_way]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _drain(self) -> None:
+        """Let calls end; what is left when this is cancelled is cut off, and sent again by another replica."""
+        try:
+            while self._under_way:
+                await asyncio.wait(self._under_way)
+        finally:
+            left = list(self._under_way)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def send_due(self) -> int:
         """Send what is due now, as far as there are places, and wait for it; how many attempts were begun."""
@@ -143,19 +158,9 @@ class WebhookSender:
             await asyncio.wait(self._under_way)
         return begun
 
-    async def _send_loop(self) -> None:
-        while not self._draining.is_set():
-            # Jittered, so that replicas started together do not stay together.
-            wait_s = POLL_S * random.uniform(0.75, 1.25)  # noqa: S311  # no secret
-            try:
-                await self._claim_and_begin()
-            except Exception as error:  # noqa: BLE001  # whatever it was, it is logged, and the loop must go on
-                _log_failure("webhooks.claim_failed", error)
-                wait_s = FAILURE_WAIT_S
-            with ignoring(TimeoutError):
-                await asyncio.wait_for(self._freed.wait(), wait_s)
-                await asyncio.sleep(GATHER_S)
-            self._freed.clear()
+    async def _send_round(self) -> None:
+        await asyncio.sleep(GATHER_S)
+        await self._claim_and_begin()
 
     async def _claim_and_begin(self) -> int:
         async with self._transactions, self._engine.begin() as connection:
@@ -164,6 +169,7 @@ class WebhookSender:
                 taken=self._taken,
                 places_per_endpoint=self._policy.claimed_per_endpoint,
                 lease=self._policy.lease,
+                resting=self._set_aside.resting(),
             )
         claimed_at_s = time.monotonic()
         for one in claimed:
@@ -176,17 +182,16 @@ class WebhookSender:
         try:
             async with self._places[claimed.endpoint_id]:
                 made = await self._attempter.attempt(claimed, since_claim_s=time.monotonic() - claimed_at_s)
-        except Exception as error:  # noqa: BLE001  # the lease runs out and it is sent again; the loop goes on
-            _log_failure("webhooks.attempt_failed", error)
-            self._free(claimed.endpoint_id)
         except asyncio.CancelledError:
             self._free(claimed.endpoint_id)
             raise
-        else:
-            self._unwritten.append((claimed, made))
-            if not self._is_writing:
-                self._is_writing = True
-                self._keep(asyncio.create_task(self._write_down()))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the attempt counts, and the others go on
+            _log.error("webhooks.attempt_failed", delivery_id=claimed.id, error=type(error).__name__, exc_info=error)
+            made = self._attempter.failed(claimed)
+        self._unwritten.append((claimed, made))
+        if not self._is_writing:
+            self._is_writing = True
+            self._keep(asyncio.create_task(self._write_down()))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._under_way.add(task)
@@ -198,7 +203,7 @@ class WebhookSender:
         if left == 0:
             del self._taken[endpoint_id], self._places[endpoint_id]
         if endpoint_id in self._crowded and left <= self._policy.claimed_per_endpoint // 2:
-            self._freed.set()
+            self._sending.wake()
 
     async def _write_down(self) -> None:
         """What came of calls, as long as there is any: what arrives meanwhile goes into the next transaction."""
@@ -207,17 +212,25 @@ class WebhookSender:
                 made = self._unwritten[:RECORDED_AT_ONCE_MAX]
                 del self._unwritten[:RECORDED_AT_ONCE_MAX]
                 try:
-                    async with self._transactions, self._engine.begin() as connection:
-                        await record_attempts(connection, made, failing_max=self._policy.failing_max)
+                    await batch_or_each(made, self._record, put_aside=self._put_aside)
                 except Exception as error:  # noqa: BLE001  # the leases run out and they are sent again
                     _log_failure("webhooks.not_written", error)
-                else:
-                    self._show_attempts(made)
                 finally:
                     for claimed, _ in made:
                         self._free(claimed.endpoint_id)
         finally:
             self._is_writing = False
+
+    async def _record(self, made: Sequence[tuple[Claimed, Attempt]]) -> None:
+        async with self._transactions, self._engine.begin() as connection:
+            await record_attempts(connection, made, failing_max=self._policy.failing_max)
+        for claimed, _ in made:
+            self._set_aside.forget(claimed.id)
+        self._show_attempts(made)
+
+    async def _put_aside(self, made: tuple[Claimed, Attempt], error: Exception) -> None:
+        """Its lease runs out, and it rests before it is sent again."""
+        self._set_aside.hold(made[0].id, error)
 
     def _show_attempts(self, made: Sequence[tuple[Claimed, Attempt]]) -> None:
         for claimed, attempt in made:
@@ -232,17 +245,6 @@ class WebhookSender:
                     result=result,
                     duration_ms=attempt.duration_ms,
                 )
-
-    async def _every(self, interval_s: float, step: Callable[[], Awaitable[object]]) -> None:
-        while not self._draining.is_set():
-            wait_s = interval_s * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
-            with ignoring(TimeoutError):
-                await asyncio.wait_for(self._draining.wait(), wait_s)
-                return
-            try:
-                await step()
-            except Exception as error:  # noqa: BLE001  # logged; the next round tries again
-                _log_failure("webhooks.round_failed", error)
 
     async def _show_figures(self) -> None:
         async with self._transactions, self._engine.connect() as connection:

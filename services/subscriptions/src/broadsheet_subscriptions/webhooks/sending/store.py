@@ -3,13 +3,14 @@
 Row locks: subscriber before delivery before endpoint. Leases are set and compared by the database's clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -46,13 +47,14 @@ _CLAIM: Final = """
     ), due AS MATERIALIZED (
         SELECT found.id FROM free CROSS JOIN LATERAL (
                SELECT id FROM subscriptions.webhook_delivery
-                WHERE endpoint_id = free.id AND status = 'waiting' AND run_at <= now()
+                WHERE endpoint_id = free.id AND status = 'waiting' AND run_at <= now() AND id <> ALL (:resting)
                 ORDER BY run_at, id LIMIT free.places FOR UPDATE SKIP LOCKED) AS found
          WHERE free.enabled AND free.places > 0
     ), tests AS MATERIALIZED (
         SELECT found.id FROM free CROSS JOIN LATERAL (
                SELECT id FROM subscriptions.webhook_delivery
                 WHERE endpoint_id = free.id AND status = 'waiting' AND type = 'webhook.test' AND run_at <= now()
+                  AND id <> ALL (:resting)
                 ORDER BY run_at, id LIMIT free.places FOR UPDATE SKIP LOCKED) AS found
          WHERE NOT free.enabled AND free.places > 0
     )
@@ -79,16 +81,26 @@ _DETAILS: Final = """
 
 
 async def claim_due(
-    connection: AsyncConnection, *, taken: Mapping[int, int], places_per_endpoint: int, lease: timedelta
+    connection: AsyncConnection,
+    *,
+    taken: Mapping[int, int],
+    places_per_endpoint: int,
+    lease: timedelta,
+    resting: Collection[int] = (),
 ) -> list[Claimed]:
-    """What is due and nobody holds, of each endpoint as many as it has places left here; `taken` says how many not."""
+    """What is due and nobody holds, of each endpoint as many as it has places left here; `taken` says how many not.
+    Without the resting deliveries.
+    """
     picked = await connection.execute(
-        sa.text(_CLAIM).bindparams(sa.bindparam("lease", type_=sa.Interval)),
+        sa.text(_CLAIM).bindparams(
+            sa.bindparam("lease", type_=sa.Interval), sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))
+        ),
         {
             "endpoint_ids": list(taken),
             "taken": list(taken.values()),
             "places_per_endpoint": places_per_endpoint,
             "lease": lease,
+            "resting": list(resting),
         },
     )
     ids = list(picked.scalars())
