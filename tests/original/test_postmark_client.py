@@ -71,21 +71,21 @@ async def test_a_success_without_an_error_code_is_a_success() -> None:
         (401, 10, ErrorClass.ACCOUNT),
         (422, 405, ErrorClass.ACCOUNT),
         (422, 400, ErrorClass.CONFIGURATION),
-        (413, None, ErrorClass.TOO_LARGE),
-        (429, None, ErrorClass.TRANSIENT),
+        (413, 413, ErrorClass.TOO_LARGE),
+        (429, 429, ErrorClass.TRANSIENT),
         (503, 100, ErrorClass.TRANSIENT),
     ],
 )
 async def test_an_error_that_refuses_the_whole_request_means_that_nothing_was_sent(
-    status: int, code: int | None, error_class: ErrorClass
+    status: int, code: int, error_class: ErrorClass
 ) -> None:
-    body = {"ErrorCode": code, "Message": "No."} if code is not None else {}
-    result = await _send(lambda _: httpx.Response(status, json=body))
+    body, headers = {"ErrorCode": code, "Message": "No."}, {"X-PM-ApiErrorCode": str(code)}
+    result = await _send(lambda _: httpx.Response(status, json=body, headers=headers))
     assert isinstance(result, NotSent)
     assert (result.error_class, result.status) == (error_class, status)
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 504])
+@pytest.mark.parametrize("status", [204, 302, 403, 408, 413, 429, 500, 502, 504])
 async def test_an_error_behind_which_the_mail_may_have_gone_out_is_unknown(status: int) -> None:
     result = await _send(lambda _: httpx.Response(status, text="<html>Bad gateway</html>"))
     assert isinstance(result, Unknown)

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 import structlog
 
+from broadsheet_delivery.postmark.answer import FoundMessage
 from broadsheet_delivery.postmark.call_result import CallResult
-from broadsheet_delivery.postmark.client import FoundMessage, PostmarkClient
+from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.queue import rescue_leases as rescue_module
 from broadsheet_delivery.queue.chunk_store import lease_chunk
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk

@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
+from broadsheet_local.chaos.answering_proxy import PAGE, AnsweringProxy, OwnAnswer
 from broadsheet_local.chaos.catalogue import FAULTS
 from broadsheet_local.chaos.faults.clocks import build_library
+from broadsheet_local.chaos.faults.proxy import PAGES, STATUSES
 from broadsheet_local.chaos.small_disk import SmallDisk
 from broadsheet_local.chaos.tcp_link import TcpLink
 from broadsheet_local.embedded.ports import LOOPBACK, hold_free_port
@@ -131,6 +134,62 @@ async def test_a_turned_link_leads_new_connections_elsewhere() -> None:
         link.turn_to(nobody.number)
         with pytest.raises(GONE):
             await ask(link, b"hello\n")
+
+
+@asynccontextmanager
+async def provider_behind_proxy() -> AsyncIterator[tuple[AnsweringProxy, list[bytes], httpx.AsyncClient]]:
+    """A proxy in front of a server that keeps what was posted and says 200 `theirs`, and a client of it."""
+    posted: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
+        if length:
+            posted.append(await reader.readexactly(length))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ntheirs")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, LOOPBACK, 0)
+    port = hold_free_port()
+    proxy = AnsweringProxy(port.number, server.sockets[0].getsockname()[1])
+    await proxy.start()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port.number}", trust_env=False) as client:
+            yield proxy, posted, client
+    finally:
+        await proxy.stop()
+        server.close()
+
+
+async def test_a_proxy_that_is_told_nothing_passes_on() -> None:
+    async with provider_behind_proxy() as (proxy, posted, client):
+        answer = await client.post("/email/batch", content=b"mails")
+        assert (answer.status_code, answer.content, posted, proxy.answered) == (200, b"theirs", [b"mails"], 0)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=["none", "HTML"])
+@pytest.mark.parametrize("status", STATUSES)
+async def test_a_proxy_answers_in_its_own_words_what_the_provider_has_accepted(status: int, page: bytes) -> None:
+    async with provider_behind_proxy() as (proxy, posted, client):
+        proxy.answer(OwnAnswer(status, page), sending=1.0)
+        answer = await client.post("/email/batch", content=b"mails")
+        assert (answer.status_code, posted, proxy.answered) == (status, [b"mails"], 1)
+        assert answer.content == (b"" if status == 204 else page)
+        # The search is left alone unless it is told otherwise.
+        assert (await client.get("/messages/outbound")).content == b"theirs"
+        proxy.pass_on()
+        assert (await client.post("/email/batch", content=b"more")).content == b"theirs"
+
+
+async def test_a_proxy_can_keep_a_request_to_itself() -> None:
+    async with provider_behind_proxy() as (proxy, posted, client):
+        proxy.answer(OwnAnswer(403, PAGE), sending=1.0, reading=1.0, forwards=False)
+        assert (await client.post("/email/batch", content=b"mails")).status_code == 403
+        assert (await client.get("/messages/outbound")).status_code == 403
+        assert (posted, proxy.answered) == ([], 1)
 
 
 @pytest.mark.parametrize("shift_s", [3600, -3600])

@@ -9,11 +9,9 @@ from collections.abc import Callable, Coroutine
 import httpx
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered, CallResult, NotSent, RejectedItem, Unknown
-from broadsheet_delivery.postmark.client import PostmarkClient, SearchUnavailableError, read_batch_answer
+from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
+from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.message import Header, Message, encode_message
 from broadsheet_postmark_sandbox.testing import RunningSandbox
@@ -170,100 +168,3 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown() -> None:
         raise AssertionError
 
     assert isinstance(await call(hang, timeout_s=0.05), Unknown)
-
-
-def answered(*items: dict[str, object]) -> httpx.Response:
-    return httpx.Response(200, json=list(items))
-
-
-def test_results_come_in_the_order_of_the_request() -> None:
-    first, third = uuid.uuid4(), uuid.uuid4()
-    result = read_batch_answer(
-        answered(
-            {"ErrorCode": 0, "MessageID": str(first), "SubmittedAt": "2026-01-01T00:00:00.1234567Z", "To": "a"},
-            {"ErrorCode": 406, "Message": "You tried to send to a recipient that has been marked as inactive."},
-            {"Message": "Message accepted, but delivery may be delayed.", "MessageID": str(third)},
-        ),
-        3,
-    )
-    assert result == Answered(
-        (
-            AcceptedItem(first),
-            RejectedItem(406, "You tried to send to a recipient that has been marked as inactive."),
-            AcceptedItem(third),
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{}", b"[", b"[]", b"[{}]", b"[null]", b"<html>", b'[{"ErrorCode":0,"MessageID":"x"}]', b"\xff\xfe"],
-)
-def test_an_answer_that_cannot_be_read_leaves_all_of_it_unknown(content: bytes) -> None:
-    assert isinstance(read_batch_answer(httpx.Response(200, content=content), 1), Unknown)
-
-
-@given(st.integers(100, 599), st.binary(max_size=200), st.integers(1, 3))
-def test_any_answer_is_one_of_the_three_results(status: int, content: bytes, count: int) -> None:
-    result = read_batch_answer(httpx.Response(status, content=content), count)
-    assert isinstance(result, Answered | NotSent | Unknown)
-    if isinstance(result, Answered):
-        assert len(result.items) == count
-
-
-@pytest.mark.parametrize(("value", "expected"), [("7", 7.0), ("100000", 300.0), ("soon", None), ("-1", None)])
-def test_retry_after_is_honoured_within_a_bound(value: str, expected: float | None) -> None:
-    result = read_batch_answer(httpx.Response(429, headers={"Retry-After": value}), 1)
-    assert isinstance(result, NotSent)
-    assert result.retry_after_s == expected
-
-
-async def search(handler: Handler) -> list[object]:
-    async with httpx.AsyncClient(transport=httpx.MockTransport(handler)) as http_client:
-        client = PostmarkClient(http_client, base_url="http://postmark", token="secret", call_timeout_s=1)
-        return list(await client.search(attempt_id=uuid.UUID(int=1), stream="broadcast"))
-
-
-async def test_the_search_names_the_stream_and_one_metadata_field() -> None:
-    async def answer(request: httpx.Request) -> httpx.Response:
-        assert dict(request.url.params) == {
-            "count": "500",
-            "offset": "0",
-            "messagestream": "broadcast",
-            "metadata_bs_attempt": str(uuid.UUID(int=1)),
-        }
-        return httpx.Response(
-            200,
-            json={
-                "TotalCount": 2,
-                "Messages": [
-                    {"MessageID": str(uuid.UUID(int=2)), "Metadata": {"bs_attempt": str(uuid.UUID(int=1))}},
-                    {"MessageID": str(uuid.UUID(int=3)), "Metadata": {"bs_attempt": "another"}},
-                ],
-            },
-        )
-
-    # A row that does not carry our attempt is not ours, whatever the filter did.
-    assert len(await search(answer)) == 1
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        httpx.Response(500),
-        httpx.Response(503, json={"ErrorCode": 100}),
-        httpx.Response(200, content=b"<html>"),
-        httpx.Response(200, json={"TotalCount": 1}),
-        httpx.Response(
-            200,
-            json={"TotalCount": 1, "Messages": [{"MessageID": "x", "Metadata": {"bs_attempt": str(uuid.UUID(int=1))}}]},
-        ),
-    ],
-    ids=["500", "503", "page", "no rows", "bad id"],
-)
-async def test_a_search_without_a_complete_answer_says_nothing(response: httpx.Response) -> None:
-    async def answer(_: httpx.Request) -> httpx.Response:
-        return response
-
-    with pytest.raises(SearchUnavailableError):
-        await search(answer)

@@ -31,6 +31,7 @@ from broadsheet_delivery.routes import delivery_routes
 from broadsheet_delivery.senders.replica import this_replica
 from broadsheet_delivery.sending.place import slow_calls_max
 from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_delivery.settling.reconcile import ASKED_AT_ONCE_MAX
 from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
 from broadsheet_delivery.throttle.sending_permit import left_when_slow
@@ -47,11 +48,13 @@ def create_postmark_http_client(
         timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
         transport=WatchedTransport(
             limits=httpx.Limits(
-                # A slow call leaves its place to another: the pool must have room for both.
+                # A slow call leaves its place to another, and searches may hang: the pool has room for all of them, so
+                # that no batch waits for a connection.
                 max_connections=sum(
                     places + slow_calls_max(places)
                     for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
                 )
+                + ASKED_AT_ONCE_MAX
                 + 4,
                 keepalive_expiry=5.0,
             ),
@@ -146,7 +149,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
         route_handlers=[delivery_routes(), openapi_document],
         dependencies={
             "engine": engine,
-            "postmark": context.postmark,
+            "records": context.records,
             "address_hasher": context.address_hasher,
             "transactional_stream": context.transactional_stream,
             "left_when_slow": left_when_slow(context.lease, context.slow_call),

@@ -35,7 +35,7 @@ from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails, send_single_mails
 from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
 from broadsheet_delivery.settling.finish_issues import finish_issues
-from broadsheet_delivery.settling.reconcile import reconcile
+from broadsheet_delivery.settling.reconcile import park_overdue, reconcile
 from broadsheet_delivery.suppressions.tell_postmark import tell_postmark
 from broadsheet_delivery.throttle.sending_metrics import show_sending_state
 
@@ -45,6 +45,7 @@ NEWSLETTER_MAILS_CALLS_MAX: Final = 1
 _GROWING_POLL_S: Final = 0.05
 _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
+_PARK_INTERVAL_S: Final = 5.0
 _HEARTBEAT_INTERVAL_S: Final = 5.0
 _RETAIN_INTERVAL_S: Final = 60.0
 _PROVIDER_EVENTS_INTERVAL_S: Final = 0.5
@@ -163,6 +164,8 @@ class DeliveryWorker:
                 required=True,
                 calls_postmark=True,
             ),
+            # Separate from reconcile: a round that waits for the search must not hold up the deadline.
+            self._loop("delivery.park_overdue", partial(park_overdue, context), _PARK_INTERVAL_S, required=True),
             self._loop("delivery.rescue_leases", partial(rescue_leases, context), rescue_interval_s, required=True),
             self._loop("delivery.retain", partial(retain, context), _RETAIN_INTERVAL_S),
             self._loop("delivery.report_alive", self._report_alive, _HEARTBEAT_INTERVAL_S),

@@ -12,6 +12,7 @@ from broadsheet_local.chaos.faults import (
     items,
     processes,
     provider,
+    proxy,
     redis,
     webhooks,
 )
@@ -38,6 +39,7 @@ FAULTS: Final = (
     Fault("database-lost-at-the-answer", database.lost_at_the_answer, "30 s", _LINKED, weight=25),
     Fault("database-read-only", database.read_only, "30 s", weight=18),
     Fault("answer-dropped", provider.drop_answers, "60 s (production: 15 min)", weight=25),
+    Fault("proxy-answers", proxy.proxy_answers, "60 s", proxy.BEHIND_A_PROXY, weight=30),
     Fault("search-down", provider.search_down, "60 s", weight=25),
     Fault("postmark-500", provider.outage_500, "60 s", weight=30),
     Fault("postmark-503", provider.outage_503, "60 s", weight=25),

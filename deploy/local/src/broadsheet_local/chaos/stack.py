@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from broadsheet_local.chaos.answering_proxy import AnsweringProxy
 from broadsheet_local.chaos.shortened import SHORTENED
 from broadsheet_local.chaos.small_disk import SmallDisk
 from broadsheet_local.chaos.tcp_link import TcpLink
@@ -58,7 +59,8 @@ class StackOptions(msgspec.Struct, frozen=True):
     `settings` go over the shortened ones. `linked`: every service reaches Postgres by a link of its own.
     `balanced`: services are reached by links that can be turned to a new process. `small_disk_mb`: the database's
     folder is no larger. `small_log_disk_mb`: nor is that of the services' logs. `webhooks`: the sandbox sends its
-    events to the gateway. `provider_linked`: every sender reaches the sandbox by a link of its own.
+    events to the gateway. `provider_linked`: every sender reaches the sandbox by a link of its own. `provider_proxy`:
+    they reach it by a proxy that can answer in its place.
     """
 
     replicas: int = 2
@@ -69,6 +71,7 @@ class StackOptions(msgspec.Struct, frozen=True):
     small_log_disk_mb: int | None = None
     webhooks: bool = False
     provider_linked: bool = False
+    provider_proxy: bool = False
 
 
 class Running(msgspec.Struct):
@@ -96,6 +99,7 @@ class Stack(StartedWhole):
         self._ports = PortChooser()
         self._deaths: list[str] = []
         self._sandbox: Child | None = None
+        self._provider_proxy: AnsweringProxy | None = None
         self._postgres: EmbeddedPostgres | None = None
         self._redis: EmbeddedRedis | None = None
         self._addresses: Addresses | None = None
@@ -125,6 +129,11 @@ class Stack(StartedWhole):
     def sandbox(self) -> Child:
         assert self._sandbox is not None
         return self._sandbox
+
+    @property
+    def provider_proxy(self) -> AnsweringProxy:
+        assert self._provider_proxy is not None
+        return self._provider_proxy
 
     @property
     def sandbox_url(self) -> str:
@@ -203,6 +212,8 @@ class Stack(StartedWhole):
         for link in [*self.links.values(), *self.provider_links.values()]:
             link.heal()
         self.make_room()
+        if self._provider_proxy is not None:
+            self._provider_proxy.pass_on()
         if self._postgres_is_down():
             await self.start_postgres()
         if self.redis_is_down():
@@ -273,6 +284,10 @@ class Stack(StartedWhole):
             self.log_disk = SmallDisk(self.folder.root / LOG_DISK, self.options.small_log_disk_mb)
             await in_thread(self.log_disk.prepare)
         self._start_sandbox()
+        if self.options.provider_proxy:
+            assert self.addresses.sandbox_port is not None
+            self._provider_proxy = AnsweringProxy(self._ports.any_free(), self.addresses.sandbox_port)
+            await self._provider_proxy.start()
         await self._start_stores()
         await self._run_step(
             "migrations",
@@ -394,7 +409,7 @@ class Stack(StartedWhole):
         if link is not None:
             database_url = database_url.replace(f":{self.postgres.port}/", f":{link.port}/")
         provider_link = self.provider_links.get(name)
-        provider_url = self.sandbox_url if provider_link is None else address(provider_link.port)
+        provider_url = self._provider_url if provider_link is None else address(provider_link.port)
         composed = service_environment(
             service,
             port=port,
@@ -405,6 +420,10 @@ class Stack(StartedWhole):
             provider=Provider(base_url=provider_url, server_token=self.credentials.sandbox_token, is_sandbox=True),
         )
         return {**composed, **SHORTENED, **self.options.settings}
+
+    @property
+    def _provider_url(self) -> str:
+        return self.sandbox_url if self._provider_proxy is None else address(self._provider_proxy.port)
 
     def _spec(
         self, name: str, module: str, arguments: list[str], environment: dict[str, str], *, stage: int = 0
@@ -452,6 +471,8 @@ class Stack(StartedWhole):
                 await in_thread(child.kill)
             for link in [*self.links.values(), *self.doors.values(), *self.provider_links.values()]:
                 await link.stop()
+            if self._provider_proxy is not None:
+                await self._provider_proxy.stop()
             if self._redis is not None:
                 await in_thread(self._redis.stop)
             if self._postgres is not None:

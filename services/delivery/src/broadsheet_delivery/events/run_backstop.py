@@ -21,7 +21,7 @@ from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.events.backstop_store import Turn
 from broadsheet_delivery.events.provider_event import email_key, parse_event
 from broadsheet_delivery.events.store import insert_fetched
-from broadsheet_delivery.postmark.records import BOUNCES_A_PAGE_MAX, DumpRow, RecordsUnavailableError
+from broadsheet_delivery.postmark.answer import BOUNCES_A_PAGE_MAX, DumpRow, UnusableAnswerError
 
 STREAMS_MAX: Final = 50
 PAGES_A_STREAM_MAX: Final = 20
@@ -51,7 +51,7 @@ async def run_backstop(context: DeliveryContext) -> bool:
     read_to: datetime | None = turn.began_at
     try:
         fetched = await _fetch(context, turn)
-    except RecordsUnavailableError as error:
+    except UnusableAnswerError as error:
         context.log.warning("delivery.backstop_failed", reason=str(error))
         wait_s, read_to = min(wait_s, _RETRY_S), None
     except Exception:
@@ -70,14 +70,14 @@ async def _fetch(context: DeliveryContext, turn: Turn) -> int:
     async with context.engine.connect() as connection:
         streams = await store.streams_in_use(connection, transactional=context.transactional_stream, limit=STREAMS_MAX)
     fetched = 0
-    failure: RecordsUnavailableError | None = None
+    failure: UnusableAnswerError | None = None
     for stream in streams:
         try:
             # Bounces first: they say more about an address than the dump does.
             fetched += await _fetch_bounces(context, turn, stream)
             await apply_provider_events(context)
             fetched += await _compare_dump(context, turn, stream)
-        except RecordsUnavailableError as error:
+        except UnusableAnswerError as error:
             # One stream that is not there must not keep the others from being read.
             context.log.warning("delivery.backstop_stream_failed", stream=stream, reason=str(error))
             failure = error
@@ -85,7 +85,7 @@ async def _fetch(context: DeliveryContext, turn: Turn) -> int:
             if not may_be_the_items_fault(error):
                 raise
             context.log.error("delivery.backstop_stream_failed", stream=stream, exc_info=error)
-            failure = RecordsUnavailableError(f"the stream could not be compared ({type(error).__name__})")
+            failure = UnusableAnswerError(f"the stream could not be compared ({type(error).__name__})")
     if failure is not None:
         raise failure
     return fetched

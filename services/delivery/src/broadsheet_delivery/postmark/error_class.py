@@ -1,7 +1,10 @@
 """What an error of Postmark's means for us: the whole table, pure.
 
 The HTTP status decides first, then the ErrorCode: the two number spaces collide (code 401 is not status 401).
-Source: Postmark's API documentation, "API error codes".
+
+For a whole request the table is a list of proofs that nothing was sent. What is not on it is `AMBIGUOUS`: it may have
+been sent. Only Postmark's own refusal can be a proof, so an answer without its ErrorCode never is.
+Source: Postmark's API documentation, "API error codes" and "Response codes".
 """
 
 from enum import Enum
@@ -33,13 +36,16 @@ _INVALID_EMAIL = 300
 _ACCOUNT_CODES = frozenset({10, 14, 405, 412, 413, 422, 1480})
 _CONFIGURATION_CODES = frozenset({400, 401, 402, 403, 409, 410, *range(1100, 1132), 1226, 1235, 1236, 1238})
 _MESSAGE_CODES = frozenset({411})
+_NO_ERROR = 0
 _MAINTENANCE = 100
 _INTERNAL_ERROR = 101
 _TOO_MANY_REQUESTS = 429
-_UNAUTHORIZED = 401
 _REQUEST_TIMEOUT = 408
 _PAYLOAD_TOO_LARGE = 413
-_SERVER_ERRORS = 500
+_CLASS_OF_STATUS = {401: ErrorClass.ACCOUNT, _PAYLOAD_TOO_LARGE: ErrorClass.TOO_LARGE, 429: ErrorClass.TRANSIENT}
+_CLIENT_ERRORS = range(400, 500)
+_REFUSED = frozenset({404, 415, 422})
+"""The other statuses by which Postmark documents that it refused a request as a whole."""
 _UNAVAILABLE = 503
 
 
@@ -77,18 +83,21 @@ def classify_item(code: int, message: str) -> ErrorClass:
 
 
 def classify_response(status: int, code: int | None, message: str) -> ErrorClass:
-    """The class of a whole request's error. `code` is None when the body is not Postmark's JSON."""
-    if status == _PAYLOAD_TOO_LARGE:
-        return ErrorClass.TOO_LARGE
-    if status == _TOO_MANY_REQUESTS or (status == _UNAVAILABLE and code == _MAINTENANCE):
-        return ErrorClass.TRANSIENT
-    if status == _UNAUTHORIZED:
-        return ErrorClass.ACCOUNT
-    if status == _REQUEST_TIMEOUT or status >= _SERVER_ERRORS:
+    """The class of a whole request's error. `code` is None when the answer is not Postmark's own refusal."""
+    if status == _PAYLOAD_TOO_LARGE and code == _NO_ERROR:
+        return ErrorClass.TOO_LARGE  # Postmark documents no code of its own for this status
+    if code is None or code <= _NO_ERROR or code == _INTERNAL_ERROR:
         return ErrorClass.AMBIGUOUS
-    known = classify_code(code, message) if code is not None else None
+    if status == _UNAVAILABLE and code == _MAINTENANCE:
+        return ErrorClass.TRANSIENT
+    if status not in _CLIENT_ERRORS or status == _REQUEST_TIMEOUT:
+        return ErrorClass.AMBIGUOUS
+    by_status = _CLASS_OF_STATUS.get(status)
+    if by_status is not None:
+        return by_status
+    known = classify_code(code, message)
     if known in {ErrorClass.ACCOUNT, ErrorClass.CONFIGURATION}:
         return known
-    # A request refused as a whole for a reason that fits one message, or none we know: nobody was sent anything, and
-    # a person must look.
-    return ErrorClass.CONFIGURATION
+    # A request refused as a whole for a reason that fits one message, or for one that we do not know: nobody was sent
+    # anything, and a person must look. A status that Postmark does not document proves that by a known code alone.
+    return ErrorClass.CONFIGURATION if status in _REFUSED else ErrorClass.AMBIGUOUS

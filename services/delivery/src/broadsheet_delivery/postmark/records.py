@@ -5,64 +5,31 @@ Source: Postmark's documentation, "Suppressions API" and "Bounce API". Every cal
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
+from broadsheet_delivery.postmark.answer import (
+    BOUNCES_A_PAGE_MAX,
+    BouncePage,
+    DumpRow,
+    HttpAnswer,
+    ToldAddress,
+    UnusableAnswerError,
+    read_bounce_page,
+    read_dump,
+    read_metadata,
+    read_told,
+)
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
+from broadsheet_delivery.postmark.get_answer import ANSWER_BYTES_MAX, get_from_postmark
 from broadsheet_delivery.postmark.request_body import HeldBody, TooLateError, WritingCall, writing
 
 ADDRESSES_A_CALL_MAX: Final = 50
-BOUNCES_A_PAGE_MAX: Final = 500
-_PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
-_REFUSAL_MAX: Final = 300
-
-
-class RecordsUnavailableError(Exception):
-    """Postmark gave no usable answer; nothing is known."""
-
-
-class DumpRow(msgspec.Struct, frozen=True, rename="pascal"):
-    """One suppression of a stream; `created_at` as Postmark writes it."""
-
-    email_address: str
-    suppression_reason: str
-    origin: str
-    created_at: str
-
-
-class _Dump(msgspec.Struct, rename="pascal"):
-    suppressions: list[DumpRow]
-
-
-class BouncePage(msgspec.Struct, frozen=True, rename="pascal"):
-    """Bounces, newest first; rows as Postmark shows them, with fields that may be missing."""
-
-    total_count: int
-    bounces: list[dict[str, Any]]
-
-
-class _Details(msgspec.Struct, rename="pascal"):
-    metadata: dict[str, str] | None = None
-
-
-class ToldAddress(msgspec.Struct, frozen=True, rename="pascal"):
-    """What became of one address: Suppressed, Deleted, or Failed with a reason."""
-
-    email_address: str
-    status: str
-    message: str | None = None
-
-    @property
-    def refusal(self) -> str | None:
-        return (self.message or "Postmark refused it.")[:_REFUSAL_MAX] if self.status == "Failed" else None
-
-
-class _Told(msgspec.Struct, rename="pascal"):
-    suppressions: list[ToldAddress]
+_DETAILS_TIMEOUT_S: Final = 10.0
 
 
 class PostmarkRecords:
@@ -82,30 +49,27 @@ class PostmarkRecords:
         }
 
     async def suppression_dump(self, stream: str) -> list[DumpRow]:
-        """All suppressions of a stream (`GET …/suppressions/dump`, unpaged). Raises RecordsUnavailableError."""
-        answer: _Dump = await self._get(f"{_of_stream(stream)}/dump", {}, self._dump_bytes_max, _Dump)
-        return answer.suppressions
+        """All suppressions of a stream (`GET …/suppressions/dump`, unpaged). Raises UnusableAnswerError."""
+        return read_dump(await self._get(f"{_of_stream(stream)}/dump", bytes_max=self._dump_bytes_max))
 
     async def bounces(self, *, stream: str, offset: int) -> BouncePage:
-        """One page of a stream's bounces. Raises RecordsUnavailableError."""
-        query = {"count": BOUNCES_A_PAGE_MAX, "offset": offset, "messagestream": stream}
-        page: BouncePage = await self._get("/bounces", query, _PAGE_BYTES_MAX, BouncePage)
-        return page
+        """One page of a stream's bounces. Raises UnusableAnswerError."""
+        query: dict[str, str | int] = {"count": BOUNCES_A_PAGE_MAX, "offset": offset, "messagestream": stream}
+        return read_bounce_page(await self._get("/bounces", query), offset=offset)
 
     async def metadata_of(self, message_id: uuid.UUID) -> dict[str, str]:
-        """The metadata that a message was sent with; empty when Postmark keeps it no longer or has none.
+        """The metadata that a message was sent with (`GET /messages/outbound/{id}/details`).
 
-        Raises RecordsUnavailableError.
+        Empty when Postmark keeps it no longer or has none. Raises UnusableAnswerError.
         """
         path = f"/messages/outbound/{message_id}/details"
-        details: _Details | None = await self._get(path, {}, _PAGE_BYTES_MAX, _Details, missing_ok=True)
-        return (details.metadata if details else None) or {}
+        return read_metadata(await self._get(path, timeout_s=_DETAILS_TIMEOUT_S))
 
     async def tell(self, *, stream: str, addresses: Sequence[str], suppress: bool, until_s: float) -> list[ToldAddress]:
         """Suppress up to 50 addresses, or delete their suppressions; answers in any order.
 
         Safe to repeat, but not to do later than another's change of the same addresses: the request is not completed
-        from `until_s` on (`boot_time_s`). Raises RecordsUnavailableError.
+        from `until_s` on (`boot_time_s`). Raises UnusableAnswerError.
         """
         path = _of_stream(stream) + ("" if suppress else "/delete")
         body = msgspec.json.encode({"Suppressions": [{"EmailAddress": address} for address in addresses]})
@@ -117,41 +81,26 @@ class PostmarkRecords:
                 async with asyncio.timeout(self._call_timeout_s):
                     response = await self._client.post(self._base_url + path, content=held, headers=headers)
         except (httpx.HTTPError, TimeoutError, TooLateError) as error:
-            raise RecordsUnavailableError(type(error).__name__) from error
-        if response.status_code != httpx.codes.OK:
-            raise RecordsUnavailableError(f"status {response.status_code}")
-        told: _Told = _decode(response.content, _Told)
-        return told.suppressions
+            raise UnusableAnswerError(f"no answer: {type(error).__name__}") from error
+        return read_told(HttpAnswer(response.status_code, response.headers, response.content))
 
     async def _get(
-        self, path: str, query: dict[str, Any], bytes_max: int, type_: Any, *, missing_ok: bool = False
-    ) -> Any:
-        pieces, total = [], 0
-        try:
-            async with (
-                asyncio.timeout(self._call_timeout_s),
-                self._client.stream("GET", self._base_url + path, params=query, headers=self._headers) as response,
-            ):
-                if missing_ok and response.status_code in {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY}:
-                    return None
-                if response.status_code != httpx.codes.OK:
-                    raise RecordsUnavailableError(f"status {response.status_code}")
-                async for piece in response.aiter_bytes():
-                    total += len(piece)
-                    if total > bytes_max:
-                        raise RecordsUnavailableError(f"the answer is larger than {bytes_max} bytes")
-                    pieces.append(piece)
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise RecordsUnavailableError(type(error).__name__) from error
-        return _decode(b"".join(pieces), type_)
+        self,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        bytes_max: int = ANSWER_BYTES_MAX,
+        timeout_s: float | None = None,
+    ) -> HttpAnswer:
+        return await get_from_postmark(
+            self._client,
+            self._base_url + path,
+            params=query,
+            headers=self._headers,
+            timeout_s=min(self._call_timeout_s, timeout_s or self._call_timeout_s),
+            bytes_max=bytes_max,
+        )
 
 
 def _of_stream(stream: str) -> str:
     return f"/message-streams/{quote(stream, safe='')}/suppressions"
-
-
-def _decode(content: bytes, type_: Any) -> Any:
-    try:
-        return msgspec.json.decode(content, type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordsUnavailableError("unreadable answer") from error

@@ -24,7 +24,9 @@ from broadsheet_common.http.problems import InvalidInputError, NotFoundError, Un
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
 from broadsheet_common.http.route_rules import documents, json_only
 from broadsheet_delivery.composing.compose_mail import delivery_id, parse_delivery_id
-from broadsheet_delivery.postmark.client import PostmarkClient, SearchUnavailableError
+from broadsheet_delivery.postmark.answer import UnusableAnswerError
+from broadsheet_delivery.postmark.message import METADATA_DELIVERY
+from broadsheet_delivery.postmark.records import PostmarkRecords
 from broadsheet_delivery.reporting.deliveries_store import (
     DeliveryRow,
     DeliveryStatus,
@@ -140,7 +142,7 @@ async def list_issue_deliveries(
 )
 async def find_deliveries(
     engine: NamedDependency[AsyncEngine],
-    postmark: NamedDependency[PostmarkClient],
+    records: NamedDependency[PostmarkRecords],
     message_id: FromQuery[uuid.UUID | None] = None,
     subscriber_id: SubscriberFilter = None,
     limit: PageLimit = PAGE_SIZE_DEFAULT,
@@ -151,7 +153,7 @@ async def find_deliveries(
     A MessageID is looked up at Postmark, which carries our id of the delivery for as long as it keeps the message.
     """
     if message_id is not None and subscriber_id is None:
-        return Page(await _by_message(engine, postmark, message_id), None)
+        return Page(await _by_message(engine, records, message_id), None)
     if subscriber_id is None or message_id is not None:
         raise InvalidInputError("Give exactly one of `message_id` and `subscriber_id`.")
     before_issue_id = decode_cursor(cursor) or RECORD_ID_MAX
@@ -165,10 +167,10 @@ async def find_deliveries(
     )
 
 
-async def _by_message(engine: AsyncEngine, postmark: PostmarkClient, message_id: uuid.UUID) -> list[Delivery]:
+async def _by_message(engine: AsyncEngine, records: PostmarkRecords, message_id: uuid.UUID) -> list[Delivery]:
     try:
-        text = await postmark.delivery_of_message(message_id)
-    except SearchUnavailableError as error:
+        text = (await records.metadata_of(message_id)).get(METADATA_DELIVERY)
+    except UnusableAnswerError as error:
         raise UnavailableError("Postmark does not answer who this message is for.") from error
     if text is None:
         return []

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
@@ -10,6 +11,41 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.queue.chunk_store import Settled
 from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mails
+
+OVERDUE_A_ROUND_MAX: Final = 500
+
+
+async def park_all_overdue(connection: AsyncConnection, *, deadline: timedelta, limit: int) -> int:
+    """Park up to `limit` uncertain chunks, and as many newsletter mails, whose calls began before the deadline.
+
+    Answers how many. When each is asked about next is left as it is.
+    """
+    rows = await connection.execute(
+        sa.text("""
+            WITH old_chunks AS MATERIALIZED (
+                SELECT chunk.id FROM delivery.delivery_chunk AS chunk
+                  JOIN delivery.send_attempt AS attempt ON attempt.id = chunk.attempt_id
+                 WHERE chunk.status = 'uncertain' AND chunk.parked_at IS NULL
+                   AND attempt.started_at <= now() - :deadline
+                 ORDER BY chunk.run_at LIMIT :limit FOR UPDATE OF chunk SKIP LOCKED
+            ), chunks AS (
+                UPDATE delivery.delivery_chunk SET parked_at = now()
+                 WHERE id = ANY (ARRAY (SELECT id FROM old_chunks)) RETURNING id
+            ), old_mails AS MATERIALIZED (
+                SELECT mail.id FROM delivery.single_mail AS mail
+                  JOIN delivery.send_attempt AS attempt ON attempt.id = mail.attempt_id
+                 WHERE mail.status = 'uncertain' AND mail.kind = 'newsletter' AND mail.parked_at IS NULL
+                   AND attempt.started_at <= now() - :deadline
+                 ORDER BY mail.run_at LIMIT :limit FOR UPDATE OF mail SKIP LOCKED
+            ), mails AS (
+                UPDATE delivery.single_mail SET parked_at = now()
+                 WHERE id = ANY (ARRAY (SELECT id FROM old_mails)) RETURNING id
+            )
+            SELECT (SELECT count(*) FROM chunks) + (SELECT count(*) FROM mails)
+        """).bindparams(sa.bindparam("deadline", type_=sa.Interval)),
+        {"deadline": deadline, "limit": limit},
+    )
+    return int(rows.scalar_one())
 
 
 async def park_uncertain(

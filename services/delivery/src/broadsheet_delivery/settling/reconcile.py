@@ -9,8 +9,12 @@ Only then does the rest of a chunk go back to wait. A transactional mail (a conf
 alone: a second copy of it harms nobody, and somebody waits for it. Until then everything stays uncertain, and is
 asked about again after a wait that grows. What is still uncertain at the deadline (DELIVERY_RECONCILE_DEADLINE_S) is
 parked: a person may decide about it (decide_uncertain), and it is asked about only now and then.
+
+The search may hang: calls are asked about side by side, each for a bounded time, and `park_overdue` parks what the
+rounds did not come to, whatever the search does.
 """
 
+import asyncio
 import uuid
 from enum import Enum
 from random import Random
@@ -22,17 +26,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.composing.compose_mail import delivery_id
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.answer import FoundMessage, UnusableAnswerError
+from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered
-from broadsheet_delivery.postmark.client import FoundMessage, SearchUnavailableError
 from broadsheet_delivery.postmark.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
 from broadsheet_delivery.queue.attempt_store import canary_is_wanted, find_canary, insert_attempt, insert_attempt_end
 from broadsheet_delivery.queue.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
 from broadsheet_delivery.queue.outcome import Accepted
 from broadsheet_delivery.queue.single_mail_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
-from broadsheet_delivery.settling.parking_store import park_uncertain, settle_waiting_alone
+from broadsheet_delivery.settling.parking_store import (
+    OVERDUE_A_ROUND_MAX,
+    park_all_overdue,
+    park_uncertain,
+    settle_waiting_alone,
+)
 from broadsheet_delivery.throttle.back_off import parked_wait_s, search_wait_s
 
 ATTEMPTS_A_ROUND_MAX = 20
+ASKED_AT_ONCE_MAX = 10
 _INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout", "floor", "deadline")]
 
 
@@ -72,21 +83,61 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 async def reconcile(context: DeliveryContext) -> int:
-    """One bounded round over the uncertain calls that are due; answers how many were asked about."""
+    """One bounded round over the uncertain calls that are due; answers how many were asked about.
+
+    They are asked about side by side, and settled one after another. One that cannot be settled keeps no other from it:
+    its exception is raised when all have had their turn.
+    """
     attempts = await _due_attempts(context)
-    for attempt in attempts:
-        try:
-            finding = await _ask(context, attempt)
-        except SearchUnavailableError as error:
-            context.log.warning("delivery.search_unavailable", attempt_id=str(attempt.id), reason=str(error))
-        else:
-            if attempt.chunk is not None:
-                await _settle_chunk(context, attempt, attempt.chunk, finding)
-            else:
-                await _settle_mails(context, attempt, finding)
-        if attempt.overdue:
-            await _park(context, attempt)
+    free = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
+    asking = [asyncio.create_task(_ask_in_turn(context, attempt, free)) for attempt in attempts]
+    failures: list[Exception] = []
+    try:
+        for asked in asyncio.as_completed(asking):
+            try:
+                await _settle(context, *(await asked))
+            except Exception as error:  # noqa: BLE001  # raised below, after the others
+                failures.append(error)
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+    if failures:
+        raise failures[0]
     return len(attempts)
+
+
+async def park_overdue(context: DeliveryContext) -> int:
+    """Park what is uncertain beyond the deadline, however the search does; answers how many chunks and mails.
+
+    They stay due, so the next round asks about each once more before it is put off for long.
+    """
+    async with context.engine.begin() as connection:
+        parked = await park_all_overdue(connection, deadline=context.reconcile_deadline, limit=OVERDUE_A_ROUND_MAX)
+    if parked:
+        context.log.warning("delivery.parked_overdue", chunks_or_mails=parked)
+    return parked
+
+
+async def _ask_in_turn(
+    context: DeliveryContext, attempt: UncertainAttempt, free: asyncio.Semaphore
+) -> tuple[UncertainAttempt, Finding | None]:
+    """None: the search gave no answer that can be believed."""
+    async with free:
+        try:
+            return attempt, await _ask(context, attempt)
+        except UnusableAnswerError as error:
+            context.log.warning("delivery.search_unavailable", attempt_id=str(attempt.id), reason=str(error))
+            return attempt, None
+
+
+async def _settle(context: DeliveryContext, attempt: UncertainAttempt, finding: Finding | None) -> None:
+    if finding is not None and attempt.chunk is not None:
+        await _settle_chunk(context, attempt, attempt.chunk, finding)
+    elif finding is not None:
+        await _settle_mails(context, attempt, finding)
+    if attempt.overdue:
+        await _park(context, attempt)
 
 
 async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
@@ -196,7 +247,9 @@ async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> b
             message_count=1,
         )
     mail = context.composer.canary_mail(to=context.canary_address, stream=attempt.stream, attempt_id=canary_id)
-    result = await context.postmark.send_batch([encode_message(mail)])
+    # A canary that takes longer is given up, as one that was lost: others wait for what this round finds.
+    until_s = boot_time_s() + context.postmark.search_timeout_s
+    result = await context.postmark.send_batch([encode_message(mail)], until_s=until_s)
     accepted = isinstance(result, Answered) and isinstance(result.items[0], AcceptedItem)
     async with context.engine.begin() as connection:
         await insert_attempt_end(

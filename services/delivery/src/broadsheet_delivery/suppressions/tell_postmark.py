@@ -6,8 +6,9 @@ from typing import Final
 
 from broadsheet_common.background.set_aside import batch_or_each
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.answer import UnusableAnswerError
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
-from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX, RecordsUnavailableError
+from broadsheet_delivery.postmark.records import ADDRESSES_A_CALL_MAX
 from broadsheet_delivery.suppressions.store import (
     Telling,
     ToTell,
@@ -70,7 +71,7 @@ async def _tell(context: DeliveryContext, telling: Telling, *, until_s: float) -
         answers = await context.records.tell(
             stream=telling.stream, addresses=list(ids_of), suppress=telling.active, until_s=until_s
         )
-    except RecordsUnavailableError as error:
+    except UnusableAnswerError as error:
         context.log.warning("delivery.suppressions_not_told", stream=telling.stream, reason=str(error))
         failures = max(change.tell_count for change in telling.changes)
         wait_s = retry_wait_s(failures, context.random)

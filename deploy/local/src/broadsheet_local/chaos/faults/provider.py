@@ -113,10 +113,10 @@ async def _outage(stage: Stage, rule: Rule, *, breaker: bool = True) -> None:
         stage.expect(
             hits <= chunks * 2 / 3, f"no breaker: {hits} calls into the outage, for an issue of {chunks} chunks"
         )
-    await _healed(stage, campaign)
+    await healed(stage, campaign)
 
 
-async def _healed(stage: Stage, campaign: Campaign) -> None:
+async def healed(stage: Stage, campaign: Campaign) -> None:
     """Progress resumes by itself within its bound; what had become uncertain may take the reconciler's."""
     before = campaign.last
 
@@ -148,4 +148,4 @@ async def too_many_requests(stage: Stage) -> None:
     stage.expect(
         hits <= chunks, f"{hits} calls were made into the burst of 429s, more than the issue's {chunks} chunks"
     )
-    await _healed(stage, campaign)
+    await healed(stage, campaign)
