@@ -162,3 +162,21 @@ async def test_with_workers_running_it_adds_up_at_every_moment(
     assert set(progress.counts) <= {"accepted", "cancelled"}
     assert len(oracle.messages()) == progress.accepted
     assert set(oracle.sends().values()) == {1}
+
+
+async def test_issues_that_wait_for_a_decision_do_not_stand_before_later_ones(seed: Seed, delivery: Delivering) -> None:
+    [reader] = seed.subscribers(1)
+    stuck = [seed.published_issue([reader]) for _ in range(module.ISSUES_A_STEP_MAX)]
+    seed.execute(
+        "UPDATE delivery.delivery_chunk SET status = 'uncertain', attempt_id = gen_random_uuid(), parked_at = now()"
+    )
+    for issue_id in stuck:
+        seed.cancel(issue_id)
+        assert seed.progress(issue_id).counts == {"uncertain": 1}
+    later = seed.published_issue([reader])
+    seed.cancel(later)
+    await delivery.send_all_due()
+    assert seed.progress(later).counts == {"cancelled": 1}
+    assert seed.execute("SELECT finished_at IS NOT NULL FROM delivery.issue_run WHERE issue_id = %s", (later,)) == [
+        (True,)
+    ]

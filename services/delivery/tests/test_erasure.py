@@ -9,6 +9,7 @@ import pytest
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.process.settings import Secret
+from broadsheet_delivery.events.provider_event import names_address
 from broadsheet_delivery.postmark.call_result import CallResult
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
 from broadsheet_delivery.sending.send_chunk import send_chunk
@@ -309,6 +310,19 @@ async def test_facts_from_before_this_version_lose_the_address_too(
     assert reason == "406: Found inactive addresses: [address] Inactive recipients are …"
 
 
+async def test_notes_and_details_lose_the_very_address_and_none_that_is_like_it(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    reader, _ = await one_sent(seed, delivery, oracle)
+    said = f"<{ADA.upper()}>, jo{ADA}, {ADA}.au and x@example.com; {ADA}."
+    seed.execute("UPDATE delivery.send_attempt_end SET detail = %s", (said,))
+    erase(seed, reader)
+    await finished(seed, delivery)
+    assert seed.execute("SELECT detail FROM delivery.send_attempt_end") == [
+        (f"<[address]>, jo{ADA}, {ADA}.au and x@example.com; [address].",)
+    ]
+
+
 async def test_who_comes_back_before_it_is_finished_keeps_what_is_new(
     seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
@@ -390,3 +404,28 @@ async def test_an_erasure_that_fails_is_all_undone_put_off_and_done_later(seed: 
     seed.execute("DROP TRIGGER fail ON delivery.erasure; DROP FUNCTION delivery.fail")
     await finished(seed, delivery)
     assert where_it_stands(seed, ADA) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ('{"Email":"ann@example.com"}', True),
+        ('{"Email":"ANN\\u0040example.com"}', True),
+        ('{"Details":"smtp;550 <ann@example.com>: no mailbox"}', True),
+        ('{"Details":"to=ann@example.com, stat=x"}', True),
+        ('{"Details":"\'ann@example.com\' is unknown."}', True),
+        ('{"Details":"unknown:\\nann@example.com."}', True),
+        ('{"ann@example.com": [1, {"a": null}]}', True),
+        ("not json, of ann@example.com", True),
+        ('{"Email":"joann@example.com"}', False),
+        ('{"Email":"jo.ann@example.com"}', False),
+        ('{"Email":"jo+ann@example.com"}', False),
+        ('{"Email":"o\'ann@example.com"}', False),
+        ('{"Email":"ann@example.com.au"}', False),
+        ('{"Email":"ann@example.community"}', False),
+        ('{"Email":"ann+news@example.com"}', False),
+        ("[" * 100_000 + "]" * 100_000, False),
+    ],
+)
+def test_a_webhook_names_an_address_only_if_it_is_that_very_one(body: str, names: bool) -> None:
+    assert names_address(body, "ann@example.com") is names

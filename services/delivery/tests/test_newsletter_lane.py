@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from broadsheet_common.mail.mail_template import VARIABLES
+from broadsheet_common.mail.mail_template import VARIABLES, Work
 from broadsheet_delivery.postmark.message import Message
 from broadsheet_delivery.queue.chunk_store import lease_chunk
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
@@ -69,7 +69,7 @@ async def test_where_postmark_handles_unsubscribing_our_headers_stay_out(
     seed.published_issue(seed.subscribers(1))
     claimed = await delivery.claim()
     assert claimed is not None
-    mail = delivery.context.composer.newsletter_mail(claimed.content, claimed.recipients[0], uuid.uuid4())
+    mail = delivery.context.composer.newsletter_mail(claimed.content, claimed.recipients[0], uuid.uuid4(), Work())
     assert isinstance(mail, Message)
     assert not any(header.name.startswith("List-Unsubscribe") for header in mail.headers)
     await send_chunk(delivery.context, claimed)

@@ -34,7 +34,7 @@ class Begun:
             return await start_chunk(connection, self.claimed.chunk, attempt_id=uuid.uuid4(), lease=lease)
         started = await start_mails(
             connection,
-            ids=[one.mail.id for one in self.claimed.prepared],
+            ids=[mail.id for mail in self.claimed.mails],
             token=self.claimed.token,
             attempt_id=self.claimed.attempt_id,
             lease=lease,

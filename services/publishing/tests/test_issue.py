@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX
 from broadsheet_publishing.issues.issue import (
     CONTENT_BYTES_MAX,
-    TITLE_UTF16_UNITS_MAX,
     IssueContent,
     Progress,
     RunState,
@@ -26,9 +26,29 @@ def faults(**fields: str) -> dict[str, str]:
     return {problem.pointer: problem.detail for problem in raised.value.errors}
 
 
-@pytest.mark.parametrize("title", ["A", "Größe & Maß", "🎉", "\U0001fadc", "Re: {{ not.a.template }}", "x" * 2_000])
+@pytest.mark.parametrize(
+    "title", ["A", "Größe & Maß", "🎉", "\U0001fadc", "Re: {{ subscriber.name }}", "50 % {off}", "x" * 2_000]
+)
 def test_ordinary_titles_are_accepted(title: str) -> None:
     assert parse(title=title).title == title
+
+
+@pytest.mark.parametrize(
+    "title", ["{{ not.a.variable }}", "{{ unsubscribe_url }}", "{{ issue.title }}", "{{ x", "{% if %}"]
+)
+def test_a_title_that_cannot_be_merged_is_refused_as_a_body_is(title: str) -> None:
+    assert faults(title=title)["/title"].startswith("The template is not valid. ")
+
+
+def test_a_body_that_is_hidden_as_a_whole_is_refused() -> None:
+    found = faults(html_content="<html><body style='display:none'><p>Hi</p></body></html>")
+    assert "nobody would see how to unsubscribe" in found["/html_content"]
+
+
+def test_work_that_is_hidden_in_a_branch_is_found() -> None:
+    heavy = "{% assign a = 'x' | append: newsletter.name %}" + "{% assign a = a | append: a %}" * 9
+    source = heavy + "{% if subscriber.name != 'Ada Lovelace' %}" + "{{ a }}" * 400 + "{% endif %}"
+    assert "too much work" in faults(text_content=source)["/text_content"]
 
 
 def test_a_title_is_trimmed() -> None:
@@ -48,7 +68,7 @@ def test_titles_that_could_break_a_header_are_refused(char: str, form: str) -> N
 
 @pytest.mark.parametrize(("char", "units"), [("a", 1), ("é", 1), ("語", 1), ("🎉", 2)])
 def test_the_length_of_a_title_is_counted_in_utf_16_units(char: str, units: int) -> None:
-    longest = char * (TITLE_UTF16_UNITS_MAX // units)
+    longest = char * (SUBJECT_UTF16_UNITS_MAX // units)
     assert parse(title=f" {longest} ").title == longest
     assert "at most 2000 characters" in faults(title=longest + char)["/title"]
 

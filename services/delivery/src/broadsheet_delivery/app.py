@@ -21,7 +21,9 @@ from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_delivery.composing.compose_mail import MailComposer
+from broadsheet_delivery.composing.compose_turns import ComposeTurns
 from broadsheet_delivery.composing.load_issue_content import IssueContents
+from broadsheet_delivery.composing.render_counts import RenderCounts
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.records import PostmarkRecords
@@ -91,6 +93,8 @@ def create_context(
             transactional_stream=settings.postmark_transactional_stream,
         ),
         contents=IssueContents(default_sender=settings.mail_from),
+        turns=ComposeTurns(),
+        render_counts=RenderCounts(),
         preflights=PassedPreflights(time.monotonic),
         replica=this_replica(),
         concurrent_calls=settings.delivery_concurrent_calls,

@@ -12,7 +12,9 @@ from broadsheet_common.background.set_aside import SetAsides
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.process.metrics import Counter, Gauge, Histogram
 from broadsheet_delivery.composing.compose_mail import MailComposer
+from broadsheet_delivery.composing.compose_turns import ComposeTurns
 from broadsheet_delivery.composing.load_issue_content import IssueContents
+from broadsheet_delivery.composing.render_counts import RenderCounts
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.records import PostmarkRecords
 from broadsheet_delivery.preflight.verdict import PassedPreflights
@@ -68,6 +70,8 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     records: PostmarkRecords
     composer: MailComposer
     contents: IssueContents
+    turns: ComposeTurns
+    render_counts: RenderCounts
     preflights: PassedPreflights
     replica: Replica
     concurrent_calls: int

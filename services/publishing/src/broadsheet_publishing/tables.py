@@ -27,6 +27,7 @@ newsletter = sa.Table(
     sa.Column("created_at", _TIME, nullable=False, server_default=sa.func.now()),
     sa.Column("allowed_origins", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("is_listed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("sender_version", sa.BigInteger, nullable=False, server_default="1"),
     sa.Index("newsletter_one_default", "is_default", unique=True, postgresql_where=sa.text("is_default")),
     schema=SCHEMA,
 )
@@ -50,6 +51,7 @@ issue = sa.Table(
     sa.Column("schedule_note", sa.Text),
     sa.Index("issue_due", "scheduled_at", "id", postgresql_where=sa.text("status = 'scheduled'")),
     sa.Column("segment_id", sa.BigInteger),
+    sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
     sa.Index("issue_by_newsletter", "newsletter_id", "id"),
     schema=SCHEMA,
 )

@@ -109,3 +109,17 @@ def _validate(text: str) -> ValidatedEmail:
         allow_quoted_local=False,
         globally_deliverable=False,
     )
+
+
+def exact_pattern(key: str) -> str:
+    """A regular expression, for Python and for Postgres, that finds the address with this key in text in lower case.
+
+    Another address that only ends or begins like it (`joann@…`, `ann@….example`) is not found.
+    """
+    before = r"(?<![a-z0-9._+%&!#$*?^`{|}~-])(?<![a-z0-9]')"
+    return rf"{before}{re.escape(key)}(?![a-z0-9_-])(?!\.[a-z0-9])"
+
+
+def names_exactly(text: str, key: str) -> bool:
+    """Whether `text` names this very address."""
+    return re.search(exact_pattern(key), text.lower()) is not None

@@ -2,27 +2,44 @@
 
 A contract between services: publishing refuses what does not parse here, delivery renders the same way. Allowed are
 the variables in `VARIABLES`, the tags in `TAGS` (and `raw`) and the filters in `FILTERS`. There are no loops, ranges,
-includes or arithmetic. Markup, values and the work of filters are bounded, so that parsing and rendering are. A
+includes or arithmetic. Markup, values and the work of one mail are bounded, so that parsing and rendering are. A
 template may name variables that no mail has; `Template.unknown_variables` tells, so that publishing can refuse them.
+
+Work is counted, not timed: whatever is read, compared, written or handed to a filter is charged to the mail's `Work` by
+its size. So a mail that is too much work fails on every machine and at every load alike, and one that is not never
+fails because a machine is busy.
 
 The whole markup is measured before python-liquid sees it, because its scanner takes quadratic time on markup that is
 never closed or holds long runs of blanks.
 """
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import StringIO
-from typing import Literal, TypeVar
+from typing import Literal, TextIO, TypeVar
 
 import msgspec
-from liquid import BoundTemplate, Environment, RenderContext, escape
-from liquid.ast import Node
+import structlog
+from liquid import BoundTemplate, Environment, RenderContext, Token, escape
+from liquid.ast import BlockNode, ConditionalBlockNode, Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.content import Literal as ContentTag
+from liquid.builtin.expressions import FilteredExpression, Identifier, Path
+from liquid.builtin.expressions.logical import ContainsExpression
+from liquid.builtin.output import Output as OutputTag
 from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.assign_tag import AssignNode, AssignTag
+from liquid.builtin.tags.case_tag import CaseNode, CaseTag, MultiExpressionBlockNode
+from liquid.builtin.tags.if_tag import IfNode, IfTag
+from liquid.builtin.tags.unless_tag import UnlessNode, UnlessTag
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 from liquid.filter import with_context
+from liquid.output import NullIO
+from liquid.stringify import to_liquid_string
+from liquid.undefined import UNDEFINED
 
 SOURCE_BYTES_MAX = 5 * 1024 * 1024
 """Postmark takes at most 5 MB for each of HtmlBody and TextBody."""
@@ -36,9 +53,16 @@ MARKUP_BLANKS_MAX = 40
 """Blanks in a row within one of them."""
 VALUE_CHARS_MAX = 20_000
 """Length of a merged value, or of what a filter makes of one."""
-FILTER_CHARS_MAX = 2_000_000
-"""What all filters of one rendering may read and write; an item of a list counts as `ITEM_CHARS` characters."""
-ITEM_CHARS = 20
+WORK_MAX = 1_000_000
+"""Units of work that one mail may take. A unit is about 20 ns: what follows was measured, each at its worst."""
+CHAR_WORK, SLOW_FILTER_CHAR_WORK, ITEM_WORK = 2, 4, 20
+"""A character that is merged, written or filtered; one that a slow filter works on; an item of a list."""
+NODE_WORK, EXPRESSION_WORK, FILTER_WORK = 150, 60, 500
+"""What a tag or output, a part of an expression, and a filter cost whatever they work on."""
+COPIED_CHARS_PER_UNIT, ENCODED_CHARS_PER_UNIT = 16, 6
+"""Text that is the same in every mail and only copied; text that has to be encoded for each."""
+SEARCH_STEPS_PER_UNIT = 8
+"""Looking for one text in another takes time by the product of their lengths, at worst."""
 BRACKETS_MAX, DOTS_MAX = 4, 40
 """In one piece of markup: the engine takes quadratic time on deep paths."""
 RENDERED_CHARS_MAX = 5 * 1024 * 1024
@@ -46,6 +70,8 @@ UNKNOWN_REPORTED_MAX = 20
 
 VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name", "issue.title", "unsubscribe_url"})
 TAGS = frozenset({"if", "unless", "case", "assign", "comment", "#"})
+TITLE_VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name"})
+"""Those that a title may have: it cannot hold itself, and a link that ends a subscription does not belong there."""
 FILTERS = frozenset({
     "append", "capitalize", "default", "downcase", "escape", "escape_once", "first", "last", "lstrip",
     "newline_to_br", "prepend", "remove", "rstrip", "size", "slice", "split", "strip", "strip_newlines", "truncate",
@@ -55,6 +81,10 @@ FILTERS = frozenset({
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
 
+_log = structlog.get_logger()
+
+_SEARCHING_FILTERS = frozenset({"remove", "split"})
+_SLOW_FILTERS = frozenset({"escape_once", "newline_to_br", "strip_newlines", "truncatewords", "url_encode"})
 _INNER_TAGS = frozenset({"else", "elsif", "when", "endif", "endunless", "endcase", "endcomment"})
 _ENGINE_TAGS = frozenset({"content", "output", "illegal"})
 _OPENING = re.compile(r"\{\{|\{%")
@@ -71,6 +101,33 @@ class TemplateError(ValueError):
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message if line is None else f"Line {line}: {message}")
         self.line = line
+
+
+class TooMuchWorkError(TemplateError):
+    """One mail would take more than its `Work`."""
+
+    def __init__(self) -> None:
+        super().__init__("It takes too much work: it has too many or too long outputs, conditions or filters")
+
+
+class Work:
+    """What is left of the work that one mail may take, in units (see `WORK_MAX`)."""
+
+    __slots__ = ("_allowed", "left")
+
+    def __init__(self, units: int = WORK_MAX) -> None:
+        self._allowed = units
+        self.left = units
+
+    @property
+    def used(self) -> int:
+        return self._allowed - self.left
+
+    def charge(self, units: int) -> None:
+        """Raises `TooMuchWorkError`."""
+        self.left -= units
+        if self.left < 0:
+            raise TooMuchWorkError
 
 
 class MailValues(msgspec.Struct, frozen=True):
@@ -100,32 +157,73 @@ class UnknownVariable(msgspec.Struct, frozen=True):
     line: int
 
 
+class Merge(msgspec.Struct, frozen=True):
+    """One of `VARIABLES` as it stands, escaped in HTML: this attribute of MailValues."""
+
+    attribute: str
+
+
 class Template:
     """A parsed template; it never changes, so any number of tasks and threads may render it at once."""
 
-    __slots__ = ("_autoescape", "_bound", "_json_steps", "_steps", "unknown_variables")
+    __slots__ = (
+        "_autoescape",
+        "_base_work",
+        "_bound",
+        "_json_steps",
+        "_merges",
+        "_static_chars",
+        "_steps",
+        "unknown_variables",
+        "variables",
+    )
 
     def __init__(
-        self, bound: BoundTemplate, unknown_variables: tuple[UnknownVariable, ...], *, assigns: bool, autoescape: bool
+        self,
+        bound: BoundTemplate,
+        steps: tuple["str | Merge | Node", ...],
+        unknown_variables: tuple[UnknownVariable, ...],
+        *,
+        variables: frozenset[str],
+        autoescape: bool,
     ) -> None:
         self._bound = bound
         self._autoescape = autoescape
-        self._steps = _steps(bound, assigns=assigns)
-        self._json_steps: tuple[bytes | _Merge | Node, ...] | None = None
+        self._steps = steps
+        self._json_steps: tuple[bytes | Merge | Node, ...] | None = None
+        self._merges = tuple(Counter(step.attribute for step in steps if isinstance(step, Merge)).items())
+        self._static_chars = sum(len(step) for step in steps if isinstance(step, str))
+        self._base_work = NODE_WORK * len(steps) + self._static_chars // COPIED_CHARS_PER_UNIT
         self.unknown_variables = unknown_variables
+        self.variables = variables
 
-    def render(self, values: MailValues) -> str:
-        """The mail's text.
+    @property
+    def plain_steps(self) -> "tuple[str | Merge, ...] | None":
+        """The template as texts and merged variables, where it is nothing else."""
+        plain = tuple(step for step in self._steps if isinstance(step, str | Merge))
+        return plain if len(plain) == len(self._steps) else None
+
+    def with_steps(self, steps: "tuple[str | Merge, ...]") -> "Template":
+        """The same kind of template, made of other parts."""
+        return Template(
+            self._bound, steps, self.unknown_variables, variables=self.variables, autoescape=self._autoescape
+        )
+
+    def render(self, values: MailValues, work: Work | None = None) -> str:
+        """The mail's text. What it takes is charged to `work`, which is the mail's (default: of this text alone).
 
         Raises:
             TemplateError: the template cannot be rendered with these values (comparing text with a number, say).
+            TooMuchWorkError: which is one of these.
         """
-        text = "".join(self._render(self._steps, values, str))
+        work = work or Work()
+        text = "".join(self._render(self._steps, values, work, str))
+        work.charge(len(text) // ENCODED_CHARS_PER_UNIT)
         if len(text) > RENDERED_CHARS_MAX:
             raise _too_long()
         return text
 
-    def render_json(self, values: MailValues) -> bytes:
+    def render_json(self, values: MailValues, work: Work | None = None) -> bytes:
         """The mail's text as a JSON string (RFC 8259) in UTF-8, quotes included.
 
         Most of a mail is the same for everybody: that is escaped once, and not again for each mail.
@@ -135,27 +233,53 @@ class Template:
         """
         if self._json_steps is None:
             self._json_steps = tuple(_in_json(step) if isinstance(step, str) else step for step in self._steps)
-        literal = b"".join([b'"', *self._render(self._json_steps, values, _in_json), b'"'])
-        # Escapes only lengthen it: what is short enough with them needs no counting without them.
-        if len(literal) > RENDERED_CHARS_MAX and len(msgspec.json.decode(literal, type=str)) > RENDERED_CHARS_MAX:
+        chars = self._static_chars
+
+        def piece(text: str) -> bytes:
+            nonlocal chars
+            chars += len(text)
+            return _in_json(text)
+
+        literal = b"".join([b'"', *self._render(self._json_steps, values, work or Work(), piece), b'"'])
+        if chars > RENDERED_CHARS_MAX:
             raise _too_long()
         return literal
 
+    def check(self, values: MailValues) -> None:
+        """Find what fails whoever it is sent to, also where it stands in a branch that these values do not take.
+
+        Raises:
+            TemplateError: as `render`.
+        """
+        self.render(values)
+        context = self._context(values, Work())
+        context.work.charge(self._base_work)
+        for step in self._steps:
+            if isinstance(step, Node):
+                _render_every_branch(step, context)
+
     def _render(
-        self, steps: "tuple[_PieceT | _Merge | Node, ...]", values: MailValues, piece: Callable[[str], _PieceT]
+        self,
+        steps: "tuple[_PieceT | Merge | Node, ...]",
+        values: MailValues,
+        work: Work,
+        piece: Callable[[str], _PieceT],
     ) -> list[_PieceT]:
         """The pieces of a mail: `steps` that are pieces as they are, the others turned into one by `piece`."""
         context: _MailContext | None = None
         pieces: list[_PieceT] = []
+        work.charge(
+            self._base_work + sum(count * len(getattr(values, name)) for name, count in self._merges) * CHAR_WORK
+        )
         try:
             for step in steps:
-                if isinstance(step, _Merge):
+                if isinstance(step, Merge):
                     value: str = getattr(values, step.attribute)
                     pieces.append(piece(_escaped(value) if self._autoescape else value))
                 elif isinstance(step, str | bytes):
                     pieces.append(step)
                 else:
-                    context = context or self._context(values)
+                    context = context or self._context(values, work)
                     buffer = StringIO()
                     step.render(context, buffer)
                     pieces.append(piece(buffer.getvalue()))
@@ -168,9 +292,10 @@ class Template:
             raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
         return pieces
 
-    def _context(self, values: MailValues) -> "_MailContext":
+    def _context(self, values: MailValues, work: Work) -> "_MailContext":
         return _MailContext(
             self._bound,
+            work,
             globals={
                 "subscriber": {"name": values.subscriber_name, "email": values.subscriber_email},
                 "newsletter": {"name": values.newsletter_name},
@@ -195,13 +320,7 @@ def _too_long() -> TemplateError:
     return TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
 
 
-class _Merge(msgspec.Struct, frozen=True):
-    """One of `VARIABLES` as it stands, escaped in HTML: this attribute of MailValues."""
-
-    attribute: str
-
-
-def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[str | _Merge | Node, ...]":
+def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[str | Merge | Node, ...]":
     """What to do for a mail: the plain parts, which are most of any template, are taken out of the engine's hands.
 
     A template that assigns may give a variable another value, so the engine does all of it.
@@ -211,51 +330,280 @@ def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[str | _Merge | Node
     return tuple(_step(node) for node in bound.nodes)
 
 
-def _step(node: Node) -> "str | _Merge | Node":
-    if type(node) is ContentNode:
+def _step(node: Node) -> "str | Merge | Node":
+    if isinstance(node, ContentNode):
         return str(node.text)
-    if type(node) is OutputNode:
+    if isinstance(node, OutputNode):
         expression = node.expression
         if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
             variable = str(expression.left)
             if variable in VARIABLES:
-                return _Merge(variable.replace(".", "_"))
+                return Merge(variable.replace(".", "_"))
     return node
 
 
 class _MailContext(RenderContext):
-    """The state of one rendering, with what is left of the filters' allowance."""
+    """The state of one rendering. Whatever is read is charged here, whatever is done with it then."""
 
-    __slots__ = ("filter_chars_left",)
+    __slots__ = ("work",)
 
-    def __init__(self, template: BoundTemplate, *, globals: dict[str, object]) -> None:  # noqa: A002  # the engine's name
+    def __init__(self, template: BoundTemplate, work: Work, *, globals: dict[str, object]) -> None:  # noqa: A002  # the engine's name
         super().__init__(template, globals=globals)
-        self.filter_chars_left = FILTER_CHARS_MAX
+        self.work = work
 
-    def charge(self, value: object) -> None:
-        """Count what a filter reads or writes. Raises `TemplateError` when it is too much."""
+    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
+        for segment in path:
+            if isinstance(segment, str):
+                self.work.charge(len(segment))
+        value = super().get(path, token=token, default=default)
+        self.work.charge(_size(value))
+        return value
+
+    def charge_filter(self, value: object, *, char_work: int) -> None:
+        """Count what a filter reads or writes. Raises `TemplateError` when it is too long, or too much work."""
         size = len(value) if isinstance(value, str | list) else 1
-        self.filter_chars_left -= size * ITEM_CHARS if isinstance(value, list) else size
         if size > VALUE_CHARS_MAX:
             raise TemplateError(f"A filter's value is longer than {VALUE_CHARS_MAX} characters")
-        if self.filter_chars_left < 0:
-            raise TemplateError("Its filters have too much to do")
+        self.work.charge(_size(value) * char_work)
 
 
-def _bounded(filter_: Callable[..., object]) -> Callable[..., object]:
-    """The same filter, its input and its result charged to the rendering."""
+def _size(value: object) -> int:
+    """In units of work. What the items of a list hold was charged when it was made."""
+    if isinstance(value, str):
+        return len(value)
+    return len(value) * ITEM_WORK if isinstance(value, list) else 1
+
+
+def _search_work(text: object, wanted: object) -> int:
+    return len(text) * len(wanted) // SEARCH_STEPS_PER_UNIT if isinstance(text, str) and isinstance(wanted, str) else 0
+
+
+def _bounded(name: str, filter_: Callable[..., object]) -> Callable[..., object]:
+    """The same filter, its input, its arguments and its result charged to the rendering."""
     wants_environment = getattr(filter_, "with_environment", False)
+    searches = name in _SEARCHING_FILTERS
+    char_work = SLOW_FILTER_CHAR_WORK if name in _SLOW_FILTERS else CHAR_WORK
 
     @with_context
     def bounded(value: object, *arguments: object, context: _MailContext, **options: object) -> object:
-        context.charge(value)
+        context.work.charge(FILTER_WORK)
+        context.charge_filter(value, char_work=char_work)
+        for argument in arguments:
+            context.charge_filter(argument, char_work=char_work)
+            if searches:
+                context.work.charge(_search_work(value, argument))
         if wants_environment:
             options["environment"] = context.env
         result = filter_(value, *arguments, **options)
-        context.charge(result)
+        context.charge_filter(result, char_work=char_work)
         return result
 
     return bounded
+
+
+def _expression_work(expressions: Iterable[Expression]) -> int:
+    return sum(EXPRESSION_WORK + _expression_work(expression.children()) for expression in expressions)
+
+
+class _ChargedContent(ContentNode):
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _work_of(context).charge(NODE_WORK + len(self.text) // ENCODED_CHARS_PER_UNIT)
+        return super().render_to_output(context, buffer)
+
+
+class _ChargedOutput(OutputNode):
+    __slots__ = ("_work",)
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        self._work = NODE_WORK + _expression_work([expression])
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        work = _work_of(context)
+        work.charge(self._work)
+        text = to_liquid_string(self.expression.evaluate(context), context.autoescape)
+        work.charge(len(text) * CHAR_WORK)
+        return buffer.write(text)
+
+
+class _ChargedAssign(AssignNode):
+    __slots__ = ("_work",)
+
+    def __init__(self, token: Token, *, name: Identifier, expression: Expression) -> None:
+        super().__init__(token, name=name, expression=expression)
+        self._work = NODE_WORK + _expression_work([expression])
+
+    def render_to_output(self, context: RenderContext, _: TextIO) -> int:
+        _work_of(context).charge(self._work)
+        return super().render_to_output(context, _)
+
+
+class _ChargedIf(IfNode):
+    __slots__ = ("_work",)
+
+    def __init__(
+        self,
+        token: Token,
+        condition: Expression,
+        consequence: BlockNode,
+        alternatives: list[ConditionalBlockNode],
+        default: BlockNode | None,
+    ) -> None:
+        super().__init__(token, condition, consequence, alternatives, default)
+        self._work = NODE_WORK + _conditions_work(condition, alternatives)
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _work_of(context).charge(self._work)
+        return super().render_to_output(context, buffer)
+
+
+class _ChargedUnless(UnlessNode):
+    __slots__ = ("_work",)
+
+    def __init__(
+        self,
+        token: Token,
+        condition: Expression,
+        consequence: BlockNode,
+        alternatives: list[ConditionalBlockNode] | None = None,
+        default: BlockNode | None = None,
+    ) -> None:
+        super().__init__(token, condition, consequence, alternatives, default)
+        self._work = NODE_WORK + _conditions_work(condition, self.alternatives)
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _work_of(context).charge(self._work)
+        return super().render_to_output(context, buffer)
+
+
+class _ChargedCase(CaseNode):
+    """`when` renders its block once for each of its values that fits: without a charge that would be a loop."""
+
+    __slots__ = ("_work",)
+
+    def __init__(
+        self, token: Token, expression: Expression, blocks: "list[MultiExpressionBlockNode | BlockNode]"
+    ) -> None:
+        super().__init__(token, expression, blocks)
+        compared = [block.expression for block in blocks if isinstance(block, MultiExpressionBlockNode)]
+        self._work = NODE_WORK * (1 + len(blocks)) + _expression_work(compared)
+        for any_of in compared:
+            _charge_searches(any_of)
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        _work_of(context).charge(self._work)
+        return super().render_to_output(context, buffer)
+
+
+def _work_of(context: RenderContext) -> Work:
+    assert isinstance(context, _MailContext)
+    return context.work
+
+
+def _conditions_work(condition: Expression, alternatives: Sequence[ConditionalBlockNode]) -> int:
+    conditions = [condition, *(alternative.expression for alternative in alternatives)]
+    for one in conditions:
+        _charge_searches(one)
+    return _expression_work(conditions)
+
+
+class _Wanted(Expression):
+    """The right side of `contains`: charged for the search as a whole, just before it is done."""
+
+    __slots__ = ("_text", "_wanted")
+
+    def __init__(self, text: Expression, wanted: Expression) -> None:
+        super().__init__(wanted.token)
+        self._text = text
+        self._wanted = wanted
+
+    def __str__(self) -> str:
+        return str(self._wanted)
+
+    def evaluate(self, context: RenderContext) -> object:
+        wanted = self._wanted.evaluate(context)
+        _work_of(context).charge(_search_work(self._text.evaluate(context), wanted))
+        return wanted
+
+    def children(self) -> list[Expression]:
+        return [self._wanted]
+
+
+def _charge_searches(expression: Expression) -> None:
+    for child in expression.children():
+        _charge_searches(child)
+    if isinstance(expression, ContainsExpression):
+        expression.right = _Wanted(expression.left, expression.right)
+
+
+def _render_every_branch(node: Node, context: _MailContext) -> None:
+    """Charge for whatever a rendering of the node could do, whichever way its conditions go: for the dearest branch.
+
+    Raises:
+        TooMuchWorkError: and nothing else. An error in a branch that these values do not take may be one that
+            whoever is sent this branch does not meet.
+    """
+    if isinstance(node, BlockNode):
+        for inner in node.nodes:
+            _render_every_branch(inner, context)
+        return
+    branches = _branches(node)
+    if branches is None:
+        _render_for_its_work(node, context)
+        return
+    # The conditions, and the branch that these values take.
+    before = context.work.left
+    _render_for_its_work(node, context)
+    least_left = context.work.left
+    for branch in branches:
+        context.work.left = before
+        _render_every_branch(branch, context)
+        least_left = min(least_left, context.work.left)
+    context.work.left = least_left
+
+
+def _branches(node: Node) -> list[BlockNode] | None:
+    if isinstance(node, IfNode | UnlessNode):
+        found = [node.consequence, *(alternative.block for alternative in node.alternatives)]
+        return [*found, node.default] if node.default is not None else found
+    if isinstance(node, CaseNode):
+        return [block.block if isinstance(block, MultiExpressionBlockNode) else block for block in node.blocks]
+    return None
+
+
+def _render_for_its_work(node: Node, context: _MailContext) -> None:
+    try:
+        node.render(context, NullIO())
+    except TooMuchWorkError:
+        raise
+    except Exception as error:  # noqa: BLE001  # see `_render_every_branch`: only the work is looked at
+        _log.debug("template.branch_fails", error=type(error).__name__)
+
+
+class _ContentTag(ContentTag):
+    node_class = _ChargedContent
+
+
+class _OutputTag(OutputTag):
+    node_class = _ChargedOutput
+
+
+class _AssignTag(AssignTag):
+    node_class = _ChargedAssign
+
+
+class _IfTag(IfTag):
+    node_class = _ChargedIf
+
+
+class _UnlessTag(UnlessTag):
+    node_class = _ChargedUnless
+
+
+class _CaseTag(CaseTag):
+    node_class = _ChargedCase
 
 
 class _MailEnvironment(Environment):
@@ -267,7 +615,9 @@ class _MailEnvironment(Environment):
         super().setup_tags_and_filters(extra=extra)
         for name in self.tags.keys() - TAGS - _ENGINE_TAGS:
             del self.tags[name]
-        self.filters = {name: _bounded(self.filters[name]) for name in FILTERS}
+        for tag in (_ContentTag, _OutputTag, _AssignTag, _IfTag, _UnlessTag, _CaseTag):
+            self.add_tag(tag)
+        self.filters = {name: _bounded(name, self.filters[name]) for name in FILTERS}
 
 
 def parse(source: str, kind: Kind) -> Template:
@@ -294,8 +644,9 @@ def parse(source: str, kind: Kind) -> Template:
     )
     return Template(
         bound,
+        _steps(bound, assigns=bool(analysis.locals)),
         tuple(UnknownVariable(name, _line_at(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
-        assigns=bool(analysis.locals),
+        variables=frozenset(str(use) for uses in analysis.globals.values() for use in uses),
         autoescape=kind == "html",
     )
 

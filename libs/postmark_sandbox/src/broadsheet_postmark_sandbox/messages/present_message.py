@@ -25,6 +25,7 @@ STORED_BODY_BYTES_MAX: Final = 1024 * 1024
 LINE_LENGTH_MAX: Final = 998
 EASTERN: Final = ZoneInfo("America/New_York")
 
+_BODY_END: Final = re.compile("</body>", re.IGNORECASE | re.ASCII)
 _PLACEHOLDER: Final = re.compile(r"\{\{\{\s*pm:unsubscribe(_url)?\s*\}\}\}")
 _MANAGED: Final = ("list-unsubscribe", "list-unsubscribe-post")
 
@@ -74,8 +75,9 @@ def _with_link(body: str, link: str, address: str, appended: str) -> str:
     replaced, count = _PLACEHOLDER.subn(lambda found: address if found[1] else link, body)
     if count:
         return replaced
-    end = body.lower().rfind("</body>")
-    return body + appended if end < 0 else body[:end] + appended + body[end:]
+    # Not looked for in a copy in lower case: that may be longer (`İ`), and its positions are others.
+    ends = [found.start() for found in _BODY_END.finditer(body)]
+    return body + appended if not ends else body[: ends[-1]] + appended + body[ends[-1] :]
 
 
 def eastern_text(seconds: float) -> str:

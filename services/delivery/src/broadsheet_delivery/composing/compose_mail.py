@@ -1,6 +1,5 @@
 """From a recipient and an issue, or a ready single mail, to the message that Postmark is given. No I/O."""
 
-import html
 import uuid
 from urllib.parse import urlsplit
 
@@ -8,7 +7,7 @@ import msgspec
 
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.mail_template import MailValues, TemplateError
+from broadsheet_common.mail.mail_template import MailValues, TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
 from broadsheet_delivery.queue.outcome import Excluded, Failed
@@ -30,6 +29,16 @@ def parse_delivery_id(text: str) -> tuple[int, int] | None:
     return None
 
 
+class Unrenderable(msgspec.Struct, frozen=True):
+    """The issue's template cannot be rendered for this recipient, or would be too much work."""
+
+    fault: str
+
+    @property
+    def outcome(self) -> Failed:
+        return Failed(f"The issue could not be rendered for this recipient: {self.fault}")
+
+
 class MailComposer:
     """Writes mails; holds what is the same for all of them."""
 
@@ -41,9 +50,9 @@ class MailComposer:
         self._transactional_stream = transactional_stream
 
     def newsletter_mail(
-        self, content: IssueContent, recipient: Recipient, attempt_id: uuid.UUID
-    ) -> Message | Failed | Excluded:
-        """One issue for one confirmed subscriber: the message, or why there can be none."""
+        self, content: IssueContent, recipient: Recipient, attempt_id: uuid.UUID, work: Work
+    ) -> Message | Unrenderable | Excluded:
+        """One issue for one confirmed subscriber: the message, or why there can be none. `work` is this mail's."""
         if recipient.email is None or recipient.subscription_id is None:
             return Excluded("The subscriber was erased.")
         try:
@@ -57,19 +66,21 @@ class MailComposer:
             subscriber_name=recipient.name or "",
             subscriber_email=address,
             newsletter_name=content.newsletter_name,
-            issue_title=content.title,
+            issue_title="",
             unsubscribe_url=unsubscribe_url,
         )
         try:
-            html_body = _html_body(content, values)
-            text_body = _text_body(content, values)
+            subject = content.subject.render(values, work)
+            values = msgspec.structs.replace(values, issue_title=subject)
+            html_body = content.html.render(values, work)
+            text_body = content.text.render(values, work)
         except TemplateError as error:
-            return Failed(f"The issue could not be rendered for this recipient: {error}")
+            return Unrenderable(str(error))
         return Message(
             from_=content.sender,
             reply_to=content.reply_to,
             to=str(address),
-            subject=content.title,
+            subject=subject,
             html_body=html_body,
             text_body=text_body,
             message_stream=content.stream,
@@ -128,35 +139,3 @@ class MailComposer:
             headers=(Header("Auto-Submitted", "auto-generated"),),
             metadata={METADATA_ATTEMPT: str(attempt_id)},
         )
-
-
-def _html_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
-    if content.html_has_unsubscribe:
-        return msgspec.Raw(content.html.render_json(values))
-    return _with_html_footer(content.html.render(values), content, values.unsubscribe_url)
-
-
-def _text_body(content: IssueContent, values: MailValues) -> str | msgspec.Raw:
-    if content.text_has_unsubscribe:
-        return msgspec.Raw(content.text.render_json(values))
-    return content.text.render(values) + _text_footer(content, values.unsubscribe_url)
-
-
-def _with_html_footer(body: str, content: IssueContent, unsubscribe_url: str) -> str:
-    """No newsletter goes out without a way to leave: the footer goes before `</body>` where there is one."""
-    address = f"<br>{html.escape(content.postal_address)}" if content.postal_address else ""
-    footer = (
-        '<p style="margin-top:32px;font-size:13px;color:#555555">'
-        f"You get this because you subscribed to {html.escape(content.newsletter_name)}. "
-        f'<a href="{html.escape(unsubscribe_url)}">Unsubscribe</a>{address}</p>'
-    )
-    position = body.lower().rfind("</body>")
-    return body + footer if position < 0 else body[:position] + footer + body[position:]
-
-
-def _text_footer(content: IssueContent, unsubscribe_url: str) -> str:
-    address = f"\n{content.postal_address}" if content.postal_address else ""
-    return (
-        f"\n\n-- \nYou get this because you subscribed to {content.newsletter_name}.\n"
-        f"Unsubscribe: {unsubscribe_url}{address}\n"
-    )

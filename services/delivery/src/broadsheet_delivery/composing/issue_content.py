@@ -2,27 +2,33 @@
 
 import msgspec
 
-from broadsheet_common.mail import mail_template
+from broadsheet_common.mail.mail_body import HtmlBody, TextBody
+from broadsheet_common.mail.mail_subject import Subject
 
 
 class UnusableIssueError(Exception):
     """The issue's content cannot be turned into mails at all."""
 
 
+class ContentVersion(msgspec.Struct, frozen=True):
+    """Which state of an issue and of its newsletter: the database counts their changes."""
+
+    issue: int
+    newsletter: int
+
+
 class IssueContent(msgspec.Struct, frozen=True):
-    """A published issue, ready to be rendered. Content never changes once published."""
+    """A published issue, ready to be rendered, as it and its newsletter were at `version`."""
 
     issue_id: int
     newsletter_id: int
-    title: str
-    html: mail_template.Template
-    text: mail_template.Template
-    html_has_unsubscribe: bool
-    text_has_unsubscribe: bool
+    version: ContentVersion
+    subject: Subject
+    html: HtmlBody
+    text: TextBody
     newsletter_name: str
     newsletter_slug: str
     sender: str
     reply_to: str | None
     stream: str
     adds_unsubscribe_headers: bool
-    postal_address: str

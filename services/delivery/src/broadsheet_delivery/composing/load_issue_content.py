@@ -1,5 +1,6 @@
-"""Read what an issue's mails are made of: once, and parsed once, for all of its chunks."""
+"""Read what an issue's mails are made of: once for each of its versions, and parsed once, for all of its chunks."""
 
+import asyncio
 from collections import OrderedDict
 from email.utils import formataddr
 
@@ -7,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail import mail_template
-from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIssueError
+from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
+from broadsheet_common.mail.mail_subject import Subject
+from broadsheet_delivery.composing.issue_content import ContentVersion, IssueContent, UnusableIssueError
 
 _CACHED_ISSUES_MAX = 64
 
@@ -17,7 +20,8 @@ async def _read(connection: AsyncConnection, *, issue_id: int, default_sender: s
         sa.text("""
             SELECT issue.issue_id, issue.newsletter_id, issue.title, issue.html_content, issue.text_content,
                    letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
-                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address
+                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
+                   issue.content_version, letter.sender_version
               FROM publishing.published_issues AS issue
               JOIN publishing.published_newsletters AS letter USING (newsletter_id)
              WHERE issue.issue_id = :issue_id
@@ -27,19 +31,21 @@ async def _read(connection: AsyncConnection, *, issue_id: int, default_sender: s
     found = row.one_or_none()
     if found is None:
         raise UnusableIssueError("The issue is not published.")
+    footer = Footer(newsletter_name=found.name, postal_address=found.postal_address)
     try:
-        html = mail_template.parse(found.html_content, "html")
-        text = mail_template.parse(found.text_content, "text")
+        # Two templates of the largest size take about a second: not on the event loop.
+        subject, html, text = await asyncio.to_thread(
+            _parse, found.title, found.html_content, found.text_content, footer
+        )
     except mail_template.TemplateError as error:
         raise UnusableIssueError(f"The content cannot be parsed: {error}") from error
     return IssueContent(
         issue_id=found.issue_id,
         newsletter_id=found.newsletter_id,
-        title=found.title,
+        version=ContentVersion(found.content_version, found.sender_version),
+        subject=subject,
         html=html,
         text=text,
-        html_has_unsubscribe="unsubscribe_url" in found.html_content,
-        text_has_unsubscribe="unsubscribe_url" in found.text_content,
         newsletter_name=found.name,
         newsletter_slug=found.slug,
         sender=formataddr((found.from_name or "", found.from_email)) if found.from_email else default_sender,
@@ -47,8 +53,26 @@ async def _read(connection: AsyncConnection, *, issue_id: int, default_sender: s
         stream=found.message_stream,
         # Where Postmark handles unsubscribing it adds these headers itself, and ours would be doubled.
         adds_unsubscribe_headers=found.unsubscribe_handling == "custom",
-        postal_address=found.postal_address,
     )
+
+
+def _parse(title: str, html_content: str, text_content: str, footer: Footer) -> tuple[Subject, HtmlBody, TextBody]:
+    html = HtmlBody(mail_template.parse(html_content, "html"), footer)
+    return Subject(title), html, TextBody(mail_template.parse(text_content, "text"), footer)
+
+
+async def _read_version(connection: AsyncConnection, issue_id: int) -> ContentVersion | None:
+    row = await connection.execute(
+        sa.text("""
+            SELECT issue.content_version, letter.sender_version
+              FROM publishing.published_issues AS issue
+              JOIN publishing.published_newsletters AS letter USING (newsletter_id)
+             WHERE issue.issue_id = :issue_id
+        """),
+        {"issue_id": issue_id},
+    )
+    found = row.one_or_none()
+    return None if found is None else ContentVersion(*found)
 
 
 class IssueContents:
@@ -59,16 +83,16 @@ class IssueContents:
         self._cached: OrderedDict[int, IssueContent] = OrderedDict()
 
     async def get(self, connection: AsyncConnection, issue_id: int) -> IssueContent:
-        """Raises UnusableIssueError when no mail can be made of the issue."""
+        """The issue as it is now: what was corrected is read anew, by whichever replica.
+
+        Raises:
+            UnusableIssueError: no mail can be made of the issue.
+        """
         content = self._cached.get(issue_id)
-        if content is None:
+        if content is None or content.version != await _read_version(connection, issue_id):
             content = await _read(connection, issue_id=issue_id, default_sender=self._default_sender)
             self._cached[issue_id] = content
             if len(self._cached) > _CACHED_ISSUES_MAX:
                 self._cached.popitem(last=False)
         self._cached.move_to_end(issue_id)
         return content
-
-    def forget(self, issue_id: int) -> None:
-        """Read the issue anew next time: its newsletter's sender may have been put right."""
-        self._cached.pop(issue_id, None)

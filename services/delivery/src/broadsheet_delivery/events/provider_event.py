@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from broadsheet_common.contracts.suppression import SuppressionOrigin
-from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress, names_exactly
 from broadsheet_common.process.redaction import redact
 from broadsheet_delivery.composing.compose_mail import DELIVERY_ID_SEPARATOR
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL
@@ -110,13 +110,28 @@ def email_key(raw: str | None) -> str | None:
 
 
 def names_address(body: str, key: str) -> bool:
-    """Whether the address stands anywhere in an event's body, however it is written there."""
+    """Whether this very address stands anywhere in an event's body; one that only ends or begins like it does not."""
     try:
-        # Escapes (`\u0040`) are undone by reading and writing it anew.
-        plain = msgspec.json.encode(msgspec.json.decode(body)).decode()
+        texts = _texts_in(msgspec.json.decode(body))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        plain = body
-    return key in plain.lower()
+        texts = [body]
+    return any("@" in text and names_exactly(text, key) for text in texts)
+
+
+def _texts_in(value: object) -> list[str]:
+    """All texts of a decoded document, names of fields too. Not by recursion: it may be nested deeply."""
+    texts: list[str] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            texts.append(one)
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            texts += one
+            waiting += one.values()
+    return texts
 
 
 def bounce_type(payload: Mapping[str, Any]) -> str:

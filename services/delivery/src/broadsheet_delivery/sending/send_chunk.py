@@ -9,13 +9,14 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.process.tracing import enter_trace, start_trace
+from broadsheet_delivery.composing.compose_batch import TOO_LARGE_ALONE, Prepared, compose_batch
 from broadsheet_delivery.composing.issue_content import IssueContent
+from broadsheet_delivery.composing.render_counts import IssueFailsError
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.judge_item import judge_item
-from broadsheet_delivery.postmark.message import Message, encode_message
 from broadsheet_delivery.queue.attempt_store import insert_attempt, insert_attempt_end
 from broadsheet_delivery.queue.chunk_store import (
     LeasedChunk,
@@ -42,7 +43,6 @@ from broadsheet_delivery.queue.outcome import (
     StopSending,
     Suppressed,
 )
-from broadsheet_delivery.queue.recipient import Recipient, sendability
 from broadsheet_delivery.sending.persist import persist
 from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
@@ -52,29 +52,22 @@ from broadsheet_delivery.throttle.sending_health import note_answered, note_refu
 from broadsheet_delivery.throttle.sending_permit import end_probe
 from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
 
-TOO_LARGE_ALONE = "The message is too large for Postmark."
-
-
-class Prepared(msgspec.Struct, frozen=True):
-    """One mail of the batch: whose it is, and its bytes."""
-
-    recipient: Recipient
-    encoded: bytes
-
 
 async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Place | None = None) -> None:
     """The whole way of one chunk. What is not written down when this fails is found by the rescuer."""
     enter_trace(start_trace(claimed.chunk.traceparent, None))
     attempt_id = uuid.uuid4()
     chunk = claimed.chunk
-    prepared, settled = _compose(context, claimed, attempt_id)
-    fitting = _fitting_count(prepared, context.batch_bytes_max)
-    if fitting < len(prepared):
-        chunk = await _cut(context, chunk, last_seq=prepared[fitting - 1].recipient.seq)
-        prepared = prepared[:fitting]
-        settled = [one for one in settled if one.seq <= chunk.last_seq]
+    try:
+        composed = await compose_batch(context, claimed.content, claimed.recipients, attempt_id)
+    except IssueFailsError as error:
+        await _pause(context, chunk, reason=str(error))
+        return
+    if composed.reached < len(claimed.recipients):
+        chunk = await _cut(context, chunk, last_seq=claimed.recipients[composed.reached - 1].seq)
+    settled = [Settled(recipient.seq, outcome) for recipient, outcome in composed.settled]
     began_s = boot_time_s()
-    started = await _start(context, chunk, claimed.content, prepared, settled, attempt_id)
+    started = await _start(context, chunk, claimed.content, composed.prepared, settled, attempt_id)
     if started is None:
         return
     prepared, settled = started
@@ -91,36 +84,14 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Pla
     )
 
 
-def _compose(
-    context: DeliveryContext, claimed: ClaimedChunk, attempt_id: uuid.UUID
-) -> tuple[list[Prepared], list[Settled]]:
-    prepared: list[Prepared] = []
-    settled: list[Settled] = []
-    for recipient in claimed.recipients:
-        outcome = sendability(recipient.state, recipient.suppression_reason)
-        if outcome is not None:
-            settled.append(Settled(recipient.seq, outcome))
-            continue
-        mail = context.composer.newsletter_mail(claimed.content, recipient, attempt_id)
-        if isinstance(mail, Message):
-            encoded = encode_message(mail)
-            if len(encoded) <= context.batch_bytes_max:
-                prepared.append(Prepared(recipient, encoded))
-            else:
-                settled.append(Settled(recipient.seq, Failed(TOO_LARGE_ALONE)))
-        else:
-            settled.append(Settled(recipient.seq, mail))
-    return prepared, settled
-
-
-def _fitting_count(prepared: Sequence[Prepared], bytes_max: int) -> int:
-    """How many of the first mails go into one call of at most `bytes_max` bytes; each fits alone."""
-    total = 2
-    for count, one in enumerate(prepared):
-        total += len(one.encoded) + 1
-        if total > bytes_max and count > 0:
-            return count
-    return len(prepared)
+async def _pause(context: DeliveryContext, chunk: LeasedChunk, *, reason: str) -> None:
+    """Nobody of the chunk was sent to, and nothing is recorded of them: once it is resumed, they are tried again."""
+    async with context.engine.begin() as connection:
+        await end_probe(connection, token=chunk.token)
+        if not await pause_issue(connection, issue_id=chunk.issue_id, reason=reason):
+            # It is paused or cancelled already.
+            await release_chunk(connection, chunk)
+    context.log.error("delivery.issue_fails", issue_id=chunk.issue_id)
 
 
 async def _cut(context: DeliveryContext, chunk: LeasedChunk, *, last_seq: int) -> LeasedChunk:
@@ -247,7 +218,6 @@ async def _record_answer(
                 ask.append(seq)
             case StopIssue(reason):
                 await pause_issue(connection, issue_id=chunk.issue_id, reason=reason)
-                context.contents.forget(chunk.issue_id)
             case StopSending(reason):
                 await pause_sending(connection, reason=reason)
             case _:
@@ -303,7 +273,6 @@ async def _record_not_sent(
                     chunk = msgspec.structs.replace(chunk, last_seq=middle)
         case _:
             await pause_issue(connection, issue_id=chunk.issue_id, reason=result.reason)
-            context.contents.forget(chunk.issue_id)
             wait_s = 0.0
     await insert_attempt_end(
         connection,

@@ -12,7 +12,9 @@ from typing import assert_never
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_delivery.composing.compose_batch import TOO_LARGE_ALONE, compose_batch
 from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIssueError
+from broadsheet_delivery.composing.render_counts import IssueFailsError
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
@@ -32,7 +34,7 @@ from broadsheet_delivery.queue.outcome import (
     StopSending,
     Suppressed,
 )
-from broadsheet_delivery.queue.recipient import sendability
+from broadsheet_delivery.queue.recipient import Recipient
 from broadsheet_delivery.queue.single_mail_store import (
     LeasedMail,
     SettledMail,
@@ -48,7 +50,6 @@ from broadsheet_delivery.queue.single_mail_store import (
 from broadsheet_delivery.sending.persist import persist
 from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
-from broadsheet_delivery.sending.send_chunk import TOO_LARGE_ALONE
 from broadsheet_delivery.suppressions.suppress_refused import suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
 from broadsheet_delivery.throttle.sending_health import note_answered, note_refused, note_unknown
@@ -74,19 +75,29 @@ class _Prepared(msgspec.Struct, frozen=True):
 
 
 class ClaimedMails(msgspec.Struct, frozen=True):
-    """Mails of one stream, leased under one token, composed or already judged. `content` for newsletter mails."""
+    """Mails of one stream, leased under one token. `content` and `recipients` for newsletter mails, in `mails`' order
+    of sequence numbers.
+    """
 
     token: uuid.UUID
     attempt_id: uuid.UUID
     stream: str
-    content: IssueContent | None
-    prepared: list[_Prepared]
-    settled: list[SettledMail]
+    mails: list[LeasedMail]
+    content: IssueContent | None = None
+    recipients: list[Recipient] = []
 
     @property
     def first_id(self) -> int:
-        """Of its mails, to name it by."""
-        return min([one.mail.id for one in self.prepared] + [one.id for one in self.settled], default=0)
+        """The smallest id of its mails, which names it in logs."""
+        return min(mail.id for mail in self.mails)
+
+
+class _ComposedMails(msgspec.Struct):
+    """`left_over`: mails that did not fit into the call."""
+
+    prepared: list[_Prepared] = []
+    settled: list[SettledMail] = []
+    left_over: list[int] = []
 
 
 async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
@@ -119,32 +130,51 @@ async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> Clai
             await put_back(connection, ids=[mail.id for mail in mails], token=token, status="pending", wait_s=0.0)
             return None
         if part == "newsletter":
-            return await _compose_newsletter(context, connection, mails, token, attempt_id)
-    return _compose_transactional(context, mails, token, attempt_id)
+            return await _claim_newsletter(context, connection, mails, token, attempt_id)
+    return ClaimedMails(token, attempt_id, context.transactional_stream, mails)
 
 
-def _compose_transactional(
-    context: DeliveryContext, mails: Sequence[LeasedMail], token: uuid.UUID, attempt_id: uuid.UUID
-) -> ClaimedMails:
-    prepared: list[_Prepared] = []
-    settled: list[SettledMail] = []
-    for mail in mails:
+def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> _ComposedMails:
+    composed = _ComposedMails()
+    total = 2
+    for mail in claimed.mails:
         message = context.composer.single_mail(
             mail_id=mail.id,
             to=mail.to_email or "",
             subject=mail.subject or "",
             html_body=mail.html_body or "",
             text_body=mail.text_body or "",
-            attempt_id=attempt_id,
+            attempt_id=claimed.attempt_id,
         )
-        if isinstance(message, Message):
-            prepared.append(_Prepared(mail, message.to, None, encode_message(message)))
+        if not isinstance(message, Message):
+            composed.settled.append(SettledMail(mail.id, message))
+            continue
+        encoded = encode_message(message)
+        if len(encoded) > context.batch_bytes_max:
+            composed.settled.append(SettledMail(mail.id, Failed(TOO_LARGE_ALONE)))
+        elif total + len(encoded) + 1 > context.batch_bytes_max:
+            composed.left_over.append(mail.id)
         else:
-            settled.append(SettledMail(mail.id, message))
-    return ClaimedMails(token, attempt_id, context.transactional_stream, None, prepared, settled)
+            total += len(encoded) + 1
+            composed.prepared.append(_Prepared(mail, message.to, None, encoded))
+    return composed
 
 
-async def _compose_newsletter(
+async def _compose_newsletter(context: DeliveryContext, claimed: ClaimedMails, content: IssueContent) -> _ComposedMails:
+    """Raises `IssueFailsError`."""
+    by_seq = {mail.seq: mail for mail in claimed.mails}
+    found = await compose_batch(context, content, claimed.recipients, claimed.attempt_id)
+    return _ComposedMails(
+        prepared=[
+            _Prepared(by_seq[one.recipient.seq], one.address, one.recipient.subscriber_id, one.encoded)
+            for one in found.prepared
+        ],
+        settled=[SettledMail(by_seq[recipient.seq].id, outcome) for recipient, outcome in found.settled],
+        left_over=[by_seq[recipient.seq].id for recipient in claimed.recipients[found.reached :]],
+    )
+
+
+async def _claim_newsletter(
     context: DeliveryContext,
     connection: AsyncConnection,
     mails: Sequence[LeasedMail],
@@ -174,40 +204,24 @@ async def _compose_newsletter(
         stream=content.stream,
         seqs=[seq for seq in ours if seq is not None],
     )
-    prepared: list[_Prepared] = []
-    settled: list[SettledMail] = []
-    for recipient in recipients:
-        mail = ours[recipient.seq]
-        word: Outcome | Message | None = sendability(recipient.state, recipient.suppression_reason)
-        if word is None:
-            word = context.composer.newsletter_mail(content, recipient, attempt_id)
-        if isinstance(word, Message):
-            prepared.append(_Prepared(mail, word.to, recipient.subscriber_id, encode_message(word)))
-        else:
-            settled.append(SettledMail(mail.id, word))
-    return ClaimedMails(token, attempt_id, content.stream, content, prepared, settled)
+    return ClaimedMails(token, attempt_id, content.stream, list(ours.values()), content, recipients)
 
 
 async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, place: Place | None = None) -> None:
     """The whole way of claimed mails. What is not written down when this fails is found by the rescuer."""
-    fitting: list[_Prepared] = []
-    left_over: list[_Prepared] = []
-    settled = list(claimed.settled)
-    total = 2
-    for one in claimed.prepared:
-        if len(one.encoded) > context.batch_bytes_max:
-            settled.append(SettledMail(one.mail.id, Failed(TOO_LARGE_ALONE)))
-        elif total + len(one.encoded) + 1 > context.batch_bytes_max:
-            left_over.append(one)
-        else:
-            total += len(one.encoded) + 1
-            fitting.append(one)
+    if claimed.content is None:
+        composed = _compose_transactional(context, claimed)
+    else:
+        try:
+            composed = await _compose_newsletter(context, claimed, claimed.content)
+        except IssueFailsError as error:
+            await _pause(context, claimed, claimed.content.issue_id, reason=str(error))
+            return
+    fitting, settled = composed.prepared, composed.settled
     began_s = boot_time_s()
     async with context.engine.begin() as connection:
-        if left_over:
-            await put_back(
-                connection, ids=[one.mail.id for one in left_over], token=claimed.token, status="pending", wait_s=0.0
-            )
+        if composed.left_over:
+            await put_back(connection, ids=composed.left_over, token=claimed.token, status="pending", wait_s=0.0)
         gone = await _gone(connection, claimed, fitting)
         settled += [SettledMail(one.mail.id, gone[one.mail.id]) for one in fitting if one.mail.id in gone]
         await settle_mails(connection, settled=settled, attempt_id=None)
@@ -245,6 +259,17 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
         place=place,
     )
     await persist(context, lambda connection: _record(context, connection, claimed, going, result))
+
+
+async def _pause(context: DeliveryContext, claimed: ClaimedMails, issue_id: int, *, reason: str) -> None:
+    """Nothing is recorded of the mails: once the issue is resumed, they are tried again."""
+    async with context.engine.begin() as connection:
+        await end_probe(connection, token=claimed.token)
+        if not await pause_issue(connection, issue_id=issue_id, reason=reason):
+            # It is paused or cancelled already.
+            ids = [mail.id for mail in claimed.mails]
+            await put_back(connection, ids=ids, token=claimed.token, status="pending", wait_s=0.0)
+    context.log.error("delivery.issue_fails", issue_id=issue_id)
 
 
 async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[_Prepared]) -> dict[int, Outcome]:
@@ -327,7 +352,6 @@ async def _record_answer(
                 await back(status="uncertain", wait_s=wait_s, reason=reason)
             case StopIssue(reason) if claimed.content is not None:
                 await pause_issue(connection, issue_id=claimed.content.issue_id, reason=reason)
-                context.contents.forget(claimed.content.issue_id)
                 await back(status="pending", wait_s=0.0)
             case StopIssue(reason) | StopSending(reason):
                 # A transactional mail has no issue to stop: what it ran into would meet the next one too.

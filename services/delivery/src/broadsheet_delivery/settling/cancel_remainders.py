@@ -19,8 +19,16 @@ async def cancel_remainders(context: DeliveryContext) -> int:
     async with context.engine.connect() as connection:
         rows = await connection.execute(
             sa.text("""
-                SELECT issue_id FROM delivery.issue_run
-                 WHERE state = 'cancelled' AND finished_at IS NULL ORDER BY issue_id LIMIT :limit
+                SELECT run.issue_id FROM delivery.issue_run AS run
+                 WHERE run.state = 'cancelled' AND run.finished_at IS NULL
+                   -- Those of which everything is under way, uncertain or parked have nothing to be cancelled, perhaps
+                   -- for weeks: they must not stand before the others.
+                   AND (EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
+                                 WHERE chunk.issue_id = run.issue_id AND chunk.status <> 'done'
+                                   AND chunk.status IN ('pending', 'leased'))
+                        OR EXISTS (SELECT 1 FROM delivery.single_mail AS mail
+                                    WHERE mail.issue_id = run.issue_id AND mail.status IN ('pending', 'leased')))
+                 ORDER BY run.issue_id LIMIT :limit
             """),
             {"limit": ISSUES_A_STEP_MAX},
         )

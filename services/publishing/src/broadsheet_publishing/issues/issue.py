@@ -19,10 +19,10 @@ import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES, TemplateError
+from broadsheet_common.mail.mail_body import Footer, HtmlBody
+from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
+from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES, TemplateError, Work
 
-TITLE_UTF16_UNITS_MAX = 2_000
-"""Postmark's limit for Subject (https://postmarkapp.com/developer/api/email-api), which counts UTF-16 units."""
 CONTENT_BYTES_MAX = 5_000_000
 """Postmark takes 5 MB (5,242,880 bytes) a body; the rest is for the footer and for merged values."""
 RAW_TITLE_CHARS_MAX = 10_000
@@ -40,7 +40,7 @@ _INVISIBLE = frozenset({"Cf", "Zs"})
 
 
 class IssueContent(msgspec.Struct, frozen=True):
-    """The valid parts of an issue: a one-line title, and two Liquid templates that render."""
+    """The valid parts of an issue: a one-line title and two bodies, all three Liquid templates that render."""
 
     title: str
     html_content: str
@@ -111,8 +111,12 @@ def _fault_of_title(raw: str, parsed: str) -> str | None:
         return "A title may not hold line breaks or control characters."
     if not categories - _INVISIBLE:
         return "A title is needed."
-    if len(parsed.encode("utf-16-le")) // 2 > TITLE_UTF16_UNITS_MAX:
-        return f"A title may be at most {TITLE_UTF16_UNITS_MAX} characters long (UTF-16 units)."
+    if len(parsed.encode("utf-16-le")) // 2 > SUBJECT_UTF16_UNITS_MAX:
+        return f"A title may be at most {SUBJECT_UTF16_UNITS_MAX} characters long (UTF-16 units)."
+    try:
+        Subject(parsed).render(SAMPLE_VALUES, Work())
+    except TemplateError as error:
+        return f"The template is not valid. {error}."
     return None
 
 
@@ -131,7 +135,9 @@ def _fault_of_content(source: str, kind: mail_template.Kind) -> str | None:
             first = unknown[0]
             return f"Line {first.line}: there is no variable `{first.name}`. There are: {names}."
         # Whatever fails with these values fails whoever it is sent to.
-        template.render(SAMPLE_VALUES)
+        template.check(SAMPLE_VALUES)
+        if kind == "html":
+            HtmlBody(template, Footer(newsletter_name="", postal_address="")).render(SAMPLE_VALUES, Work())
     except TemplateError as error:
         return f"The template is not valid. {error}"
     return None

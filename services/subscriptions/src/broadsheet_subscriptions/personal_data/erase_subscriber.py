@@ -13,6 +13,7 @@ from broadsheet_common.contracts.erasure import enqueue_erasure
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_subscriptions.personal_data import store
 from broadsheet_subscriptions.personal_data.store import Erased
+from broadsheet_subscriptions.personal_data.waiting_files import forget_in_waiting_files
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 BY_THEMSELVES = "subscriber"
@@ -47,7 +48,7 @@ async def erase_subscriber(
     await store.delete_requests_of_others(connection, email_keys)
     await store.forget_answers(connection, email_keys)
     await store.forget_in_segments(connection, email_keys)
-    await store.give_up_files(connection)
+    await forget_in_waiting_files(connection, email_keys)
     await name_change_source(connection, "erasure")
     await store.delete_subscriber(connection, subscriber_id, requested_by=requested_by)
     for key in email_keys:

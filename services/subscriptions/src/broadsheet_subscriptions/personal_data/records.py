@@ -19,7 +19,8 @@ _THEIR_SUBSCRIPTIONS = "SELECT id FROM subscriptions.subscription WHERE subscrib
 
 class PersonalRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of `table` (called `held` in `where`) on one person. `where` knows `:subscriber_id`, `:email_keys`, the keys
-    of all addresses that the person has here or had, and `:mailbox_hashes` of their mailboxes.
+    of all addresses that the person has here or had, `:email_patterns` that find these in a text (see
+    `email_address.exact_pattern`), and `:mailbox_hashes` of their mailboxes.
 
     `columns` are exported, `withheld` are not, each for the reason given.
     """
@@ -180,8 +181,8 @@ RECORDS: tuple[PersonalRecord, ...] = (
         table="subscriptions.import_reject",
         columns=("import_id", "run_number", "record_number", "line_number", "email_key", "reason", "cells"),
         # Also where the address stands in a cell of a row that could not be read. Kept for days, and looked through.
-        where="(held.email_key = ANY (:email_keys) OR EXISTS (SELECT FROM unnest(:email_keys) AS needle"
-        " WHERE position(needle IN lower(CAST(held.cells AS text))) > 0))",
+        where="(held.email_key = ANY (:email_keys) OR EXISTS (SELECT FROM unnest(:email_patterns) AS theirs,"
+        " jsonb_array_elements_text(held.cells) AS cell WHERE lower(cell) ~ theirs))",
         order_by="held.import_id, held.run_number, held.record_number",
         erased_by="statement",
     ),

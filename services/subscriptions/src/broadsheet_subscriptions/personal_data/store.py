@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.email_address import EmailAddress, exact_pattern
 from broadsheet_subscriptions.personal_data.records import RECORDS, PersonalRecord
 from broadsheet_subscriptions.sign_up.store import hash_mailbox
 
@@ -18,9 +18,6 @@ ERASED_ADDRESS = "erased@erased.example"
 """Stands in a segment's filter where an erased address stood, and matches nobody, as that one does. The domain is
 reserved (RFC 2606).
 """
-
-
-FILE_GIVEN_UP = "Somebody was erased, and the file might name them: it was removed. Upload it once more without them."
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -116,23 +113,6 @@ async def forget_in_segments(connection: AsyncConnection, email_keys: Sequence[s
         )
 
 
-async def give_up_files(connection: AsyncConnection) -> None:
-    """Files of imports that wait to be started, or to be tried again, are not looked through for an address: none is
-    started any more, and the tidying of imports removes it within a minute or so.
-    """
-    await connection.execute(
-        sa.text("""
-            UPDATE subscriptions.import_job
-               SET status = 'cancelled', failure = concat_ws(' ', failure, CAST(:reason AS text))
-             WHERE id = ANY (ARRAY (
-                SELECT id FROM subscriptions.import_job
-                 WHERE status IN ('checked', 'failed') AND file_removed_at IS NULL
-                 ORDER BY id FOR NO KEY UPDATE))
-        """),
-        {"reason": FILE_GIVEN_UP},
-    )
-
-
 async def delete_requests_of_others(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
     """Changes to one of these addresses that others asked for, and that nobody confirmed."""
     await connection.execute(
@@ -193,6 +173,7 @@ def _bound(record: PersonalRecord) -> list[sa.BindParameter[Any]]:
     known: dict[str, sa.BindParameter[Any]] = {
         "subscriber_id": sa.bindparam("subscriber_id", type_=sa.BigInteger),
         "email_keys": sa.bindparam("email_keys", type_=postgresql.ARRAY(sa.Text)),
+        "email_patterns": sa.bindparam("email_patterns", type_=postgresql.ARRAY(sa.Text)),
         "mailbox_hashes": sa.bindparam("mailbox_hashes", type_=postgresql.ARRAY(sa.LargeBinary)),
     }
     return [parameter for name, parameter in known.items() if f":{name}" in record.where]
@@ -202,6 +183,7 @@ def _parameters(record: PersonalRecord, subscriber_id: int, email_keys: Sequence
     known: dict[str, object] = {
         "subscriber_id": subscriber_id,
         "email_keys": list(email_keys),
+        "email_patterns": [exact_pattern(key) for key in email_keys],
         "mailbox_hashes": [hash_mailbox(EmailAddress(key)) for key in email_keys],
     }
     return {name: value for name, value in known.items() if f":{name}" in record.where}

@@ -1,0 +1,114 @@
+"""Compose the mails of one call: as many as fit in it, in slices that leave the event loop to everything else."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from broadsheet_common.mail.mail_template import Work
+from broadsheet_delivery.composing.compose_mail import Unrenderable
+from broadsheet_delivery.composing.compose_turns import MAIL_WORK, SLICE_WORK
+from broadsheet_delivery.composing.issue_content import IssueContent
+from broadsheet_delivery.composing.render_counts import IssueFailsError
+from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.postmark.message import Message, encode_message
+from broadsheet_delivery.queue.outcome import Failed, Outcome
+from broadsheet_delivery.queue.recipient import Recipient, sendability
+
+BATCH_WORK_MAX: Final = 25_000_000
+"""Units of work in one call's mails, about half a second: a lease must outlast it beside those of all other calls."""
+TOO_LARGE_ALONE: Final = "The message is too large for Postmark."
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """One mail of the batch: whose it is, and its bytes."""
+
+    recipient: Recipient
+    address: str
+    encoded: bytes
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """`settled`: recipients who get no mail, with what becomes of their deliveries. The first `reached` recipients
+    were looked at: the others did not fit.
+    """
+
+    prepared: list[Prepared]
+    settled: list[tuple[Recipient, Outcome]]
+    reached: int
+
+
+async def compose_batch(
+    context: DeliveryContext, content: IssueContent, recipients: Sequence[Recipient], attempt_id: UUID
+) -> Composed:
+    """At least one recipient is reached.
+
+    Raises:
+        IssueFailsError: with a sentence for the author. Nothing is to be recorded of the batch.
+    """
+    batch = _Batch(context, content, attempt_id)
+    reached = 0
+    while reached < len(recipients) and not batch.is_full:
+        async with context.turns.turn(content.issue_id):
+            reached += batch.compose_slice(recipients[reached:])
+    try:
+        context.render_counts.add(content, rendered=len(batch.prepared), failed=batch.failed)
+    except IssueFailsError:
+        raise IssueFailsError(f"Most mails of this issue cannot be rendered: {batch.fault}") from None
+    return Composed(batch.prepared, batch.settled, reached)
+
+
+class _Batch:
+    def __init__(self, context: DeliveryContext, content: IssueContent, attempt_id: UUID) -> None:
+        self._context = context
+        self._content = content
+        self._attempt_id = attempt_id
+        self._bytes = 2
+        self._work_used = 0
+        self.prepared: list[Prepared] = []
+        self.settled: list[tuple[Recipient, Outcome]] = []
+        self.failed = 0
+        self.fault = ""
+        self.is_full = False
+
+    def compose_slice(self, recipients: Sequence[Recipient]) -> int:
+        """How many were looked at, before the slice or the batch was used up."""
+        slice_work = 0
+        for count, recipient in enumerate(recipients):
+            if slice_work >= SLICE_WORK:
+                return count
+            work = Work()
+            if not self._compose(recipient, work):
+                self.is_full = True
+                return count
+            slice_work += MAIL_WORK + work.used
+            self._work_used += work.used
+            if self._work_used >= BATCH_WORK_MAX:
+                self.is_full = True
+                return count + 1
+        return len(recipients)
+
+    def _compose(self, recipient: Recipient, work: Work) -> bool:
+        """False: the mail does not fit into the call any more."""
+        outcome = sendability(recipient.state, recipient.suppression_reason)
+        if outcome is not None:
+            self.settled.append((recipient, outcome))
+            return True
+        mail = self._context.composer.newsletter_mail(self._content, recipient, self._attempt_id, work)
+        if isinstance(mail, Unrenderable):
+            self.failed += 1
+            self.fault = mail.fault
+            self.settled.append((recipient, mail.outcome))
+        elif isinstance(mail, Message):
+            encoded = encode_message(mail)
+            if len(encoded) > self._context.batch_bytes_max:
+                self.settled.append((recipient, Failed(TOO_LARGE_ALONE)))
+            elif self._bytes + len(encoded) + 1 > self._context.batch_bytes_max and self.prepared:
+                return False
+            else:
+                self._bytes += len(encoded) + 1
+                self.prepared.append(Prepared(recipient, mail.to, encoded))
+        else:
+            self.settled.append((recipient, mail))
+        return True
