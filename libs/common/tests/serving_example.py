@@ -34,8 +34,12 @@ def create_app(settings: ExampleSettings) -> Litestar:
     async def length(request: Request[Any, Any, Any]) -> dict[str, int]:
         return {"length": len(await request.body())}
 
+    @get("/large", opt=OPEN_ROUTE)
+    async def large() -> bytes:
+        return bytes(16 * 1024 * 1024)
+
     return create_service_app(
-        route_handlers=[slow, broken, refuse_unread, length], dependencies={}, readiness_checks={}
+        route_handlers=[slow, broken, refuse_unread, length, large], dependencies={}, readiness_checks={}
     )
 
 

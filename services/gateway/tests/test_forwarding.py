@@ -9,9 +9,11 @@ import aiohttp
 import httpx
 import pytest
 
+from broadsheet_common.http.application import ServerMetrics
 from broadsheet_gateway.forwarding.route_table import ROUTES, find_route, owner_of_template
 from broadsheet_gateway.forwarding.upstreams import was_never_sent
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
+from harness.service_documents import methods_by_path
 
 from .conftest import PUBLIC_URL, Gateway, MakeGateway, RecordingService, csrf_token_of
 
@@ -25,12 +27,43 @@ def owner(gateway: Gateway, path: str) -> RecordingService:
     return found
 
 
-@pytest.mark.parametrize(("template", "service"), ROUTES)
-async def test_each_path_goes_to_the_service_that_owns_it(gateway: Gateway, template: str, service: str) -> None:
+@pytest.mark.parametrize(("template", "service", "methods"), ROUTES)
+async def test_each_path_goes_to_the_service_that_owns_it(
+    gateway: Gateway, template: str, service: str, methods: str
+) -> None:
     api = await gateway.api_client("read")
     path = re.sub(r"\{[a-z_]+\}", "7", template)
-    owner(gateway, path).answer("GET", path, body={"from": service})
-    assert (await api.get(path)).json() == {"from": service}
+    for method in methods.split():
+        owner(gateway, path).answer(method, path, body={"from": service})
+        assert (await api.request(method, path)).json() == {"from": service}
+
+
+def test_the_table_has_the_paths_and_methods_that_the_services_have() -> None:
+    def plain(path: str) -> str:
+        return re.sub(r"\{[^}]+\}", "{}", path)
+
+    offered: dict[tuple[str, str], set[str]] = {}
+    for (service, path), methods in methods_by_path().items():
+        if path.startswith("/api/v1/"):
+            offered.setdefault((service, plain(path)), set()).update(methods)
+    assert {(service, plain(template)): set(methods.split()) for template, service, methods in ROUTES} == offered
+
+
+@pytest.mark.parametrize(("template", "service", "methods"), ROUTES)
+async def test_options_and_405_name_the_methods_that_are_taken(
+    gateway: Gateway, template: str, service: str, methods: str
+) -> None:
+    """The same for everybody, and nothing is asked of the service for it."""
+    path = re.sub(r"\{[a-z_]+\}", "7", template)
+    expected = {*methods.split(), "OPTIONS"} | ({"HEAD"} if "GET" in methods.split() else set())
+    visitor = await gateway.client()
+    options = await visitor.options(path)
+    assert options.status_code == 204
+    for answer in (options, await visitor.request("BREW", path)):
+        assert {part.strip() for part in answer.headers["allow"].split(",")} == expected
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - expected:
+        assert (await visitor.request(method, path)).status_code == 405
+    assert getattr(gateway, service).received == []
 
 
 @pytest.mark.parametrize(
@@ -155,18 +188,58 @@ async def test_of_the_answer_status_body_and_chosen_headers_come_back(gateway: G
 
 async def test_a_services_problem_comes_back_as_it_is(gateway: Gateway) -> None:
     api = await gateway.api_client("read")
-    gateway.publishing.refuse("DELETE", "/api/v1/issues", 405, "method-not-allowed", detail="GET or POST")
-    response = await api.delete("/api/v1/issues")
-    assert response.status_code == 405
+    gateway.publishing.refuse("POST", "/api/v1/issues", 409, "conflict", detail="twice")
+    response = await api.post("/api/v1/issues", json={})
+    assert response.status_code == 409
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.json()["detail"] == "GET or POST"
+    assert response.json()["detail"] == "twice"
 
 
-async def test_a_method_that_no_service_has_is_a_405(gateway: Gateway) -> None:
+async def test_a_made_up_method_is_no_metric_series_of_its_own(gateway: Gateway) -> None:
+    visitor = await gateway.client()
+    for number in range(20):
+        assert (await visitor.request(f"BREW{number}", "/api/v1/issues")).status_code == 405
+    metrics: ServerMetrics = gateway.app.state.server_metrics
+    labels = {sample.labels.get("method") for metric in metrics.requests.collect() for sample in metric.samples}
+    assert labels <= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"}
+    assert "other" in labels
+
+
+async def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
     api = await gateway.api_client("read")
-    response = await api.request("TRACE", "/api/v1/issues")
-    assert response.status_code == 405
-    assert "GET" in response.headers["allow"]
+    gateway.publishing.answer("HEAD", "/api/v1/newsletters/1", body=b"", etag='"7"')
+    answer = await api.head("/api/v1/newsletters/1")
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, b"", '"7"')
+    assert gateway.publishing.last.method == "HEAD"
+
+
+async def test_a_not_modified_answer_comes_back_as_it_is(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    gateway.publishing.answer("GET", "/api/v1/newsletters/1", status=304, body=b"", etag='"7"')
+    answer = await api.get("/api/v1/newsletters/1", headers={"if-none-match": '"7"'})
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"7"')
+    assert gateway.publishing.last.headers["if-none-match"] == '"7"'
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([("idempotency-key", "é")], 400),
+        ([("if-match", '"é"')], 400),
+        ([("idempotency-key", "a"), ("idempotency-key", "b")], 400),
+        ([("content-encoding", "gzip")], 415),
+    ],
+)
+async def test_headers_that_cannot_be_passed_on_are_refused(
+    gateway: Gateway, headers: list[tuple[str, str]], status: int
+) -> None:
+    api = await gateway.api_client("write")
+    sent = [("content-type", "application/json"), *headers]
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in sent]
+    answer = await api.post("/api/v1/issues", content=b"{}", headers=encoded)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert gateway.publishing.received == []
 
 
 @pytest.mark.parametrize(
@@ -217,13 +290,20 @@ class RefusesFirst(httpx.AsyncBaseTransport):
         return httpx.Response(200, json={"method": request.method})
 
 
-@pytest.mark.parametrize(("method", "attempts", "status"), [("GET", 2, 200), ("POST", 1, 503), ("DELETE", 1, 503)])
+@pytest.mark.parametrize(
+    ("method", "path", "attempts", "status"),
+    [
+        ("GET", "/api/v1/issues", 2, 200),
+        ("POST", "/api/v1/issues", 1, 503),
+        ("DELETE", "/api/v1/issues/7/schedule", 1, 503),
+    ],
+)
 async def test_only_a_get_that_never_arrived_is_tried_once_more(
-    make_gateway: MakeGateway, method: str, attempts: int, status: int
+    make_gateway: MakeGateway, method: str, path: str, attempts: int, status: int
 ) -> None:
     transport = RefusesFirst()
     gateway = await make_gateway(transports={"publishing": transport})
-    response = await (await gateway.api_client("read")).request(method, "/api/v1/issues")
+    response = await (await gateway.api_client("read")).request(method, path)
     assert (response.status_code, transport.attempts) == (status, attempts)
 
 

@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+import structlog
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
@@ -204,6 +205,48 @@ async def test_logins_are_limited_by_user_and_by_address(make_gateway: MakeGatew
     # Other names from the same address meet the address's own limit.
     others = [(await post_login(client, username=f"user-{n}", password="wrong")).status_code for n in range(3)]
     assert others == [303, 303, 429]
+
+
+async def test_wrong_tries_from_elsewhere_do_not_lock_the_owner_out(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(login_limit_per_user="3/3600", login_limit_per_user_overall="7/3600")
+    await gateway.add_user()
+    for address in ("192.0.2.1", "192.0.2.2"):
+        attacker = await gateway.client(address=address)
+        statuses = [(await post_login(attacker, password="wrong")).status_code for _ in range(4)]
+        assert statuses == [303, 303, 303, 429]
+    owner = await gateway.client(address="198.51.100.7")
+    assert (await post_login(owner)).headers["location"] == "/admin/dashboard"
+    # The wide cap over all sources.
+    assert (await post_login(await gateway.client(address="192.0.2.3"), password="wrong")).status_code == 429
+
+
+async def test_sign_ins_lockouts_and_password_changes_are_security_events(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(login_limit_per_user="2/3600")
+    await gateway.add_user()
+    client = await gateway.client(address="192.0.2.1")
+    new = "quite another passphrase"
+    with structlog.testing.capture_logs() as logged:
+        await post_login(client, password="wrong")
+        await post_login(client, username="nobody", password="wrong")
+        await post_login(client)
+        for current in ("wrong", PASSWORD):
+            form = {"current_password": current, "new_password": new, "new_password_check": new}
+            await client.post("/admin/password", data=form)
+        another = await gateway.client(address="192.0.2.2")
+        for _ in range(5):
+            await post_login(another, password="wrong")
+    events = [e for e in logged if e["event"].startswith("security.")]
+    assert [(e["event"], e["user_id"]) for e in events] == [
+        ("security.login_refused", 1),
+        ("security.login_refused", None),
+        ("security.login_succeeded", 1),
+        ("security.password_change_refused", 1),
+        ("security.password_changed", 1),
+        ("security.login_refused", 1),
+        ("security.login_refused", 1),
+        ("security.login_limited", 1),  # once, however often it is tried
+    ]
+    assert not {"192.0.2", "author", "nobody", new} & {word for e in events for word in map(str, e.values())}
 
 
 async def test_a_login_that_succeeds_gives_the_users_quota_back(make_gateway: MakeGateway) -> None:

@@ -185,7 +185,7 @@ async def test_a_confirmation_without_a_token_is_a_400(
     assert gateway.subscriptions.received == []
 
 
-@pytest.mark.parametrize("token", ["unknown", "x" * 201, "a b", "%00", "ü", "../x"])
+@pytest.mark.parametrize("token", ["unknown", "x" * 201, "a b", "ü", "../x"])
 async def test_an_unknown_token_is_a_401(gateway: Gateway, visitor: httpx.AsyncClient, token: str) -> None:
     for path in ("/public/confirmations/lookup", "/public/confirmations"):
         gateway.subscriptions.refuse("POST", path, 401, "unknown-token")
@@ -373,10 +373,12 @@ async def test_public_pages_stand_while_redis_is_away(make_gateway: MakeGateway)
     assert (await visitor.get("/admin/dashboard")).status_code == 503
 
 
-async def test_metrics_are_closed_to_other_machines_and_behind_a_token(make_gateway: MakeGateway) -> None:
+async def test_metrics_are_closed_without_a_token(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway()
-    assert (await (await gateway.client(address="192.0.2.1")).get("/metrics")).status_code == 404
-    assert (await (await gateway.client()).get("/metrics")).status_code == 200
+    for address in ("192.0.2.1", "127.0.0.1"):
+        client = await gateway.client(address=address)
+        assert (await client.get("/metrics")).status_code == 404
+        assert (await client.get("/metrics", headers={"authorization": "Bearer "})).status_code == 404
     gateway = await make_gateway(metrics_token=Secret("the-token"))
     client = await gateway.client(address="192.0.2.1")
     assert (await client.get("/metrics")).status_code == 404

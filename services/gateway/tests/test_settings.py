@@ -95,6 +95,12 @@ def test_secrets_come_from_files_and_are_not_shown(tmp_path: Path) -> None:
         ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.0/8", "10.0.0.1"),
         ("10.0.0.1", "", "10.0.0.0/8", "10.0.0.1"),
         ("10.0.0.1", "203.0.113.9:5123", "10.0.0.0/8", "203.0.113.9"),
+        ("10.0.0.1", "203.0.113.9:port", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "[2001:db8::7", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "[2001:db8::7]more", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "unknown", "10.0.0.0/8", "10.0.0.1"),
+        ("10.0.0.1", "2001:db8::7", "10.0.0.0/8", "2001:db8::7"),
+        ("fe80::1%eth0", "203.0.113.9", "fe80::/10", "203.0.113.9"),
         ("::1", '"[2001:db8::7]:443"', "::1/128", "2001:db8::7"),
         ("::ffff:10.0.0.1", "203.0.113.9", "10.0.0.0/8", "203.0.113.9"),
         (None, "203.0.113.9", "0.0.0.0/0", "unknown"),
@@ -105,7 +111,41 @@ def test_the_client_is_who_the_trusted_proxies_say(
     peer: str | None, forwarded_for: str | None, trusted: str, address: str
 ) -> None:
     networks = load(TRUSTED_PROXIES=trusted or " ").parse_trusted_proxies()
-    assert client_address(peer, forwarded_for, networks) == address
+    assert client_address(peer, {"x-forwarded-for": forwarded_for or ""}, networks) == address
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("for=203.0.113.9", "203.0.113.9"),
+        ('For="[2001:db8::7]:4711"', "2001:db8::7"),
+        ('for="203.0.113.9:47011";proto=https;by=10.0.0.9', "203.0.113.9"),
+        ("by=10.0.0.9 ; for=203.0.113.9", "203.0.113.9"),
+        # What the client wrote in front of what the proxy saw is not believed, whatever it opens and leaves open.
+        ("for=1.1.1.1, for=203.0.113.9", "203.0.113.9"),
+        ('for=", for=203.0.113.9', "203.0.113.9"),
+        ('for="1.1.1.1, for=203.0.113.9;host="news.example.com"', "203.0.113.9"),
+        ("nonsense, for=203.0.113.9, for=10.0.0.2", "203.0.113.9"),
+        ('for=203.0.113.9;host="a,for=1.1.1.1"', "203.0.113.9"),
+        # A proxy that keeps it to itself, and what is no element: the last known address stands.
+        ("for=1.1.1.1, for=_hidden", "10.0.0.1"),
+        ("for=1.1.1.1, for=unknown", "10.0.0.1"),
+        ("for=1.1.1.1, by=10.0.0.9", "10.0.0.1"),
+        ("for=1.1.1.1;for=2.2.2.2", "10.0.0.1"),
+        ("for=1.1.1.1, for=", "10.0.0.1"),
+        ('for="[2001:db8::7"', "10.0.0.1"),
+        ("for=[2001:db8::7]", "10.0.0.1"),
+        ("nonsense", "10.0.0.1"),
+        ("", "10.0.0.1"),
+    ],
+)
+def test_forwarded_is_read_as_rfc_7239_has_it(forwarded: str, address: str) -> None:
+    networks = load(TRUSTED_PROXIES="10.0.0.0/8").parse_trusted_proxies()
+    headers = {"forwarded": forwarded, "x-forwarded-for": "198.51.100.1"}
+    assert client_address("10.0.0.1", headers, networks, believed="forwarded") == address
+    # The other one is whatever the client sent.
+    assert client_address("10.0.0.1", headers, networks) == "198.51.100.1"
+    assert client_address("203.0.113.1", headers, networks, believed="forwarded") == "203.0.113.1"
 
 
 def test_a_site_counts_as_one_visitor() -> None:

@@ -26,13 +26,14 @@ from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_
 from broadsheet_gateway.http.cookies import CookieJar
 from broadsheet_gateway.http.error_pages import error_handlers
 from broadsheet_gateway.http.metrics_access import MetricsAccessMiddleware
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import Responder
 from broadsheet_gateway.http.security_headers import security_headers_hook
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
-from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS, RequestOrigin
+from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS
 from broadsheet_gateway.settings import (
     API_BODY_MAX_BYTES,
     EXPECTED_SCHEMA_VERSION,
@@ -81,12 +82,14 @@ def create_app(
     sessions = Sessions(redis, lifetime_s=settings.session_lifetime_s, idle_s=settings.session_idle_s)
     current_session = CurrentSession(engine=engine, sessions=sessions, cookie_name=jar.session_name)
     limits = settings.parse_rate_limits()
+    request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
     forwarder = Forwarder(
         authenticator=Authenticator(
-            keys=ApiKeyVerifier(engine, cache_s=settings.api_key_cache_s),
+            keys=ApiKeyVerifier(engine, limiter=limiter, limits=limits, cache_s=settings.api_key_cache_s),
             current_session=current_session,
             public_origin=settings.public_origin,
         ),
+        request_origin=request_origin,
         limiter=limiter,
         limit=limits.api_per_caller,
         upstreams=service_calls,
@@ -94,7 +97,6 @@ def create_app(
         files=BodyBounds(settings.import_body_max_bytes, settings.import_body_timeout_s, settings.body_timeout_s),
     )
 
-    request_origin = RequestOrigin(settings.parse_trusted_proxies())
     shared_secret = settings.identity_private_key.reveal()
     tickets = FormTickets(derive_key(shared_secret, b"form ticket"))
     sign_up_desk = SignUpDesk(

@@ -5,7 +5,8 @@ plays every visitor, they are too wide to be met by a demo or a test.
 """
 
 import ipaddress
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,6 +34,7 @@ API_BODY_MAX_BYTES = 10 * 1024 * 1024
 
 SIGNUP_FILL_MIN_S = 1.0
 
+_LIMIT_NAME = re.compile(r"(LOGIN|SIGNUP|API|UNKNOWN_KEY)_([A-Z_]+)")
 _LOCALHOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -40,6 +42,9 @@ class RateLimits(msgspec.Struct, frozen=True):
     """Every cap of the gateway, parsed."""
 
     login_per_user: RateLimit
+    """Of one user name from one source."""
+    login_per_user_overall: RateLimit
+    """Of one user name from everywhere: so wide that nobody locks a person out easily."""
     login_per_ip: RateLimit
     signup_per_ip: RateLimit
     signup_overall: RateLimit
@@ -47,10 +52,14 @@ class RateLimits(msgspec.Struct, frozen=True):
     signup_untimed_overall: RateLimit
     signup_per_address: RateLimit
     api_per_caller: RateLimit
+    unknown_key_per_ip: RateLimit
+    """Look-ups of API keys that this process does not know yet, from one source."""
+    unknown_key_overall: RateLimit
 
 
 PRODUCTION_LIMITS = RateLimits(
     login_per_user=RateLimit(10, 300),
+    login_per_user_overall=RateLimit(300, 300),
     login_per_ip=RateLimit(60, 300),
     signup_per_ip=RateLimit(30, 3600),
     signup_overall=RateLimit(6000, 600),
@@ -58,9 +67,12 @@ PRODUCTION_LIMITS = RateLimits(
     signup_untimed_overall=RateLimit(1200, 600),
     signup_per_address=RateLimit(20, 3600),
     api_per_caller=RateLimit(6000, 60),
+    unknown_key_per_ip=RateLimit(300, 60),
+    unknown_key_overall=RateLimit(3000, 60),
 )
 LOCAL_LIMITS = RateLimits(
     login_per_user=RateLimit(1000, 60),
+    login_per_user_overall=RateLimit(10_000, 60),
     login_per_ip=RateLimit(1000, 60),
     signup_per_ip=RateLimit(1_000_000, 60),
     signup_overall=RateLimit(1_000_000, 60),
@@ -68,6 +80,8 @@ LOCAL_LIMITS = RateLimits(
     signup_untimed_overall=RateLimit(1_000_000, 60),
     signup_per_address=RateLimit(1_000_000, 60),
     api_per_caller=RateLimit(1_000_000, 60),
+    unknown_key_per_ip=RateLimit(1_000_000, 60),
+    unknown_key_overall=RateLimit(1_000_000, 60),
 )
 
 
@@ -97,10 +111,12 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     postmark_webhook_user: str | None = None
     postmark_webhook_password: Secret | None = None
     metrics_token: Secret | None = None
-    """Bearer token for `/metrics`. Without one, only a process on this machine may read it, and only directly."""
+    """Bearer token for `/metrics`. Without one nobody may read it: it stands on the public port."""
 
     trusted_proxies: str = ""
-    """Networks in CIDR form, separated by commas, whose `X-Forwarded-For` is believed. None by default."""
+    """Networks in CIDR form, separated by commas, whose word on whom they forward for is believed. None by default."""
+    trusted_proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """Where those proxies say so. Only the one that they write themselves may be named: the other is the client's."""
 
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
@@ -116,6 +132,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """A sign-up form that comes back sooner was filled in by a program. 1 by default; 0 where BROADSHEET_ENV=local."""
 
     login_limit_per_user: str | None = None
+    login_limit_per_user_overall: str | None = None
     login_limit_per_ip: str | None = None
     signup_limit_per_ip: str | None = None
     signup_limit_overall: str | None = None
@@ -123,6 +140,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     signup_limit_untimed_overall: str | None = None
     signup_limit_per_address: str | None = None
     api_limit_per_caller: str | None = None
+    unknown_key_limit_per_ip: str | None = None
+    unknown_key_limit_overall: str | None = None
 
     def __post_init__(self) -> None:
         """Raises `SettingsError`, naming every setting at fault."""
@@ -181,6 +200,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         limits = LOCAL_LIMITS if self.is_local else PRODUCTION_LIMITS
         given = {
             "login_per_user": self.login_limit_per_user,
+            "login_per_user_overall": self.login_limit_per_user_overall,
             "login_per_ip": self.login_limit_per_ip,
             "signup_per_ip": self.signup_limit_per_ip,
             "signup_overall": self.signup_limit_overall,
@@ -188,6 +208,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             "signup_untimed_overall": self.signup_limit_untimed_overall,
             "signup_per_address": self.signup_limit_per_address,
             "api_per_caller": self.api_limit_per_caller,
+            "unknown_key_per_ip": self.unknown_key_limit_per_ip,
+            "unknown_key_overall": self.unknown_key_limit_overall,
         }
         changes: dict[str, RateLimit] = {}
         for name, text in given.items():
@@ -196,6 +218,6 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             try:
                 changes[name] = RateLimit.parse(text)
             except ValueError as error:
-                what, _, whom = name.partition("_")
-                raise ValueError(f"{what.upper()}_LIMIT_{whom.upper()} is malformed: {error}") from error
+                what, whom = _LIMIT_NAME.fullmatch(name.upper()).groups()  # type: ignore[union-attr]
+                raise ValueError(f"{what}_LIMIT_{whom} is malformed: {error}") from error
         return msgspec.structs.replace(limits, **changes)

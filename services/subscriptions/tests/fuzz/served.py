@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import httpx
 import psycopg
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar
 from litestar.serialization import decode_json, encode_json
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.http.finish_reading import finishes_reading
+from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, listen
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
@@ -26,6 +25,14 @@ from harness.ports import held_port
 
 TRUNCATE_TRIES_MAX: Final = 10
 START_TIMEOUT_S: Final = 20.0
+LIMITS: Final = ConnectionLimits(
+    connections_max=100,
+    first_byte_timeout_s=60,
+    header_timeout_s=60,
+    body_idle_timeout_s=60,
+    keep_alive_timeout_s=60,
+    write_timeout_s=60,
+)
 PEOPLE: Final = ("ada@example.com", "grace@example.com", "edsger@example.com")
 ATTRIBUTES: Final = (("age", "number"), ("city", "text"), ("since", "date"))
 
@@ -149,19 +156,12 @@ class _Server(threading.Thread):
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         async with self._app.lifespan():
-            server = Server(
-                finishes_reading(self._app),
-                address="127.0.0.1",
-                port=self.port,
-                interface=Interfaces.ASGINL,
-                websockets=False,
-                log_enabled=False,
-            )
-            serving = asyncio.create_task(server.serve())
-            self._is_decided.set()
-            await self._asked_to_stop.wait()
-            server.stop()  # type: ignore[no-untyped-call]
-            await serving
+            stop = self._asked_to_stop
+            with listen("127.0.0.1", self.port) as listener:
+                server = HttpServer(finishes_reading(self._app), listener, LIMITS)
+                serving = asyncio.create_task(server.serve(stop, drain_s=START_TIMEOUT_S))
+                self._is_decided.set()
+                await serving
 
     def await_start(self) -> None:
         assert self._is_decided.wait(START_TIMEOUT_S), "the service did not start"

@@ -11,23 +11,29 @@ from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Middleware, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, Message, Middleware, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.http.health import ReadinessCheck, health_routes
-from broadsheet_common.http.problems import problem_handlers
+from broadsheet_common.http.problems import ProblemError, problem_handlers
+from broadsheet_common.http.request_rules import RequestRules
+from broadsheet_common.http.route_rules import JsonRequest
+from broadsheet_common.http.service_app import ServiceApp, sent_method
 from broadsheet_common.process.log_output import lost_lines
-from broadsheet_common.process.metrics import Counter, Histogram, metric_faults
+from broadsheet_common.process.metrics import Counter, Gauge, Histogram, metric_faults
 from broadsheet_common.process.tracing import enter_trace, start_trace
 
 API_BODY_MAX_BYTES = 10 * 1024 * 1024
 
 _QUIET_PATHS = frozenset({"/health/live", "/health/ready", "/metrics", "/health-check"})
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _log = structlog.get_logger()
 
@@ -53,6 +59,13 @@ class ServerMetrics:
             ("route", "method", "status"),
             registry=self.registry,
         )
+        self.connections_closed = Counter(
+            "http_connections_closed_total",
+            "Connections that the server ended, by the limit that they met",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.connections = Gauge("http_connections", "Clients' connections that are open", registry=self.registry)
         self.durations_s = Histogram(
             "http_request_duration_seconds",
             "From request to last byte of the answer",
@@ -70,7 +83,9 @@ class _RequestMiddleware(ASGIMiddleware):
         self._metrics = metrics
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        method = cast("HTTPScope", scope)["method"]
+        sent = sent_method(cast("dict[str, Any]", scope))
+        # Anybody may make a method up, and each would be a metric series of its own.
+        method = sent if sent in _METHODS else "other"
         headers = dict(scope["headers"])
         trace = start_trace(
             headers.get(b"traceparent", b"").decode("latin-1"),
@@ -89,6 +104,12 @@ class _RequestMiddleware(ASGIMiddleware):
 
         try:
             await next_app(scope, receive, send_with_id)
+        except ProblemError as error:
+            status = error.status  # what a middleware refuses is answered further out
+            raise
+        except HTTPException as error:
+            status = error.status_code
+            raise
         finally:
             duration_s = time.perf_counter() - started
             # The template, not the path: ids and tokens in paths would be one metric series each, and tokens leak.
@@ -127,7 +148,7 @@ def create_service_app(
     `optional_checks` ask for, the service is degraded and still ready. Nothing is started here.
     """
     metrics = metrics or ServerMetrics()
-    return Litestar(
+    return ServiceApp(
         route_handlers=[
             *route_handlers,
             health_routes(
@@ -135,11 +156,12 @@ def create_service_app(
             ),
         ],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
-        middleware=[_RequestMiddleware(metrics), *middleware],
+        middleware=[_RequestMiddleware(metrics), RequestRules(), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
-        state=State({**(state or {}), "draining": False, "background": background}),
+        state=State({**(state or {}), "draining": False, "background": background, "server_metrics": metrics}),
         openapi_config=openapi_config,
+        request_class=JsonRequest,
         request_max_body_size=body_max_bytes,
         logging_config=None,
         on_app_init=[configure] if configure else [],

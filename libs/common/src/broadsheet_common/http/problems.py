@@ -117,6 +117,10 @@ class UnsupportedMediaTypeError(ProblemError):
     slug, title, status = "unsupported-media-type", "The body is of a kind that is not taken here", 415
 
 
+class HeadersTooLargeError(ProblemError):
+    slug, title, status = "headers-too-large", "The request's address and headers are too large", 431
+
+
 class TooManyRequestsError(ProblemError):
     slug, title, status = "too-many-requests", "Too many requests; try again later", 429
 

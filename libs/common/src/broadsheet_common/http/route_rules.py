@@ -25,6 +25,7 @@ from broadsheet_common.http.problems import (
     UnavailableError,
     UnsupportedMediaTypeError,
 )
+from broadsheet_common.http.request_rules import check_json_text
 
 _BODY_PARAMETER = "data"
 
@@ -34,7 +35,7 @@ class NotJsonError(UnsupportedMediaTypeError):
 
 
 class JsonRequest(ServiceRequest):
-    """A request whose JSON may be nested without end: that is the sender's fault, not ours.
+    """A request whose JSON may be nested without end: that is the sender's fault, not ours. Its strings are checked.
 
     A missing body is the same as `{}` where the route takes one: it is valid where every field may be left out, and
     otherwise the answer names the field that is missing.
@@ -50,11 +51,13 @@ class JsonRequest(ServiceRequest):
 
     async def json(self) -> Any:
         try:
-            return await super().json()
+            document = await super().json()
         except RecursionError as error:
             raise MalformedRequestError("The body is nested too deeply.") from error
         except UnicodeDecodeError as error:
             raise MalformedRequestError("The body is not UTF-8.") from error
+        check_json_text(document)
+        return document
 
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

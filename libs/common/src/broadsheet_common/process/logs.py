@@ -20,7 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from broadsheet_common.process.log_output import LogOutput, count_lost_line, open_output
 from broadsheet_common.process.redaction import redact
 
-_QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp", "_granian")
+_QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp")
 
 
 def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

@@ -15,11 +15,12 @@ from typing import NoReturn, TypeVar
 
 import structlog
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar
+from litestar.types import ASGIApp, Receive, Scope, Send
 
+from broadsheet_common.http.application import ServerMetrics
 from broadsheet_common.http.finish_reading import finishes_reading
+from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, connections_that_fit, listen
 from broadsheet_common.http.retire_connections import retires_connections
 from broadsheet_common.process.logs import configure_logs
 from broadsheet_common.process.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
@@ -37,19 +38,35 @@ class StartRefusedError(Exception):
     """A service will not start, for a reason that its operator must see; its text is shown as it stands."""
 
 
-class ListenerEndedError(Exception):
-    """The server stopped listening although nobody asked it to."""
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    """Granian binds with SO_REUSEPORT, which would silently share the port with another process: look first."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _logs_what_escapes(app: ASGIApp) -> ASGIApp:
+    """What an app raises after its answer began ends the connection, which is all that the client can be told."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            await app(scope, receive, send)
+        except Exception as error:
+            _log.warning("http.answer_broken_off", error=type(error.__cause__ or error).__name__, exc_info=error)
+            raise
+
+    return wrapped
+
+
+def connection_limits(settings: ServiceSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections_max=connections_that_fit(settings.connections_max),
+        first_byte_timeout_s=settings.first_byte_timeout_s,
+        header_timeout_s=settings.header_timeout_s,
+        body_idle_timeout_s=settings.body_idle_timeout_s,
+        keep_alive_timeout_s=settings.keep_alive_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+    )
 
 
 async def serve(app: Litestar, settings: ServiceSettings) -> None:
@@ -60,39 +77,36 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
     Raises:
         PortInUseError: the address is taken.
         StartRefusedError: the service itself will not start.
-        ListenerEndedError: the listener ended although nobody asked it to.
     """
-    _refuse_taken_port(settings.bind_host, settings.bind_port)
-    stop = asyncio.Event()
+    listener = _listen(settings.bind_host, settings.bind_port)
+    told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with app.lifespan():
-        server = Server(
-            retires_connections(finishes_reading(app), lambda: bool(app.state.get("draining"))),
-            address=settings.bind_host,
-            port=settings.bind_port,
-            interface=Interfaces.ASGINL,
-            websockets=False,
-            log_enabled=False,
-            backlog=1024,
-        )
-        serving = asyncio.create_task(server.serve())
-        stopping = asyncio.create_task(stop.wait())
-        _log.info("service.started", host=settings.bind_host, port=settings.bind_port, pid=os.getpid())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
-            stopping.cancel()
-            await serving
-            raise ListenerEndedError("the listener ended by itself")
-        app.state.draining = True
-        _log.info("service.draining")
-        await asyncio.wait({serving}, timeout=settings.drain_notice_s)
-        server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait({serving}, timeout=settings.drain_s)
-        if not serving.done():
-            _log.warning("service.drain_bound_reached", drain_s=settings.drain_s)
-            serving.cancel()
+        loop.add_signal_handler(number, told.set)
+    with listener:
+        async with app.lifespan():
+            wrapped = retires_connections(finishes_reading(app), lambda: bool(app.state.get("draining")))
+            metrics: ServerMetrics = app.state.server_metrics
+            server = HttpServer(
+                _logs_what_escapes(wrapped),
+                listener,
+                connection_limits(settings),
+                note_close=lambda reason: metrics.connections_closed.labels(reason).inc(),
+            )
+            metrics.connections.set_function(lambda: len(server.connections.open))
+            stop = asyncio.Event()
+            serving = asyncio.create_task(server.serve(stop, drain_s=settings.drain_s))
+            telling = asyncio.create_task(told.wait())
+            _log.info("service.started", host=settings.bind_host, port=settings.bind_port, pid=os.getpid())
+            await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                app.state.draining = True
+                _log.info("service.draining")
+                await asyncio.wait({serving}, timeout=settings.drain_notice_s)
+                stop.set()
+            telling.cancel()
+            if not await serving:
+                _log.warning("service.drain_bound_reached", drain_s=settings.drain_s)
     _log.info("service.stopped")
 
 

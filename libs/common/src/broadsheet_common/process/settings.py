@@ -92,6 +92,19 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_pool_size: PositiveInt = 10
     database_timeout_s: PositiveSeconds = 10.0
     """Longest wait for a connection or for one statement's answer."""
+    connections_max: PositiveInt = 1000
+    """Clients' connections at once; fewer where `ulimit -n` is low. When all are taken, whoever has waited longest
+    without a request is closed for the next one."""
+    first_byte_timeout_s: PositiveSeconds = 15.0
+    """How long a new connection may say nothing."""
+    header_timeout_s: PositiveSeconds = 15.0
+    """How long a request's headers may take from their first byte."""
+    body_idle_timeout_s: PositiveSeconds = 60.0
+    """The longest pause in a request's body before the connection is closed."""
+    keep_alive_timeout_s: PositiveSeconds = 75.0
+    """How long a connection may stay idle after an answer: longer than the proxy in front keeps it."""
+    write_timeout_s: PositiveSeconds = 20.0
+    """Who takes less than a kilobyte a second of an answer for that long is closed."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_notice_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0

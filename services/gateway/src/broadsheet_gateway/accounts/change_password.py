@@ -1,6 +1,7 @@
 """Change a password: checked in the original's order (match, length, current); every other session of the user ends."""
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.current_session import Session, session_data
@@ -9,6 +10,8 @@ from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.accounts.store import find_user, replace_password
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
+
+_log = structlog.get_logger()
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
@@ -49,12 +52,14 @@ async def change_password(
     async with engine.connect() as connection:
         user = await find_user(connection, session.user_id)
     if user is None or not await hashing.verify(user.password_hash, current):
+        _log.warning("security.password_change_refused", user_id=session.user_id, reason="wrong_current_password")
         return CurrentPasswordWrong()
     new_hash = await hashing.hash(new)
     async with engine.begin() as connection:
         changed_at = await replace_password(connection, user_id=user.id, old_hash=user.password_hash, new_hash=new_hash)
     if changed_at is None:
         return CurrentPasswordWrong()
+    _log.info("security.password_changed", user_id=user.id)
     # From the commit on no older session holds, whether Redis hears of it or not (see current_session).
     await sessions.end_all(user.id)
     renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at)

@@ -4,6 +4,7 @@ The same steps run for a user that does not exist as for a wrong password: one l
 """
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.current_session import session_data
@@ -11,6 +12,8 @@ from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user_by_name, replace_hash
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
+
+_log = structlog.get_logger()
 
 
 class LoggedIn(msgspec.Struct, frozen=True):
@@ -40,13 +43,17 @@ async def log_in(
         user = await find_user_by_name(connection, username)
     matches = await hashing.verify(user.password_hash if user is not None else None, password)
     if user is None or not matches:
+        _log.warning("security.login_refused", user_id=None if user is None else user.id, reason="wrong_credentials")
         return WrongCredentials()
     if password == DEFAULT_PASSWORD and not may_use_default_password:
+        _log.warning("security.login_refused", user_id=user.id, reason="default_password")
         return WrongCredentials()
     await _rehash_if_needed(user, password, engine=engine, hashing=hashing)
     if earlier_session_id is not None:
         await sessions.end(earlier_session_id)
-    return LoggedIn(await sessions.start(session_data(user)))
+    session_id = await sessions.start(session_data(user))
+    _log.info("security.login_succeeded", user_id=user.id)
+    return LoggedIn(session_id)
 
 
 async def _rehash_if_needed(user: UserAccount, password: str, *, engine: AsyncEngine, hashing: PasswordHashing) -> None:

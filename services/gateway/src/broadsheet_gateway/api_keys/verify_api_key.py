@@ -1,7 +1,8 @@
 """From the text of an API key to who may do what.
 
 A found key is remembered for a few seconds, so that a busy caller costs no database round trip a request; the secret
-is compared each time. A prefix that does not exist is remembered as well.
+is compared each time. A prefix that does not exist is remembered as well. Made-up keys are limited by their source
+before the database is asked: only a prefix that was found before is looked up freely.
 """
 
 import asyncio
@@ -9,13 +10,18 @@ import time
 from collections.abc import Callable
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
 from broadsheet_gateway.api_keys.store import StoredApiKey, find_api_key, touch_api_key
+from broadsheet_gateway.limits.limiter import Charge, Limiter
+from broadsheet_gateway.settings import RateLimits
 
 CACHE_ENTRIES_MAX = 4096
+
+_log = structlog.get_logger()
 
 
 class _Entry(msgspec.Struct):
@@ -27,33 +33,66 @@ class _Entry(msgspec.Struct):
 
 class ApiKeyVerifier:
     def __init__(
-        self, engine: AsyncEngine, *, cache_s: float, monotonic_s: Callable[[], float] = time.monotonic
+        self,
+        engine: AsyncEngine,
+        *,
+        limiter: Limiter,
+        limits: RateLimits,
+        cache_s: float,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._limiter = limiter
+        self._limits = limits
         self._cache_s = cache_s
         self._monotonic_s = monotonic_s
         self._cache: dict[str, _Entry] = {}
+        self._unknown: dict[str, _Entry] = {}
         self._loading: dict[str, asyncio.Task[_Entry]] = {}
 
-    async def verify(self, text: str) -> Identity | None:
-        """None when there is no such key, its secret differs, or it has expired or been revoked."""
+    async def verify(self, text: str, *, source: str) -> Identity | None:
+        """None when there is no such key, its secret differs, or it has expired or been revoked. `source` is whose
+        quota of unknown keys is charged.
+
+        Raises:
+            TooManyRequestsError: too many unknown keys.
+        """
         try:
             key = ApiKeyText.parse(text)
         except ValueError:
+            _note_refusal("malformed")
             return None
-        entry = self._cache.get(key.prefix)
+        entry = self._cache.get(key.prefix) or self._unknown.get(key.prefix)
         if entry is None or self._monotonic_s() >= entry.forget_at_s:
+            if entry is None or entry.key is None:
+                await self._limit_unknown(source)
             entry = await self._load_once(key.prefix)
         stored = entry.key
-        if stored is None or not key.matches(stored.secret_sha256) or stored.is_revoked:
+        if stored is None:
+            _note_refusal("unknown")
+            return None
+        if not key.matches(stored.secret_sha256):
+            _note_refusal("wrong_secret", stored.id)
+            return None
+        if stored.is_revoked:
+            _note_refusal("revoked", stored.id)
             return None
         if entry.expires_at_s is not None and self._monotonic_s() >= entry.expires_at_s:
+            _note_refusal("expired", stored.id)
             return None
         if entry.is_touch_due:
             entry.is_touch_due = False
             async with self._engine.begin() as connection:
                 await touch_api_key(connection, stored.id)
         return Identity(subject=f"key:{stored.id}", scopes=stored.scopes)
+
+    async def _limit_unknown(self, source: str) -> None:
+        await self._limiter.require(
+            [
+                Charge("unknown-key", source, self._limits.unknown_key_per_ip),
+                Charge("unknown-key-all", "all", self._limits.unknown_key_overall),
+            ]
+        )
 
     async def _load_once(self, prefix: str) -> _Entry:
         """Requests that come while a key is being looked up wait for that look-up."""
@@ -74,7 +113,18 @@ class ApiKeyVerifier:
             expires_at_s=None if stored is None or stored.expires_in_s is None else now_s + stored.expires_in_s,
             is_touch_due=stored is not None and stored.is_touch_due,
         )
-        if len(self._cache) >= CACHE_ENTRIES_MAX:
-            self._cache.clear()
-        self._cache[prefix] = entry
+        self._remember(prefix, entry)
         return entry
+
+    def _remember(self, prefix: str, entry: _Entry) -> None:
+        """Prefixes that do not exist are kept apart: making them up pushes no real one out."""
+        kept, other = (self._unknown, self._cache) if entry.key is None else (self._cache, self._unknown)
+        other.pop(prefix, None)
+        kept.pop(prefix, None)
+        while len(kept) >= CACHE_ENTRIES_MAX:
+            del kept[next(iter(kept))]
+        kept[prefix] = entry
+
+
+def _note_refusal(reason: str, key_id: int | None = None) -> None:
+    _log.warning("security.api_key_refused", reason=reason, api_key_id=key_id)

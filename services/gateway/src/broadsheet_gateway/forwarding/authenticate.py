@@ -17,17 +17,21 @@ class Authenticator:
         self._current_session = current_session
         self._public_origin = public_origin
 
-    async def authenticate(self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Identity:
-        """The caller. A request that carries a key is judged by the key alone, whatever cookie comes with it.
+    async def authenticate(
+        self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], *, source: str
+    ) -> Identity:
+        """The caller. A request that carries a key is judged by the key alone, whatever cookie comes with it. `source`
+        is where it came from, as limits count it.
 
         Raises:
             UnauthenticatedError: with the `WWW-Authenticate` header (RFC 6750).
+            TooManyRequestsError: too many unknown keys from there.
             CrossSiteRequestError, CsrfTokenError: an unsafe request with a session that no page of ours sent.
         """
         authorization = headers.get("authorization")
         if authorization is not None:
             scheme, _, key_text = authorization.partition(" ")
-            identity = await self._keys.verify(key_text.strip()) if scheme.lower() == "bearer" else None
+            identity = await self._keys.verify(key_text.strip(), source=source) if scheme.lower() == "bearer" else None
             if identity is None:
                 raise UnauthenticatedError(headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'})
             return identity

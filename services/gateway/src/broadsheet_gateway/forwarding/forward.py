@@ -10,6 +10,7 @@ from typing import Any, cast
 import httpx
 import msgspec
 from litestar import asgi
+from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
 
@@ -21,15 +22,15 @@ from broadsheet_common.http.problems import (
     NotFoundError,
     ProblemError,
 )
+from broadsheet_common.http.service_app import allow_header, sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.limits.limiter import Charge, Limiter
 from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict
-
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 _REQUEST_HEADERS = (
     "content-type", "content-length", "accept", "accept-language",
@@ -77,6 +78,7 @@ class Forwarder:
         self,
         *,
         authenticator: Authenticator,
+        request_origin: RequestOrigin,
         limiter: Limiter,
         limit: RateLimit,
         upstreams: Upstreams,
@@ -84,6 +86,7 @@ class Forwarder:
         files: BodyBounds,
     ) -> None:
         self._authenticator = authenticator
+        self._request_origin = request_origin
         self._limiter = limiter
         self._limit = limit
         self._upstreams = upstreams
@@ -92,7 +95,7 @@ class Forwarder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http_scope = cast("HTTPScope", scope)
-        method = http_scope["method"]
+        method = sent_method(http_scope)
         path = sent_path(scope)
         http_scope["path"] = path  # not the mount's remainder: problems name the path that was asked for
         route = find_route(path)
@@ -100,12 +103,19 @@ class Forwarder:
             raise NotFoundError
         # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
         cast("dict[str, Any]", scope)["path_template"] = route.template
-        if method not in METHODS:
-            raise MethodNotAllowedError(headers={"Allow": ", ".join(sorted(METHODS))})
+        allowed = allow_header(route.methods)
+        if method == "OPTIONS":
+            await _answer_options(allowed, send)
+            return
+        if method not in allowed.split(", "):
+            raise MethodNotAllowedError(headers={"Allow": allowed})
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
-        identity = await self._authenticator.authenticate(method, headers, parse_cookies(headers.get("cookie")))
+        source = self._request_origin.rate_limit_subject(ASGIConnection(scope))
+        identity = await self._authenticator.authenticate(
+            method, headers, parse_cookies(headers.get("cookie")), source=source
+        )
         verdict = await self._charge(identity)
-        query = http_scope["query_string"].decode("latin-1")
+        query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
         body = await self._take_body(http_scope, headers, receive, bounds)
@@ -135,7 +145,7 @@ class Forwarder:
         scope: HTTPScope, headers: Mapping[str, str], receive: Receive, bounds: BodyBounds
     ) -> bytes | _Body:
         """Small bodies whole, which is cheaper; large ones, and those of unknown length, as a stream."""
-        method = scope["method"]
+        method = sent_method(scope)
         length = announced_length(headers)
         # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
         is_http1 = scope["http_version"].startswith("1")
@@ -160,6 +170,12 @@ async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> Non
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except UPSTREAM_ERRORS as error:
         raise ConnectionAbortedError("the service broke its answer off") from error
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _answer_options(allowed: str, send: Send) -> None:
+    """What the path takes is in the API document for everybody: no credentials are asked for."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allowed.encode())]})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

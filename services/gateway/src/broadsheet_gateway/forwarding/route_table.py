@@ -8,55 +8,55 @@ from broadsheet_common.contracts.identity import ServiceName
 
 API_PREFIX = "/api/v1/"
 
-ROUTES: tuple[tuple[str, ServiceName], ...] = (
-    ("/api/v1/subscribers", "subscriptions"),
-    ("/api/v1/subscribers/search", "subscriptions"),
-    ("/api/v1/subscribers/{id}", "subscriptions"),
-    ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions"),
-    ("/api/v1/subscribers/{id}/export", "subscriptions"),
-    ("/api/v1/subscribers/{id}/erase", "subscriptions"),
-    ("/api/v1/webhook-endpoints", "subscriptions"),
-    ("/api/v1/webhook-endpoints/{id}", "subscriptions"),
-    ("/api/v1/webhook-endpoints/{id}/rotate-secret", "subscriptions"),
-    ("/api/v1/webhook-endpoints/{id}/test", "subscriptions"),
-    ("/api/v1/webhook-endpoints/{id}/deliveries", "subscriptions"),
-    ("/api/v1/webhook-deliveries/{id}", "subscriptions"),
-    ("/api/v1/webhook-deliveries/{id}/retry", "subscriptions"),
-    ("/api/v1/imports", "subscriptions"),
-    ("/api/v1/imports/{id}", "subscriptions"),
-    ("/api/v1/imports/{id}/rejects", "subscriptions"),
-    ("/api/v1/imports/{id}/start", "subscriptions"),
-    ("/api/v1/imports/{id}/cancel", "subscriptions"),
-    ("/api/v1/imports/{id}/undo", "subscriptions"),
-    ("/api/v1/exports/subscribers", "subscriptions"),
-    ("/api/v1/attributes", "subscriptions"),
-    ("/api/v1/attributes/{name}", "subscriptions"),
-    ("/api/v1/segments", "subscriptions"),
-    ("/api/v1/segments/count", "subscriptions"),
-    ("/api/v1/segments/{id}", "subscriptions"),
-    ("/api/v1/subscribers/{id}/consent", "subscriptions"),
-    ("/api/v1/consents", "subscriptions"),
-    ("/api/v1/newsletters", "publishing"),
-    ("/api/v1/newsletters/{id}", "publishing"),
-    ("/api/v1/issues", "publishing"),
-    ("/api/v1/issues/{id}", "publishing"),
-    ("/api/v1/issues/{id}/publish", "publishing"),
-    ("/api/v1/issues/{id}/cancel", "publishing"),
-    ("/api/v1/issues/{id}/schedule", "publishing"),
-    ("/api/v1/issues/{id}/deliveries", "delivery"),
-    ("/api/v1/issues/{id}/decide-uncertain", "delivery"),
-    ("/api/v1/issues/{id}/decisions", "delivery"),
-    ("/api/v1/issues/{id}/retry-failed", "delivery"),
-    ("/api/v1/issues/{id}/pause", "delivery"),
-    ("/api/v1/issues/{id}/resume", "delivery"),
-    ("/api/v1/deliveries", "delivery"),
-    ("/api/v1/deliveries/{id}", "delivery"),
-    ("/api/v1/deliveries/{id}/decide", "delivery"),
-    ("/api/v1/senders", "delivery"),
-    ("/api/v1/senders/pause", "delivery"),
-    ("/api/v1/senders/resume", "delivery"),
-    ("/api/v1/suppressions", "delivery"),
-    ("/api/v1/suppressions/{id}", "delivery"),
+ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
+    ("/api/v1/subscribers", "subscriptions", "GET POST"),
+    ("/api/v1/subscribers/search", "subscriptions", "POST"),
+    ("/api/v1/subscribers/{id}", "subscriptions", "GET PATCH"),
+    ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions", "POST"),
+    ("/api/v1/subscribers/{id}/export", "subscriptions", "GET"),
+    ("/api/v1/subscribers/{id}/erase", "subscriptions", "POST"),
+    ("/api/v1/webhook-endpoints", "subscriptions", "GET POST"),
+    ("/api/v1/webhook-endpoints/{id}", "subscriptions", "DELETE GET PATCH"),
+    ("/api/v1/webhook-endpoints/{id}/rotate-secret", "subscriptions", "POST"),
+    ("/api/v1/webhook-endpoints/{id}/test", "subscriptions", "POST"),
+    ("/api/v1/webhook-endpoints/{id}/deliveries", "subscriptions", "GET"),
+    ("/api/v1/webhook-deliveries/{id}", "subscriptions", "GET"),
+    ("/api/v1/webhook-deliveries/{id}/retry", "subscriptions", "POST"),
+    ("/api/v1/imports", "subscriptions", "GET POST"),
+    ("/api/v1/imports/{id}", "subscriptions", "GET"),
+    ("/api/v1/imports/{id}/rejects", "subscriptions", "GET"),
+    ("/api/v1/imports/{id}/start", "subscriptions", "POST"),
+    ("/api/v1/imports/{id}/cancel", "subscriptions", "POST"),
+    ("/api/v1/imports/{id}/undo", "subscriptions", "POST"),
+    ("/api/v1/exports/subscribers", "subscriptions", "GET"),
+    ("/api/v1/attributes", "subscriptions", "GET POST"),
+    ("/api/v1/attributes/{name}", "subscriptions", "DELETE GET PATCH"),
+    ("/api/v1/segments", "subscriptions", "GET POST"),
+    ("/api/v1/segments/count", "subscriptions", "POST"),
+    ("/api/v1/segments/{id}", "subscriptions", "DELETE GET PATCH"),
+    ("/api/v1/subscribers/{id}/consent", "subscriptions", "GET"),
+    ("/api/v1/consents", "subscriptions", "GET"),
+    ("/api/v1/newsletters", "publishing", "GET"),
+    ("/api/v1/newsletters/{id}", "publishing", "GET PATCH"),
+    ("/api/v1/issues", "publishing", "GET POST"),
+    ("/api/v1/issues/{id}", "publishing", "GET"),
+    ("/api/v1/issues/{id}/publish", "publishing", "POST"),
+    ("/api/v1/issues/{id}/cancel", "publishing", "POST"),
+    ("/api/v1/issues/{id}/schedule", "publishing", "DELETE POST"),
+    ("/api/v1/issues/{id}/deliveries", "delivery", "GET"),
+    ("/api/v1/issues/{id}/decide-uncertain", "delivery", "POST"),
+    ("/api/v1/issues/{id}/decisions", "delivery", "GET"),
+    ("/api/v1/issues/{id}/retry-failed", "delivery", "POST"),
+    ("/api/v1/issues/{id}/pause", "delivery", "POST"),
+    ("/api/v1/issues/{id}/resume", "delivery", "POST"),
+    ("/api/v1/deliveries", "delivery", "GET"),
+    ("/api/v1/deliveries/{id}", "delivery", "GET"),
+    ("/api/v1/deliveries/{id}/decide", "delivery", "POST"),
+    ("/api/v1/senders", "delivery", "GET PATCH"),
+    ("/api/v1/senders/pause", "delivery", "POST"),
+    ("/api/v1/senders/resume", "delivery", "POST"),
+    ("/api/v1/suppressions", "delivery", "GET POST"),
+    ("/api/v1/suppressions/{id}", "delivery", "DELETE"),
 )
 
 FILE_ROUTES = frozenset({"/api/v1/imports"})
@@ -69,15 +69,17 @@ _SEGMENT = r"[A-Za-z0-9_-]{1,64}"
 
 
 class Route(msgspec.Struct, frozen=True):
-    """`template` names the route in logs and metrics."""
+    """`template` names the route in logs and metrics; `methods` are those of its service's document."""
 
     template: str
     service: ServiceName
+    methods: frozenset[str]
 
 
 def _compile() -> tuple[re.Pattern[str], tuple[Route, ...]]:
-    alternatives = "|".join(f"({_PARAMETER.sub(_SEGMENT, template)})" for template, _ in ROUTES)
-    return re.compile(alternatives), tuple(Route(template, service) for template, service in ROUTES)
+    alternatives = "|".join(f"({_PARAMETER.sub(_SEGMENT, template)})" for template, _, _ in ROUTES)
+    routes = (Route(template, service, frozenset(methods.split())) for template, service, methods in ROUTES)
+    return re.compile(alternatives), tuple(routes)
 
 
 _PATTERN, _BY_GROUP = _compile()

@@ -1,27 +1,54 @@
-"""Whose address a request came from. `X-Forwarded-For` is believed only from proxies that the settings name."""
+"""Whose address a request came from, as far as proxies that the settings name let it be known.
+
+Such a proxy says for whom it forwards in `X-Forwarded-For` or in `Forwarded` (RFC 7239). One of the two is believed,
+which the settings name: a proxy that writes the one passes the other on as the client made it up.
+"""
 
 import ipaddress
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+ForwardingHeader = Literal["x-forwarded-for", "forwarded"]
 
 UNKNOWN = "unknown"
 _HOPS_MAX = 20
 _IPV6_SITE_BITS = 64
 
+# An address, alone or with a port, as proxies write it: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
+_NODE = re.compile(
+    r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+)(?::[0-9]{1,5})?|(?P<bare>[0-9A-Fa-f:.]+)"
+)
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  # the grammar's word
+_VALUE = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
+_PAIR = re.compile(rf"({_TOKEN})=({_VALUE})")
+_ELEMENT = re.compile(rf"{_TOKEN}={_VALUE}(?:[ \t]*;[ \t]*{_TOKEN}={_VALUE})*")
 
-def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str:
+
+def client_address(
+    peer: str | None,
+    headers: Mapping[str, str],
+    trusted: Sequence[Network],
+    *,
+    believed: ForwardingHeader = "x-forwarded-for",
+) -> str:
     """The address of the client: the peer, or, as long as the peer is a trusted proxy, whom it names as its own peer.
 
-    The list is read from the right, since only what a trusted proxy appended can be believed.
+    The list is read from the right, since only what a trusted proxy appended can be believed. `headers` holds each name
+    once, several lines joined in order (`request_rules`). A hop that cannot be read, or that a proxy keeps to itself
+    (`unknown`, `_hidden`), ends the way there: the last known address stands.
     """
     current = _parse(peer)
     if current is None:
         return UNKNOWN
-    hops = [hop.strip() for hop in (forwarded_for or "").split(",")][-_HOPS_MAX:]
-    while hops and _is_within(current, trusted):
-        named = _parse(hops.pop())
+    text = headers.get(believed, "")
+    hops = _forwarded_hops(text) if believed == "forwarded" else _listed_hops(text)
+    for _, hop in zip(range(_HOPS_MAX), hops, strict=False):
+        if not _is_within(current, trusted):
+            break
+        named = _parse(hop)
         if named is None:
             break
         current = named
@@ -36,21 +63,46 @@ def rate_limit_subject(address: str) -> str:
     return address
 
 
-def is_loopback(peer: str | None) -> bool:
-    address = _parse(peer)
-    return address is not None and address.is_loopback
+def _listed_hops(text: str) -> Iterator[str]:
+    """From the right."""
+    rest = text
+    while rest:
+        rest, _, hop = rest.rpartition(",")
+        yield hop
+
+
+def _forwarded_hops(text: str) -> Iterator[str]:
+    """`for` of each element, from the right: the shortest end that is an element by the grammar. Read from the left, a
+    quote that the client opened would swallow what the proxy appended. Stops at what is no element.
+    """
+    rest = text
+    while rest:
+        element, rest = _last_element(rest)
+        named = [value for name, value in _PAIR.findall(element) if name.lower() == "for"]
+        if len(named) != 1:
+            return
+        yield named[0]
+
+
+def _last_element(text: str) -> tuple[str, str]:
+    """The last element and what stands before it; an empty one when the end is none."""
+    start = len(text)
+    for _ in range(_HOPS_MAX):
+        start = text.rfind(",", 0, start)
+        element = text[start + 1 :].strip(" \t")
+        if _ELEMENT.fullmatch(element):
+            return element, text[: max(start, 0)]
+        if start < 0:
+            break
+    return "", ""
 
 
 def _parse(text: str | None) -> Address | None:
-    if text is None:
+    match = _NODE.fullmatch((text or "").strip().strip('"').partition("%")[0])
+    if match is None:
         return None
-    bare = text.strip().strip('"')
-    if bare.startswith("["):
-        bare = bare[1:].partition("]")[0]
-    elif bare.count(":") == 1:
-        bare = bare.partition(":")[0]
     try:
-        parsed = ipaddress.ip_address(bare)
+        parsed = ipaddress.ip_address(match["v6"] or match["v4"] or match["bare"])
     except ValueError:
         return None
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:

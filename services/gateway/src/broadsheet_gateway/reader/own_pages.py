@@ -19,6 +19,7 @@ from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import ConflictError, MalformedRequestError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.limits.limiter import Charge, Limiter
 from broadsheet_gateway.pages import FlashCode
@@ -35,7 +36,6 @@ from broadsheet_gateway.pages.views import (
 from broadsheet_gateway.reader.public_pages import (
     PUBLIC,
     TOKEN,
-    RequestOrigin,
     UnknownLinkError,
     drop_body,
     find_newsletter_name,

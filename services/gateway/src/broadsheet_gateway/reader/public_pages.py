@@ -1,7 +1,7 @@
 """What anybody may open beside the sign-up: the links in mail, static files, the health check."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -15,9 +15,9 @@ from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
-from broadsheet_gateway.http.client_address import UNKNOWN, Network, client_address, rate_limit_subject
 from broadsheet_gateway.http.forms import read_form
 from broadsheet_gateway.http.request_body import read_body
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.views import (
@@ -31,7 +31,6 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
-USER_AGENT_CHARS_MAX = 500
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -52,28 +51,6 @@ class UnknownLinkError(UnauthenticatedError):
     """A confirmation link whose token nobody made, or that is too old."""
 
     slug, title, status = "unknown-token", "This link is not valid, or no longer", 401
-
-
-class RequestOrigin:
-    """The client's address, as far as the configured proxies let it be known."""
-
-    def __init__(self, trusted_proxies: Sequence[Network]) -> None:
-        self._trusted = trusted_proxies
-
-    def rate_limit_subject(self, request: AnyRequest) -> str:
-        return rate_limit_subject(self._address(request))
-
-    def visitor(self, request: AnyRequest) -> dict[str, str | None]:
-        """What the record of consent keeps of whoever sent the request."""
-        address = self._address(request)
-        return {
-            "ip": None if address == UNKNOWN else address,
-            "user_agent": request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX] or None,
-        }
-
-    def _address(self, request: AnyRequest) -> str:
-        peer = request.client.host if request.client is not None else None
-        return client_address(peer, request.headers.get("x-forwarded-for"), self._trusted)
 
 
 @route("/health-check", http_method=["GET", "HEAD"], include_in_schema=False)
@@ -209,19 +186,19 @@ async def unsubscribe(
 
 
 @route("/static/{name:str}", http_method=["GET", "HEAD"], include_in_schema=False)
-async def static_file(request: AnyRequest, name: FromPath[str], pages: NamedDependency[Pages]) -> Response[bytes]:
+async def static_file(name: FromPath[str], pages: NamedDependency[Pages]) -> Response[bytes]:
     """The address holds the content's hash, so a browser may keep the file for ever."""
     found = pages.static_file(name)
     if found is None:
         raise NotFoundError
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "ETag": found.etag}
     media_type = found.media_type.partition(";")[0]  # Litestar adds the charset
-    if found.etag in request.headers.get("if-none-match", ""):
-        return Response(b"", status_code=304, headers=headers, media_type=media_type)
     return Response(found.content, headers=headers, media_type=media_type)
 
 
-@route("/{path:path}", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+@route(
+    "/{path:path}", http_method=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], include_in_schema=False
+)
 async def nothing_here(path: FromPath[str]) -> None:
     """Every other path: a route of its own, so that its 404s are traced and logged like all answers."""
     del path

@@ -14,6 +14,7 @@ from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, Responder
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -23,7 +24,7 @@ from broadsheet_gateway.pages.views import (
     NewsletterLink,
     SubscribeForm,
 )
-from broadsheet_gateway.reader.public_pages import PUBLIC, RequestOrigin, field_errors
+from broadsheet_gateway.reader.public_pages import PUBLIC, field_errors
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data, preflight_headers, sharing_headers
 from broadsheet_gateway.sign_up.embed_form import WORDING_FIELD, embed_form

@@ -61,6 +61,7 @@ async def take_webhook(
 ) -> Response[str]:
     """One event a request."""
     if not webhook_door.admits(request.headers.get("authorization", "")):
+        _log.warning("security.webhook_credentials_refused")
         raise UnauthenticatedError(headers=_CHALLENGE)
     body = await read_body(
         request.receive, request.headers, max_bytes=BODY_MAX_BYTES, timeout_s=settings.body_timeout_s

@@ -1,0 +1,389 @@
+"""The HTTP/1.1 server of every service: uvicorn on httptools, with a bound on each connection and on their number.
+
+A client costs a file descriptor and memory from the moment it connects, long before anybody knows who it is. So every
+state that a connection can be in has a time limit (RFC 9112, 9.5 lets a server close for that), and when all places are
+taken, the connection that has waited longest without a whole request gives its place to the next one: silent
+connections never keep a client out. HTTP/2 is not spoken: a proxy that ends TLS speaks it to clients.
+Why uvicorn: docs/decisions/0018-the-http-server.md.
+"""
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import resource
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import msgspec
+from litestar.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from broadsheet_common.http.problems import (
+    PROBLEM_MEDIA_TYPE,
+    HeadersTooLargeError,
+    MalformedRequestError,
+    problem_of,
+)
+
+BACKLOG = 2048
+HEADERS_MAX_BYTES = 64 * 1024
+HEADERS_MAX = 200
+PIPELINED_MAX = 8
+"""Requests that may wait on a connection behind the one that is being answered."""
+WRITE_MIN_BYTES_PER_S = 1024
+"""Who reads an answer more slowly than this for `write_timeout_s` is taken for somebody who does not read."""
+BODY_MISSING_EVICTED_AFTER_S = 2.0
+"""A body that pauses for longer may lose its connection when no place is free."""
+DESCRIPTORS_KEPT_BACK = 400
+"""For everything that is not a client: connections to the database, to Redis and to other services, files."""
+SWEEP_INTERVAL_MAX_S = 1.0
+_TICK_S = 1.0
+
+CloseReason = Literal["first_byte", "headers", "body", "idle", "write", "evicted", "too_large"]
+Waiting = Literal["first_byte", "idle", "headers", "body", "nothing"]
+"""What is expected from the client: `nothing` from the end of its request until the answer has been sent."""
+
+# uvicorn's own words on clients' faults would let anybody fill the log; what the app raises is logged by `serving`.
+logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one client may cost. All times in seconds."""
+
+    connections_max: int
+    first_byte_timeout_s: float
+    """From the connection to the first byte of a request."""
+    header_timeout_s: float
+    """From a request's first byte to the end of its headers."""
+    body_idle_timeout_s: float
+    """Between two pieces of a body that the app waits for. The app bounds the whole."""
+    keep_alive_timeout_s: float
+    """From an answer to the next request."""
+    write_timeout_s: float
+    """In which at least `WRITE_MIN_BYTES_PER_S` of a waiting answer must be taken."""
+
+    @property
+    def sweep_interval_s(self) -> float:
+        shortest = min(
+            self.first_byte_timeout_s,
+            self.header_timeout_s,
+            self.body_idle_timeout_s,
+            self.keep_alive_timeout_s,
+            self.write_timeout_s,
+        )
+        return min(SWEEP_INTERVAL_MAX_S, shortest / 4)
+
+
+def connections_that_fit(wanted: int) -> int:
+    """`wanted`, or fewer where the process may not open as many files (`ulimit -n`)."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, max(descriptors // 2, descriptors - DESCRIPTORS_KEPT_BACK)))
+
+
+class _HeadersTooLargeError(Exception):
+    pass
+
+
+_MALFORMED = msgspec.json.encode(
+    problem_of(MalformedRequestError("It is not valid HTTP/1.1; percent-encode what is not ASCII in the address."))
+)
+_HEADERS_TOO_LARGE = msgspec.json.encode(problem_of(HeadersTooLargeError()))
+
+
+class Connections:
+    """The connections of one server: who waits, and for how long."""
+
+    def __init__(self, limits: ConnectionLimits, note_close: Callable[[CloseReason], None]) -> None:
+        self.limits = limits
+        self.note_close = note_close
+        self.open: set[BoundedProtocol] = set()
+        self.nobody = asyncio.Event()
+        self.nobody.set()
+        # Those without a whole request's headers, longest first: a dict keeps its order and finds in constant time.
+        self._requestless: dict[BoundedProtocol, None] = {}
+
+    def add(self, connection: "BoundedProtocol") -> None:
+        self.open.add(connection)
+        self.nobody.clear()
+        self.wait_for_request(connection)
+        if len(self.open) > self.limits.connections_max:
+            self._evict(connection)
+
+    def _evict(self, newcomer: "BoundedProtocol") -> None:
+        """Whoever has waited longest without a request; else who has sent nothing of a body for longest; else, as
+        everybody is being served, the newcomer.
+        """
+        longest = next(iter(self._requestless))
+        if longest is newcomer:
+            longest = max(self.open, key=lambda one: one.body_missing_s)
+            longest = longest if longest.body_missing_s >= BODY_MISSING_EVICTED_AFTER_S else newcomer
+        longest.abort("evicted")
+
+    def remove(self, connection: "BoundedProtocol") -> None:
+        self.open.discard(connection)
+        self._requestless.pop(connection, None)
+        if not self.open:
+            self.nobody.set()
+
+    def wait_for_request(self, connection: "BoundedProtocol") -> None:
+        self._requestless[connection] = None
+
+    def has_request(self, connection: "BoundedProtocol") -> None:
+        self._requestless.pop(connection, None)
+
+    def sweep(self, now_s: float) -> None:
+        for connection in list(self.open):
+            reason = connection.overdue(now_s)
+            if reason is not None:
+                connection.abort(reason)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. uvicorn parses and answers; this watches the time and the sizes."""
+
+    def __init__(
+        self, connections: Connections, config: Config, server_state: ServerState, app_state: dict[str, Any]
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._book = connections
+        self._limits = connections.limits
+        self._waiting: Waiting = "first_byte"
+        self._since_s = self.loop.time()
+        self._header_bytes = 0
+        self._unsent: tuple[float, int] | None = None  # since when, and how much then
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._book.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._book.remove(self)
+        super().connection_lost(exc)
+
+    def abort(self, reason: CloseReason) -> None:
+        """Ends it at once: what has not been sent is dropped."""
+        self._book.note_close(reason)
+        self._book.remove(self)
+        self.transport.abort()
+
+    @property
+    def body_missing_s(self) -> float:
+        """For how long a piece of its request's body has been waited for; 0 when none is."""
+        is_missing = self._waiting == "body" and not self.flow.read_paused
+        return self.loop.time() - self._since_s if is_missing else 0.0
+
+    def overdue(self, now_s: float) -> CloseReason | None:
+        """Whether a limit has run out; to be asked regularly."""
+        if self._is_read_too_slowly(now_s):
+            return "write"
+        waited_s = now_s - self._since_s
+        match self._waiting:
+            case "first_byte":
+                return "first_byte" if waited_s > self._limits.first_byte_timeout_s else None
+            case "idle":
+                return "idle" if waited_s > self._limits.keep_alive_timeout_s else None
+            case "headers":
+                return "headers" if waited_s > self._limits.header_timeout_s else None
+            case "body":
+                if self.flow.read_paused:  # the app has not taken what came: the client is not to blame
+                    self._since_s = now_s
+                    return None
+                return "body" if waited_s > self._limits.body_idle_timeout_s else None
+            case "nothing":
+                self._become_idle_once_sent()
+                return None
+
+    def _is_read_too_slowly(self, now_s: float) -> bool:
+        unsent_bytes = self.transport.get_write_buffer_size()
+        if unsent_bytes == 0:
+            self._unsent = None
+            return False
+        if self._unsent is None:
+            self._unsent = (now_s, unsent_bytes)
+            return False
+        since_s, at_first_bytes = self._unsent
+        if now_s - since_s <= self._limits.write_timeout_s:
+            return False
+        enough = at_first_bytes - unsent_bytes >= WRITE_MIN_BYTES_PER_S * (now_s - since_s)
+        self._unsent = (now_s, unsent_bytes)
+        return not enough
+
+    def resume_writing(self) -> None:
+        # The buffer ran nearly empty and may be filled again before anybody looks: that was progress.
+        self._unsent = None
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._waiting == "headers" and not self.transport.is_closing():
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADERS_MAX_BYTES:
+                self._refuse_headers()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait_for("headers")
+        self._header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > HEADERS_MAX:
+            raise _HeadersTooLargeError
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEADERS_MAX_BYTES or len(self.pipeline) >= PIPELINED_MAX:
+            raise _HeadersTooLargeError
+        self._wait_for("body")
+        self._book.has_request(self)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._since_s = self.loop.time()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._wait_for("nothing")
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if self._waiting == "body" and not self.pipeline:
+            # The answer came first: the rest of the body is nobody's, and would come before the next request.
+            self.transport.close()
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # the sweep does it, and not while the answer is still being sent
+        self._become_idle_once_sent()
+
+    def _become_idle_once_sent(self) -> None:
+        is_answered = self.cycle.response_complete and not self.pipeline
+        if self._waiting == "nothing" and is_answered and self.transport.get_write_buffer_size() == 0:
+            self._wait_for("idle")
+            self._book.wait_for_request(self)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
+        """Uvicorn calls this for whatever the parser refuses, our own refusals included."""
+        answering = cast("RequestResponseCycle | None", self.cycle)
+        if answering is not None and not answering.response_complete:
+            self.transport.abort()  # amid another request's answer nothing else can be said
+        elif len(self.headers or ()) > HEADERS_MAX or (self._waiting == "headers" and self._is_too_large()):
+            self._refuse_headers()
+        else:
+            self._say_and_close(b"400 Bad Request", _MALFORMED)
+
+    def _is_too_large(self) -> bool:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEADERS_MAX_BYTES
+
+    def _refuse_headers(self) -> None:
+        self._book.note_close("too_large")
+        self._say_and_close(b"431 Request Header Fields Too Large", _HEADERS_TOO_LARGE)
+
+    def _say_and_close(self, status: bytes, problem: bytes) -> None:
+        head = b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, PROBLEM_MEDIA_TYPE.encode(), len(problem)) + problem)
+        self.transport.close()
+
+    def _wait_for(self, what: Waiting) -> None:
+        self._waiting = what
+        self._since_s = self.loop.time()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket that nobody shares. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sees that it is TCP and switches Nagle's algorithm off.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+class HttpServer:
+    """Serves an app on a listening socket, in the running event loop. The app's lifespan is its owner's."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        limits: ConnectionLimits,
+        *,
+        note_close: Callable[[CloseReason], None] = lambda _: None,
+    ) -> None:
+        """`note_close` hears of every connection that met a limit."""
+        self.connections = Connections(limits, note_close)
+        self._listener = listener
+        self._config = Config(
+            cast("Any", app),
+            interface="asgi3",
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=cast("int", limits.keep_alive_timeout_s),
+        )
+        self._config.load()
+        self._state = ServerState()
+
+    async def serve(self, stop: asyncio.Event, *, drain_s: float) -> bool:
+        """Until `stop` is set: then the listener closes, and requests in flight are answered within `drain_s`.
+        Answers whether all of them were.
+        """
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(self._make_protocol, sock=self._listener, backlog=BACKLOG)
+        clock = asyncio.create_task(self._keep_time())
+        try:
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
+            if clock.done():
+                stopping.cancel()
+                clock.result()  # raises: without limits nobody is served
+            server.close()
+            return await self._drain(drain_s)
+        finally:
+            server.close()
+            clock.cancel()
+            for connection in list(self.connections.open):
+                connection.transport.abort()
+            for task in list(self._state.tasks):
+                task.cancel()
+            await asyncio.gather(*self._state.tasks, return_exceptions=True)
+
+    def _make_protocol(self) -> BoundedProtocol:
+        return BoundedProtocol(self.connections, self._config, self._state, {})
+
+    async def _drain(self, within_s: float) -> bool:
+        for connection in list(self.connections.open):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self.connections.nobody.wait()
+                if self._state.tasks:
+                    await asyncio.wait(self._state.tasks)
+        return not self.connections.open and not self._state.tasks
+
+    async def _keep_time(self) -> None:
+        """The `Date` of answers (RFC 9110, 6.6.1), and the connections' limits."""
+        loop = asyncio.get_running_loop()
+        date_is_due_s = 0.0
+        while True:
+            now_s = loop.time()
+            if now_s >= date_is_due_s:
+                self._state.default_headers = [(b"date", email.utils.formatdate(time.time(), usegmt=True).encode())]
+                date_is_due_s = now_s + _TICK_S
+            self.connections.sweep(now_s)
+            await asyncio.sleep(self.connections.limits.sweep_interval_s)

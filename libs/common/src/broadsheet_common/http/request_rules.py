@@ -1,0 +1,157 @@
+"""What every request to every service is held to, before anything reads it.
+
+- Headers: a header that we read as one value and that comes twice is refused; every other repeated one is joined in
+  order (RFC 9110, 5.3), so that no reader sees only its first or last line. What we read must be ASCII.
+- Path and query: UTF-8 once decoded, and text as `plain_text` has it. A query with raw bytes means the same as the
+  percent-encoded one.
+- Bodies: not compressed. JSON strings are text as `plain_text` has it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from broadsheet_common.http.plain_text import find_text_fault
+from broadsheet_common.http.problems import (
+    FieldProblem,
+    InvalidInputError,
+    MalformedRequestError,
+    NotFoundError,
+    UnsupportedMediaTypeError,
+)
+
+Headers = list[tuple[bytes, bytes]]
+
+SINGLE_HEADERS = frozenset({
+    b"authorization", b"content-length", b"content-type", b"content-encoding", b"host", b"idempotency-key", b"origin",
+    b"referer", b"user-agent", b"sec-fetch-site", b"sec-fetch-mode", b"x-csrf-token", b"x-broadsheet-identity",
+    b"last-event-id", b"expect",
+})  # fmt: skip
+_LIST_HEADERS = frozenset({
+    b"accept", b"accept-language", b"if-match", b"if-none-match", b"x-forwarded-for", b"forwarded",
+})  # fmt: skip
+_MAY_BE_ANY_BYTES = frozenset({b"user-agent", b"referer"})
+_ASCII_HEADERS = (SINGLE_HEADERS | _LIST_HEADERS) - _MAY_BE_ANY_BYTES
+
+CONTENT_FIELDS = frozenset({"html_content", "text_content"})
+"""A mail's body: long text, in which directions of text have their place."""
+FAULTS_MAX = 20
+_QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class CompressedBodyError(UnsupportedMediaTypeError):
+    title = "The body must be sent without a content coding"
+
+
+class RequestRules(ASGIMiddleware):
+    """Raises problems: 400, 404 and 415."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        http_scope = cast("HTTPScope", scope)
+        http_scope["headers"] = checked_headers(cast("Headers", http_scope["headers"]))
+        http_scope["query_string"] = checked_query(http_scope["query_string"])
+        check_path(http_scope["raw_path"])
+        await next_app(scope, receive, send)
+
+
+def checked_headers(headers: Headers) -> Headers:
+    """The headers, each name once. Raises MalformedRequestError, CompressedBodyError."""
+    merged: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in merged:
+            if name in SINGLE_HEADERS:
+                raise MalformedRequestError(f"The header `{name.decode('ascii')}` was sent twice.")
+            separator = b"; " if name == b"cookie" else b", "
+            merged[name] = merged[name] + separator + value
+        else:
+            merged[name] = value
+        if not value.isascii() and name in _ASCII_HEADERS:
+            raise MalformedRequestError(f"The header `{name.decode('ascii')}` may hold ASCII characters only.")
+    if merged.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+        raise CompressedBodyError(headers={"Accept-Encoding": "identity"})
+    return list(merged.items())
+
+
+def checked_query(query: bytes) -> bytes:
+    """The query, percent-encoded. Raises MalformedRequestError naming the parameters at fault."""
+    if query.isalnum():
+        return query
+    faults = []
+    for pair in query.split(b"&"):
+        name, _, value = (unquote_to_bytes(part) for part in pair.replace(b"+", b" ").partition(b"="))
+        fault = _fault_of_bytes(name) or _fault_of_bytes(value)
+        if fault is not None:
+            faults.append(FieldProblem(pointer=f"/{_shown(name)}", detail=fault))
+    if faults:
+        raise MalformedRequestError("See `errors` for each fault.", errors=tuple(faults[:FAULTS_MAX]))
+    return quote_from_bytes(query, safe=_QUERY_SAFE).encode()
+
+
+def check_path(raw_path: bytes) -> None:
+    """Raises NotFoundError: nothing has such a path."""
+    fault = _fault_of_bytes(unquote_to_bytes(raw_path))
+    if fault is not None:
+        raise NotFoundError(f"No path is like this. {fault}")
+
+
+def check_json_text(document: Any) -> None:
+    """For a decoded JSON document, its member names included. Raises InvalidInputError naming each place at fault."""
+    faults: list[FieldProblem] = []
+    for pointer, text, is_content in _strings(document):
+        fault = find_text_fault(text, may_hold_bidi=is_content)
+        if fault is not None:
+            faults.append(FieldProblem(pointer=pointer, detail=fault))
+            if len(faults) == FAULTS_MAX:
+                break
+    if faults:
+        raise InvalidInputError("See `errors` for each fault.", errors=tuple(faults))
+
+
+def _strings(document: Any) -> Iterator[tuple[str, str, bool]]:
+    """Each string: where (a JSON pointer), what, and whether it is a mail's body. Not recursive: the nesting is the
+    sender's.
+    """
+    left: list[tuple[str, Any, bool]] = [("", document, False)]
+    while left:
+        pointer, value, is_content = left.pop()
+        if isinstance(value, str):
+            yield pointer, value, is_content
+        elif isinstance(value, dict):
+            for name, member in value.items():
+                place = f"{pointer}/{_escaped(name)}"
+                yield place, name, False
+                left.append((place, member, name in CONTENT_FIELDS))
+        elif isinstance(value, list):
+            left.extend((f"{pointer}/{index}", item, False) for index, item in _texts_only(value))
+
+
+def _texts_only(items: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    return ((index, item) for index, item in enumerate(items) if isinstance(item, str | dict | list))
+
+
+def _escaped(name: str) -> str:
+    return _printable(name).replace("~", "~0").replace("/", "~1")
+
+
+def _printable(text: str) -> str:
+    """What an answer may repeat of a name that is itself at fault."""
+    return "".join(char if find_text_fault(char) is None else "\N{REPLACEMENT CHARACTER}" for char in text[:100])
+
+
+def _shown(name: bytes) -> str:
+    return _escaped(name.decode("utf-8", "replace"))
+
+
+def _fault_of_bytes(raw: bytes) -> str | None:
+    if raw.isalnum():  # ASCII letters and digits
+        return None
+    try:
+        return find_text_fault(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return "It is not UTF-8."

@@ -1,0 +1,119 @@
+"""What HTTP promises about methods and validators, true for every route without its handler's doing.
+
+- `HEAD` is answered wherever `GET` is, as `GET` without a body (RFC 9110, 9.3.2).
+- `Allow` names the methods that the path takes, in answers to `OPTIONS` and in a 405 (RFC 9110, 10.2.1).
+- `If-None-Match` with the `ETag` that the answer would carry makes it a 304 (RFC 9110, 13.1.2).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+SENT_METHOD = "broadsheet_sent_method"
+"""The scope's key for the method as the client sent it."""
+
+_NOT_IN_304 = frozenset({
+    b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-disposition",
+})  # fmt: skip
+_NO_METHOD = "-"
+
+
+def sent_method(scope: Mapping[str, Any]) -> str:
+    """`HEAD` is handled as `GET`: this says which of the two was asked for."""
+    method: str = scope.get(SENT_METHOD) or scope["method"]
+    return method
+
+
+def allow_header(methods: Iterable[str]) -> str:
+    """As the `Allow` header has it: `HEAD` stands where `GET` does, `OPTIONS` always."""
+    named = {*methods, "OPTIONS"}
+    if "GET" in named:
+        named.add("HEAD")
+    return ", ".join(sorted(named))
+
+
+def matches_entity_tag(if_none_match: str, entity_tag: str) -> bool:
+    """The weak comparison of RFC 9110, 8.8.3.2."""
+    current = entity_tag.strip().removeprefix("W/")
+    named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return "*" in named or current in named
+
+
+class _AnsweredError(Exception):
+    """Nothing more of this answer is wanted: ends a handler that would go on streaming."""
+
+
+class ServiceApp(Litestar):
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await super().__call__(scope, receive, send)
+            return
+        http_scope = cast("HTTPScope", scope)
+        method = http_scope["method"]
+        cast("dict[str, Any]", scope)[SENT_METHOD] = method
+        if method == "HEAD":
+            http_scope["method"] = "GET"
+        answer = _Answer(self, http_scope, method, cast("Send", send))
+        try:
+            await super().__call__(scope, receive, answer.send)
+        except Exception:
+            if not answer.is_finished:
+                raise
+
+    def allowed_methods(self, path: str) -> frozenset[str]:
+        """The methods of the path's routes; empty for a path without, and for one that an ASGI app answers."""
+        try:
+            # Litestar's own answer to OPTIONS forgets routes of the same path that were registered later.
+            self.asgi_router.handle_routing(path=path, method=cast("Any", _NO_METHOD))
+        except MethodNotAllowedException as refusal:
+            return frozenset(part.strip() for part in (refusal.headers or {}).get("allow", "").split(","))
+        except HTTPException:
+            return frozenset()
+        return frozenset()
+
+
+class _Answer:
+    def __init__(self, app: ServiceApp, scope: HTTPScope, method: str, send: Send) -> None:
+        self._app = app
+        self._scope = scope
+        self._path = scope["path"]
+        self._method = method
+        self._send = send
+        self._has_body = method != "HEAD"
+        self.is_finished = False
+
+    async def send(self, message: Message) -> None:
+        if self.is_finished:
+            raise _AnsweredError
+        if message["type"] == "http.response.start":
+            await self._send(self._start(message))
+        elif self._has_body or message["type"] != "http.response.body":
+            await self._send(message)
+        else:
+            self.is_finished = bool(message.get("more_body", False))
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _start(self, message: Any) -> Message:
+        headers = dict(message["headers"])
+        if b"allow" in headers:
+            said = headers[b"allow"].decode("latin-1").split(", ")
+            routed = self._app.allowed_methods(self._path) if self._method == "OPTIONS" else frozenset()
+            allowed = allow_header(routed or said).encode()
+            message["headers"] = [*((n, v) for n, v in message["headers"] if n != b"allow"), (b"allow", allowed)]
+        tag = headers.get(b"etag")
+        if tag is not None and message["status"] == 200 and self._method in {"GET", "HEAD"}:  # noqa: PLR2004
+            given = b", ".join(value for name, value in self._scope["headers"] if name == b"if-none-match")
+            if given and matches_entity_tag(given.decode("latin-1"), tag.decode("latin-1")):
+                self._has_body = False
+                kept = [(name, value) for name, value in message["headers"] if name not in _NOT_IN_304]
+                return cast("Message", {**message, "status": 304, "headers": kept})
+        return cast("Message", message)

@@ -1,0 +1,40 @@
+"""Where a request came from: what limits count, and what the record of consent keeps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from broadsheet_gateway.http.client_address import (
+    UNKNOWN,
+    ForwardingHeader,
+    Network,
+    client_address,
+    rate_limit_subject,
+)
+from broadsheet_gateway.http.responses import AnyRequest
+
+USER_AGENT_CHARS_MAX = 500
+
+
+class RequestOrigin:
+    """The client's address, as far as the configured proxies let it be known."""
+
+    def __init__(self, trusted_proxies: Sequence[Network], *, believed: ForwardingHeader) -> None:
+        self._trusted = trusted_proxies
+        self._believed = believed
+
+    def rate_limit_subject(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        return rate_limit_subject(self._address(connection))
+
+    def visitor(self, request: AnyRequest) -> dict[str, str | None]:
+        """What the record of consent keeps of whoever sent the request."""
+        address = self._address(request)
+        return {
+            "ip": None if address == UNKNOWN else address,
+            "user_agent": request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX] or None,
+        }
+
+    def _address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        peer = connection.client.host if connection.client is not None else None
+        return client_address(peer, connection.headers, self._trusted, believed=self._believed)

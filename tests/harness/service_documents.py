@@ -1,0 +1,68 @@
+"""The services' own OpenAPI documents, as they serve them, without anything running behind."""
+
+from functools import cache
+from typing import Any
+
+from litestar import Litestar
+from litestar.serialization import decode_json, encode_json
+
+from broadsheet_common.contracts.identity import ServiceName
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, Secret
+from broadsheet_delivery.app import create_app as create_delivery_app
+from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_publishing.app import create_app as create_publishing_app
+from broadsheet_publishing.settings import PublishingSettings
+from broadsheet_subscriptions.app import create_app as create_subscriptions_app
+from broadsheet_subscriptions.settings import SubscriptionsSettings
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+
+_NOWHERE = PostgresUrl("postgresql://nobody@127.0.0.1:1/none")
+_PUBLIC_URL = HttpUrl("https://news.example.com")
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+def _apps() -> dict[ServiceName, Litestar]:
+    public_key = identity_keys()[1]
+    return {
+        "subscriptions": create_subscriptions_app(
+            SubscriptionsSettings(
+                bind_port=1,
+                database_url=_NOWHERE,
+                public_url=_PUBLIC_URL,
+                link_signing_keys=LINK_SIGNING_KEYS,
+                erasure_keys=ERASURE_KEYS,
+                secret_encryption_keys=SECRET_ENCRYPTION_KEYS,
+                identity_public_key=public_key,
+            )
+        ),
+        "publishing": create_publishing_app(
+            PublishingSettings(bind_port=1, database_url=_NOWHERE, identity_public_key=public_key)
+        ),
+        "delivery": create_delivery_app(
+            DeliverySettings(
+                bind_port=1,
+                database_url=_NOWHERE,
+                public_url=_PUBLIC_URL,
+                identity_public_key=public_key,
+                link_signing_keys=LINK_SIGNING_KEYS,
+                erasure_keys=ERASURE_KEYS,
+                mail_from="Broadsheet <newsletter@example.com>",
+                postmark_base_url=HttpUrl("http://127.0.0.1:1"),
+                postmark_server_token=Secret("nobody"),
+            )
+        ),
+    }
+
+
+@cache
+def service_documents() -> dict[ServiceName, dict[str, Any]]:
+    return {name: decode_json(encode_json(app.openapi_schema.to_schema())) for name, app in _apps().items()}
+
+
+def methods_by_path() -> dict[tuple[ServiceName, str], frozenset[str]]:
+    """By service and path template, as the documents name it."""
+    return {
+        (service, path): frozenset(method.upper() for method in item if method in METHODS)
+        for service, document in service_documents().items()
+        for path, item in document["paths"].items()
+    }
