@@ -1,4 +1,4 @@
-"""`python -m broadsheet_subscriptions`, or `broadsheet-subscriptions`: serve until told to stop."""
+"""`python -m broadsheet_subscriptions` or `broadsheet-subscriptions`: serve until stopped."""
 
 from typing import NoReturn
 

@@ -20,58 +20,60 @@ DAY_S = 86_400
 
 class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     public_url: HttpUrl
-    """Where the gateway is reached from outside: the only host that a link in a mail may have."""
+    """Public base URL of the gateway: the only host that links in mail may have."""
     link_signing_keys: Secret
     """`id:hex,…`, the current key first; the same as delivery's."""
     erasure_keys: Secret
-    """`id:hex,…`, the current key first; the same as delivery's. Erased addresses are known again by them."""
+    """`id:hex,…`, the current key first; the same as delivery's. Keyed hashes of erased addresses are made with it."""
     identity_public_key: str
-    """PEM, Ed25519: the gateway's identities are verified with it."""
+    """PEM, Ed25519: verifies the identities that the gateway signs."""
     confirmation_lifetime_s: PositiveInt = 7 * DAY_S
-    """How long a confirmation link works, and the mail that carries it waits to be sent."""
+    """How long a confirmation link works, and how long its mail may wait to be sent."""
     confirmation_cool_down_s: Annotated[int, msgspec.Meta(ge=0)] = 60
-    """At most one confirmation mail for an address and newsletter in this time."""
+    """At most one confirmation mail per address and newsletter in this time."""
     secret_encryption_keys: Secret
-    """`id:hex,…` of 32 bytes each, the current key first: webhooks' signing secrets are encrypted with it."""
+    """`id:hex,…` of 32 bytes each, the current key first: encrypts the signing secrets of webhooks."""
     webhook_allowed_networks: str = ""
-    """`10.0.0.0/8,…`: where webhooks may go beside public addresses. Whoever may set their URLs can then reach it."""
+    """`10.0.0.0/8,…`: networks that webhooks may reach besides public addresses. Whoever may set webhook URLs can
+    then reach them.
+    """
     webhook_allow_http: bool = False
-    """Webhooks may go without TLS too: `local` only."""
+    """Allow webhooks without TLS; `local` only."""
     webhook_timeout_s: PositiveSeconds = 15.0
-    """Longest wait for a receiver's answer, and once more for the beginning of its body."""
+    """Longest wait for a receiver's answer, and once more for the start of its body."""
     webhook_calls_per_endpoint: Annotated[int, msgspec.Meta(ge=1, le=20)] = 5
-    """Calls to one receiver at once, by one replica."""
+    """Concurrent calls to one receiver, per replica."""
     webhook_failing_days: PositiveInt = 5
-    """An endpoint of which every attempt has failed for so long is disabled."""
+    """An endpoint is disabled after this many days in which every attempt failed."""
     webhook_log_kept_days: Annotated[int, msgspec.Meta(ge=7)] = 30
-    """What was sent, and what still waits for an endpoint that is disabled, is removed after this."""
+    """How long the log of sent events is kept, and events that wait for a disabled endpoint."""
     import_csv_max_bytes: PositiveInt = 1024 * 1024 * 1024
-    """The largest CSV file that an import takes; the gateway's IMPORT_BODY_MAX_BYTES must be no less."""
+    """Largest CSV file that an import accepts; the gateway's IMPORT_BODY_MAX_BYTES must be no less."""
     import_xlsx_max_bytes: PositiveInt = 100 * 1024 * 1024
-    """The largest spreadsheet that an import takes."""
+    """Largest spreadsheet that an import accepts."""
     import_upload_max_s: PositiveInt = DAY_S
-    """When an upload that has not ended is taken for broken off, and what came of it is removed."""
+    """An upload that has not ended after this time is treated as broken off and removed."""
     import_lease_s: PositiveInt = 30
-    """How long an import waits for a replica that has died before another goes on with it."""
+    """How long an import whose replica died waits before another replica continues it."""
     import_kept_s: PositiveInt = 30 * DAY_S
-    """How long rejected rows, and files that may still be started, are kept after a run ended."""
+    """How long rejected rows and uploaded files are kept after a run has ended."""
     import_confirmations_per_minute: PositiveInt = 600
-    """How many of the pending people of imports are asked to confirm, by all replicas together."""
+    """How many imported subscribers are asked to confirm in a minute, by all replicas together."""
     pending_lifetime_s: PositiveInt = 30 * DAY_S
-    """How long a sign-up waits for its confirmation before it is forgotten; at least CONFIRMATION_LIFETIME_S."""
+    """How long an unconfirmed sign-up is kept; at least CONFIRMATION_LIFETIME_S."""
     mailbox_mails_max: PositiveInt = 10
-    """Mails about sign-ups that one mailbox gets in MAILBOX_WINDOW_S, over all newsletters and `+tags`."""
+    """Sign-up mails that one mailbox gets in MAILBOX_WINDOW_S, over all newsletters and `+tags`."""
     mailbox_window_s: PositiveInt = DAY_S
-    """The window of MAILBOX_MAILS_MAX; it begins with the first mail."""
+    """The window of MAILBOX_MAILS_MAX; it starts with the first mail."""
     refused_address_flags: str = ""
     """Flags of addresses that the public form refuses: `role`, `disposable`, or both with a comma. None by default."""
 
     preferences_link_lifetime_s: PositiveInt = 3_600
-    """How long a mailed link to somebody's own page works."""
+    """How long a mailed link to a preference page works."""
     address_change_lifetime_s: PositiveInt = DAY_S
     """How long a new address may take to be confirmed."""
     preferences_cool_down_s: Annotated[int, msgspec.Meta(ge=0)] = 60
-    """At most one link to their own page, and one question at a new address, for a person in this time."""
+    """At most one link to the preference page, and one mail to a new address, per subscriber in this time."""
 
     @property
     def webhook_targets(self) -> TargetPolicy:

@@ -1,1 +1,1 @@
-"""What people agreed to: the record of it, and the API that shows it."""
+"""The consent record: what people agreed to, and the API that shows it."""

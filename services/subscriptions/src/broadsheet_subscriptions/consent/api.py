@@ -1,4 +1,4 @@
-"""The JSON API on the consent record: of one subscriber, and of all for an export."""
+"""The JSON API on the consent record: one subscriber's entries, or all of them for an export."""
 
 from datetime import datetime
 
@@ -26,16 +26,17 @@ from broadsheet_subscriptions.subscribers.store import find_subscriber
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """The sentence that stood at the form; its text is null where a newer process than this one recorded it."""
+    """The wording shown at the form. Its text is null if a newer release of this service recorded it."""
 
     version: int
     text: str | None
 
 
 class ConsentEvent(msgspec.Struct, frozen=True):
-    """One entry of the record. `requested` queued the `mail` at its own moment; `mail_sent` is when Postmark took it.
+    """One entry of the record. An entry with action `requested` has the state of its confirmation mail in `mail`;
+    `mail_sent` is the time when Postmark accepted it.
 
-    `ip`, `user_agent` and `form_url` are null where they were not known, or not to be believed.
+    `ip`, `user_agent` and `form_url` are null if they were unknown or invalid.
     """
 
     id: int
@@ -88,14 +89,14 @@ class ConsentController(Controller):
     async def list_of_all(
         self, engine: NamedDependency[AsyncEngine], limit: PageLimit = PAGE_SIZE_DEFAULT, cursor: PageCursor = None
     ) -> Page[ConsentEvent]:
-        """For an export, page by page. Entries of an erased person are gone with the person."""
+        """All entries, a page at a time. Entries of erased subscribers are not included."""
         async with engine.connect() as connection:
             rows = await store.list_events(connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1)
         return _page(rows, limit)
 
 
 def _page(rows: list[store.ConsentRow], limit: int) -> Page[ConsentEvent]:
-    """`rows` were read with one more than the page takes, to see whether there is a next page."""
+    """Expects `rows` with one row more than the page holds, which shows that there is a next page."""
     return Page([_event(row) for row in rows[:limit]], encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
 

@@ -1,4 +1,4 @@
-"""What is known of whoever did something towards a subscription, pure."""
+"""What is recorded about a request that changes a subscription: address, user agent, form. Pure."""
 
 from ipaddress import ip_address
 from typing import Literal
@@ -18,7 +18,7 @@ _UNSTORABLE = dict.fromkeys([0, *range(0xD800, 0xE000)], "\ufffd")
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an act came from. What is not known, or not believable, is None: a record must not say more than we saw."""
+    """Where a request came from. Unknown or invalid values are None: the record must not claim more than we saw."""
 
     source: ConsentSource
     actor: str | None = None
@@ -36,7 +36,7 @@ def read_evidence(
     form_url: str | None = None,
     wording_version: int | None = None,
 ) -> Evidence:
-    """From what the gateway passes on: a header that is too long is cut, what makes no sense is left out."""
+    """From the values the gateway passes on. A header that is too long is cut; an invalid value is dropped."""
     return Evidence(
         source=source,
         ip=_address(ip),

@@ -1,1 +1,1 @@
-"""Exports: subscribers as CSV or JSON lines, streamed; the CSV is one that an import takes back without loss."""
+"""Exports: subscribers as CSV or JSON lines, streamed. The CSV can be imported again without loss."""

@@ -1,4 +1,4 @@
-"""The API on exports, `/api/v1/exports`: streams, as long as the list is."""
+"""The API on exports, `/api/v1/exports`. Answers are streamed."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated

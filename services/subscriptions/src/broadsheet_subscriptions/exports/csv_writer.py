@@ -1,4 +1,6 @@
-"""CSV as spreadsheets and our own import read it, pure: CRLF, quotes where needed, no cell that is run as a formula."""
+"""CSV for spreadsheets and for our own import. Pure: CRLF line ends, quotes where needed, and no cell that a
+spreadsheet would run as a formula.
+"""
 
 import csv
 import io

@@ -1,13 +1,13 @@
-"""All subscribers as CSV or JSON lines, a page at a time: memory does not grow with the list.
+"""All subscribers as CSV or JSON lines, a page at a time, so that memory does not grow with the list.
 
-Each page is a transaction of its own. One snapshot over all of them would have to stay open for as long as the slowest
-reader reads, and hold back the vacuum of the whole database meanwhile. So the export is not of one moment: in the order
-of ids, everybody who is there all the time is in it once, as they were when their page was read; who comes or goes
-meanwhile may or may not be.
+Each page is a transaction of its own. A single snapshot would have to stay open as long as the slowest client
+reads, and would hold back vacuum for the whole database. So an export is not a snapshot: subscribers are listed
+by id, each as it was when its page was read. A subscriber that exists the whole time appears exactly once. One
+that is created or deleted meanwhile may or may not appear.
 
-The CSV is one that an import takes back: texts survive whatever is in them (but an empty one, which
-is a blank cell), tags are a JSON list. Times are in it for
-people to read; an import does not take them over, because here consent counts from when it was recorded here.
+The CSV can be imported again: texts are kept as they are (except that an empty text becomes a blank cell), and
+tags are a JSON list. Times are for reading only. An import ignores them, because consent counts from when it was
+recorded here.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -38,7 +38,7 @@ class ExportFilter(msgspec.Struct, frozen=True):
 async def export_csv(
     engine: AsyncEngine, chosen: ExportFilter, *, page_people: int = PAGE_PEOPLE
 ) -> AsyncIterator[bytes]:
-    """With a newsletter, a column for the state on it; without, all subscriptions as JSON in one."""
+    """With a newsletter, one column holds the state on it. Without, one column holds all subscriptions as JSON."""
     async with engine.connect() as connection:
         known = [KnownAttribute(row.name, row.type, row.label) for row in await list_attributes(connection)]
     one_newsletter = chosen.newsletter_id is not None
@@ -91,7 +91,7 @@ def _value(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case int() if abs(value) > _EXACT_INTEGER_MAX:
-            # Postgres writes all digits of a number that was given as 1e30.
+            # Postgres writes 1e30 with all its digits.
             return str(float(value))
         case _:
             return str(value)

@@ -21,7 +21,7 @@ class ExportedSubscription(msgspec.Struct, frozen=True):
 
 
 class ExportedPerson(msgspec.Struct, frozen=True):
-    """`subscriptions` are those that were asked for."""
+    """`subscriptions` holds only those that were asked for."""
 
     id: int
     email: str
@@ -35,9 +35,9 @@ class ExportedPerson(msgspec.Struct, frozen=True):
 async def list_people(
     connection: AsyncConnection, *, after_id: int, limit: int, newsletter_id: int | None, state: State | None
 ) -> list[ExportedPerson]:
-    """In the order of ids. With a newsletter or a state, those who have a subscription that fits both.
+    """In the order of ids. With a newsletter or a state, only subscribers with a subscription that matches both.
 
-    Values of attributes that are being removed are not among them.
+    Values of attributes that are being removed are left out.
     """
     result = await connection.execute(
         sa.text("""

@@ -1,1 +1,1 @@
-"""Leaving: by a link in a mail, by the operator, by what Postmark says."""
+"""Unsubscribing: by a link in a mail, by an operator, or because Postmark reported it."""

@@ -1,4 +1,4 @@
-"""The SQL of leaving: plain functions that take the connection of the caller's transaction."""
+"""The SQL of unsubscribing: plain functions that take the connection of the caller's transaction."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ async def find_subscription(
 
 
 async def set_all_unsubscribed(connection: AsyncConnection, *, subscription_id: int) -> None:
-    """As `set_unsubscribed`, for all that the same person has."""
+    """As `set_unsubscribed`, for all subscriptions of the subscriber."""
     rows = await connection.execute(
         sa.text("""
             SELECT id FROM subscriptions.subscription
@@ -43,9 +43,11 @@ async def set_all_unsubscribed(connection: AsyncConnection, *, subscription_id: 
 
 
 async def set_unsubscribed(connection: AsyncConnection, subscription_ids: Sequence[int]) -> None:
-    """Leave, end the confirmation links sent before, and let a new sign-up be answered with a mail at once.
+    """Unsubscribe, end confirmation links sent before, and reset the cool-down so that a new sign-up gets a mail at
+    once.
 
-    Who had left by Postmark's link leaves with us too: that link can then no longer bring them back.
+    A subscription that Postmark's link had ended is now ended by us too, so Postmark's link can no longer undo
+    it.
     """
     await connection.execute(
         sa.text("""

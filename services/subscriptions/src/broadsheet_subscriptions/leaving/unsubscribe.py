@@ -1,4 +1,4 @@
-"""Leave: by the signed link in a mail, or for the operator by subscriber. Leaving again is success again."""
+"""Unsubscribe: by the signed link in a mail, or by an operator. Repeating it succeeds."""
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,12 +17,12 @@ class UnknownUnsubscribeTokenError(ProblemError):
 
 
 async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
-    """What the link leads to; changes nothing. Raises `UnknownUnsubscribeTokenError`."""
+    """What the link refers to. Changes nothing. Raises `UnknownUnsubscribeTokenError`."""
     return await _find(connection, signer, token, lock=False)
 
 
 async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
-    """Leave one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
+    """Unsubscribe from one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
     linked = await _find(connection, signer, token, lock=True)
     await name_change_source(connection, "link")
     await leaving_store.set_unsubscribed(connection, [linked.id])
@@ -30,7 +30,7 @@ async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, t
 
 
 async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> None:
-    """Leave every newsletter of the person that the link was sent to, in the caller's transaction.
+    """Unsubscribe the subscriber the link was sent to from every newsletter, in the caller's transaction.
 
     Raises `UnknownUnsubscribeTokenError`.
     """
@@ -42,7 +42,7 @@ async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigne
 async def unsubscribe_subscriber(
     connection: AsyncConnection, *, subscriber_id: int, newsletter_id: int | None
 ) -> store.SubscriberRow:
-    """Leave one newsletter or (None) every one, in the caller's transaction.
+    """Unsubscribe from one newsletter or (None) every one, in the caller's transaction.
 
     Raises:
         NotFoundError: there is no such subscriber.

@@ -1,1 +1,1 @@
-"""A person's own pages: what they read, change and take away with a link that was mailed to them a moment ago."""
+"""The preference pages: what a subscriber can read, change or delete with a link that was just mailed to them."""

@@ -1,4 +1,4 @@
-"""What the gateway's pages of one's own ask for. Tokens travel in bodies, never in addresses."""
+"""The API behind the gateway's preference pages. Tokens are sent in bodies, never in URLs."""
 
 from typing import Annotated
 
@@ -46,11 +46,11 @@ _OF_LINKS = (UnknownPreferencesTokenError, PersonErasedError)
 
 
 class LinkAnswer(msgspec.Struct, frozen=True):
-    """Empty: it says nothing about the token, the person, or whether a mail went out."""
+    """Empty, so that it reveals nothing about the token, the subscriber, or whether a mail was sent."""
 
 
 class LeaveInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`newsletter_id` null is every newsletter."""
+    """`newsletter_id` null means every newsletter."""
 
     token: str
     newsletter_id: RecordId | None = None
@@ -76,7 +76,7 @@ class NewsletterMembership(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """`pending_email` waits to be confirmed from its mailbox."""
+    """`pending_email` is a new address that has not been confirmed yet."""
 
     email: str
     name: str
@@ -90,7 +90,7 @@ class ChangeOfAddress(msgspec.Struct, frozen=True):
 
 
 class ErasedAnswer(msgspec.Struct, frozen=True):
-    """Empty: there is nobody left to speak of."""
+    """Empty: the subscriber no longer exists."""
 
 
 class PreferencesController(Controller):
@@ -179,7 +179,7 @@ class PreferencesController(Controller):
         responses=documents(*_OF_LINKS, body=True),
     )
     async def export(self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]) -> PersonalData:
-        # One snapshot, so that the parts fit together.
+        # One snapshot, so that the parts are consistent.
         async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
             person = await open_link(connection, data.token, lock=False)
             return await export_person(connection, person.id)

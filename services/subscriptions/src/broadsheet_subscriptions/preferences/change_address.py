@@ -1,7 +1,8 @@
-"""Change a person's address: asked for with a link from the old mailbox, confirmed with one from the new.
+"""Change a subscriber's address: requested with a link sent to the old address, confirmed with a link sent to the
+new one.
 
-Both consents stay shown: what was agreed to under the old address belongs to the person, and the change is a record of
-its own. The old address is told when the change is asked for and when it is made.
+Consent that was recorded under the old address stays with the subscriber, and the change gets a record of its
+own. The old address is notified when the change is requested and when it is made.
 """
 
 from datetime import timedelta
@@ -26,7 +27,7 @@ _NOTICE_LIFETIME = timedelta(days=7)
 
 
 class AddressTakenError(ConflictError):
-    """Said only to somebody who reads the mailbox in question."""
+    """Shown only to somebody who can read the mailbox of that address."""
 
     slug, title = "address-taken", "This address has subscriptions of its own"
 
@@ -34,13 +35,14 @@ class AddressTakenError(ConflictError):
 async def ask_for_address(
     connection: AsyncConnection, hasher: AddressHasher, policy: PreferencesPolicy, token: str, email: str
 ) -> None:
-    """In the caller's transaction: a question to the new address, a notice to the old one.
+    """In the caller's transaction: queues a confirmation mail to the new address and a notice to the old one.
 
-    The answer is the same whether a mail goes out or the cool-down holds it back, and whoever has the address.
+    The answer is the same whether or not the cool-down holds the mail back, and whether or not the address is in
+    use.
 
     Raises:
         UnknownPreferencesTokenError, PersonErasedError
-        InvalidInputError: that is no address, or the one there is.
+        InvalidInputError: the address is invalid, or is the current one.
     """
     try:
         new_email = EmailAddress.parse(email)
@@ -53,7 +55,7 @@ async def ask_for_address(
         connection, person.id, new_email_key=new_email.key, cool_down=policy.cool_down, day_max=MAILS_A_DAY_MAX
     ):
         return
-    # Before the question: one that was suppressed when it was erased is not written to.
+    # Checked before the mail is queued: an address that was suppressed when it was erased gets no mail.
     await enter_addresses(connection, hasher, [new_email.key])
     change_token = policy.token_source()
     token_hash = hash_token(change_token)
@@ -71,12 +73,12 @@ async def ask_for_address(
 
 
 async def look_up_change(connection: AsyncConnection, token: str) -> AddressChange:
-    """What the link leads to; changes nothing. Raises UnknownPreferencesTokenError."""
+    """What the link refers to. Changes nothing. Raises UnknownPreferencesTokenError."""
     return await open_change(connection, token)
 
 
 async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, token: str) -> AddressChange:
-    """In the caller's transaction; a second time succeeds too.
+    """In the caller's transaction. Repeating it succeeds.
 
     Raises:
         UnknownPreferencesTokenError
@@ -84,7 +86,7 @@ async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, to
     """
     change = await open_change(connection, token)
     person = await store.find_person(connection, change.subscriber_id, lock=True)
-    # Looked up anew under the lock: it may have been confirmed, replaced or erased meanwhile.
+    # Read again under the lock: it may have been confirmed, replaced or erased since.
     change = await open_change(connection, token)
     if change.is_confirmed:
         return change
@@ -94,7 +96,7 @@ async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, to
         async with connection.begin_nested():
             is_moved = await store.make_change(connection, change)
     except IntegrityError as error:
-        # Somebody took the address at this very moment.
+        # Another subscriber took the address just now.
         raise AddressTakenError from error
     if not is_moved:
         raise AddressTakenError

@@ -1,4 +1,4 @@
-"""Change the name that a person is greeted by."""
+"""Change the name a subscriber is greeted with."""
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +15,7 @@ async def change_name(connection: AsyncConnection, token: str, name: str) -> Per
 
     Raises:
         UnknownPreferencesTokenError, PersonErasedError
-        InvalidInputError: that is no name.
+        InvalidInputError: the name is invalid.
     """
     try:
         parsed = SubscriberName.parse(name)

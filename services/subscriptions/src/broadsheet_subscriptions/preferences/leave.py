@@ -1,4 +1,4 @@
-"""Leave one newsletter or all of them from one's own page. Leaving again is success again."""
+"""Unsubscribe from one newsletter or all of them on the preference page. Repeating it succeeds."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,7 +11,7 @@ from broadsheet_subscriptions.subscribers.change_source import name_change_sourc
 
 
 async def leave(connection: AsyncConnection, token: str, *, newsletter_id: int | None) -> Person:
-    """In the caller's transaction; `newsletter_id` None is every newsletter.
+    """In the caller's transaction; `newsletter_id` None means every newsletter.
 
     Raises:
         UnknownPreferencesTokenError, PersonErasedError

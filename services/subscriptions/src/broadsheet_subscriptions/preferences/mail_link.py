@@ -1,7 +1,7 @@
-"""Mail somebody a link to their own pages, on the word of an unsubscribe link.
+"""Mail a subscriber a link to their preference page, requested with an unsubscribe link.
 
-An unsubscribe link may have been forwarded, so that it opens nothing that says who its reader is: the link that does
-goes to the address on file, works for a short time, and once in a cool-down.
+An unsubscribe link may have been forwarded, so it must not open a page with personal data. The link that does is
+sent to the subscriber's address, works for a short time, and is sent at most once per cool-down.
 """
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,12 +18,14 @@ from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
 async def mail_preferences_link(
     connection: AsyncConnection, signer: LinkSigner, policy: PreferencesPolicy, unsubscribe_token: str
 ) -> bool:
-    """In the caller's transaction; whether a mail was queued. A token that nobody made is answered like any other."""
+    """In the caller's transaction. Returns whether a mail was queued. An unknown token gets the same answer as a
+    valid one.
+    """
     subscription_id = signer.verify("unsubscribe", unsubscribe_token)
     if subscription_id is None or subscription_id > RECORD_ID_MAX:
         return False
     subscriber_id = await store.find_subscriber_of(connection, subscription_id)
-    # The lock makes two presses of the button take turns.
+    # The lock serialises two presses of the button.
     person = await store.find_person(connection, subscriber_id, lock=True) if subscriber_id is not None else None
     if person is None or not await store.may_mail_link(
         connection, person.id, cool_down=policy.cool_down, day_max=MAILS_A_DAY_MAX

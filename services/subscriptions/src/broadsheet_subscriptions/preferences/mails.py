@@ -1,7 +1,8 @@
-"""The mails about a person's own data, pure: the link to it, the question at a new address, the notice at the old one.
+"""Mails about a subscriber's own data, pure: the link to the preference page, the request to confirm a new address,
+the notice to the old address.
 
-Nothing that anybody typed is in them but an address that the reader has or had, so that none can be used to send a
-stranger somebody's words. Each has one link at most, the same in HTML and text.
+They contain no text that anybody typed, except an address the reader has or had, so that nobody can use them to
+send a message to a stranger. Each has at most one link, the same in HTML and text.
 """
 
 from html import escape
@@ -21,7 +22,7 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 def write_link_mail(*, public_url: str, token: str, lifetime_s: int) -> Mail:
-    """`token` is URL-safe as it stands; `public_url` has no trailing slash."""
+    """`token` is URL-safe; `public_url` has no trailing slash."""
     return _mail(
         subject="Your subscriptions and your data",
         title="Your subscriptions and your data",
@@ -39,7 +40,7 @@ def write_link_mail(*, public_url: str, token: str, lifetime_s: int) -> Mail:
 
 
 def write_change_mail(*, public_url: str, token: str, lifetime_s: int) -> Mail:
-    """To the new address. It does not name the old one: the reader may be a stranger."""
+    """Sent to the new address. It does not name the old one, because the reader may be a stranger."""
     return _mail(
         subject="Please confirm your new address",
         title="Is this your new address?",
@@ -54,8 +55,8 @@ def write_change_mail(*, public_url: str, token: str, lifetime_s: int) -> Mail:
 
 
 def write_notice_mail(*, moved: bool) -> Mail:
-    """To the old address, when a change was asked for, and when it was made. It does not name the new one: whoever
-    reads the old mailbox need not know it.
+    """Sent to the old address when a change is requested and when it is made. It does not name the new address:
+    whoever reads the old mailbox does not need to know it.
     """
     if moved:
         return _mail(

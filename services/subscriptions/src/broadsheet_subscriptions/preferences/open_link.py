@@ -1,4 +1,4 @@
-"""From a link's token to the person it was mailed to."""
+"""From a link's token to the subscriber it was mailed to."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +13,7 @@ class UnknownPreferencesTokenError(ProblemError):
 
 
 class PersonErasedError(ProblemError):
-    """The link was good, and the person it was mailed to was erased since."""
+    """The link is valid, but the subscriber has been erased since."""
 
     slug, title, status = "person-erased", "All that was kept about you was erased", 410
 
@@ -27,7 +27,7 @@ async def open_link(connection: AsyncConnection, token: str, *, lock: bool) -> P
     if person is None:
         raise PersonErasedError
     if lock and await store.find_link(connection, hash_token(token)) is None:
-        # It was ended while the lock was waited for: the address has changed.
+        # The link was ended while we waited for the lock: the address has changed.
         raise UnknownPreferencesTokenError
     return person
 

@@ -1,4 +1,4 @@
-"""What holds for links to a person's own pages; pure."""
+"""Limits for links to preference pages. Pure."""
 
 from datetime import timedelta
 
@@ -7,12 +7,12 @@ import msgspec
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource
 
 MAILS_A_DAY_MAX = 10
-"""Of each kind, for one person, and for one new address."""
+"""Of each kind, per subscriber and per new address."""
 
 
 class PreferencesPolicy(msgspec.Struct, frozen=True):
-    """`link_lifetime` of a link to one's own pages, `change_lifetime` of one that confirms a new address; at most one
-    mail of a kind within `cool_down`.
+    """`link_lifetime` is for links to the preference page, `change_lifetime` for links that confirm a new address;
+    at most one mail of a kind is sent within `cool_down`.
     """
 
     public_url: str

@@ -1,4 +1,4 @@
-"""What a person's own page shows; changes nothing."""
+"""What the preference page shows. Changes nothing."""
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,7 +10,7 @@ from broadsheet_subscriptions.preferences.store import Membership, Person
 
 
 class ShownPreferences(msgspec.Struct, frozen=True):
-    """`pending_address` waits to be confirmed."""
+    """`pending_address` is a new address that has not been confirmed yet."""
 
     person: Person
     memberships: list[Membership]

@@ -1,6 +1,6 @@
-"""The SQL of a person's own pages: plain functions that take the connection of the caller's transaction.
+"""The SQL of the preference pages: plain functions that take the connection of the caller's transaction.
 
-Row locks: subscriber before subscription, link or change.
+Lock order: subscriber before subscription, link or address change.
 """
 
 from datetime import timedelta
@@ -18,7 +18,7 @@ PRUNE_BATCH_ROWS = 1_000
 
 
 class LinkOwner(msgspec.Struct, frozen=True):
-    """Whose a link is that still works; `subscriber_id` None: they were erased with it, or since."""
+    """The subscriber of a link that still works; `subscriber_id` None if that subscriber has been erased."""
 
     subscriber_id: int | None
 
@@ -40,7 +40,7 @@ class Membership(msgspec.Struct, frozen=True):
 
 
 class AddressChange(msgspec.Struct, frozen=True):
-    """A change of address whose link still works."""
+    """An address change whose link still works."""
 
     id: int
     subscriber_id: int
@@ -86,7 +86,7 @@ async def list_memberships(connection: AsyncConnection, subscriber_id: int) -> l
 
 
 async def may_mail_link(connection: AsyncConnection, subscriber_id: int, *, cool_down: timedelta, day_max: int) -> bool:
-    """Whether the last link is old enough, and there were not too many today."""
+    """Whether the cool-down since the last link is over and the daily limit is not reached."""
     row = await connection.execute(
         sa.text("""
             SELECT count(*) FILTER (WHERE created_at > now() - :cool_down) = 0 AND count(*) < :day_max
@@ -132,7 +132,9 @@ async def set_name(connection: AsyncConnection, subscriber_id: int, name: Subscr
 async def may_ask_for_address(
     connection: AsyncConnection, subscriber_id: int, *, new_email_key: str, cool_down: timedelta, day_max: int
 ) -> bool:
-    """Whether a question may be mailed to the new address: neither this person nor anybody else caused too many."""
+    """Whether a confirmation mail may be sent to the new address: neither this subscriber nor anybody else has
+    reached the limit for it.
+    """
     row = await connection.execute(
         sa.text("""
             SELECT NOT EXISTS (
@@ -157,7 +159,7 @@ async def may_ask_for_address(
 async def insert_change(
     connection: AsyncConnection, person: Person, *, new_email: EmailAddress, token_hash: bytes, lifetime: timedelta
 ) -> None:
-    """A change that was asked for before, and not confirmed, is off: the last word counts."""
+    """Replaces an earlier request that has not been confirmed."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.address_change SET expires_at = now()
@@ -185,7 +187,7 @@ async def insert_change(
 
 
 async def find_pending_address(connection: AsyncConnection, subscriber_id: int) -> EmailAddress | None:
-    """The address that waits to be confirmed."""
+    """The new address that has not been confirmed yet."""
     row = await connection.execute(
         sa.text("""
             SELECT new_email FROM subscriptions.address_change
@@ -215,10 +217,10 @@ async def find_change(connection: AsyncConnection, token_hash: bytes) -> Address
 
 
 async def make_change(connection: AsyncConnection, change: AddressChange) -> bool:
-    """Move the person to the new address, and end the links that were mailed to the old one: its mailbox may by now be
-    another's. False: the new one is taken.
+    """Move the subscriber to the new address, and end links that were mailed to the old one: its mailbox may belong
+    to somebody else by now. Returns False if the new address is taken.
 
-    The caller holds the subscriber's lock. An insert of the same address that is under way is waited for.
+    The caller holds the subscriber's lock. Waits for a concurrent insert of the same address.
     """
     moved = await connection.execute(
         sa.text("""
@@ -245,9 +247,10 @@ async def make_change(connection: AsyncConnection, change: AddressChange) -> boo
 
 
 async def prune_links(connection: AsyncConnection) -> int:
-    """Delete one batch of expired links, and of changes that nobody confirmed in time; how many rows went.
+    """Delete one batch of expired links and of address changes that were not confirmed in time. Returns how many
+    rows were deleted.
 
-    What the daily caps count is kept for a day.
+    Rows that the daily limits count are kept for a day.
     """
     links = await connection.execute(
         sa.text("""

@@ -1,1 +1,1 @@
-"""Arriving: sign-up, the confirmation mail, confirming."""
+"""Signing up: the form's request, the confirmation mail, confirming."""

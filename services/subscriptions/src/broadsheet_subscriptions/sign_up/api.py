@@ -1,4 +1,6 @@
-"""What the gateway's public pages ask for: sign up, confirm, leave. Tokens travel in bodies, never in addresses."""
+"""The API behind the gateway's public pages: sign up, confirm, unsubscribe. Tokens are sent in bodies, never in
+URLs.
+"""
 
 from typing import Annotated
 
@@ -31,11 +33,11 @@ from broadsheet_subscriptions.subscribers.subscription import State
 
 PUBLIC_BODY_MAX_BYTES = 128 * 1024
 SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
-"""As the database has it."""
+"""A slug, as the database stores it."""
 
 
 class Visitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who sent the form, as the gateway saw it, for the record of consent."""
+    """Who sent the form, as the gateway saw it, for the consent record."""
 
     ip: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     user_agent: str | None = None
@@ -43,7 +45,7 @@ class Visitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`newsletter_id` or `newsletter` (its slug); both null is the default newsletter."""
+    """`newsletter_id` or `newsletter` (a slug); if both are null, the default newsletter."""
 
     email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
     name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
@@ -54,7 +56,7 @@ class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignUpAnswer(msgspec.Struct, frozen=True):
-    """Empty: it says nothing about the address."""
+    """Empty, so that it reveals nothing about the address."""
 
 
 class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +73,7 @@ class LinkedNewsletter(msgspec.Struct, frozen=True):
 
 
 class LinkedSubscription(msgspec.Struct, frozen=True):
-    """What a link in a mail leads to."""
+    """What a link in a mail refers to."""
 
     newsletter: LinkedNewsletter
     state: State
@@ -87,7 +89,7 @@ class ConfirmableSubscription(LinkedSubscription, frozen=True):
 
 
 class LeftAll(msgspec.Struct, frozen=True):
-    """Empty: an unsubscribe link may have been passed on, so that it says nothing of the other newsletters."""
+    """Empty: an unsubscribe link may have been forwarded, so it reveals nothing about other newsletters."""
 
 
 class PublicController(Controller):

@@ -1,4 +1,4 @@
-"""Follow a confirmation link: look what it leads to, or confirm. Confirming again is success again."""
+"""Follow a confirmation link: show what it refers to, or confirm. Confirming again succeeds."""
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,7 +18,7 @@ class UnknownTokenError(ProblemError):
 
 
 async def look_up_confirmation(connection: AsyncConnection, token: str) -> LinkedSubscription:
-    """What the link leads to; changes nothing. Raises `UnknownTokenError`."""
+    """What the link refers to. Changes nothing. Raises `UnknownTokenError`."""
     return await _find(connection, token, lock=False)
 
 

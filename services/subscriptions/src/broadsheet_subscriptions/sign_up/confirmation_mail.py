@@ -1,8 +1,8 @@
-"""The mails about a sign-up, pure: the one that asks to confirm, and the one to somebody who is confirmed already.
+"""Mails about a sign-up, pure: the one that asks to confirm, and the one to somebody who is already confirmed.
 
-Each names the newsletter. The first holds exactly one link, the same in HTML and text, the second none. Nothing the
-person typed is in them: the form could otherwise be used to send a stranger somebody else's words. No other address
-stands in the HTML either (no namespace, no image, no font), so that mail clients and scanners find that one link.
+Each names the newsletter. The first holds exactly one link, the same in HTML and text; the second holds none.
+They contain nothing the visitor typed: otherwise the form could be used to send a message to a stranger. The HTML
+has no other URL (no namespace, image or font), so that mail clients and scanners find that one link.
 """
 
 from html import escape
@@ -21,7 +21,7 @@ class ConfirmationMail(msgspec.Struct, frozen=True):
 def write_confirmation_mail(
     *, newsletter_name: str, postal_address: str, public_url: str, token: str, lifetime_s: int
 ) -> ConfirmationMail:
-    """`token` is URL-safe as it stands; `public_url` has no trailing slash."""
+    """`token` is URL-safe; `public_url` has no trailing slash."""
     name = " ".join(newsletter_name.split())
     address = " ".join(postal_address.split())
     link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
@@ -43,7 +43,7 @@ def write_confirmation_mail(
 
 
 def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) -> ConfirmationMail:
-    """No link: there is nothing to do. To leave, every issue has one."""
+    """No link: there is nothing to do. Every issue has a link to unsubscribe."""
     name = " ".join(newsletter_name.split())
     address = " ".join(postal_address.split())
     html_name = escape(name)

@@ -1,4 +1,4 @@
-"""Tokens in confirmation links: 32 random bytes; the database keeps their SHA-256 alone."""
+"""Tokens in confirmation links: 32 random bytes, of which the database stores only the SHA-256 hash."""
 
 import hashlib
 import secrets
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 TOKEN_BYTES = 32
 TOKEN_CHARS_MAX = 200
-"""Longer texts are no tokens of ours; they are not even hashed."""
+"""Longer texts cannot be our tokens and are not hashed."""
 
 TokenSource = Callable[[], str]
 

@@ -1,7 +1,6 @@
 """The SQL of signing up and confirming: plain functions that take the connection of the caller's transaction.
 
-Row locks are always taken in the same order, the mailbox's quota, subscriber, subscription, so that no two use cases
-deadlock.
+Lock order, so that no two use cases deadlock: mailbox quota, subscriber, subscription.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ from broadsheet_subscriptions.subscribers.subscription import State
 
 
 class Newsletter(msgspec.Struct, frozen=True):
-    """What this service needs to know of publishing's newsletters."""
+    """The part of publishing's newsletters that this service needs."""
 
     id: int
     name: str
@@ -33,7 +32,7 @@ class Newsletter(msgspec.Struct, frozen=True):
 
 
 class EnteredSignUp(msgspec.Struct, frozen=True):
-    """A sign-up's rows, locked. `mail_is_due`: neither the cool-down nor the mailbox's quota holds a mail back."""
+    """The rows of a sign-up, locked. `mail_is_due`: neither the cool-down nor the mailbox quota holds the mail back."""
 
     newsletter: Newsletter
     subscriber: SubscriberRow
@@ -44,8 +43,8 @@ class EnteredSignUp(msgspec.Struct, frozen=True):
 
 
 class MailBounds(msgspec.Struct, frozen=True):
-    """How much mail sign-ups may cause: one for an address and newsletter in `cool_down`, and at most
-    `mailbox_mails_max` for a mailbox, over all newsletters, in a window of `mailbox_window`.
+    """How much mail sign-ups may cause: one per address and newsletter in `cool_down`, and at most
+    `mailbox_mails_max` per mailbox, over all newsletters, in `mailbox_window`.
     """
 
     cool_down: timedelta
@@ -61,15 +60,16 @@ async def enter_sign_up(
     newsletter: int | str | None,
     bounds: MailBounds,
 ) -> EnteredSignUp | None:
-    """Subscriber and subscription, made where they are missing; None, and nothing, without such a newsletter.
+    """Find or create the subscriber and the subscription. Returns None, and creates nothing, if there is no such
+    newsletter.
 
-    `newsletter` is an id, a slug, or None for the default one. A new subscription is pending. Who is there already
-    keeps address and name as first given: anybody can fill the form in for anybody.
+    `newsletter` is an id, a slug, or None for the default one. A new subscription is pending. An existing
+    subscriber keeps address and name as they are: anybody can fill in the form for anybody.
     """
     result = await connection.execute(
-        # One statement, as each costs a round trip. The updates change nothing (but that a window which is over begins
-        # anew): they lock the rows, waiting for a transaction that is about to insert them. Each reads the one before,
-        # which makes the locks come in this order. A row that was just inserted has no locker yet (xmax 0).
+        # One statement, because each costs a round trip. The updates change nothing (except to start a new quota
+        # window): they lock the rows, and wait for a transaction that is about to insert them. Each reads the one
+        # before, which fixes the lock order. A row that was just inserted has no locker yet (xmax 0).
         sa.text("""
             WITH newsletter AS MATERIALIZED (
                 SELECT newsletter_id, name, postal_address
@@ -150,11 +150,12 @@ async def record_request(
     lifetime: timedelta,
     evidence: Evidence,
 ) -> None:
-    """All that a sign-up whose mail is queued leaves behind: the token, the counts, and the entry in the record.
+    """Record a sign-up whose mail is queued: the token, the counts, and the consent entry.
 
-    `counts_for`: the address whose mailbox's quota, which `enter_sign_up` has locked, counts the mail; None: no quota.
+    `counts_for`: the address whose mailbox quota, locked by `enter_sign_up`, counts the mail; None for no quota.
 
-    Who is confirmed stays so. A token is made for them too, whose text nobody is sent: the work must not tell.
+    A confirmed subscription stays confirmed. A token is stored for it too, although nobody is sent its text: the
+    work must be the same in both cases (timing side channel).
     """
     await connection.execute(
         sa.text(f"""
@@ -196,7 +197,7 @@ async def record_request(
 
 
 async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock: bool) -> LinkedSubscription | None:
-    """What an unexpired confirmation token leads to. To lock it is to lock the subscriber first, as everybody does."""
+    """What an unexpired confirmation token refers to. Locks the subscriber first, in the common lock order."""
     result = await connection.execute(
         sa.text(f"""
             WITH linked AS MATERIALIZED (

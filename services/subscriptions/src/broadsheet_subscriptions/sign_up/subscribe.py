@@ -1,9 +1,9 @@
 """Sign somebody up: one transaction from the address to the queued confirmation mail.
 
-What the caller of the public form learns is the same for a new, a pending, a confirmed, a suppressed and a departed
-address, and so is the work: a mail is written, recorded and enqueued in a savepoint every time, and taken back when
-none is due. Who is confirmed already is told so by mail, under the same bounds. Whether an address is suppressed is
-delivery's to know: its mail is enqueued like any, and not sent.
+The public form's answer is the same for a new, pending, confirmed, suppressed or unsubscribed address, and so is
+the work: a mail is written, recorded and enqueued in a savepoint every time, and rolled back if none is due. A
+confirmed subscriber is told so by mail, within the same limits. Whether an address is suppressed is known to
+delivery only: the mail is enqueued like any other, and not sent.
 """
 
 from datetime import timedelta
@@ -41,8 +41,8 @@ class SignUp(msgspec.Struct, frozen=True):
 
 
 class ConfirmationPolicy(msgspec.Struct, frozen=True):
-    """How sign-ups are confirmed: link host, lifetime, how much mail they may cause, where tokens come from, and how
-    erased addresses are known again.
+    """How sign-ups are confirmed: host and lifetime of the link, limits on mail, the source of tokens, and the keys
+    by which erased addresses are recognised.
     """
 
     public_url: str
@@ -53,7 +53,7 @@ class ConfirmationPolicy(msgspec.Struct, frozen=True):
 
 
 class SignedUp(msgspec.Struct, frozen=True):
-    """`is_new`: the address was not known before; `mail_queued`: a mail is on its way."""
+    """`is_new`: the address was unknown before; `mail_queued`: a mail was queued."""
 
     subscriber: SubscriberRow
     is_new: bool
@@ -68,7 +68,7 @@ def parse_sign_up(
     evidence: Evidence,
     refused: frozenset[AddressFlag] = frozenset(),
 ) -> SignUp:
-    """`refused`: addresses with one of these flags are not taken. Raises `InvalidInputError` naming every fault."""
+    """`refused`: addresses with one of these flags are refused. Raises `InvalidInputError` with every fault."""
     problems: list[FieldProblem] = []
     address: EmailAddress | None = None
     parsed_name: SubscriberName | None = None
@@ -99,7 +99,7 @@ async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: Confir
     if entered is None:
         pointer = "/newsletter" if isinstance(sign_up.newsletter, str) else "/newsletter_id"
         raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="There is no such newsletter."),))
-    # For every address, and under its row's lock: one that was erased while suppressed stays suppressed.
+    # For every address, under its row's lock: an address that was suppressed when it was erased stays suppressed.
     await enter_addresses(connection, policy.address_hasher, [sign_up.email.key])
     async with connection.begin_nested() as savepoint:
         await _queue_mail(connection, entered, sign_up, policy)
