@@ -57,6 +57,19 @@ def _settings(order: SendingOrder) -> DeliverySettings:
     )
 
 
+def batch_message(html_bytes: int) -> Message:
+    return Message(
+        from_="Broadsheet <newsletter@example.com>",
+        to="reader@example.com",
+        subject="An issue",
+        html_body="x" * html_bytes,
+        text_body="Hello",
+        message_stream="broadcast",
+        headers=(),
+        metadata={"bs_delivery": "1-1"},
+    )
+
+
 def _clock(path: str) -> Callable[[], float]:
     with Path(path).open("rb") as file:
         ahead = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
@@ -64,16 +77,7 @@ def _clock(path: str) -> Callable[[], float]:
 
 
 async def send(order: SendingOrder) -> None:
-    message = Message(
-        from_="Broadsheet <newsletter@example.com>",
-        to="reader@example.com",
-        subject="An issue",
-        html_body="x" * order.html_bytes,
-        text_body="Hello",
-        message_stream="broadcast",
-        headers=(),
-        metadata={"bs_delivery": "1-1"},
-    )
+    message = batch_message(order.html_bytes)
     verify = True if order.ca_file is None else ssl.create_default_context(cafile=order.ca_file)
     async with create_postmark_http_client(_settings(order), verify=verify) as http_client:
         client = PostmarkClient(

@@ -32,9 +32,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
+from broadsheet_delivery.postmark.call_result import Answered, NotSent
+from broadsheet_delivery.postmark.message import encode_message
 from broadsheet_delivery.postmark.request_body import TooLateError, WritingCall, writing
 from broadsheet_delivery.postmark.watched_connection import WatchedStream, unsent_bytes
-from harness.sending_process import SendingOrder
+from broadsheet_delivery.sending.send_batch import send_batch
+from broadsheet_postmark_sandbox.testing import RunningSandbox
+from harness.cluster import Database
+from harness.delivering import delivering
+from harness.oracle import Oracle
+from harness.sending_process import SendingOrder, batch_message
 
 BOUND_S: Final = 60.0
 QUIET_S: Final = 0.5
@@ -279,3 +286,20 @@ async def test_nothing_is_written_once_the_time_is_over(reader: SlowReader) -> N
 def test_the_clock_counts_the_time_that_the_machine_was_suspended() -> None:
     before_s = time.clock_gettime(time.CLOCK_BOOTTIME)
     assert before_s <= boot_time_s() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@pytest.mark.parametrize(("gone_s", "begun"), [(0.0, True), (4.0, False), (6.0, False)])
+async def test_a_call_is_begun_only_with_half_of_its_time_left_however_long_the_lease(
+    database: Database, sandbox: RunningSandbox, oracle: Oracle, gone_s: float, begun: bool
+) -> None:
+    async with delivering(
+        database, sandbox.base_url, sandbox.token, delivery_http_timeout_s=5.0, delivery_lease_s=1000.0
+    ) as delivery:
+        result = await send_batch(
+            delivery.context,
+            [encode_message(batch_message(1))],
+            lease_began_s=boot_time_s() - gone_s,
+            token=uuid.uuid4(),
+        )
+    assert isinstance(result, Answered if begun else NotSent)
+    assert len(oracle.messages()) == int(begun)

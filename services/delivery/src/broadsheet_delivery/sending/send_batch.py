@@ -34,13 +34,15 @@ async def send_batch(
     is the lease's. A call that becomes slow leaves `place` to another.
 
     The call's time counts from `lease_began_s` as well, not from now: whoever asks about it later counts from the
-    attempt's begin, and a stop between here and the call shortens its time.
+    attempt's begin, and a stop between here and the call shortens its time. With less than half of it left, the call
+    would only leave a doubt behind.
     """
-    left_s = lease_began_s + context.lease.total_seconds() - boot_time_s()
-    if left_s < context.call_timeout.total_seconds() + LEASE_MARGIN_S / 2:
+    call_timeout_s = context.call_timeout.total_seconds()
+    gone_s = boot_time_s() - lease_began_s
+    if gone_s > min(context.lease.total_seconds() - call_timeout_s - LEASE_MARGIN_S / 2, call_timeout_s / 2):
         return NotSent(ErrorClass.TRANSIENT, LEASE_TOO_SHORT)
     began = time.perf_counter()
-    until_s = lease_began_s + context.call_timeout.total_seconds()
+    until_s = lease_began_s + call_timeout_s
     result = await _call(context, encoded, until_s, token, place)
     context.metrics.call_s.observe(time.perf_counter() - began)
     match result:
