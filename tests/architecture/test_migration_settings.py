@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from broadsheet_migrations.connecting import connect_timeout_s
 from broadsheet_migrations.roles import set_role_passwords
 from harness.cluster import ROLE_PASSWORD, Database
 
@@ -37,6 +39,34 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     finished = migrate("upgrade", MIGRATION_DATABASE_URL_FILE=str(tmp_path / "none"))
     assert finished.returncode == 2
     assert "MIGRATION_DATABASE_URL_FILE" in finished.stderr
+
+
+def test_a_database_that_says_nothing_ends_the_step_in_time_and_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql://owner:a-secret@127.0.0.1:{port}/broadsheet"
+        finished = migrate("upgrade", MIGRATION_DATABASE_URL=f"{url}?connect_timeout=2")
+    assert finished.returncode == 1
+    [line] = finished.stderr.splitlines()
+    assert line.startswith(
+        "broadsheet-migrate: the database at MIGRATION_DATABASE_URL fails: connection timeout expired"
+    )
+    assert "a-secret" not in line
+
+
+def test_a_database_that_is_away_or_whose_address_is_malformed_is_one_line_too() -> None:
+    finished = migrate("current", MIGRATION_DATABASE_URL="postgresql://owner:a-secret@127.0.0.1:1/broadsheet")
+    assert (finished.returncode, len(finished.stderr.splitlines())) == (1, 1)
+    assert "refused" in finished.stderr
+    finished = migrate("current", MIGRATION_DATABASE_URL="postgresql://owner:a-secret@h:port/broadsheet")
+    assert (finished.returncode, len(finished.stderr.splitlines())) == (2, 1)
+    assert "is not postgresql://" in finished.stderr
+    assert "a-secret" not in finished.stderr
+
+
+def test_connecting_is_bounded_unless_the_address_says_otherwise() -> None:
+    assert connect_timeout_s("postgresql://owner@host/database") == 10
+    assert connect_timeout_s("postgresql://owner@host/database?connect_timeout=60") is None
 
 
 def test_settings_come_from_files_and_it_may_run_again(database: Database, tmp_path: Path) -> None:

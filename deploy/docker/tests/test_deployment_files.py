@@ -17,7 +17,13 @@ import pytest
 from broadsheet_common.contracts.identity import Identity, IdentityMinter, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.process.settings import ServiceSettings, load_settings
+from broadsheet_local.embedded.redis import GATEWAY_COMMANDS, GATEWAY_KEYS
+from broadsheet_local.embedded.redis_server_binary import VERSION_MIN
+from broadsheet_subscriptions.imports.reading.read_file import MEMORY_BYTES_MAX
 
+MIB = 1024 * 1024
+SERVICE_ITSELF = 512 * MIB
+"""What subscriptions has needed at most, with some to spare."""
 ROOT = Path(__file__).parents[3]
 PARTS = {"subscriptions", "publishing", "delivery", "gateway", "migrations", "postmark-sandbox"}
 SET_IN_THE_IMAGE = {"BIND_HOST", "BIND_PORT"}
@@ -113,10 +119,30 @@ def test_no_meaning_is_written_for_a_setting_that_is_gone_or_explains_itself() -
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_compose_sets_only_what_the_service_reads_and_all_that_it_needs(service: str) -> None:
+def test_compose_passes_on_every_setting_of_a_service_and_no_other(service: str) -> None:
     given = {name.removesuffix("_FILE") for name in compose()["services"][service]["environment"]}
-    assert given <= setting_names(SERVICES[service])
-    assert setting_names(SERVICES[service], required_only=True) - given - SET_IN_THE_IMAGE == set()
+    assert given == setting_names(SERVICES[service]) - SET_IN_THE_IMAGE
+
+
+def test_the_reader_of_imports_reaches_its_own_bound_before_its_containers() -> None:
+    limit = compose()["services"]["subscriptions"]["deploy"]["resources"]["limits"]["memory"]
+    xlsx_bytes_max = 100 * MIB
+    assert limit == "3G"
+    assert MEMORY_BYTES_MAX + xlsx_bytes_max + SERVICE_ITSELF <= 3 * 1024 * MIB
+
+
+def test_the_redis_of_compose_allows_what_the_embedded_one_does(secrets: Path) -> None:
+    rules = (secrets / "redis-config").read_text().splitlines()
+    password = (secrets / "redis-password").read_text().strip()
+    commands = [f"+{command}" for command in GATEWAY_COMMANDS]
+    assert rules == [
+        "user default off",
+        " ".join([f"user gateway on >{password}", f"~{GATEWAY_KEYS}", "-@all", *commands]),
+    ]
+    image = compose()["services"]["redis"]["image"]
+    name, _, version = image.partition(":")
+    assert name == "valkey/valkey"
+    assert tuple(int(part) for part in version.split(".")) >= VERSION_MIN
 
 
 def test_every_file_that_compose_names_is_a_secret_of_that_service() -> None:

@@ -1,5 +1,6 @@
 """The command line: options, help, and clear refusals."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -23,6 +24,11 @@ from broadsheet_local.errors import LaunchError
         (["up", "--gateway-port", "70000"], "--gateway-port: 70000 is not between 1 and 65535"),
         (["up", "--public-url", "example.com"], "--public-url: 'example.com' is not an http(s) address"),
         (["up", "--postmark-url", "ftp://example.com"], "--postmark-url: 'ftp://example.com' is not an http(s)"),
+        (["up", "--mail-from", "Weekly"], "--mail-from: 'Weekly' is not an e-mail address"),
+        (["up", "--mail-from", "Weekly <weekly@>"], "--mail-from: 'Weekly <weekly@>' is not a sender"),
+        (["demo", "--mail-from", "A\r\nBcc: b@example.com <a@example.com>"], "is not a sender"),
+        (["up", "--newsletter-name", " "], "--newsletter-name: a name has 1 to 200 printable characters"),
+        (["up", "--canary-address", "canary"], "--canary-address: 'canary' is not an e-mail address"),
         (["sideways"], "invalid choice: 'sideways'"),
         ([], "required: command"),
     ],
@@ -46,6 +52,73 @@ def test_a_postmark_without_a_token_is_refused_before_anything_starts(
     assert caught.value.code == 1
     assert "needs POSTMARK_SERVER_TOKEN" in capsys.readouterr().err
     assert not (folder / "data").exists()
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said when this is not started, in one line."""
+    with pytest.raises(SystemExit) as caught:
+        main(["up", *arguments])
+    assert caught.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("broadsheet: ")
+    return said
+
+
+def test_a_postmark_without_a_sender_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setenv("POSTMARK_SERVER_TOKEN", "a-token-of-ones-own")
+    monkeypatch.delenv("MAIL_FROM", raising=False)
+    said = refusal(capsys, "--postmark-url", "https://api.postmarkapp.com", "--data-dir", str(folder / "data"))
+    assert "needs --mail-from" in said
+    assert not (folder / "data").exists()
+
+
+def test_a_data_folder_that_cannot_be_one_is_named_with_its_reason(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    file = folder / "file"
+    file.write_text("")
+    assert f"cannot be {file}: {file} is a file" in refusal(capsys, "--data-dir", str(file))
+    assert f"cannot be {file}/below: {file} is a file" in refusal(capsys, "--data-dir", str(file / "below"))
+    assert "too long for this system" in refusal(capsys, "--data-dir", str(folder / ("x" * 300)))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_data_folder_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o500)
+    assert "not allowed to write" in refusal(capsys, "--data-dir", str(closed / "data"))
+    assert "is not ours to write to" in refusal(capsys, "--data-dir", str(closed))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_called_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, number: int
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("broadsheet_local.system.load_or_create", no_room)
+    assert f"the disk of {folder / 'data'} is full" in refusal(capsys, "--data-dir", str(folder / "data"))
+
+
+def test_wrong_settings_of_every_service_are_named_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    monkeypatch.setenv("DELIVERY_LEASE_S", "3")
+    monkeypatch.setenv("SESSION_IDLE_S", "soon")
+    monkeypatch.setenv("WEBHOOK_ALLOW_HTTP", "perhaps")
+    with pytest.raises(SystemExit) as caught:
+        main(["up", "--data-dir", str(folder / "data")])
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert "nothing was started" in said
+    assert "delivery: DELIVERY_LEASE_S must exceed DELIVERY_HTTP_TIMEOUT_S" in said
+    assert "gateway: SESSION_IDLE_S is malformed" in said
+    assert "subscriptions: WEBHOOK_ALLOW_HTTP is malformed" in said
+    assert not (folder / "data" / "postgres" / "cluster").exists()
+    assert list((folder / "data" / "logs").iterdir()) == []
 
 
 def test_the_browser_that_the_environment_names_is_the_one(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -4,6 +4,9 @@ import importlib.util
 import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -80,6 +83,24 @@ def test_a_pid_file_that_names_a_strangers_process_does_not_stop_the_start(folde
     (postgres.cluster / "postmaster.pid").write_text("\n".join(pid_file) + "\n")
     with postgres:
         assert ask(postgres.url, "SELECT 1") == "1"
+
+
+def test_a_pid_file_that_names_a_process_nobody_has_reaped_does_not_stop_the_start(folder: Path) -> None:
+    postgres = EmbeddedPostgres(folder / "pg")
+    with postgres:
+        pid_file = (postgres.cluster / "postmaster.pid").read_text().splitlines()
+    # As after `kill -9` of everything where the parent reaps nobody: in a container without an init.
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    zombie = psutil.Process(ended.pid)
+    while zombie.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    pid_file[0] = str(ended.pid)
+    (postgres.cluster / "postmaster.pid").write_text("\n".join(pid_file) + "\n")
+    try:
+        with postgres:
+            assert ask(postgres.url, "SELECT 1") == "1"
+    finally:
+        ended.wait()
 
 
 def test_a_second_owner_of_a_database_folder_is_refused(folder: Path) -> None:

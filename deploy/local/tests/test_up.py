@@ -7,11 +7,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 
@@ -149,8 +151,53 @@ def test_with_a_postmark_of_ones_own_there_is_no_sandbox(
 ) -> None:
     monkeypatch.setenv("POSTMARK_SERVER_TOKEN", "a-token-of-ones-own")
     with socket.create_server(("127.0.0.1", 0)) as postmark:
-        up = start("--postmark-url", f"http://127.0.0.1:{postmark.getsockname()[1]}").ready()
+        url = f"http://127.0.0.1:{postmark.getsockname()[1]}"
+        up = start("--postmark-url", url, "--mail-from", "News <news@example.com>").ready()
         assert up.told["sandbox_url"] is None
         assert "sandbox" not in up.running()
         up.process.terminate()
-        assert up.end()[0] == 0
+        code, _, errors = up.end()
+        assert code == 0
+        assert "no --canary-address is given" in errors
+
+
+def text_at(url: str, data: bytes | None = None) -> str:
+    with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_newsletter_has_the_name_and_the_sender_that_were_given_and_keeps_them(
+    shared_folder: Path, start: Callable[..., Up]
+) -> None:
+    sender = ["--mail-from", "Käthe of the Weekly <weekly@news.example>"]
+    named = start("--newsletter-name", "The <Weekly>", *sender).ready()
+    assert "The &lt;Weekly&gt;" in text_at(f"{named.told['gateway_url']}/")
+    named.process.terminate()
+    assert named.end()[0] == 0
+    kept = start().ready()
+    assert "The &lt;Weekly&gt;" in text_at(f"{kept.told['gateway_url']}/")
+    form = urllib.parse.urlencode({"name": "Ada", "email": "ada@mail.example"}).encode()
+    text_at(f"{kept.told['gateway_url']}/subscriptions", form)
+    messages: list[dict[str, Any]] = []
+
+    def has_come() -> bool:
+        messages.extend(json.loads(text_at(f"{kept.told['sandbox_url']}/_sandbox/messages"))["messages"])
+        return bool(messages)
+
+    until(has_come, "the confirmation")
+    assert "weekly@news.example" in messages[0]["message"]["From"]
+    assert "Käthe of the Weekly" in messages[0]["message"]["From"]
+    assert "The <Weekly>" in messages[0]["message"]["Subject"]
+    # Nothing of it shows in the list of processes, and no secret does.
+    secrets = {path.read_text().strip() for path in (shared_folder / "data" / "secrets").iterdir()}
+    secrets |= {path.read_text().strip() for path in (shared_folder / "data").rglob("*-password")}
+    shown = [" ".join(psutil.Process(pid).cmdline()) for pid in kept.pids.values()]
+    assert not [line for line in shown if any(secret in line for secret in secrets)]
+    open_to_others = [
+        path
+        for path in (shared_folder / "data").rglob("*")
+        if path.is_file() and path.stat().st_mode & 0o077 and any(s.encode() in path.read_bytes() for s in secrets)
+    ]
+    assert open_to_others == []
+    kept.process.terminate()
+    assert kept.end()[0] == 0

@@ -6,12 +6,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Protocol, assert_never
 from urllib.parse import urlsplit
 
 from broadsheet_local.arguments import add_output_options, whole_number
 from broadsheet_local.bench.arguments import add_bench_parser
+from broadsheet_local.default_newsletter import NAME_CHARS_MAX
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.interrupts import Finished, Interrupted, Interrupts, exit_code_of
@@ -65,9 +67,14 @@ def up(parsed: argparse.Namespace) -> int:
             latency_ms=parsed.latency_ms,
             public_url=parsed.public_url,
             postmark=postmark(parsed.postmark_url, os.environ),
+            newsletter_name=parsed.newsletter_name,
+            mail_from=parsed.mail_from,
+            canary_address=parsed.canary_address,
         ),
         say,
     )
+    if parsed.postmark_url is not None:
+        say_what_a_real_postmark_needs(parsed, os.environ)
     outcome = interruptible(
         system, lambda: run_up(system, say, as_json=parsed.json), stop_with_parent=parsed.stop_with_parent
     )
@@ -98,7 +105,16 @@ def demo(parsed: argparse.Namespace) -> int:
         latency_ms=parsed.latency_ms,
         as_json=parsed.json,
     )
-    system = LocalSystem(Options(data_dir=folder, replicas=parsed.replicas, latency_ms=parsed.latency_ms), say)
+    system = LocalSystem(
+        Options(
+            data_dir=folder,
+            replicas=parsed.replicas,
+            latency_ms=parsed.latency_ms,
+            newsletter_name=parsed.newsletter_name,
+            mail_from=parsed.mail_from,
+        ),
+        say,
+    )
     outcome = interruptible(system, lambda: run_demo(system, options, say), stop_with_parent=parsed.stop_with_parent)
     if isinstance(outcome, Interrupted):
         shutil.rmtree(folder)
@@ -128,6 +144,21 @@ def interruptible(
     system: Killable, work: Callable[[], Coroutine[None, None, int]], *, stop_with_parent: bool
 ) -> Finished | Interrupted:
     return Interrupts(on_second=system.kill, stop_with_parent=stop_with_parent).run(work)
+
+
+def say_what_a_real_postmark_needs(parsed: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """Raises LaunchError without a sender: Postmark takes mail from confirmed senders only."""
+    if parsed.mail_from is None and not environ.get("MAIL_FROM"):
+        raise LaunchError(
+            "--postmark-url needs --mail-from 'Name <address>', with an address that Postmark has confirmed as a sender"
+        )
+    if parsed.canary_address is None and not environ.get("DELIVERY_CANARY_ADDRESS"):
+        say(
+            "no --canary-address is given. When the answer to a call is lost, Broadsheet looks in Postmark's message "
+            "search, and takes a mail for not sent only once the search shows a later mail of ours. With a canary "
+            "address it sends such a mail when there is none. Without one, deliveries of the last calls before a quiet "
+            "time may stay `uncertain` until somebody decides about them; nothing is sent twice either way"
+        )
 
 
 def postmark(url: str | None, environ: Mapping[str, str]) -> Provider | None:
@@ -167,6 +198,13 @@ def parser() -> argparse.ArgumentParser:
         type=http_url,
         metavar="U",
         help="send through this Postmark, with POSTMARK_SERVER_TOKEN from the environment, and start no sandbox",
+    )
+    up_parser.add_argument(
+        "--canary-address",
+        type=mail_address,
+        metavar="A",
+        help="a mailbox of yours that gets a short mail when Broadsheet must know whether Postmark's search has caught "
+        "up (see docs/guarantee.md); with the sandbox there is one already",
     )
     up_parser.add_argument(
         "--public-url",
@@ -253,7 +291,43 @@ def add_common(command: argparse.ArgumentParser, *, replicas: int, latency_ms: i
         metavar="L",
         help=f"how long the sandbox takes to answer a call (default: {latency_ms})",
     )
+    command.add_argument(
+        "--newsletter-name",
+        type=newsletter_name,
+        metavar="N",
+        help="the newsletter's name, on the pages and in mails (kept between runs; default at first: Newsletter)",
+    )
+    command.add_argument(
+        "--mail-from",
+        type=sender,
+        metavar="S",
+        help="the sender of all mail, as 'Name <address>' (kept between runs)",
+    )
     add_output_options(command)
+
+
+def newsletter_name(raw: str) -> str:
+    name = raw.strip()
+    if not 1 <= len(name) <= NAME_CHARS_MAX or not name.isprintable():
+        raise argparse.ArgumentTypeError(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
+    return name
+
+
+def sender(raw: str) -> str:
+    address = parseaddr(raw)[1]
+    if not raw.isprintable() or not address:
+        raise argparse.ArgumentTypeError(f"{raw!r} is not a sender, as in 'Name <address>'")
+    mail_address(address)
+    return raw
+
+
+def mail_address(raw: str) -> str:
+    from broadsheet_common.mail.email_address import EmailAddress  # noqa: PLC0415 - see demo
+
+    try:
+        return EmailAddress.parse(raw)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{raw!r} is not an e-mail address: {error}") from error
 
 
 def http_url(raw: str) -> str:

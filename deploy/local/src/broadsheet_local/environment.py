@@ -102,6 +102,8 @@ def service_environment(
     redis_url: str,
     credentials: Credentials,
     provider: Provider,
+    mail_from: str | None = None,
+    canary_address: str | None = None,
 ) -> dict[str, str]:
     """The settings of one service process; a tunable in the caller's environment goes before our default."""
     composed = {
@@ -145,6 +147,11 @@ def service_environment(
                 "DELIVERY_RECONCILE_FLOOR_S": "5",
                 "DELIVERY_CANARY_ADDRESS": CANARY_ADDRESS,
             }
+        # What was asked for on the command line goes before the environment.
+        if mail_from is not None:
+            composed["MAIL_FROM"] = mail_from
+        if canary_address is not None:
+            composed["DELIVERY_CANARY_ADDRESS"] = canary_address
     return tunable | inherited(os.environ) | composed
 
 

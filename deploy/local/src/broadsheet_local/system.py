@@ -3,15 +3,19 @@
     async with LocalSystem(options, say) as system:
         await system.watch()
 
-Order of starting: stores and sandbox, migrations, then services beside the author's login and key.
+Order of starting: a look at every setting, stores and sandbox, migrations, then services beside the author's login and
+key.
 """
 
+import os
+import subprocess
 import sys
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from broadsheet_local.default_newsletter import name_default_newsletter
 from broadsheet_local.embedded.bootstrap_check import has_author_and_key
 from broadsheet_local.embedded.credentials import LOCAL_PASSWORD, LOCAL_USERNAME, Credentials, load_or_create
 from broadsheet_local.embedded.data_folder import DataFolder
@@ -19,13 +23,16 @@ from broadsheet_local.embedded.ports import LOOPBACK, PortChooser
 from broadsheet_local.embedded.postgres import EmbeddedPostgres
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_local.environment import (
+    SERVICES,
     Addresses,
     Provider,
     address,
+    inherited,
     migration_environment,
     sandbox_environment,
     service_environment,
 )
+from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.child import STAGE_PROVIDER, Child, ProcessSpec
 from broadsheet_local.supervision.concurrency import all_or_first_error, in_thread
 from broadsheet_local.supervision.guardian import Guardian
@@ -36,6 +43,7 @@ GATEWAY_PORT = 8081
 SANDBOX_PORT = 8025
 POSTGRES_PORT = 54_329
 READY_TIMEOUT_S = 60.0
+CHECK_TIMEOUT_S = 60.0
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -49,6 +57,12 @@ class Options(msgspec.Struct, frozen=True):
     latency_ms: int = 0
     public_url: str | None = None
     postmark: Provider | None = None
+    newsletter_name: str | None = None
+    """Of the newsletter that everything begins with; None leaves it as it is."""
+    mail_from: str | None = None
+    """`Name <address>` that mail is sent from; None leaves it as it is."""
+    canary_address: str | None = None
+    """Where the canary mail goes that shows whether Postmark's search has caught up (docs/guarantee.md)."""
     delivery_settings: Mapping[str, str] = {}
     """Goes before everything else in the environment of the delivery processes."""
     postgres_settings: Mapping[str, str] = {}
@@ -69,6 +83,7 @@ class LocalSystem(StartedWhole):
         self._redis: EmbeddedRedis | None = None
         self._addresses: Addresses | None = None
         self._credentials: Credentials | None = None
+        self._mail_from: str | None = None
 
     @property
     def addresses(self) -> Addresses:
@@ -121,10 +136,13 @@ class LocalSystem(StartedWhole):
             self._say(f"stopped what an earlier, killed run had left: {', '.join(stopped)}")
         self._credentials = load_or_create(self.folder.secrets)
         self._addresses = self._choose_addresses()
+        self._make_stores()
+        await in_thread(self._check_settings)
         self._guardian.start()
         sandbox = self._start_sandbox()
         await self._start_stores()
         await self._migrate()
+        self._mail_from = await in_thread(self._name_newsletter)
         services = self._start_services()
         waits: list[Awaitable[None]] = [self._bootstrap()]
         waits += [self._wait_ready(child, port, path) for child, port, path in [*sandbox, *services]]
@@ -174,7 +192,7 @@ class LocalSystem(StartedWhole):
         )
         return [(child, port, "/_sandbox/health")]
 
-    async def _start_stores(self) -> None:
+    def _make_stores(self) -> None:
         self._postgres = EmbeddedPostgres(
             self.folder.postgres,
             port=self.addresses.postgres_port,
@@ -188,6 +206,10 @@ class LocalSystem(StartedWhole):
             log_path=self.folder.log_path("redis"),
             guardian=self._guardian,
         )
+
+    async def _start_stores(self) -> None:
+        assert self._postgres is not None
+        assert self._redis is not None
         await in_thread(self._postgres.start)
         self._supervisor.adopt(self._postgres.child)
         await in_thread(self._redis.start)
@@ -195,6 +217,27 @@ class LocalSystem(StartedWhole):
         for folder in dict.fromkeys([*self._postgres.opened_folders, *self._redis.opened_folders]):
             if not folder.is_relative_to(self.folder.root):
                 self._say(f"made {folder} passable for the stores' system user (chmod o+x)")
+
+    def _check_settings(self) -> None:
+        """Raises LaunchError that names every setting at fault, of whichever service."""
+        environments = {
+            service: self._service_environment(service, self.addresses.gateway_port) for service in SERVICES
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "broadsheet_local.check_settings"],
+            input=msgspec.json.encode(environments),
+            check=False,
+            capture_output=True,
+            env=inherited(os.environ),
+            cwd=self.folder.root,
+            timeout=CHECK_TIMEOUT_S,
+        )
+        if done.returncode != 0:
+            raise LaunchError(f"nothing was started: {done.stderr.decode(errors='replace').strip()}")
+
+    def _name_newsletter(self) -> str | None:
+        options = self._options
+        return name_default_newsletter(self.database_url, name=options.newsletter_name, mail_from=options.mail_from)
 
     async def _migrate(self) -> None:
         spec = self._spec(
@@ -250,6 +293,8 @@ class LocalSystem(StartedWhole):
             redis_url=self._redis.url,
             credentials=self.credentials,
             provider=self._provider(),
+            mail_from=self._options.mail_from or self._mail_from,
+            canary_address=self._options.canary_address,
         )
         return environment | dict(self._options.delivery_settings) if service == "delivery" else environment
 

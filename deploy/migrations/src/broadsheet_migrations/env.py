@@ -3,6 +3,8 @@
 from alembic import context
 from sqlalchemy import Connection, MetaData, create_engine, pool
 
+from broadsheet_migrations.connecting import connect_timeout_s
+
 _SCHEMAS = frozenset({"subscriptions", "publishing", "delivery", "gateway"})
 
 config = context.config
@@ -51,6 +53,9 @@ def _configure(*, connection: Connection | None = None) -> None:
 if context.is_offline_mode():
     _configure()
 else:
-    engine = create_engine(url, poolclass=pool.NullPool)
+    timeout_s = connect_timeout_s(url)
+    # A None here would go over what the URL says.
+    bounded = {} if timeout_s is None else {"connect_timeout": timeout_s}
+    engine = create_engine(url, poolclass=pool.NullPool, connect_args=bounded)
     with engine.connect() as open_connection:
         _configure(connection=open_connection)

@@ -1,5 +1,6 @@
 """The folder a local set-up lives in: one owner, private, with the record of what runs for it."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -12,6 +13,7 @@ from broadsheet_local.supervision.child import Child
 from broadsheet_local.supervision.leftovers import find_process, stop_process
 
 LEFTOVER_TIMEOUT_S = 10.0
+DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ProcessRecord(msgspec.Struct, frozen=True):
@@ -57,18 +59,47 @@ class DataFolder:
         """Own the folder or raise LaunchError: it cannot be used, or another process (named) has it."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
-                raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
         except OSError as error:
-            raise LaunchError(f"cannot use {self.root} as the data folder: {error.strerror}") from error
+            raise LaunchError(self._why_not_made(error)) from error
+        if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
+            raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
         lock = FolderLock(self.root)
-        lock.acquire(
-            busy_message=f"the data folder {self.root} is in use by the running process {{pid}}: "
-            "stop that one (Ctrl-C, or `kill {pid}`) or choose another --data-dir"
-        )
-        self._lock = lock
-        for folder in (self.secrets, self.logs, self.sandbox):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            lock.acquire(
+                busy_message=f"the data folder {self.root} is in use by the running process {{pid}}: "
+                "stop that one (Ctrl-C, or `kill {pid}`) or choose another --data-dir"
+            )
+            self._lock = lock
+            for folder in (self.secrets, self.logs, self.sandbox):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            lock.release()
+            self._lock = None
+            raise LaunchError(self.why_not_written(error)) from error
+
+    def _why_not_made(self, error: OSError) -> str:
+        if error.errno == errno.ENAMETOOLONG:
+            return self.why_not_written(error)
+        in_the_way = next((path for path in (self.root, *self.root.parents) if path.exists()), self.root)
+        if not in_the_way.is_dir():
+            return f"the data folder cannot be {self.root}: {in_the_way} is a file; choose another --data-dir"
+        return self.why_not_written(error)
+
+    def why_not_written(self, error: OSError) -> str:
+        """What a person is told when something of ours could not be written."""
+        match error.errno:
+            case number if number in DISK_IS_FULL:
+                return f"the disk of {self.root} is full: make room, or choose another --data-dir"
+            case errno.ENAMETOOLONG:
+                return (
+                    f"the path of the data folder is too long for this system: {self.root}; choose another --data-dir"
+                )
+            case errno.EACCES | errno.EPERM | errno.EROFS:
+                return (
+                    f"not allowed to write {error.filename or self.root} ({error.strerror}): choose another --data-dir"
+                )
+            case _:
+                return f"cannot use {self.root} as the data folder: {error.strerror}"
 
     def release(self) -> None:
         if self._lock is not None:

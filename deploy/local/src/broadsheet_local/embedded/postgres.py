@@ -32,7 +32,7 @@ from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_local.supervision.leftovers import (
     find_by_folder,
     find_server,
-    names_living_process,
+    names_a_process,
     stop_process,
     wait_ended,
 )
@@ -203,7 +203,8 @@ class EmbeddedPostgres:
         """A server whose launcher was killed may still run here, or the sessions of a server that was killed.
 
         A pid file whose pid is dead is left to Postgres, which then looks for old sessions itself; over a
-        living pid, even a stranger's, it would refuse to start, so that file goes once nobody is left.
+        pid that exists, even a stranger's or a zombie's, it would refuse to start, so that file goes once nobody is
+        left.
         """
         pid_file = self.cluster / "postmaster.pid"
         server = find_server(pid_file, names=("postgres",), cwd=self.cluster)
@@ -214,7 +215,7 @@ class EmbeddedPostgres:
             self.stopped_leftover = True
             if not wait_ended(session, timeout_s=SESSION_END_TIMEOUT_S):
                 stop_process(session, signal.SIGQUIT, timeout_s=SESSION_END_TIMEOUT_S)
-        if names_living_process(pid_file):
+        if names_a_process(pid_file):
             pid_file.unlink()
 
     def _make_cluster(self, account: Account | None) -> None:

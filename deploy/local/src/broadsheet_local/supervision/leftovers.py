@@ -61,9 +61,12 @@ def find_by_folder(names: Collection[str], cwd: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _is_server(process, names, cwd)]
 
 
-def names_living_process(pid_file: Path) -> bool:
+def names_a_process(pid_file: Path) -> bool:
+    """Whether the pid is somebody's; also that of a process that has ended and waits to be reaped, which Postgres
+    takes for alive.
+    """
     pid = _read_pid(pid_file)
-    return pid is not None and pid_is_alive(pid)
+    return pid is not None and psutil.pid_exists(pid)
 
 
 def _read_pid(pid_file: Path) -> int | None:

@@ -4,7 +4,8 @@ import abc
 from types import TracebackType
 from typing import Self
 
-from broadsheet_local.embedded.data_folder import DataFolder
+from broadsheet_local.embedded.data_folder import DISK_IS_FULL, DataFolder
+from broadsheet_local.errors import LaunchError
 
 
 class StartedWhole(abc.ABC):
@@ -22,6 +23,11 @@ class StartedWhole(abc.ABC):
         self.folder.acquire()
         try:
             await self._start()
+        except OSError as error:
+            await self._stop()
+            if error.filename is None and error.errno not in DISK_IS_FULL:
+                raise  # about no file: a fault of ours
+            raise LaunchError(self.folder.why_not_written(error)) from error
         except BaseException:
             # Also when it was cancelled or interrupted: the processes that did start would outlive this one.
             await self._stop()
