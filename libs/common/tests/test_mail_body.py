@@ -25,8 +25,12 @@ def _text(body: str | msgspec.Raw) -> str:
     return body if isinstance(body, str) else msgspec.json.decode(body, type=str)
 
 
-# The first is looked at once for everybody, the second mail by mail: both must say the same.
-WAYS = ["", "{% if subscriber.name == 'x' %}y{% endif %}"]
+# Looked at once for everybody; that and a part of each mail; each mail as a whole: all must say the same.
+WAYS = [
+    "",
+    "{% if subscriber.name != 'x' %}<p>y</p>{% endif %}",
+    "{% if subscriber.name != 'x' %}<style>.y{color:red}</style>{% endif %}",
+]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -112,8 +116,8 @@ def test_an_end_of_the_body_in_a_comment_is_none() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_dotted_capital_i_moves_nothing(way: str) -> None:
-    rendered = html_of(f"<html><body>{way}<p>İSTANBUL İÇİN İYİ GÜNLER</p></body></html>")
-    assert rendered.startswith("<html><body><p>İSTANBUL İÇİN İYİ GÜNLER</p><p style=")
+    rendered = html_of(f"{way}<html><body><p>İSTANBUL İÇİN İYİ GÜNLER</p></body></html>")
+    assert rendered.partition("<html>")[2].startswith("<body><p>İSTANBUL İÇİN İYİ GÜNLER</p><p style=")
     assert rendered.endswith("</p></body></html>")
 
 
@@ -197,3 +201,35 @@ def test_a_subject_is_never_longer_than_postmark_takes() -> None:
 def test_a_title_that_cannot_be_rendered_is_refused(title: str) -> None:
     with pytest.raises(TemplateError):
         Subject(title)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{{% if true %}}<div hidden>{{% endif %}}{LINK}</div>",
+        f"{{% if true %}}<!--{{% endif %}}{LINK}-->",
+        f"<{{{{ 'textarea' }}}}>{LINK}",
+        f"<{{% if true %}}textarea{{% endif %}}>{LINK}",
+        f"{{% if true %}}<{{% endif %}}textarea>{LINK}",
+        f"<{{{{ newsletter.name | downcase }}}} hidden>{LINK}",
+        f"<div {{% if true %}}hidden{{% endif %}}>{LINK}</div>",
+        f"<!-{{% if true %}}-{{% endif %}} > {LINK} -->",
+        f"<!-- a {{% if true %}}--><div hidden>{{% endif %}} -->{LINK}",
+        f"<style>{{% if true %}}a{{display:none}}{{% endif %}}</style>{LINK}",
+        "<a href='{{ unsubscribe_url }}'>{% if true %}<span hidden>{% endif %}leave</span></a>",
+        "<a href='{{ unsubscribe_url }}'>{% if false %}leave{% endif %}</a>",
+        f"{{% if true %}}<a href='https://example.com'>x{{% endif %}}<p hidden>{LINK}</p>",
+    ],
+)
+def test_a_part_that_changes_what_is_seen_of_the_rest_is_noticed(source: str) -> None:
+    assert "Unsubscribe" in html_of(source)
+    assert look_at_html(html_of(source), URL).shows_link
+
+
+def test_a_link_in_a_branch_is_enough_for_whom_it_is_shown_to() -> None:
+    source = f"<p>Hi</p>{{% if subscriber.name == 'Ada Lovelace' %}}{LINK}{{% endif %}}"
+    assert "Unsubscribe" not in html_of(source)
+    assert "Unsubscribe" in html_of(source, merged=msgspec.structs.replace(SAMPLE_VALUES, subscriber_name="Ben"))
+    source = "{% if subscriber.name == 'Ada Lovelace' %}{{ unsubscribe_url }}{% endif %}"
+    assert "You get this" not in text_of(source)
+    assert "You get this" in text_of(source, merged=msgspec.structs.replace(SAMPLE_VALUES, subscriber_name="Ben"))

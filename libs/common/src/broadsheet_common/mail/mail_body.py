@@ -5,6 +5,7 @@ a branch that was not taken is none. A template that is only text and merged var
 what others render is looked at for each mail.
 """
 
+import contextlib
 import html
 from typing import Final
 
@@ -15,16 +16,18 @@ from broadsheet_common.mail.mail_template import (
     EXPRESSION_WORK,
     MailValues,
     Merge,
+    Step,
     Template,
     TemplateError,
     Work,
 )
-from broadsheet_common.mail.visible_html import TAGS_MAX, look_at_html
+from broadsheet_common.mail.visible_html import TAGS_MAX, Marks, look_at_html
 
 _LINK: Final = "unsubscribe_url"
 _TAGS_OF_EVERYBODY_MAX: Final = 200_000
-# They stand for the values of a mail while a template is looked at; one that holds them is looked at mail by mail.
-_VALUE_MARK, _LINK_MARK = "\ue000", "\ue001"
+# They stand for the parts of a mail while a template is looked at; one that holds them is looked at mail by mail.
+_LINK_MARK: Final = "\ue001"
+_MARKS: Final = Marks(value="\ue000", part="\ue002")
 _BEFORE_LINK: Final = frozenset("<([{\"'>|*")
 _AFTER_LINK: Final = frozenset(">)]}\"'<|*")
 _ENDS_SENTENCE: Final = frozenset(".,;:!?")
@@ -37,30 +40,53 @@ class Footer(msgspec.Struct, frozen=True):
     postal_address: str
 
 
-class HtmlBody:
-    """Raises `TemplateError` when it is made of a template that hides whatever is added to it."""
+class _LookAtWholeError(Exception):
+    """A part of this mail may change what is seen of the rest of it."""
 
-    __slots__ = ("_footer", "_template", "_varies")
+
+class HtmlBody:
+    """Raises `TemplateError` when it is made of a template that hides whatever is added to it.
+
+    What is the same in every mail is looked at here, once, and gets its footer; of what the engine renders for a mail
+    only that part is looked at. Where parts could change what is seen of the rest, whole mails are looked at.
+    """
+
+    __slots__ = ("_footer", "_for_everybody", "_shows_link", "_template")
 
     def __init__(self, template: Template, footer: Footer) -> None:
         self._footer = footer
         self._template = template
-        self._varies = True
-        steps = template.plain_steps
-        if steps is None or _has_marks(steps):
+        self._for_everybody: Template | None = None
+        self._shows_link = False
+        if _has_marks(template):
             return
-        seen = look_at_html(_marked(steps), _LINK_MARK, merged=_VALUE_MARK, tags_max=_TAGS_OF_EVERYBODY_MAX)
+        seen = look_at_html(_marked(template), _LINK_MARK, marks=_MARKS, tags_max=_TAGS_OF_EVERYBODY_MAX)
         if not seen.is_everybodys:
             return
-        self._varies = False
+        self._shows_link = seen.shows_link
         added = _html_footer(footer, with_link=not seen.shows_link, with_address=_lacks_address(footer, seen.text))
-        if added:
-            self._template = template.with_steps(_inserted(steps, added, _place(seen.footer_at)))
+        self._for_everybody = _inserted(template, added, _place(seen.footer_at)) if added else template
 
     def render(self, values: MailValues, work: Work) -> str | msgspec.Raw:
         """The body, as it is or as JSON. Raises `TemplateError`."""
-        if not self._varies:
-            return msgspec.Raw(self._template.render_json(values, work))
+        if self._for_everybody is not None:
+
+            def look_at_part(part: str) -> None:
+                if "<" in part:
+                    self._look_at_part(part, values.unsubscribe_url, work)
+
+            # What was done for nothing is charged as well.
+            with contextlib.suppress(_LookAtWholeError):
+                return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
+        return self._render_whole(values, work)
+
+    def _look_at_part(self, part: str, link: str, work: Work) -> None:
+        work.charge(len(part) // ENCODED_CHARS_PER_UNIT + part.count("<") * EXPRESSION_WORK)
+        seen = look_at_html(part, link)
+        if not seen.is_closed or (seen.shows_link and not self._shows_link):
+            raise _LookAtWholeError
+
+    def _render_whole(self, values: MailValues, work: Work) -> str:
         body = self._template.render(values, work)
         work.charge(len(body) // ENCODED_CHARS_PER_UNIT + min(body.count("<"), TAGS_MAX) * EXPRESSION_WORK)
         seen = look_at_html(body, values.unsubscribe_url)
@@ -77,23 +103,34 @@ class HtmlBody:
 class TextBody:
     """The plain text of a mail."""
 
-    __slots__ = ("_footer", "_template", "_varies")
+    __slots__ = ("_footer", "_for_everybody", "_shows_link", "_template")
 
     def __init__(self, template: Template, footer: Footer) -> None:
         self._footer = footer
         self._template = template
-        self._varies = True
-        steps = template.plain_steps
-        if steps is None or _has_marks(steps):
+        self._for_everybody: Template | None = None
+        self._shows_link = False
+        if _has_marks(template):
             return
-        self._varies = False
-        if added := _text_footer(footer, _marked(steps), _LINK_MARK):
-            self._template = template.with_steps((*steps, *added))
+        marked = _marked(template)
+        self._shows_link = text_shows_link(marked, _LINK_MARK)
+        added = _text_footer(footer, marked, _LINK_MARK)
+        self._for_everybody = template.with_steps((*template.steps, *added)) if added else template
 
     def render(self, values: MailValues, work: Work) -> str | msgspec.Raw:
         """The body, as it is or as JSON. Raises `TemplateError`."""
-        if not self._varies:
-            return msgspec.Raw(self._template.render_json(values, work))
+        if self._for_everybody is not None:
+
+            def look_at_part(part: str) -> None:
+                if not self._shows_link and values.unsubscribe_url in part:
+                    raise _LookAtWholeError
+
+            # What was done for nothing is charged as well.
+            with contextlib.suppress(_LookAtWholeError):
+                return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
+        return self._render_whole(values, work)
+
+    def _render_whole(self, values: MailValues, work: Work) -> str:
         body = self._template.render(values, work)
         work.charge(len(body) // ENCODED_CHARS_PER_UNIT)
         added = _text_footer(self._footer, body, values.unsubscribe_url)
@@ -143,29 +180,32 @@ def _place(footer_at: int | None) -> int:
     return footer_at
 
 
-def _has_marks(steps: tuple[str | Merge, ...]) -> bool:
-    return any(mark in step for step in steps if isinstance(step, str) for mark in (_VALUE_MARK, _LINK_MARK))
+def _has_marks(template: Template) -> bool:
+    marks = (_LINK_MARK, _MARKS.value, _MARKS.part)
+    return any(mark in step for step in template.steps if isinstance(step, str) for mark in marks)
 
 
-def _marked(steps: tuple[str | Merge, ...]) -> str:
-    return "".join(map(_mark, steps))
+def _marked(template: Template) -> str:
+    return "".join(map(_mark, template.steps))
 
 
-def _mark(step: str | Merge) -> str:
+def _mark(step: Step) -> str:
     if isinstance(step, str):
         return step
-    return _LINK_MARK if step.attribute == _LINK else _VALUE_MARK
+    if isinstance(step, Merge):
+        return _LINK_MARK if step.attribute == _LINK else _MARKS.value
+    return _MARKS.part
 
 
-def _inserted(steps: tuple[str | Merge, ...], added: tuple[str | Merge, ...], place: int) -> tuple[str | Merge, ...]:
+def _inserted(template: Template, added: tuple[str | Merge, ...], place: int) -> Template:
     """`place` is an index into the marked text."""
-    before: list[str | Merge] = []
-    for number, step in enumerate(steps):
+    before: list[Step] = []
+    for number, step in enumerate(template.steps):
         length = len(_mark(step))
         if place <= length and isinstance(step, str):
-            return (*before, step[:place], *added, step[place:], *steps[number + 1 :])
+            return template.with_steps((*before, step[:place], *added, step[place:], *template.steps[number + 1 :]))
         if place == 0:
-            return (*before, *added, *steps[number:])
+            return template.with_steps((*before, *added, *template.steps[number:]))
         before.append(step)
         place -= length
-    return (*before, *added)
+    return template.with_steps((*before, *added))

@@ -14,7 +14,7 @@ _NOT_IN_HEADERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udff
 class Subject:
     """A title that can be merged. `title` is the author's text."""
 
-    __slots__ = ("_plain", "_template", "title")
+    __slots__ = ("_template", "is_plain", "title")
 
     def __init__(self, title: str) -> None:
         """Raises `TemplateError`, also for a variable that titles do not have."""
@@ -25,9 +25,8 @@ class Subject:
         if unknown:
             names = ", ".join(f"{{{{ {name} }}}}" for name in sorted(TITLE_VARIABLES))
             raise TemplateError(f"a title has no variable `{unknown[0]}`. There are: {names}")
-        steps = self._template.plain_steps
-        is_plain = steps is not None and all(isinstance(step, str) for step in steps)
-        self._plain = title if is_plain and title == "".join(map(str, steps or ())) else None
+        self.is_plain = self._template.steps == (title,)
+        """It is the same for everybody."""
 
     def render(self, values: MailValues, work: Work) -> str:
         """One line, whatever is merged, of at most `SUBJECT_UTF16_UNITS_MAX`; the newsletter's name if nothing is left.
@@ -35,8 +34,8 @@ class Subject:
         Raises:
             TemplateError: it cannot be rendered with these values.
         """
-        if self._plain is not None:
-            return self._plain
+        if self.is_plain:
+            return self.title
         line = _one_line(self._template.render(values, work))
         return line or _one_line(values.newsletter_name)
 

@@ -14,7 +14,6 @@ never closed or holds long runs of blanks.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import StringIO
@@ -163,6 +162,9 @@ class Merge(msgspec.Struct, frozen=True):
     attribute: str
 
 
+Step = str | Merge | Node
+
+
 class Template:
     """A parsed template; it never changes, so any number of tasks and threads may render it at once."""
 
@@ -170,10 +172,11 @@ class Template:
         "_autoescape",
         "_base_work",
         "_bound",
-        "_json_steps",
-        "_merges",
+        "_differing",
+        "_json_texts",
         "_static_chars",
         "_steps",
+        "_texts",
         "unknown_variables",
         "variables",
     )
@@ -181,7 +184,7 @@ class Template:
     def __init__(
         self,
         bound: BoundTemplate,
-        steps: tuple["str | Merge | Node", ...],
+        steps: tuple[Step, ...],
         unknown_variables: tuple[UnknownVariable, ...],
         *,
         variables: frozenset[str],
@@ -190,21 +193,26 @@ class Template:
         self._bound = bound
         self._autoescape = autoescape
         self._steps = steps
-        self._json_steps: tuple[bytes | Merge | Node, ...] | None = None
-        self._merges = tuple(Counter(step.attribute for step in steps if isinstance(step, Merge)).items())
+        # The texts of all mails, with a place kept for each part that differs.
+        self._texts = [step if isinstance(step, str) else "" for step in steps]
+        self._json_texts: list[bytes] | None = None
+        self._differing = tuple(
+            (place, step.attribute if isinstance(step, Merge) else step)
+            for place, step in enumerate(steps)
+            if not isinstance(step, str)
+        )
         self._static_chars = sum(len(step) for step in steps if isinstance(step, str))
         self._base_work = NODE_WORK * len(steps) + self._static_chars // COPIED_CHARS_PER_UNIT
         self.unknown_variables = unknown_variables
         self.variables = variables
 
     @property
-    def plain_steps(self) -> "tuple[str | Merge, ...] | None":
-        """The template as texts and merged variables, where it is nothing else."""
-        plain = tuple(step for step in self._steps if isinstance(step, str | Merge))
-        return plain if len(plain) == len(self._steps) else None
+    def steps(self) -> "tuple[Step, ...]":
+        """What a mail is made of, in order: texts, merged variables, and what the engine has to render."""
+        return self._steps
 
-    def with_steps(self, steps: "tuple[str | Merge, ...]") -> "Template":
-        """The same kind of template, made of other parts."""
+    def with_steps(self, steps: "tuple[Step, ...]") -> "Template":
+        """The same template with texts or variables added."""
         return Template(
             self._bound, steps, self.unknown_variables, variables=self.variables, autoescape=self._autoescape
         )
@@ -217,33 +225,24 @@ class Template:
             TooMuchWorkError: which is one of these.
         """
         work = work or Work()
-        text = "".join(self._render(self._steps, values, work, str))
+        text = "".join(self._render(self._texts, values, work, str, None))
         work.charge(len(text) // ENCODED_CHARS_PER_UNIT)
-        if len(text) > RENDERED_CHARS_MAX:
-            raise _too_long()
         return text
 
-    def render_json(self, values: MailValues, work: Work | None = None) -> bytes:
+    def render_json(
+        self, values: MailValues, work: Work | None = None, inspect: Callable[[str], None] | None = None
+    ) -> bytes:
         """The mail's text as a JSON string (RFC 8259) in UTF-8, quotes included.
 
-        Most of a mail is the same for everybody: that is escaped once, and not again for each mail.
+        Most of a mail is the same for everybody: that is escaped once, and not again for each mail. `inspect` is
+        shown each text that the engine rendered.
 
         Raises:
             TemplateError: as `render`.
         """
-        if self._json_steps is None:
-            self._json_steps = tuple(_in_json(step) if isinstance(step, str) else step for step in self._steps)
-        chars = self._static_chars
-
-        def piece(text: str) -> bytes:
-            nonlocal chars
-            chars += len(text)
-            return _in_json(text)
-
-        literal = b"".join([b'"', *self._render(self._json_steps, values, work or Work(), piece), b'"'])
-        if chars > RENDERED_CHARS_MAX:
-            raise _too_long()
-        return literal
+        if self._json_texts is None:
+            self._json_texts = [_in_json(text) for text in self._texts]
+        return b"".join([b'"', *self._render(self._json_texts, values, work or Work(), _in_json, inspect), b'"'])
 
     def check(self, values: MailValues) -> None:
         """Find what fails whoever it is sent to, also where it stands in a branch that these values do not take.
@@ -260,36 +259,36 @@ class Template:
 
     def _render(
         self,
-        steps: "tuple[_PieceT | Merge | Node, ...]",
+        texts: list[_PieceT],
         values: MailValues,
         work: Work,
         piece: Callable[[str], _PieceT],
+        inspect: Callable[[str], None] | None,
     ) -> list[_PieceT]:
-        """The pieces of a mail: `steps` that are pieces as they are, the others turned into one by `piece`."""
+        """The pieces of a mail: `texts` with what differs filled in, turned into a piece by `piece`."""
         context: _MailContext | None = None
-        pieces: list[_PieceT] = []
-        work.charge(
-            self._base_work + sum(count * len(getattr(values, name)) for name, count in self._merges) * CHAR_WORK
-        )
-        try:
-            for step in steps:
-                if isinstance(step, Merge):
-                    value: str = getattr(values, step.attribute)
-                    pieces.append(piece(_escaped(value) if self._autoescape else value))
-                elif isinstance(step, str | bytes):
-                    pieces.append(step)
-                else:
-                    context = context or self._context(values, work)
-                    buffer = StringIO()
-                    step.render(context, buffer)
-                    pieces.append(piece(buffer.getvalue()))
-        except TemplateError:
-            raise
-        except LiquidError as error:
-            raise _template_error(error) from error
-        except Exception as error:
-            # The engine lets a few of Python's own errors through (recursion, conversions): the template is at fault.
-            raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
+        pieces = texts.copy()
+        rendered: list[str] = []
+        chars = self._static_chars
+        work.charge(self._base_work)
+        text: str
+        for place, step in self._differing:
+            if isinstance(step, str):
+                text = getattr(values, step)
+                work.charge(len(text) * CHAR_WORK)
+                if self._autoescape:
+                    text = _escaped(text)
+            else:
+                context = context or self._context(values, work)
+                text = _render_node(step, context)
+                rendered.append(text)
+            chars += len(text)
+            pieces[place] = piece(text)
+        if chars > RENDERED_CHARS_MAX:
+            raise _too_long()
+        if inspect is not None:
+            for part in rendered:
+                inspect(part)
         return pieces
 
     def _context(self, values: MailValues, work: Work) -> "_MailContext":
@@ -303,6 +302,20 @@ class Template:
                 "unsubscribe_url": values.unsubscribe_url,
             },
         )
+
+
+def _render_node(node: Node, context: "_MailContext") -> str:
+    buffer = StringIO()
+    try:
+        node.render(context, buffer)
+    except TemplateError:
+        raise
+    except LiquidError as error:
+        raise _template_error(error) from error
+    except Exception as error:
+        # The engine lets a few of Python's own errors through (recursion, conversions): the template is at fault.
+        raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
+    return buffer.getvalue()
 
 
 def _escaped(value: str) -> str:
@@ -320,24 +333,22 @@ def _too_long() -> TemplateError:
     return TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
 
 
-def _steps(bound: BoundTemplate, *, assigns: bool) -> "tuple[str | Merge | Node, ...]":
+def _steps(bound: BoundTemplate, *, assigned: frozenset[str]) -> "tuple[Step, ...]":
     """What to do for a mail: the plain parts, which are most of any template, are taken out of the engine's hands.
 
-    A template that assigns may give a variable another value, so the engine does all of it.
+    `assigned`: names that the template gives a value itself; what begins with one of them is the engine's to look up.
     """
-    if assigns:
-        return tuple(bound.nodes)
-    return tuple(_step(node) for node in bound.nodes)
+    return tuple(_step(node, assigned) for node in bound.nodes)
 
 
-def _step(node: Node) -> "str | Merge | Node":
+def _step(node: Node, assigned: frozenset[str]) -> "Step":
     if isinstance(node, ContentNode):
         return str(node.text)
     if isinstance(node, OutputNode):
         expression = node.expression
         if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
             variable = str(expression.left)
-            if variable in VARIABLES:
+            if variable in VARIABLES and variable.partition(".")[0] not in assigned:
                 return Merge(variable.replace(".", "_"))
     return node
 
@@ -644,7 +655,7 @@ def parse(source: str, kind: Kind) -> Template:
     )
     return Template(
         bound,
-        _steps(bound, assigns=bool(analysis.locals)),
+        _steps(bound, assigned=frozenset(name.partition(".")[0] for name in analysis.locals)),
         tuple(UnknownVariable(name, _line_at(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
         variables=frozenset(str(use) for uses in analysis.globals.values() for use in uses),
         autoescape=kind == "html",

@@ -85,30 +85,41 @@ _ENDS_ALL: Final = frozenset({"frameset", "plaintext"})
 
 class SeenHtml(msgspec.Struct, frozen=True):
     """`text` is what is seen, entities undone. `footer_at` is an index at which a paragraph that is added is seen, near
-    the end if that is possible; None when everything is hidden. `is_everybodys`: see `look_at_html`.
+    the end if that is possible; None when everything is hidden. `is_everybodys`: see `look_at_html`. `is_closed`:
+    whatever stands behind it is seen as it would be without it.
     """
 
     shows_link: bool
     text: str
     footer_at: int | None
     is_everybodys: bool
+    is_closed: bool
 
 
-def look_at_html(source: str, url: str, *, merged: str | None = None, tags_max: int = TAGS_MAX) -> SeenHtml:
+class Marks(msgspec.Struct, frozen=True):
+    """Characters that stand for what differs from one mail to another: `value` for an escaped value, `part` for any
+    markup.
+    """
+
+    value: str
+    part: str
+
+
+def look_at_html(source: str, url: str, *, marks: Marks | None = None, tags_max: int = TAGS_MAX) -> SeenHtml:
     """Whether `source` holds a link to `url` that is seen, with words to click on.
 
-    `merged` is a character that stands for whatever differs from one mail to another. The answer `is_everybodys` when
-    it stands only where an escaped value cannot change what is seen: in text, and in quoted values of attributes that
-    hide nothing.
+    The answer `is_everybodys` when the marks stand only where what they stand for cannot change what is seen: values in
+    text and in quoted values of attributes that hide nothing; parts, if they are closed, in text that is seen and in no
+    link.
     """
-    return _Look(source, url, merged, tags_max).seen()
+    return _Look(source, url, marks, tags_max).seen()
 
 
 class _Look:
-    def __init__(self, source: str, url: str, merged: str | None, tags_max: int) -> None:
+    def __init__(self, source: str, url: str, marks: Marks | None, tags_max: int) -> None:
         self._source = source
         self._url = url
-        self._merged = merged
+        self._marks = marks
         self._tags_left = tags_max
         self._is_everybodys = True
         self._is_broken = False
@@ -136,12 +147,14 @@ class _Look:
                 self._is_broken = True
                 break
             position = end
+        is_closed = not (self._is_broken or self._hidden or self._in_condition or self._css or self._link is not None)
         self._end_link()
         return SeenHtml(
             shows_link=not self._all_hidden and self._shows_link(),
             text=html.unescape("".join(self._texts)),
             footer_at=self._footer_at(),
             is_everybodys=self._is_everybodys,
+            is_closed=is_closed,
         )
 
     def _shows_link(self) -> bool:
@@ -157,11 +170,21 @@ class _Look:
         return len(self._source) if is_seen_at_the_end else self._begin_at
 
     def _read_text(self, start: int, end: int) -> None:
+        if self._marks is not None and (self._hidden or self._in_condition or self._link is not None):
+            self._no_part_in(self._source[start:end])
         if start < end and not self._hidden and not self._in_condition:
             text = self._source[start:end]
             self._texts.append(text)
             if self._link is not None:
                 self._link.append(text)
+
+    def _no_part_in(self, text: str) -> None:
+        if self._marks is not None and self._marks.part in text:
+            self._is_everybodys = False
+
+    def _no_mark_in(self, text: str) -> None:
+        if self._marks is not None and (self._marks.part in text or self._marks.value in text):
+            self._is_everybodys = False
 
     def _read_markup(self, start: int) -> int | None:
         """Where it ends; None when that cannot be told."""
@@ -180,10 +203,16 @@ class _Look:
             end = source.find(">", start)
             if end < 0:
                 return None
+            self._no_mark_in(source[start:end])
             self._read_condition(source[start + 2 : end])
             if following == "!" and source[start + 2 : start + 9].lower() == "doctype" and not self._begin_at:
                 self._begin_at = end + 1
             return end + 1
+        if not letter:
+            # What comes after it makes a tag of it, perhaps.
+            return None
+        # As a mark may stand for a letter.
+        self._no_mark_in(following + letter)
         self._read_text(start, start + 1)
         return start + 1
 
@@ -195,6 +224,7 @@ class _Look:
         end = _COMMENT_END.search(source, start + 4)
         if end is None:
             return None
+        self._no_part_in(source[start : end.end()])
         self._read_condition(source[start + 4 : end.start()])
         return end.end()
 
@@ -203,15 +233,16 @@ class _Look:
         said = comment.strip(" \t\n\f\r!-<>").lower()
         if not said.startswith("["):
             return
-        if self._merged is not None and self._merged in comment:
-            self._is_everybodys = False
+        self._no_mark_in(comment)
         # A condition with its end in the same comment is over with it.
         self._in_condition = "[endif" not in said and (self._in_condition or said.startswith("[if"))
 
     def _read_tag(self, tag: re.Match[str]) -> int | None:
         is_end, name, written = bool(tag[1]), tag[2].lower(), tag[3]
-        if self._merged is not None and self._merged in tag[0]:
-            self._is_everybodys = self._is_everybodys and _only_in_harmless_values(written, self._merged)
+        if self._marks is not None:
+            self._no_part_in(tag[0])
+            if self._marks.value in tag[0] and not _only_in_harmless_values(written, self._marks.value):
+                self._is_everybodys = False
         if is_end:
             return self._read_end(name, tag)
         if name in _ENDS_ALL:
@@ -276,8 +307,9 @@ class _Look:
         text = self._source[start : end.start()]
         if name == "style":
             self._css.append(text)
-        if self._merged is not None and self._merged in text and name not in {"title", "textarea"}:
-            self._is_everybodys = False
+        self._no_part_in(text)
+        if name not in {"title", "textarea"}:
+            self._no_mark_in(text)
         return None if name == "script" and "<!--" in text else end.end()
 
     def _end_link(self) -> None:

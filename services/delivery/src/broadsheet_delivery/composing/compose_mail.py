@@ -66,12 +66,13 @@ class MailComposer:
             subscriber_name=recipient.name or "",
             subscriber_email=address,
             newsletter_name=content.newsletter_name,
-            issue_title="",
+            issue_title=content.subject.title,
             unsubscribe_url=unsubscribe_url,
         )
         try:
             subject = content.subject.render(values, work)
-            values = msgspec.structs.replace(values, issue_title=subject)
+            if not content.subject.is_plain:
+                values = msgspec.structs.replace(values, issue_title=subject)
             html_body = content.html.render(values, work)
             text_body = content.text.render(values, work)
         except TemplateError as error:
