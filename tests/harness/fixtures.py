@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import structlog
 
@@ -18,6 +19,10 @@ from harness.oracle import Oracle
 from harness.scheduling import StayTogether
 from harness.seeding import Seed
 from harness.system import System, running_system
+
+# Hypothesis would fail a test for the time that an example takes, which says how busy the machine is.
+hypothesis.settings.register_profile("broadsheet", deadline=None)
+hypothesis.settings.load_profile("broadsheet")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -157,6 +157,6 @@ async def test_no_credential_is_in_the_export(system: System) -> None:
 
 async def test_nobody_is_not_found_and_an_id_out_of_range_is_a_bad_request(system: System) -> None:
     assert (await system.api.get("/api/v1/subscribers/987654321/export")).status_code == 404
-    assert (await system.api.get(f"/api/v1/subscribers/{2**63}/export")).status_code in {400, 404}
+    assert (await system.api.get(f"/api/v1/subscribers/{2**63}/export")).status_code == 400
     assert (await system.api.post("/api/v1/subscribers/987654321/erase", json={})).status_code == 404
     assert (await system.api.post("/api/v1/subscribers/1/erase", json={"x": 1})).status_code == 400

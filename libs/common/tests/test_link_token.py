@@ -26,14 +26,14 @@ def test_the_first_key_signs() -> None:
     assert LinkSigner.parse(NEW).verify("unsubscribe", token) == 7
 
 
-@given(st.integers(min_value=0, max_value=31), st.integers(min_value=1, max_value=255))
+@given(st.integers(min_value=0, max_value=31), st.integers(min_value=1, max_value=127))
 def test_a_changed_token_is_nothing(position: int, difference: int) -> None:
     signer = LinkSigner.parse(NEW)
     token = signer.sign("unsubscribe", 7)
     key_id, _, body = token.partition(".")
     changed = body[:position] + chr((ord(body[position]) + difference) % 128) + body[position + 1 :]
-    if changed != body:
-        assert signer.verify("unsubscribe", f"{key_id}.{changed}") is None
+    assert changed != body
+    assert signer.verify("unsubscribe", f"{key_id}.{changed}") is None
 
 
 @given(st.text(max_size=80))

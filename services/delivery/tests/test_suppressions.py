@@ -113,14 +113,15 @@ async def test_while_postmark_is_away_the_intent_stays(
     assert at_postmark(sandbox) == {"ada@example.com": "ManualSuppression"}
 
 
-async def test_what_postmark_refuses_is_shown(api: httpx.AsyncClient, seed: Seed, delivery: Delivering) -> None:
+async def test_what_postmark_refuses_is_shown(
+    api: httpx.AsyncClient, delivery: Delivering, sandbox: RunningSandbox
+) -> None:
     """It has a complaint that we have not heard of yet."""
     made = (await api.post(PATH, json=ADA)).json()
     await delivery.tell_postmark()
     sandbox_event = {"type": "SubscriptionChange", "recipient": "ada@example.com", "stream": "broadcast"}
-    base = delivery.context.records._base_url
     change = {**sandbox_event, "suppression_reason": "SpamComplaint", "about_message": False}
-    async with httpx.AsyncClient(base_url=base) as control:
+    async with httpx.AsyncClient(base_url=sandbox.base_url) as control:
         (await control.post("/_sandbox/events", json=change)).raise_for_status()
     await api.delete(f"{PATH}/{made['id']}")
     await delivery.tell_postmark()
@@ -183,14 +184,14 @@ async def test_one_that_comes_while_the_lift_is_under_way_counts(seed: Seed, del
     assert seed.execute("SELECT active, kind, tell_run_at FROM delivery.suppression") == [(True, "unsubscribe", None)]
 
 
-async def test_a_refused_address_is_suppressed_again_after_a_lift(seed: Seed, delivery: Delivering) -> None:
+async def test_a_refused_address_is_suppressed_again_after_a_lift(
+    seed: Seed, delivery: Delivering, sandbox: RunningSandbox
+) -> None:
     readers = seed.subscribers(1)
     tell(seed, event("SubscriptionChange", SuppressSending=False, Origin="Admin", Recipient="reader-1@example.com"))
     await delivery.apply_events()
-    base = delivery.context.records._base_url
     entries = {"Suppressions": [{"EmailAddress": "reader-1@example.com"}]}
-    headers = delivery.context.records._headers
-    async with httpx.AsyncClient(base_url=base, headers=headers) as postmark:
+    async with httpx.AsyncClient(base_url=sandbox.base_url, headers=sandbox.headers) as postmark:
         (await postmark.post("/message-streams/broadcast/suppressions", json=entries)).raise_for_status()
     seed.published_issue(readers)
     await delivery.send_all_due()

@@ -37,11 +37,13 @@ def test_a_full_quota_lets_exactly_its_count_through_at_once(limit: RateLimit) -
 
 
 @given(limits, st.integers(0, 10**12))
-def test_a_refused_request_passes_after_the_wait_that_it_was_told(limit: RateLimit, full_in_us: int) -> None:
+def test_a_refused_request_passes_after_the_wait_that_it_was_told(limit: RateLimit, beyond_us: int) -> None:
+    # Nothing is left of a quota that takes a whole window to be full again.
+    full_in_us = limit.window_us + beyond_us
     verdict = judge("x", limit, full_in_us)
-    if not verdict.is_allowed:
-        assert judge("x", limit, full_in_us - verdict.retry_after_us).is_allowed
-        assert not judge("x", limit, full_in_us - verdict.retry_after_us + 1).is_allowed
+    assert not verdict.is_allowed
+    assert judge("x", limit, full_in_us - verdict.retry_after_us).is_allowed
+    assert not judge("x", limit, full_in_us - verdict.retry_after_us + 1).is_allowed
 
 
 def test_headers_name_the_policy_what_is_left_and_when_to_come_back() -> None:
