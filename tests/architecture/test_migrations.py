@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from alembic import command
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from broadsheet_migrations.history import alembic_config
 from harness.cluster import Cluster, Database
@@ -91,3 +92,32 @@ def test_a_database_of_the_version_before_is_upgraded_with_the_people_in_it(empt
         ):
             with pytest.raises(psycopg.errors.UniqueViolation):
                 owner.execute(repeated)
+
+
+def test_text_that_is_not_in_normal_form_c_is_brought_into_it(empty_database: Database) -> None:
+    command.upgrade(alembic_config(empty_database.owner_url), "0003")
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO subscriptions.subscriber (email, email_key, name, attributes, tags) VALUES"
+            " ('a@example.com', 'a@example.com', %s, %s, %s), ('b@example.com', 'b@example.com', 'Zo\u00eb', %s, %s)",
+            (
+                "Zoe\u0308",
+                Jsonb({"city": "Zu\u0308rich", "age": 3, "vip": True, "note": "line\n\u0303"}),
+                ["cafe\u0301", "x", "caf\u00e9"],
+                Jsonb({"city": "Z\u00fcrich"}),
+                ["caf\u00e9"],
+            ),
+        )
+    command.upgrade(alembic_config(empty_database.owner_url), "head")
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        people = owner.execute("SELECT name, attributes, tags FROM subscriptions.subscriber ORDER BY email").fetchall()
+        assert people == [
+            (
+                "Zo\u00eb",
+                {"city": "Z\u00fcrich", "age": 3, "vip": True, "note": "line\n\u0303"},
+                ["caf\u00e9", "x"],
+            ),
+            ("Zo\u00eb", {"city": "Z\u00fcrich"}, ["caf\u00e9"]),
+        ]
+        counted = owner.execute("SELECT tag, count(*) FROM subscriptions.subscriber_tag GROUP BY tag ORDER BY tag")
+        assert counted.fetchall() == [("caf\u00e9", 2), ("x", 1)]

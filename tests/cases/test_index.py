@@ -39,6 +39,7 @@ def test_no_test_of_a_case_is_left_out() -> None:
     here = {
         "tests/cases/test_arriving.py",
         "tests/cases/test_cases.py",
+        "tests/cases/test_files_of_people.py",
         "tests/cases/test_mails_from_outside.py",
         "tests/cases/test_pages.py",
         "tests/queue/test_queue_cases.py",

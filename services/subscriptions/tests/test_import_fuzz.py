@@ -62,6 +62,7 @@ def _frames(content: bytes, block_bytes: int) -> list[tuple[Frame, list[bytes]]]
     orders = Orders(
         import_id=1, run_number=1, file_format=file_format, encoding=encoding, attributes=ATTRIBUTES,
         given_mapping=None, given_state="confirmed", added_tags=["fair"], place=Place(), lane_records=(0, 0),
+        newsletter_id=1, dry_run=True,
         block_bytes=block_bytes,
     )  # fmt: skip
     sink = io.BytesIO()

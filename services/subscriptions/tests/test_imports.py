@@ -128,8 +128,9 @@ async def test_who_left_or_is_suppressed_is_not_brought_back_whatever_the_file_s
             assert importing.people()[-1] == ("new@example.com", "", {}, [], "unsubscribed")
     states = importing.people("email, newsletter_id, state")
     assert ("left@example.com", second, "confirmed") not in states
-    # Who has another newsletter here, and left none, may be brought to a second one; but no more than the file says.
-    assert ("kept@example.com", second, "pending") in states
+    # Who has another newsletter here, and left none, may be brought to a second one; but no more than any of the file's
+    # rows says.
+    assert ("kept@example.com", second, "unsubscribed") in states
 
 
 @pytest.mark.parametrize(
@@ -179,19 +180,19 @@ async def test_a_dry_run_counts_what_the_run_then_does_and_touches_nobody(
     await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token("left@example.com"))
     before = importing.people()
     filler = [f"reader-{number}@example.com,1,{'x' * 200}" for number in range(6_000)]
-    rows = ["here@example.com,3,", "left@example.com,3,", "new@example.com,3,", "bad@example.com,three,", *filler]
+    rows = ["here@example.com,3,", "left@example.com,3,", "new@example.com,3,", "bad example.com,3,", *filler]
     rows += ["new@example.com,4,", "here@example.com,4,", "left@example.com,4,"]
     dry = await importing.run("\n".join(["email,age,other", *rows]), dry_run=True)
     assert dry["status"] == "checked"
     assert importing.people() == before
-    assert "bad@example.com,three,,5," in await importing.rejects(dry["id"])
+    assert "bad example.com,3,,5," in await importing.rejects(dry["id"])
     started = await importing.post(f"/{dry['id']}/start")
     assert started.status_code == 202
     run = await importing.ended(dry["id"])
     assert run["status"] == "done"
     assert run["counts"] == dry["counts"]
     assert run["counts"]["skipped"] == {"duplicate": 2, "unsubscribed": 2, "suppressed": 0, "too_many_tags": 0}
-    assert (await importing.rejects(dry["id"])).count("bad@example.com") == 1
+    assert (await importing.rejects(dry["id"])).count("bad example.com") == 1
 
 
 async def test_a_mapping_can_be_told_before_or_after_a_look_at_the_columns(importing: Importing) -> None:
@@ -227,12 +228,12 @@ async def test_rejects_can_be_mended_and_fed_back_as_they_are(importing: Importi
     importing.add_attribute("note")
     importing.add_attribute("age", "number")
     first = await importing.run(
-        'email;name;age;note\nada@example.com;Ada;"thirty";"=1+1, ""quoted"";\nand more"\nbob@example.com;Bob;3;\'=2\n'
+        'email;name;age;note\nada example.com;Ada;30;"=1+1, ""quoted"";\nand more"\nbob@example.com;Bob;3;\'=2\n'
     )
     rejects = await importing.rejects(first["id"])
     assert rejects.splitlines()[0] == "email,name,age,note,import_line,import_reason"
     assert "'=1+1" in rejects
-    second = await importing.run(rejects.replace("thirty", "30"))
+    second = await importing.run(rejects.replace("ada example", "ada@example"))
     assert (second["counts"]["created"], second["counts"]["rejected"]) == (1, 0)
     assert importing.people("email, attributes") == [
         ("ada@example.com", {"age": 30, "note": '=1+1, "quoted";\nand more'}),

@@ -9,7 +9,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_PARTS = ("0004_confirmed_anew", "0004_content_version", "0004_erasure")
+_PARTS = ("0004_confirmed_anew", "0004_content_version", "0004_erasure", "0004_imports")
 
 
 def upgrade() -> None:

@@ -1,10 +1,13 @@
 """Attributes and tags of a subscriber, pure: which there may be, and how a typed or a written value is read.
 
-An attribute has a name and a type that the installation defined; a tag is a word that needs no definition.
+An attribute has a name and a type that the installation defined; a tag is a word that needs no definition. Texts and
+tags are stored in Unicode's normal form C, so that `Zürich` is one city however it was typed. Tags differ where their
+letters do, in case too.
 """
 
 import math
 import re
+import unicodedata
 from datetime import date
 from typing import Literal, assert_never, get_args
 
@@ -25,6 +28,13 @@ _FALSE = frozenset({"false", "no", "n", "0"})
 # As long as a float, or a whole number that is exact as one, may be written.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:[eE][+-]?[0-9]{1,3})?")
 _EXACT_INTEGER_MAX = 2**53
+# Year first with any time behind it; day, month and year between dots. Between slashes the month may be the first or
+# the second.
+_ISO_DATE_TIME = re.compile(
+    r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})"
+    r"(?:[T ]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?))*)?"
+)
+_DOTTED_DATE = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})(?: [0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)?")
 
 
 def is_attribute_name(text: str) -> bool:
@@ -76,9 +86,26 @@ def parse_value(type_: AttributeType, text: str) -> AttributeValue:
             assert_never(type_)
 
 
+def parse_cell(type_: AttributeType, cell: str) -> AttributeValue:
+    """A value as a cell of a file brings it: dates also with a time, or in one of the orders that only one reading has.
+
+    Raises ValueError with a sentence for whoever wrote it.
+    """
+    if type_ != "date":
+        return parse_value(type_, cell)
+    text = cell.strip()
+    if found := _ISO_DATE_TIME.fullmatch(text):
+        year, month, day = found.groups()
+    elif found := _DOTTED_DATE.fullmatch(text):
+        day, month, year = found.groups()
+    else:
+        return _date(text)
+    return _date(f"{year}-{int(month):02}-{int(day):02}")
+
+
 def parse_tag(text: str) -> str:
     """One tag, its surrounding blanks dropped. Raises ValueError with a sentence for whoever wrote it."""
-    tag = text.strip()
+    tag = unicodedata.normalize("NFC", text.strip())
     if not tag:
         raise ValueError("A tag may not be empty.")
     if len(tag) > TAG_CHARS_MAX:
@@ -89,11 +116,12 @@ def parse_tag(text: str) -> str:
 
 
 def _text(value: str) -> str:
-    if len(value) > TEXT_CHARS_MAX:
+    text = unicodedata.normalize("NFC", value)
+    if len(text) > TEXT_CHARS_MAX:
         raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
-    if _UNSTORABLE.search(value):
+    if _UNSTORABLE.search(text):
         raise ValueError("A text may not hold the character NUL or half a character.")
-    return value
+    return text
 
 
 def _number(value: float) -> int | float:

@@ -1,5 +1,6 @@
 """The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -53,9 +54,21 @@ from broadsheet_subscriptions.imports.import_options import (
     parse_options,
 )
 from broadsheet_subscriptions.imports.list_rejects import rejects_csv
+from broadsheet_subscriptions.imports.reading.text_encoding import (
+    ENCODINGS,
+    Encoding,
+    UnknownEncodingError,
+    parse_charset,
+)
 from broadsheet_subscriptions.imports.receive_file import receive_file
 from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
-from broadsheet_subscriptions.imports.steer_import import ImportStateError, begin_undo, cancel_import, start_import
+from broadsheet_subscriptions.imports.steer_import import (
+    ImportStateError,
+    UndecidedColumnsError,
+    begin_undo,
+    cancel_import,
+    start_import,
+)
 from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.wire import (
     ConsentParameter,
@@ -78,6 +91,8 @@ FILE_MEDIA_TYPES: Final = (
     "application/vnd.ms-excel",
 )  # fmt: skip
 
+_CHARSET: Final = re.compile(r';\s*charset\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>[^\s;"]*))', re.IGNORECASE)
+
 _log = structlog.get_logger()
 _mapping_decoder = msgspec.json.Decoder(dict[str, str | None])
 
@@ -86,11 +101,29 @@ class NotAFileError(UnsupportedMediaTypeError):
     title = "The body must be a CSV or XLSX file, and its Content-Type say so"
 
 
+class UnknownCharsetError(UnsupportedMediaTypeError):
+    slug, title = "unknown-charset", "The charset in Content-Type is none that can be read"
+
+
 async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A guard, before the body is read."""
     media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in FILE_MEDIA_TYPES:
         raise NotAFileError
+    declared_encoding(connection.headers.get("content-type", ""))
+
+
+def declared_encoding(content_type: str) -> Encoding | None:
+    """Of a `Content-Type`; None: it names none. Raises `UnknownCharsetError`."""
+    found = _CHARSET.search(content_type)
+    if found is None:
+        return None
+    try:
+        return parse_charset(found["quoted"] if found["quoted"] is not None else found["plain"])
+    except UnknownEncodingError as error:
+        raise UnknownCharsetError(
+            f"It is one of {', '.join(sorted(ENCODINGS))}; better save the file as UTF-8."
+        ) from error
 
 
 @dataclass
@@ -104,7 +137,8 @@ class UploadOperation(Operation):
         binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
         self.request_body = RequestBody(
             required=True,
-            description="The file itself: CSV (UTF-8, UTF-16 or Windows-1252; comma, semicolon, tab) or XLSX",
+            description="The file itself: CSV (UTF-8, UTF-16, Windows-1252, or what the "
+            "`charset` of Content-Type says; comma, semicolon, tab) or XLSX",
             content={media_type: OpenAPIMediaType(schema=binary) for media_type in FILE_MEDIA_TYPES[:2]},
         )
 
@@ -160,14 +194,19 @@ class ImportController(Controller):
     @post(
         operation_id="createImport",
         summary="Upload a file of people and import them",
-        description="The answer comes when the whole file is stored; it is then read in the background.",
+        description="The answer comes when the whole file is stored; it is then read in the background. Where a "
+        "column may "
+        "say who must not be written to and neither its words nor the mapping decide it, nothing is stored: the "
+        "import has "
+        "failed, `undecided_columns` names them, and `start` takes a mapping that decides. A dry run shows them "
+        "before.",
         status_code=202,
         guards=[requires("write"), a_file_only],
         operation_class=UploadOperation,
         # Counted as it comes (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
         request_max_body_size=None,
         responses={
-            415: documents(NotAFileError)[415],
+            415: documents(NotAFileError, UnknownCharsetError)[415],
             **documents(InvalidInputError, BodyTooLargeError, IdempotencyKeyReusedError, IdempotencyInFlightError),
         },
     )
@@ -203,6 +242,7 @@ class ImportController(Controller):
                 newsletter_id=newsletter_id,
                 created_by=request.user.subject,
                 options=options,
+                declared=declared_encoding(request.headers.get("content-type", "")),
             )
         except ClientException as error:
             raise MalformedRequestError("The body broke off.") from error
@@ -243,12 +283,16 @@ class ImportController(Controller):
         "/{import_id:int}/start",
         operation_id="startImport",
         summary="Import the file of a dry run, or of an import that failed before anything was stored",
+        description="Every column in `undecided_columns` must be decided by the mapping: as `opt_out`, `opt_in`, "
+        "`state` "
+        "or `confirmation`, or as `ignored`.",
         status_code=202,
         guards=[requires("write"), json_only],
         responses=documents(
             NotFoundError,
             ImportStateError,
             InvalidInputError,
+            UndecidedColumnsError,
             IdempotencyKeyReusedError,
             IdempotencyInFlightError,
             body=True,

@@ -30,8 +30,8 @@ async def take_turn(connection: AsyncConnection) -> bool:
 
 
 async def pick_people(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[PersonToAsk]:
-    """Who came pending with an import that was not called off, and has not been asked, oldest first; locked. Not the
-    resting subscriptions.
+    """Who came pending with an import that is done, and has not been asked, oldest first; locked. While it runs, a
+    later row may still say that somebody left. Not the resting subscriptions.
 
     Nobody is waited for, and the person is held with the subscription, as the entry in the record refers to them: a
     sign-up, which has the person and waits for the subscription, cannot wait for this in a circle.
@@ -51,7 +51,7 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
                    ORDER BY subscription.id LIMIT :limit
                      FOR KEY SHARE OF person SKIP LOCKED FOR UPDATE OF subscription SKIP LOCKED
               ) AS picked
-             WHERE job.status IN ('running', 'done')
+             WHERE job.status = 'done'
              ORDER BY job.id, picked.id LIMIT :limit
         """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
         {"limit": limit, "resting": list(resting)},

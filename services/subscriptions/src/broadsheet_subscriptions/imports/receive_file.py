@@ -41,15 +41,18 @@ async def receive_file(
     newsletter_id: int | None,
     created_by: str,
     options: ImportOptions,
+    declared: Encoding | None = None,
 ) -> ReceivedFile:
-    """Raises `InvalidInputError` (no such newsletter), `BodyTooLargeError`."""
+    """`declared`: the encoding that the sender names. Raises `InvalidInputError` (no such newsletter),
+    `BodyTooLargeError`.
+    """
     async with engine.begin() as connection:
         found_id = await store.find_newsletter(connection, newsletter_id)
         if found_id is None:
             problem = FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter.")
             raise InvalidInputError(errors=(problem,))
         import_id = await store.begin_import(connection, newsletter_id=found_id, created_by=created_by, options=options)
-    sniffer, digest, total, failure = EncodingSniffer(), hashlib.sha256(), 0, None
+    sniffer, digest, total, failure = EncodingSniffer(declared), hashlib.sha256(), 0, None
     position = 0
     async for piece in _regular_pieces(body):
         total += len(piece)

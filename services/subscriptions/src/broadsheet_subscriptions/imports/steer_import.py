@@ -5,7 +5,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_subscriptions.imports import store
 from broadsheet_subscriptions.imports.import_options import ImportOptions
+from broadsheet_subscriptions.imports.reading.opt_out import UndecidedColumn, how_to_decide
 from broadsheet_subscriptions.imports.store import ImportRow
+
+
+class UndecidedColumnsError(InvalidInputError):
+    slug, title = "undecided-columns", "Columns may say who must not be written to, and nobody has said what they are"
 
 
 class ImportStateError(ConflictError):
@@ -18,6 +23,8 @@ async def start_import(connection: AsyncConnection, import_id: int, options: Imp
     Raises:
         NotFoundError, ImportStateError
         InvalidInputError: the mapping names a column that the file does not have.
+        UndecidedColumnsError: not in a dry run: a column may say who left, and the mapping does not say whether it
+        does.
     """
     job = await _lock(connection, import_id)
     may_start = job.status == "checked" or (job.status == "failed" and (job.dry_run or job.counts.rows == 0))
@@ -28,8 +35,18 @@ async def start_import(connection: AsyncConnection, import_id: int, options: Imp
         if unknown:
             problem = FieldProblem(pointer="/mapping", detail=f"The file has no column “{unknown[0][:80]}”.")
             raise InvalidInputError(errors=(problem,))
+    mapping = options.mapping or {}
+    undecided = [one for one in job.undecided_columns if not one.is_decided_by(mapping.get(one.column))]
+    if undecided and not options.dry_run:
+        raise UndecidedColumnsError(
+            errors=tuple(FieldProblem(pointer=_pointer(one), detail=how_to_decide(one)) for one in undecided)
+        )
     await store.start_anew(connection, import_id=import_id, options=options)
     return await _reread(connection, import_id)
+
+
+def _pointer(undecided: UndecidedColumn) -> str:
+    return "/mapping/" + undecided.column.replace("~", "~0").replace("/", "~1")
 
 
 def _why_not_start(job: ImportRow) -> str:

@@ -4,6 +4,7 @@ Row locks: a job before its lanes, a lane before people. A job is never locked F
 it (its rejects, its people), which would wait for that.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_subscriptions.attributes import store as attribute_store
 from broadsheet_subscriptions.imports.import_options import ExistingPolicy, GivenState, ImportOptions, Status
 from broadsheet_subscriptions.imports.reading.column import KnownAttribute, Mapping_
-from broadsheet_subscriptions.imports.reading.frame import LANES
+from broadsheet_subscriptions.imports.reading.frame import LANES, Note
+from broadsheet_subscriptions.imports.reading.opt_out import UndecidedColumn
 from broadsheet_subscriptions.imports.reading.record import Place
 from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, FileFormat
 
@@ -41,6 +43,15 @@ class Counts(msgspec.Struct, frozen=True):
         return sum(msgspec.structs.astuple(self))
 
 
+class ImportNote(msgspec.Struct, frozen=True):
+    """Cells of a column that were left out for one reason: how many, and the lines of the first."""
+
+    column: str
+    reason: str
+    cells: int
+    lines: list[int]
+
+
 class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     """A job with the counts of its lanes added up; `bytes_read` is where the slower lane is."""
 
@@ -63,6 +74,9 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     delimiter: str | None
     columns: list[str] | None
     mapping: Mapping_ | None
+    first_record: int
+    undecided_columns: list[UndecidedColumn]
+    remarks: list[str]
     run_number: int
     failure_count: int
     started_at: datetime | None
@@ -74,6 +88,7 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
     undo_kept: dict[str, int]
     bytes_read: int
     counts: Counts
+    notes: list[ImportNote]
 
 
 class AddedIds(msgspec.Struct, frozen=True):
@@ -89,11 +104,22 @@ class LanePlace(msgspec.Struct, frozen=True):
     place: Place
 
 
-_JOB_COLUMNS: Final = tuple(name for name in ImportRow.__struct_fields__ if name not in {"bytes_read", "counts"})
+_JOB_COLUMNS: Final = tuple(
+    name for name in ImportRow.__struct_fields__ if name not in {"bytes_read", "counts", "notes"}
+)
 _COUNT_COLUMNS: Final = tuple(f"{name}_count" for name in Counts.__struct_fields__)
-_JSON_COLUMNS: Final = dict.fromkeys(("given_mapping", "mapping", "undo_kept"), JSONB)
+_JSON_COLUMNS: Final = dict.fromkeys(("given_mapping", "mapping", "undo_kept", "undecided_columns", "notes"), JSONB)
+NOTE_LINES_MAX: Final = 10
+NOTES_SHOWN_MAX: Final = 100
 _SELECT: Final = f"""
-    SELECT {", ".join(f"job.{name}" for name in _JOB_COLUMNS)}, lanes.*
+    SELECT {", ".join(f"job.{name}" for name in _JOB_COLUMNS)}, lanes.*,
+           coalesce((
+               SELECT jsonb_agg(shown) FROM (
+                   SELECT note.column_title AS column, note.reason, note.cells, note.lines
+                     FROM subscriptions.import_note AS note
+                    WHERE note.import_id = job.id AND note.run_number = job.run_number
+                    ORDER BY note.cells DESC, note.column_title, note.reason LIMIT {NOTES_SHOWN_MAX}
+               ) AS shown), '[]') AS notes
       FROM subscriptions.import_job AS job
       CROSS JOIN LATERAL (
           SELECT coalesce(min(byte_offset), 0) AS bytes_read,
@@ -106,7 +132,14 @@ _SELECT: Final = f"""
 def _import_row(row: sa.Row[Any]) -> ImportRow:
     fields = row._mapping  # noqa: SLF001  # SQLAlchemy's public name for it
     counts = Counts(*(fields[name] for name in _COUNT_COLUMNS))
-    return ImportRow(**{name: fields[name] for name in _JOB_COLUMNS}, bytes_read=fields["bytes_read"], counts=counts)
+    plain = {name: fields[name] for name in _JOB_COLUMNS if name != "undecided_columns"}
+    return ImportRow(
+        **plain,
+        undecided_columns=msgspec.convert(fields["undecided_columns"], list[UndecidedColumn]),
+        bytes_read=fields["bytes_read"],
+        counts=counts,
+        notes=msgspec.convert(fields["notes"], list[ImportNote]),
+    )
 
 
 async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> int | None:
@@ -248,6 +281,7 @@ async def start_anew(connection: AsyncConnection, *, import_id: int, options: Im
             UPDATE subscriptions.import_job
                SET status = 'queued', failure = NULL, finished_at = NULL, started_at = NULL, failure_count = 0,
                    run_number = run_number + 1, delimiter = NULL, columns = NULL, mapping = NULL,
+                   first_record = 1, undecided_columns = '[]', remarks = '{}',
                    consent_basis = :consent_basis, given_state = :given_state, existing = :existing,
                    added_tags = :added_tags, dry_run = :dry_run, given_mapping = :given_mapping
              WHERE id = :import_id
@@ -366,6 +400,29 @@ async def read_piece(connection: AsyncConnection, *, import_id: int, position: i
     )
     content: bytes | None = result.scalar_one_or_none()
     return content
+
+
+async def add_notes(connection: AsyncConnection, *, import_id: int, run_number: int, notes: Sequence[Note]) -> None:
+    """In the transaction of the first lane that stores what they are about."""
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO subscriptions.import_note AS held (import_id, run_number, column_title, reason, cells, lines)
+            VALUES (:import_id, :run_number, :column_title, :reason, :cells, :lines)
+            ON CONFLICT (import_id, run_number, column_title, reason) DO UPDATE
+               SET cells = held.cells + excluded.cells, lines = (held.lines || excluded.lines)[1 : {NOTE_LINES_MAX}]
+        """).bindparams(sa.bindparam("lines", type_=ARRAY(sa.BigInteger))),
+        [
+            {
+                "import_id": import_id,
+                "run_number": run_number,
+                "column_title": note.column,
+                "reason": note.reason,
+                "cells": note.cells,
+                "lines": note.lines,
+            }
+            for note in notes
+        ],
+    )
 
 
 # Rejects ------------------------------------------------------------------------------------------------------------

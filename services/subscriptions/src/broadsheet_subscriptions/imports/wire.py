@@ -53,6 +53,28 @@ class ImportFile(msgspec.Struct, frozen=True):
     is_kept: bool
 
 
+class ImportUndecidedColumn(msgspec.Struct, frozen=True):
+    """A column that may say who must not be written to. Nothing is stored before the mapping says what it is:
+    `opt_out`, `opt_in`, `state`, `confirmation`, or `ignored`. `values`: how often what stands in the file's first
+    rows.
+    """
+
+    column: str
+    reason: str
+    values: dict[str, int]
+
+
+class ImportNote(msgspec.Struct, frozen=True):
+    """Cells of a column that were left out because they could not be read, for one reason; their people came in all the
+    same. `lines`: the first of them.
+    """
+
+    column: str
+    reason: str
+    cells: int
+    lines: list[int]
+
+
 class ImportUndo(msgspec.Struct, frozen=True):
     """`kept`: people, or values of theirs, that stay because something has happened since, by reason."""
 
@@ -62,7 +84,9 @@ class ImportUndo(msgspec.Struct, frozen=True):
 
 
 class Import(msgspec.Struct, frozen=True):
-    """`status_reason` says why it failed. `mapping` is what the columns were taken for."""
+    """`status_reason` says why it failed. `mapping` is what the columns were taken for; `remarks` what else there is
+    to know of how the file was read. `notes`: at most 100, those of most cells.
+    """
 
     id: int
     newsletter_id: int
@@ -77,6 +101,9 @@ class Import(msgspec.Struct, frozen=True):
     file: ImportFile
     bytes_read: int
     counts: ImportCounts
+    undecided_columns: list[ImportUndecidedColumn]
+    remarks: list[str]
+    notes: list[ImportNote]
     undo: ImportUndo | None
     created_by: str
     created_at: datetime
@@ -146,8 +173,17 @@ MappingParameter = Annotated[
     QueryParameter(
         name="mapping",
         max_length=MAPPING_CHARS_MAX,
-        description="A JSON object from column titles to `email`, `name`, `first_name`, `last_name`, `tags`, `state`, "
-        "`attribute:<name>` or null. Without it the columns are guessed from their titles.",
+        description="A JSON object from column titles to `email`, `name`, `first_name`, `last_name`, `tags`, "
+        "`attribute:<name>` or null; or to how the column says who must not be written to: `state` (a word like "
+        "subscribed, "
+        "pending, unsubscribed), `opt_out` (a cell that is neither blank nor a no says that the person left), "
+        "`opt_in` (a no "
+        "says so), `confirmation` (a no says that they never confirmed), or `ignored` (it does not say it). Several "
+        "columns "
+        "may; what goes least far counts. Without it the columns are guessed from their titles; one that only says "
+        "who must "
+        "not be written to is laid over that guess. A column that is known to say so is read as saying so unless it is "
+        "`ignored` here.",
     ),
 ]
 DryRunParameter = Annotated[
@@ -180,6 +216,9 @@ def import_of(row: ImportRow) -> Import:
             counts.rejected,
             ImportSkipped(counts.duplicate, counts.unsubscribed, counts.suppressed, counts.too_many_tags),
         ),
+        undecided_columns=[ImportUndecidedColumn(one.column, one.reason, one.values) for one in row.undecided_columns],
+        remarks=row.remarks,
+        notes=[ImportNote(note.column, note.reason, note.cells, note.lines) for note in row.notes],
         undo=ImportUndo(row.undo_removed, row.undo_restored, row.undo_kept) if row.undo_step else None,
         created_by=row.created_by,
         created_at=row.created_at,

@@ -60,8 +60,8 @@ A tree: `{"all": […]}`, `{"any": […]}`, `{"not": …}`, or a leaf with a `fi
 - `subscription`: `newsletter_id`, `state` `pending confirmed unsubscribed none`.
 - `engagement`: `event` `received opened clicked`, and either `issue_id` or `within_days`.
 
-Texts are compared without regard to case. A missing value fits `ne` alone, so `not` is always the exact complement.
-At most 100 parts, 10 levels deep. Days are UTC's.
+Names and texts are compared without regard to case, tags exactly, all in Unicode's normal form C. A missing value fits
+`ne` alone, so `not` is always the exact complement. At most 100 parts, 10 levels deep. Days are UTC's.
 """
 
 Filter = Annotated[dict[str, Any], msgspec.Meta(description=_FILTER)]

@@ -4,7 +4,8 @@
              {"not": {"field": "engagement", "event": "opened", "within_days": 90}}]}
 
 Every leaf is true or false, never unknown: of a value that a subscriber does not have only `ne` is true, so `not` is
-always the exact complement. Texts are compared without regard to case. Days are UTC's.
+always the exact complement. Names and texts are compared without regard to case,
+tags exactly, all in Unicode's normal form C. Days are UTC's.
 """
 
 from datetime import datetime

@@ -1,6 +1,7 @@
 """From a filter as it is written, in JSON, to its tree; every fault is named by its JSON Pointer. Pure."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, TypeVar, assert_never
@@ -354,11 +355,12 @@ def _texts(value: str | list[str], parse: Callable[[str], _ParsedT]) -> tuple[_P
 
 
 def _text(value: str) -> str:
-    if len(value) > TEXT_CHARS_MAX:
+    text = unicodedata.normalize("NFC", value)
+    if len(text) > TEXT_CHARS_MAX:
         raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
-    if _UNSTORABLE.search(value):
+    if _UNSTORABLE.search(text):
         raise ValueError("A text may not hold the character NUL or half a character.")
-    return value
+    return text
 
 
 def _domain(value: str) -> str:

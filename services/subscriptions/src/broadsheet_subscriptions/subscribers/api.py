@@ -1,5 +1,6 @@
 """The JSON API on subscribers, `/api/v1/subscribers`: for authors and their programs."""
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -95,7 +96,10 @@ NamePrefix = Annotated[
     ),
 ]
 TagFilter = Annotated[
-    str | None, QueryParameter(name="tag", min_length=1, max_length=TAG_CHARS_MAX, description="Who has this tag")
+    str | None,
+    QueryParameter(
+        name="tag", min_length=1, max_length=TAG_CHARS_MAX, description="Who has this tag, exactly so, case too"
+    ),
 ]
 SegmentFilter = Annotated[
     int | None, QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Who is in this segment")
@@ -359,10 +363,13 @@ def _parse_tag(text: str) -> str:
 
 
 def _searchable(text: str, pointer: str) -> str:
-    """Surrogates cannot come in a query; a NUL can, and Postgres has none."""
+    """In the normal form that names are stored in.
+
+    Surrogates cannot come in a query; a NUL can, and Postgres has none.
+    """
     if "\0" in text:
         raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="It may not hold the character NUL."),))
-    return text
+    return unicodedata.normalize("NFC", text)
 
 
 def _given(value: T | msgspec.UnsetType) -> T | None:

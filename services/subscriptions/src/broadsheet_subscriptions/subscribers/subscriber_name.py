@@ -1,10 +1,16 @@
 r"""What a subscriber is called: one line of text that is safe in a mail header, a greeting and a page.
 
 Rusty Mailer's rule (not blank, at most 256 grapheme clusters, none of ``/ ( ) " < > \ { }``), and no control or
-line-separating characters, which could break a header. Surrounding blanks are dropped.
+line-separating characters, which could break a header. Surrounding blanks are dropped. Stored and compared in Unicode's
+normal form C.
+
+That rule is for what people type. A name in a file of people (`clean_name`) may hold quotes, slashes and brackets,
+since nobody is there to mend it, and whoever writes a name into a header, a page or a cell makes it neutral there
+anyway.
 """
 
 import re
+import unicodedata
 
 import regex  # type: ignore[import-untyped]  # it ships no types
 
@@ -17,6 +23,9 @@ _CONTROL = regex.compile(r"[\p{Cc}\u2028\u2029]")
 _SURROGATE = regex.compile(r"\p{Cs}")
 # Certainly valid as it stands, which most names are: an import looks at a million of them. Says nothing of the others.
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 .,&'_-]{0,254}[A-Za-z0-9.])?")
+# Characters that change the order in which the text around them is shown.
+_BIDI = regex.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_BLANKS = regex.compile(r"\s+")
 _GRAPHEME = regex.compile(r"\X")
 # Blank to a reader: white space, and formatting characters, which have no width.
 _VISIBLE = regex.compile(r"[^\s\p{Cf}\p{Zs}\u115f\u1160\u3164\uffa0\u2800]")
@@ -36,7 +45,7 @@ class SubscriberName(str):
             raise ValueError("A name may not hold line breaks or control characters.")
         if _SURROGATE.search(raw):
             raise ValueError("A name may hold only whole characters.")
-        text = raw.strip()
+        text = unicodedata.normalize("NFC", raw.strip())
         if not _VISIBLE.search(text):
             raise ValueError("A name is needed.")
         if found := sorted(set(_FORBIDDEN) & set(text)):
@@ -44,6 +53,21 @@ class SubscriberName(str):
         if len(text.encode()) > BYTES_MAX or _count_graphemes(text) > GRAPHEMES_MAX:
             raise ValueError(f"A name may be at most {GRAPHEMES_MAX} characters long.")
         return cls(text)
+
+
+def clean_name(raw: str) -> str:
+    """A name as a file holds it, made one line: control characters and line breaks become blanks, what turns the
+    direction of text goes. Blank where there is nothing to see. Raises ValueError where it is too long to be a name.
+    """
+    if _PLAIN.fullmatch(raw):
+        return raw
+    text = _SURROGATE.sub("\ufffd", _BIDI.sub("", _CONTROL.sub(" ", raw)))
+    text = unicodedata.normalize("NFC", _BLANKS.sub(" ", text).strip())
+    if not _VISIBLE.search(text):
+        return ""
+    if len(text.encode()) > BYTES_MAX or _count_graphemes(text) > GRAPHEMES_MAX:
+        raise ValueError(f"A name may be at most {GRAPHEMES_MAX} characters long.")
+    return text
 
 
 def _count_graphemes(text: str) -> int:

@@ -1,18 +1,29 @@
-"""A subscriber's tags in one cell, pure.
+r"""A subscriber's tags in one cell, pure.
 
-Written as a JSON list, which any tag survives. Read as that, or as people type them: separated by commas, semicolons or
-vertical bars.
+Written as a JSON list, which any tag survives. Read as that, or as people and other systems write them: separated by
+commas, semicolons, vertical bars or line breaks, each in quotes or not (Mailchimp: `"vip","Spring, 2021"`), the whole
+in brackets or not (`['vip', 'news']`).
 """
 
 import re
 from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, parse_tag
 
-_SEPARATOR = re.compile(r"[,;|]")
-_list_decoder = msgspec.json.Decoder(list[str])
+CELL_CHARS_MAX: Final = 50_000
+"""More than the largest list of tags takes, however it is quoted."""
+_SEPARATORS: Final = r",;|\r\n"
+# One tag and what ends it: in quotes, which are doubled inside or escaped, or up to the next separator.
+_WORD: Final = re.compile(
+    rf"""\s*(?:"(?P<double>(?:[^"\\]|""|\\.)*)"\s*(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))(?:[{_SEPARATORS}]|$)"""
+)
+_SINGLE: Final = re.compile(r"""\s*(?:'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)")\s*(?:,|$)""")
+_ESCAPED: Final = re.compile(r"\\(.)|\"(\")")
+_NAMES_OF_A_TAG: Final = ("name", "tag", "label", "title")
+_list_decoder: Final = msgspec.json.Decoder(list[Any])
 
 
 def write_tags(tags: Sequence[str]) -> str:
@@ -21,18 +32,60 @@ def write_tags(tags: Sequence[str]) -> str:
 
 def read_tags(cell: str) -> list[str]:
     """Each tag once, in the order of the cell. Raises ValueError with a sentence for whoever wrote it."""
-    tags = [parse_tag(word) for word in _words(cell)]
-    distinct = list(dict.fromkeys(tags))
+    if len(cell) > CELL_CHARS_MAX:
+        raise ValueError(f"There may be at most {TAGS_MAX} tags.")
+    distinct = list(dict.fromkeys(parse_tag(word) for word in tag_words(cell)))
     if len(distinct) > TAGS_MAX:
         raise ValueError(f"There may be at most {TAGS_MAX} tags.")
     return distinct
 
 
-def _words(cell: str) -> list[str]:
+def tag_words(cell: str) -> list[str]:
+    """The tags as they stand there, which may be too long or unprintable; none is blank."""
     text = cell.strip()
+    if '"' not in text and "[" not in text:
+        return [word for word in re.split(f"[{_SEPARATORS}]", text) if word.strip()]
     if text.startswith("["):
-        try:
-            return _list_decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeEncodeError):
-            pass  # not a list of ours: a tag that begins with a bracket
-    return [word for word in _SEPARATOR.split(text) if word.strip()]
+        listed = _json_list(text)
+        if listed is None and text.endswith("]"):
+            listed = _python_list(text[1:-1])
+        if listed is not None:
+            return [word for word in listed if word.strip()]
+        # not a list: a tag that begins with a bracket
+    return [word for word in _words(text) if word.strip()]
+
+
+def _json_list(text: str) -> list[str] | None:
+    try:
+        items = _list_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    words = []
+    for item in items:
+        if isinstance(item, dict):
+            item = next((item[name] for name in _NAMES_OF_A_TAG if name in item), None)  # noqa: PLW2901  # of objects, the name
+        if isinstance(item, bool) or not isinstance(item, str | int | float):
+            return None
+        words.append(str(item))
+    return words
+
+
+def _python_list(inner: str) -> list[str] | None:
+    words, at = [], 0
+    while at < len(inner):
+        found = _SINGLE.match(inner, at)
+        if found is None or found.end() == at:
+            return None
+        words.append(_ESCAPED.sub(r"\1\2", found["single"] if found["single"] is not None else found["double"]))
+        at = found.end()
+    return words
+
+
+def _words(text: str) -> list[str]:
+    words, at = [], 0
+    while at < len(text):
+        found = _WORD.match(text, at)
+        assert found is not None, "the second branch fits anything"
+        words.append(found["bare"] if found["double"] is None else _ESCAPED.sub(r"\1\2", found["double"]))
+        at = found.end()
+    return words

@@ -35,6 +35,9 @@ import_job = sa.Table(
     sa.Column("delimiter", sa.Text),
     sa.Column("columns", postgresql.ARRAY(sa.Text)),
     sa.Column("mapping", postgresql.JSONB),
+    sa.Column("first_record", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("undecided_columns", postgresql.JSONB, nullable=False, server_default="[]"),
+    sa.Column("remarks", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("run_number", sa.Integer, nullable=False, server_default="0"),
     sa.Column("lease_token", sa.Uuid),
     sa.Column("lease_until", _TIME),
@@ -93,6 +96,18 @@ import_reject = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cells", postgresql.JSONB, nullable=False),
     sa.Index("import_reject_by_address", "email_key", postgresql_where=sa.text("email_key IS NOT NULL")),
+    schema=SCHEMA,
+)
+
+import_note = sa.Table(
+    "import_note",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey(import_job.c.id), primary_key=True),
+    sa.Column("run_number", sa.Integer, primary_key=True),
+    sa.Column("column_title", sa.Text, primary_key=True),
+    sa.Column("reason", sa.Text, primary_key=True),
+    sa.Column("cells", sa.BigInteger, nullable=False),
+    sa.Column("lines", postgresql.ARRAY(sa.BigInteger), nullable=False),
     schema=SCHEMA,
 )
 

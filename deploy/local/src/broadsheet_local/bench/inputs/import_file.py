@@ -17,7 +17,7 @@ _TAGS = ("news", "events", "offers", "members")
 _FAULTS = (
     "no-address,{name},{city},{age},{tag}",
     "reader-{number:07d}@nowhere,{name},{city},{age},{tag}",
-    "reader-{number:07d}@mail{domain}.example.com,{name},{city},many,{tag}",
+    "reader {number:07d}@mail{domain}.example.com,{name},{city},{age},{tag}",
     "reader-{number:07d}@mail{domain}.example.com,{name},{city},{age},{tag},one cell too many",
 )
 

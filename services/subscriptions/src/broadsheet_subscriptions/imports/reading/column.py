@@ -1,10 +1,14 @@
 """The columns of a file, pure: what each of them is, guessed from its title or told.
 
-A file without titles (its first row holds an address) gets `column_1` and so on; there the addresses are where most
-cells are addresses.
+Titles need not be in the first row: reports begin with a heading, a date, a blank line. A file without titles (its
+first row holds an address) gets `column_1` and so on; there the addresses are where most cells are addresses.
+
+Whatever is guessed or told, a column that says who may not be written to is read as one (`opt_out`), and one that may
+say so is undecided until somebody decides it.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -13,11 +17,20 @@ import msgspec
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.attributes.attribute import AttributeType
 from broadsheet_subscriptions.imports.reading.csv_records import DELIMITERS, split_lines
+from broadsheet_subscriptions.imports.reading.opt_out import (
+    UndecidedColumn,
+    find_opt_outs,
+    is_state_target,
+    title_says,
+    undecided_column,
+)
 from broadsheet_subscriptions.imports.reading.record import COLUMNS_MAX, UnreadableFileError
+from broadsheet_subscriptions.subscribers.tag_cell import tag_words
 
 ATTRIBUTE_PREFIX: Final = "attribute:"
-FIELDS: Final = frozenset({"email", "name", "first_name", "last_name", "tags", "state"})
+FIELDS: Final = frozenset({"email", "name", "first_name", "last_name", "tags"})
 TITLE_CHARS_MAX: Final = 200
+_PERSONAL: Final = frozenset({"email", "name", "first_name", "last_name"})
 _ADDRESSES_SHARE: Final = 0.5
 _BLANK: Final = "\ufeff\u200b\u2060\u00a0 \t\r\n"
 _NOT_ALPHANUMERIC: Final = re.compile(r"[\W_]+")
@@ -30,11 +43,14 @@ _TITLES: Final[dict[str, tuple[str, ...]]] = {
     "first_name": ("firstname", "givenname", "fname", "vorname", "prenom", "prénom", "forename"),
     "last_name": ("lastname", "familyname", "surname", "lname", "nachname", "nomdefamille"),
     "tags": ("tags", "tag", "labels"),
-    "state": ("state", "status", "subscriptionstate", "subscriptionstatus"),
 }  # fmt: skip
+_TARGET_OF_TITLE: Final = {title: field for field, known in _TITLES.items() for title in known}
+_PREAMBLE_ROWS_MAX: Final = 20
 
 Mapping_ = dict[str, str | None]
-"""By title: `email`, `name`, `first_name`, `last_name`, `tags`, `state`, `attribute:<name>`; None: not read."""
+"""By title: `email`, `name`, `first_name`, `last_name`, `tags`, `attribute:<name>`; what says who may not be written to
+(`state`, `opt_out`, `opt_in`, `confirmation`), or that a column does not say it (`ignored`); None: not read.
+"""
 
 
 class KnownAttribute(msgspec.Struct, frozen=True):
@@ -44,11 +60,16 @@ class KnownAttribute(msgspec.Struct, frozen=True):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """`has_titles`: the first row is not a person."""
+    """`first_row`: the first that is a person, counted from 0; the one before it holds the titles, if there are any."""
 
     titles: list[str]
     mapping: Mapping_
-    has_titles: bool
+    first_row: int
+    undecided: list[UndecidedColumn]
+
+    @property
+    def has_titles(self) -> bool:
+        return self.first_row > 0
 
 
 def open_columns(
@@ -57,24 +78,96 @@ def open_columns(
     """Raises `UnreadableFileError` when no column is the address, with what the columns are."""
     if not first_rows:
         raise UnreadableFileError("The file has no rows.")
+    at = _find_titles(first_rows)
+    raw = [] if at is None else _trimmed(first_rows[at])
+    rows = first_rows[0 if at is None else at + 1 :]
+    width = len(raw) if at is not None else len(first_rows[0])
+    if width > COLUMNS_MAX:
+        raise UnreadableFileError(f"There are {width} columns; at most {COLUMNS_MAX} can be read.")
     # NUL is the one character that Postgres takes nowhere, and titles are kept.
-    first = [cell.strip(_BLANK).replace("\0", "\ufffd") for cell in first_rows[0]]
-    has_titles = not any(_is_address(cell) for cell in first)
-    titles = _distinct(first) if has_titles else [f"column_{number}" for number in range(1, len(first) + 1)]
-    if len(titles) > COLUMNS_MAX:
-        raise UnreadableFileError(f"There are more than {COLUMNS_MAX} columns.")
-    if given is not None:
-        return Columns(titles, check_mapping(titles, given, attributes), has_titles)
+    cleaned = [cell.replace("\0", "\ufffd") for cell in raw]
+    titles = [f"column_{number}" for number in range(1, width + 1)] if at is None else _distinct(cleaned)
+    told = None if given is None else check_mapping(titles, given, attributes)
+    mapping = told if told is not None and "email" in told.values() else _guess_all(titles, attributes, rows, told)
+    undecided = _decide(titles, mapping, told or {}, rows)
+    return Columns(titles, mapping, 0 if at is None else at + 1, undecided)
+
+
+def _guess_all(
+    titles: Sequence[str],
+    attributes: Sequence[KnownAttribute],
+    rows: Sequence[Sequence[str]],
+    told: Mapping_ | None,
+) -> Mapping_:
     mapping = _guess(titles, attributes)
+    if told is not None:
+        mapping |= {title: target for title, target in told.items() if target is not None}
     if "email" not in mapping.values():
-        found = _find_addresses(first_rows[1 if has_titles else 0 :], len(titles))
+        found = _find_addresses(rows, len(titles))
         if found is None:
             names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
             raise UnreadableFileError(
                 f"No column holds e-mail addresses. Columns found: {names}. Say with `mapping` which one it is."
             )
         mapping[titles[found]] = "email"
-    return Columns(titles, mapping, has_titles)
+    return mapping
+
+
+def _decide(
+    titles: Sequence[str], mapping: Mapping_, told: Mapping_, rows: Sequence[Sequence[str]]
+) -> list[UndecidedColumn]:
+    """Puts into the mapping which columns certainly say who may not be written to; what only may say so is left."""
+    findings = find_opt_outs(titles, [_plain(title) for title in titles], rows)
+    undecided = []
+    for column, title in enumerate(titles):
+        target, guess = told.get(title), mapping.get(title)
+        cells = [row[column] for row in rows if column < len(row)]
+        if guess in _PERSONAL and target is None:
+            continue  # addresses and names
+        if guess == "tags" and target is None:
+            finding = find_opt_outs(["tags"], ["tags"], [[word] for cell in cells for word in tag_words(cell)]).get(
+                "tags"
+            )
+        else:
+            finding = findings.get(title)
+        if finding is None or (title == guess and title.startswith(ATTRIBUTE_PREFIX)):
+            continue  # a title like `attribute:active` says itself what it is
+        is_certain = finding.certainty == "certain"
+        if target is None and is_certain:
+            mapping[title] = finding.meaning
+            continue
+        column_found = undecided_column(title, finding.reason, cells, only_states=is_certain)
+        if not column_found.is_decided_by(target):
+            undecided.append(column_found)
+    return undecided
+
+
+def _find_titles(rows: Sequence[Sequence[str]]) -> int | None:
+    """Which row holds the titles; None: there are none, and the first row is a person.
+
+    It is the first that has a title for addresses and no address. Where no title is known: the last that could be one
+    before the first person; lines of a report's heading fill less than half of a person's cells.
+    """
+    looked_at = [[cell.strip(_BLANK) for cell in row[: COLUMNS_MAX + 1]] for row in rows[: _PREAMBLE_ROWS_MAX + 1]]
+    people = [number for number, row in enumerate(looked_at) if any(map(_is_address, row))]
+    for number, row in enumerate(looked_at):
+        if number not in people and any(_TARGET_OF_TITLE.get(_plain(cell)) == "email" for cell in row):
+            return number
+    if not people:
+        return 0
+    first = people[0]
+    if first == 0:
+        return None
+    width = len(looked_at[first])
+    return next((n for n in range(first) if 2 * sum(map(bool, looked_at[n])) >= width), 0)
+
+
+def _trimmed(row: Sequence[str]) -> list[str]:
+    """Without the empty cells that spreadsheets end rows with, where they are many."""
+    titles = [cell.strip(_BLANK) for cell in row]
+    while len(titles) > COLUMNS_MAX and not titles[-1]:
+        titles.pop()
+    return titles
 
 
 def check_mapping(
@@ -94,27 +187,32 @@ def fault_of_mapping(given: Mapping[str, str | None], attribute_names: Sequence[
     targets = [target for target in given.values() if target is not None]
     for target in targets:
         name = target.removeprefix(ATTRIBUTE_PREFIX)
-        if target not in FIELDS and (name == target or name not in attribute_names):
+        if target not in FIELDS and not is_state_target(target) and (name == target or name not in attribute_names):
             return f"The mapping says “{target[:80]}”, which is neither a field nor an attribute that there is."
-    twice = [target for target in dict.fromkeys(targets) if targets.count(target) > 1]
-    if twice:
-        return f"The mapping gives “{twice[0][:80]}” to more than one column."
-    if "email" not in targets:
+    seen: set[str] = set()
+    for target in targets:
+        # Several columns may say who left: each of them counts.
+        if target in seen and not is_state_target(target):
+            return f"The mapping gives “{target[:80]}” to more than one column."
+        seen.add(target)
+    # One that says only who may not be written to is laid over what is guessed.
+    if "email" not in seen and (not seen or not all(map(is_state_target, seen))):
         return "The mapping gives no column `email`."
     return None
 
 
-def detect_delimiter(lines: Sequence[str], attributes: Sequence[KnownAttribute]) -> str:
+def detect_delimiter(lines: Sequence[str]) -> str:
     """The one under which the first lines look most like a table of people."""
 
     def merit(delimiter: str) -> tuple[bool, float, int]:
         rows = split_lines(lines, delimiter)
         if not rows:
             return False, 0.0, 0
-        width = len(rows[0])
-        titles = [cell.strip(_BLANK) for cell in rows[0]]
-        has_email = "email" in _guess(_distinct(titles), attributes).values() or any(map(_is_address, titles))
-        alike = sum(len(row) == width for row in rows) / len(rows)
+        people = rows[_find_titles(rows) or 0 :]
+        width = len(people[0])
+        first = [cell.strip(_BLANK) for cell in people[0][: COLUMNS_MAX + 1]]
+        has_email = any(_TARGET_OF_TITLE.get(_plain(cell)) == "email" or _is_address(cell) for cell in first)
+        alike = sum(len(row) == width for row in people) / len(people)
         return has_email, alike if width > 1 else 0.0, width
 
     return max(DELIMITERS, key=merit)
@@ -128,41 +226,55 @@ def titles_of_attributes(
     """
     names = [attribute.name for attribute in attributes]
     guessed = _guess(_distinct([*before, *names, *after]), attributes)
-    return [name if guessed[name] == f"{ATTRIBUTE_PREFIX}{name}" else f"{ATTRIBUTE_PREFIX}{name}" for name in names]
+    return [
+        name
+        if guessed[name] == f"{ATTRIBUTE_PREFIX}{name}" and title_says(name) is None
+        else f"{ATTRIBUTE_PREFIX}{name}"
+        for name in names
+    ]
 
 
 def _guess(titles: Sequence[str], attributes: Sequence[KnownAttribute]) -> Mapping_:
     exact = {f"{ATTRIBUTE_PREFIX}{attribute.name}" for attribute in attributes}
-    targets = {title: field for field, known in _TITLES.items() for title in known}
+    targets = dict(_TARGET_OF_TITLE)
     # Names are distinct; a label may be another's name.
     known_as = [(attribute.name, attribute.name) for attribute in attributes]
     known_as += [(attribute.label, attribute.name) for attribute in attributes]
     for title, name in known_as:
         targets.setdefault(_plain(title), f"{ATTRIBUTE_PREFIX}{name}")
     mapping: Mapping_ = {}
+    given: set[str] = set()
     for title in titles:
         target = title if title in exact else targets.get(_plain(title))
-        mapping[title] = None if target in mapping.values() else target
-    if "name" in mapping.values():
+        if target in given:
+            target = None
+        mapping[title] = target
+        if target is not None:
+            given.add(target)
+    if "name" in given:
         # The whole name says what its parts would.
         mapping = {title: None if field in {"first_name", "last_name"} else field for title, field in mapping.items()}
     return mapping
 
 
 def _plain(title: str) -> str:
-    return _NOT_ALPHANUMERIC.sub("", title.casefold())
+    return _NOT_ALPHANUMERIC.sub("", unicodedata.normalize("NFC", title).casefold())
 
 
 def _distinct(titles: Sequence[str]) -> list[str]:
     """Titles as they can be named: none is blank, and none there twice."""
-    seen: dict[str, None] = {}
+    seen: set[str] = set()
+    again: dict[str, int] = {}
+    distinct = []
     for number, raw in enumerate(titles, start=1):
-        base = raw[:TITLE_CHARS_MAX] or f"column_{number}"
-        title, again = base, 2
+        base = unicodedata.normalize("NFC", raw)[:TITLE_CHARS_MAX] or f"column_{number}"
+        title = base
         while title in seen:
-            title, again = f"{base} ({again})", again + 1
-        seen[title] = None
-    return list(seen)
+            again[base] = again.get(base, 1) + 1
+            title = f"{base} ({again[base]})"
+        seen.add(title)
+        distinct.append(title)
+    return distinct
 
 
 def _find_addresses(rows: Sequence[Sequence[str]], width: int) -> int | None:

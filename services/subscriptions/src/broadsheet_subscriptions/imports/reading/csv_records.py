@@ -8,13 +8,14 @@ leniently, one lost quote would swallow the people of many lines.
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from broadsheet_subscriptions.imports.reading.record import CELL_CHARS_MAX, Place, Record, UnreadableFileError
-from broadsheet_subscriptions.imports.reading.text_encoding import BYTE_ORDER_MARKS, Encoding
+from broadsheet_subscriptions.imports.reading.text_encoding import BYTE_ORDER_MARKS, Encoding, codec_of
 from broadsheet_subscriptions.subscribers.spreadsheet_cell import may_hold_neutralised
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
@@ -25,6 +26,10 @@ _FAULTS_A_BLOCK_MAX: Final = 1_000
 _BROKEN_OFF_CHARS_MAX: Final = 1024 * 1024
 """A longer record is none, whatever its quotes say."""
 _LINE_CHARS_MAX: Final = 4 * 1024 * 1024
+_TOLD_DELIMITER: Final = re.compile(r'"?sep=(?P<delimiter>[^\r\n"A-Za-z0-9])"?[,;\t|]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
+"""Excel's own first line, which says what divides the cells."""
+_TOLD_DELIMITER_CHARS: Final = 32
+_PEEKED_CHARS_MAX: Final = 2 * 1024 * 1024
 
 
 class Source(Protocol):
@@ -42,26 +47,34 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class CsvFile:
-    """`source` begins at `place`; the delimiter is needed to read on, not to `peek`."""
+    """`source` begins at `place`; the delimiter is needed to read on, not to `peek`. `told_delimiter` is what the file
+    itself says of it in a line before all others, which is no record.
+    """
 
     def __init__(self, source: Source, encoding: Encoding, place: Place, *, block_bytes: int = BLOCK_BYTES) -> None:
         self._source = source
         self._encoding = encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._decoder = codecs.getincrementaldecoder(codec_of(encoding))()
         self._block_bytes = block_bytes
         self._fed_bytes = place.byte_offset
         self._record_number = place.record_number
         self._line_number = place.line_number
         self._rest = ""
         self._ended = False
+        self.told_delimiter: str | None = None
         csv.field_size_limit(CELL_CHARS_MAX)
         if place.byte_offset == 0:
             self._skip_mark()
 
     def _skip_mark(self) -> None:
-        self._feed()
+        while len(self._rest) < _TOLD_DELIMITER_CHARS and not self._ended:
+            self._feed()
         if self._rest.startswith("\ufeff") and self._encoding in BYTE_ORDER_MARKS:
             self._rest = self._rest[1:]
+        if (found := _TOLD_DELIMITER.match(self._rest)) is not None and (found.end() < len(self._rest) or self._ended):
+            self.told_delimiter = found["delimiter"]
+            self._rest = self._rest[found.end() :]
+            self._line_number += 1
 
     def _feed(self) -> None:
         piece = self._source.read(self._block_bytes)
@@ -72,7 +85,7 @@ class CsvFile:
 
     def peek(self, lines_max: int) -> list[str]:
         """The first lines, without taking them."""
-        if not self._rest and not self._ended:
+        while not self._ended and len(self._rest) < _PEEKED_CHARS_MAX and self._rest.count("\n") <= lines_max:
             self._feed()
         lines: list[str] = []
         for line in io.StringIO(self._rest, newline=""):
@@ -143,7 +156,7 @@ class CsvFile:
         return records, start
 
     def _place(self) -> Place:
-        unread = len(self._rest.encode(self._encoding)) + len(self._decoder.getstate()[0])
+        unread = len(self._rest.encode(codec_of(self._encoding))) + len(self._decoder.getstate()[0])
         return Place(self._fed_bytes - unread, self._record_number, self._line_number)
 
 

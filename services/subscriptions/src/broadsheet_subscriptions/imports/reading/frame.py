@@ -10,6 +10,7 @@ import msgspec
 
 from broadsheet_subscriptions.imports.reading.column import KnownAttribute, Mapping_
 from broadsheet_subscriptions.imports.reading.csv_records import BLOCK_BYTES
+from broadsheet_subscriptions.imports.reading.opt_out import UndecidedColumn
 from broadsheet_subscriptions.imports.reading.record import Place
 from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, FileFormat
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -31,7 +32,7 @@ REJECT_COLUMNS: Final = (
 class Orders(msgspec.Struct, frozen=True):
     """`delimiter`, `titles` and `mapping` are None at first; `place` and those from a run that is gone on with.
 
-    `lane_records`: a lane has stored all of its rows up to this record.
+    `lane_records`: a lane has stored all of its rows up to this record. `first_record`: the first that is a person.
     """
 
     import_id: int
@@ -44,6 +45,9 @@ class Orders(msgspec.Struct, frozen=True):
     added_tags: list[str]
     place: Place
     lane_records: tuple[int, int]
+    newsletter_id: int
+    dry_run: bool
+    first_record: int = 1
     block_bytes: int = BLOCK_BYTES
     delimiter: str | None = None
     titles: list[str] | None = None
@@ -54,16 +58,31 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     delimiter: str | None
     titles: list[str]
     mapping: Mapping_
+    first_record: int
+    undecided: list[UndecidedColumn]
+    remarks: list[str]
+
+
+class Note(msgspec.Struct, frozen=True):
+    """Cells of a column that could not be read, for one reason: how many, and the lines of the first."""
+
+    column: str
+    reason: str
+    cells: int
+    lines: list[int]
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
-    """`rows` and `bytes` a lane; the rejected rows are all the first lane's. The contents follow in this order."""
+    """`rows` and `bytes` a lane; rejected rows and notes are all the first lane's. The contents follow in this
+    order.
+    """
 
     after: Place
     rows: tuple[int, int]
     row_bytes: tuple[int, int]
     rejected: int
     reject_bytes: int
+    notes: list[Note]
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):

@@ -1,33 +1,29 @@
-"""One row of a file as a person, or why it is none, pure. A million rows come by here: what can be done once is."""
+"""One row of a file as a person, or why it is none, pure. A million rows come by here: what can be done once is.
+
+Only the address and what says whether the person may be written to can cost the row. Any other cell that cannot be read
+costs the cell, and a note says which column, how often and why.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_subscriptions.attributes.attribute import AttributeType, AttributeValue, parse_value
+from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, AttributeType, AttributeValue, parse_cell, parse_tag
 from broadsheet_subscriptions.imports.reading.column import ATTRIBUTE_PREFIX, KnownAttribute, Mapping_
+from broadsheet_subscriptions.imports.reading.opt_out_cell import MEANINGS, Meaning, read_state
+from broadsheet_subscriptions.imports.reading.record import error_in_cell
 from broadsheet_subscriptions.subscribers.spreadsheet_cell import restore
-from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
+from broadsheet_subscriptions.subscribers.subscriber_name import clean_name
 from broadsheet_subscriptions.subscribers.subscription import State
-from broadsheet_subscriptions.subscribers.tag_cell import read_tags
+from broadsheet_subscriptions.subscribers.tag_cell import CELL_CHARS_MAX, tag_words
 
 _CELLS_REMEMBERED_MAX: Final = 4096
 _CELL_CHARS_REMEMBERED_MAX: Final = 200
-# What other systems call the states; what they no longer write to has left, here too.
-_STATES: Final[dict[str, State]] = {
-    **dict.fromkeys(("confirmed", "subscribed", "active", "enabled", "opted in", "opted-in"), "confirmed"),
-    **dict.fromkeys(("pending", "unconfirmed", "new"), "pending"),
-    **dict.fromkeys(
-        (
-            "unsubscribed", "inactive", "disabled", "opted out", "opted-out", "cleaned", "bounced", "complained",
-            "blocklisted", "blocked", "removed",
-        ),
-        "unsubscribed",
-    ),
-}  # fmt: skip
+RANK: Final[dict[State, int]] = {"unsubscribed": 0, "pending": 1, "confirmed": 2}
+"""Which state goes less far: of all that is said of a person, the least counts."""
 
 
 class ImportedPerson(msgspec.Struct, frozen=True):
@@ -49,20 +45,28 @@ class RejectedRowError(Exception):
 
 
 class RowReader:
-    """Reads the rows of one file."""
+    """Reads the rows of one file. `notes`: of the row that was read last, the columns whose cells could not be."""
 
-    def __init__(self, titles: Sequence[str], mapping: Mapping_, attributes: Sequence[KnownAttribute]) -> None:
+    def __init__(
+        self,
+        titles: Sequence[str],
+        mapping: Mapping_,
+        attributes: Sequence[KnownAttribute],
+        *,
+        newsletter_id: int,
+    ) -> None:
         types = {attribute.name: attribute.type for attribute in attributes}
-        places = {target: index for index, title in enumerate(titles) if (target := mapping.get(title)) is not None}
+        targets = [(index, target) for index, title in enumerate(titles) if (target := mapping.get(title)) is not None]
+        places = {target: index for index, target in targets if target not in MEANINGS}
+        self.notes: list[tuple[str, str]] = []
         self._titles = titles
         self._width = len(titles)
+        self._newsletter_id = newsletter_id
         self._email = places["email"]
         self._name = places.get("name")
-        # Where a fault of the name is: the first of its columns.
-        self._name_at = min((places[part] for part in ("name", "first_name", "last_name") if part in places), default=0)
         self._name_parts = [places[part] for part in ("first_name", "last_name") if part in places]
         self._tags = places.get("tags")
-        self._state = places.get("state")
+        self._states = [(index, cast("Meaning", target)) for index, target in targets if target in MEANINGS]
         self._attributes: list[tuple[int, str, AttributeType, dict[str, AttributeValue]]] = [
             (index, name, types[name], {})
             for target, index in places.items()
@@ -73,6 +77,8 @@ class RowReader:
     def read(self, cells: list[str]) -> ImportedPerson:
         """Raises `RejectedRowError`."""
         width = self._width
+        if self.notes:
+            self.notes = []
         if len(cells) != width:
             if len(cells) > width and any(cells[width:]):
                 raise RejectedRowError(f"The row has {len(cells)} cells, the first row {width}.")
@@ -80,35 +86,77 @@ class RowReader:
         try:
             email = EmailAddress.parse(cells[self._email])
         except ValueError as error:
-            raise RejectedRowError(f"{self._titles[self._email]}: {error}") from error
-        index = self._name_at
-        try:
-            name = self._read_name(cells)
-            attributes: dict[str, AttributeValue] = {}
-            for index, attribute, type_, seen in self._attributes:  # names the column of a fault
-                cell = cells[index]
-                if cell in seen:
-                    attributes[attribute] = seen[cell]
-                elif cell and (type_ == "text" or not cell.isspace()):
-                    attributes[attribute] = _value(type_, cell, seen)
-            tags: tuple[str, ...] = ()
-            if self._tags is not None:
-                index = self._tags
-                tags = _tags(cells[index])
-            state = None
-            if self._state is not None:
-                index = self._state
-                state = _state(cells[index])
-        except ValueError as error:
-            raise RejectedRowError(f"{self._titles[index]}: {error}", email.key) from error
+            reason = error_in_cell(cells[self._email]) or error
+            raise RejectedRowError(f"{self._titles[self._email]}: {reason}") from error
+        state = self._read_state(cells, email) if self._states else None
+        name = self._read_name(cells)
+        attributes = self._read_attributes(cells) if self._attributes else {}
+        tags: tuple[str, ...] = ()
+        if self._tags is not None and (cell := cells[self._tags]):
+            tags, fault = _remembered_tags(cell) if len(cell) <= _CELL_CHARS_REMEMBERED_MAX else _tags(cell)
+            if fault is not None:
+                self._note(self._tags, fault)
         return ImportedPerson(email, name, attributes, tags, state)
+
+    def _read_attributes(self, cells: list[str]) -> dict[str, AttributeValue]:
+        attributes: dict[str, AttributeValue] = {}
+        for index, attribute, type_, seen in self._attributes:
+            cell = cells[index]
+            if cell in seen:
+                attributes[attribute] = seen[cell]
+            elif cell and (type_ == "text" or not cell.isspace()):
+                try:
+                    attributes[attribute] = _value(type_, cell, seen)
+                except ValueError as error:
+                    self._note(index, str(error))
+        return attributes
+
+    def note_tags(self, reason: str) -> None:
+        """What is wrong with the tags of the row that was read last, which only their sum with others tells."""
+        if self._tags is not None:
+            self._note(self._tags, reason)
+
+    def _note(self, index: int, reason: str) -> None:
+        self.notes.append((self._titles[index], reason))
+
+    def _read_state(self, cells: list[str], email: EmailAddress) -> State | None:
+        least: State | None = None
+        for index, meaning in self._states:
+            cell = cells[index]
+            if not cell:
+                continue
+            try:
+                if cell[0] in "\0#" and (fault := error_in_cell(cell)):
+                    raise ValueError(fault)  # as a word that is not known
+                state = read_state(meaning, cell, self._newsletter_id)
+            except ValueError as error:
+                raise RejectedRowError(f"{self._titles[index]}: {error}", email.key) from error
+            if state is not None and (least is None or RANK[state] < RANK[least]):
+                least = state
+        return least
 
     def _read_name(self, cells: list[str]) -> str:
         if self._name is not None:
-            return _name(cells[self._name])
-        if self._name_parts:
-            return _name(" ".join(cell for part in self._name_parts if (cell := cells[part].strip())))
-        return ""
+            return self._name_of(self._name, cells[self._name])
+        parts = [part for index in self._name_parts if (part := self._name_of(index, cells[index]))]
+        if len(parts) < 2:  # noqa: PLR2004  # nothing to join
+            return parts[0] if parts else ""
+        try:
+            return clean_name(" ".join(parts))
+        except ValueError as error:
+            self._note(self._name_parts[0], str(error))
+            return ""
+
+    def _name_of(self, index: int, cell: str) -> str:
+        if not cell:
+            return ""
+        try:
+            if cell[0] in "\0#" and (fault := error_in_cell(cell)):
+                raise ValueError(fault)  # as a name that is too long
+            return clean_name(cell)
+        except ValueError as error:
+            self._note(index, str(error))
+            return ""
 
 
 def restore_cells(cells: list[str]) -> None:
@@ -118,34 +166,34 @@ def restore_cells(cells: list[str]) -> None:
             cells[index] = restore(cell)
 
 
-def _name(cell: str) -> str:
-    return SubscriberName.parse(cell) if cell and not cell.isspace() else ""
-
-
-def _tags(cell: str) -> tuple[str, ...]:
-    if not cell:
-        return ()
-    return _remembered_tags(cell) if len(cell) <= _CELL_CHARS_REMEMBERED_MAX else tuple(read_tags(cell))
-
-
 def _value(type_: AttributeType, cell: str, seen: dict[str, AttributeValue]) -> AttributeValue:
     """Remembered: towns, ages, yes and no; most columns have few values."""
-    value = parse_value(type_, cell)
+    if cell[0] in "\0#" and (fault := error_in_cell(cell)):
+        raise ValueError(fault)
+    value = parse_cell(type_, cell)
     if len(seen) < _CELLS_REMEMBERED_MAX and len(cell) <= _CELL_CHARS_REMEMBERED_MAX:
         seen[cell] = value
     return value
 
 
+def _tags(cell: str) -> tuple[tuple[str, ...], str | None]:
+    """Those that can be read, and what is wrong with another."""
+    if cell[0] in "\0#" and (fault := error_in_cell(cell)):
+        return (), fault
+    if len(cell) > CELL_CHARS_MAX:
+        return (), f"There may be at most {TAGS_MAX} tags."
+    fault = None
+    tags: dict[str, None] = {}
+    for word in tag_words(cell):
+        try:
+            tags[parse_tag(word)] = None
+        except ValueError as error:
+            fault = str(error)
+    if len(tags) > TAGS_MAX:
+        return (), f"There may be at most {TAGS_MAX} tags."
+    return tuple(tags), fault
+
+
 @lru_cache(maxsize=_CELLS_REMEMBERED_MAX)
-def _remembered_tags(cell: str) -> tuple[str, ...]:
-    return tuple(read_tags(cell))
-
-
-def _state(cell: str) -> State | None:
-    word = cell.strip().lower()
-    if not word:
-        return None
-    state = _STATES.get(word)
-    if state is None:
-        raise ValueError("The state must be confirmed, pending or unsubscribed.")
-    return state
+def _remembered_tags(cell: str) -> tuple[tuple[str, ...], str | None]:
+    return _tags(cell)

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX
-from broadsheet_subscriptions.imports.reading.column import Columns, detect_delimiter, open_columns
+from broadsheet_subscriptions.imports.reading.column import Columns, Mapping_, detect_delimiter, open_columns
 from broadsheet_subscriptions.imports.reading.csv_records import CsvFile, split_lines
 from broadsheet_subscriptions.imports.reading.frame import (
     LANES,
@@ -24,26 +24,42 @@ from broadsheet_subscriptions.imports.reading.frame import (
     Batch,
     Finished,
     Frame,
+    Note,
     Opened,
     Orders,
     Unreadable,
     decode_orders,
     encode,
 )
-from broadsheet_subscriptions.imports.reading.import_row import RejectedRowError, RowReader, restore_cells
-from broadsheet_subscriptions.imports.reading.record import Place, Record, UnreadableFileError
+from broadsheet_subscriptions.imports.reading.import_row import (
+    RANK,
+    ImportedPerson,
+    RejectedRowError,
+    RowReader,
+    restore_cells,
+)
+from broadsheet_subscriptions.imports.reading.opt_out import how_to_decide
+from broadsheet_subscriptions.imports.reading.record import (
+    COLUMNS_MAX,
+    FORMULA_WITHOUT_VALUE,
+    Place,
+    Record,
+    UnreadableFileError,
+)
 from broadsheet_subscriptions.subscribers.subscription import State
 
 MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
-_LOOKED_AT_LINES: Final = 100
+_LOOKED_AT_LINES: Final = 1_000
+"""Columns are known by the words in them, too."""
+_DELIMITER_LINES: Final = 100
 _XLSX_BATCH_RECORDS: Final = 10_000
 _COPY_BYTES: Final = 1024 * 1024
-_REASON_CHARS_MAX: Final = 500
+_REASON_CHARS_MAX: Final = 2_000
 _REJECTED_CELL_CHARS_MAX: Final = 10_000
 _NOTHING_KNOWN: Final = r"\N"
 _json = msgspec.json.Encoder().encode
-# Which state goes less far: a file never gives more than its import may.
-_RANK: Final[dict[State, int]] = {"unsubscribed": 0, "pending": 1, "confirmed": 2}
+_NOTE_LINES_MAX: Final = 10
+_TAG_LITERALS_MAX: Final = 1_000
 
 
 def main() -> None:
@@ -92,9 +108,9 @@ def _open_csv(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
         delimiter, packer = orders.delimiter, _packer_of_old(orders)
     else:
         lines = file.peek(_LOOKED_AT_LINES)
-        delimiter = detect_delimiter(lines, orders.attributes)
+        delimiter = file.told_delimiter or detect_delimiter(lines[:_DELIMITER_LINES])
         columns = open_columns(split_lines(lines, delimiter), orders.attributes, orders.given_mapping)
-        packer = _packer_of_new(orders, columns, delimiter, sink)
+        packer = _packer_of_new(orders, columns, delimiter, [], sink)
     for block in file.blocks(delimiter):
         yield packer.pack(block.records, block.after, is_neutralised=block.is_neutralised)
 
@@ -107,7 +123,8 @@ def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
         while piece := source.read(_COPY_BYTES):
             file.write(piece)
         file.seek(0)
-        records = xlsx_records(file)
+        remarks: list[str] = []
+        records = xlsx_records(file, remarks)
         looked_at: list[Record] = []
         if orders.place.record_number:
             packer = _packer_of_old(orders)
@@ -117,7 +134,7 @@ def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
                 if len(looked_at) == _LOOKED_AT_LINES:
                     break
             columns = open_columns([one.cells for one in looked_at], orders.attributes, orders.given_mapping)
-            packer = _packer_of_new(orders, columns, None, sink)
+            packer = _packer_of_new(orders, columns, None, remarks, sink)
         batch = looked_at
         for record in records:
             if record.number <= orders.place.record_number:
@@ -133,13 +150,24 @@ def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
 def _packer_of_old(orders: Orders) -> "Packer":
     assert orders.titles is not None
     assert orders.mapping is not None
-    return Packer(orders, RowReader(orders.titles, orders.mapping, orders.attributes), skip_first=False)
+    return Packer(orders, _row_reader(orders, orders.titles, orders.mapping), first_record=orders.first_record)
 
 
-def _packer_of_new(orders: Orders, columns: Columns, delimiter: str | None, sink: BinaryIO) -> "Packer":
-    _send(sink, Opened(delimiter, columns.titles, columns.mapping))
-    reader = RowReader(columns.titles, columns.mapping, orders.attributes)
-    return Packer(orders, reader, skip_first=columns.has_titles)
+def _packer_of_new(
+    orders: Orders, columns: Columns, delimiter: str | None, remarks: list[str], sink: BinaryIO
+) -> "Packer":
+    """Raises `UnreadableFileError` where it is not decided what a column says of who may be written to."""
+    first_record = columns.first_row + 1
+    if columns.first_row > 1:
+        remarks.append(f"The titles stand in row {columns.first_row}; what is before them was not read.")
+    _send(sink, Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks))
+    if columns.undecided and not orders.dry_run:
+        raise UnreadableFileError(" ".join(how_to_decide(undecided) for undecided in columns.undecided))
+    return Packer(orders, _row_reader(orders, columns.titles, columns.mapping), first_record=first_record)
+
+
+def _row_reader(orders: Orders, titles: Sequence[str], mapping: Mapping_) -> RowReader:
+    return RowReader(titles, mapping, orders.attributes, newsletter_id=orders.newsletter_id)
 
 
 class Packer:
@@ -147,10 +175,10 @@ class Packer:
     imports lock in one order, and neighbours in the index are inserted one after another.
     """
 
-    def __init__(self, orders: Orders, reader: RowReader, *, skip_first: bool) -> None:
+    def __init__(self, orders: Orders, reader: RowReader, *, first_record: int) -> None:
         self._orders = orders
         self._reader = reader
-        self._first_record = 2 if skip_first else 1
+        self._first_record = first_record
         self._tag_literals: dict[tuple[str, ...], str] = {}
 
     def pack(
@@ -159,6 +187,7 @@ class Packer:
         """`is_neutralised`: some cell may have an apostrophe that an export put there."""
         lanes: tuple[list[tuple[str, int, str]], ...] = tuple([] for _ in range(LANES))
         rejects: list[str] = []
+        notes: dict[tuple[str, str], tuple[int, list[int]]] = {}
         read, given_state, done = self._reader.read, self._orders.given_state, self._orders.lane_records
         for number, line, cells, fault in map(msgspec.structs.astuple, records):
             if number < self._first_record:
@@ -169,26 +198,17 @@ class Packer:
                 if fault is not None:
                     raise RejectedRowError(fault)
                 person = read(cells)
-                tags = self._tag_literal(person.tags)
             except RejectedRowError as error:
                 if number > done[0]:
                     rejects.append(self._reject(number, line, cells, error))
                 continue
-            email = person.email
-            key = email.key
+            tags = self._tag_literal(person.tags)
+            if self._reader.notes and number > done[0]:
+                _count(notes, self._reader.notes, line)
+            key = person.email.key
             lane = zlib.crc32(key.encode()) % LANES
-            if number <= done[lane]:
-                continue
-            state = person.state
-            if state is None or _RANK[state] > _RANK[given_state]:
-                state = given_state
-            attributes = _json(person.attributes).decode() if person.attributes else "{}"
-            if "\\" in attributes:
-                attributes = attributes.replace("\\", "\\\\")
-            # Neither an address nor a name can hold a backslash or a control character. Joined, as to format strings of
-            # a class of their own takes twice as long.
-            row = "\t".join((email, key, person.name, attributes, tags, state))  # noqa: FLY002
-            lanes[lane].append((key, number, row))
+            if number > done[lane]:
+                lanes[lane].append((key, number, _row(person, key, tags, given_state)))
         contents = [_rows(lane) for lane in lanes]
         rejected = "".join(rejects).encode()
         batch = Batch(
@@ -197,24 +217,31 @@ class Packer:
             row_bytes=(len(contents[0]), len(contents[1])),
             rejected=len(rejects),
             reject_bytes=len(rejected),
+            notes=[Note(column, reason, cells, lines) for (column, reason), (cells, lines) in notes.items()],
         )
         return batch, [*contents, rejected]
 
     def _tag_literal(self, tags: tuple[str, ...]) -> str:
-        """The tags with those that the import adds, as an array's text."""
+        """The tags with those that the import adds, as an array's text. Where they are too many, without the file's
+        own.
+        """
         literal = self._tag_literals.get(tags)
         if literal is None:
             together = list(dict.fromkeys((*tags, *self._orders.added_tags)))
             if len(together) > TAGS_MAX:
-                raise RejectedRowError(f"There may be at most {TAGS_MAX} tags, with those that the import adds.")
+                self._reader.note_tags(f"There may be at most {TAGS_MAX} tags, with those that the import adds.")
+                return self._tag_literal(())
             quoted = (tag.replace("\\", "\\\\").replace('"', '\\"') for tag in together)
             literal = _escape("{" + ",".join(f'"{tag}"' for tag in quoted) + "}")
-            if len(self._tag_literals) < _LOOKED_AT_LINES * 10:
+            if len(self._tag_literals) < _TAG_LITERALS_MAX:
                 self._tag_literals[tags] = literal
         return literal
 
     def _reject(self, number: int, line: int, cells: Sequence[str], error: RejectedRowError) -> str:
-        stored = [_storable(cell[:_REJECTED_CELL_CHARS_MAX]) for cell in cells]
+        stored = [
+            "" if cell == FORMULA_WITHOUT_VALUE else _storable(cell[:_REJECTED_CELL_CHARS_MAX])
+            for cell in cells[:COLUMNS_MAX]
+        ]
         fields = (
             str(self._orders.import_id),
             str(self._orders.run_number),
@@ -225,6 +252,30 @@ class Packer:
             _escape(_json(stored).decode()),
         )
         return "\t".join(fields) + "\n"
+
+
+def _count(notes: dict[tuple[str, str], tuple[int, list[int]]], found: Sequence[tuple[str, str]], line: int) -> None:
+    for note in found:
+        cells, lines = notes.get(note, (0, []))
+        if len(lines) < _NOTE_LINES_MAX:
+            lines.append(line)
+        notes[note] = cells + 1, lines
+
+
+def _row(person: ImportedPerson, key: str, tags: str, given_state: State) -> str:
+    """For COPY, without what its lane puts before it."""
+    state = person.state
+    if state is None or RANK[state] > RANK[given_state]:
+        state = given_state
+    attributes = _json(person.attributes).decode() if person.attributes else "{}"
+    if "\\" in attributes:
+        attributes = attributes.replace("\\", "\\\\")
+    name = person.name
+    if "\\" in name:
+        name = name.replace("\\", "\\\\")
+    # An address can hold no backslash, and neither it nor a name a control character. Joined, as to format strings of a
+    # class of their own takes twice as long.
+    return "\t".join((person.email, key, name, attributes, tags, state))  # noqa: FLY002
 
 
 def _rows(lane: list[tuple[str, int, str]]) -> bytes:

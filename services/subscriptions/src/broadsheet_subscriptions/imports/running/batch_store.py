@@ -4,7 +4,8 @@ New people are the usual case and take the short way: copied into a temporary ta
 new, each with a subscription. Only when somebody of the batch is here already, the others are looked at one by one.
 All of it goes by address in ascending order, so that no two imports wait for each other in a circle.
 
-What there is of a person is never made less: who left or is suppressed is passed by, who confirmed stays confirmed.
+What there is of a person is never made less: who left or is suppressed is passed by, who confirmed stays confirmed. But
+what an import itself would make of somebody, or still has to ask them, ends when any row says that they left.
 """
 
 import io
@@ -64,6 +65,26 @@ _MARK_ADDED: Final = f"""
     UPDATE pg_temp.incoming SET verdict = CASE WHEN is_repeat THEN 'duplicate' ELSE 'created' END
       FROM ({_ADDED_PEOPLE}) AS person WHERE person.email_key = incoming.email_key AND incoming.verdict IS NULL
 """
+# Any row of an address may say that its person left, and the first is the one that is stored.
+_SPREAD_LEAVING: Final = """
+    UPDATE pg_temp.incoming AS first SET state = 'unsubscribed'
+      FROM pg_temp.incoming AS again
+     WHERE again.is_repeat AND again.state = 'unsubscribed' AND NOT first.is_repeat AND first.state <> 'unsubscribed'
+       AND first.email_key = again.email_key
+"""
+# Whom an earlier batch of this import made, and who has not acted since. The time is the one that undo takes for
+# untouched.
+_LET_LEAVE: Final = """
+    UPDATE subscriptions.subscription
+       SET state = 'unsubscribed', unsubscribed_at = subscription.created_at, confirmation_queued_at = NULL
+      FROM pg_temp.incoming
+      CROSS JOIN LATERAL (
+          SELECT id FROM subscriptions.subscriber WHERE subscriber.email_key = incoming.email_key OFFSET 0) AS person
+     WHERE incoming.state = 'unsubscribed' AND subscription.subscriber_id = person.id
+       AND subscription.newsletter_id = :newsletter_id AND subscription.import_id = :import_id
+       AND (subscription.state = 'pending'
+            OR (subscription.state = 'confirmed' AND subscription.confirmed_at = subscription.created_at))
+"""
 # The table's order is that of the addresses, and so is that of the locks.
 _LOCK_PRESENT: Final = """
     SELECT count(*) FROM pg_temp.incoming CROSS JOIN LATERAL (
@@ -83,11 +104,13 @@ _CREATE_PRESENT: Final = f"""
                 WHEN cardinality(new_tags) > {TAGS_MAX} AND cardinality(new_tags) > cardinality(tags)
                 THEN 'too_many_tags'
                 WHEN changes_person OR subscription_id IS NULL OR (state = 'pending' AND given_state = 'confirmed')
+                     OR leaves_unasked
                 THEN 'updated'
                 ELSE 'unchanged'
            END AS verdict,
            CASE WHEN subscription_id IS NULL THEN 'created'
                 WHEN state = 'pending' AND given_state = 'confirmed' THEN 'confirmed'
+                WHEN leaves_unasked THEN 'left'
            END AS subscription_change
       FROM (
         SELECT chosen.*,
@@ -97,6 +120,9 @@ _CREATE_PRESENT: Final = f"""
                    person.id AS subscriber_id, person.name, person.attributes, person.tags,
                    held.id AS subscription_id, held.state,
                    coalesce(held.import_id = :import_id, false) AS is_of_this_import,
+                   -- An earlier import would still ask them.
+                   coalesce(incoming.state = 'unsubscribed' AND held.state = 'pending' AND held.import_id IS NOT NULL
+                            AND held.confirmation_queued_at IS NULL, false) AS leaves_unasked,
                    held.id IS NULL AND others.has_left_all AS has_left_all,
                    met.subscriber_id IS NOT NULL AS was_met,
                    CASE WHEN incoming.name = '' OR :existing = 'skip' OR (:existing = 'fill' AND person.name <> '')
@@ -112,7 +138,7 @@ _CREATE_PRESENT: Final = f"""
                   SELECT id, name, attributes, tags FROM subscriptions.subscriber
                    WHERE subscriber.email_key = incoming.email_key OFFSET 0) AS person
               LEFT JOIN LATERAL (
-                  SELECT id, state, import_id FROM subscriptions.subscription
+                  SELECT id, state, import_id, confirmation_queued_at FROM subscriptions.subscription
                    WHERE newsletter_id = :newsletter_id AND subscriber_id = person.id OFFSET 0) AS held ON true
               LEFT JOIN LATERAL (
                   SELECT bool_and(subscription.state = 'unsubscribed') AS has_left_all FROM subscriptions.subscription
@@ -144,6 +170,12 @@ _CONFIRM_SUBSCRIPTIONS: Final = """
       FROM pg_temp.present
      WHERE subscription.id = present.subscription_id AND present.verdict = 'updated'
        AND present.subscription_change = 'confirmed' AND subscription.state = 'pending'
+"""
+_LEAVE_UNASKED: Final = """
+    UPDATE subscriptions.subscription SET state = 'unsubscribed', unsubscribed_at = now()
+      FROM pg_temp.present
+     WHERE subscription.id = present.subscription_id AND present.verdict = 'updated'
+       AND present.subscription_change = 'left' AND subscription.state = 'pending'
 """
 _REMEMBER_PEOPLE: Final = """
     INSERT INTO subscriptions.import_person (import_id, subscriber_id, before, after)
@@ -241,6 +273,8 @@ async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int
     await connection.execute(sa.text(_CREATE_ADDED))
     of_job = {"newsletter_id": job.newsletter_id, "import_id": job.id}
     suppressed = await connection.execute(sa.text(_MARK_SUPPRESSED), {"newsletter_id": job.newsletter_id})
+    if has_states:
+        await connection.execute(sa.text(_SPREAD_LEAVING))
     added = await connection.execute(sa.text(_ADD_PEOPLE))
     stated, state = (_EACH_IN_ITS_STATE, {}) if has_states else (_ALL_IN_ONE_STATE, {"state": job.given_state})
     await connection.execute(sa.text(_ADD_THEIR_SUBSCRIPTIONS.format(stated=stated)), of_job | state)
@@ -255,6 +289,9 @@ async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int
     await connection.execute(sa.text(_CHANGE_PEOPLE))
     await connection.execute(sa.text(_ADD_SUBSCRIPTIONS), of_job)
     await connection.execute(sa.text(_CONFIRM_SUBSCRIPTIONS), {"import_id": job.id})
+    if has_states:
+        await connection.execute(sa.text(_LEAVE_UNASKED))
+        await connection.execute(sa.text(_LET_LEAVE), of_job)
     await connection.execute(sa.text(_REMEMBER_PEOPLE), {"import_id": job.id})
     return await _count(connection, rows)
 
@@ -270,6 +307,7 @@ async def list_addresses(connection: AsyncConnection) -> list[str]:
 async def judge_people(connection: AsyncConnection, job: ImportRow, *, rows: int) -> Counts:
     """What `store_people` would count; no person is touched."""
     await connection.execute(sa.text(_MARK_SUPPRESSED), {"newsletter_id": job.newsletter_id})
+    await connection.execute(sa.text(_SPREAD_LEAVING))
     await connection.execute(sa.text(_MARK_SEEN), {"import_id": job.id, "run_number": job.run_number})
     await _judge_present(connection, job)
     await connection.execute(sa.text(_MARK_THE_REST))

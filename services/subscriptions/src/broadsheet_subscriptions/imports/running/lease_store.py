@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.imports.import_options import Status
 from broadsheet_subscriptions.imports.reading.column import Mapping_
+from broadsheet_subscriptions.imports.reading.opt_out import UndecidedColumn
 from broadsheet_subscriptions.imports.store import ImportRow, find_import, give_lanes
 
 
@@ -80,16 +82,23 @@ async def store_opened(
     delimiter: str | None,
     columns: Sequence[str],
     mapping: Mapping_,
+    first_record: int,
+    undecided: Sequence[UndecidedColumn],
+    remarks: Sequence[str],
 ) -> None:
     await connection.execute(
         sa.text("""
-            UPDATE subscriptions.import_job SET delimiter = :delimiter, columns = :columns, mapping = :mapping
+            UPDATE subscriptions.import_job
+               SET delimiter = :delimiter, columns = :columns, mapping = :mapping, first_record = :first_record,
+                   undecided_columns = :undecided_columns, remarks = :remarks
              WHERE id = :import_id AND lease_token = :token
         """).bindparams(
             sa.bindparam("token", type_=sa.Uuid),
             sa.bindparam("delimiter", type_=sa.Text),
             sa.bindparam("columns", type_=ARRAY(sa.Text)),
             sa.bindparam("mapping", type_=JSONB),
+            sa.bindparam("undecided_columns", type_=JSONB),
+            sa.bindparam("remarks", type_=ARRAY(sa.Text)),
         ),
         {
             "import_id": import_id,
@@ -97,6 +106,9 @@ async def store_opened(
             "delimiter": delimiter,
             "columns": list(columns),
             "mapping": mapping,
+            "first_record": first_record,
+            "undecided_columns": msgspec.to_builtins(undecided),
+            "remarks": list(remarks),
         },
     )
 

@@ -47,7 +47,7 @@ async def remove_pieces(connection: AsyncConnection, *, limit: int, upload_max: 
 
 
 async def remove_leftovers(connection: AsyncConnection, *, limit: int, kept: timedelta) -> int:
-    """Some rejects and hashes of runs that are over or were replaced by another; how many went."""
+    """Some rejects, notes and hashes of runs that are over or were replaced by another; how many went."""
     rejects = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.import_reject AS reject
@@ -74,4 +74,17 @@ async def remove_leftovers(connection: AsyncConnection, *, limit: int, kept: tim
         """),
         {"limit": limit},
     )
-    return rejects.rowcount + hashes.rowcount
+    notes = await connection.execute(
+        sa.text("""
+            DELETE FROM subscriptions.import_note AS note
+             USING (SELECT note.import_id, note.run_number, note.column_title, note.reason
+                      FROM subscriptions.import_job AS job
+                      JOIN subscriptions.import_note AS note ON note.import_id = job.id
+                       AND (note.run_number < job.run_number OR job.finished_at < now() - :kept)
+                     LIMIT :limit) AS picked
+             WHERE note.import_id = picked.import_id AND note.run_number = picked.run_number
+               AND note.column_title = picked.column_title AND note.reason = picked.reason
+        """).bindparams(sa.bindparam("kept", type_=sa.Interval)),
+        {"limit": limit, "kept": kept},
+    )
+    return rejects.rowcount + hashes.rowcount + notes.rowcount

@@ -25,7 +25,8 @@ from broadsheet_subscriptions.imports.import_options import Status
 from broadsheet_subscriptions.imports.reading.column import ATTRIBUTE_PREFIX, Mapping_
 from broadsheet_subscriptions.imports.reading.csv_records import BLOCK_BYTES
 from broadsheet_subscriptions.imports.reading.file_reader import Received, reading
-from broadsheet_subscriptions.imports.reading.frame import LANES, Batch, Finished, Opened, Orders, Unreadable
+from broadsheet_subscriptions.imports.reading.frame import LANES, Batch, Finished, Note, Opened, Orders, Unreadable
+from broadsheet_subscriptions.imports.reading.opt_out_cell import MEANINGS
 from broadsheet_subscriptions.imports.reading.record import Place
 from broadsheet_subscriptions.imports.running import batch_store, lease_store
 from broadsheet_subscriptions.imports.store import Counts, ImportRow
@@ -48,6 +49,7 @@ class _LaneBatch(msgspec.Struct, frozen=True):
     contents: bytes
     rejected: int
     rejects: bytes
+    notes: list[Note]
 
 
 async def run_import(
@@ -81,6 +83,9 @@ async def run_import(
         added_tags=job.added_tags,
         place=place,
         lane_records=(lanes[0].place.record_number, lanes[1].place.record_number),
+        newsletter_id=job.newsletter_id,
+        dry_run=job.dry_run,
+        first_record=job.first_record,
         block_bytes=block_bytes,
         delimiter=job.delimiter,
         titles=job.columns,
@@ -175,8 +180,8 @@ class _Run:
     async def _distribute(self, frames: AsyncIterator[Received]) -> None:
         async for received in frames:
             match received.frame:
-                case Opened(delimiter, titles, mapping):
-                    await self._store_opened(delimiter, titles, mapping)
+                case Opened() as opened:
+                    await self._store_opened(opened)
                 case Batch() as batch:
                     await self._enqueue(batch, received.contents)
                 case Finished() | Unreadable() as end:
@@ -184,16 +189,19 @@ class _Run:
         for queue in self._queues:
             await queue.put(None)
 
-    async def _store_opened(self, delimiter: str | None, titles: list[str], mapping: Mapping_) -> None:
-        self._mapping = mapping
+    async def _store_opened(self, opened: Opened) -> None:
+        self._mapping = opened.mapping
         async with self._engine.begin() as connection:
             await lease_store.store_opened(
                 connection,
                 import_id=self._job.id,
                 token=self._token,
-                delimiter=delimiter,
-                columns=titles,
-                mapping=mapping,
+                delimiter=opened.delimiter,
+                columns=opened.titles,
+                mapping=opened.mapping,
+                first_record=opened.first_record,
+                undecided=opened.undecided,
+                remarks=opened.remarks,
             )
 
     async def _enqueue(self, batch: Batch, contents: tuple[bytes, ...]) -> None:
@@ -206,6 +214,7 @@ class _Run:
                 rows[lane],
                 batch.rejected if lane == 0 else 0,
                 rejects if lane == 0 else b"",
+                batch.notes if lane == 0 else [],
             )
             await queue.put(item)
 
@@ -236,13 +245,15 @@ class _Run:
                 await batch_store.copy_batch(
                     connection, rows=batch.contents, rejects=batch.rejects, timeout_s=self._timeout_s
                 )
+            if batch.notes:
+                await store.add_notes(connection, import_id=job.id, run_number=job.run_number, notes=batch.notes)
             if batch.rows:
                 await batch_store.forget_removed_attributes(connection, _types_read(self._types, self._mapping))
                 await self._enter_addresses(connection)
                 if job.dry_run:
                     counts = await batch_store.judge_people(connection, job, rows=batch.rows)
                 else:
-                    has_states = "state" in self._mapping.values()
+                    has_states = not MEANINGS.isdisjoint(target for target in self._mapping.values() if target)
                     counts = await batch_store.store_people(connection, job, rows=batch.rows, has_states=has_states)
                     added = await batch_store.find_added(connection)
             counts = msgspec.structs.replace(counts, rejected=batch.rejected)
