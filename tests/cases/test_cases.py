@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from broadsheet_delivery.sending.send_chunk import send_chunk
-from broadsheet_delivery.throttle.sending_state import pause_issue, resume_issue, resume_sending
+from broadsheet_delivery.throttle.state_store import pause_issue, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from broadsheet_delivery.throttle.sending_state import resume_issue
+from broadsheet_delivery.throttle.state_store import resume_issue
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 from harness.cluster import Database
 from harness.delivering import Delivering, running_worker

@@ -5,7 +5,7 @@ from collections import Counter
 import httpx
 import pytest
 
-from broadsheet_delivery.throttle.sending_state import read_sending_state
+from broadsheet_delivery.throttle.state_store import read_sending_state
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

@@ -9,7 +9,7 @@ import pytest
 
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
-from broadsheet_delivery.throttle.sending_state import SendingState, read_sending_state
+from broadsheet_delivery.throttle.state_store import SendingState, read_sending_state
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

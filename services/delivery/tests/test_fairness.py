@@ -1,7 +1,7 @@
 """A small issue has its turn beside a huge one, and a confirmation waits for no newsletter."""
 
 from broadsheet_delivery.sending.send_chunk import send_chunk
-from broadsheet_delivery.throttle.sending_state import SendingLimits, set_limits
+from broadsheet_delivery.throttle.state_store import SendingLimits, set_limits
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

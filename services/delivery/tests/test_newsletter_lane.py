@@ -12,7 +12,7 @@ from broadsheet_delivery.queue.chunk_store import lease_chunk
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
-from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending, resume_issue, resume_sending
+from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

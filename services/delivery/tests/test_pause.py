@@ -11,7 +11,7 @@ from broadsheet_delivery.queue.chunk_store import start_chunk
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
 from broadsheet_delivery.queue.single_mail_store import start_mails
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails
-from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
+from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.queue_time import make_due

@@ -14,7 +14,7 @@ from broadsheet_delivery.preflight.verdict import (
     Stream,
     mismatch,
 )
-from broadsheet_delivery.throttle.sending_state import resume_issue, resume_sending
+from broadsheet_delivery.throttle.state_store import resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker

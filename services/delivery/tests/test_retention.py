@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from broadsheet_delivery.retention import remove_old as module
+from broadsheet_delivery.retention import remove_old, store
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
@@ -140,8 +140,8 @@ async def test_rounds_are_bounded_and_a_crash_between_them_loses_no_count(
     issue_id = await a_finished_issue(seed, delivery, oracle)
     before = seed.progress(issue_id)
     age_issue(seed, issue_id, days=400)
-    monkeypatch.setattr(module, "ROUNDS_A_STEP_MAX", 1)
-    monkeypatch.setattr(module, "ROWS_A_ROUND_MAX", 100)
+    monkeypatch.setattr(remove_old, "ROUNDS_A_STEP_MAX", 1)
+    monkeypatch.setattr(store, "ROWS_A_ROUND_MAX", 100)
     left = [524]
     while await delivery.retain() or left[-1]:
         assert seed.progress(issue_id) == before
@@ -215,7 +215,7 @@ async def test_two_replicas_take_turns(seed: Seed, delivery: Delivering, oracle:
     before = seed.progress(issue_id)
     age_issue(seed, issue_id, days=400)
     async with delivery.context.engine.begin() as connection:
-        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": module.ADVISORY_LOCK})
+        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": store.ADVISORY_LOCK})
         assert await delivery.retain() == 0
     await asyncio.gather(*(until_nothing_goes(delivery) for _ in range(3)))
     await until_nothing_goes(delivery)
@@ -252,8 +252,8 @@ async def test_events_go_with_the_outcomes_of_their_issue_in_bounded_rounds(
     await until_nothing_goes(delivery)
     assert events_of(seed, issue_id) == 50
     age_issue(seed, issue_id, days=366)
-    monkeypatch.setattr(module, "ROUNDS_A_STEP_MAX", 1)
-    monkeypatch.setattr(module, "ROWS_A_ROUND_MAX", 20)
+    monkeypatch.setattr(remove_old, "ROUNDS_A_STEP_MAX", 1)
+    monkeypatch.setattr(store, "ROWS_A_ROUND_MAX", 20)
     left_over = {events_of(seed, issue_id)}
     while await delivery.retain():
         left_over.add(events_of(seed, issue_id))

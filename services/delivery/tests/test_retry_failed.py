@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from broadsheet_delivery.settling import retry_failed as module
-from broadsheet_delivery.throttle.sending_state import resume_sending
+from broadsheet_delivery.throttle.state_store import resume_sending
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle

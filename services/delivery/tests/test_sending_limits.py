@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails
-from broadsheet_delivery.throttle.sending_state import (
+from broadsheet_delivery.throttle.state_store import (
     SendingLimits,
     pause_issue,
     pause_sending,

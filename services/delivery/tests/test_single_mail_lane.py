@@ -3,7 +3,7 @@
 import asyncio
 
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails
-from broadsheet_delivery.throttle.sending_state import resume_sending
+from broadsheet_delivery.throttle.state_store import resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

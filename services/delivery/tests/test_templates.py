@@ -16,7 +16,7 @@ from broadsheet_delivery.composing.compose_turns import SLICE_WORK, ComposeTurns
 from broadsheet_delivery.composing.render_counts import RENDER_FAILURES_MIN
 from broadsheet_delivery.postmark.message import Message
 from broadsheet_delivery.sending.send_chunk import send_chunk
-from broadsheet_delivery.throttle.sending_state import pause_issue, resume_issue
+from broadsheet_delivery.throttle.state_store import pause_issue, resume_issue
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering

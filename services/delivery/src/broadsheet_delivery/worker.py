@@ -29,7 +29,7 @@ from broadsheet_delivery.queue.single_mail_store import SinglePart
 from broadsheet_delivery.queue.wake_up import RECONNECT_S, listen
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
 from broadsheet_delivery.retention.remove_old import retain
-from broadsheet_delivery.senders.replica import report_alive
+from broadsheet_delivery.senders.store import report_alive
 from broadsheet_delivery.sending.place import Place, Places
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails, send_single_mails

@@ -4,31 +4,19 @@ import asyncio
 from collections import OrderedDict
 from email.utils import formataddr
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
 from broadsheet_common.mail.mail_subject import Subject
 from broadsheet_delivery.composing.issue_content import ContentVersion, IssueContent, UnusableIssueError
+from broadsheet_delivery.composing.store import find_issue, find_version
 
 _CACHED_ISSUES_MAX = 64
 
 
 async def _read(connection: AsyncConnection, *, issue_id: int, default_sender: str) -> IssueContent:
-    row = await connection.execute(
-        sa.text("""
-            SELECT issue.issue_id, issue.newsletter_id, issue.title, issue.html_content, issue.text_content,
-                   letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
-                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
-                   issue.content_version, letter.sender_version
-              FROM publishing.published_issues AS issue
-              JOIN publishing.published_newsletters AS letter USING (newsletter_id)
-             WHERE issue.issue_id = :issue_id
-        """),
-        {"issue_id": issue_id},
-    )
-    found = row.one_or_none()
+    found = await find_issue(connection, issue_id)
     if found is None:
         raise UnusableIssueError("The issue is not published.")
     footer = Footer(newsletter_name=found.name, postal_address=found.postal_address)
@@ -61,20 +49,6 @@ def _parse(title: str, html_content: str, text_content: str, footer: Footer) -> 
     return Subject(title), html, TextBody(mail_template.parse(text_content, "text"), footer)
 
 
-async def _read_version(connection: AsyncConnection, issue_id: int) -> ContentVersion | None:
-    row = await connection.execute(
-        sa.text("""
-            SELECT issue.content_version, letter.sender_version
-              FROM publishing.published_issues AS issue
-              JOIN publishing.published_newsletters AS letter USING (newsletter_id)
-             WHERE issue.issue_id = :issue_id
-        """),
-        {"issue_id": issue_id},
-    )
-    found = row.one_or_none()
-    return None if found is None else ContentVersion(*found)
-
-
 class IssueContents:
     """The issues that this replica sends: at most `_CACHED_ISSUES_MAX`, the least recently used dropped first."""
 
@@ -89,7 +63,7 @@ class IssueContents:
             UnusableIssueError: no mail can be made of the issue.
         """
         content = self._cached.get(issue_id)
-        if content is None or content.version != await _read_version(connection, issue_id):
+        if content is None or content.version != await find_version(connection, issue_id):
             content = await _read(connection, issue_id=issue_id, default_sender=self._default_sender)
             self._cached[issue_id] = content
             if len(self._cached) > _CACHED_ISSUES_MAX:

@@ -5,43 +5,25 @@ with the reason; a refused token or account pauses all sending; when Postmark ca
 a wait that grows, and nothing starts meanwhile. Resuming an issue has it checked again.
 """
 
-from datetime import timedelta
 from typing import assert_never
 
-import msgspec
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.preflight.store import UncheckedIssue, due_issues, put_off, set_passed
 from broadsheet_delivery.preflight.verdict import AccountRefused, NoSuchStream, NotAsked, Stream, mismatch
 from broadsheet_delivery.suppressions.store import extend_to_stream
 from broadsheet_delivery.throttle.back_off import shared_wait_s
-from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
+from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
 ISSUES_A_ROUND_MAX = 100
-
-
-class UncheckedIssue(msgspec.Struct, frozen=True):
-    """`stream` and `handling` are None for an issue that is not published."""
-
-    issue_id: int
-    stream: str | None
-    handling: str | None
-    tries: int
-
-
-class WaitingIssue(msgspec.Struct, frozen=True):
-    """An open issue of which nothing starts yet; `reason` says why Postmark could not be asked, once it was tried."""
-
-    issue_id: int
-    reason: str | None
 
 
 async def preflight_issues(context: DeliveryContext) -> int:
     """One bounded round; answers how many issues may start."""
     async with context.engine.connect() as connection:
-        due = await _due(connection)
+        due = await due_issues(connection, limit=ISSUES_A_ROUND_MAX)
     held = context.set_asides.of("delivery.preflight")
     passed = 0
     for issue in due:
@@ -53,7 +35,7 @@ async def preflight_issues(context: DeliveryContext) -> int:
             # It waits, with its reason shown, and the others have their turn.
             held.hold(issue.issue_id, error)
             async with context.engine.begin() as connection:
-                await _put_off(
+                await put_off(
                     connection,
                     issue.issue_id,
                     reason=f"The check itself failed ({type(error).__name__}); the log says more.",
@@ -98,60 +80,13 @@ async def _check(context: DeliveryContext, issue: UncheckedIssue, stream: str, h
                 context.log.error("delivery.preflight_account_refused", issue_id=issue.issue_id)
             case NotAsked(reason):
                 wait_s = shared_wait_s(issue.tries, context.random)
-                await _put_off(connection, issue.issue_id, reason=reason, wait_s=wait_s)
+                await put_off(connection, issue.issue_id, reason=reason, wait_s=wait_s)
                 context.log.warning("delivery.preflight_put_off", issue_id=issue.issue_id, tries=issue.tries + 1)
             case _:
                 assert_never(answer)
     return False
 
 
-async def _due(connection: AsyncConnection) -> list[UncheckedIssue]:
-    rows = await connection.execute(
-        sa.text("""
-            SELECT run.issue_id, letter.message_stream, letter.unsubscribe_handling, run.preflight_count
-              FROM delivery.issue_run AS run
-              LEFT JOIN publishing.published_issues AS issue ON issue.issue_id = run.issue_id
-              LEFT JOIN publishing.published_newsletters AS letter ON letter.newsletter_id = issue.newsletter_id
-             WHERE run.state = 'open' AND run.preflight_at IS NULL AND run.preflight_due_at <= now()
-               AND EXISTS (SELECT 1 FROM delivery.sending_state WHERE paused_at IS NULL)
-             ORDER BY run.issue_id
-             LIMIT :limit
-        """),
-        {"limit": ISSUES_A_ROUND_MAX},
-    )
-    return [UncheckedIssue(*row) for row in rows]
-
-
 async def _pass(connection: AsyncConnection, issue_id: int, stream: str) -> None:
     await extend_to_stream(connection, stream=stream)
-    await connection.execute(
-        sa.text("""
-            UPDATE delivery.issue_run SET preflight_at = now(), preflight_error = NULL, preflight_count = 0
-             WHERE issue_id = :issue_id AND state = 'open' AND preflight_at IS NULL
-        """),
-        {"issue_id": issue_id},
-    )
-
-
-async def _put_off(connection: AsyncConnection, issue_id: int, *, reason: str, wait_s: float) -> None:
-    await connection.execute(
-        sa.text("""
-            UPDATE delivery.issue_run
-               SET preflight_error = :reason, preflight_count = preflight_count + 1, preflight_due_at = now() + :wait
-             WHERE issue_id = :issue_id AND state = 'open' AND preflight_at IS NULL AND preflight_due_at <= now()
-        """).bindparams(sa.bindparam("wait", type_=sa.Interval)),
-        {"issue_id": issue_id, "reason": reason, "wait": timedelta(seconds=wait_s)},
-    )
-
-
-async def unchecked_issues(connection: AsyncConnection, *, limit: int) -> list[WaitingIssue]:
-    """Open issues that wait for their preflight, in order."""
-    rows = await connection.execute(
-        sa.text("""
-            SELECT issue_id, preflight_error FROM delivery.issue_run
-             WHERE state = 'open' AND preflight_at IS NULL
-             ORDER BY issue_id LIMIT :limit
-        """),
-        {"limit": limit},
-    )
-    return [WaitingIssue(*row) for row in rows]
+    await set_passed(connection, issue_id)

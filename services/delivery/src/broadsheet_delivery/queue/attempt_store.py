@@ -120,3 +120,14 @@ async def canary_is_wanted(
         {"stream": stream, "attempt_id": attempt_id, "call_timeout": call_timeout},
     )
     return bool(row.scalar_one())
+
+
+async def raise_accepted_count(connection: AsyncConnection, *, attempt_id: uuid.UUID, found: int) -> None:
+    """Count what was found to be accepted of a call that was written down as uncertain."""
+    await connection.execute(
+        sa.text("""
+            UPDATE delivery.send_attempt_end SET accepted_count = :found
+             WHERE attempt_id = :attempt_id AND accepted_count < :found
+        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
+        {"attempt_id": attempt_id, "found": found},
+    )

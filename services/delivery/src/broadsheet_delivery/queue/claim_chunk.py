@@ -20,8 +20,8 @@ from broadsheet_delivery.queue.chunk_store import (
     unsettled_recipients,
 )
 from broadsheet_delivery.queue.recipient import Recipient
-from broadsheet_delivery.throttle.sending_permit import PROBE_MARGIN_S, Denied, ask_permit, left_when_slow, spend
-from broadsheet_delivery.throttle.sending_state import pause_issue
+from broadsheet_delivery.throttle.permit_store import PROBE_MARGIN_S, Denied, ask_permit, left_when_slow, spend
+from broadsheet_delivery.throttle.state_store import pause_issue
 
 
 class ClaimedChunk(msgspec.Struct, frozen=True):

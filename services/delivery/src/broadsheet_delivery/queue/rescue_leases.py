@@ -5,36 +5,19 @@ been sent: it becomes uncertain and is asked about. One replica at a time does t
 advisory lock, so that its death frees the place at once.
 """
 
-import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.queue.lease_store import free_expired, is_my_turn
 
 RESCUED_A_ROUND_MAX = 1000
-_ADVISORY_LOCK = 0x62736865_7265736371 & 0x7FFFFFFFFFFFFFFF
-
-_RESCUE = """
-    WITH picked AS MATERIALIZED (
-        SELECT id FROM delivery.{table}
-         WHERE status IN ('leased', 'attempting') AND lease_until < now()
-         ORDER BY lease_until LIMIT :limit FOR UPDATE SKIP LOCKED
-    )
-    UPDATE delivery.{table}
-       SET status = CASE status WHEN 'leased' THEN 'pending' ELSE 'uncertain' END,
-           run_at = now(), lease_token = NULL, lease_until = NULL, parked_at = NULL
-     WHERE id = ANY (ARRAY (SELECT id FROM picked))
-    RETURNING status
-"""
 
 
 async def rescue_leases(context: DeliveryContext) -> int:
     """One bounded round; answers how many chunks and mails were freed."""
     async with context.engine.begin() as connection:
-        locked = await connection.execute(sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
-        if not locked.scalar_one():
+        if not await is_my_turn(connection):
             return 0
-        chunks = await _rescue(connection, "delivery_chunk")
-        mails = await _rescue(connection, "single_mail")
+        chunks = await free_expired(connection, "delivery_chunk", limit=RESCUED_A_ROUND_MAX)
+        mails = await free_expired(connection, "single_mail", limit=RESCUED_A_ROUND_MAX)
     for lane, statuses in (("newsletter", chunks), ("single", mails)):
         if statuses:
             context.log.warning(
@@ -44,8 +27,3 @@ async def rescue_leases(context: DeliveryContext) -> int:
                 uncertain=statuses.count("uncertain"),
             )
     return len(chunks) + len(mails)
-
-
-async def _rescue(connection: AsyncConnection, table: str) -> list[str]:
-    rows = await connection.execute(sa.text(_RESCUE.format(table=table)), {"limit": RESCUED_A_ROUND_MAX})
-    return list(rows.scalars())

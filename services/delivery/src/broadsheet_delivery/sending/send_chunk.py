@@ -48,9 +48,9 @@ from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.suppressions.suppress_refused import suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
-from broadsheet_delivery.throttle.sending_health import note_answered, note_refused, note_unknown
-from broadsheet_delivery.throttle.sending_permit import end_probe
-from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
+from broadsheet_delivery.throttle.breaker_store import note_answered, note_refused, note_unknown
+from broadsheet_delivery.throttle.permit_store import end_probe
+from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
 
 async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Place | None = None) -> None:

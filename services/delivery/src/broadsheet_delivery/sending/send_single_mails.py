@@ -52,8 +52,8 @@ from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.suppressions.suppress_refused import suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
-from broadsheet_delivery.throttle.sending_health import note_answered, note_refused, note_unknown
-from broadsheet_delivery.throttle.sending_permit import (
+from broadsheet_delivery.throttle.breaker_store import note_answered, note_refused, note_unknown
+from broadsheet_delivery.throttle.permit_store import (
     PROBE_MARGIN_S,
     Denied,
     ask_permit,
@@ -62,7 +62,7 @@ from broadsheet_delivery.throttle.sending_permit import (
     left_when_slow,
     spend,
 )
-from broadsheet_delivery.throttle.sending_state import pause_issue, pause_sending
+from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
 MAILS_A_CALL_MAX = 100
 

@@ -25,7 +25,7 @@ from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotPar
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
 from broadsheet_delivery.settling.retry_failed import retry_failed
-from broadsheet_delivery.throttle.sending_state import issue_run_state, pause_issue, resume_issue
+from broadsheet_delivery.throttle.state_store import issue_run_state, pause_issue, resume_issue
 
 
 class IssueRunState(msgspec.Struct, frozen=True):

@@ -5,10 +5,12 @@ way and uncertain ones still settle truthfully: what comes back to wait is cance
 replicas may do it at once.
 """
 
-import sqlalchemy as sa
-
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.settling.chunk_rounds_store import cancel_waiting_chunks, cancel_waiting_mails
+from broadsheet_delivery.settling.chunk_rounds_store import (
+    cancel_waiting_chunks,
+    cancel_waiting_mails,
+    issues_to_cancel,
+)
 
 ISSUES_A_STEP_MAX = 20
 ROUNDS_A_STEP_MAX = 50
@@ -17,22 +19,7 @@ ROUNDS_A_STEP_MAX = 50
 async def cancel_remainders(context: DeliveryContext) -> int:
     """One bounded step; answers how many chunks and mails were closed."""
     async with context.engine.connect() as connection:
-        rows = await connection.execute(
-            sa.text("""
-                SELECT run.issue_id FROM delivery.issue_run AS run
-                 WHERE run.state = 'cancelled' AND run.finished_at IS NULL
-                   -- Those of which everything is under way, uncertain or parked have nothing to be cancelled, perhaps
-                   -- for weeks: they must not stand before the others.
-                   AND (EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
-                                 WHERE chunk.issue_id = run.issue_id AND chunk.status <> 'done'
-                                   AND chunk.status IN ('pending', 'leased'))
-                        OR EXISTS (SELECT 1 FROM delivery.single_mail AS mail
-                                    WHERE mail.issue_id = run.issue_id AND mail.status IN ('pending', 'leased')))
-                 ORDER BY run.issue_id LIMIT :limit
-            """),
-            {"limit": ISSUES_A_STEP_MAX},
-        )
-        issue_ids = list(rows.scalars())
+        issue_ids = await issues_to_cancel(connection, limit=ISSUES_A_STEP_MAX)
     closed = 0
 
     async def close(issue_id: int) -> None:

@@ -168,3 +168,23 @@ async def cancel_waiting_mails(connection: AsyncConnection, *, issue_id: int) ->
         {"issue_id": issue_id, "limit": MAILS_A_ROUND_MAX},
     )
     return int(cancelled.scalar_one())
+
+
+async def issues_to_cancel(connection: AsyncConnection, *, limit: int) -> list[int]:
+    """Cancelled issues with something to cancel: a chunk or mail for which no call was begun."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT run.issue_id FROM delivery.issue_run AS run
+             WHERE run.state = 'cancelled' AND run.finished_at IS NULL
+               -- Those of which everything is under way, uncertain or parked have nothing to be cancelled, perhaps
+               -- for weeks: they must not stand before the others.
+               AND (EXISTS (SELECT 1 FROM delivery.delivery_chunk AS chunk
+                             WHERE chunk.issue_id = run.issue_id AND chunk.status <> 'done'
+                               AND chunk.status IN ('pending', 'leased'))
+                    OR EXISTS (SELECT 1 FROM delivery.single_mail AS mail
+                                WHERE mail.issue_id = run.issue_id AND mail.status IN ('pending', 'leased')))
+             ORDER BY run.issue_id LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return list(rows.scalars())

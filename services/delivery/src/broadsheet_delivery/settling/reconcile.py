@@ -20,8 +20,6 @@ from enum import Enum
 from random import Random
 
 import msgspec
-import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.composing.compose_mail import delivery_id
@@ -30,10 +28,17 @@ from broadsheet_delivery.postmark.answer import FoundMessage, UnusableAnswerErro
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered
 from broadsheet_delivery.postmark.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
-from broadsheet_delivery.queue.attempt_store import canary_is_wanted, find_canary, insert_attempt, insert_attempt_end
+from broadsheet_delivery.queue.attempt_store import (
+    canary_is_wanted,
+    find_canary,
+    insert_attempt,
+    insert_attempt_end,
+    raise_accepted_count,
+)
 from broadsheet_delivery.queue.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
 from broadsheet_delivery.queue.outcome import Accepted
 from broadsheet_delivery.queue.single_mail_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
+from broadsheet_delivery.settling.due_attempts_store import UncertainAttempt, take_due_attempts
 from broadsheet_delivery.settling.parking_store import (
     OVERDUE_A_ROUND_MAX,
     park_all_overdue,
@@ -44,18 +49,6 @@ from broadsheet_delivery.throttle.back_off import parked_wait_s, search_wait_s
 
 ATTEMPTS_A_ROUND_MAX = 20
 ASKED_AT_ONCE_MAX = 10
-_INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout", "floor", "deadline")]
-
-
-class UncertainAttempt(msgspec.Struct, frozen=True):
-    """A call to be asked about; `chunk` is None when it carried single mails. Ages are by the database's clock."""
-
-    id: uuid.UUID
-    stream: str
-    old_enough: bool
-    overdue: bool
-    searches: int
-    chunk: ChunkRange | None
 
 
 class Canary(Enum):
@@ -141,70 +134,14 @@ async def _settle(context: DeliveryContext, attempt: UncertainAttempt, finding: 
 
 
 async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
-    """Take due calls for this round: their next turn is put off first, so two replicas rarely ask the same."""
-    taking = {
-        "limit": ATTEMPTS_A_ROUND_MAX,
-        "call_timeout": context.call_timeout,
-        "floor": context.reconcile_floor,
-        "deadline": context.reconcile_deadline,
-    }
     async with context.engine.begin() as connection:
-        chunks = await connection.execute(
-            sa.text("""
-                WITH picked AS MATERIALIZED (
-                    SELECT id FROM delivery.delivery_chunk
-                     WHERE status = 'uncertain' AND run_at <= now()
-                     ORDER BY run_at LIMIT :limit FOR UPDATE SKIP LOCKED
-                )
-                UPDATE delivery.delivery_chunk AS chunk
-                   SET run_at = now() + :call_timeout
-                  FROM delivery.send_attempt AS attempt
-                 WHERE chunk.id = ANY (ARRAY (SELECT id FROM picked)) AND attempt.id = chunk.attempt_id
-                RETURNING attempt.id AS attempt_id, attempt.message_stream,
-                          attempt.started_at <= now() - :floor AS old_enough,
-                          attempt.started_at <= now() - :deadline AS overdue, chunk.reconcile_count,
-                          chunk.id, chunk.issue_id, chunk.first_seq, chunk.last_seq
-            """).bindparams(*_INTERVALS),
-            taking,
+        return await take_due_attempts(
+            connection,
+            limit=ATTEMPTS_A_ROUND_MAX,
+            call_timeout=context.call_timeout,
+            floor=context.reconcile_floor,
+            deadline=context.reconcile_deadline,
         )
-        found = [
-            UncertainAttempt(
-                row.attempt_id,
-                row.message_stream,
-                row.old_enough,
-                row.overdue,
-                row.reconcile_count,
-                ChunkRange(row.id, row.issue_id, row.first_seq, row.last_seq),
-            )
-            for row in chunks
-        ]
-        mails = await connection.execute(
-            sa.text("""
-                WITH due AS MATERIALIZED (
-                    SELECT DISTINCT attempt_id FROM (
-                        SELECT attempt_id FROM delivery.single_mail
-                         WHERE status = 'uncertain' AND run_at <= now()
-                         ORDER BY run_at LIMIT 1000
-                    ) AS waiting LIMIT :limit
-                ), put_off AS (
-                    UPDATE delivery.single_mail AS mail
-                       SET run_at = now() + :call_timeout
-                     WHERE mail.status = 'uncertain' AND mail.attempt_id = ANY (ARRAY (SELECT attempt_id FROM due))
-                    RETURNING mail.attempt_id, mail.reconcile_count
-                )
-                SELECT attempt.id AS attempt_id, attempt.message_stream,
-                       attempt.started_at <= now() - :floor AS old_enough,
-                       attempt.started_at <= now() - :deadline AS overdue, max(put_off.reconcile_count) AS searches
-                  FROM put_off JOIN delivery.send_attempt AS attempt ON attempt.id = put_off.attempt_id
-                 GROUP BY attempt.id
-            """).bindparams(*_INTERVALS),
-            taking,
-        )
-        found += [
-            UncertainAttempt(row.attempt_id, row.message_stream, row.old_enough, row.overdue, row.searches, None)
-            for row in mails
-        ]
-    return found
 
 
 async def _ask(context: DeliveryContext, attempt: UncertainAttempt) -> Finding:
@@ -343,10 +280,4 @@ async def _record_end(connection: AsyncConnection, attempt: UncertainAttempt, fo
     if found == 0:
         return
     await insert_attempt_end(connection, attempt_id=attempt.id, verdict="reconciled", accepted_count=found)
-    await connection.execute(
-        sa.text("""
-            UPDATE delivery.send_attempt_end SET accepted_count = :found
-             WHERE attempt_id = :attempt_id AND accepted_count < :found
-        """).bindparams(sa.bindparam("attempt_id", type_=pg.UUID)),
-        {"attempt_id": attempt.id, "found": found},
-    )
+    await raise_accepted_count(connection, attempt_id=attempt.id, found=found)

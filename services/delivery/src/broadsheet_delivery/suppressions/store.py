@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.suppression import REASONS, SuppressionKind, SuppressionOrigin
@@ -365,3 +366,31 @@ async def newsletters_on_stream(connection: AsyncConnection, *, stream: str) -> 
         {"stream": stream},
     )
     return list(rows.scalars())
+
+
+async def insert_refused(
+    connection: AsyncConnection, *, stream: str, given: Sequence[tuple[Whose, str]], source: str
+) -> None:
+    """All of them plain addresses, or all of them hashes."""
+    if not given:
+        return
+    table = table_of(given[0][0])
+    type_ = sa.Text if isinstance(given[0][0], str) else sa.LargeBinary
+    await connection.execute(
+        sa.text(f"""
+            INSERT INTO {table.name} AS kept (message_stream, {table.column}, reason, source)
+            SELECT :stream, given.whose, given.reason, :source
+              FROM unnest(:whose, CAST(:reasons AS text[])) WITH ORDINALITY AS given (whose, reason, position)
+             ORDER BY given.position
+            ON CONFLICT (message_stream, {table.column}) DO UPDATE
+               SET active = true, kind = 'inactive', reason = excluded.reason, source = excluded.source,
+                   origin = 'postmark', changed_at = greatest(now(), kept.changed_at)
+             WHERE NOT kept.active AND kept.tell_run_at IS NULL
+        """).bindparams(sa.bindparam("whose", type_=pg.ARRAY(type_))),  # tables and columns of ours
+        {
+            "stream": stream,
+            "source": source,
+            "whose": [whose for whose, _ in given],
+            "reasons": [reason for _, reason in given],
+        },
+    )

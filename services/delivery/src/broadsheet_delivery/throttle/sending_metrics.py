@@ -2,11 +2,10 @@
 
 from typing import Final
 
-import sqlalchemy as sa
-
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.throttle.sending_permit import left_when_slow
-from broadsheet_delivery.throttle.sending_state import read_sending_state
+from broadsheet_delivery.preflight.store import count_unchecked_issues
+from broadsheet_delivery.throttle.permit_store import left_when_slow
+from broadsheet_delivery.throttle.state_store import read_sending_state
 
 _BREAKER_FIGURE: Final = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -15,9 +14,7 @@ async def show_sending_state(context: DeliveryContext) -> None:
     """Set the gauges from the database."""
     async with context.engine.connect() as connection:
         state = await read_sending_state(connection, left_when_slow=left_when_slow(context.lease, context.slow_call))
-        unchecked = await connection.execute(
-            sa.text("SELECT count(*) FROM delivery.issue_run WHERE state = 'open' AND preflight_at IS NULL")
-        )
+        unchecked = await count_unchecked_issues(connection)
     metrics = context.metrics
     metrics.sending_paused.set(state.state == "paused")
     metrics.breaker.set(_BREAKER_FIGURE[state.breaker])
@@ -25,4 +22,4 @@ async def show_sending_state(context: DeliveryContext) -> None:
     limits = [limit for limit in (state.concurrent_calls_max, state.concurrency) if limit is not None]
     metrics.calls_limit.set(min(limits, default=0))
     metrics.calls_under_way.set(state.calls_under_way)
-    metrics.unchecked_issues.set(unchecked.scalar_one())
+    metrics.unchecked_issues.set(unchecked)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.tables import sending_state
-from broadsheet_delivery.throttle.sending_permit import CALLS_UNDER_WAY
+from broadsheet_delivery.throttle.permit_store import CALLS_UNDER_WAY
 
 SendingStateName = Literal["running", "backing_off", "paused"]
 BreakerName = Literal["closed", "half_open", "open"]
@@ -54,7 +54,7 @@ async def read_sending_state(connection: AsyncConnection, *, left_when_slow: tim
                         ELSE 'closed' END AS breaker,
                    under_way.quick_calls AS calls_under_way
               FROM delivery.sending_state AS sending, {CALLS_UNDER_WAY} AS under_way
-        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # noqa: S608  # a constant
+        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # a constant
         {"left_when_slow": left_when_slow},
     )
     found = row.one()
@@ -158,7 +158,7 @@ async def _take_back(connection: AsyncConnection, *, issue_id: int | None) -> No
                 )
                 UPDATE delivery.{table} AS taken SET status = 'pending', lease_token = NULL, lease_until = NULL
                   FROM held WHERE taken.id = held.id
-            """).bindparams(sa.bindparam("issue_id", type_=sa.BigInteger)),  # noqa: S608  # two constants
+            """).bindparams(sa.bindparam("issue_id", type_=sa.BigInteger)),  # two constants
             {"issue_id": issue_id},
         )
 

@@ -76,7 +76,7 @@ async def is_restrained(connection: AsyncConnection) -> bool | None:
         sa.text(f"""
             SELECT CASE WHEN sending.paused_at IS NULL AND sending.back_off_until <= now() THEN {RESTRAINED} END
               FROM delivery.sending_state AS sending
-        """)  # noqa: S608  # a constant
+        """)  # a constant
     )
     restrained: bool | None = row.scalar_one()
     return restrained
@@ -105,7 +105,7 @@ async def ask_permit(
                    sending.probe_until IS NULL OR sending.probe_until <= now() AS probe_free,
                    under_way.calls, under_way.quick_calls
               FROM delivery.sending_state AS sending, {CALLS_UNDER_WAY} AS under_way
-        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # noqa: S608  # constants
+        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # constants
         {"left_when_slow": left_when_slow},
     )
     state = row.one()

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.call_result import NotSent
 from broadsheet_delivery.throttle.back_off import shared_wait_s
-from broadsheet_delivery.throttle.sending_permit import CALLS_UNDER_WAY, left_when_slow
+from broadsheet_delivery.throttle.permit_store import CALLS_UNDER_WAY, left_when_slow
 
 _TOO_MANY_REQUESTS: Final = 429
 
@@ -125,6 +125,6 @@ async def _lower_concurrency(context: DeliveryContext, connection: AsyncConnecti
             UPDATE delivery.sending_state
                SET concurrency = greatest(1, coalesce(concurrency, under_way.calls) / 2), concurrency_lowered_at = now()
               FROM {CALLS_UNDER_WAY} AS under_way
-        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # noqa: S608  # a constant
+        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # a constant
         {"left_when_slow": left_when_slow(context.lease, context.slow_call)},
     )
