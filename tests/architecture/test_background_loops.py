@@ -9,9 +9,14 @@ _MAKES_TASKS = {"create_task", "ensure_future", "TaskGroup", "run_coroutine_thre
 # Module: how many places make tasks, and why none of them is a loop that could die unseen.
 ALLOWED = {
     "broadsheet_common/background/runner.py": (2, "the runner itself"),
+    "broadsheet_common/http/http_server.py": (
+        2,
+        "the clock of the limits, and the signal to stop; serving waits for both",
+    ),
     "broadsheet_common/process/serving.py": (2, "the listener and the signal to stop; the process waits for both"),
     "broadsheet_delivery/worker.py": (1, "one claimed piece of work; its faults are caught, logged and set aside"),
     "broadsheet_delivery/sending/send_batch.py": (1, "one note about a slow call; the call waits for it"),
+    "broadsheet_delivery/settling/reconcile.py": (1, "one question to the search each; the round waits for all"),
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),
     "broadsheet_subscriptions/imports/running/run_import.py": (4, "the lanes of one import, which waits for them"),
@@ -44,6 +49,8 @@ def test_tasks_are_made_by_the_runner_or_for_a_reason() -> None:
 def test_no_endless_loop_sleeps_on_its_own() -> None:
     """`while True` with a sleep in it is a background loop of one's own making."""
     allowed = {
+        # The server's clock: the process ends with it.
+        "broadsheet_common/http/http_server.py",
         # The import's lease is kept while the import runs, which ends it.
         "broadsheet_subscriptions/imports/running/run_import.py",
     }

@@ -88,6 +88,8 @@ TRIGGERS = {
     "index_new_tags",
     "index_changed_tags",
     "enqueue_engagement",
+    "count_content_version",
+    "count_sender_version",
 }
 """Functions that nobody calls."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"

@@ -5,7 +5,8 @@ import pytest
 
 from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, text_shows_link
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
-from broadsheet_common.mail.mail_template import SAMPLE_VALUES, MailValues, TemplateError, Work, parse
+from broadsheet_common.mail.mail_template import SAMPLE_VALUES, MailValues, parse
+from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_common.mail.visible_html import look_at_html
 
 URL = SAMPLE_VALUES.unsubscribe_url

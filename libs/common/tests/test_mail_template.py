@@ -11,17 +11,16 @@ from liquid import Environment
 
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.mail_template import (
-    FILTERS,
     MARKUP_COUNT_MAX,
     SAMPLE_VALUES,
     SOURCE_BYTES_MAX,
-    TAGS,
     VARIABLES,
     Kind,
     MailValues,
-    TemplateError,
     parse,
 )
+from broadsheet_common.mail.template_engine import FILTERS, TAGS
+from broadsheet_common.mail.template_work import TemplateError
 
 HANG_S = 20.0
 """Far above what any of these takes alone (under half a second), and far below a hang (minutes)."""

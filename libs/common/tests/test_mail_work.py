@@ -2,15 +2,8 @@
 
 import pytest
 
-from broadsheet_common.mail.mail_template import (
-    SAMPLE_VALUES,
-    WORK_MAX,
-    Kind,
-    MailValues,
-    TooMuchWorkError,
-    Work,
-    parse,
-)
+from broadsheet_common.mail.mail_template import SAMPLE_VALUES, Kind, MailValues, parse
+from broadsheet_common.mail.template_work import WORK_MAX, TooMuchWorkError, Work
 
 _LONG = "{% assign l = 'word ' | append: issue.title | append: issue.title | append: issue.title %}"
 _LIST = _LONG + "{% assign s = l | split: '' %}"

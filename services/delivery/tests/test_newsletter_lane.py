@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from broadsheet_common.mail.mail_template import VARIABLES, Work
+from broadsheet_common.mail.mail_template import VARIABLES
+from broadsheet_common.mail.template_work import Work
 from broadsheet_delivery.postmark.message import Message
 from broadsheet_delivery.queue.chunk_store import lease_chunk
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk

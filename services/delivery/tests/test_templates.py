@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from broadsheet_common.mail.mail_template import WORK_MAX, Work
+from broadsheet_common.mail.template_work import WORK_MAX, Work
 from broadsheet_delivery.composing import compose_batch as compose_batch_module
 from broadsheet_delivery.composing.compose_batch import compose_batch
 from broadsheet_delivery.composing.compose_turns import SLICE_WORK, ComposeTurns

@@ -5,7 +5,7 @@ ALTER TABLE publishing.issue ADD COLUMN content_version bigint NOT NULL DEFAULT 
 ALTER TABLE publishing.newsletter ADD COLUMN sender_version bigint NOT NULL DEFAULT 1;
 
 CREATE FUNCTION publishing.count_content_version() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF (NEW.newsletter_id, NEW.title, NEW.html_content, NEW.text_content)
@@ -19,7 +19,7 @@ CREATE TRIGGER count_content_version BEFORE UPDATE OF newsletter_id, title, html
     ON publishing.issue FOR EACH ROW EXECUTE FUNCTION publishing.count_content_version();
 
 CREATE FUNCTION publishing.count_sender_version() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF (NEW.slug, NEW.name, NEW.from_name, NEW.from_email, NEW.reply_to, NEW.message_stream, NEW.unsubscribe_handling,
@@ -43,3 +43,5 @@ CREATE OR REPLACE VIEW publishing.published_issues AS
     SELECT id AS issue_id, newsletter_id, title, html_content, text_content, published_at, content_version
       FROM publishing.issue
      WHERE status = 'published';
+
+REVOKE ALL ON FUNCTION publishing.count_content_version, publishing.count_sender_version FROM PUBLIC;

@@ -11,16 +11,8 @@ from typing import Final
 
 import msgspec
 
-from broadsheet_common.mail.mail_template import (
-    ENCODED_CHARS_PER_UNIT,
-    EXPRESSION_WORK,
-    MailValues,
-    Merge,
-    Step,
-    Template,
-    TemplateError,
-    Work,
-)
+from broadsheet_common.mail.mail_template import MailValues, Merge, Step, Template
+from broadsheet_common.mail.template_work import ENCODED_CHARS_PER_UNIT, EXPRESSION_WORK, TemplateError, Work
 from broadsheet_common.mail.visible_html import TAGS_MAX, Marks, look_at_html
 
 _LINK: Final = "unsubscribe_url"

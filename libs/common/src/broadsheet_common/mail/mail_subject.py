@@ -3,7 +3,8 @@
 import re
 from typing import Final
 
-from broadsheet_common.mail.mail_template import TITLE_VARIABLES, MailValues, Template, TemplateError, Work, parse
+from broadsheet_common.mail.mail_template import TITLE_VARIABLES, MailValues, Template, parse
+from broadsheet_common.mail.template_work import TemplateError, Work
 
 SUBJECT_UTF16_UNITS_MAX: Final = 2_000
 """Postmark's limit for Subject (https://postmarkapp.com/developer/api/email-api), which counts UTF-16 units."""

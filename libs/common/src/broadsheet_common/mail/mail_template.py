@@ -14,31 +14,31 @@ never closed or holds long runs of blanks.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import cache
 from io import StringIO
-from typing import Literal, TextIO, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 import structlog
-from liquid import BoundTemplate, Environment, RenderContext, Token, escape
-from liquid.ast import BlockNode, ConditionalBlockNode, Node
+from liquid import BoundTemplate, Environment, escape
+from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.content import Literal as ContentTag
-from liquid.builtin.expressions import FilteredExpression, Identifier, Path
-from liquid.builtin.expressions.logical import ContainsExpression
-from liquid.builtin.output import Output as OutputTag
+from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
-from liquid.builtin.tags.assign_tag import AssignNode, AssignTag
-from liquid.builtin.tags.case_tag import CaseNode, CaseTag, MultiExpressionBlockNode
-from liquid.builtin.tags.if_tag import IfNode, IfTag
-from liquid.builtin.tags.unless_tag import UnlessNode, UnlessTag
 from liquid.exceptions import LiquidError
-from liquid.expression import Expression
-from liquid.filter import with_context
-from liquid.output import NullIO
-from liquid.stringify import to_liquid_string
-from liquid.undefined import UNDEFINED
+
+from broadsheet_common.mail.template_engine import FILTERS, TAGS, MailContext, MailEnvironment, render_every_branch
+from broadsheet_common.mail.template_work import (
+    CHAR_WORK,
+    COPIED_CHARS_PER_UNIT,
+    ENCODED_CHARS_PER_UNIT,
+    NODE_WORK,
+    RENDERED_CHARS_MAX,
+    TemplateError,
+    Work,
+    too_long,
+)
 
 SOURCE_BYTES_MAX = 5 * 1024 * 1024
 """Postmark takes at most 5 MB for each of HtmlBody and TextBody."""
@@ -50,83 +50,22 @@ MARKUP_TOTAL_CHARS_MAX = 100_000
 """Length of all of them."""
 MARKUP_BLANKS_MAX = 40
 """Blanks in a row within one of them."""
-VALUE_CHARS_MAX = 20_000
-"""Length of a merged value, or of what a filter makes of one."""
-WORK_MAX = 1_000_000
-"""Units of work that one mail may take. A unit is about 20 ns: what follows was measured, each at its worst."""
-CHAR_WORK, SLOW_FILTER_CHAR_WORK, ITEM_WORK = 2, 4, 20
-"""A character that is merged, written or filtered; one that a slow filter works on; an item of a list."""
-NODE_WORK, EXPRESSION_WORK, FILTER_WORK = 150, 60, 500
-"""What a tag or output, a part of an expression, and a filter cost whatever they work on."""
-COPIED_CHARS_PER_UNIT, ENCODED_CHARS_PER_UNIT = 16, 6
-"""Text that is the same in every mail and only copied; text that has to be encoded for each."""
-SEARCH_STEPS_PER_UNIT = 8
-"""Looking for one text in another takes time by the product of their lengths, at worst."""
 BRACKETS_MAX, DOTS_MAX = 4, 40
 """In one piece of markup: the engine takes quadratic time on deep paths."""
-RENDERED_CHARS_MAX = 5 * 1024 * 1024
 UNKNOWN_REPORTED_MAX = 20
-
 VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name", "issue.title", "unsubscribe_url"})
-TAGS = frozenset({"if", "unless", "case", "assign", "comment", "#"})
 TITLE_VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name"})
 """Those that a title may have: it cannot hold itself, and a link that ends a subscription does not belong there."""
-FILTERS = frozenset({
-    "append", "capitalize", "default", "downcase", "escape", "escape_once", "first", "last", "lstrip",
-    "newline_to_br", "prepend", "remove", "rstrip", "size", "slice", "split", "strip", "strip_newlines", "truncate",
-    "truncatewords", "upcase", "url_encode",
-})  # fmt: skip
-
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
-
 _log = structlog.get_logger()
-
-_SEARCHING_FILTERS = frozenset({"remove", "split"})
-_SLOW_FILTERS = frozenset({"escape_once", "newline_to_br", "strip_newlines", "truncatewords", "url_encode"})
 _INNER_TAGS = frozenset({"else", "elsif", "when", "endif", "endunless", "endcase", "endcomment"})
-_ENGINE_TAGS = frozenset({"content", "output", "illegal"})
 _OPENING = re.compile(r"\{\{|\{%")
 _TAG_NAME = re.compile(r"-?\s*(#|\w*)")
 _END_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 _BLANK_RUN = re.compile(rf"\s{{{MARKUP_BLANKS_MAX + 1}}}")
 _SPECIAL_IN_HTML = re.compile("[&<>'\"]")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
-
-
-class TemplateError(ValueError):
-    """The template cannot be used. `line` counts from 1 and is None when the fault has no place."""
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message if line is None else f"Line {line}: {message}")
-        self.line = line
-
-
-class TooMuchWorkError(TemplateError):
-    """One mail would take more than its `Work`."""
-
-    def __init__(self) -> None:
-        super().__init__("It takes too much work: it has too many or too long outputs, conditions or filters")
-
-
-class Work:
-    """What is left of the work that one mail may take, in units (see `WORK_MAX`)."""
-
-    __slots__ = ("_allowed", "left")
-
-    def __init__(self, units: int = WORK_MAX) -> None:
-        self._allowed = units
-        self.left = units
-
-    @property
-    def used(self) -> int:
-        return self._allowed - self.left
-
-    def charge(self, units: int) -> None:
-        """Raises `TooMuchWorkError`."""
-        self.left -= units
-        if self.left < 0:
-            raise TooMuchWorkError
 
 
 class MailValues(msgspec.Struct, frozen=True):
@@ -255,7 +194,7 @@ class Template:
         context.work.charge(self._base_work)
         for step in self._steps:
             if isinstance(step, Node):
-                _render_every_branch(step, context)
+                render_every_branch(step, context)
 
     def _render(
         self,
@@ -266,7 +205,7 @@ class Template:
         inspect: Callable[[str], None] | None,
     ) -> list[_PieceT]:
         """The pieces of a mail: `texts` with what differs filled in, turned into a piece by `piece`."""
-        context: _MailContext | None = None
+        context: MailContext | None = None
         pieces = texts.copy()
         rendered: list[str] = []
         chars = self._static_chars
@@ -285,14 +224,14 @@ class Template:
             chars += len(text)
             pieces[place] = piece(text)
         if chars > RENDERED_CHARS_MAX:
-            raise _too_long()
+            raise too_long()
         if inspect is not None:
             for part in rendered:
                 inspect(part)
         return pieces
 
-    def _context(self, values: MailValues, work: Work) -> "_MailContext":
-        return _MailContext(
+    def _context(self, values: MailValues, work: Work) -> "MailContext":
+        return MailContext(
             self._bound,
             work,
             globals={
@@ -304,7 +243,7 @@ class Template:
         )
 
 
-def _render_node(node: Node, context: "_MailContext") -> str:
+def _render_node(node: Node, context: "MailContext") -> str:
     buffer = StringIO()
     try:
         node.render(context, buffer)
@@ -329,10 +268,6 @@ def _in_json(text: str) -> bytes:
     return msgspec.json.encode(str(text))[1:-1]
 
 
-def _too_long() -> TemplateError:
-    return TemplateError(f"It renders to more than {RENDERED_CHARS_MAX} characters")
-
-
 def _steps(bound: BoundTemplate, *, assigned: frozenset[str]) -> "tuple[Step, ...]":
     """What to do for a mail: the plain parts, which are most of any template, are taken out of the engine's hands.
 
@@ -351,284 +286,6 @@ def _step(node: Node, assigned: frozenset[str]) -> "Step":
             if variable in VARIABLES and variable.partition(".")[0] not in assigned:
                 return Merge(variable.replace(".", "_"))
     return node
-
-
-class _MailContext(RenderContext):
-    """The state of one rendering. Whatever is read is charged here, whatever is done with it then."""
-
-    __slots__ = ("work",)
-
-    def __init__(self, template: BoundTemplate, work: Work, *, globals: dict[str, object]) -> None:  # noqa: A002  # the engine's name
-        super().__init__(template, globals=globals)
-        self.work = work
-
-    def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        for segment in path:
-            if isinstance(segment, str):
-                self.work.charge(len(segment))
-        value = super().get(path, token=token, default=default)
-        self.work.charge(_size(value))
-        return value
-
-    def charge_filter(self, value: object, *, char_work: int) -> None:
-        """Count what a filter reads or writes. Raises `TemplateError` when it is too long, or too much work."""
-        size = len(value) if isinstance(value, str | list) else 1
-        if size > VALUE_CHARS_MAX:
-            raise TemplateError(f"A filter's value is longer than {VALUE_CHARS_MAX} characters")
-        self.work.charge(_size(value) * char_work)
-
-
-def _size(value: object) -> int:
-    """In units of work. What the items of a list hold was charged when it was made."""
-    if isinstance(value, str):
-        return len(value)
-    return len(value) * ITEM_WORK if isinstance(value, list) else 1
-
-
-def _search_work(text: object, wanted: object) -> int:
-    return len(text) * len(wanted) // SEARCH_STEPS_PER_UNIT if isinstance(text, str) and isinstance(wanted, str) else 0
-
-
-def _bounded(name: str, filter_: Callable[..., object]) -> Callable[..., object]:
-    """The same filter, its input, its arguments and its result charged to the rendering."""
-    wants_environment = getattr(filter_, "with_environment", False)
-    searches = name in _SEARCHING_FILTERS
-    char_work = SLOW_FILTER_CHAR_WORK if name in _SLOW_FILTERS else CHAR_WORK
-
-    @with_context
-    def bounded(value: object, *arguments: object, context: _MailContext, **options: object) -> object:
-        context.work.charge(FILTER_WORK)
-        context.charge_filter(value, char_work=char_work)
-        for argument in arguments:
-            context.charge_filter(argument, char_work=char_work)
-            if searches:
-                context.work.charge(_search_work(value, argument))
-        if wants_environment:
-            options["environment"] = context.env
-        result = filter_(value, *arguments, **options)
-        context.charge_filter(result, char_work=char_work)
-        return result
-
-    return bounded
-
-
-def _expression_work(expressions: Iterable[Expression]) -> int:
-    return sum(EXPRESSION_WORK + _expression_work(expression.children()) for expression in expressions)
-
-
-class _ChargedContent(ContentNode):
-    __slots__ = ()
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        _work_of(context).charge(NODE_WORK + len(self.text) // ENCODED_CHARS_PER_UNIT)
-        return super().render_to_output(context, buffer)
-
-
-class _ChargedOutput(OutputNode):
-    __slots__ = ("_work",)
-
-    def __init__(self, token: Token, expression: Expression) -> None:
-        super().__init__(token, expression)
-        self._work = NODE_WORK + _expression_work([expression])
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        work = _work_of(context)
-        work.charge(self._work)
-        text = to_liquid_string(self.expression.evaluate(context), context.autoescape)
-        work.charge(len(text) * CHAR_WORK)
-        return buffer.write(text)
-
-
-class _ChargedAssign(AssignNode):
-    __slots__ = ("_work",)
-
-    def __init__(self, token: Token, *, name: Identifier, expression: Expression) -> None:
-        super().__init__(token, name=name, expression=expression)
-        self._work = NODE_WORK + _expression_work([expression])
-
-    def render_to_output(self, context: RenderContext, _: TextIO) -> int:
-        _work_of(context).charge(self._work)
-        return super().render_to_output(context, _)
-
-
-class _ChargedIf(IfNode):
-    __slots__ = ("_work",)
-
-    def __init__(
-        self,
-        token: Token,
-        condition: Expression,
-        consequence: BlockNode,
-        alternatives: list[ConditionalBlockNode],
-        default: BlockNode | None,
-    ) -> None:
-        super().__init__(token, condition, consequence, alternatives, default)
-        self._work = NODE_WORK + _conditions_work(condition, alternatives)
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        _work_of(context).charge(self._work)
-        return super().render_to_output(context, buffer)
-
-
-class _ChargedUnless(UnlessNode):
-    __slots__ = ("_work",)
-
-    def __init__(
-        self,
-        token: Token,
-        condition: Expression,
-        consequence: BlockNode,
-        alternatives: list[ConditionalBlockNode] | None = None,
-        default: BlockNode | None = None,
-    ) -> None:
-        super().__init__(token, condition, consequence, alternatives, default)
-        self._work = NODE_WORK + _conditions_work(condition, self.alternatives)
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        _work_of(context).charge(self._work)
-        return super().render_to_output(context, buffer)
-
-
-class _ChargedCase(CaseNode):
-    """`when` renders its block once for each of its values that fits: without a charge that would be a loop."""
-
-    __slots__ = ("_work",)
-
-    def __init__(
-        self, token: Token, expression: Expression, blocks: "list[MultiExpressionBlockNode | BlockNode]"
-    ) -> None:
-        super().__init__(token, expression, blocks)
-        compared = [block.expression for block in blocks if isinstance(block, MultiExpressionBlockNode)]
-        self._work = NODE_WORK * (1 + len(blocks)) + _expression_work(compared)
-        for any_of in compared:
-            _charge_searches(any_of)
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        _work_of(context).charge(self._work)
-        return super().render_to_output(context, buffer)
-
-
-def _work_of(context: RenderContext) -> Work:
-    assert isinstance(context, _MailContext)
-    return context.work
-
-
-def _conditions_work(condition: Expression, alternatives: Sequence[ConditionalBlockNode]) -> int:
-    conditions = [condition, *(alternative.expression for alternative in alternatives)]
-    for one in conditions:
-        _charge_searches(one)
-    return _expression_work(conditions)
-
-
-class _Wanted(Expression):
-    """The right side of `contains`: charged for the search as a whole, just before it is done."""
-
-    __slots__ = ("_text", "_wanted")
-
-    def __init__(self, text: Expression, wanted: Expression) -> None:
-        super().__init__(wanted.token)
-        self._text = text
-        self._wanted = wanted
-
-    def __str__(self) -> str:
-        return str(self._wanted)
-
-    def evaluate(self, context: RenderContext) -> object:
-        wanted = self._wanted.evaluate(context)
-        _work_of(context).charge(_search_work(self._text.evaluate(context), wanted))
-        return wanted
-
-    def children(self) -> list[Expression]:
-        return [self._wanted]
-
-
-def _charge_searches(expression: Expression) -> None:
-    for child in expression.children():
-        _charge_searches(child)
-    if isinstance(expression, ContainsExpression):
-        expression.right = _Wanted(expression.left, expression.right)
-
-
-def _render_every_branch(node: Node, context: _MailContext) -> None:
-    """Charge for whatever a rendering of the node could do, whichever way its conditions go: for the dearest branch.
-
-    Raises:
-        TooMuchWorkError: and nothing else. An error in a branch that these values do not take may be one that
-            whoever is sent this branch does not meet.
-    """
-    if isinstance(node, BlockNode):
-        for inner in node.nodes:
-            _render_every_branch(inner, context)
-        return
-    branches = _branches(node)
-    if branches is None:
-        _render_for_its_work(node, context)
-        return
-    # The conditions, and the branch that these values take.
-    before = context.work.left
-    _render_for_its_work(node, context)
-    least_left = context.work.left
-    for branch in branches:
-        context.work.left = before
-        _render_every_branch(branch, context)
-        least_left = min(least_left, context.work.left)
-    context.work.left = least_left
-
-
-def _branches(node: Node) -> list[BlockNode] | None:
-    if isinstance(node, IfNode | UnlessNode):
-        found = [node.consequence, *(alternative.block for alternative in node.alternatives)]
-        return [*found, node.default] if node.default is not None else found
-    if isinstance(node, CaseNode):
-        return [block.block if isinstance(block, MultiExpressionBlockNode) else block for block in node.blocks]
-    return None
-
-
-def _render_for_its_work(node: Node, context: _MailContext) -> None:
-    try:
-        node.render(context, NullIO())
-    except TooMuchWorkError:
-        raise
-    except Exception as error:  # noqa: BLE001  # see `_render_every_branch`: only the work is looked at
-        _log.debug("template.branch_fails", error=type(error).__name__)
-
-
-class _ContentTag(ContentTag):
-    node_class = _ChargedContent
-
-
-class _OutputTag(OutputTag):
-    node_class = _ChargedOutput
-
-
-class _AssignTag(AssignTag):
-    node_class = _ChargedAssign
-
-
-class _IfTag(IfTag):
-    node_class = _ChargedIf
-
-
-class _UnlessTag(UnlessTag):
-    node_class = _ChargedUnless
-
-
-class _CaseTag(CaseTag):
-    node_class = _ChargedCase
-
-
-class _MailEnvironment(Environment):
-    """Liquid with only `TAGS` and `FILTERS`; its loader is empty, and nothing could ask it."""
-
-    block_nesting_limit = 20
-
-    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        super().setup_tags_and_filters(extra=extra)
-        for name in self.tags.keys() - TAGS - _ENGINE_TAGS:
-            del self.tags[name]
-        for tag in (_ContentTag, _OutputTag, _AssignTag, _IfTag, _UnlessTag, _CaseTag):
-            self.add_tag(tag)
-        self.filters = {name: _bounded(name, self.filters[name]) for name in FILTERS}
 
 
 def parse(source: str, kind: Kind) -> Template:
@@ -664,7 +321,7 @@ def parse(source: str, kind: Kind) -> Template:
 
 @cache
 def _environment(kind: Kind) -> Environment:
-    return _MailEnvironment(autoescape=kind == "html")
+    return MailEnvironment(autoescape=kind == "html")
 
 
 def _measure_markup(source: str) -> None:

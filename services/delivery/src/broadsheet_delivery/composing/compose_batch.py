@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from broadsheet_common.mail.mail_template import Work
+from broadsheet_common.mail.template_work import Work
 from broadsheet_delivery.composing.compose_mail import Unrenderable
 from broadsheet_delivery.composing.compose_turns import MAIL_WORK, SLICE_WORK
 from broadsheet_delivery.composing.issue_content import IssueContent

@@ -7,7 +7,8 @@ import msgspec
 
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.mail_template import MailValues, TemplateError, Work
+from broadsheet_common.mail.mail_template import MailValues
+from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
 from broadsheet_delivery.queue.outcome import Excluded, Failed

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 SLICE_WORK: Final = 250_000
-"""Units of work (`mail_template.Work`) after which another issue has its turn: about 5 ms."""
+"""Units of work (`Work`) after which another issue has its turn: about 5 ms."""
 MAIL_WORK: Final = 1_500
 """What composing one mail takes beside its templates: its link, its headers, its JSON."""
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
 from broadsheet_common.mail.mail_subject import Subject
+from broadsheet_common.mail.template_work import TemplateError
 from broadsheet_delivery.composing.issue_content import ContentVersion, IssueContent, UnusableIssueError
 from broadsheet_delivery.composing.store import find_issue, find_version
 
@@ -25,7 +26,7 @@ async def _read(connection: AsyncConnection, *, issue_id: int, default_sender: s
         subject, html, text = await asyncio.to_thread(
             _parse, found.title, found.html_content, found.text_content, footer
         )
-    except mail_template.TemplateError as error:
+    except TemplateError as error:
         raise UnusableIssueError(f"The content cannot be parsed: {error}") from error
     return IssueContent(
         issue_id=found.issue_id,

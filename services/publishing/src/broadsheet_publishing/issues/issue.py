@@ -21,7 +21,8 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
-from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES, TemplateError, Work
+from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES
+from broadsheet_common.mail.template_work import TemplateError, Work
 
 CONTENT_BYTES_MAX = 5_000_000
 """Postmark takes 5 MB (5,242,880 bytes) a body; the rest is for the footer and for merged values."""
