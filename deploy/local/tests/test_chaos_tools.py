@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broadsheet_local.chaos.answering_proxy import PAGE, AnsweringProxy, OwnAnswer
 from broadsheet_local.chaos.catalogue import FAULTS
 from broadsheet_local.chaos.faults.clocks import build_library
 from broadsheet_local.chaos.faults.proxy import PAGES, STATUSES
-from broadsheet_local.chaos.small_disk import SmallDisk
-from broadsheet_local.chaos.tcp_link import TcpLink
+from broadsheet_local.chaos.stand_ins.answering_proxy import PAGE, AnsweringProxy, OwnAnswer
+from broadsheet_local.chaos.stand_ins.small_disk import SmallDisk
+from broadsheet_local.chaos.stand_ins.tcp_link import TcpLink
 from broadsheet_local.embedded.ports import LOOPBACK, hold_free_port
 from broadsheet_local.errors import LaunchError
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import msgspec
 
-from broadsheet_local.chaos.answering_proxy import AnsweringProxy
 from broadsheet_local.chaos.shortened import SHORTENED
-from broadsheet_local.chaos.small_disk import SmallDisk
-from broadsheet_local.chaos.tcp_link import TcpLink
+from broadsheet_local.chaos.stand_ins.answering_proxy import AnsweringProxy
+from broadsheet_local.chaos.stand_ins.small_disk import SmallDisk
+from broadsheet_local.chaos.stand_ins.tcp_link import TcpLink
 from broadsheet_local.embedded.credentials import LOCAL_USERNAME, Credentials, load_or_create
 from broadsheet_local.embedded.data_folder import DataFolder
 from broadsheet_local.embedded.ports import LOOPBACK, PortChooser

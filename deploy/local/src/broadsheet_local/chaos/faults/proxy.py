@@ -2,11 +2,11 @@
 
 import asyncio
 
-from broadsheet_local.chaos.answering_proxy import PAGE, AnsweringProxy, OwnAnswer
 from broadsheet_local.chaos.faults.provider import RELIABLE_LATENCY_MS, healed
 from broadsheet_local.chaos.shortened import CHUNK
 from broadsheet_local.chaos.stack import StackOptions
 from broadsheet_local.chaos.stage import Campaign, Stage
+from broadsheet_local.chaos.stand_ins.answering_proxy import PAGE, AnsweringProxy, OwnAnswer
 
 BEHIND_A_PROXY = StackOptions(provider_proxy=True)
 STATUSES = (201, 202, 204, 302, 400, 403, 404, 409, 413, 418, 451, 499, 502)

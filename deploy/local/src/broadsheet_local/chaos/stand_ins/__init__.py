@@ -1,0 +1,1 @@
+"""What faults are made with: a proxy that answers for the provider, links that can be cut or slowed, a small disk."""
