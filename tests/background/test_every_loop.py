@@ -23,7 +23,7 @@ from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.seeding import Seed
-from harness.system import LINK, System, in_this_process, running_system
+from harness.system import LINK, METRICS_TOKEN, System, in_this_process, running_system
 from harness.waiting import eventually
 
 RECOVERED_MAX_S = 90.0
@@ -123,7 +123,7 @@ async def does_its_work(system: System) -> None:
 
 async def failures_counted(app: Litestar) -> set[tuple[str, str]]:
     async with httpx.AsyncClient(transport=in_this_process(app), base_url="http://127.0.0.1:8081") as client:
-        text = (await client.get("/metrics")).text
+        text = (await client.get("/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"})).text
     return {
         (sample.labels["loop"], sample.labels["error"])
         for family in text_string_to_metric_families(text)

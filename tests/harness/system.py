@@ -40,6 +40,7 @@ from harness.queue_time import make_due
 from harness.seeding import Seed
 from harness.waiting import eventually
 
+METRICS_TOKEN = "metrics-token-of-the-tests"
 PUBLIC_URL = "http://127.0.0.1:8081"
 USERNAME = "admin"
 PASSWORD = "everythinghastostartsomewhere"  # the local set-up's well-known one
@@ -222,6 +223,7 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         publishing_url=HttpUrl.parse("http://publishing"),
         delivery_url=HttpUrl.parse("http://delivery"),
         identity_private_key=Secret(private_key),
+        metrics_token=Secret(METRICS_TOKEN),
         newsletter_cache_s=0.001,  # tests change newsletters between two requests
     )
     return msgspec.structs.replace(settings, **changes)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
-from harness.system import System, in_this_process
+from harness.system import METRICS_TOKEN, System, in_this_process
 
 SERVICES = ["gateway", "subscriptions", "publishing", "delivery"]
 
@@ -25,7 +25,7 @@ async def test_every_service_says_that_it_lives_and_is_ready(system: System, ser
 async def test_every_service_has_figures_for_prometheus(system: System, service: str) -> None:
     async with _inside(system, service) as client:
         await client.get("/openapi.json")
-        answer = await client.get("/metrics")
+        answer = await client.get("/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"})
     assert answer.status_code == 200
     assert "# TYPE http_" in answer.text
 

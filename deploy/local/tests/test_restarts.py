@@ -91,5 +91,5 @@ def test_a_log_is_bounded_under_a_running_process(folder: Path) -> None:
 
 def test_a_data_folder_that_cannot_be_one_is_refused(folder: Path) -> None:
     (folder / "file").write_text("")
-    with pytest.raises(LaunchError, match=r"cannot use .* as the data folder"):
+    with pytest.raises(LaunchError, match=r"the data folder cannot be .* is a file; choose another"):
         DataFolder(folder / "file" / "data").acquire()
