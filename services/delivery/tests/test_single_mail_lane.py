@@ -1,7 +1,13 @@
 """Confirmations and their like: one row a mail, on the transactional stream, ahead of newsletters."""
 
 import asyncio
+from typing import Any
 
+import pytest
+
+from broadsheet_delivery.composing.compose_mail import MailComposer
+from broadsheet_delivery.postmark.message import Message
+from broadsheet_delivery.queue.outcome import Failed
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails
 from broadsheet_delivery.throttle.state_store import resume_sending
 from broadsheet_postmark_sandbox.testing import RunningSandbox
@@ -26,6 +32,32 @@ async def test_a_confirmation_goes_on_the_transactional_stream_and_keeps_no_body
     assert message.headers["Auto-Submitted"] == "auto-generated"
     assert statuses(seed) == ["accepted"]
     assert seed.execute("SELECT html_body, text_body FROM delivery.single_mail") == [(None, None)]
+
+
+async def test_a_mail_that_cannot_be_made_waits_and_keeps_no_other_from_being_sent(
+    seed: Seed, delivery: Delivering, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "poison", "b"):
+        seed.single_mail(f"{name}@example.com", dedupe_key=name)
+    make = MailComposer.single_mail
+
+    def fail_for_one(self: MailComposer, **given: Any) -> Message | Failed:
+        if given["to"].startswith("poison"):
+            raise RecursionError
+        return make(self, **given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MailComposer, "single_mail", fail_for_one)
+        await delivery.send_all_due()
+    assert oracle.sends() == {"a@example.com": 1, "b@example.com": 1}
+    assert statuses(seed) == ["accepted", "pending", "accepted"]
+    assert seed.execute("SELECT reason, run_at > now() FROM delivery.single_mail WHERE status = 'pending'") == [
+        ("The mail could not be made; the log says why.", True)
+    ]
+    assert len(delivery.context.set_asides.of("delivery.transactional_mails")) == 1
+    make_due(seed)
+    await delivery.send_all_due()
+    assert statuses(seed) == ["accepted"] * 3
 
 
 async def test_the_same_key_queues_one_mail(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:

@@ -95,13 +95,20 @@ class _Batch:
         if outcome is not None:
             self.settled.append((recipient, outcome))
             return True
-        mail = self._context.composer.newsletter_mail(self._content, recipient, self._attempt_id, work)
+        encoded = b""
+        try:
+            mail = self._context.composer.newsletter_mail(self._content, recipient, self._attempt_id, work)
+            if isinstance(mail, Message):
+                encoded = encode_message(mail)
+        except Exception as error:  # noqa: BLE001  # it is this mail's fault alone, and the others go
+            seq = f"{self._content.issue_id}-{recipient.seq}"
+            self._context.set_asides.of("delivery.chunks").hold(f"delivery {seq}", error)
+            mail = Unrenderable(f"an unexpected fault ({type(error).__name__}).")
         if isinstance(mail, Unrenderable):
             self.failed += 1
             self.fault = mail.fault
             self.settled.append((recipient, mail.outcome))
         elif isinstance(mail, Message):
-            encoded = encode_message(mail)
             if len(encoded) > self._context.batch_bytes_max:
                 self.settled.append((recipient, Failed(TOO_LARGE_ALONE)))
             elif self._bytes + len(encoded) + 1 > self._context.batch_bytes_max and self.prepared:

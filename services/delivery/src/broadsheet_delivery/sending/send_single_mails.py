@@ -64,6 +64,7 @@ from broadsheet_delivery.throttle.permit_store import (
 )
 from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
+FAULTY_WAIT_S = 60.0
 MAILS_A_CALL_MAX = 100
 
 
@@ -93,11 +94,12 @@ class ClaimedMails(msgspec.Struct, frozen=True):
 
 
 class _ComposedMails(msgspec.Struct):
-    """`left_over`: mails that did not fit into the call."""
+    """`left_over`: mails that did not fit into the call; `faulty`: those that could not be made."""
 
     prepared: list[_Prepared] = []
     settled: list[SettledMail] = []
     left_over: list[int] = []
+    faulty: list[int] = []
 
 
 async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
@@ -137,19 +139,25 @@ async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> Clai
 def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> _ComposedMails:
     composed = _ComposedMails()
     total = 2
+    held = context.set_asides.of("delivery.transactional_mails")
     for mail in claimed.mails:
-        message = context.composer.single_mail(
-            mail_id=mail.id,
-            to=mail.to_email or "",
-            subject=mail.subject or "",
-            html_body=mail.html_body or "",
-            text_body=mail.text_body or "",
-            attempt_id=claimed.attempt_id,
-        )
+        try:
+            message = context.composer.single_mail(
+                mail_id=mail.id,
+                to=mail.to_email or "",
+                subject=mail.subject or "",
+                html_body=mail.html_body or "",
+                text_body=mail.text_body or "",
+                attempt_id=claimed.attempt_id,
+            )
+            encoded = encode_message(message) if isinstance(message, Message) else b""
+        except Exception as error:  # noqa: BLE001  # it is this mail's fault alone, and the others go
+            held.hold(f"mail {mail.id}", error)
+            composed.faulty.append(mail.id)
+            continue
         if not isinstance(message, Message):
             composed.settled.append(SettledMail(mail.id, message))
             continue
-        encoded = encode_message(message)
         if len(encoded) > context.batch_bytes_max:
             composed.settled.append(SettledMail(mail.id, Failed(TOO_LARGE_ALONE)))
         elif total + len(encoded) + 1 > context.batch_bytes_max:
@@ -222,6 +230,16 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
     async with context.engine.begin() as connection:
         if composed.left_over:
             await put_back(connection, ids=composed.left_over, token=claimed.token, status="pending", wait_s=0.0)
+        if composed.faulty:
+            # They are tried again until they expire: what was at fault may be put right meanwhile.
+            await put_back(
+                connection,
+                ids=composed.faulty,
+                token=claimed.token,
+                status="pending",
+                wait_s=FAULTY_WAIT_S,
+                reason="The mail could not be made; the log says why.",
+            )
         gone = await _gone(connection, claimed, fitting)
         settled += [SettledMail(one.mail.id, gone[one.mail.id]) for one in fitting if one.mail.id in gone]
         await settle_mails(connection, settled=settled, attempt_id=None)
