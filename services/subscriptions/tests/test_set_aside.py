@@ -66,7 +66,9 @@ async def test_a_mail_whose_entry_cannot_be_written_rests_while_the_others_are_n
     async with running_subscriptions(database) as subscriptions:
         for number in range(3):
             assert (await subscriptions.sign_up(email=f"reader-{number}@example.com")).status_code == 202
-    owner.rows("UPDATE delivery.single_mail SET status = 'cancelled', settled_at = now(), run_at = NULL")
+    owner.rows(
+        "UPDATE delivery.single_mail SET status = 'cancelled', settled_at = now(), html_body = NULL, text_body = NULL"
+    )
     owner.rows("UPDATE subscriptions.unsettled_mail SET look_at = now()")
     [(poison,)] = owner.rows("SELECT id FROM subscriptions.subscriber ORDER BY id OFFSET 1 LIMIT 1")
     owner.rows(
