@@ -35,6 +35,11 @@ check:
     lint-imports --no-cache
     broadsheet-local check-migrations
 
+# Change the code that decides the contract, one piece at a time, and see that a test fails: libs/common, services/delivery
+mutate package *args:
+    cd {{ package }} && mutmut run {{ if args == "" { "--max-children 1" } else { args } }}
+    cd {{ package }} && mutmut results
+
 # Format the code
 format:
     ruff check --fix .

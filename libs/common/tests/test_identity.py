@@ -4,9 +4,23 @@ import time
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from litestar import Litestar, get
+from litestar.datastructures import State
+from litestar.testing import TestClient
 
-from broadsheet_common.contracts.identity import Identity, IdentityMinter, IdentityVerifier
-from broadsheet_common.http.problems import UnauthenticatedError
+from broadsheet_common.contracts.identity import (
+    IDENTITY_HEADER,
+    TOKEN_LIFETIME_S,
+    Identity,
+    IdentityMiddleware,
+    IdentityMinter,
+    IdentityVerifier,
+    ServiceRequest,
+    requires,
+)
+from broadsheet_common.http.problems import UnauthenticatedError, problem_handlers
 from harness.keys import identity_keys
 
 WHO = Identity("user:1", frozenset({"read", "write"}))
@@ -83,3 +97,95 @@ def test_the_minter_keeps_tokens_within_a_bound() -> None:
     private, _ = identity_keys()
     minter = IdentityMinter(private)
     assert minter.mint(WHO, "delivery") is minter.mint(WHO, "delivery")
+
+
+class Clock:
+    def __init__(self, at_s: float) -> None:
+        self.at_s = at_s
+
+    def __call__(self) -> float:
+        return self.at_s
+
+
+def test_a_token_is_used_for_half_its_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(1_000.0)
+    monkeypatch.setattr(time, "time", clock)
+    minter = IdentityMinter(identity_keys()[0])
+    first = minter.mint(WHO, "delivery")
+    clock.at_s += TOKEN_LIFETIME_S / 2 - 0.1
+    assert minter.mint(WHO, "delivery") == first
+    clock.at_s += 0.1
+    assert minter.mint(WHO, "delivery") != first
+
+
+def test_a_verified_token_is_not_verified_again_for_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    private, public = identity_keys()
+    token = IdentityMinter(private).mint(WHO, "delivery")
+    clock = Clock(1_000.0)
+    monkeypatch.setattr(time, "monotonic", clock)
+    verifier = IdentityVerifier(public, "delivery")
+    assert verifier.verify(token) == WHO
+    with monkeypatch.context() as broken:
+        broken.setattr(jwt, "decode", lambda *_args, **_options: pytest.fail("it was verified again"))
+        clock.at_s += 4.9
+        assert verifier.verify(token) == WHO
+    with monkeypatch.context() as broken:
+        broken.setattr(jwt, "decode", _refuse)
+        clock.at_s += 0.1
+        with pytest.raises(UnauthenticatedError):
+            verifier.verify(token)
+
+
+def _refuse(*_args: object, **_options: object) -> None:
+    raise jwt.InvalidTokenError
+
+
+@pytest.mark.parametrize(("over_s", "believed"), [(5, True), (20, False)])
+def test_clocks_may_differ_by_some_seconds(over_s: int, *, believed: bool) -> None:
+    private, public = identity_keys()
+    token = jwt.encode(_claims(exp=int(time.time()) - over_s), private, algorithm="EdDSA")
+    verifier = IdentityVerifier(public, "publishing")
+    if believed:
+        assert verifier.verify(token).subject == "user:1"
+    else:
+        with pytest.raises(UnauthenticatedError):
+            verifier.verify(token)
+
+
+def test_a_key_of_another_kind_is_refused_by_name() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(TypeError, match=r"^the identity key must be an Ed25519 private key$"):
+        IdentityMinter(private)
+    with pytest.raises(TypeError, match=r"^the identity key must be an Ed25519 public key$"):
+        IdentityVerifier(public, "delivery")
+
+
+@get("/who", guards=[requires("write")])
+async def who(request: ServiceRequest) -> str:
+    return request.user.subject
+
+
+def test_a_service_answers_to_an_identity_that_has_the_scope_and_to_nobody_else() -> None:
+    private, public = identity_keys()
+    app = Litestar(
+        [who],
+        middleware=[IdentityMiddleware],
+        exception_handlers=problem_handlers(),
+        openapi_config=None,
+        state=State({"identity_verifier": IdentityVerifier(public, "delivery")}),
+    )
+    minter = IdentityMinter(private)
+    reader = Identity("key:1", frozenset({"read"}))
+    with TestClient(app) as client:
+        found = client.get("/who", headers={IDENTITY_HEADER: minter.mint(WHO, "delivery")})
+        assert (found.status_code, found.text) == (200, "user:1")
+        refused = client.get("/who", headers={IDENTITY_HEADER: minter.mint(reader, "delivery")})
+        assert (refused.status_code, refused.json()["detail"]) == (403, "The scope `write` is needed.")
+        for method in ("GET", "OPTIONS"):
+            unknown = client.request(method, "/who")
+            assert unknown.status_code == 401
+            assert unknown.json()["detail"] == "This service answers only to the gateway."
+        foreign = client.get("/who", headers={IDENTITY_HEADER: minter.mint(WHO, "publishing")})
+        assert foreign.status_code == 401

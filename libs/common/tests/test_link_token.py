@@ -7,12 +7,26 @@ from hypothesis import strategies as st
 from broadsheet_common.contracts.link_token import LinkSigner
 
 OLD, NEW = "a1:" + "11" * 32, "b2:" + "22" * 32
+KNOWN = "b2.AAAAAAAAAAfVuN7Xf8ORQ0dohmvXeGgK"
 
 
 @given(st.integers(min_value=0, max_value=2**63 - 1))
 def test_a_token_gives_back_its_id(id_: int) -> None:
     signer = LinkSigner.parse(NEW)
     assert signer.verify("unsubscribe", signer.sign("unsubscribe", id_)) == id_
+
+
+def test_links_of_mails_that_went_out_years_ago_work_as_they_stand() -> None:
+    """The form of a token is for ever: this one was made when links began."""
+    assert LinkSigner.parse(NEW).sign("unsubscribe", 7) == KNOWN
+    assert LinkSigner.parse(NEW).verify("unsubscribe", KNOWN) == 7
+
+
+@pytest.mark.parametrize(
+    "changed", [f"{KNOWN}=", f"{KNOWN}A", f"{KNOWN} ", KNOWN[:-1], KNOWN.replace(".", ".."), f"x{KNOWN}"]
+)
+def test_a_token_has_one_spelling(changed: str) -> None:
+    assert LinkSigner.parse(NEW).verify("unsubscribe", changed) is None
 
 
 def test_an_old_keys_links_work_while_the_key_is_listed() -> None:

@@ -6,8 +6,8 @@ putting a new one in front.
 """
 
 import base64
-import binascii
 import hmac
+import re
 from typing import Literal
 
 from broadsheet_common.contracts.key_ring import parse_key_ring
@@ -16,6 +16,8 @@ Purpose = Literal["unsubscribe"]
 
 _MAC_BYTES = 16
 _ID_BYTES = 8
+# 24 bytes make 32 characters without padding.
+_BODY = re.compile(r"[A-Za-z0-9_-]{32}")
 
 
 class LinkSigner:
@@ -33,19 +35,14 @@ class LinkSigner:
     def sign(self, purpose: Purpose, id_: int) -> str:
         packed = id_.to_bytes(_ID_BYTES, "big")
         mac = self._mac(self._current, purpose, packed)
-        return f"{self._current}.{base64.urlsafe_b64encode(packed + mac).decode().rstrip('=')}"
+        return f"{self._current}.{base64.urlsafe_b64encode(packed + mac).decode()}"
 
     def verify(self, purpose: Purpose, token: str) -> int | None:
         """The id the token was made for, or None when it was not made by us for this purpose."""
         key_id, _, body = token.partition(".")
-        if key_id not in self._keys or not body.isascii():
+        if key_id not in self._keys or not _BODY.fullmatch(body):
             return None
-        try:
-            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            return None
-        if len(raw) != _ID_BYTES + _MAC_BYTES:
-            return None
+        raw = base64.urlsafe_b64decode(body)
         packed, mac = raw[:_ID_BYTES], raw[_ID_BYTES:]
         if not hmac.compare_digest(mac, self._mac(key_id, purpose, packed)):
             return None
