@@ -1,7 +1,8 @@
 """The delivery queue and its workers: claim, send through Postmark, account for every recipient.
 
-A pass through the newsletter lane: `claim_chunk` leases a chunk, `compose_mail` renders its mails, `start_attempt`
-commits "a call may be under way", `postmark` makes the call, `record_attempt` writes what became of each delivery.
-The single-mail lane does the same in `single_mail`. `rescue_leases` finds what a dead worker held, `reconcile` settles
-what may or may not have been sent, `finish_issues` closes an issue when every delivery is settled. `worker` runs them.
+A pass through the newsletter lane: `queue.claim_chunk` leases a chunk; `sending.send_chunk` composes its mails
+(`composing`), commits that a call begins, calls Postmark (`postmark`) and stores the outcomes.
+`sending.send_single_mails` does the same for single mails. `queue.rescue_leases` finds what dead workers held,
+`settling.reconcile` settles what may or may not have been sent, and `settling.finish_issues` ends an issue when
+every delivery in it is settled. `worker` runs the loops.
 """

@@ -50,8 +50,8 @@ def create_postmark_http_client(
         timeout=httpx.Timeout(settings.delivery_http_timeout_s, connect=_CONNECT_TIMEOUT_S),
         transport=WatchedTransport(
             limits=httpx.Limits(
-                # A slow call leaves its place to another, and searches may hang: the pool has room for all of them, so
-                # that no batch waits for a connection.
+                # A slow call gives up its place, and searches may hang: the pool has room for all of them, so that no
+                # batch waits for a connection.
                 max_connections=sum(
                     places + slow_calls_max(places)
                     for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)

@@ -1,4 +1,4 @@
-"""What a replica's work needs at hand: made once by `app`, passed to every step."""
+"""What the steps of a replica's work need: made once in `app`, passed to every step."""
 
 import random
 from datetime import timedelta
@@ -23,7 +23,7 @@ from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 
 
 class DeliveryMetrics:
-    """The figures of one replica."""
+    """The metrics of one replica."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.mails = Counter(

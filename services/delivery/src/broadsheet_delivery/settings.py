@@ -20,59 +20,65 @@ from broadsheet_common.process.settings import (
 )
 
 LEASE_MARGIN_S = 2.0
-"""A lease outlives the call by this much at least: time to write the answer down."""
+"""A lease must outlive the call by at least this much: time to store the answer."""
 
 
 class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     """Environment variables of `broadsheet-delivery`."""
 
     database_pool_size: PositiveInt = 3
-    """Connections. No transaction is open during a call, and each takes milliseconds, so many calls share a few."""
+    """Connections. No transaction is open during a call, and each takes milliseconds, so a few serve many calls."""
     public_url: HttpUrl
     identity_public_key: str
     link_signing_keys: Secret
     erasure_keys: Secret
-    """`id:hex,…`, the current key first; the same as subscriptions'. Erased addresses are known again by them."""
+    """`id:hex,…`, the current key first; the same as subscriptions'. Keyed hashes of erased addresses are made with
+    it.
+    """
     mail_from: str
     """Sender of mail whose newsletter names none: `Name <address>`."""
     postmark_base_url: HttpUrl
     postmark_server_token: Secret
     postmark_transactional_stream: str = "outbound"
     delivery_concurrent_calls: PositiveInt = 4
-    """Batch calls one replica has under way at once."""
+    """Concurrent batch calls of one replica."""
     delivery_slow_call_s: PositiveSeconds = 15.0
-    """A call under way for longer counts as a failure for the breaker, and no longer takes a place."""
+    """A call that takes longer counts as a failure for the breaker and gives up its place."""
     delivery_breaker_failures: PositiveInt = 5
-    """So many unknown outcomes in a row, over all replicas, hold all sending back for a while."""
+    """Unknown outcomes in a row, over all replicas, after which the breaker opens."""
     delivery_http_timeout_s: PositiveSeconds = 120.0
-    """Real batches of 500 have taken over a minute; a short bound would only make answers unknown."""
+    """Batches of 500 have taken over a minute; a short time-out would only make outcomes unknown."""
     delivery_lease_s: PositiveSeconds = 150.0
     delivery_reconcile_floor_s: PositiveSeconds = 300.0
-    """A call younger than this is never taken for "not sent", whatever the search says."""
+    """A call younger than this is never treated as "not sent", whatever the search shows."""
     delivery_reconcile_deadline_s: PositiveSeconds = 900.0
-    """A call that is still uncertain so long after it began is parked: a person may decide about it."""
+    """A call that is still uncertain so long after it began is parked: an operator may decide about it."""
     delivery_work_kept_days: PositiveInt = 30
-    """Days after its end that an issue's chunks, attempts and single mails are kept. Its counts stay for ever."""
+    """Days that an ended issue's chunks, attempts and single mails are kept. Its counts are kept for ever."""
     delivery_outcomes_kept_days: PositiveInt = 365
-    """Days after its end that it is kept who got an issue and what became of each delivery."""
+    """Days that the deliveries and outcomes of an ended issue are kept."""
     delivery_canary_address: str | None = None
-    """Where a canary mail goes when "not sent" needs one and no later mail of ours can serve (see `reconcile`)."""
+    """Address for canary mails, which are sent when proof of "not sent" needs one and no later mail of ours can
+    serve.
+    """
     delivery_backstop_interval_s: PositiveSeconds = 3600.0
-    """Between two comparisons with what Postmark knows of bounces and suppressions (see `run_backstop`)."""
+    """Time between two comparisons with Postmark's bounces and suppressions (see `run_backstop`)."""
     delivery_backstop_dump_bytes_max: PositiveInt = 50_000_000
-    """Bytes of one stream's suppression dump; a larger one is not read, and the log says so."""
+    """Largest suppression dump of one stream that is read; a larger one is skipped and logged."""
     delivery_soft_bounces: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
-    """So many soft bounces of an address on a stream, no mail having arrived between them, suppress it. 0: never."""
+    """Soft bounces of an address on a stream, with no delivered mail between them, after which it is suppressed. 0:
+    never.
+    """
     delivery_soft_bounce_days: PositiveInt = 30
-    """Days within which they must lie."""
+    """Days within which the soft bounces must lie."""
     delivery_rescue_interval_s: PositiveSeconds = 5.0
     delivery_poll_s: PositiveSeconds = 2.0
-    """Longest wait between two looks into an empty newsletter lane; a publish wakes it sooner."""
+    """Longest wait between two polls of an empty newsletter lane; a publish wakes it sooner."""
     delivery_single_poll_s: PositiveSeconds = 0.5
     database_listen_url: PostgresUrl | None = None
-    """A direct connection for LISTEN where DATABASE_URL leads through pgbouncer."""
+    """A direct connection for LISTEN, if DATABASE_URL leads through pgbouncer."""
     batch_bytes_max: PositiveInt = 45_000_000
-    """Bytes of one batch call; Postmark's limit is 50 MB."""
+    """Largest batch call; Postmark's limit is 50 MB."""
 
     def __post_init__(self) -> None:
         """Raises SettingsError, naming every setting at fault."""

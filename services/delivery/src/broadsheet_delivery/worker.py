@@ -1,8 +1,8 @@
-"""The loops of a replica: its lanes, the rescuer, the reconciler, the heartbeat, and the rest.
+"""The loops of a replica: its lanes, lease rescue, reconciliation, heartbeat, and the rest.
 
-One claimer a lane takes work only while a place is free, so at most `concurrent_calls` calls are under way; polling is
-the truth, and a NOTIFY at publish only makes the next look come sooner. On `drain` nothing new is claimed and what is
-under way is finished.
+One claimer a lane claims only while a place is free, so at most `concurrent_calls` calls are under way. Polling
+finds all work; a NOTIFY at publish only makes the next poll come sooner. `drain` claims nothing more and finishes
+what is under way.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from broadsheet_delivery.suppressions.tell_postmark import tell_postmark
 from broadsheet_delivery.throttle.sending_metrics import show_sending_state
 
 SINGLE_CALLS_MAX: Final = 2
-"""Batch calls of the transactional part under way at once: a place of their own, never behind newsletters."""
+"""Concurrent batch calls for transactional mail: places of its own, never behind newsletters."""
 NEWSLETTER_MAILS_CALLS_MAX: Final = 1
 _GROWING_POLL_S: Final = 0.05
 _FINISH_INTERVAL_S: Final = 1.0
@@ -54,13 +54,13 @@ _ERASURE_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
 _ENGAGEMENT_INTERVAL_S: Final = 3.0
 _BOUND_S: Final = 60.0
-"""How long a loop may go without a round that succeeded before readiness names it."""
+"""How long a loop may go without a successful round before readiness names it."""
 _LONG_BOUND_S: Final = 1800.0
 """A run of the backstop reads all of Postmark's lists."""
 
 
 class Work(NamedTuple):
-    """What was claimed. `key` names it in the log and, should it fail, among what is set aside."""
+    """Claimed work. `key` names it in the log and, if it fails, among what is set aside."""
 
     key: str
     run: Callable[[Place], Awaitable[None]]
@@ -71,7 +71,7 @@ Claim = Callable[[], Awaitable[Work | float]]
 
 
 class _Lane:
-    """Claims while a place is free; what is claimed is worked on in a task of its own."""
+    """Claims while a place is free; each claim is processed in a task of its own."""
 
     def __init__(self, name: str, claim: Claim, places: int, context: DeliveryContext) -> None:
         self._set_aside = context.set_asides.of(name)
@@ -86,11 +86,11 @@ class _Lane:
             self._place = await self._places.take()
 
     async def claim_and_begin(self) -> Next:
-        """One claim; the next is due at once when there was work."""
+        """One claim; the next follows at once if there was work."""
         await self.wait_for_place()
         work = await self._claim()
         if isinstance(work, float):
-            # Jittered, so that replicas do not look all at once.
+            # With jitter, so that replicas do not poll in step.
             return Next(work * (0.5 + self._context.random.random() / 2))
         place, self._place = self._place, None
         assert place is not None
@@ -100,7 +100,7 @@ class _Lane:
         return Next(0)
 
     async def drain(self) -> None:
-        """Until what is under way has ended; what is left when this is cancelled is cancelled too."""
+        """Waits until what is under way has ended; if this is cancelled, the rest is cancelled too."""
         try:
             while self._under_way:
                 await asyncio.wait(self._under_way)
@@ -114,7 +114,7 @@ class _Lane:
         try:
             await work.run(place)
         except Exception as error:  # noqa: BLE001  # the lease runs out and the rescuer settles it; the loop goes on
-            # A database that is away is a matter of waiting; anything else is a fault of ours, told in full.
+            # An unavailable database is waited for; anything else is a bug and is logged with its traceback.
             if is_database_unavailable(error):
                 self._context.log.warning("delivery.work_failed", error=type(error).__name__)
             else:
@@ -144,7 +144,7 @@ class DeliveryWorker:
         self._single_poll_s = single_poll_s
         self._rotation = IssueRotation()
         self._draining = False
-        # Transactional mail, newsletter chunks, and newsletter mails that go alone: places of their own each.
+        # Transactional mail, newsletter chunks, and newsletter mails in the single-mail lane have places of their own.
         lanes = [
             self._lane("delivery.transactional_mails", self._claim_transactional, SINGLE_CALLS_MAX),
             self._lane("delivery.chunks", self._claim_chunk, concurrent_calls),
@@ -210,7 +210,7 @@ class DeliveryWorker:
             name,
             run_round,
             interval_s=interval_s,
-            # A round may have to wait for a few answers of Postmark's.
+            # A round may wait for a few answers of Postmark.
             bound_s=bound_s + (3 * self._context.call_timeout.total_seconds() if calls_postmark else 0),
             required=required,
             cancel_on_stop=cancel_on_stop,
@@ -221,7 +221,7 @@ class DeliveryWorker:
         )
 
     def _listen_loop(self, url: PostgresUrl) -> Loop:
-        """Polling is the truth: without it wake-ups are late."""
+        """Without it, wake-ups are late; polling still finds the work."""
         loop = self._loop(
             "delivery.listen",
             lambda: listen(url, self.wake, progress=loop.progress),
@@ -231,7 +231,7 @@ class DeliveryWorker:
         return loop
 
     def wake(self) -> None:
-        """There may be work: every idle lane looks at once."""
+        """Wakes every idle lane: there may be work."""
         for loop in self._woken:
             loop.wake()
 
@@ -239,7 +239,7 @@ class DeliveryWorker:
         self.runner.start()
 
     async def drain(self, timeout_s: float) -> None:
-        """Claim nothing more, let calls finish within `timeout_s`, and leave.
+        """Claim nothing more, let calls finish within `timeout_s`, and stop.
 
         What is still under way then is cancelled: its leases run out, and another replica settles it.
         """
@@ -274,7 +274,7 @@ class DeliveryWorker:
         return Work(f"mail {claimed.first_id}", lambda place: send_single_mails(self._context, claimed, place))
 
     async def _preflight(self) -> None:
-        """An issue that may start is looked for at once."""
+        """Lanes are woken when an issue may start."""
         if await preflight_issues(self._context) > 0:
             for loop in self._lanes:
                 loop.wake()

@@ -1,4 +1,4 @@
-"""SQL of the attempts: append-only facts, that a call began and how it ended."""
+"""SQL of attempts: append-only records that a call began and how it ended."""
 
 import uuid
 from collections.abc import Sequence
@@ -28,7 +28,9 @@ async def insert_attempt(
     chunk_id: int | None = None,
     seqs: Sequence[int] = (),
 ) -> None:
-    """`seqs`: the deliveries of the issue that the call carries, in order; a run without gaps is kept as its ends."""
+    """`seqs`: the deliveries of the issue that the call carries, in order; a run without gaps is stored as its two
+    ends.
+    """
     gapless = bool(seqs) and seqs[-1] - seqs[0] + 1 == len(seqs)
     await connection.execute(
         send_attempt.insert().values(
@@ -56,7 +58,7 @@ async def insert_attempt_end(
     detail: str | None = None,
     accepted_count: int = 0,
 ) -> None:
-    """Write down how the call ended; the first word stands."""
+    """Record how the call ended. The first record stands."""
     await connection.execute(
         sa.text("""
             INSERT INTO delivery.send_attempt_end (attempt_id, verdict, http_status, error_code, detail, accepted_count)
@@ -68,7 +70,7 @@ async def insert_attempt_end(
             "verdict": verdict,
             "http_status": http_status,
             "error_code": error_code,
-            # Postmark's text may name addresses, and facts are never changed.
+            # Postmark's text may contain addresses, and attempts are never changed, so it is not stored.
             "detail": None if detail is None else redact(detail),
             "accepted_count": accepted_count,
         },
@@ -78,8 +80,8 @@ async def insert_attempt_end(
 async def find_canary(
     connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID, call_timeout: timedelta
 ) -> uuid.UUID | None:
-    """The first attempt on the stream that Postmark accepted something of, and that began after `attempt_id`'s call
-    could no longer be under way.
+    """The first attempt on the stream of which Postmark accepted something, and that began after `attempt_id`'s call
+    must have ended.
     """
     row = await connection.execute(
         sa.text("""
@@ -101,10 +103,10 @@ async def find_canary(
 async def canary_is_wanted(
     connection: AsyncConnection, *, stream: str, attempt_id: uuid.UUID, call_timeout: timedelta
 ) -> bool:
-    """Whether a canary mail sent now can serve the attempt, and none that can is still on its way.
+    """Whether to send a canary mail now for the attempt: one can serve it, and none that could is still under way.
 
-    One is enough for all that wait for it. One that was lost, or refused, is followed by another after the call's
-    time-out. None is sent while sending is held up.
+    One canary serves all attempts that wait for it. If it is lost or refused, another follows after the call's
+    time-out. None is sent while sending is paused or backing off.
     """
     row = await connection.execute(
         sa.text("""
@@ -123,7 +125,7 @@ async def canary_is_wanted(
 
 
 async def raise_accepted_count(connection: AsyncConnection, *, attempt_id: uuid.UUID, found: int) -> None:
-    """Count what was found to be accepted of a call that was written down as uncertain."""
+    """Count the mails found to be accepted in a call that was recorded as uncertain."""
     await connection.execute(
         sa.text("""
             UPDATE delivery.send_attempt_end SET accepted_count = :found

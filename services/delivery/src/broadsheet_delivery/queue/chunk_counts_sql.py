@@ -1,7 +1,7 @@
-"""The SQL that counts what became of a chunk's deliveries, the same wherever a chunk is counted.
+"""SQL that counts the outcomes of a chunk's deliveries, the same wherever a chunk is counted.
 
-The counters always come from the outcomes that are there, never from what a worker believes it wrote: a late worker
-and a rescued chunk's new owner then agree. Deliveries handed over are counted in the single-mail lane alone.
+The counters come from the stored outcomes, never from what a worker believes it wrote: so a late worker and the
+new owner of a rescued chunk agree. Deliveries handed over to the single-mail lane are counted there only.
 """
 
 COUNTERS = """accepted_count = counted.accepted, failed_count = counted.failed,

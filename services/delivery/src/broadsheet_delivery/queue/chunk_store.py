@@ -19,7 +19,9 @@ ISSUES_LOOKED_AT_MAX = 1000
 
 
 class LeasedChunk(msgspec.Struct, frozen=True):
-    """A chunk that this worker holds until its lease ends; `token` fences everything it writes about it."""
+    """A chunk that this worker holds until its lease ends. Every write about it carries `token`; a write with an old
+    token is refused.
+    """
 
     id: int
     issue_id: int
@@ -32,7 +34,7 @@ class LeasedChunk(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """One delivery's outcome, to be written down."""
+    """The outcome of one delivery, to be stored."""
 
     seq: int
     outcome: Outcome
@@ -49,7 +51,7 @@ class Claimable(msgspec.Struct, frozen=True):
 
 
 async def claimable_issues(connection: AsyncConnection) -> Claimable:
-    """What may be claimed at this moment. Nothing of an issue may before its preflight has passed."""
+    """What may be claimed now. Nothing of an issue may be claimed before its preflight has passed."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT run.issue_id, run.fan_out_finished_at IS NULL AS growing, {RESTRAINED} AS restrained,
@@ -75,7 +77,7 @@ async def claimable_issues(connection: AsyncConnection) -> Claimable:
 async def lease_chunk(
     connection: AsyncConnection, *, issue_id: int, token: uuid.UUID, lease: timedelta
 ) -> LeasedChunk | None:
-    """Lease the issue's next due chunk, past those that other workers are taking at this moment."""
+    """Lease the issue's next due chunk, skipping chunks that other workers are claiming."""
     row = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
@@ -101,7 +103,7 @@ async def lease_chunk(
 
 
 async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, *, stream: str) -> list[Recipient]:
-    """The chunk's deliveries that have no outcome and were not handed to the single-mail lane, in order."""
+    """The chunk's deliveries that have no outcome and were not handed over to the single-mail lane, in order."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
@@ -132,7 +134,7 @@ async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, 
 async def no_longer_sendable(
     connection: AsyncConnection, *, newsletter_id: int, stream: str, subscriber_ids: Sequence[int]
 ) -> dict[int, Outcome]:
-    """Of these subscribers, those that must not be sent to any more, and why: the look just before the call."""
+    """Those of these subscribers that must not be sent to any more, and why: the check just before the call."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT wanted.subscriber_id, person.state, suppression.reason AS suppression_reason
@@ -153,7 +155,7 @@ async def no_longer_sendable(
 async def start_chunk(
     connection: AsyncConnection, chunk: LeasedChunk, *, attempt_id: uuid.UUID, lease: timedelta
 ) -> bool:
-    """Commit to a call: from here on the mails may have been sent. False: the lease is lost, or sending is held up."""
+    """Commit to a call: from here on the mails may have been sent. False: the lease is lost, or sending is stopped."""
     row = await connection.execute(
         sa.text("""
             UPDATE delivery.delivery_chunk AS chunk
@@ -179,7 +181,7 @@ async def start_chunk(
 async def insert_outcomes(
     connection: AsyncConnection, *, issue_id: int, attempt_id: uuid.UUID | None, settled: Sequence[Settled]
 ) -> None:
-    """Append outcomes; a delivery that has one keeps it."""
+    """Append outcomes. A delivery that already has one keeps it."""
     if not settled:
         return
     columns = [outcome_columns(one.outcome) for one in settled]
@@ -227,7 +229,7 @@ _RECOUNT_UNCERTAIN = _RECOUNT.format(guard="chunk.status = 'uncertain' AND chunk
 
 
 class ChunkRange(msgspec.Struct, frozen=True):
-    """Which deliveries a chunk holds: `first_seq` to `last_seq` of an issue."""
+    """The deliveries of a chunk: `first_seq` to `last_seq` of an issue."""
 
     id: int
     issue_id: int
@@ -266,12 +268,14 @@ def range_of(chunk: LeasedChunk) -> ChunkRange:
 
 
 async def end_attempt(connection: AsyncConnection, chunk: LeasedChunk, *, status: str, wait_s: float = 0.0) -> bool:
-    """After a call: `done` if every delivery is settled, else `status` (pending or uncertain). False: lease lost."""
+    """After a call: `done` if every delivery has an outcome, else `status` (pending or uncertain). False: the lease
+    is lost.
+    """
     return await _recount(connection, _RECOUNT_HELD, range_of(chunk), chunk.token, status=status, wait_s=wait_s)
 
 
 async def release_chunk(connection: AsyncConnection, chunk: LeasedChunk, *, wait_s: float = 0.0) -> bool:
-    """Before a call was begun: give the chunk back, or close it if nothing in it is left to send."""
+    """Before a call was begun: give the chunk back, or end it if nothing in it is left to send."""
     return await _recount(connection, _RECOUNT_LEASED, range_of(chunk), chunk.token, status="pending", wait_s=wait_s)
 
 
@@ -283,18 +287,20 @@ async def settle_uncertain(
     still_uncertain: bool,
     wait_s: float,
 ) -> bool:
-    """After asking the search: `done`, still `uncertain`, or `pending` again. False: somebody else settled it."""
+    """After asking the search: `done`, still `uncertain`, or `pending` again. False: it was settled elsewhere
+    meanwhile.
+    """
     status = "uncertain" if still_uncertain else "pending"
     return await _recount(connection, _RECOUNT_UNCERTAIN, chunk, attempt_id, status=status, wait_s=wait_s, searches=1)
 
 
 async def split_leased_chunk(connection: AsyncConnection, chunk: LeasedChunk, *, last_seq: int) -> bool:
-    """Keep `first_seq` to `last_seq` in a leased chunk; the rest becomes a pending chunk of its own."""
+    """Keep `first_seq` to `last_seq` in a leased chunk; the rest becomes a new pending chunk."""
     return await _split(connection, chunk, last_seq, status="leased")
 
 
 async def split_attempted_chunk(connection: AsyncConnection, chunk: LeasedChunk, *, last_seq: int) -> bool:
-    """The same after a call that was refused for its size; the kept part is still the caller's to end."""
+    """The same after a call that was refused for its size. The caller still ends the kept part."""
     return await _split(connection, chunk, last_seq, status="attempting")
 
 
@@ -324,7 +330,7 @@ async def _split(connection: AsyncConnection, chunk: LeasedChunk, last_seq: int,
         },
     )
     halves = list(rows.scalars())
-    # Each half counts what lies in it: deliveries that were settled by an earlier attempt may fall on either side.
+    # Each half counts its own deliveries: those settled by an earlier attempt may fall on either side.
     for half in halves:
         await connection.execute(
             sa.text(f"""
@@ -347,9 +353,10 @@ async def hand_over(
     uncertain: bool,
     wait_s: float,
 ) -> None:
-    """Let these deliveries go on alone: pending after `wait_s`, or uncertain under the attempt they were part of.
+    """Hand these deliveries over to the single-mail lane: pending after `wait_s`, or uncertain under the attempt
+    they were part of.
 
-    Not when the chunk has gone on without us: its new owner has these deliveries in its own call.
+    Not if the chunk has a new owner meanwhile: these deliveries are then part of that owner's call.
     """
     if not seqs:
         return

@@ -1,6 +1,8 @@
-"""Claim: lease the next chunk of some issue and read who is in it. One short transaction, nothing held after it.
+"""Claim: lease the next chunk of some issue and read its recipients. One short transaction; no lock is held after
+it.
 
-While a limit is in force, the claim asks for a permit first, and the place and the messages are taken with the lease.
+While a limit is in force, the claim first asks for a permit; the permit's place and messages are taken in the
+commit that leases.
 """
 
 import time
@@ -31,8 +33,8 @@ class ClaimedChunk(msgspec.Struct, frozen=True):
 
 
 class NothingToClaim(msgspec.Struct, frozen=True):
-    """`growing`: an open issue's audience is still being enqueued, so look again soon. `wait_s`: there is something,
-    and a limit holds it up for so long.
+    """`growing`: an open issue's audience is still being enqueued, so look again soon. `wait_s`: there is work, and
+    a limit holds it back for so long.
     """
 
     growing: bool
@@ -40,8 +42,8 @@ class NothingToClaim(msgspec.Struct, frozen=True):
 
 
 class IssueRotation:
-    """Whose turn it is: each claim of a replica begins behind the issue it served last, so no issue waits for a
-    larger one to finish.
+    """Round-robin over issues: each claim of a replica begins after the issue it served last, so a small issue does
+    not wait for a large one.
     """
 
     def __init__(self) -> None:
@@ -55,7 +57,7 @@ class IssueRotation:
 
 
 async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> ClaimedChunk | NothingToClaim:
-    """Two workers never hold the same chunk: the row lock is taken with SKIP LOCKED, and the lease outlives it."""
+    """Two workers never hold the same chunk: the row is locked with SKIP LOCKED while the lease is written."""
     began = time.perf_counter()
     async with context.engine.begin() as connection:
         claimable = await claimable_issues(connection)
@@ -99,6 +101,6 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
 
 
 async def _cut(connection: AsyncConnection, chunk: LeasedChunk, *, last_seq: int) -> LeasedChunk:
-    """At a low rate one call carries less than a chunk: the rest waits as a chunk of its own."""
+    """At a low rate limit one call carries less than a chunk; the rest becomes a chunk of its own."""
     await split_leased_chunk(connection, chunk, last_seq=last_seq)
     return msgspec.structs.replace(chunk, last_seq=last_seq)

@@ -1,4 +1,4 @@
-"""What can become of a delivery: types, pure."""
+"""Outcomes of a delivery: types, pure."""
 
 import uuid
 from typing import Literal
@@ -9,7 +9,7 @@ OutcomeName = Literal["accepted", "failed", "suppressed", "excluded", "cancelled
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """Postmark took the mail."""
+    """Postmark accepted the mail."""
 
     message_id: uuid.UUID
 
@@ -22,14 +22,14 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Suppressed(msgspec.Struct, frozen=True):
-    """The address must not be sent to on this stream; `error_code` when it was Postmark that said so."""
+    """The address is suppressed on this stream; `error_code` is set if Postmark refused it."""
 
     reason: str
     error_code: int | None = None
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """The subscriber was in the audience, and must not get the mail any more."""
+    """The subscriber was in the audience, but must not get the mail any more."""
 
     reason: str
 
@@ -38,27 +38,27 @@ Outcome = Accepted | Failed | Suppressed | Excluded
 
 
 class RetryAlone(msgspec.Struct, frozen=True):
-    """Certainly not sent: this one goes on in the single-mail lane."""
+    """Certainly not sent: this delivery goes on in the single-mail lane."""
 
     reason: str
     error_code: int
 
 
 class AskAlone(msgspec.Struct, frozen=True):
-    """Perhaps sent, this one alone: it waits in the single-mail lane to be reconciled."""
+    """Possibly sent: this delivery waits in the single-mail lane to be reconciled."""
 
     reason: str
     error_code: int
 
 
 class StopIssue(msgspec.Struct, frozen=True):
-    """Not sent, and nothing of this issue will be before somebody looks."""
+    """Not sent; the whole issue stops until somebody resumes it."""
 
     reason: str
 
 
 class StopSending(msgspec.Struct, frozen=True):
-    """Not sent, and nothing at all will be before somebody looks."""
+    """Not sent; all sending stops until somebody resumes it."""
 
     reason: str
 
@@ -67,7 +67,7 @@ ItemVerdict = Outcome | RetryAlone | AskAlone | StopIssue | StopSending
 
 
 def outcome_columns(outcome: Outcome) -> tuple[OutcomeName, uuid.UUID | None, int | None, str | None]:
-    """An outcome as the columns outcome, message_id, error_code, reason."""
+    """The columns of an outcome: outcome, message_id, error_code, reason."""
     match outcome:
         case Accepted(message_id):
             return "accepted", message_id, None, None

@@ -1,4 +1,4 @@
-"""Whom a delivery is for, as the claim finds them; pure."""
+"""The recipient of a delivery, as the claim finds it. Pure."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from broadsheet_delivery.queue.outcome import Excluded, Outcome, Suppressed
 
 
 class Recipient(msgspec.Struct, frozen=True):
-    """A delivery without an outcome, and what is known of its subscriber now. All None: erased."""
+    """A delivery without an outcome, and its subscriber's current data. All None: the subscriber was erased."""
 
     seq: int
     subscriber_id: int
@@ -18,7 +18,7 @@ class Recipient(msgspec.Struct, frozen=True):
 
 
 def sendability(state: str | None, suppression_reason: str | None) -> Outcome | None:
-    """Why somebody in the audience must not be sent to now; None when they may."""
+    """Why a recipient must not be sent to now; None if they may."""
     if state is None:
         return Excluded("The subscriber was erased.")
     if state != "confirmed":

@@ -1,4 +1,4 @@
-"""The SQL that looks up whom a delivery is for, the same in every query that needs it."""
+"""SQL that looks up the recipient of a delivery, the same in every query that needs it."""
 
 
 def join_person(subscriber_id: str) -> str:

@@ -1,8 +1,8 @@
-"""Find what workers that are gone held: leases past their end, by the database's clock.
+"""Find what dead workers held: leases that have run out, by the database's clock.
 
-A chunk or mail whose call was never begun is provably unsent and goes back to wait. One whose call was begun may have
-been sent: it becomes uncertain and is asked about. One replica at a time does this, chosen by a transaction-scoped
-advisory lock, so that its death frees the place at once.
+A chunk or mail whose call was never begun was certainly not sent and becomes pending again. If its call was
+begun, it may have been sent: it becomes uncertain and is reconciled. One replica at a time does this, under a
+transaction-scoped advisory lock, which a dying replica releases at once.
 """
 
 from broadsheet_delivery.context import DeliveryContext
@@ -12,7 +12,7 @@ RESCUED_A_ROUND_MAX = 1000
 
 
 async def rescue_leases(context: DeliveryContext) -> int:
-    """One bounded round; answers how many chunks and mails were freed."""
+    """One bounded round. Returns how many chunks and mails were freed."""
     async with context.engine.begin() as connection:
         if not await is_my_turn(connection):
             return 0

@@ -18,7 +18,9 @@ SinglePart = Literal["transactional", "newsletter"]
 
 
 class LeasedMail(msgspec.Struct, frozen=True):
-    """A single mail that this worker holds. Transactional ones carry their content, newsletter ones their delivery."""
+    """A single mail that this worker holds. A transactional mail carries its content, a newsletter mail its
+    delivery.
+    """
 
     id: int
     kind: str
@@ -38,7 +40,7 @@ class SettledMail(msgspec.Struct, frozen=True):
 
 _PART_FILTER = {
     "transactional": "mail.kind <> 'newsletter'",
-    # Newsletter mails obey their issue's state.
+    # Newsletter mails follow their issue's state.
     "newsletter": """mail.kind = 'newsletter' AND EXISTS (
         SELECT 1 FROM delivery.issue_run AS run WHERE run.issue_id = mail.issue_id AND run.state = 'open'
                                                       AND run.preflight_at IS NOT NULL)""",
@@ -46,7 +48,7 @@ _PART_FILTER = {
 
 
 async def expire_mails(connection: AsyncConnection, *, limit: int) -> None:
-    """Mails that nobody waits for any more are not sent."""
+    """Expired mails are not sent."""
     await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
@@ -95,7 +97,7 @@ async def lease_mails(
 async def newsletter_recipients(
     connection: AsyncConnection, *, issue_id: int, newsletter_id: int, stream: str, seqs: Sequence[int]
 ) -> list[Recipient]:
-    """The people behind newsletter mails that go alone."""
+    """The recipients of newsletter mails in this lane."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
@@ -116,8 +118,7 @@ async def newsletter_recipients(
 async def suppressed_mails(connection: AsyncConnection, *, ids: Sequence[int], stream: str) -> dict[int, str]:
     """Those of the mails whose address is suppressed on the stream, with the reason.
 
-    A mail's address is lower-cased for it: every one was parsed, so this is its key
-    (broadsheet_common.mail.email_address).
+    A mail's address was parsed, so its lower-case form is its key (broadsheet_common.mail.email_address).
     """
     rows = await connection.execute(
         sa.text("""
@@ -140,7 +141,7 @@ async def start_mails(
     attempt_id: uuid.UUID,
     lease: timedelta,
 ) -> set[int]:
-    """Commit to a call with these mails; answers those that are still held and may be sent."""
+    """Commit to a call with these mails. Returns those that are still held and may be sent."""
     rows = await connection.execute(
         sa.text("""
             UPDATE delivery.single_mail AS mail
@@ -168,9 +169,9 @@ async def start_mails(
 async def settle_mails(
     connection: AsyncConnection, *, settled: Sequence[SettledMail], attempt_id: uuid.UUID | None
 ) -> None:
-    """Final word on mails, and on the deliveries behind them. One that is settled stays as it is.
+    """Store the outcomes of mails, and of their deliveries. A mail that has an outcome keeps it.
 
-    Not fenced by the lease: an answer that came late is still true, that mail did go out.
+    Not fenced by the lease: a late answer is still true, because that mail was sent.
     """
     if not settled:
         return
@@ -215,7 +216,7 @@ async def put_back(
     wait_s: float,
     reason: str | None = None,
 ) -> None:
-    """Mails that this worker holds, back to wait, or on to be asked about."""
+    """Mails that this worker holds become pending again, or uncertain."""
     if not ids:
         return
     await connection.execute(
@@ -261,7 +262,7 @@ async def uncertain_mails(connection: AsyncConnection, *, attempt_id: uuid.UUID)
 async def requeue_uncertain(
     connection: AsyncConnection, *, ids: Sequence[int], attempt_id: uuid.UUID, still_uncertain: bool, wait_s: float
 ) -> None:
-    """After asking the search: to be asked about again, or (shown not to have gone out) to be sent."""
+    """After asking the search: still uncertain, or pending again because they were shown not to be sent."""
     if not ids:
         return
     await connection.execute(

@@ -1,4 +1,4 @@
-"""Listen for the NOTIFY that a publish or a resume sends. Polling is the truth: without this everything still works."""
+"""Listen for the NOTIFY that a publish or a resume sends. It only saves waiting: polling finds the work without it."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _KEEP_ALIVE_S = 30.0
 
 
 async def listen(url: PostgresUrl, wake: Callable[[], None], *, progress: Callable[[], None]) -> None:
-    """Call `wake` at every notification, for as long as the connection holds; `progress` is told that it does.
+    """Call `wake` at every notification, for as long as the connection holds; `progress` is called while it does.
 
     Raises:
-        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: it was not made, or it is lost.
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the connection could not be made, or is lost.
     """
     dsn = urlunsplit(urlsplit(url)._replace(scheme="postgresql"))
     connection = await asyncpg.connect(
@@ -28,7 +28,7 @@ async def listen(url: PostgresUrl, wake: Callable[[], None], *, progress: Callab
         await connection.add_listener(CHANNEL, lambda *_: wake())
         while not connection.is_closed():
             progress()
-            # A half-open connection is noticed by asking now and then.
+            # A periodic query detects a half-open connection.
             await asyncio.sleep(_KEEP_ALIVE_S)
             await connection.execute("SELECT 1", timeout=_CONNECT_TIMEOUT_S)
     finally:

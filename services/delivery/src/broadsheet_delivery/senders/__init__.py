@@ -1,1 +1,1 @@
-"""The delivery replicas and the routes about them."""
+"""The delivery replicas, the sending state, and the routes about them."""

@@ -1,4 +1,4 @@
-"""Routes about the senders: the replicas, and what holds all sending up."""
+"""Routes about the senders: the replicas, and what stops or limits all sending."""
 
 from datetime import timedelta
 from typing import Annotated, Final
@@ -31,12 +31,12 @@ CALLS_MAX: Final = 10_000
 
 
 class Senders(msgspec.Struct, frozen=True):
-    """The state of sending, and the replicas that were seen in the last 30 seconds."""
+    """The sending state, and the replicas seen in the last 30 seconds."""
 
     sending: SendingState
     replicas: list[ReplicaRow]
     waiting_for_preflight: list[WaitingIssue]
-    """Open issues of which nothing starts before Postmark has said that their stream fits."""
+    """Open issues that have not started, because Postmark has not confirmed yet that their stream fits."""
 
 
 @get(
@@ -48,7 +48,7 @@ class Senders(msgspec.Struct, frozen=True):
     responses=documents(),
 )
 async def show_senders(engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]) -> Senders:
-    """The delivery replicas, and whether anything holds sending up."""
+    """The delivery replicas, and whether anything stops sending."""
     async with engine.connect() as connection:
         return Senders(
             await read_sending_state(connection, left_when_slow=left_when_slow),
@@ -58,7 +58,7 @@ async def show_senders(engine: NamedDependency[AsyncEngine], left_when_slow: Nam
 
 
 class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Limits over all replicas together. null ends a limit; what is left out stays."""
+    """Limits over all replicas together. null ends a limit; a field that is left out stays unchanged."""
 
     messages_per_s_max: Annotated[float, msgspec.Meta(gt=0, le=RATE_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
     concurrent_calls_max: Annotated[int, msgspec.Meta(ge=1, le=CALLS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
@@ -75,9 +75,9 @@ class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def change_limits(
     engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[LimitsChange]
 ) -> SendingState:
-    """Set how many messages a second and how many calls at once newsletters may take, over all replicas, at once.
+    """Limit messages a second and concurrent calls of newsletters, over all replicas, with immediate effect.
 
-    Transactional mail counts against the rate and is not held by it; it has places of its own.
+    Transactional mail counts against the rate, but does not wait for it; it has places of its own.
     """
     async with engine.begin() as connection:
         await set_limits(connection, SendingLimits(data.messages_per_s_max, data.concurrent_calls_max))
@@ -96,7 +96,7 @@ async def change_limits(
 async def pause_all_sending(
     engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[PauseRequest]
 ) -> SendingState:
-    """Start no further call at all, on any replica."""
+    """Start no further call on any replica."""
     async with engine.begin() as connection:
         await pause_sending(connection, reason=data.reason)
         return await read_sending_state(connection, left_when_slow=left_when_slow)
@@ -114,7 +114,7 @@ async def pause_all_sending(
 async def resume_all_sending(
     engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
 ) -> SendingState:
-    """Send again; a back-off that was running ends too."""
+    """Resume sending; a back-off in progress ends too."""
     async with engine.begin() as connection:
         await resume_sending(connection)
         return await read_sending_state(connection, left_when_slow=left_when_slow)

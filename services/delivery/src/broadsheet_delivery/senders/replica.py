@@ -1,4 +1,4 @@
-"""This process as one of the replicas, with an id that no other process ever has."""
+"""This process as a replica, with an id that no other process ever has."""
 
 import os
 import socket

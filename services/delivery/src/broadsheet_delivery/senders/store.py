@@ -21,8 +21,8 @@ async def report_alive(
 ) -> None:
     """Heartbeat, by the database's clock; the first one registers the replica.
 
-    It is for people to look at, and `concurrent_calls` says when adaptive concurrency restrains nobody any more:
-    leases alone decide who may send.
+    It is shown to operators, and `concurrent_calls` tells when adaptive concurrency is no limit any more. Leases
+    alone decide who may send.
     """
     await connection.execute(
         sa.text("""
@@ -58,7 +58,7 @@ class ReplicaRow(msgspec.Struct, frozen=True):
 
 
 async def live_replicas(connection: AsyncConnection, *, limit: int) -> list[ReplicaRow]:
-    """Replicas that said so within the last 30 s and have not left."""
+    """Replicas with a heartbeat in the last 30 s that have not stopped."""
     rows = await connection.execute(
         sa.text("""
             SELECT id, host, pid, version, started_at, seen_at, draining

@@ -1,4 +1,4 @@
-"""Writing down what a call did, although the database may be away just then."""
+"""Store the result of a call, even if the database is unavailable for a while."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,10 +13,11 @@ TRIES_MAX = 10
 
 
 async def persist(context: DeliveryContext, write: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-    """Run `write` in a transaction, again while the database is away, up to `TRIES_MAX` times (some minutes).
+    """Run `write` in a transaction; try again while the database is unavailable, up to `TRIES_MAX` times (some
+    minutes).
 
-    The answer of a call exists only in this process until it is written down; lost, it has to be asked for. `write`
-    must be safe to repeat: a commit whose confirmation was lost may have happened.
+    Until it is stored, a call's answer exists only in this process; if it is lost, Postmark has to be asked.
+    `write` must be safe to repeat: a commit whose confirmation was lost may have happened.
     """
     for tries in range(TRIES_MAX):
         try:

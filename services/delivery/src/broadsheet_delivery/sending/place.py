@@ -1,23 +1,23 @@
-"""A lane's places in a replica: how many of its pieces of work are under way at once.
+"""A lane's places in a replica: how many of its calls are under way at once.
 
-A call that became slow gives its place back before it ends, so that a Postmark that hangs does not keep the replica
-from trying again until the HTTP time-out. It does so only while few others have: what is under way stays bounded.
+A slow call gives its place back before it ends, so that a Postmark that hangs does not stop the replica from
+trying again until the HTTP time-out. The number of calls without a place is bounded too.
 """
 
 import asyncio
 from typing import Final
 
 _SLOW_CALLS_MIN: Final = 8
-"""Also a lane with one place may try so often while older calls hang: the HTTP time-out over DELIVERY_SLOW_CALL_S."""
+"""So many slow calls are allowed even for a lane with one place: the HTTP time-out divided by DELIVERY_SLOW_CALL_S."""
 
 
 def slow_calls_max(places: int) -> int:
-    """Slow calls beside the lane's places: as many as those, or a few."""
+    """Slow calls allowed in addition to the lane's places: as many as the places, or the minimum above."""
     return max(places, _SLOW_CALLS_MIN)
 
 
 class Place:
-    """One of a lane's places, taken. `free` ends it, once; `leave_early` lets another in while the work goes on."""
+    """One place of a lane, taken. `free` ends it, once; `leave_early` frees it for another while the work goes on."""
 
     def __init__(self, places: "Places") -> None:
         self._places = places
@@ -37,7 +37,7 @@ class Place:
 
 
 class Places:
-    """`slow` of at most `slow_max` pieces of work go on without a place."""
+    """`slow` of at most `slow_max` calls go on without a place."""
 
     def __init__(self, places: int) -> None:
         self.semaphore = asyncio.Semaphore(places)

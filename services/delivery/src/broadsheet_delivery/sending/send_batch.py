@@ -1,4 +1,4 @@
-"""The call itself, the same for both lanes: made only while the lease can outlive it, and measured."""
+"""The call itself, the same for both lanes. It is made only if the lease outlives it, and it is measured."""
 
 import asyncio
 import time
@@ -27,15 +27,15 @@ async def send_batch(
     token: uuid.UUID,
     place: Place | None = None,
 ) -> CallResult:
-    """Send what `start_…` committed to.
+    """Make the call that `start_…` committed to.
 
-    `lease_began_s` was read (`boot_time_s`) before the transaction that set the lease, so the lease ends later than we
-    think. A process that was stopped for a while (SIGSTOP, a suspended machine) notices here and makes no call. `token`
-    is the lease's. A call that becomes slow leaves `place` to another.
+    `lease_began_s` was read (`boot_time_s`) before the transaction that set the lease, so the lease ends later
+    than we think. A process that was stopped for a while (SIGSTOP, a suspended machine) notices here and makes no
+    call. `token` is the lease's. A call that becomes slow gives up `place`.
 
-    The call's time counts from `lease_began_s` as well, not from now: whoever asks about it later counts from the
-    attempt's begin, and a stop between here and the call shortens its time. With less than half of it left, the call
-    would only leave a doubt behind.
+    The call's time limit counts from `lease_began_s` too, because reconciliation counts from the attempt's begin;
+    a stop between here and the call shortens the time. With less than half of it left no call is made: it would
+    probably end as uncertain.
     """
     call_timeout_s = context.call_timeout.total_seconds()
     gone_s = boot_time_s() - lease_began_s
@@ -81,7 +81,7 @@ async def _call(
 
 
 async def _note_slow(context: DeliveryContext, token: uuid.UUID) -> bool:
-    """Whether the breaker counted it: with the database away just now, the end of the call will tell."""
+    """Whether the breaker counted it. If the database is unavailable now, the end of the call is counted instead."""
     slow_s = context.slow_call.total_seconds()
     context.log.warning("delivery.call_slow", after_s=slow_s)
     try:
@@ -98,5 +98,5 @@ async def _note_slow(context: DeliveryContext, token: uuid.UUID) -> bool:
 
 
 def slows_everyone(result: NotSent) -> bool:
-    """Whether a refused call means that all replicas should hold back."""
+    """Whether a refused call means that all replicas should back off."""
     return result.error_class is ErrorClass.TRANSIENT and result.reason != LEASE_TOO_SHORT

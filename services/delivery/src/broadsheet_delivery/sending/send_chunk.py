@@ -1,4 +1,4 @@
-"""A claimed chunk on its way: compose, commit to the call, call, and write down what became of every delivery."""
+"""Send a claimed chunk: compose, commit to the call, call, and store the outcome of every delivery."""
 
 import uuid
 from collections import Counter
@@ -54,7 +54,7 @@ from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
 
 async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Place | None = None) -> None:
-    """The whole way of one chunk. What is not written down when this fails is found by the rescuer."""
+    """All steps for one chunk. If this fails, the chunk is found when its lease runs out."""
     enter_trace(start_trace(claimed.chunk.traceparent, None))
     attempt_id = uuid.uuid4()
     chunk = claimed.chunk
@@ -85,11 +85,11 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Pla
 
 
 async def _pause(context: DeliveryContext, chunk: LeasedChunk, *, reason: str) -> None:
-    """Nobody of the chunk was sent to, and nothing is recorded of them: once it is resumed, they are tried again."""
+    """Nothing was sent and nothing is recorded: the deliveries are tried again when the issue is resumed."""
     async with context.engine.begin() as connection:
         await end_probe(connection, token=chunk.token)
         if not await pause_issue(connection, issue_id=chunk.issue_id, reason=reason):
-            # It is paused or cancelled already.
+            # The issue is already paused or cancelled.
             await release_chunk(connection, chunk)
     context.log.error("delivery.issue_fails", issue_id=chunk.issue_id)
 
@@ -108,9 +108,9 @@ async def _start(
     settled: Sequence[Settled],
     attempt_id: uuid.UUID,
 ) -> tuple[list[Prepared], list[Settled]] | None:
-    """Commit to the call, or close the chunk when nobody is left to send to. None: there is no call to make."""
+    """Commit to the call, or end the chunk if nobody is left to send to. None: no call is to be made."""
     async with context.engine.begin() as connection:
-        # The last look before the call: whoever left since the claim gets nothing.
+        # The last check before the call: who unsubscribed since the claim gets nothing.
         gone = await no_longer_sendable(
             connection,
             newsletter_id=chunk.newsletter_id,
@@ -128,13 +128,13 @@ async def _start(
         ]
         if not going:
             await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=None, settled=all_settled)
-            # In the order in which a pause takes them: the state of sending, then chunks.
+            # In the lock order of a pause: the sending state, then chunks.
             await end_probe(connection, token=chunk.token)
             await release_chunk(connection, chunk)
             _count_outcomes(context, all_settled)
             return None
         if not await start_chunk(connection, chunk, attempt_id=attempt_id, lease=context.lease):
-            # Paused, backing off, or too late: if the lease is still ours, somebody else may have the chunk.
+            # Paused, backing off, or too late: if the lease is still ours, give the chunk back.
             await end_probe(connection, token=chunk.token)
             await release_chunk(connection, chunk)
             return None
@@ -162,7 +162,7 @@ async def _record(
     attempt_id: uuid.UUID,
     result: CallResult,
 ) -> None:
-    """Write down the result, in the caller's transaction; safe to be run again if that one fails."""
+    """Store the result in the caller's transaction. Safe to repeat if that one fails."""
     await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=None, settled=settled)
     match result:
         case Answered():
@@ -232,8 +232,8 @@ async def _record_answer(
     )
     await note_answered(connection, token=chunk.token)
     if not await end_attempt(connection, chunk, status="pending", wait_s=wait_s):
-        # Somebody took the chunk for dead. What we were told is true all the same and has been written down; if it
-        # still waits to be asked about, it may be settled by now.
+        # The lease had run out and the chunk was rescued. The answer is true all the same and has been stored; if the
+        # chunk is still uncertain, it may be settled now.
         context.log.warning("delivery.late_answer", chunk_id=chunk.id, issue_id=chunk.issue_id)
         await settle_uncertain(connection, range_of(chunk), attempt_id=attempt_id, still_uncertain=True, wait_s=wait_s)
     _count_outcomes(context, settled)

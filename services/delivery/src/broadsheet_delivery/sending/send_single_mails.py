@@ -1,7 +1,7 @@
-"""The single-mail lane, one batch at a time: claim, compose, commit to the call, call, write down.
+"""The single-mail lane, one batch at a time: claim, compose, commit to the call, call, store the outcomes.
 
-Transactional mails (confirmations, password resets, tests) go first and on the transactional stream; newsletter mails
-that go on alone follow, on their newsletter's stream and under their issue's state.
+Transactional mails (confirmations, password resets, tests) go first, on the transactional stream. Newsletter
+mails that were handed over follow, on their newsletter's stream and under their issue's state.
 """
 
 import uuid
@@ -103,10 +103,10 @@ class _ComposedMails(msgspec.Struct):
 
 
 async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
-    """Lease the next due mails; None when there are none, seconds when a limit holds them up for so long.
+    """Lease the next due mails. None: there are none. A number: a limit holds them back for so many seconds.
 
-    Newsletter mails of one issue are taken together. Transactional mail is held by no limit, only by a pause and the
-    breaker; it counts against the rate all the same.
+    Newsletter mails of one issue are taken together. Transactional mail is stopped only by a pause and the
+    breaker, but counts against the rate limit.
     """
     token, attempt_id = uuid.uuid4(), uuid.uuid4()
     async with context.engine.begin() as connection:
@@ -216,7 +216,7 @@ async def _claim_newsletter(
 
 
 async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, place: Place | None = None) -> None:
-    """The whole way of claimed mails. What is not written down when this fails is found by the rescuer."""
+    """All steps for claimed mails. If this fails, the mails are found when their lease runs out."""
     if claimed.content is None:
         composed = _compose_transactional(context, claimed)
     else:
@@ -231,7 +231,7 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
         if composed.left_over:
             await put_back(connection, ids=composed.left_over, token=claimed.token, status="pending", wait_s=0.0)
         if composed.faulty:
-            # They are tried again until they expire: what was at fault may be put right meanwhile.
+            # They are tried again until they expire: the cause may be corrected meanwhile.
             await put_back(
                 connection,
                 ids=composed.faulty,
@@ -251,7 +251,7 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
             lease=context.lease,
         )
         going = [one for one in fitting if one.mail.id in started]
-        # Held up since the claim (paused, backing off): back to wait.
+        # Sending was stopped since the claim (paused, backing off): pending again.
         held_up = [one.mail.id for one in fitting if one.mail.id not in started and one.mail.id not in gone]
         await put_back(connection, ids=held_up, token=claimed.token, status="pending", wait_s=0.0)
         if going:
@@ -280,18 +280,20 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
 
 
 async def _pause(context: DeliveryContext, claimed: ClaimedMails, issue_id: int, *, reason: str) -> None:
-    """Nothing is recorded of the mails: once the issue is resumed, they are tried again."""
+    """Nothing is recorded: the mails are tried again when the issue is resumed."""
     async with context.engine.begin() as connection:
         await end_probe(connection, token=claimed.token)
         if not await pause_issue(connection, issue_id=issue_id, reason=reason):
-            # It is paused or cancelled already.
+            # The issue is already paused or cancelled.
             ids = [mail.id for mail in claimed.mails]
             await put_back(connection, ids=ids, token=claimed.token, status="pending", wait_s=0.0)
     context.log.error("delivery.issue_fails", issue_id=issue_id)
 
 
 async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[_Prepared]) -> dict[int, Outcome]:
-    """Newsletter mails whose subscriber left since the claim; transactional ones to who is suppressed on the stream."""
+    """Newsletter mails whose subscriber unsubscribed since the claim, and transactional mails to an address that is
+    suppressed on the stream.
+    """
     if not mails:
         return {}
     if claimed.content is None:
@@ -314,7 +316,7 @@ async def _record(
     sent: Sequence[_Prepared],
     result: CallResult,
 ) -> None:
-    """Write down the result, in the caller's transaction; safe to be run again if that one fails."""
+    """Store the result in the caller's transaction. Safe to repeat if that one fails."""
     ids = [one.mail.id for one in sent]
     failures = max(one.mail.attempt_count for one in sent)
     match result:

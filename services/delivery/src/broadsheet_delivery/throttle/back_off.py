@@ -18,12 +18,12 @@ def _grown_s(base_s: float, max_s: float, failures: int) -> float:
 
 
 def _jittered_s(wait_s: float, random: Random) -> float:
-    """Between half and all of it: never at once, never longer than the bound."""
+    """Between half of the wait and all of it."""
     return wait_s * (0.5 + random.random() / 2)
 
 
 def retry_wait_s(failures: int, random: Random, *, retry_after_s: float | None = None) -> float:
-    """Before a chunk or mail that was certainly not sent is tried again; Postmark's own wish is honoured."""
+    """Before a chunk or mail that was certainly not sent is tried again. Retry-After is honoured."""
     wait_s = _jittered_s(_grown_s(_RETRY_BASE_S, _RETRY_MAX_S, failures), random)
     return max(wait_s, retry_after_s or 0.0)
 
@@ -34,11 +34,11 @@ def search_wait_s(searches: int, random: Random) -> float:
 
 
 def parked_wait_s(random: Random) -> float:
-    """Before the search is asked again about a call that waits for a person."""
+    """Before the search is asked again about a parked call."""
     return _jittered_s(_PARKED_S, random)
 
 
 def shared_wait_s(rounds: int, random: Random, *, retry_after_s: float | None = None) -> float:
-    """How long no replica starts a call after Postmark was unreachable or asked for less."""
+    """How long no replica starts a call after Postmark was unreachable or answered 429."""
     wait_s = _jittered_s(_grown_s(_SHARED_BASE_S, _SHARED_MAX_S, rounds), random)
     return max(wait_s, retry_after_s or 0.0)

@@ -1,12 +1,13 @@
-"""What calls tell all replicas about Postmark: the circuit breaker and the adaptive number of concurrent calls.
+"""What calls report to all replicas about Postmark: the circuit breaker and adaptive concurrency.
 
-The breaker opens at once when Postmark certainly refused for now (a call that would meet the same), and after
-DELIVERY_BREAKER_FAILURES unknown outcomes in a row, because each of those has to be reconciled. Once its wait is over
-it is half-open: one call at a time tries (see `sending_permit`); a success closes it, a failure opens it for longer.
+The breaker opens at once when Postmark certainly refused for now (the next call would meet the same), and after
+DELIVERY_BREAKER_FAILURES unknown outcomes in a row, because each of those has to be reconciled. When its wait is
+over it is half-open: one probe call at a time (see `permit_store`). A success closes it, a failure opens it for
+longer.
 
-Concurrency follows AIMD: halved by a 429 or a slow call, at most once a round, from the calls that were really under
-way; each success adds back, one in a round; and above what the live replicas would use it is NULL again, which
-restrains nobody. Without trouble nothing here writes.
+Concurrency follows AIMD: it is halved by a 429 or a slow call, at most once a round, starting from the calls that
+were under way; a success adds one a round; when it exceeds what the live replicas would use, it becomes NULL,
+which means no limit. Without trouble nothing here writes.
 """
 
 import uuid
@@ -26,7 +27,7 @@ _TOO_MANY_REQUESTS: Final = 429
 
 
 async def note_answered(connection: AsyncConnection, *, token: uuid.UUID) -> None:
-    """A call got through."""
+    """A call succeeded."""
     await connection.execute(
         sa.text("""
             UPDATE delivery.sending_state
@@ -55,9 +56,9 @@ async def note_answered(connection: AsyncConnection, *, token: uuid.UUID) -> Non
 
 
 async def note_refused(context: DeliveryContext, connection: AsyncConnection, result: NotSent) -> None:
-    """Postmark was not there, or asked for less: hold every replica back.
+    """Postmark was unreachable or answered 429: every replica backs off.
 
-    Calls that fail while the breaker is open belong to that round and do not lengthen it.
+    Calls that fail while the breaker is open belong to the same round and do not lengthen it.
     """
     row = await connection.execute(
         sa.text("SELECT back_off_count FROM delivery.sending_state WHERE back_off_until <= now() FOR UPDATE")
@@ -73,7 +74,7 @@ async def note_refused(context: DeliveryContext, connection: AsyncConnection, re
 async def note_unknown(
     context: DeliveryContext, connection: AsyncConnection, *, token: uuid.UUID, reason: str, slow: bool = False
 ) -> None:
-    """A call whose outcome is unknown, or that is under way for too long (`slow`): one more failure."""
+    """A call whose outcome is unknown, or that is under way for too long (`slow`), counts as one failure."""
     row = await connection.execute(
         sa.text("""
             SELECT back_off_count, failure_count, coalesce(probe_token = :token, false) AS probed,
@@ -89,7 +90,7 @@ async def note_unknown(
     if not state.due:
         return
     if state.back_off_count > 0:
-        # Half-open: the probe alone decides; older calls fail with what opened the breaker.
+        # Half-open: only the probe counts. Older calls fail for the reason that opened the breaker.
         if state.probed:
             await _open(context, connection, state.back_off_count, reason=reason)
     elif state.failure_count + 1 >= context.breaker_failures:
@@ -106,7 +107,7 @@ async def _open(
     reason: str,
     retry_after_s: float | None = None,
 ) -> None:
-    # The probe's token is kept: if that call succeeds in the end, it still closes the breaker.
+    # The probe's token is kept: if that call succeeds after all, it still closes the breaker.
     wait_s = shared_wait_s(openings, context.random, retry_after_s=retry_after_s)
     await connection.execute(
         sa.text("""

@@ -1,11 +1,12 @@
-"""The permit that a claim needs while something restrains sending: a limit, fewer calls, a breaker that is half-open.
+"""The permit that a claim needs while sending is limited: a rate, fewer concurrent calls, or a half-open breaker.
 
-It is asked for inside the claim's transaction, so that the place is taken in the same commit as the lease. Claims that
-share a limit take turns, by a transaction-scoped advisory lock; with nothing in force none of this runs, and a claim
+It is asked for inside the claim's transaction, so that the place is taken in the commit that leases. Claims under
+a limit take turns by a transaction-scoped advisory lock. With no limit in force none of this runs, and a claim
 takes no lock and writes nothing here.
 
-Messages a second are counted by GCRA: `next_send_at` says from when the next newsletter call may be claimed, and each
-call moves it by its messages over the rate. Transactional mail moves it too, and is not held by it.
+Messages a second are limited by GCRA (ITU-T I.371): `next_send_at` says from when the next newsletter call may be
+claimed, and each call moves it by its messages divided by the rate. Transactional mail moves it too, but does not
+wait for it.
 """
 
 import uuid
@@ -22,15 +23,15 @@ Lane = Literal["newsletter", "transactional"]
 MESSAGES_SPAN_S: Final = 1.0
 """A call carries at most what the rate allows in this time, so that one call is no burst."""
 PROBE_MAX_S: Final = 20.0
-"""So long one probe keeps the others from trying, at most: a dead prober holds nobody up for longer."""
+"""The longest time one probe keeps others from trying, in case its replica dies."""
 PROBE_MARGIN_S: Final = 5.0
-"""A probe keeps the others away until it is slow, and this much longer: its slowness is written down by then."""
+"""A probe keeps others from trying until it is slow, and this much longer, by when its slowness is recorded."""
 _PLACE_POLL_S: Final = 0.1
 _PROBE_POLL_S: Final = 0.25
 _WAIT_MIN_S: Final = 0.02
 _ADVISORY_LOCK: Final = 0x62736865_7065726D & 0x7FFFFFFFFFFFFFFF
 
-# Whether anything but a pause and an open breaker restrains sending; columns of `sending`.
+# Whether anything except a pause and an open breaker limits sending; columns of `sending`.
 RESTRAINED = """(sending.messages_per_s_max IS NOT NULL OR sending.concurrent_calls_max IS NOT NULL
                  OR sending.concurrency IS NOT NULL OR sending.back_off_count > 0)"""
 
@@ -50,28 +51,30 @@ CALLS_UNDER_WAY = """(
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The claim may lease one call of at most `messages_max` messages (None: any). `spend` what it leased."""
+    """The claim may lease one call of at most `messages_max` messages (None: any number). Then `spend` what it
+    leased.
+    """
 
     messages_max: int | None = None
     counts: bool = False
-    """The rate must be told how many messages were leased."""
+    """The rate limit must be told how many messages were leased."""
     probes: bool = False
-    """The call is the one that tries Postmark."""
+    """The call is the probe of a half-open breaker."""
 
 
 class Denied(msgspec.Struct, frozen=True):
-    """Not now; ask again after `wait_s`."""
+    """Denied; ask again after `wait_s`."""
 
     wait_s: float
 
 
 def left_when_slow(lease: timedelta, slow_call: timedelta) -> timedelta:
-    """What is left of a lease when its call becomes slow."""
+    """The rest of a lease at the moment its call becomes slow."""
     return max(timedelta(0), lease - slow_call)
 
 
 async def is_restrained(connection: AsyncConnection) -> bool | None:
-    """Whether claims need a permit; None while none are made at all (paused, or the breaker is open)."""
+    """Whether claims need a permit; None while there are no claims at all (paused, or the breaker is open)."""
     row = await connection.execute(
         sa.text(f"""
             SELECT CASE WHEN sending.paused_at IS NULL AND sending.back_off_until <= now() THEN {RESTRAINED} END
@@ -85,9 +88,9 @@ async def is_restrained(connection: AsyncConnection) -> bool | None:
 async def ask_permit(
     connection: AsyncConnection, lane: Lane, *, restrained: bool, left_when_slow: timedelta
 ) -> Granted | Denied:
-    """Take turns with the other claims until the transaction ends, and look whether there is a place.
+    """Take turns with other claims until the transaction ends, and check whether there is a place.
 
-    Where nothing restrains sending, nothing is asked.
+    Without a limit nothing is asked.
     """
     if not restrained:
         return Granted()
@@ -121,7 +124,7 @@ async def ask_permit(
     )
     if lane == "transactional":
         return msgspec.structs.replace(granted, messages_max=None)
-    # Slow calls leave their place to others, as many as there are places.
+    # Slow calls do not occupy a place, up to as many as there are places.
     if state.calls_max is not None and (
         state.quick_calls >= state.calls_max or state.calls >= 2 * max(state.calls_max, _PROBES_MIN)
     ):
@@ -132,13 +135,13 @@ async def ask_permit(
 
 
 _PROBES_MIN: Final = 4
-"""While calls hang, so many times two are under way at most, however low the limit: else nobody could try."""
+"""While calls hang, up to twice this many are under way, however low the limit: otherwise nobody could try again."""
 
 
 async def spend(
     connection: AsyncConnection, granted: Granted, *, token: uuid.UUID, messages: int, probe_s: float
 ) -> bool:
-    """Write down what was leased, in the same transaction. False: another call has become the probe meanwhile."""
+    """Record what was leased, in the same transaction. False: another call became the probe meanwhile."""
     if not granted.counts and not granted.probes:
         return True
     row = await connection.execute(
@@ -168,7 +171,9 @@ async def spend(
 
 
 async def end_probe(connection: AsyncConnection, *, token: uuid.UUID) -> None:
-    """No call was made under this lease: if it was to be the probe, another may. Else nothing is written."""
+    """No call was made under this lease: if it was the probe, another call may become it. Otherwise nothing is
+    written.
+    """
     await connection.execute(
         sa.text("""
             UPDATE delivery.sending_state SET probe_token = NULL, probe_until = NULL WHERE probe_token = :token

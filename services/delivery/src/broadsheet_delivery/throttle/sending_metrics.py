@@ -1,4 +1,4 @@
-"""Show the sending state among a replica's figures; every replica shows the same, for it is one row."""
+"""The sending state as gauges. Every replica shows the same values, because the state is one row."""
 
 from typing import Final
 

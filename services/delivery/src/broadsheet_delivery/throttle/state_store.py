@@ -1,7 +1,7 @@
-"""The one state of sending that all replicas obey: paused with a reason, backing off, limited, or running.
+"""The sending state, which all replicas follow: paused with a reason, backing off, limited, or running.
 
-It is a row of Postgres, read inside every claim and once more when a call is begun, so a pause holds on every replica
-from the commit on.
+It is one row, read in every claim and again when a call is begun, so a pause takes effect on every replica with
+its commit.
 """
 
 from datetime import datetime, timedelta
@@ -19,11 +19,11 @@ BreakerName = Literal["closed", "half_open", "open"]
 
 
 class SendingState(msgspec.Struct, frozen=True):
-    """What holds sending up, if anything does, and what limits it. `back_off_until` is null unless the breaker is open.
+    """What stops or limits sending. `back_off_until` is null unless the breaker is open.
 
-    `messages_per_s_max` and `concurrent_calls_max` were set by an operator; `concurrency` is how many calls Postmark
-    bears just now, null while nothing restrains the replicas. `breaker` half_open: one call at a time tries.
-    `calls_under_way` are those of all replicas that are not slow.
+    `messages_per_s_max` and `concurrent_calls_max` were set by an operator; `concurrency` is the adaptive number
+    of concurrent calls, null for no limit. `breaker` half_open: one probe call at a time. `calls_under_way` are
+    those of all replicas that are not slow.
     """
 
     state: SendingStateName
@@ -37,7 +37,7 @@ class SendingState(msgspec.Struct, frozen=True):
 
 
 class SendingLimits(msgspec.Struct, frozen=True):
-    """What to set; None ends a limit, UNSET leaves it as it is."""
+    """Limits to set; None ends a limit, UNSET leaves it unchanged."""
 
     messages_per_s_max: float | msgspec.UnsetType | None = msgspec.UNSET
     concurrent_calls_max: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -77,11 +77,11 @@ async def read_sending_state(connection: AsyncConnection, *, left_when_slow: tim
 
 
 async def set_limits(connection: AsyncConnection, limits: SendingLimits) -> None:
-    """Every claim from the commit on obeys; idle replicas are told, for a limit may have been raised."""
+    """Takes effect for every claim after the commit. Idle replicas are woken, because a limit may have been raised."""
     values = {name: value for name, value in msgspec.structs.asdict(limits).items() if value is not msgspec.UNSET}
     if not values:
         return
-    # What a former rate was waiting for is over: else a raised one would take hold only after that.
+    # Ends the wait that an earlier rate caused; otherwise a raised rate would take effect only after it.
     await connection.execute(
         sa.update(sending_state).values(
             **values, next_send_at=sa.func.least(sending_state.c.next_send_at, sa.func.now())
@@ -91,12 +91,12 @@ async def set_limits(connection: AsyncConnection, limits: SendingLimits) -> None
 
 
 async def wake_replicas(connection: AsyncConnection) -> None:
-    """At the commit, every idle replica looks at once."""
+    """With the commit, every idle replica looks for work."""
     await connection.execute(sa.text("SELECT pg_notify('broadsheet_delivery_wake', '')"))
 
 
 async def pause_sending(connection: AsyncConnection, *, reason: str) -> None:
-    """Stop everything: no call is begun from this commit on. The first reason stands until somebody resumes."""
+    """Stop all sending: no call is begun after this commit. The first reason stands until somebody resumes."""
     row = await connection.execute(
         sa.text("""
             UPDATE delivery.sending_state SET paused_at = now(), pause_reason = :reason
@@ -109,7 +109,7 @@ async def pause_sending(connection: AsyncConnection, *, reason: str) -> None:
 
 
 async def resume_sending(connection: AsyncConnection) -> None:
-    """Go on at once on every replica: a back-off is over too, and the breaker is closed."""
+    """Resume on every replica at once: a back-off ends too, and the breaker is closed."""
     await connection.execute(
         sa.text("""
             UPDATE delivery.sending_state
@@ -117,7 +117,7 @@ async def resume_sending(connection: AsyncConnection) -> None:
                    failure_count = 0, breaker_reason = NULL, probe_token = NULL, probe_until = NULL
         """)
     )
-    # An issue whose check waits is checked now.
+    # Issues that wait for their preflight are checked now.
     await connection.execute(
         sa.text("""
             UPDATE delivery.issue_run SET preflight_due_at = now()
@@ -128,7 +128,7 @@ async def resume_sending(connection: AsyncConnection) -> None:
 
 
 async def pause_issue(connection: AsyncConnection, *, issue_id: int, reason: str) -> bool:
-    """No chunk of the issue is claimed or begun from this commit on. False: the issue is not open."""
+    """No chunk of the issue is claimed or begun after this commit. False: the issue is not open."""
     row = await connection.execute(
         sa.text("""
             UPDATE delivery.issue_run SET state = 'paused', pause_reason = :reason
@@ -143,10 +143,10 @@ async def pause_issue(connection: AsyncConnection, *, issue_id: int, reason: str
 
 
 async def _take_back(connection: AsyncConnection, *, issue_id: int | None) -> None:
-    """What is leased and not begun goes back to wait: of one issue, or everything.
+    """Leased chunks and mails whose call is not begun become pending again: those of one issue, or all.
 
-    Whoever begins a call at this moment is waited for, and whoever would begin one after it finds the lease gone. So
-    every call that is still made is counted as under way when the pause commits.
+    A start that is in progress is waited for; a later one finds its lease gone. So when the pause commits, every
+    call that is still made is already counted as under way.
     """
     for table in ("delivery_chunk", "single_mail"):
         await connection.execute(
