@@ -1,4 +1,4 @@
-"""Compose the mails of one call: as many as fit in it, in slices that leave the event loop to everything else."""
+"""Compose the mails of one call: as many as fit, in slices between which the event loop runs other work."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,12 +17,14 @@ from broadsheet_delivery.queue.outcome import Failed, Outcome
 from broadsheet_delivery.queue.recipient import Recipient, sendability
 
 BATCH_WORK_MAX: Final = 25_000_000
-"""Units of work in one call's mails, about half a second: a lease must outlast it beside those of all other calls."""
+"""Units of work for one call's mails, about half a second: a lease must outlast it together with those of all other
+calls.
+"""
 TOO_LARGE_ALONE: Final = "The message is too large for Postmark."
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """One mail of the batch: whose it is, and its bytes."""
+    """One mail of the batch: its delivery, and its bytes."""
 
     recipient: Recipient
     address: str
@@ -30,8 +32,8 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class Composed(msgspec.Struct, frozen=True):
-    """`settled`: recipients who get no mail, with what becomes of their deliveries. The first `reached` recipients
-    were looked at: the others did not fit.
+    """`settled`: recipients who get no mail, with their outcomes. The first `reached` recipients were composed: the
+    others did not fit.
     """
 
     prepared: list[Prepared]

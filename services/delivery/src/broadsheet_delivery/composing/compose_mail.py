@@ -1,4 +1,4 @@
-"""From a recipient and an issue, or a ready single mail, to the message that Postmark is given. No I/O."""
+"""From a recipient and an issue, or a ready single mail, to the message for Postmark. No I/O."""
 
 import uuid
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ class Unrenderable(msgspec.Struct, frozen=True):
 
 
 class MailComposer:
-    """Writes mails; holds what is the same for all of them."""
+    """Composes mails; holds what all of them have in common."""
 
     def __init__(self, *, public_url: str, signer: LinkSigner, sender: str, transactional_stream: str) -> None:
         self._public_url = public_url
@@ -129,7 +129,7 @@ class MailComposer:
         )
 
     def canary_mail(self, *, to: str, stream: str, attempt_id: uuid.UUID) -> Message:
-        """A mail of our own that shows, once the search finds it, that the search has caught up."""
+        """A mail of our own: when the search shows it, the search has caught up."""
         text = "This mail only tells Broadsheet that Postmark's message search is up to date."
         return Message(
             from_=self._sender,

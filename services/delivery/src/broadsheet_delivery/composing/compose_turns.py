@@ -1,8 +1,8 @@
-"""Whose turn it is to compose mails: in small slices, one at a time, by issue in turn.
+"""Turns for composing mails: in small slices, one at a time, round-robin over issues.
 
-Composing takes the event loop, which also answers `/health/live`, keeps leases and sends confirmations. So no slice is
-longer than `SLICE_WORK` and one mail, the loop looks at everything else between two slices, and an issue whose mails
-are much work has one slice for each slice of every other issue.
+Composing occupies the event loop, which also answers `/health/live`, keeps leases and sends confirmations. So no
+slice is longer than `SLICE_WORK` and one mail, the loop runs everything else between two slices, and an issue
+with expensive mails gets one slice for each slice of every other issue.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Final
 SLICE_WORK: Final = 250_000
 """Units of work (`Work`) after which another issue has its turn: about 5 ms."""
 MAIL_WORK: Final = 1_500
-"""What composing one mail takes beside its templates: its link, its headers, its JSON."""
+"""What composing one mail costs besides its templates: its link, its headers, its JSON."""
 
 
 class ComposeTurns:
@@ -33,7 +33,7 @@ class ComposeTurns:
         try:
             yield
         finally:
-            # Not at once: what else is ready goes first.
+            # Not at once: other work that is ready goes first.
             asyncio.get_running_loop().call_soon(self._next)
 
     async def _wait(self, issue_id: int) -> None:
@@ -43,7 +43,7 @@ class ComposeTurns:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                # It was given the turn just now, and passes it on.
+                # The turn was passed to this waiter when it was cancelled; it passes it on.
                 self._next()
             raise
 

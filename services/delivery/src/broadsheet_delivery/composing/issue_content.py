@@ -1,4 +1,4 @@
-"""What the mails of an issue are made of: its content and its newsletter's sender; pure."""
+"""The content of an issue's mails: the issue's own, and its newsletter's sender. Pure."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ class UnusableIssueError(Exception):
 
 
 class ContentVersion(msgspec.Struct, frozen=True):
-    """Which state of an issue and of its newsletter: the database counts their changes."""
+    """The versions of an issue and its newsletter; the database counts their changes."""
 
     issue: int
     newsletter: int

@@ -1,4 +1,4 @@
-"""Read what an issue's mails are made of: once for each of its versions, and parsed once, for all of its chunks."""
+"""Load the content of an issue's mails: parsed once for each version, for all of its chunks."""
 
 import asyncio
 from collections import OrderedDict
@@ -58,7 +58,7 @@ class IssueContents:
         self._cached: OrderedDict[int, IssueContent] = OrderedDict()
 
     async def get(self, connection: AsyncConnection, issue_id: int) -> IssueContent:
-        """The issue as it is now: what was corrected is read anew, by whichever replica.
+        """The issue's current content: a correction is read again by every replica.
 
         Raises:
             UnusableIssueError: no mail can be made of the issue.

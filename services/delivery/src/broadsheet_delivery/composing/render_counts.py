@@ -1,4 +1,4 @@
-"""An issue whose mails mostly cannot be rendered is noticed, and paused, before a million of them have failed."""
+"""Pause an issue whose mails mostly cannot be rendered, before a million of them have failed."""
 
 from collections import OrderedDict
 from typing import Final
@@ -6,22 +6,22 @@ from typing import Final
 from broadsheet_delivery.composing.issue_content import ContentVersion, IssueContent
 
 RENDER_FAILURES_MIN: Final = 20
-"""So many mails that could not be rendered, and more than could, and the issue is paused."""
+"""The issue is paused after so many mails that could not be rendered, if they are more than those that could."""
 _ISSUES_COUNTED_MAX: Final = 64
 
 
 class IssueFailsError(Exception):
-    """Most mails of the issue cannot be rendered: somebody should look, rather than have them fail one by one."""
+    """Most mails of the issue cannot be rendered: it is paused rather than letting them fail one by one."""
 
 
 class RenderCounts:
-    """How many mails of an issue, as it is now, this replica could and could not render."""
+    """How many mails of this version of an issue this replica could render, and how many not."""
 
     def __init__(self) -> None:
         self._counts: OrderedDict[tuple[int, ContentVersion], tuple[int, int]] = OrderedDict()
 
     def add(self, content: IssueContent, *, rendered: int, failed: int) -> None:
-        """Raises `IssueFailsError`, and counts from the beginning then: who resumes the issue wants it tried again."""
+        """Raises `IssueFailsError`, and then counts from zero: resuming the issue tries again."""
         key = content.issue_id, content.version
         before = self._counts.pop(key, (0, 0))
         rendered, failed = before[0] + rendered, before[1] + failed

@@ -1,8 +1,8 @@
-"""What is left to do after somebody was erased: take the person out of mails, events and reasons.
+"""Finish the erasure of a person in this service: remove them from mails, events and reasons.
 
-Subscriptions erased them and enqueued this in the same commit. Suppressions are under the address's hash from that
-commit on. What Postmark had told before it is applied first, so that no outcome is lost; a webhook that cannot be
-applied and names the address is dropped.
+Subscriptions erased them and enqueued this in the same commit. Suppressions are stored under the address's hash
+from that commit on. Events that Postmark reported before are applied first, so that no outcome is lost; a webhook
+that cannot be applied and names the address is dropped.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ _INBOX_WAIT_S: Final = 1.0
 
 
 async def finish_erasures(context: DeliveryContext) -> int:
-    """One bounded round; answers how many were finished. Any number of replicas may do it."""
+    """One bounded round. Returns how many erasures were finished. Any number of replicas may run it."""
     held = context.set_asides.of("delivery.finish_erasures")
     finished = 0
     after_id = 0

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.address_hash import AddressHasher
 
 Whose = str | bytes
-"""Whom a suppression is about: an address's key, or the hash of one that was erased."""
+"""Whom a suppression is about: an address's key, or the hash of an erased address."""
 
 
 class SuppressionTable(msgspec.Struct, frozen=True):
-    """Where the suppressions of such addresses stand, and by which column."""
+    """The table of such suppressions, and its column."""
 
     name: str
     column: str
@@ -33,9 +33,9 @@ def table_of(whose: Whose) -> SuppressionTable:
 async def erased_among(
     connection: AsyncConnection, hasher: AddressHasher, email_keys: Collection[str]
 ) -> dict[str, bytes]:
-    """Of these addresses, those that were erased, with the hash they are kept under.
+    """Those of these addresses that were erased, with the hash they are stored under.
 
-    None of the others can be erased before the caller's transaction ends: it may write them down.
+    None of the others can be erased before the caller's transaction ends, so the caller may store them.
     """
     if not email_keys:
         return {}
@@ -51,7 +51,7 @@ async def erased_among(
 
 
 async def suppressed_while_erased(connection: AsyncConnection, *, stream: str, hashes: Collection[bytes]) -> set[bytes]:
-    """Of these erased addresses, those that stay suppressed on the stream."""
+    """Those of these erased addresses that stay suppressed on the stream."""
     rows = await connection.execute(
         sa.text("""
             SELECT address_hash FROM delivery.erased_suppression
@@ -63,7 +63,7 @@ async def suppressed_while_erased(connection: AsyncConnection, *, stream: str, h
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """What is left to do about one address of an erased person."""
+    """The remaining work for one address of an erased person."""
 
     id: int
     email_key: str
@@ -124,7 +124,7 @@ async def put_erasure_off(connection: AsyncConnection, erasure_id: int, *, wait_
 
 
 async def forget_old_hashes(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
-    """Hashes of addresses that nothing suppresses are kept only while something may still be told about them."""
+    """Hashes of addresses without a suppression are kept only while an event about them may still arrive."""
     removed = await connection.execute(
         sa.text("""
             DELETE FROM delivery.erased_address WHERE address_hash = ANY (ARRAY (

@@ -1,7 +1,7 @@
-"""Apply what Postmark told us: each event is recorded once, and has its effect once, in the same transaction.
+"""Apply events from Postmark: each is recorded once and has its effect once, in the same transaction.
 
-Effects do not hang on the order of arrival: a suppression is decided by the time of the event itself (see
-`suppression`), and an outcome stays `accepted` whatever comes after it.
+The effect does not depend on the order of arrival: a suppression is decided by the event's own time (see
+`suppression`), and an `accepted` outcome stays whatever follows.
 """
 
 import uuid
@@ -28,7 +28,7 @@ BATCHES_A_ROUND_MAX = 200
 
 
 async def apply_provider_events(context: DeliveryContext) -> int:
-    """One bounded round over the inbox; answers how many rows were dealt with."""
+    """One bounded round over the inbox. Returns how many rows were handled."""
     done = 0
     for _ in range(BATCHES_A_ROUND_MAX):
         async with context.engine.connect() as connection:
@@ -40,7 +40,7 @@ async def apply_provider_events(context: DeliveryContext) -> int:
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
-            # One of them is to blame: one by one, the others get through.
+            # One row in the batch fails: applied one by one, the others succeed.
             await _apply_one_by_one(context, rows)
         done += len(rows)
     return done
@@ -66,7 +66,7 @@ async def _apply_one_by_one(context: DeliveryContext, rows: Sequence[InboxRow]) 
 async def _apply(context: DeliveryContext, rows: Sequence[InboxRow]) -> None:
     await settle_by_events(context.engine, [parse_event(row.body, row.received_at) for row in rows])
     async with context.engine.begin() as connection:
-        # Read anew, and locked: another replica may have applied some meanwhile.
+        # Read again under a lock: another replica may have applied some meanwhile.
         held = await store.read_inbox(connection, limit=len(rows), ids=[row.id for row in rows])
         if held:
             await _record_and_apply(context, connection, held)
@@ -80,7 +80,7 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
         parsed.setdefault(event.dedupe_key, (event, row))
     ours = await store.known_attempts(connection, [e.attempt_id for e, _ in parsed.values() if e.attempt_id])
     named = await _with_addresses(connection, list(parsed.values()), ours)
-    # Whoever was erased is not written down again: their events count under the address's hash.
+    # Erased addresses are not stored again: their events count under the address's hash.
     erased = await erased_among(
         connection,
         context.address_hasher,
@@ -88,7 +88,7 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
     )
     recorded = [(_without_address(event) if event.email_key in erased else event, row) for event, row in named]
     new = await store.insert_events(connection, recorded, ours)
-    # In the order of addresses: two replicas never wait for each other's suppressions in a circle.
+    # In the order of addresses, so that two replicas cannot deadlock on suppressions.
     effective = sorted(
         ((event, row) for event, row in named if event.effect is not None and event.dedupe_key in new),
         key=lambda one: (one[0].effective_stream, one[0].email_key or "", one[0].occurred_at),
@@ -96,7 +96,7 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
     newsletters: dict[str, list[int]] = {}
     for event, row in effective:
         if event.email_key is None:
-            # The backstop will bring it, with the address.
+            # The backstop will fetch it, with the address.
             context.log.warning("delivery.provider_event_without_recipient", inbox_id=row.id)
             continue
         stream = event.effective_stream
@@ -116,7 +116,7 @@ def _without_address(event: ProviderEvent) -> ProviderEvent:
 async def _with_addresses(
     connection: AsyncConnection, events: Sequence[tuple[ProviderEvent, InboxRow]], ours: set[uuid.UUID]
 ) -> list[tuple[ProviderEvent, InboxRow]]:
-    """Events that stop or resume sending, and do not say to whom: looked up by what they are about."""
+    """Events that change a suppression without naming the address: looked up by the delivery they are about."""
     nameless = [event for event, _ in events if event.effect is not None and event.email_key is None]
     if not nameless:
         return list(events)
@@ -158,11 +158,11 @@ async def _apply_effect(
             await apply_lift(
                 connection, stream=stream, whose=whose, effect=effect, occurred_at=event.occurred_at, source=source
             )
-            # Consent is the recipient's own: what an administrator lifts subscribes nobody.
+            # Consent is the recipient's own: a suppression lifted by an administrator subscribes nobody.
             change = "resubscribe" if effect.origin == "recipient" else None
         case CountSoftBounce() | None:
             return
-    # Of somebody who was erased there are no subscriptions.
+    # An erased subscriber has no subscriptions.
     if change is not None and newsletter_ids and isinstance(whose, str):
         await enqueue_provider_change(
             connection, kind=change, email_key=whose, newsletter_ids=newsletter_ids, occurred_at=event.occurred_at

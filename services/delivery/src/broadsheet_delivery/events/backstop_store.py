@@ -1,6 +1,7 @@
-"""SQL of the backstop: whose turn it is, and what of Postmark's records is news.
+"""SQL of the backstop: which replica runs it, and which of Postmark's records are new here.
 
-Every function takes the connection of its caller's transaction. The database's clock sets and compares the lease.
+Every function takes the connection of its caller's transaction. The lease is set and compared by the database's
+clock.
 """
 
 import uuid
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One replica's turn. `began_at`, by the database's clock: what Postmark shows is at least as new."""
+    """A replica's turn. `began_at`, by the database's clock: what Postmark shows is at least as new."""
 
     token: uuid.UUID
     began_at: datetime
@@ -38,7 +39,7 @@ async def take_turn(connection: AsyncConnection, *, token: uuid.UUID, lease: tim
 
 
 async def is_due(connection: AsyncConnection) -> bool:
-    """A look that writes nothing."""
+    """A check that writes nothing."""
     row = await connection.execute(
         sa.text("""
             SELECT NOT EXISTS (SELECT 1 FROM delivery.backstop_state
@@ -49,7 +50,7 @@ async def is_due(connection: AsyncConnection) -> bool:
 
 
 async def end_turn(connection: AsyncConnection, turn: Turn, *, wait_s: float, bounces_read_to: datetime | None) -> None:
-    """The next run is due after `wait_s`; `bounces_read_to` None: this one did not come through."""
+    """The next run is due after `wait_s`; `bounces_read_to` None: this run did not succeed."""
     await connection.execute(
         sa.text("""
             UPDATE delivery.backstop_state
@@ -88,8 +89,8 @@ async def news_of_dump(
     times: Sequence[datetime],
     complaints: Sequence[bool],
 ) -> set[str]:
-    """Of these suppressions at Postmark, those that are not in effect here: missing, lifted before, or a complaint
-    that is not known for one.
+    """Those of these suppressions at Postmark that are not in effect here: missing, lifted before, or a complaint
+    not known as one.
     """
     rows = await connection.execute(
         sa.text("""
@@ -111,7 +112,9 @@ async def news_of_dump(
 async def provider_suppressions(
     connection: AsyncConnection, *, stream: str, before: datetime, after_key: str, limit: int
 ) -> list[str]:
-    """Addresses that Postmark had told us of, and that it should show still: not ours, no complaint, not too new."""
+    """Addresses that Postmark reported as suppressed and should still show: not suppressed by us, no complaint, not
+    too new.
+    """
     rows = await connection.execute(
         sa.text("""
             SELECT email_key FROM delivery.suppression
@@ -126,7 +129,7 @@ async def provider_suppressions(
 
 
 async def unknown_keys(connection: AsyncConnection, dedupe_keys: Sequence[str]) -> set[str]:
-    """Of these events, those that were never recorded."""
+    """Those of these events that were never recorded."""
     rows = await connection.execute(
         sa.text("""
             SELECT wanted FROM unnest(CAST(:keys AS text[])) AS wanted

@@ -1,7 +1,7 @@
-"""One event of Postmark's, read out of a webhook's body; pure.
+"""One event from Postmark, read from a webhook's body. Pure.
 
-Bodies are taken as they come: fields may be missing, null or of another type, and record types nobody knows are
-events too. What is kept holds no address and no text of the mail. Source: Postmark's documentation, "Webhooks".
+Bodies are read tolerantly: fields may be missing, null or of another type, and unknown record types are events
+too. What is stored holds no address and no text of the mail. Source: Postmark's documentation, "Webhooks".
 """
 
 import hashlib
@@ -43,16 +43,16 @@ _CODE_TYPES: Final = {
     100001: "SpamComplaint",
 }
 SOFT_TYPES: Final = ("SoftBounce", "DnsError")
-"""The mailbox did not take the mail this time. Not Transient, which Postmark is still trying, and not what is about the
-mail's words or its sender (Blocked, SpamNotification …).
+"""The mailbox did not accept the mail this time. Not Transient, which Postmark still retries, and not faults of the
+mail's content or sender (Blocked, SpamNotification …).
 """
 _ORIGINS: Final[dict[str, SuppressionOrigin]] = {"Recipient": "recipient", "Customer": "customer", "Admin": "admin"}
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """`delivery` is (issue, seq) as our metadata say, to be believed only with an attempt of ours.
+    """`delivery` is (issue, seq) from our metadata; it is trusted only together with an attempt of ours.
 
-    `occurred_at` is never later than the arrival: a moment in the future would outlast every later word.
+    `occurred_at` is never later than the arrival: an event dated in the future would outweigh every later one.
     `dedupe_key` is the same for every copy of an event, whether pushed or fetched.
     """
 
@@ -74,7 +74,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_event(body: str, received_at: datetime) -> ProviderEvent:
-    """Never raises for what a body of valid JSON holds."""
+    """Never raises for any body of valid JSON."""
     decoded = msgspec.json.decode(body)
     payload: Mapping[str, Any] = decoded if isinstance(decoded, dict) else {}
     record_type = _text(payload, "RecordType", _NAME_MAX) or _UNKNOWN
@@ -100,7 +100,7 @@ def parse_event(body: str, received_at: datetime) -> ProviderEvent:
 
 
 def email_key(raw: str | None) -> str | None:
-    """The key that the same address has in `suppression` and at the subscribers; a best effort for malformed ones."""
+    """The address's key, as in `suppression` and for subscribers; best effort for malformed addresses."""
     if raw is None:
         return None
     try:
@@ -110,7 +110,7 @@ def email_key(raw: str | None) -> str | None:
 
 
 def names_address(body: str, key: str) -> bool:
-    """Whether this very address stands anywhere in an event's body; one that only ends or begins like it does not."""
+    """Whether exactly this address appears anywhere in an event's body, not as a part of a longer one."""
     try:
         texts = _texts_in(msgspec.json.decode(body))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -119,7 +119,7 @@ def names_address(body: str, key: str) -> bool:
 
 
 def _texts_in(value: object) -> list[str]:
-    """All texts of a decoded document, names of fields too. Not by recursion: it may be nested deeply."""
+    """All texts of a decoded document, field names too. Without recursion, because it may be nested deeply."""
     texts: list[str] = []
     waiting = [value]
     while waiting:
@@ -156,7 +156,7 @@ def _effect(record_type: str, payload: Mapping[str, Any]) -> Effect | None:
 
 
 def _bounce_effect(payload: Mapping[str, Any]) -> Effect | None:
-    """A bounce of type Unsubscribe has come without SuppressSending: it is an unsubscribe."""
+    """A bounce of type Unsubscribe has been seen without SuppressSending: it is an unsubscribe."""
     kind = bounce_type(payload)
     if kind == "SpamComplaint":
         return Suppress("complaint", "recipient")
@@ -192,9 +192,9 @@ def _dedupe_key(
     email: str | None,
     happened: datetime | None,
 ) -> str:
-    """What makes two events the same one, hashed, as it holds an address.
+    """The identity of an event, hashed because it contains an address.
 
-    Moments in whole seconds: a bounce that was fetched and one that was pushed may differ in the digits behind them.
+    Times in whole seconds: a fetched bounce and a pushed one may differ in the fraction.
     """
     if happened is None or record_type not in _TIME_FIELDS or (message_id is None and email is None):
         return _hash("body", body)
@@ -205,7 +205,7 @@ def _dedupe_key(
             kind = "SpamComplaint" if record_type == "SpamComplaint" else bounce_type(payload)
             return _hash("bounce", *about, kind)
         case "SubscriptionChange":
-            # Without the message: the same change is shown by the dump, which names none.
+            # Without the message: the dump shows the same change without naming one.
             stream = _text(payload, "MessageStream", _NAME_MAX) or DEFAULT_STREAM
             return _hash("change", stream, email or str(message_id), moment, str(payload.get("SuppressSending")))
         case "Click":
@@ -220,7 +220,7 @@ def _hash(*parts: str) -> str:
 
 
 def _detail(record_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What the timeline shows besides: kinds and reasons, never addresses, links with queries, or bodies."""
+    """Details for the timeline: kinds and reasons, never addresses, links with queries, or bodies."""
     match record_type:
         case "Delivery":
             found: dict[str, Any] = {"details": _redacted(payload, "Details")}

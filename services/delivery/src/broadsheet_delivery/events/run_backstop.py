@@ -1,7 +1,8 @@
-"""Fetch from Postmark what its webhooks may have lost: it gives an event up after about an hour of failures.
+"""Backstop: fetch from Postmark what its webhooks may have lost; it gives an event up after about an hour of
+failures.
 
-Suppression dumps and bounces go into the same inbox as webhooks and are applied by the same code, so that nothing has
-an effect twice. One replica at a time, by a lease; no transaction is open during a call.
+Suppression dumps and bounces go into the same inbox as webhooks and are applied by the same code, so that nothing
+takes effect twice. One replica at a time, by a lease; no transaction is open during a call.
 """
 
 import uuid
@@ -38,7 +39,7 @@ T = TypeVar("T")
 
 
 async def run_backstop(context: DeliveryContext) -> bool:
-    """A run, if it is due and nobody else's turn; answers whether there was one."""
+    """One run, if it is due and no other replica has it. Returns whether there was one."""
     async with context.engine.connect() as connection:
         if not await store.is_due(connection):
             return False
@@ -55,7 +56,7 @@ async def run_backstop(context: DeliveryContext) -> bool:
         context.log.warning("delivery.backstop_failed", reason=str(error))
         wait_s, read_to = min(wait_s, _RETRY_S), None
     except Exception:
-        # The turn is given back, so that the next one does not wait for its lease's end.
+        # The lease is given back, so that the next run does not wait for its end.
         async with context.engine.begin() as connection:
             await store.end_turn(connection, turn, wait_s=min(wait_s, _RETRY_S), bounces_read_to=None)
         raise
@@ -78,7 +79,7 @@ async def _fetch(context: DeliveryContext, turn: Turn) -> int:
             await apply_provider_events(context)
             fetched += await _compare_dump(context, turn, stream)
         except UnusableAnswerError as error:
-            # One stream that is not there must not keep the others from being read.
+            # If one stream fails, the others are still read.
             context.log.warning("delivery.backstop_stream_failed", stream=stream, reason=str(error))
             failure = error
         except Exception as error:
@@ -107,7 +108,7 @@ async def _fetch_bounces(context: DeliveryContext, turn: Turn, stream: str) -> i
         for key in unknown:
             event, row = events[key]
             if event.message_id is not None and details_left:
-                # The list of bounces lacks the metadata that say which delivery it was.
+                # The list of bounces lacks the metadata that name the delivery.
                 details_left -= 1
                 row["Metadata"] = await context.records.metadata_of(event.message_id)
             bodies.append(_encode(row))
@@ -148,7 +149,7 @@ async def _compare_dump(context: DeliveryContext, turn: Turn, stream: str) -> in
 async def _known_by_hash(
     context: DeliveryContext, connection: AsyncConnection, stream: str, keys: Collection[str]
 ) -> set[str]:
-    """Of these addresses, those that were erased and stay suppressed: Postmark shows them at each run."""
+    """Those of these addresses that were erased and stay suppressed: Postmark shows them in each run."""
     erased = await erased_among(connection, context.address_hasher, keys)
     held = await suppressed_while_erased(connection, stream=stream, hashes=erased.values())
     return {key for key, address_hash in erased.items() if address_hash in held}
@@ -178,7 +179,7 @@ async def _enqueue(context: DeliveryContext, bodies: Sequence[str]) -> None:
 
 
 def _as_change(row: DumpRow, stream: str) -> dict[str, Any]:
-    """A row of the dump as the webhook would have told it."""
+    """A row of the dump in the form of a webhook."""
     return {
         "RecordType": "SubscriptionChange",
         "MessageStream": stream,
@@ -192,7 +193,7 @@ def _as_change(row: DumpRow, stream: str) -> dict[str, Any]:
 
 
 def _as_lift(key: str, stream: str, moment: datetime) -> dict[str, Any]:
-    """What the dump shows no longer. By whom it was lifted is not known, so it subscribes nobody."""
+    """What the dump no longer shows. Who lifted it is unknown, so it subscribes nobody."""
     return {
         "RecordType": "SubscriptionChange",
         "MessageStream": stream,

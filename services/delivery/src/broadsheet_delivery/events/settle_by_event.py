@@ -1,6 +1,6 @@
-"""An event about a message shows that Postmark accepted it: what was uncertain about it is settled at once.
+"""Settle uncertain deliveries by events: an event about a message shows that Postmark accepted it.
 
-An event can even precede the answer to our own call; the worker then finds the outcome written already.
+An event may even arrive before the answer to our own call; the worker then finds the outcome already stored.
 """
 
 from collections import defaultdict
@@ -16,10 +16,10 @@ from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mail
 
 
 async def settle_by_events(engine: AsyncEngine, events: Sequence[ProviderEvent]) -> int:
-    """Settle as accepted what these events are about; answers how many were open.
+    """Settle as accepted what these events are about. Returns how many deliveries had no outcome before.
 
-    In transactions of its own, before the events are recorded: it is safe to repeat, and holds no lock on a chunk while
-    suppressions are written, which a worker locks in the other order.
+    In transactions of its own, before the events are recorded: it is safe to repeat, and it holds no lock on a
+    chunk while suppressions are written, because a worker takes these locks in the other order.
     """
     about_deliveries = [event for event in events if event.message_id and event.attempt_id and event.delivery]
     about_mails = {
@@ -57,7 +57,7 @@ async def _settle_deliveries(engine: AsyncEngine, together: Sequence[OpenDeliver
                 )
         chunk, attempt_id = together[0].chunk, together[0].chunk_attempt_id
         if chunk is not None and attempt_id is not None:
-            # Does nothing unless the chunk is uncertain; what is left of it is asked about at once.
+            # Does nothing unless the chunk is uncertain; the rest of it is asked about at once.
             await settle_uncertain(connection, chunk, attempt_id=attempt_id, still_uncertain=True, wait_s=0.0)
 
 

@@ -46,7 +46,7 @@ async def delete_inbox(connection: AsyncConnection, ids: Sequence[int]) -> None:
 
 
 async def put_off_inbox(connection: AsyncConnection, *, row_id: int, wait_s: float) -> None:
-    """A row that could not be applied waits; nothing that Postmark told us is thrown away."""
+    """A row that could not be applied is tried again later; no event from Postmark is dropped."""
     await connection.execute(
         sa.text("""
             UPDATE delivery.provider_event_inbox
@@ -58,7 +58,7 @@ async def put_off_inbox(connection: AsyncConnection, *, row_id: int, wait_s: flo
 
 
 async def insert_fetched(connection: AsyncConnection, bodies: Sequence[str]) -> None:
-    """Put what was asked of Postmark into the inbox, where what it told us by itself goes too."""
+    """Put fetched records into the inbox, next to pushed ones."""
     await connection.execute(
         sa.text("""
             INSERT INTO delivery.provider_event_inbox (body, source)
@@ -69,7 +69,9 @@ async def insert_fetched(connection: AsyncConnection, bodies: Sequence[str]) -> 
 
 
 async def known_attempts(connection: AsyncConnection, attempt_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Of these, the attempts that are ours: another installation may share the Postmark server and number alike."""
+    """Those of these attempts that are ours: another installation may share the Postmark server and use the same
+    numbers.
+    """
     rows = await connection.execute(
         sa.text("SELECT id FROM delivery.send_attempt WHERE id = ANY (:ids)").bindparams(
             sa.bindparam("ids", type_=pg.ARRAY(pg.UUID))
@@ -82,8 +84,8 @@ async def known_attempts(connection: AsyncConnection, attempt_ids: Sequence[uuid
 async def insert_events(
     connection: AsyncConnection, events: Sequence[tuple[ProviderEvent, InboxRow]], ours: set[uuid.UUID]
 ) -> set[str]:
-    """Record events; answers the dedupe keys of those that were not known. In the order of their keys: two replicas
-    that hold copies of the same events wait for each other, and never in a circle.
+    """Record events. Returns the dedupe keys of those that were new. In the order of keys, so that two replicas with
+    copies of the same events cannot deadlock.
     """
     ordered = sorted(events, key=lambda one: one[0].dedupe_key)
     values = []
@@ -129,7 +131,7 @@ async def insert_events(
 
 
 class OpenDelivery(msgspec.Struct, frozen=True):
-    """A delivery without an outcome. Its word is the chunk's to count, or the single mail's it was handed to."""
+    """A delivery without an outcome. It is counted by its chunk, or by the single mail it was handed over to."""
 
     issue_id: int
     seq: int
@@ -141,9 +143,9 @@ class OpenDelivery(msgspec.Struct, frozen=True):
 
 
 async def open_deliveries(connection: AsyncConnection, events: Sequence[ProviderEvent]) -> list[OpenDelivery]:
-    """Which of the deliveries that these events name have no outcome yet, in order.
+    """The deliveries named by these events that have no outcome yet, in order.
 
-    Each is looked up by itself (LATERAL … LIMIT 1), so that the plan does not hang on fresh statistics.
+    Each is looked up separately (LATERAL … LIMIT 1), so that the plan does not depend on fresh statistics.
     """
     rows = await connection.execute(
         sa.text("""

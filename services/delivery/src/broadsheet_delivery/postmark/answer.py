@@ -1,8 +1,8 @@
-"""Postmark's answers, read: the one place that says which answers are Postmark's, and what they hold. Pure.
+"""Decode Postmark's answers: the one place that decides which answers are Postmark's, and what they mean. Pure.
 
-Between us and Postmark stand proxies and gateways that answer too. So an answer counts only when it has Postmark's
-shape: a success is a 200 with the documented body; a refusal is `{ErrorCode, Message}` together with the header
-`X-PM-ApiErrorCode` that repeats the code. Whatever else comes is nobody's word about what happened to a request.
+Proxies and gateways between us and Postmark answer too. So an answer counts only if it has Postmark's shape: a
+success is a 200 with the documented body; a refusal is `{ErrorCode, Message}` together with the header
+`X-PM-ApiErrorCode` that repeats the code. Any other answer proves nothing about the request.
 
 Source: Postmark's documentation, "API overview" (errors), "Email API", "Messages API", "Message streams API",
 "Suppressions API" and "Bounce API".
@@ -43,11 +43,11 @@ T = TypeVar("T")
 
 
 class UnusableAnswerError(Exception):
-    """There was no answer of Postmark's, or none that can be believed: nothing is known. Its text names no address."""
+    """There was no answer from Postmark, or no usable one: nothing is known. Its text names no address."""
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
-    """A complete answer as it came. `headers` are found without regard to case (`httpx.Headers`)."""
+    """A complete answer as received. `headers` are case-insensitive (`httpx.Headers`)."""
 
     status: int
     headers: Mapping[str, str]
@@ -124,7 +124,7 @@ class BouncePage(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class ToldAddress(msgspec.Struct, frozen=True, rename="pascal"):
-    """What became of one address when a suppression was made or deleted."""
+    """The result for one address when a suppression was made or deleted."""
 
     email_address: str
     status: Literal["Suppressed", "Deleted", "Failed"]
@@ -150,7 +150,9 @@ def refusal_of(answer: HttpAnswer) -> Refusal | None:
 
 
 def read_batch_answer(answer: HttpAnswer, count: int) -> CallResult:
-    """The answer to a batch of `count` messages. What is not Postmark's proves nothing, so it is `Unknown`."""
+    """The answer to a batch of `count` messages. An answer that is not Postmark's proves nothing, so it is
+    `Unknown`.
+    """
     if answer.status == _OK:
         return _read_items(answer.content, count)
     refusal = refusal_of(answer)
@@ -192,10 +194,11 @@ def _read_item(item: _BatchItem) -> ItemResult | None:
 
 
 def read_search_answer(answer: HttpAnswer, *, attempt_id: uuid.UUID, stream: str) -> list[FoundMessage]:
-    """Every accepted message of one attempt, as the search shows it: all of them, or none is believed.
+    """Every accepted message of one attempt, as the search shows it: all of them, or an error.
 
-    What the answer does not show is going to be taken for not sent, so it must be whole and about what was asked: as
-    many different messages as its `TotalCount` says, no more than fit on the page, each of the stream and the attempt.
+    What the answer does not show may be taken for not sent, so it must be complete and about what was asked: as
+    many different messages as its `TotalCount` says, no more than fit on the page, each of the stream and the
+    attempt.
 
     Raises:
         UnusableAnswerError: it is not such an answer.

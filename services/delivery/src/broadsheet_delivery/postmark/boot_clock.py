@@ -13,5 +13,5 @@ _CLOCK: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
 
 
 def boot_time_s() -> float:
-    """Seconds, never going back, the time that the machine was suspended included where the system counts it."""
+    """Seconds, never decreasing; includes the time that the machine was suspended, where the system counts it."""
     return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)

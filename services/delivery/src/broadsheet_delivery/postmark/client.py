@@ -1,9 +1,9 @@
-"""Postmark's API as we use it: batches out, the message search, and what a stream is.
+"""Postmark's API as we use it: batches, the message search, message streams.
 
-No SDK: the official one sends a message again after a time-out. The result of a call is a type, told apart at the byte
-where certainty ends: an error before the request was written is `NotSent`; from the first byte on, only Postmark's own
-answer counts (see `answer`), and anything else is `Unknown`. Facts: Postmark's documentation, "Email API" and
-"Messages API".
+No SDK: the official one sends a message again after a time-out. The result of a call is a type, decided at the
+byte where certainty ends: an error before the request was written is `NotSent`; from the first byte on, only
+Postmark's own answer counts (see `answer`), and anything else is `Unknown`. Facts: Postmark's documentation,
+"Email API" and "Messages API".
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from broadsheet_delivery.preflight.verdict import NotAsked, StreamAnswer
 
 BATCH_MAX: Final = 500
 SEARCH_TIMEOUT_S: Final = 20.0
-"""A search is answered sooner or not at all; what waits for it must not wait as long as a batch may take."""
+"""A search answers quickly or not at all; its callers must not wait as long as a batch may take."""
 _READ_TIMEOUT_S: Final = 10.0
 
 

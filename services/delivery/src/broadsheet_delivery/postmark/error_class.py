@@ -1,17 +1,17 @@
-"""What an error of Postmark's means for us: the whole table, pure.
+"""What an error from Postmark means for us: the whole table. Pure.
 
 The HTTP status decides first, then the ErrorCode: the two number spaces collide (code 401 is not status 401).
 
-For a whole request the table is a list of proofs that nothing was sent. What is not on it is `AMBIGUOUS`: it may have
-been sent. Only Postmark's own refusal can be a proof, so an answer without its ErrorCode never is.
-Source: Postmark's API documentation, "API error codes" and "Response codes".
+For a whole request the table lists the proofs that nothing was sent. What is not on it is `AMBIGUOUS`: it may
+have been sent. Only Postmark's own refusal can be a proof, so an answer without its ErrorCode never is. Source:
+Postmark's API documentation, "API error codes" and "Response codes".
 """
 
 from enum import Enum
 
 
 class ErrorClass(Enum):
-    """What an error says about who can be sent what."""
+    """The effect of an error: on a recipient, a message, an issue or all sending."""
 
     RECIPIENT = "recipient"
     """This recipient can never be sent to: final for the delivery."""
@@ -20,13 +20,13 @@ class ErrorClass(Enum):
     MESSAGE = "message"
     """This message can never be sent: final for the delivery."""
     CONFIGURATION = "configuration"
-    """Our bug or configuration: the issue stops until somebody looks."""
+    """Our bug or configuration: the issue is paused."""
     ACCOUNT = "account"
-    """The account may not send: everything stops until somebody looks."""
+    """The account may not send: all sending is paused."""
     TRANSIENT = "transient"
     """Certainly not sent: try again later."""
     AMBIGUOUS = "ambiguous"
-    """Perhaps sent: ask before anything else."""
+    """Possibly sent: it has to be reconciled."""
     TOO_LARGE = "too_large"
     """The payload was too large: send it in smaller parts."""
 
@@ -98,6 +98,6 @@ def classify_response(status: int, code: int | None, message: str) -> ErrorClass
     known = classify_code(code, message)
     if known in {ErrorClass.ACCOUNT, ErrorClass.CONFIGURATION}:
         return known
-    # A request refused as a whole for a reason that fits one message, or for one that we do not know: nobody was sent
-    # anything, and a person must look. A status that Postmark does not document proves that by a known code alone.
+    # A whole request refused for a reason that fits one message, or for an unknown one: nothing was sent, and the issue
+    # is paused. A status that Postmark does not document proves that only with a known code.
     return ErrorClass.CONFIGURATION if status in _REFUSED else ErrorClass.AMBIGUOUS

@@ -1,4 +1,4 @@
-"""From one item's result in a batch answer to what it means for the delivery; pure."""
+"""From one item's result in a batch answer to the delivery's outcome. Pure."""
 
 from typing import assert_never
 
@@ -21,7 +21,7 @@ def judge_item(item: ItemResult) -> ItemVerdict:
     """Every error code has a verdict; none is dropped."""
     if isinstance(item, AcceptedItem):
         return Accepted(item.message_id)
-    # Postmark's text names addresses; facts that are never changed must hold none (see `finish_erasure`).
+    # Postmark's text names addresses; append-only records must hold none (see `finish_erasures`).
     reason = f"{item.error_code}: {redact(item.message)}" if item.message else f"Postmark error {item.error_code}"
     error_class = classify_item(item.error_code, item.message)
     match error_class:

@@ -1,11 +1,11 @@
 """A request body whose end is held back, so that a process that was stopped cannot complete the request too late.
 
-A sender may be stopped at any instruction (SIGSTOP, a suspended machine) and go on after others have taken its work
-over. What it had written may be in a buffer by then that empties without asking it. So the last bytes of a body go out
-alone, after everything before them has left, and after one more look at the clock; without them the request is
-incomplete (`Content-Length`, RFC 9112 section 6.3), and Postmark accepts nothing of it.
+A sender may be stopped at any instruction (SIGSTOP, a suspended machine) and continue after others have taken
+over its work. What it had written may be in a buffer that empties without asking it. So the last bytes of a body
+are sent separately, after everything before them has left, and after one more check of the clock; without them
+the request is incomplete (`Content-Length`, RFC 9112 section 6.3), and Postmark accepts nothing of it.
 
-The body says when the end comes; `watched_connection` looks at the clock before each write to the kernel.
+The body marks its end; `watched_connection` checks the clock before each write to the kernel.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ _PIECE_BYTES: Final = 256 * 1024
 
 
 class TooLateError(Exception):
-    """The call's time was over before its request was complete."""
+    """The call's time ran out before its request was complete."""
 
 
 class WritingCall:

@@ -1,8 +1,8 @@
 """Preflight: before anything of an issue is sent, Postmark is asked whether the issue's stream fits its newsletter.
 
-Nothing of an open issue is claimed while `issue_run.preflight_at` is NULL. A stream that does not fit pauses the issue
-with the reason; a refused token or account pauses all sending; when Postmark cannot be asked, it is asked again after
-a wait that grows, and nothing starts meanwhile. Resuming an issue has it checked again.
+Nothing of an open issue is claimed while `issue_run.preflight_at` is NULL. A stream that does not fit pauses the
+issue with the reason; a refused token or account pauses all sending. If Postmark cannot be asked, it is asked
+again after a growing wait, and nothing starts meanwhile. Resuming an issue repeats its preflight.
 """
 
 from typing import assert_never
@@ -21,7 +21,7 @@ ISSUES_A_ROUND_MAX = 100
 
 
 async def preflight_issues(context: DeliveryContext) -> int:
-    """One bounded round; answers how many issues may start."""
+    """One bounded round. Returns how many issues may start."""
     async with context.engine.connect() as connection:
         due = await due_issues(connection, limit=ISSUES_A_ROUND_MAX)
     held = context.set_asides.of("delivery.preflight")
@@ -32,7 +32,7 @@ async def preflight_issues(context: DeliveryContext) -> int:
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
-            # It waits, with its reason shown, and the others have their turn.
+            # It waits, with its reason shown, and the others go on.
             held.hold(issue.issue_id, error)
             async with context.engine.begin() as connection:
                 await put_off(

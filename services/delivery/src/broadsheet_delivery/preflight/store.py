@@ -17,7 +17,7 @@ class UncheckedIssue(msgspec.Struct, frozen=True):
 
 
 class WaitingIssue(msgspec.Struct, frozen=True):
-    """An open issue of which nothing starts yet; `reason` says why Postmark could not be asked, once it was tried."""
+    """An open issue that has not started; `reason` says why Postmark could not be asked, after the first try."""
 
     issue_id: int
     reason: str | None

@@ -1,6 +1,7 @@
-"""Whether a stream of Postmark's fits a newsletter, and what is remembered of that; pure.
+"""Whether one of Postmark's streams fits a newsletter, and which checks are remembered. Pure.
 
-Source: Postmark's documentation, "Message streams API" (`MessageStreamType`, `SubscriptionManagementConfiguration`).
+Source: Postmark's documentation, "Message streams API" (`MessageStreamType`,
+`SubscriptionManagementConfiguration`).
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 PASSED_FOR_S: Final = 30.0
-"""So long a check stands for the next issue on the same stream."""
+"""How long a passed check is valid for the next issue on the same stream."""
 _PASSED_MAX: Final = 256
 
 _HANDLING_OF = {"custom": "Custom", "postmark": "Postmark"}
@@ -25,13 +26,13 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class NoSuchStream(msgspec.Struct, frozen=True):
-    """Postmark refused to show the stream: it is not there, or the request was at fault."""
+    """Postmark refused to show the stream: it does not exist, or the request was wrong."""
 
     reason: str
 
 
 class AccountRefused(msgspec.Struct, frozen=True):
-    """The token, or the whole account, is at fault."""
+    """The token or the account was refused."""
 
     reason: str
 
@@ -61,7 +62,7 @@ def mismatch(stream: Stream, unsubscribe_handling: str) -> str | None:
 
 
 class PassedPreflights:
-    """The checks of this replica that passed lately, by stream and handling. Failures are never remembered."""
+    """Checks that passed recently in this replica, by stream and handling. Failures are never remembered."""
 
     def __init__(self, monotonic_s: Callable[[], float]) -> None:
         self._monotonic_s = monotonic_s

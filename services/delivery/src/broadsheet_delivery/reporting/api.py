@@ -1,4 +1,4 @@
-"""Routes about deliveries: where each recipient of an issue stands, and what happened on the way."""
+"""Routes about deliveries: the status of each recipient of an issue, and its timeline."""
 
 import uuid
 from datetime import datetime
@@ -75,7 +75,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryTimeline(Delivery, frozen=True, kw_only=True):
-    """A delivery with all that is known of its way: oldest first in every list.
+    """A delivery with its timeline; every list is oldest first.
 
     `attempts` and `queued_at` are known as long as the issue's working rows are kept.
     """
@@ -189,7 +189,7 @@ async def _by_message(engine: AsyncEngine, records: PostmarkRecords, message_id:
     responses=documents(NotFoundError, RemovedError),
 )
 async def get_delivery(engine: NamedDependency[AsyncEngine], delivery_id: DeliveryId) -> DeliveryTimeline:
-    """When it was queued, each call that carried it, its outcome, what people decided, and Postmark's events."""
+    """When it was queued, each call that carried it, its outcome, decisions of operators, and Postmark's events."""
     issue_id, seq = _parse(delivery_id)
     async with engine.connect() as connection:
         await refuse_removed(connection, issue_id=issue_id)

@@ -1,4 +1,4 @@
-"""SQL behind the API's view of deliveries: one row a recipient, with where it stands."""
+"""SQL of the API's lists of deliveries: one row a recipient, with its status."""
 
 import uuid
 from datetime import datetime
@@ -14,7 +14,7 @@ DeliveryStatus = Literal[
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
-    """`parked`: uncertain for so long that it waits for a person's decision."""
+    """`parked`: uncertain for so long that it waits for an operator's decision."""
 
     issue_id: int
     seq: int
@@ -64,7 +64,7 @@ _STANDING = """
 async def issue_deliveries(
     connection: AsyncConnection, *, issue_id: int, after_seq: int, limit: int, status: DeliveryStatus | None
 ) -> list[DeliveryRow]:
-    """Deliveries of an issue behind `after_seq`, in order; `status` filters."""
+    """Deliveries of an issue after `after_seq`, in order; `status` filters."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT * FROM (
@@ -95,7 +95,7 @@ async def find_delivery(connection: AsyncConnection, *, issue_id: int, seq: int)
 async def subscriber_deliveries(
     connection: AsyncConnection, *, subscriber_id: int, before_issue_id: int, limit: int
 ) -> list[DeliveryRow]:
-    """What was to be delivered to one subscriber, the newest issue first: one look into each issue's index."""
+    """Deliveries to one subscriber, the newest issue first: one index look-up per issue."""
     of_subscriber = """(
         SELECT found.issue_id, found.seq, found.subscriber_id
           FROM delivery.issue_run AS of_issue

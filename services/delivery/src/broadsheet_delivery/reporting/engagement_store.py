@@ -1,7 +1,7 @@
 """SQL of engagement: who received, opened and clicked, as bits by issue and by day.
 
-Every function takes the connection of its caller's transaction. Blocks are written in the order of their keys, so that
-two replicas never wait for each other in a circle.
+Every function takes the connection of its caller's transaction. Blocks are written in the order of their keys, so
+that two replicas cannot deadlock.
 """
 
 from datetime import datetime
@@ -39,9 +39,9 @@ _SET_BITS: Final = f"""
 
 
 async def roll_up_queue(connection: AsyncConnection, *, limit: int) -> int:
-    """Opens and clicks that nobody else holds, oldest first, gone with the commit; answers how many.
+    """Opens and clicks that no other replica has locked, oldest first, deleted with the commit. Returns how many.
 
-    Each is looked up by itself (LATERAL … LIMIT 1), so that the plan does not hang on fresh statistics.
+    Each is looked up separately (LATERAL … LIMIT 1), so that the plan does not depend on fresh statistics.
     """
     row = await connection.execute(
         sa.text(f"""
@@ -75,7 +75,7 @@ class IssuePass(msgspec.Struct, frozen=True):
 
 
 async def issues_to_roll_up(connection: AsyncConnection, *, limit: int) -> list[int]:
-    """Those that ended since they were rolled up, and those under way with done chunks that were not looked at."""
+    """Issues that ended since they were rolled up, and issues under way with done chunks that were not rolled up."""
     rows = await connection.execute(
         sa.text("""
             SELECT run.issue_id
@@ -96,7 +96,7 @@ async def issues_to_roll_up(connection: AsyncConnection, *, limit: int) -> list[
 
 
 async def lock_pass(connection: AsyncConnection, issue_id: int) -> IssuePass | None:
-    """None: another replica is at it."""
+    """None: another replica has it."""
     await connection.execute(
         sa.text("INSERT INTO delivery.engagement_pass (issue_id) VALUES (:issue_id) ON CONFLICT DO NOTHING"),
         {"issue_id": issue_id},
@@ -130,7 +130,7 @@ _ACCEPTED: Final = f"""
 
 
 async def roll_up_done_chunks(connection: AsyncConnection, issue_id: int, *, limit: int) -> int:
-    """Of an issue under way; answers how many chunks were looked at."""
+    """Of an issue under way. Returns how many chunks were rolled up."""
     row = await connection.execute(
         sa.text(f"""
             WITH span AS MATERIALIZED (
@@ -168,7 +168,9 @@ async def roll_up_span(connection: AsyncConnection, issue_id: int, *, first_seq:
 async def note_pass(
     connection: AsyncConnection, issue_id: int, *, pass_for: datetime, next_seq: int, complete: bool
 ) -> None:
-    """How far the pass through an ended issue is. What is retried later begins a new one when it has ended again."""
+    """How far the pass through an ended issue has come. A later retry begins a new pass when the issue has ended
+    again.
+    """
     await connection.execute(
         sa.text("""
             UPDATE delivery.engagement_pass

@@ -1,11 +1,11 @@
-"""Roll up who received, opened and clicked, in the background: sending and recording know nothing of it.
+"""Roll up who received, opened and clicked, in the background, independently of sending and recording.
 
-Segments ask this of a million people at once, and deliveries and events are removed when they are old. A bit a person
-and issue, and a bit a person and day, is small enough to keep and to look at in one scan. Setting a bit twice is
-setting it once, so a step that is done again does no harm.
+Segments ask this of a million people at once, and deliveries and events are removed when they are old. One bit
+per subscriber and issue, and one per subscriber and day, is small enough to keep and to scan. Setting a bit twice
+changes nothing, so a step may be repeated.
 
-Acceptances are rolled up chunk by chunk while an issue is sent, and once through all of it when it has ended: that
-finds what was settled alone, or later than its chunk.
+Acceptances are rolled up chunk by chunk while an issue is sent, and once over the whole issue when it has ended:
+that finds what was settled in the single-mail lane, or later than its chunk.
 """
 
 from typing import Final
@@ -22,7 +22,7 @@ _OLD_DAYS_A_ROUND_MAX: Final = 5_000
 
 
 async def roll_up_engagement(context: DeliveryContext) -> int:
-    """One bounded round; answers how many steps did something. Any number of replicas may do it."""
+    """One bounded round. Returns how many steps found work. Any number of replicas may run it."""
     steps = 0
     while steps < STEPS_A_ROUND_MAX:
         async with context.engine.begin() as connection:
@@ -45,7 +45,7 @@ async def roll_up_engagement(context: DeliveryContext) -> int:
 
 
 async def _step(context: DeliveryContext, issue_id: int) -> bool:
-    """One transaction; whether it did something."""
+    """One transaction. Returns whether it found work."""
     async with context.engine.begin() as connection:
         held = await store.lock_pass(connection, issue_id)
         if held is None:

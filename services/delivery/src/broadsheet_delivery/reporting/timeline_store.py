@@ -1,4 +1,4 @@
-"""SQL of what happened to one delivery: the calls that carried it, outcomes set aside, the provider's events."""
+"""SQL of a delivery's timeline: the calls that carried it, earlier outcomes, the provider's events."""
 
 import uuid
 from datetime import datetime
@@ -39,7 +39,7 @@ class EarlierOutcomeRow(msgspec.Struct, frozen=True):
 
 
 class ProviderEventRow(msgspec.Struct, frozen=True):
-    """What Postmark told about the mail: Delivery, Bounce, Open, Click, SpamComplaint, SubscriptionChange."""
+    """An event from Postmark about the mail: Delivery, Bounce, Open, Click, SpamComplaint, SubscriptionChange."""
 
     record_type: str
     occurred_at: datetime
@@ -88,7 +88,7 @@ async def earlier_outcomes_of(connection: AsyncConnection, *, issue_id: int, seq
 async def provider_events_of(
     connection: AsyncConnection, *, issue_id: int, seq: int, message_id: uuid.UUID | None
 ) -> list[ProviderEventRow]:
-    """In the order in which they happened, however they came in.
+    """In the order in which they happened, whatever the order of arrival.
 
     Events carry our metadata (issue and number), or only the MessageID where Postmark leaves the metadata out.
     """

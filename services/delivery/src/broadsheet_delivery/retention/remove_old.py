@@ -1,7 +1,8 @@
-"""Remove what is old: working rows of ended issues after their counts are frozen, then who got what; never a count.
+"""Remove what is old: working rows of ended issues after their counts are frozen, then deliveries and outcomes;
+never a count.
 
-Bounded transactions, by one replica at a time (a transaction-scoped advisory lock, free at once when it dies). An
-issue that is not over is never touched: the queue's functions that delete check it again themselves.
+Bounded transactions, by one replica at a time (a transaction-scoped advisory lock, which a dying replica releases
+at once). An issue that has not ended is never touched: the queue's functions that delete check it themselves.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,11 +27,11 @@ from broadsheet_delivery.retention.store import (
 ROUNDS_A_STEP_MAX = 200
 
 _Remove = Callable[[AsyncConnection], Awaitable[int]]
-"""One round of one kind of rows; answers how many."""
+"""One round for one kind of row. Returns how many were removed."""
 
 
 async def retain(context: DeliveryContext) -> int:
-    """One bounded step; answers how many rows were removed. A kind of rows that fails does not keep the others."""
+    """One bounded step. Returns how many rows were removed. If one kind of row fails, the others are still removed."""
     kinds: list[_Remove] = [
         partial(freeze_counts, context),
         partial(remove_work, context),

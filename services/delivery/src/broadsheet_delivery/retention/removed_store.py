@@ -1,4 +1,4 @@
-"""What is no longer there because it is old, and the problem that says so."""
+"""Whether data was removed because of its age, and the problem that says so."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,11 +11,11 @@ class RemovedError(ProblemError):
 
 
 async def refuse_removed(connection: AsyncConnection, *, issue_id: int) -> None:
-    """For what needs the deliveries of an issue.
+    """For requests that need the deliveries of an issue.
 
     Raises:
         NotFoundError: the issue was never published.
-        RemovedError: its deliveries are gone, or going; its counts are still there.
+        RemovedError: its deliveries were removed, or are being removed; its counts are still there.
     """
     row = await connection.execute(
         sa.text("""

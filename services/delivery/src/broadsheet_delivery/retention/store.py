@@ -65,7 +65,7 @@ async def remove_work(context: DeliveryContext, connection: AsyncConnection) -> 
 
 
 async def remove_outcomes(context: DeliveryContext, connection: AsyncConnection) -> int:
-    """A partition whose lock does not come is left to a later step."""
+    """A partition that cannot be locked at once is left to a later step."""
     issue = await connection.execute(
         sa.text("""
             SELECT issue_id FROM delivery.issue_run
@@ -111,7 +111,9 @@ async def remove_events(context: DeliveryContext, connection: AsyncConnection) -
 
 
 async def remove_transactional(context: DeliveryContext, connection: AsyncConnection, after_id: int) -> tuple[int, int]:
-    """One page of mails in the order of their ids, up to the first that is too young; answers where to go on, or 0."""
+    """One page of mails in the order of ids, up to the first that is too young. Returns how many were removed, and
+    where to go on, or 0.
+    """
     row = (
         await connection.execute(
             sa.text("""

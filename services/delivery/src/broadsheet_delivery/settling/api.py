@@ -55,7 +55,7 @@ class NotPausedError(ConflictError):
 async def pause_issue_sending(
     engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
 ) -> IssueRunState:
-    """Start no further call for the issue; calls under way end. Pausing what is paused changes nothing."""
+    """Start no further call for the issue; calls under way end. Pausing a paused issue changes nothing."""
     async with engine.begin() as connection:
         paused = await pause_issue(connection, issue_id=issue_id, reason=data.reason)
         state = await issue_run_state(connection, issue_id=issue_id)
@@ -76,7 +76,7 @@ async def pause_issue_sending(
     responses=documents(NotFoundError, NotPausedError),
 )
 async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: PathId) -> IssueRunState:
-    """Go on with the remainder of a paused issue."""
+    """Resume a paused issue with its remaining deliveries."""
     async with engine.begin() as connection:
         resumed = await resume_issue(connection, issue_id=issue_id)
         state = await issue_run_state(connection, issue_id=issue_id)
@@ -88,7 +88,7 @@ async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: P
 
 
 class Retried(msgspec.Struct, frozen=True):
-    """How many deliveries wait to be sent again."""
+    """How many deliveries are pending again."""
 
     retried: int
 
@@ -111,9 +111,11 @@ class Decided(msgspec.Struct, frozen=True):
 async def retry_failed_deliveries(
     request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId
 ) -> Retried:
-    """Those that certainly were not sent; not those that somebody gave up. A finished issue is being sent again then.
+    """Those that were certainly not sent, except those that an operator gave up. A finished issue is sending again
+    then.
 
-    Asking twice is harmless: the second time nothing has failed. What a call is about just now is left to the next.
+    Repeating it is harmless: the second time nothing has failed. Deliveries in a call under way are left to the
+    next retry.
     """
     return Retried(await retry_failed(engine, issue_id=issue_id, decided_by=request.user.subject))
 
@@ -152,7 +154,7 @@ async def list_issue_decisions(
     limit: PageLimit = PAGE_SIZE_DEFAULT,
     cursor: PageCursor = None,
 ) -> Page[Decision]:
-    """Oldest first. Decisions can only be added; they are kept for ever."""
+    """Oldest first. Decisions are append-only and kept for ever."""
     async with engine.connect() as connection:
         if await issue_run_state(connection, issue_id=issue_id) is None:
             raise NotFoundError("No issue with this id has been published.")

@@ -1,8 +1,8 @@
 """Cancel what is left of cancelled issues: everything for which no call was begun, in bounded transactions.
 
-The issue's state stops the claims at once (queue function `cancel_issue`); this closes the books behind it. Calls under
-way and uncertain ones still settle truthfully: what comes back to wait is cancelled by a later round. Any number of
-replicas may do it at once.
+The issue's state stops claims at once (queue function `cancel_issue`); this settles the rest. Calls under way and
+uncertain ones are settled as usual: what becomes pending again is cancelled by a later round. Any number of
+replicas may run it.
 """
 
 from broadsheet_delivery.context import DeliveryContext
@@ -17,7 +17,7 @@ ROUNDS_A_STEP_MAX = 50
 
 
 async def cancel_remainders(context: DeliveryContext) -> int:
-    """One bounded step; answers how many chunks and mails were closed."""
+    """One bounded step. Returns how many chunks and mails were cancelled."""
     async with context.engine.connect() as connection:
         issue_ids = await issues_to_cancel(connection, limit=ISSUES_A_STEP_MAX)
     closed = 0

@@ -25,7 +25,7 @@ class PickedChunks(msgspec.Struct, frozen=True):
 async def recount_chunks(
     connection: AsyncConnection, *, ids: Sequence[int], status: Literal["pending", "uncertain"]
 ) -> None:
-    """`done` where every delivery is settled, else `status`; leases end."""
+    """`done` if every delivery has an outcome, else `status`; leases end."""
     await connection.execute(
         sa.text(f"""
             UPDATE delivery.delivery_chunk AS chunk
@@ -49,7 +49,7 @@ async def recount_chunks(
 
 
 async def pick_parked_chunks(connection: AsyncConnection, *, issue_id: int) -> PickedChunks:
-    """Some parked chunks of the issue, and their deliveries that are not settled and not on their own."""
+    """Some parked chunks of the issue, and their deliveries that have no outcome and were not handed over."""
     return await _pick(
         connection,
         """
@@ -65,9 +65,9 @@ async def pick_parked_chunks(connection: AsyncConnection, *, issue_id: int) -> P
 
 
 async def pick_failed_chunks(connection: AsyncConnection, *, issue_id: int, after_first_seq: int) -> PickedChunks:
-    """Some chunks behind `after_first_seq` that no call is about, and the deliveries in them that failed.
+    """Some chunks after `after_first_seq` without a call under way, and the deliveries in them that failed.
 
-    Not those that a person gave up.
+    Not those that an operator gave up.
     """
     return await _pick(
         connection,
@@ -115,7 +115,7 @@ async def _pick(
 
 
 async def cancel_waiting_chunks(connection: AsyncConnection, *, issue_id: int) -> int:
-    """Cancel what waits in some chunks for which no call was begun; answers how many chunks."""
+    """Cancel pending deliveries in some chunks for which no call was begun. Returns how many chunks."""
     picked = await connection.execute(
         sa.text("""
             SELECT id FROM delivery.delivery_chunk
@@ -145,7 +145,7 @@ async def cancel_waiting_chunks(connection: AsyncConnection, *, issue_id: int) -
 
 
 async def cancel_waiting_mails(connection: AsyncConnection, *, issue_id: int) -> int:
-    """The same for deliveries that go on alone; answers how many."""
+    """The same for deliveries in the single-mail lane. Returns how many."""
     cancelled = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (

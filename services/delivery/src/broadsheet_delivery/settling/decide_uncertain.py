@@ -1,7 +1,8 @@
-"""A person's word on deliveries that may or may not have been sent, where Postmark could not be asked in time.
+"""An operator's decision on parked deliveries: those that may or may not have been sent, and were not settled in
+time.
 
-mark_sent and give_up settle them; send_again puts them back to wait, at the person's own risk that somebody gets the
-mail twice. Only what is parked at that moment: a choice that comes after something else settled it changes nothing.
+mark_sent and give_up settle them; send_again makes them pending, at the risk that somebody gets the mail twice. A
+decision applies to what is parked at that moment: one that comes after something else settled it changes nothing.
 """
 
 from typing import Literal, assert_never
@@ -59,9 +60,9 @@ async def decide_delivery(
 
 
 async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, decided_by: str, note: str | None) -> int:
-    """Everything of the issue that is parked, in bounded transactions; answers how many deliveries.
+    """Everything of the issue that is parked, in bounded transactions. Returns how many deliveries.
 
-    Each transaction stands for itself: after a crash the rest is parked still, and can be decided again.
+    Each transaction is complete in itself: after a crash the rest is still parked, and can be decided again.
 
     Raises:
         NotFoundError, NotParkedError, CancelledError

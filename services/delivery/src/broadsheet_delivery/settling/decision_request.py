@@ -1,4 +1,4 @@
-"""What a decision about uncertain deliveries is given as: for one of them, or all of an issue."""
+"""The body of a decision about uncertain deliveries: one of them, or all of an issue."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ NOTE_CHARS_MAX = 1000
 
 
 class DecisionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`note` is kept with the decision, for whoever reads it later."""
+    """`note` is stored with the decision."""
 
     choice: Choice
     note: Annotated[str, msgspec.Meta(max_length=NOTE_CHARS_MAX, pattern="^[^\\x00]*$")] | None = None

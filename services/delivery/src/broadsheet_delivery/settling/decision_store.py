@@ -1,4 +1,4 @@
-"""SQL of what people decide about deliveries: append-only words, and what follows from them."""
+"""SQL of operators' decisions about deliveries: append-only records, and their effects."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -73,7 +73,7 @@ async def issue_decisions(
 
 
 async def lock_parked_delivery(connection: AsyncConnection, *, issue_id: int, seq: int) -> ParkedDelivery | None:
-    """Find and lock a delivery that is parked at this moment; None when it is anything else by now."""
+    """Find and lock a delivery that is parked now; None if it is not."""
     chunk = (
         await connection.execute(
             sa.text("""
@@ -86,7 +86,7 @@ async def lock_parked_delivery(connection: AsyncConnection, *, issue_id: int, se
     ).one_or_none()
     if chunk is None:
         return None
-    # Behind the lock: what settled meanwhile shows in this snapshot.
+    # Read behind the lock: this snapshot shows what was settled meanwhile.
     alone = (
         await connection.execute(
             sa.text("""
@@ -107,7 +107,7 @@ async def lock_parked_delivery(connection: AsyncConnection, *, issue_id: int, se
 
 
 async def pick_parked_mails(connection: AsyncConnection, *, issue_id: int, limit: int) -> dict[int, int]:
-    """Some of the issue's parked mails that go alone, locked: number of the delivery by id of the mail."""
+    """Some of the issue's parked mails in the single-mail lane, locked: number of the delivery by id of the mail."""
     rows = await connection.execute(
         sa.text("""
             SELECT id, seq FROM delivery.single_mail
@@ -161,7 +161,7 @@ async def send_mails_again(connection: AsyncConnection, *, ids: Sequence[int]) -
 
 
 async def send_alone_again(connection: AsyncConnection, *, issue_id: int, seq: int) -> None:
-    """One delivery of an uncertain chunk goes on in the single-mail lane, to be sent."""
+    """Hand one delivery of an uncertain chunk over to the single-mail lane, to be sent."""
     await connection.execute(
         sa.text("""
             INSERT INTO delivery.single_mail (kind, dedupe_key, issue_id, seq, attempt_count, traceparent)
@@ -182,7 +182,7 @@ async def wake_senders(connection: AsyncConnection, *, issue_id: int) -> None:
 async def archive_failed(
     connection: AsyncConnection, *, issue_id: int, seqs: Sequence[int], decision_id: int
 ) -> list[int]:
-    """Set these failed outcomes aside, into the history; answers which went."""
+    """Move these failed outcomes into the history. Returns which were moved."""
     rows = await connection.execute(
         sa.text("SELECT delivery.archive_failed_outcomes(:issue_id, CAST(:seqs AS integer[]), :decision_id)"),
         {"issue_id": issue_id, "seqs": list(seqs), "decision_id": decision_id},
@@ -193,7 +193,7 @@ async def archive_failed(
 async def pick_failed_mails(
     connection: AsyncConnection, *, issue_id: int, after_id: int, limit: int
 ) -> list[tuple[int, int]]:
-    """Mails that go alone and failed, not by a person's word, locked: (id, number of the delivery)."""
+    """Failed mails in the single-mail lane that no operator gave up, locked: (id, number of the delivery)."""
     rows = await connection.execute(
         sa.text("""
             SELECT mail.id, mail.seq

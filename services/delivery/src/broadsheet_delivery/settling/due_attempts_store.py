@@ -16,7 +16,7 @@ _INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout",
 
 
 class UncertainAttempt(msgspec.Struct, frozen=True):
-    """A call to be asked about; `chunk` is None when it carried single mails. Ages are by the database's clock."""
+    """A call to ask about; `chunk` is None if it carried single mails. Ages are by the database's clock."""
 
     id: uuid.UUID
     stream: str
@@ -29,7 +29,9 @@ class UncertainAttempt(msgspec.Struct, frozen=True):
 async def take_due_attempts(
     connection: AsyncConnection, *, limit: int, call_timeout: timedelta, floor: timedelta, deadline: timedelta
 ) -> list[UncertainAttempt]:
-    """Take due calls for this round: their next turn is put off first, so two replicas rarely ask the same."""
+    """Take due calls for this round. Their next turn is postponed first, so two replicas rarely ask about the same
+    call.
+    """
     taking = {"limit": limit, "call_timeout": call_timeout, "floor": floor, "deadline": deadline}
     chunks = await connection.execute(
         sa.text("""

@@ -1,6 +1,6 @@
-"""Close an issue: its audience is complete and every delivery in it is settled. Never before.
+"""End an issue: its audience is complete and every delivery in it is settled. Never before.
 
-The database has the last word: a trigger refuses an end whose counts do not add up (0002_operators.sql).
+The database checks it: a trigger refuses an end whose counts do not add up (0002_operators.sql).
 """
 
 from sqlalchemy.exc import IntegrityError
@@ -12,9 +12,9 @@ FINISHED_A_ROUND_MAX = 100
 
 
 async def finish_issues(context: DeliveryContext) -> list[int]:
-    """One bounded round; answers the issues that were closed: sent, or cancelled and with nothing under way.
+    """One bounded round. Returns the issues that were ended: sent, or cancelled with nothing under way.
 
-    One that cannot be closed rests, and the others have their turn.
+    An issue that cannot be ended is set aside for a while, and the others go on.
     """
     held = context.set_asides.of("delivery.finish_issues")
     async with context.engine.connect() as connection:

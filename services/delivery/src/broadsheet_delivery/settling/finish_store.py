@@ -1,4 +1,4 @@
-"""SQL of issues that come to their end. Every function takes the connection of its caller's transaction."""
+"""SQL that ends issues. Every function takes the connection of its caller's transaction."""
 
 from collections.abc import Collection
 
@@ -16,7 +16,7 @@ _SETTLED = """
 
 
 async def settled_issues(connection: AsyncConnection, *, resting: Collection[int], limit: int) -> list[int]:
-    """Open or cancelled issues in which everything is settled, except those that rest after a failure."""
+    """Open or cancelled issues in which everything is settled, except those that are set aside after a failure."""
     rows = await connection.execute(
         sa.text(f"""
             (SELECT run.issue_id FROM delivery.issue_run AS run
@@ -32,7 +32,7 @@ async def settled_issues(connection: AsyncConnection, *, resting: Collection[int
 
 
 async def end_issue(connection: AsyncConnection, issue_id: int) -> str | None:
-    """The issue's state after it was ended; None if something in it is not settled after all."""
+    """Ends the issue. Returns its state, or None if something in it is not settled after all."""
     await connection.execute(
         sa.text("SELECT 1 FROM delivery.issue_run WHERE issue_id = :issue_id FOR UPDATE"), {"issue_id": issue_id}
     )

@@ -1,4 +1,4 @@
-"""SQL of what is parked: uncertain for so long that a person may decide about it."""
+"""SQL of parked deliveries: uncertain for so long that an operator may decide about them."""
 
 import uuid
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ OVERDUE_A_ROUND_MAX: Final = 500
 async def park_all_overdue(connection: AsyncConnection, *, deadline: timedelta, limit: int) -> int:
     """Park up to `limit` uncertain chunks, and as many newsletter mails, whose calls began before the deadline.
 
-    Answers how many. When each is asked about next is left as it is.
+    Returns how many. The time at which each is asked about next does not change.
     """
     rows = await connection.execute(
         sa.text("""
@@ -51,9 +51,10 @@ async def park_all_overdue(connection: AsyncConnection, *, deadline: timedelta, 
 async def park_uncertain(
     connection: AsyncConnection, *, attempt_id: uuid.UUID, chunk_id: int | None, wait_s: float
 ) -> int:
-    """Park what is still uncertain of one call: its chunk, or its newsletter mails. Answers how many are parked anew.
+    """Park what is still uncertain of one call: its chunk, or its newsletter mails. Returns how many were newly
+    parked.
 
-    A transactional mail is never parked: it goes again by itself once the search has answered.
+    A transactional mail is never parked: it is sent again once the search has answered.
     """
     rows = await connection.execute(
         sa.text("""
@@ -85,7 +86,7 @@ async def park_uncertain(
 async def settle_waiting_alone(
     connection: AsyncConnection, *, issue_id: int, attempt_id: uuid.UUID, settled: Sequence[Settled]
 ) -> None:
-    """Of these deliveries, those that were handed to the single-mail lane and wait there are not sent again."""
+    """Those of these deliveries that wait in the single-mail lane are settled, and not sent again."""
     if not settled:
         return
     outcomes = {one.seq: one.outcome for one in settled}

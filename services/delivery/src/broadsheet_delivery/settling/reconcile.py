@@ -1,17 +1,18 @@
-"""Settle what may or may not have been sent, by asking Postmark.
+"""Reconcile: settle calls that may or may not have been sent, by asking Postmark.
 
-An uncertain call is searched for by its attempt id on its stream. What the search shows was accepted. What it does not
-show was not sent only when all of this holds, because the search lags without a documented bound:
+An uncertain call is searched for by its attempt id on its stream. What the search shows was accepted. What it
+does not show was not sent only if all of this holds, because the search lags without a documented bound:
   - the search answered 200;
   - the attempt is older than the floor (DELIVERY_RECONCILE_FLOOR_S);
   - a canary is visible: a mail that was accepted later on the same stream shows in the same search.
-Only then does the rest of a chunk go back to wait. A transactional mail (a confirmation) may go again on the floor
-alone: a second copy of it harms nobody, and somebody waits for it. Until then everything stays uncertain, and is
-asked about again after a wait that grows. What is still uncertain at the deadline (DELIVERY_RECONCILE_DEADLINE_S) is
-parked: a person may decide about it (decide_uncertain), and it is asked about only now and then.
+Only then does the rest of a chunk become pending again. A transactional mail (a confirmation) may be sent again
+on the floor alone: a second copy does no harm, and somebody waits for it. Until then everything stays uncertain,
+and is asked about again after a growing wait. What is still uncertain at the deadline
+(DELIVERY_RECONCILE_DEADLINE_S) is parked: an operator may decide about it (decide_uncertain), and it is asked
+about only now and then.
 
-The search may hang: calls are asked about side by side, each for a bounded time, and `park_overdue` parks what the
-rounds did not come to, whatever the search does.
+The search may hang: calls are asked about concurrently, each for a bounded time, and `park_overdue` parks what
+the rounds did not reach.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ ASKED_AT_ONCE_MAX = 10
 
 
 class Canary(Enum):
-    """How the mail stands that was accepted later than the call in question."""
+    """Whether a mail that was accepted after the call in question is visible."""
 
     VISIBLE = "visible"
     HIDDEN = "hidden"
@@ -60,26 +61,26 @@ class Canary(Enum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What the search showed, asked after the canary was looked for."""
+    """What the search showed; it was asked after the canary was looked for."""
 
     found: list[FoundMessage]
     canary: Canary
 
     @property
     def rest_was_not_sent(self) -> bool:
-        """Whether what the search does not show may be taken for not sent."""
+        """Whether a mail that the search does not show was certainly not sent."""
         return self.canary is Canary.VISIBLE
 
     def wait_s(self, searches: int, random: Random) -> float:
-        """Before the next look, after so many: soon, when a canary may show any moment."""
+        """The wait before the next search, after so many; short if a canary may become visible at any moment."""
         return search_wait_s(0 if self.canary is Canary.JUST_SENT else searches, random)
 
 
 async def reconcile(context: DeliveryContext) -> int:
-    """One bounded round over the uncertain calls that are due; answers how many were asked about.
+    """One bounded round over the uncertain calls that are due. Returns how many were asked about.
 
-    They are asked about side by side, and settled one after another. One that cannot be settled keeps no other from it:
-    its exception is raised when all have had their turn.
+    They are asked about concurrently and settled one after another. If one cannot be settled, the others still
+    are, and its exception is raised at the end.
     """
     attempts = await _due_attempts(context)
     free = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
@@ -101,9 +102,9 @@ async def reconcile(context: DeliveryContext) -> int:
 
 
 async def park_overdue(context: DeliveryContext) -> int:
-    """Park what is uncertain beyond the deadline, however the search does; answers how many chunks and mails.
+    """Park what is uncertain past the deadline, whatever the search does. Returns how many chunks and mails.
 
-    They stay due, so the next round asks about each once more before it is put off for long.
+    They stay due, so the next round asks about each once more before their wait becomes long.
     """
     async with context.engine.begin() as connection:
         parked = await park_all_overdue(connection, deadline=context.reconcile_deadline, limit=OVERDUE_A_ROUND_MAX)
@@ -115,7 +116,7 @@ async def park_overdue(context: DeliveryContext) -> int:
 async def _ask_in_turn(
     context: DeliveryContext, attempt: UncertainAttempt, free: asyncio.Semaphore
 ) -> tuple[UncertainAttempt, Finding | None]:
-    """None: the search gave no answer that can be believed."""
+    """None: the search gave no usable answer."""
     async with free:
         try:
             return attempt, await _ask(context, attempt)
@@ -145,8 +146,8 @@ async def _due_attempts(context: DeliveryContext) -> list[UncertainAttempt]:
 
 
 async def _ask(context: DeliveryContext, attempt: UncertainAttempt) -> Finding:
-    """The canary first: what was accepted before it is then in the search that is asked after it. The other way round,
-    a search that catches up in between would show the canary to somebody who had looked for the attempt too early.
+    """The canary first: a mail accepted before it is then in the search that is asked after it. The other way round,
+    a search that catches up in between would show the canary, although the attempt was searched for too early.
     """
     canary = await _look_for_canary(context, attempt) if attempt.old_enough else Canary.HIDDEN
     found = await context.postmark.search(attempt_id=attempt.id, stream=attempt.stream)
@@ -166,7 +167,7 @@ async def _look_for_canary(context: DeliveryContext, attempt: UncertainAttempt) 
 
 
 async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> bool:
-    """Where nothing later of ours can serve: one mail to the operator's own address, if they gave one."""
+    """If no later mail of ours can serve: one mail to the operator's own address, if one is set."""
     if context.canary_address is None:
         return False
     canary_id = uuid.uuid4()
@@ -184,7 +185,7 @@ async def _send_canary(context: DeliveryContext, attempt: UncertainAttempt) -> b
             message_count=1,
         )
     mail = context.composer.canary_mail(to=context.canary_address, stream=attempt.stream, attempt_id=canary_id)
-    # A canary that takes longer is given up, as one that was lost: others wait for what this round finds.
+    # A canary that takes longer is treated as lost: other calls wait for the result of this round.
     until_s = boot_time_s() + context.postmark.search_timeout_s
     result = await context.postmark.send_batch([encode_message(mail)], until_s=until_s)
     accepted = isinstance(result, Answered) and isinstance(result.items[0], AcceptedItem)
@@ -273,9 +274,9 @@ async def _park(context: DeliveryContext, attempt: UncertainAttempt) -> None:
 
 
 async def _record_end(connection: AsyncConnection, attempt: UncertainAttempt, found: int) -> None:
-    """A call whose process died has no end of its own; the first that the search shows of it is one.
+    """A call whose process died has no recorded end; what the search first shows of it becomes its end.
 
-    One that was written down as uncertain keeps that, but counts what was accepted: it can serve as a canary.
+    A call recorded as uncertain keeps that, but its accepted mails are counted: it can serve as a canary.
     """
     if found == 0:
         return

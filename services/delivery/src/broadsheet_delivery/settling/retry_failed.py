@@ -1,7 +1,7 @@
-"""Send again just the deliveries of an issue that failed: certainly not sent, and not given up by a person.
+"""Send the failed deliveries of an issue again: those certainly not sent, and not given up by an operator.
 
-Their outcomes are set aside into the history, and they wait as if never sent. Bounded transactions, each complete in
-itself: after a crash the rest is failed still, and can be retried again. A finished issue reopens with the first.
+Their outcomes are moved into the history, and they become pending. Bounded transactions, each complete in itself:
+after a crash the rest is still failed, and can be retried again. A finished issue reopens with the first.
 """
 
 import msgspec
@@ -30,12 +30,12 @@ class _Position(msgspec.Struct, frozen=True):
 
 
 async def retry_failed(engine: AsyncEngine, *, issue_id: int, decided_by: str) -> int:
-    """Answers how many deliveries wait again.
+    """Returns how many deliveries are pending again.
 
     Raises:
         NotFoundError: the issue was never published.
         CancelledError
-        RemovedError: the issue is so old that its working rows are gone.
+        RemovedError: the issue is so old that its working rows were removed.
     """
     retried = 0
     position = _Position()

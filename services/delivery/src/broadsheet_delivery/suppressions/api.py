@@ -1,4 +1,6 @@
-"""Routes about suppressions: who must not be sent to on which stream, and what people here decide about it."""
+"""Routes about suppressions: which addresses must not be sent to on which stream, and decisions of operators about
+them.
+"""
 
 from datetime import datetime
 from typing import Annotated
@@ -42,8 +44,8 @@ ActiveFilter = Annotated[
 
 
 class Suppression(msgspec.Struct, frozen=True):
-    """`stream` null is every stream. `origin` says who decided, `changed_at` when. `postmark_told`: Postmark knows as
-    much; `postmark_refusal`: why it would not take over what was decided here.
+    """`stream` null means every stream. `origin` says who decided, `changed_at` when. `postmark_told`: Postmark has
+    the same state; `postmark_refusal`: why it refused the change made here.
     """
 
     id: int
@@ -61,7 +63,7 @@ class Suppression(msgspec.Struct, frozen=True):
 
 
 class NewSuppression(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`stream` null is every stream, also one that comes into use later."""
+    """`stream` null means every stream, including those used later."""
 
     email: Annotated[str, msgspec.Meta(min_length=1, max_length=320)]
     stream: Annotated[str, msgspec.Meta(pattern=STREAM_PATTERN)] | None
@@ -130,7 +132,7 @@ async def create_suppression(
     transactional_stream: NamedDependency[str],
     data: JSONBody[NewSuppression],
 ) -> Suppression:
-    """Send nothing more to the address on the stream, and tell Postmark. Doing it again changes nothing."""
+    """Send nothing more to the address on the stream, and tell Postmark. Repeating it changes nothing."""
     try:
         email = EmailAddress.parse(data.email)
     except ValueError as error:
@@ -158,8 +160,8 @@ async def create_suppression(
     responses=documents(NotFoundError, ComplaintStaysError),
 )
 async def delete_suppression(engine: NamedDependency[AsyncEngine], suppression_id: PathId) -> None:
-    """Let mail to the address out again, and tell Postmark. A complaint cannot be lifted. Lifting one on every stream
-    lifts what was made of it on each.
+    """Allow mail to the address again, and tell Postmark. A complaint cannot be lifted. Lifting a suppression of
+    every stream also lifts the rows made from it on each stream.
     """
     async with engine.begin() as connection:
         await lift_suppression(connection, suppression_id)

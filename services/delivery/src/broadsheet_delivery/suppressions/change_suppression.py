@@ -1,6 +1,6 @@
 """An operator suppresses an address on a stream, or lifts a suppression.
 
-What was decided counts here at once, from the commit on; Postmark is told after it (see `tell_postmark`).
+The change takes effect here with its commit; Postmark is told after it (see `tell_postmark`).
 """
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,8 +28,8 @@ async def suppress_address(
     transactional_stream: str,
     note: str | None,
 ) -> SuppressionRow:
-    """In the caller's transaction; an address that is suppressed already stays as it is. `stream` None: on every stream
-    that is in use, and on one that comes into use later from its first issue on (see `preflight`).
+    """In the caller's transaction; an address that is already suppressed stays as it is. `stream` None: on every
+    stream in use, and on a stream used later from its first issue on (see `preflight`).
     """
     await enter_addresses(connection, hasher, [email.key])
     if stream is not None:
@@ -41,11 +41,11 @@ async def suppress_address(
 
 
 async def lift_suppression(connection: AsyncConnection, suppression_id: int) -> None:
-    """In the caller's transaction; lifting again is success again.
+    """In the caller's transaction. Repeating it succeeds.
 
     Raises:
         NotFoundError: there is no such suppression.
-        ComplaintStaysError: the recipient complained of spam; Postmark keeps that for good, and so do we.
+        ComplaintStaysError: the recipient complained of spam; Postmark never lifts that, and neither do we.
     """
     found = await find_suppression(connection, suppression_id, lock=True)
     if found is None:

@@ -1,4 +1,6 @@
-"""Suppress who bounced softly too often, or take that back when a mail is found to have arrived between the bounces."""
+"""Suppress addresses with too many soft bounces, or undo it when a mail turns out to have arrived between the
+bounces.
+"""
 
 from collections.abc import Sequence
 
@@ -18,8 +20,8 @@ from broadsheet_delivery.suppressions.suppression import CountSoftBounce
 async def count_soft_bounces(
     connection: AsyncConnection, rule: SoftBounceRule, events: Sequence[ProviderEvent]
 ) -> None:
-    """After new events were recorded, in the same transaction. Nearly all are about mail that arrived: those cost one
-    look at who is held back by the rule.
+    """After new events were recorded, in the same transaction. Nearly all are about delivered mail: those cost one
+    look-up of whom the rule suppresses.
     """
     bounced = {_address(event) for event in events if isinstance(event.effect, CountSoftBounce) and event.email_key}
     arrived = {_address(event) for event in events if event.record_type == "Delivery" and event.email_key}

@@ -1,6 +1,7 @@
-"""The rule about repeated soft bounces; pure.
+"""The rule about repeated soft bounces. Pure.
 
-It looks at what happened and not at the order in which it was told: the same events give the same word.
+It depends on when events happened, not on the order in which they were reported: the same events give the same
+result.
 """
 
 from bisect import bisect_right
@@ -18,13 +19,13 @@ class SoftBounceRule(msgspec.Struct, frozen=True):
 
 
 def broken_at(rule: SoftBounceRule, bounces: Sequence[datetime], arrivals: Sequence[datetime]) -> datetime | None:
-    """The moment of the last bounce that made the rule hold; None where it never held."""
+    """The time of the last bounce that fulfilled the rule; None if it was never fulfilled."""
     ordered, arrived = sorted(bounces), sorted(arrivals)
     for last in range(len(ordered) - 1, rule.count - 2, -1):
         first = last - rule.count + 1
         if ordered[last] - ordered[first] > rule.window:
             continue
-        # At the moment of the first bounce or before it, an arrival is none between them.
+        # An arrival at the time of the first bounce or before does not count as between them.
         after_first = bisect_right(arrived, ordered[first])
         if after_first == len(arrived) or arrived[after_first] > ordered[last]:
             return ordered[last]

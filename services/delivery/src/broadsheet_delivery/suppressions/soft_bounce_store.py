@@ -1,4 +1,4 @@
-"""SQL of the rule about soft bounces: its evidence, which is the record of events, and its word.
+"""SQL of the soft-bounce rule: its evidence, which is the recorded events, and its result.
 
 Every function takes the connection of its caller's transaction.
 """
@@ -31,7 +31,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 async def suppressed_by_rule(connection: AsyncConnection, addresses: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Of these (stream, address key), those that the rule holds back now."""
+    """Those of these (stream, address key) that the rule suppresses now."""
     rows = await connection.execute(
         sa.text("""
             SELECT kept.message_stream, kept.email_key
@@ -48,7 +48,7 @@ async def suppressed_by_rule(connection: AsyncConnection, addresses: Sequence[tu
 
 
 async def read_evidence(connection: AsyncConnection, *, stream: str, email_key: str, window: timedelta) -> Evidence:
-    """Bounces since the suppression was last lifted: what was forgiven does not count again."""
+    """Bounces since the suppression was last lifted: earlier ones do not count again."""
     found = await connection.execute(
         sa.text(f"""
             SELECT event.occurred_at, event.issue_id, event.seq, event.single_mail_id
@@ -112,7 +112,9 @@ async def read_evidence(connection: AsyncConnection, *, stream: str, email_key: 
 
 
 async def suppress_by_rule(connection: AsyncConnection, *, stream: str, email_key: str, since: datetime) -> None:
-    """From `since` on, and Postmark is to be told. What is suppressed already stays what it is, at the later moment."""
+    """Suppress from `since` on, and queue telling Postmark. An existing suppression keeps its kind, with the later
+    time.
+    """
     await connection.execute(
         sa.text(f"""
             INSERT INTO delivery.suppression AS kept
@@ -135,7 +137,7 @@ async def suppress_by_rule(connection: AsyncConnection, *, stream: str, email_ke
 
 
 async def take_rule_back(connection: AsyncConnection, *, stream: str, email_key: str, arrived_at: datetime) -> None:
-    """A mail that had arrived between the bounces was told of late: the rule did not hold after all."""
+    """A mail that had arrived between the bounces was reported late: the rule was not fulfilled after all."""
     await connection.execute(
         sa.text(f"""
             UPDATE delivery.suppression

@@ -1,6 +1,6 @@
 """SQL of suppressions. Every function takes the connection of its caller's transaction.
 
-`changed_at` is the moment of the word that counts: an older one changes nothing, whenever it arrives.
+`changed_at` is the time of the newest change: an older one that arrives later changes nothing.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, LIFTED_BY_
 
 
 class SuppressionRow(msgspec.Struct, frozen=True):
-    """`tell_pending`: Postmark has still to be told; `tell_error`: it refused to take the change over."""
+    """`tell_pending`: Postmark has not been told yet; `tell_error`: it refused the change."""
 
     id: int
     email_key: str
@@ -47,9 +47,10 @@ async def apply_suppress(
     occurred_at: datetime,
     source: str,
 ) -> None:
-    """Suppress from `occurred_at` on. A complaint counts whenever it was; at the same moment suppressing wins.
+    """Suppress from `occurred_at` on. A complaint counts whatever its time; at the same time suppressing wins over
+    lifting.
 
-    The echo that Postmark sends of what we told it changes nothing, least of all what was decided here since.
+    Postmark's echo of a change made here changes nothing, least of all a newer decision.
     """
     table = table_of(whose)
     await connection.execute(
@@ -85,8 +86,8 @@ async def apply_suppress(
 async def apply_lift(
     connection: AsyncConnection, *, stream: str, whose: Whose, effect: Lift, occurred_at: datetime, source: str
 ) -> None:
-    """Let mail through from `occurred_at` on. Remembered for an address without a suppression too: an older one may
-    still be on its way.
+    """Allow mail from `occurred_at` on. Recorded even for an address without a suppression: an older one may still
+    arrive.
     """
     table = table_of(whose)
     await connection.execute(
@@ -155,10 +156,11 @@ async def find_suppression(connection: AsyncConnection, suppression_id: int, *, 
 async def decide_suppress(
     connection: AsyncConnection, *, stream: str, email_key: str, note: str | None, all_streams: bool = False
 ) -> SuppressionRow:
-    """An operator's suppression, and the intent to tell Postmark. An address that is suppressed already stays as it is.
+    """An operator's suppression, and the intent to tell Postmark. An address that is already suppressed stays as it
+    is.
 
-    A call under way may still carry the opposite: `tell_run_at` is then the moment by which it has ended. The word on
-    all streams itself is nothing to tell: each stream's row is.
+    A call under way may still carry the opposite: `tell_run_at` is then the time by which it has ended. The row
+    for all streams is not told to Postmark: each stream's row is.
     """
     await connection.execute(
         sa.text(f"""
@@ -197,8 +199,8 @@ async def decide_suppress(
 
 
 async def extend_to_stream(connection: AsyncConnection, *, stream: str) -> None:
-    """Who is suppressed on all streams is so on this one, from before anything is sent on it. A row that is there, also
-    one that was lifted for this stream alone, stays.
+    """An address suppressed on all streams is suppressed on this one too, before anything is sent on it. An existing
+    row stays, also one that was lifted for this stream only.
     """
     await connection.execute(
         sa.text(f"""
@@ -216,8 +218,8 @@ async def extend_to_stream(connection: AsyncConnection, *, stream: str) -> None:
 
 
 async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
-    """An operator's word that mail may go out again, and the intent to tell Postmark. Of one on all streams, each row
-    that was made of it is lifted too; a complaint, a bounce or the like on one of them stays.
+    """An operator lifts a suppression, with the intent to tell Postmark. For one on all streams, each row made from
+    it is lifted too; a complaint or bounce on one of them stays.
     """
     await connection.execute(
         sa.text(f"""
@@ -242,11 +244,11 @@ async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
 
 
 async def lift_by_consent(connection: AsyncConnection, *, limit: int) -> int:
-    """Deal with requests of people who confirmed anew; answers with how many there were. Postmark has then to be told,
-    and decides (see `end_telling`).
+    """Handle requests of people who confirmed again. Returns how many there were. Postmark is told next, and decides
+    (see `end_telling`).
 
-    A suppression that is newer than the confirmation stays, and so does what somebody decided by hand, and a complaint.
-    Why it was suppressed stays written, as it counts again when Postmark refuses.
+    A suppression newer than the confirmation stays, and so does an operator's, and a complaint. The reason stays
+    stored, because it applies again if Postmark refuses.
     """
     result = await connection.execute(
         sa.text("""
@@ -293,7 +295,9 @@ class Telling(msgspec.Struct, frozen=True):
 
 
 async def lease_telling(connection: AsyncConnection, *, lease: timedelta, limit: int) -> Telling | None:
-    """Take what is due, of the stream and direction of the longest waiting; nobody else tells it within `lease`."""
+    """Take due changes of one stream and direction, those of the longest waiting; no other replica tells them within
+    `lease`.
+    """
     rows = await connection.execute(
         sa.text("""
             WITH first AS MATERIALIZED (
@@ -319,10 +323,11 @@ async def lease_telling(connection: AsyncConnection, *, lease: timedelta, limit:
 
 
 async def end_telling(connection: AsyncConnection, *, ids: Sequence[int], active: bool, error: str | None) -> None:
-    """Postmark took the changes over (`error` None), or refused for good; one decided anew meanwhile stays due.
+    """Postmark accepted the changes (`error` None), or refused them for good; one that was changed again meanwhile
+    stays due.
 
-    What it refuses to lift it goes on refusing mail for: that is suppressed again, as Postmark's, for the reason it
-    had; where the reason was an operator's, Postmark has another that we do not know.
+    If Postmark refuses to lift a suppression it goes on refusing mail: the address is suppressed again, as
+    Postmark's, for the reason it had; if that was an operator's, Postmark has another reason that we do not know.
     """
     await connection.execute(
         sa.text("""
@@ -371,7 +376,7 @@ async def newsletters_on_stream(connection: AsyncConnection, *, stream: str) -> 
 async def insert_refused(
     connection: AsyncConnection, *, stream: str, given: Sequence[tuple[Whose, str]], source: str
 ) -> None:
-    """All of them plain addresses, or all of them hashes."""
+    """Either all plain addresses, or all hashes."""
     if not given:
         return
     table = table_of(given[0][0])

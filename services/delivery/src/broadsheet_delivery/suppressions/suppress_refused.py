@@ -1,4 +1,4 @@
-"""Remember an address that must not be sent to on a stream."""
+"""Suppress addresses that Postmark refused in a call."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,15 @@ async def suppress(
     addresses: Sequence[tuple[str, str]],
     source: str,
 ) -> None:
-    """Add (address, reason) pairs; one that is there keeps its first reason.
+    """Add (address, reason) pairs; an existing suppression keeps its reason.
 
-    One that was lifted comes back, since Postmark has just refused the address; unless it was lifted here and Postmark
-    has still to be told, which is why it refused. Somebody may have been erased while the call was under way: theirs is
-    kept under the address's hash.
+    A lifted one becomes active again, because Postmark has just refused the address; except if it was lifted here
+    and Postmark has not been told yet, which explains the refusal. If somebody was erased while the call was
+    under way, theirs is stored under the address's hash.
     """
     reasons = {EmailAddress(address).key: reason for address, reason in addresses}
     erased = await erased_among(connection, hasher, reasons)
-    # In the order of addresses: two calls never wait for each other's suppressions in a circle.
+    # In the order of addresses, so that two calls cannot deadlock on suppressions.
     plain = [(key, reasons[key]) for key in sorted(reasons.keys() - erased.keys())]
     await insert_refused(connection, stream=stream, given=plain, source=source)
     by_hash = sorted((address_hash, reasons[key]) for key, address_hash in erased.items())

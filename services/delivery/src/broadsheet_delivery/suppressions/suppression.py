@@ -1,7 +1,7 @@
-"""Why an address must not be sent to on a stream, and what may change that; pure.
+"""Why an address must not be sent to on a stream, and what may change that. Pure.
 
-A suppression is a register whose newest word counts, by the time of the event and not of its arrival, so that events
-may come in any order and any number of times. One word is final: a complaint is never lifted.
+The newest change counts, by the time of the event and not of its arrival, so events may come in any order and any
+number of times. A complaint is never lifted.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ import msgspec
 from broadsheet_common.contracts.suppression import SuppressionKind, SuppressionOrigin
 
 ALL_STREAMS: Final = "*"
-"""The stream of an operator's word on every stream. Nothing is sent on it: each stream in use has a row of its own."""
+"""The stream of a decision for every stream. Nothing is sent on it: each stream in use has a row of its own."""
 
 DEFAULT_STREAM: Final = "outbound"
 """Postmark's own default, where an event names none."""
@@ -19,26 +19,27 @@ DEFAULT_STREAM: Final = "outbound"
 LIFTED_BY_CONSENT: Final[frozenset[SuppressionKind]] = frozenset(
     {"inactive", "hard_bounce", "soft_bounces", "unsubscribe"}
 )
-"""What a person who confirms anew is asked for at Postmark, which decides: it keeps complaints, and the opt-outs that
-recipients made by its own link. What somebody decided by hand, here or at Postmark, is not theirs to lift.
+"""Suppressions that a person who confirms again may ask Postmark to lift. Postmark decides: it keeps complaints, and
+opt-outs that recipients made by its own link. What somebody decided by hand, here or at Postmark, they cannot
+lift.
 """
 
 
 class Suppress(msgspec.Struct, frozen=True):
-    """No more mail to the address, from the event's moment on."""
+    """No more mail to the address, from the event's time on."""
 
     kind: SuppressionKind
     origin: SuppressionOrigin
 
 
 class Lift(msgspec.Struct, frozen=True):
-    """Mail to the address may go out again; `origin` recipient: they asked for it themselves."""
+    """Mail to the address is allowed again; `origin` recipient: they asked for it themselves."""
 
     origin: SuppressionOrigin
 
 
 class CountSoftBounce(msgspec.Struct, frozen=True):
-    """A soft bounce: alone it changes nothing, too many of them do."""
+    """A soft bounce: one alone changes nothing, too many do."""
 
 
 Effect = Suppress | Lift | CountSoftBounce

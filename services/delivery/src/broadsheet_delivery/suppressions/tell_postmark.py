@@ -1,4 +1,4 @@
-"""Tell Postmark which suppressions were made or lifted here, after the commit that says so, until it has heard."""
+"""Tell Postmark which suppressions were made or lifted here: after the commit, and again until it has answered."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,9 +26,9 @@ _LEASE_MARGIN: Final = timedelta(seconds=5)
 
 
 async def tell_postmark(context: DeliveryContext) -> int:
-    """One bounded round; answers how many changes were told of. No transaction is open during a call.
+    """One bounded round. Returns how many changes Postmark was told of. No transaction is open during a call.
 
-    What people who confirmed anew ask for is among it: their requests are taken first.
+    Requests of people who confirmed again are handled first.
     """
     for _ in range(REQUESTS_A_ROUND_MAX // REQUESTS_A_BATCH_MAX):
         async with context.engine.begin() as connection:
@@ -48,7 +48,7 @@ async def tell_postmark(context: DeliveryContext) -> int:
 
 
 async def _tell_or_put_off(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:
-    """What cannot be told together is told one by one; a change that fails alone waits, and stays untold."""
+    """Changes that cannot be told together are told one by one; one that fails alone waits and stays untold."""
     told = 0
 
     async def tell(changes: Sequence[ToTell]) -> None:
