@@ -155,11 +155,11 @@ async def test_a_wake_ends_the_wait_and_a_round_may_ask_for_the_next_at_once() -
 
 
 async def test_a_stop_lets_rounds_end_and_cuts_off_what_takes_too_long() -> None:
-    started, ended = asyncio.Event(), []
+    started, stopping, ended = asyncio.Event(), asyncio.Event(), []
 
     async def run_round() -> None:
         started.set()
-        await asyncio.sleep(0.1)
+        await stopping.wait()
         ended.append("round")
 
     async def hang() -> None:
@@ -178,7 +178,8 @@ async def test_a_stop_lets_rounds_end_and_cuts_off_what_takes_too_long() -> None
     )
     runner.start()
     await started.wait()
-    await runner.stop(0.5)
+    asyncio.get_running_loop().call_soon(stopping.set)
+    await runner.stop(2)
     assert sorted(ended) == ["drained", "round"]
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("background ")]
 

@@ -144,6 +144,7 @@ def create_app(
             admin_router(),
             forward_route(forwarder),
         ],
+        token_paths=("/unsubscribe/",),
         dependencies={
             "settings": settings,
             "limits": limits,

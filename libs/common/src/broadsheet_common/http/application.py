@@ -140,12 +140,14 @@ def create_service_app(
     openapi_config: OpenAPIConfig | None = None,
     body_max_bytes: int = API_BODY_MAX_BYTES,
     configure: Callable[[AppConfig], AppConfig] | None = None,
+    token_paths: tuple[str, ...] = (),
 ) -> Litestar:
     """A Litestar app with everything that all services share.
 
     `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan` managers
     open and close what the app owns; one of them runs `background`, whose loops readiness shows. Without what
     `optional_checks` ask for, the service is degraded and still ready. Nothing is started here.
+    `token_paths`: see `RequestRules`.
     """
     metrics = metrics or ServerMetrics()
     return ServiceApp(
@@ -156,7 +158,7 @@ def create_service_app(
             ),
         ],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
-        middleware=[_RequestMiddleware(metrics), RequestRules(), *middleware],
+        middleware=[_RequestMiddleware(metrics), RequestRules(token_paths), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
         state=State({**(state or {}), "draining": False, "background": background, "server_metrics": metrics}),

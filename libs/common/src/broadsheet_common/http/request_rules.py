@@ -52,11 +52,18 @@ class RequestRules(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
+    def __init__(self, token_paths: tuple[str, ...] = ()) -> None:
+        """`token_paths`: beginnings of paths that end in a token. Their handlers check it themselves, so that every
+        bad token gets the same answer.
+        """
+        self._token_paths = tuple(path.encode() for path in token_paths)
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         http_scope = cast("HTTPScope", scope)
         http_scope["headers"] = checked_headers(cast("Headers", http_scope["headers"]))
         http_scope["query_string"] = checked_query(http_scope["query_string"])
-        check_path(http_scope["raw_path"])
+        if not http_scope["raw_path"].startswith(self._token_paths):
+            check_path(http_scope["raw_path"])
         await next_app(scope, receive, send)
 
 
