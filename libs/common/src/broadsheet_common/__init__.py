@@ -1,5 +1,3 @@
-"""What every Broadsheet service needs: process plumbing, and the contracts that cross services.
-
-Plumbing: `settings`, `logs`, `tracing`, `problems`, `health`, `database`, `application`, `serving`, `pagination`,
-`idempotency`. Contracts: `email_address`, `identity`, `link_token`, `queue`. Never business rules or routes.
+"""What every Broadsheet service needs: `process` and `http` plumbing, `background` loops, `mail`, and the
+`contracts` that cross services. Never business rules or routes.
 """

@@ -1,7 +1,7 @@
-"""The gateway's settings, and the rules that hold between them.
+"""The gateway's settings, and the rules between them.
 
-Rate limits are written `<count>/<seconds>`. Their defaults depend on `BROADSHEET_ENV`: in `local`, where one machine
-plays every visitor, they are too wide to be met by a demo or a test.
+Rate limits are written `<count>/<seconds>`. Their defaults depend on `BROADSHEET_ENV`: in `local`, where one
+machine acts as every visitor, they are so wide that a demo or a test does not reach them.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ EXPECTED_SCHEMA_VERSION = "0002"
 
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # well known, and refused everywhere but locally
-"""The local author's login. Outside `BROADSHEET_ENV=local` nothing sets it and no login takes it."""
+"""The local author's login. Outside `BROADSHEET_ENV=local` nothing creates it and no login accepts it."""
 
 FORM_BODY_MAX_BYTES = 64 * 1024
 NEWSLETTER_FORM_BODY_MAX_BYTES = 12 * 1024 * 1024
@@ -39,12 +39,12 @@ _LOCALHOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class RateLimits(msgspec.Struct, frozen=True):
-    """Every cap of the gateway, parsed."""
+    """All rate limits of the gateway, parsed."""
 
     login_per_user: RateLimit
-    """Of one user name from one source."""
+    """For one user name from one source."""
     login_per_user_overall: RateLimit
-    """Of one user name from everywhere: so wide that nobody locks a person out easily."""
+    """For one user name from all sources: so wide that nobody is easily locked out by others."""
     login_per_ip: RateLimit
     signup_per_ip: RateLimit
     signup_overall: RateLimit
@@ -89,7 +89,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """Read from the environment: `public_url` from `PUBLIC_URL`, and so on."""
 
     public_url: HttpUrl
-    """The address that people see. Links, cookies and the Origin check follow it, never a request's Host header."""
+    """The public base URL. Links, cookies and the Origin check use it, never a request's Host header."""
     redis_url: RedisUrl
     redis_timeout_s: PositiveSeconds = 0.5
     redis_connections_max: PositiveInt = 50
@@ -98,12 +98,12 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     publishing_url: HttpUrl
     delivery_url: HttpUrl
     upstream_timeout_s: PositiveSeconds = 15.0
-    """Longest wait for an upstream's answer to begin, and then for each piece of it."""
+    """Longest wait for the start of a service's answer, and then for each piece of it."""
     upstream_connections_max: PositiveInt = 100
     body_timeout_s: PositiveSeconds = 30.0
     """How long a client may take to send a request's body."""
     import_body_max_bytes: PositiveInt = 1024 * 1024 * 1024
-    """The largest file that is forwarded to an import; the service has limits of its own."""
+    """Largest file that is forwarded to an import; the service has limits of its own."""
     import_body_timeout_s: PositiveSeconds = 3600.0
     """How long a client may take to send such a file; BODY_TIMEOUT_S is then the longest pause in it."""
 
@@ -111,25 +111,27 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     postmark_webhook_user: str | None = None
     postmark_webhook_password: Secret | None = None
     metrics_token: Secret | None = None
-    """Bearer token for `/metrics`. Without one nobody may read it: it stands on the public port."""
+    """Bearer token for `/metrics`. Without one nobody may read it, because it is on the public port."""
 
     trusted_proxies: str = ""
-    """Networks in CIDR form, separated by commas, whose word on whom they forward for is believed. None by default."""
+    """Networks of trusted proxies in CIDR form, separated by commas. None by default."""
     trusted_proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
-    """Where those proxies say so. Only the one that they write themselves may be named: the other is the client's."""
+    """The header in which those proxies report the client. Name the one they write themselves: the other is the
+    client's.
+    """
 
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
     argon2_concurrency: PositiveInt = 2
     argon2_queue_max: PositiveInt = 32
-    """Password checks that may wait for their turn; beyond it logins are answered 503."""
+    """Password checks that may be queued; more logins are answered 503."""
     api_key_cache_s: PositiveSeconds = 5.0
-    """How long a verified key is remembered, and so how late a revocation may take effect."""
+    """How long a verified key is cached, which is the longest delay until a revocation takes effect."""
 
     newsletter_cache_s: PositiveSeconds = 10.0
-    """How long the public pages go by what they know of newsletters, and so how late a change of one may show."""
+    """How long public pages cache newsletters, which is the longest delay until a change shows."""
     signup_fill_min_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    """A sign-up form that comes back sooner was filled in by a program. 1 by default; 0 where BROADSHEET_ENV=local."""
+    """A sign-up form that comes back sooner is treated as a bot's. 1 by default; 0 if BROADSHEET_ENV=local."""
 
     login_limit_per_user: str | None = None
     login_limit_per_user_overall: str | None = None

@@ -1,6 +1,5 @@
-"""Newsletters and their issues: write, publish, and fan an issue out into the delivery queue.
+"""Newsletters and their issues: write, publish, schedule, and fan an issue out into the delivery queue.
 
-`issue` is pure: what an issue may hold, and what its status is. Use cases are verbs (`create_issue`, `publish_issue`,
-`fan_out`), each one transaction. `fan_out_worker` runs `fan_out` for as long as the app lives. `store` is the SQL,
-`api` the routes, `app` the wiring.
+`newsletters`, `issues`, `schedule` and `fan_out` each hold their use cases (verbs, one transaction each), pure
+nouns, SQL (`store`) and routes (`api`). `app` is the wiring.
 """

@@ -1,4 +1,4 @@
-"""Several jobs of one round, of which one that fails does not keep the others from their turn."""
+"""Run several jobs in one round; if one fails, the others still run."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -6,9 +6,9 @@ from broadsheet_common.process.database import may_be_the_items_fault
 
 
 async def do_each(jobs: Sequence[Callable[[], Awaitable[int]]]) -> int:
-    """Do all; the sum of what they answer. What failed is raised at the end, several as a group.
+    """Run all. Returns the sum of their results. Failures are raised at the end, several as a group.
 
-    A database that is away ends it at once: the others would fail too.
+    If the database is unavailable it stops at once: the others would fail too.
     """
     done = 0
     errors: list[Exception] = []

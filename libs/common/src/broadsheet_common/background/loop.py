@@ -1,6 +1,7 @@
-"""A background loop as its owner declares it: what one round does, how often, and how long it may go without success.
+"""A background loop as its owner declares it: what one round does, how often, and how long it may go without
+success.
 
-A round is bounded work: it does what is due and returns. The loop around it is the runner's.
+A round is bounded work: it does what is due and returns. The runner repeats it.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import msgspec
 from broadsheet_common.background.set_aside import SetAside
 
 Round = Callable[[], Awaitable[object]]
-"""Returns `Next` to say when the next round is due; anything else means: after the loop's interval."""
+"""Returns `Next` to say when the next round is due; any other result means: after the loop's interval."""
 
 
 class Next(msgspec.Struct, frozen=True):
@@ -64,10 +65,10 @@ class Loop:
         self.on_progress: Callable[[], None] | None = None
 
     def wake(self) -> None:
-        """There may be work: look at once. A loop that backs off after a failure keeps to its wait."""
+        """There may be work: run a round at once. A loop that backs off after a failure keeps waiting."""
         self.woken.set()
 
     def progress(self) -> None:
-        """A round that goes on for long says that all is well with it."""
+        """A long round reports that it is making progress."""
         if self.on_progress is not None:
             self.on_progress()

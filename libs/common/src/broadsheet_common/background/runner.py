@@ -1,8 +1,8 @@
-"""Drives every background loop of a process, and keeps each one's last result and when it was.
+"""Runs every background loop of a process, and keeps each one's last result and time.
 
-Whatever a round raises is logged with its class, counted, and waited out with a growing, jittered, bounded back-off. A
-task that ends although nobody stopped it is started anew. The model is omicron's: one driver for all background tasks
-(github.com/oxidecomputer/omicron, nexus/background-task-interface).
+An exception from a round is logged with its class and counted, and the loop waits with a growing, jittered,
+bounded back-off. A task that ends although nobody stopped it is started again. The model is omicron's: one driver
+for all background tasks (github.com/oxidecomputer/omicron, nexus/background-task-interface).
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from broadsheet_common.process.metrics import Counter, Gauge
 
 BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MAX_S = 5.0
-"""Short enough that all goes on within seconds of a database's return."""
+"""Short enough that work resumes within seconds after the database is back."""
 ERROR_KINDS_MAX = 20
 """Classes of errors with a series of their own, for each loop; the others are counted as `other`."""
 
@@ -57,7 +57,7 @@ class _Metrics:
 
 
 class _Driver:
-    """One loop and how it stands. Times are monotonic."""
+    """One loop and its state. Times are monotonic."""
 
     def __init__(self, loop: Loop, metrics: _Metrics, jitter: random.Random, stopping: asyncio.Event) -> None:
         self.loop = loop
@@ -90,7 +90,7 @@ class _Driver:
         error = None if task.cancelled() else task.exception()
         if self._stopping.is_set():
             return
-        # It cannot end by itself; should it all the same, it is not left at that.
+        # It should not end by itself; if it does, it is started again.
         self.restarts += 1
         self._metrics.restarts.labels(self.loop.name).inc()
         self._note_failure("cancelled" if error is None else type(error).__name__)
@@ -158,7 +158,7 @@ class _Driver:
             "failures": self.failures,
             "wait_s": round(wait_s, 1),
         }
-        # A database that is away is a matter of waiting; anything else is a fault of ours, told in full.
+        # An unavailable database is waited for; anything else is a bug and is logged with its traceback.
         if isinstance(error, Exception) and is_database_unavailable(error):
             _log.warning("background.round_failed", **fields)
         else:
@@ -178,7 +178,7 @@ class _Driver:
             return
 
     def _interval_s(self) -> float:
-        # Jittered, so that replicas started together do not stay together.
+        # With jitter, so that replicas that start together do not run in step.
         return self.loop.interval_s * self._random.uniform(0.75, 1.25)
 
     def status(self) -> LoopStatus:
@@ -210,7 +210,7 @@ class BackgroundRunner:
         self._drivers = [_Driver(loop, metrics, jitter, self._stopping) for loop in loops]
 
     def start(self) -> None:
-        """Start every loop. The database may be away just now: they wait for it."""
+        """Start every loop. If the database is unavailable, they wait for it."""
         self._stopping.clear()
         for driver in self._drivers:
             driver.start()
@@ -225,7 +225,7 @@ class BackgroundRunner:
         return {driver.loop.name: driver.status() for driver in self._drivers if driver.task is not None}
 
     async def stop(self, timeout_s: float) -> None:
-        """Begin no further round; what is under way has `timeout_s` to end, and is cancelled then."""
+        """Begin no further round; rounds under way have `timeout_s` to end, and are cancelled then."""
         self._stopping.set()
         self.wake()
         for driver in self._drivers:

@@ -1,4 +1,4 @@
-"""Items that fail again and again are held back for a while, longer each time, so that none holds up the others."""
+"""Set aside items that fail repeatedly, for a growing time, so that they do not block the others."""
 
 import random
 import time
@@ -36,8 +36,9 @@ class _Rest:
 
 
 class SetAside(Generic[KeyT]):
-    """Which items the loop of that name holds back in this process, by their ids. The number is shown as the metric
-    `background_set_aside` and in readiness. One that was due long ago and not tried is somebody else's by now, or gone.
+    """The items that the loop of that name holds back in this process, by their ids. The number is shown as the
+    metric `background_set_aside` and in readiness. An item that was due long ago and not tried was done by
+    another process, or no longer exists.
     """
 
     def __init__(self, loop: str) -> None:
@@ -83,9 +84,10 @@ class SetAside(Generic[KeyT]):
         *,
         key: Callable[[ItemT], KeyT],
     ) -> int:
-        """Do `work` on each item that does not rest; one that fails is logged and rests, and the next has its turn.
+        """Do `work` on each item that is not set aside; if one fails, it is logged and set aside, and the next
+        follows.
 
-        Answers on how many it succeeded. Raises when the database is away: then no item is to blame.
+        Returns how many succeeded. Raises if the database is unavailable: then no item is to blame.
         """
         resting = self.resting()
         done = 0
@@ -137,7 +139,7 @@ async def batch_or_each(
 ) -> int:
     """Do `batch` on all items at once; if that fails, on each alone. One that fails alone is given to `put_aside`.
 
-    Answers how many went through. Raises when the database is away: then no item is to blame.
+    Returns how many succeeded. Raises if the database is unavailable: then no item is to blame.
     """
     if not items:
         return 0

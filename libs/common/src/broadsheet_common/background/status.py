@@ -1,4 +1,4 @@
-"""How each loop stands, as readiness shows it."""
+"""The state of each loop, as readiness shows it."""
 
 from typing import Literal
 

@@ -1,8 +1,8 @@
-"""Keyed hashes of erased addresses: what is kept of an address so that it can be known again, and not read.
+"""Keyed hashes of erased addresses: an address can be recognised by them, but not read.
 
-HMAC-SHA256 under keys from the settings, since a plain hash of an address can be found by trying addresses. The first
-key makes new hashes, and an address is looked up under all of them; so keys rotate by putting a new one in front, and
-an old one stays for as long as a row names it.
+HMAC-SHA256 under keys from the settings, because a plain hash can be reversed by trying addresses. The first key
+makes new hashes, and an address is looked up under all keys. Keys are rotated by adding a new one in front; an
+old one stays as long as a row names it.
 """
 
 import hmac

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def request_audience(connection: AsyncConnection, *, issue_id: int, newsletter_id: int, segment_id: int) -> bool:
-    """Freeze the segment as it is now. False: there is no such segment (any more)."""
+    """Freeze the segment as it is now. False: there is no such segment."""
     row = await connection.execute(
         sa.text("SELECT subscriptions.request_audience(:issue_id, :newsletter_id, :segment_id)"),
         {"issue_id": issue_id, "newsletter_id": newsletter_id, "segment_id": segment_id},
@@ -18,5 +18,5 @@ async def request_audience(connection: AsyncConnection, *, issue_id: int, newsle
 
 
 async def release_audience(connection: AsyncConnection, *, issue_id: int) -> None:
-    """Everybody in it is enqueued, or nobody will be: members are no longer looked for, nor kept. May be repeated."""
+    """Everybody in it is enqueued, or the issue was cancelled: its members are no longer needed. May be repeated."""
     await connection.execute(sa.text("SELECT subscriptions.release_audience(:issue_id)"), {"issue_id": issue_id})

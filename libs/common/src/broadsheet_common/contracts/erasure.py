@@ -1,6 +1,6 @@
-"""Erasing a person across services: what subscriptions, which keeps people, asks of delivery, which sent to them.
+"""Erasing a person across services: what subscriptions, which stores people, asks of delivery, which sent to them.
 
-All run in the caller's transaction.
+All functions run in the caller's transaction.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from broadsheet_common.contracts.address_hash import AddressHasher
 async def enqueue_erasure(
     connection: AsyncConnection, hasher: AddressHasher, *, subscriber_id: int, email_key: str
 ) -> None:
-    """From this commit on what suppresses the address stands under its hash alone; delivery does the rest."""
+    """From this commit on, a suppression of the address is stored under its hash only; delivery does the rest."""
     key_id, address_hash = hasher.current(email_key)
     await connection.execute(
         sa.text("SELECT delivery.enqueue_erasure(:subscriber_id, :email_key, :address_hash, :key_id)").bindparams(
@@ -32,8 +32,8 @@ async def enqueue_erasure(
 
 
 async def enter_addresses(connection: AsyncConnection, hasher: AddressHasher, email_keys: Sequence[str]) -> None:
-    """Whoever stores addresses calls this in the same transaction: one that was suppressed when it was erased is
-    suppressed again, and none other changes.
+    """Whoever stores addresses calls this in the same transaction: an address that was suppressed when it was erased
+    is suppressed again; no other changes.
     """
     pairs = [(key, address_hash) for key in email_keys for address_hash in hasher.hashes(key)]
     await connection.execute(

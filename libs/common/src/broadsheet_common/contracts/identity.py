@@ -1,7 +1,7 @@
-"""The gateway's signed word on who is asking.
+"""The gateway's signed identity: who is asking.
 
-The gateway signs a JWT (EdDSA, RFC 8037) with its private key; services verify it with the public key. It names one
-service as its audience and lives for a minute at most, so a leaked one opens little for little time. Services trust
+The gateway signs a JWT (EdDSA, RFC 8037) with its private key; services verify it with the public key. It names
+one service as its audience and is valid for a minute at most, so a leaked one is of little use. Services trust
 this, never the network position of the caller.
 """
 
@@ -33,7 +33,7 @@ ServiceName = Literal["subscriptions", "publishing", "delivery"]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who asks: `subject` is `user:<id>`, `key:<id>` or `public`; `scopes` say what the gateway lets them do."""
+    """Who is asking: `subject` is `user:<id>`, `key:<id>` or `public`; `scopes` are what the gateway allows them."""
 
     subject: str
     scopes: frozenset[Scope]
@@ -80,8 +80,8 @@ class IdentityMinter:
 class IdentityVerifier:
     """Verifies identities at a service.
 
-    A verified token is remembered for a few seconds, well within its life: the gateway sends the same one again and
-    again, and verifying costs about as much as a query. At most `_CACHE_MAX` are kept.
+    A verified token is cached for a few seconds, well within its life: the gateway sends the same one again and
+    again, and verifying costs about as much as a query. At most `_CACHE_MAX` are cached.
     """
 
     _CACHE_MAX = 4096
@@ -130,7 +130,7 @@ class IdentityMiddleware(AbstractAuthenticationMiddleware):
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        # By itself Litestar lets OPTIONS pass, and guards of a whole controller then look for an identity in vain.
+        # By itself Litestar lets OPTIONS pass, and a controller's guards then find no identity.
         super().__init__(app, exclude_http_methods=())
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:

@@ -1,6 +1,6 @@
-"""Keys as settings give them: `id:hex,id:hex,…`, the current one first; pure.
+"""Keys as settings give them: `id:hex,id:hex,…`, the current one first. Pure.
 
-So keys rotate: a new one is put in front, and an old one stays for as long as something is read with it.
+Keys are rotated by adding a new one in front; an old one stays as long as something is read with it.
 """
 
 import re

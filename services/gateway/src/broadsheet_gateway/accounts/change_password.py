@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """The user's session goes on under a new id."""
+    """The user's session continues under a new id."""
 
     session_id: str
 
@@ -25,7 +25,7 @@ class NewPasswordRefused(msgspec.Struct, frozen=True):
 
 
 class CurrentPasswordWrong(msgspec.Struct, frozen=True):
-    """It is not the user's password, or no longer: another change came first."""
+    """The current password is wrong, or was changed meanwhile."""
 
 
 async def change_password(
@@ -39,10 +39,10 @@ async def change_password(
     hashing: PasswordHashing,
     sessions: Sessions,
 ) -> PasswordChanged | NewPasswordRefused | CurrentPasswordWrong:
-    """The change is one statement, conditional on the hash that was checked: no transaction is open meanwhile.
+    """The change is one statement, conditional on the hash that was checked: no transaction is open while hashing.
 
     Raises:
-        UnavailableError: Redis does not answer, or too many checks wait.
+        UnavailableError: Redis does not answer, or too many checks are queued.
     """
     fault = find_fault(new, new_repeated, username=session.username)
     if fault is not None:
@@ -60,7 +60,7 @@ async def change_password(
     if changed_at is None:
         return CurrentPasswordWrong()
     _log.info("security.password_changed", user_id=user.id)
-    # From the commit on no older session holds, whether Redis hears of it or not (see current_session).
+    # From this commit on no older session is valid, even if Redis cannot be told (see current_session).
     await sessions.end_all(user.id)
     renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at)
     return PasswordChanged(await sessions.start(session_data(renewed)))

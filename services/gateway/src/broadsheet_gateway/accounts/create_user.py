@@ -1,4 +1,4 @@
-"""Create a user, by command. There is no default user: the local set-up creates its own like this."""
+"""Create a user, by command. There is no default user: the local set-up creates its own with this command."""
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +24,7 @@ class PasswordRefused(msgspec.Struct, frozen=True):
 async def create_user(
     *, username: str, password: str, may_use_default_password: bool, engine: AsyncEngine
 ) -> UserCreated | UserExists | PasswordRefused:
-    """An existing user is told first, so that repeating the command needs no acceptable password."""
+    """An existing user is reported first, so that repeating the command needs no acceptable password."""
     async with engine.connect() as connection:
         if await find_user_by_name(connection, username) is not None:
             return UserExists()

@@ -1,4 +1,4 @@
-"""Whose session a request belongs to: the one its cookie names, if Redis has it and the password is still the same."""
+"""The session of a request: the one its cookie names, if Redis has it and the password has not changed since."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class LoginNeededError(Exception):
-    """A page that needs a session was asked for without one: the answer is 303 `/login`."""
+    """A page that needs a session was requested without one: the answer is 303 `/login`."""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """A session that holds now."""
+    """A valid session."""
 
     id: str
     user_id: int
@@ -74,7 +74,7 @@ class CurrentSession:
 
 
 def session_data(user: UserAccount) -> SessionData:
-    """What a session that begins now keeps of its user."""
+    """The data a new session stores about its user."""
     return SessionData(
         user_id=user.id, password_changed_at_us=(user.password_changed_at - _EPOCH) // timedelta(microseconds=1)
     )

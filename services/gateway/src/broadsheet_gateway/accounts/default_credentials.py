@@ -25,11 +25,11 @@ class DefaultCredentialsError(StartRefusedError):
 async def refuse_default_credentials(engine: AsyncEngine, hashing: PasswordHashing) -> None:
     """Checked once, at the start in production.
 
-    A database that does not answer yet holds no start up, as readiness waits for it anyway and no login takes the
-    default password in production (see log_in).
+    A database that does not answer yet does not delay the start: readiness waits for it anyway, and in production
+    no login accepts the default password (see log_in).
 
     Raises:
-        DefaultCredentialsError: the user is there, with that password.
+        DefaultCredentialsError: the user exists, with that password.
     """
     try:
         async with engine.connect() as connection:

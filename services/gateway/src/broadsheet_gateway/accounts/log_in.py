@@ -1,6 +1,6 @@
-"""Log in: a name and a password become a session.
+"""Log in: a user name and a password become a session.
 
-The same steps run for a user that does not exist as for a wrong password: one look-up, one argon2 check.
+The same steps run for an unknown user as for a wrong password: one look-up, one argon2 check.
 """
 
 import msgspec
@@ -21,7 +21,7 @@ class LoggedIn(msgspec.Struct, frozen=True):
 
 
 class WrongCredentials(msgspec.Struct, frozen=True):
-    """The user does not exist or the password is not theirs: callers can't tell which."""
+    """The user does not exist or the password is wrong: callers cannot tell which."""
 
 
 async def log_in(
@@ -34,10 +34,10 @@ async def log_in(
     hashing: PasswordHashing,
     sessions: Sessions,
 ) -> LoggedIn | WrongCredentials:
-    """A session under a new id; the one that the browser came with, if any, ends.
+    """Creates a session with a new id; the session the browser had, if any, ends.
 
     Raises:
-        UnavailableError: Redis does not answer, or too many checks wait.
+        UnavailableError: Redis does not answer, or too many checks are queued.
     """
     async with engine.connect() as connection:
         user = await find_user_by_name(connection, username)
@@ -57,7 +57,7 @@ async def log_in(
 
 
 async def _rehash_if_needed(user: UserAccount, password: str, *, engine: AsyncEngine, hashing: PasswordHashing) -> None:
-    """Only now is the password at hand to be hashed with today's parameters."""
+    """Only here is the password available to be hashed again with today's parameters."""
     if not hashing.needs_rehash(user.password_hash):
         return
     new_hash = await hashing.hash(password)

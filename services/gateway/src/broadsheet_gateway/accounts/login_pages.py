@@ -1,4 +1,4 @@
-"""`/login`: the way into the admin pages."""
+"""`/login`: the login form."""
 
 from typing import assert_never
 
@@ -55,7 +55,7 @@ async def submit_login(
     username, password = form.required("username"), form.required("password")
     source = request_origin.rate_limit_subject(request)
     name = username[:_USERNAME_SHOWN_MAX]
-    # By user and source: whoever tries names from elsewhere must not lock their owner out.
+    # Counted by user and source: wrong passwords from elsewhere must not lock the user out.
     by_user = Charge("login-user", f"{source} {name}", limits.login_per_user)
     try:
         await limiter.require(
@@ -90,7 +90,7 @@ async def submit_login(
 
 
 async def _note_lockout(name: str, refusal: TooManyRequestsError, *, limiter: Limiter, engine: AsyncEngine) -> None:
-    """Once a minute for a name: a flood of refused logins costs neither queries nor log lines."""
+    """Logged at most once a minute for a name: a flood of refused logins costs neither queries nor log lines."""
     [verdict] = await limiter.charge([Charge("login-lockout-noted", name, _LOCKOUTS_NOTED)])
     if not verdict.is_allowed:
         return

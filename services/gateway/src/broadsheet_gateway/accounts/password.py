@@ -1,7 +1,7 @@
-"""What a new password must be. Pure: hashing is `password_hashing`'s.
+"""Rules for a new password. Pure; hashing is in `password_hashing`.
 
-Common passwords are refused by rule, not by a list of leaked ones: at twelve characters and more, those that people
-really pick are a common word with digits or signs about it, a common word repeated, or a run of the keyboard.
+Common passwords are refused by rule, not by a list of leaked ones: with twelve characters and more, those that
+people pick are a common word with digits or signs around it, a common word repeated, or a run of the keyboard.
 """
 
 import re
@@ -34,7 +34,7 @@ _LEET = str.maketrans("013457@$!", "oieastasi")
 
 
 class PasswordFault(StrEnum):
-    """Why a new password is refused, in the order in which they are looked for."""
+    """Why a new password is refused, in the order of the checks."""
 
     MISMATCH = "mismatch"
     LENGTH = "length"
@@ -53,7 +53,7 @@ def find_fault(password: str, repeated: str, *, username: str) -> PasswordFault 
 
 
 def is_common(password: str, *, username: str) -> bool:
-    """Whether an attacker's first few million guesses would hold `password`."""
+    """Whether `password` would be among an attacker's first few million guesses."""
     folded = password.casefold()
     if len(set(folded)) < _DISTINCT_MIN:
         return True
@@ -65,7 +65,7 @@ def is_common(password: str, *, username: str) -> bool:
 
 
 def _is_run(text: str) -> bool:
-    """Nothing but stretches of keyboard rows or of the alphabet, forward or backward, of three characters or more."""
+    """Only runs of keyboard rows or of the alphabet, forward or backward, of three characters or more."""
     sources = [line for source in _RUN_SOURCES for line in (source, source[::-1])]
     reachable = {0}
     for end in range(_RUN_MIN, len(text) + 1):
@@ -75,7 +75,7 @@ def _is_run(text: str) -> bool:
 
 
 def _is_made_of(text: str, words: list[str]) -> bool:
-    """Nothing but common words once digits, signs and blanks are taken away; or nothing but digits."""
+    """Only common words, once digits, signs and blanks are removed; or only digits."""
     letters = re.sub(r"[\W\d_]", "", text)
     if not letters:
         return text.isdecimal()

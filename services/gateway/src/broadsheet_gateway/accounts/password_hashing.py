@@ -1,8 +1,8 @@
 """argon2id in threads, bounded: 19 MiB, two passes, one lane (OWASP's first choice; about 19 ms a check).
 
-At most `concurrency` checks run at once, `queue_max` more may wait, the rest is refused with 503: a flood of logins
-must cost neither the event loop nor unbounded memory. A check for a user that does not exist runs against a dummy hash
-of the same cost, so that the time of an answer tells nothing.
+At most `concurrency` checks run at once and `queue_max` more may wait; the rest is refused with 503: a flood of
+logins must cost neither the event loop nor unbounded memory. A check for an unknown user runs against a dummy
+hash of the same cost, so that the response time reveals nothing (timing side channel).
 """
 
 import asyncio
@@ -38,16 +38,16 @@ class PasswordHashing:
         self.verifications = 0
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password is the hash's; None stands for a user that does not exist, and is never true.
+        """Whether the password matches the hash. None stands for an unknown user and never matches.
 
         Raises:
-            UnavailableError: too many checks wait already.
+            UnavailableError: too many checks are queued.
         """
         matches = await self._run(self._verify, password_hash or self._dummy_hash, password)
         return matches and password_hash is not None
 
     async def hash(self, password: str) -> str:
-        """Raises `UnavailableError` when too many checks wait already."""
+        """Raises `UnavailableError` if too many checks are queued."""
         return await self._run(self._hasher.hash, password)
 
     def needs_rehash(self, password_hash: str) -> bool:

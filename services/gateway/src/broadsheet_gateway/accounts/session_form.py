@@ -8,7 +8,7 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 
 
 async def read_session_form(request: AnyRequest, session: Session, settings: GatewaySettings) -> Form:
-    """A form that a page of this session sent; another site's is refused before its body is read.
+    """A form that a page of this session sent; a form from another site is refused before its body is read.
 
     Raises:
         CrossSiteRequestError, CsrfTokenError: no page of ours sent it.

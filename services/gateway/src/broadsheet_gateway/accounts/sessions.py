@@ -1,11 +1,12 @@
 """Sessions in Redis.
 
-A session's id is 32 random bytes; Redis knows it only by its SHA-256, so that whoever reads Redis can't take a session
-over. It ends after `idle_s` without a request and `lifetime_s` after login, whichever is first, by Redis's clock. A
-set a user holds the user's sessions, so that all can be ended at once. Redis losing its data ends all sessions.
+A session id is 32 random bytes; Redis stores only its SHA-256 hash, so that whoever reads Redis cannot take over
+a session. A session ends after `idle_s` without a request or `lifetime_s` after login, whichever is first, by
+Redis's clock. A set per user holds the user's sessions, so that all can be ended at once. If Redis loses its
+data, all sessions end.
 
-The record dates the password under which the session began; `current_session` compares it with the database, so that
-no session survives a password change even if Redis could not be told.
+The record holds the time of the password change that was current at login; `current_session` compares it with the
+database, so that no session survives a password change even if Redis could not be told.
 """
 
 import hashlib
@@ -80,7 +81,7 @@ class Sessions:
         self._end_all = redis.register_script(_END_ALL)
 
     async def start(self, data: SessionData) -> str:
-        """A new session; answers its id, for the cookie."""
+        """Creates a session. Returns its id, for the cookie."""
         session_id = secrets.token_urlsafe(32)
         try:
             await self._start(
@@ -92,7 +93,7 @@ class Sessions:
         return session_id
 
     async def find(self, session_id: str) -> SessionData | None:
-        """The session's data, and its idle time starts anew; None when there is no such session (any more)."""
+        """The session's data; its idle time starts again. None if there is no such session."""
         if not _ID.fullmatch(session_id):
             return None
         try:
@@ -110,7 +111,7 @@ class Sessions:
             raise _unavailable(error) from error
 
     async def end_all(self, user_id: int) -> int:
-        """End every session of the user; answers how many there were."""
+        """End every session of the user. Returns how many there were."""
         try:
             ended: int = await self._end_all(keys=[f"{USER_KEY_PREFIX}{user_id}"])
         except REDIS_ERRORS as error:

@@ -11,7 +11,7 @@ from broadsheet_gateway.tables import user_account
 
 
 class UserAccount(msgspec.Struct, frozen=True):
-    """A user; `password_changed_at` dates every session: one that began under another password has ended."""
+    """A user. Sessions that began before `password_changed_at` have ended."""
 
     id: int
     username: str
@@ -38,7 +38,7 @@ async def find_user(connection: AsyncConnection, user_id: int) -> UserAccount | 
 
 
 async def insert_user(connection: AsyncConnection, *, username: str, password_hash: str) -> bool:
-    """False when the name is taken; nothing is changed then."""
+    """False if the name is taken; nothing is changed then."""
     result = await connection.execute(
         insert(user_account)
         .values(username=username, password_hash=password_hash)
@@ -51,7 +51,7 @@ async def insert_user(connection: AsyncConnection, *, username: str, password_ha
 async def replace_password(
     connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str
 ) -> datetime | None:
-    """The time of the change; None when the hash is no longer `old_hash` (another change came first)."""
+    """The time of the change; None if the hash is no longer `old_hash` (another change came first)."""
     result = await connection.execute(
         user_account.update()
         .where(user_account.c.id == user_id, user_account.c.password_hash == old_hash)
@@ -63,7 +63,7 @@ async def replace_password(
 
 
 async def replace_hash(connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str) -> None:
-    """The same password under new argon2 parameters: sessions go on."""
+    """The same password hashed with new argon2 parameters: sessions continue."""
     await connection.execute(
         user_account.update()
         .where(user_account.c.id == user_id, user_account.c.password_hash == old_hash)

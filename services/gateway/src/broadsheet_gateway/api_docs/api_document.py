@@ -37,7 +37,7 @@ class ApiDocument(msgspec.Struct, frozen=True):
 
 
 class ApiDocuments:
-    """Asks the services at most once a minute. A service that is down keeps the part it had."""
+    """Asks the services at most once a minute. For a service that is down, its last known part is kept."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ApiDocuments:
         self._lock = asyncio.Lock()
 
     async def get(self) -> ApiDocument:
-        """Raises `UnavailableError` when no service ever answered."""
+        """Raises `UnavailableError` if no service has answered yet."""
         async with self._lock:
             if self._monotonic_s() >= self._ask_again_at_s:
                 await self._ask()

@@ -1,8 +1,8 @@
-"""One OpenAPI document out of the services' own: what the public can reach, under the gateway's credentials.
+"""Merge the services' OpenAPI documents into one: what the public can reach, with the gateway's credentials.
 
-Of each service's document only the paths that the route table gives to that service are taken, and of its components
-only what those paths reach. A component or operation id that two services define differently gets the service's name
-in front.
+Only the paths that the route table assigns to a service are taken from its document, and only the components
+those paths use. A component or operation id that two services define differently is prefixed with the service's
+name.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ OPENAPI_VERSION = "3.1.0"
 _SCHEMA_REFERENCE = "#/components/schemas/"
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
-# What the gateway may answer in a service's stead.
+# What the gateway may answer instead of a service.
 _GATEWAY_ANSWERS = {
     "401": "No credentials, or ones that are not valid",
     "403": "The credentials do not allow this, or the request came from another site",

@@ -287,7 +287,7 @@ class _DocsReader:
         *,
         with_key: bool,
     ) -> str:
-        """A command to paste into a shell; the key comes from a variable, so that it is in no history."""
+        """A command to paste into a shell; the key comes from a variable, so that it does not enter the history."""
         query = {}
         headers = []
         for parameter, example in parameters:

@@ -1,7 +1,7 @@
-"""JSON Schema (as in OpenAPI 3.1) in words a reader can follow: its type with links, its limits, an example of it.
+"""JSON Schema (as in OpenAPI 3.1) in words: its type with links, its limits, an example.
 
-The document comes from our own services, yet it is data: a member that is missing or of another shape is left out of
-the page, never an error, and every walk through `$ref`s and nested schemas has a bound.
+The document comes from our own services, but it is treated as data: a member that is missing or malformed is left
+out of the page, and every walk through `$ref`s and nested schemas has a bound.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """API keys: `bs_<8 hex>_<43 url-safe characters>`.
 
-The part up to the second underscore is visible: it names the key in lists and finds it in the table. The last part is
-32 random bytes; only the SHA-256 of the whole text is kept. A fast hash is enough for 256 random bits.
+The part up to the second underscore is visible: it names the key in lists and finds it in the table. The last
+part is 32 random bytes; only the SHA-256 hash of the whole text is stored. A fast hash is enough for 256 random
+bits.
 """
 
 import base64
@@ -21,7 +22,7 @@ GRANTABLE_SCOPES: frozenset[Scope] = frozenset(get_args(Scope)) - {"public"}
 
 
 class ApiKeyText(msgspec.Struct, frozen=True):
-    """A key as its holder has it. Never printed but once, at its creation."""
+    """A complete key. Printed only once, when it is created."""
 
     prefix: str
     text: str

@@ -1,4 +1,4 @@
-"""Create an API key, by command: a new one, or a given one put in the place of its name."""
+"""Create an API key, by command: a new one, or a given one in place of the key of that name."""
 
 import msgspec
 import sqlalchemy.exc

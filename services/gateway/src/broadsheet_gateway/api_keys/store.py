@@ -11,7 +11,7 @@ from broadsheet_gateway.tables import api_key
 
 
 class StoredApiKey(msgspec.Struct, frozen=True):
-    """A key as the table has it. `expires_in_s` counts by the database's clock; None never expires."""
+    """A key as stored. `expires_in_s` is by the database's clock; None never expires."""
 
     id: int
     user_id: int
@@ -51,7 +51,7 @@ async def find_api_key(connection: AsyncConnection, prefix: str) -> StoredApiKey
 
 
 async def touch_api_key(connection: AsyncConnection, key_id: int) -> None:
-    """Note the use; at most once a minute, so that a busy key costs no write a request."""
+    """Record the use, at most once a minute, so that a busy key costs no write a request."""
     await connection.execute(
         api_key.update()
         .where(
@@ -79,7 +79,7 @@ async def find_api_key_name(connection: AsyncConnection, key_id: int) -> str | N
 async def put_api_key(
     connection: AsyncConnection, *, user_id: int, name: str, key: ApiKeyText, scopes: frozenset[Scope]
 ) -> None:
-    """Make `key` the user's key of that name, in place of any other; it neither expires nor is revoked."""
+    """Make `key` the user's key of that name, replacing any other; it has no expiry and is not revoked."""
     values = {
         "prefix": key.prefix,
         "secret_sha256": key.sha256,

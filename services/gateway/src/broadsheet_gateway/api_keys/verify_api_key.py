@@ -1,8 +1,8 @@
-"""From the text of an API key to who may do what.
+"""From the text of an API key to its identity and scopes.
 
-A found key is remembered for a few seconds, so that a busy caller costs no database round trip a request; the secret
-is compared each time. A prefix that does not exist is remembered as well. Made-up keys are limited by their source
-before the database is asked: only a prefix that was found before is looked up freely.
+A found key is cached for a few seconds, so that a busy caller costs no database round trip a request; the secret
+is compared each time. An unknown prefix is cached as well. Unknown keys are rate-limited by their source before
+the database is asked: only a prefix that was found before is looked up freely.
 """
 
 import asyncio
@@ -51,8 +51,8 @@ class ApiKeyVerifier:
         self._loading: dict[str, asyncio.Task[_Entry]] = {}
 
     async def verify(self, text: str, *, source: str) -> Identity | None:
-        """None when there is no such key, its secret differs, or it has expired or been revoked. `source` is whose
-        quota of unknown keys is charged.
+        """None if there is no such key, its secret differs, or it has expired or been revoked. `source` is charged
+        for unknown keys.
 
         Raises:
             TooManyRequestsError: too many unknown keys.
@@ -117,7 +117,7 @@ class ApiKeyVerifier:
         return entry
 
     def _remember(self, prefix: str, entry: _Entry) -> None:
-        """Prefixes that do not exist are kept apart: making them up pushes no real one out."""
+        """Unknown prefixes have a cache of their own, so that made-up keys push no real one out."""
         kept, other = (self._unknown, self._cache) if entry.key is None else (self._cache, self._unknown)
         other.pop(prefix, None)
         kept.pop(prefix, None)

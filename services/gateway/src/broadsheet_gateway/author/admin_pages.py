@@ -1,4 +1,4 @@
-"""The author's pages under `/admin`: each needs a session, and without one leads to `/login`."""
+"""The author's pages under `/admin`: each needs a session, and redirects to `/login` without one."""
 
 import asyncio
 from typing import assert_never
@@ -87,7 +87,7 @@ async def show_issue(
 async def show_progress(
     issue_id: FromPath[str], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
 ) -> IssueProgress:
-    """JSON, asked for every second by the pages that show an issue that moves."""
+    """JSON, requested every second by pages that show an issue in progress."""
     return progress_of(await ask_issue(upstreams, session, parse_issue_id(issue_id)))
 
 
@@ -114,7 +114,7 @@ async def submit_password(
     form = await read_session_form(request, session, settings)
     current, new = form.required("current_password"), form.required("new_password")
     new_repeated = form.required("new_password_check")
-    # Whoever took a session over must not find the password by trying.
+    # Limited, so that somebody who took over a session cannot guess the password.
     await limiter.require([Charge("password-user", str(session.user_id), limits.login_per_user)])
     result = await change_password(
         session=session,

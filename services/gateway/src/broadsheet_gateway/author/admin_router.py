@@ -42,8 +42,8 @@ def admin_router() -> Router:
 def _refusals(handlers: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
     """Routes for every path and method under `/admin` that no handler has.
 
-    Litestar's router would answer them 404 or 405 before anybody asks for a session. It does not go back once it has
-    followed a path's first segments, so each of them needs a refusal of its own for what may follow.
+    Litestar's router would answer them 404 or 405 before the session is checked. It does not go back once it has
+    followed a path's first segments, so each of them needs a refusing route for what may follow.
     """
     allowed: dict[str, set[str]] = {}
     for handler in handlers:

@@ -1,4 +1,4 @@
-"""What the author's pages show of issues, asked from the services that know it."""
+"""What the author's pages show of issues, requested from the services."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -36,7 +36,7 @@ async def or_none(asked: Awaitable[T]) -> T | None:
 
 
 def parse_issue_id(text: str) -> int:
-    """Raises `NotFoundError` for what is no id: an address that somebody mistyped is simply not there."""
+    """Raises `NotFoundError` for what is not an id, as for an unknown one."""
     if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX):
         raise NotFoundError
     return int(text)
@@ -66,9 +66,7 @@ async def ask_issue(upstreams: Upstreams, session: Session, issue_id: int) -> Is
 async def ask_unsent(
     upstreams: Upstreams, session: Session, issue_id: int, counts: IssueCounts
 ) -> tuple[UnsentRow, ...]:
-    """The first recipients who will not get the issue, the failures before the rest. Only outcomes that occur are
-    asked for.
-    """
+    """The first recipients who will not get the issue, failures first. Only outcomes that occur are requested."""
     occurring = [status for status in _UNSENT_STATUSES if getattr(counts, status) > 0]
     pages = await asyncio.gather(
         *(

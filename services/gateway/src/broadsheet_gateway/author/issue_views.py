@@ -26,7 +26,7 @@ class IssueStatus(StrEnum):
 
     @property
     def is_moving(self) -> bool:
-        """Whether its counts may change without anybody acting, so that a page should keep looking."""
+        """Whether its counts may change without anybody acting, so that a page should keep polling."""
         match self:
             case IssueStatus.PUBLISHING | IssueStatus.SENDING | IssueStatus.PAUSED:
                 return True
@@ -50,7 +50,7 @@ class CountRow(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A stretch of the bar that stands for a part: per cent of its width, to three places."""
+    """The width of a part's segment in the bar, in per cent, to three places."""
 
     key: str
     start_percent: float

@@ -90,7 +90,7 @@ async def submit_newsletter(
     try:
         check_form_token(request, session, settings, form)
     except csrf.CsrfTokenError as error:
-        # An issue took work to write: it must outlive a session that was renewed in another tab.
+        # Writing an issue takes time: it must survive a session that was renewed in another tab.
         message = "This page was out of date, and nothing was published. Send the form once more."
         return _form_again(responder, session, typed, status=error.status, form_error=message)
     faults = find_faults(typed)
@@ -157,7 +157,7 @@ def _form_again(
     form_error: str = "",
     headers: dict[str, str] | None = None,
 ) -> PageResponse:
-    """The form with everything that was typed. The key stays too, so that sending it again is safe."""
+    """The form with everything that was typed. The key stays the same, so that sending it again is safe."""
     faults = errors or {}
     view = NewsletterFormPage(
         signed_in=session.signed_in,

@@ -1,4 +1,4 @@
-"""Who calls the API: `Authorization: Bearer <key>`, or else the session of a signed-in user."""
+"""Authenticate API requests: `Authorization: Bearer <key>`, or else the session of a signed-in user."""
 
 from collections.abc import Mapping
 
@@ -20,12 +20,12 @@ class Authenticator:
     async def authenticate(
         self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], *, source: str
     ) -> Identity:
-        """The caller. A request that carries a key is judged by the key alone, whatever cookie comes with it. `source`
-        is where it came from, as limits count it.
+        """The caller's identity. A request with a key is judged by the key alone, whatever cookie it carries.
+        `source` is where it came from, for rate limits.
 
         Raises:
             UnauthenticatedError: with the `WWW-Authenticate` header (RFC 6750).
-            TooManyRequestsError: too many unknown keys from there.
+            TooManyRequestsError: too many unknown keys from that source.
             CrossSiteRequestError, CsrfTokenError: an unsafe request with a session that no page of ours sent.
         """
         authorization = headers.get("authorization")

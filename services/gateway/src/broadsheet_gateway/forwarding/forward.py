@@ -1,7 +1,7 @@
-"""`/api/v1/…`: authenticate, limit, and hand on to the service that owns the path.
+"""`/api/v1/…`: authenticate, limit, and forward to the service that owns the path.
 
-The request goes on under an identity that the gateway signs. Of the client's headers only a few pass; what names an
-identity, hop-by-hop headers and cookies never do. Bodies are streamed both ways.
+The request is forwarded with an identity that the gateway signs. Only a few of the client's headers pass;
+identity headers, hop-by-hop headers and cookies never do. Bodies are streamed both ways.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -54,7 +54,7 @@ class BodyBounds(msgspec.Struct, frozen=True):
 
 
 class _Body:
-    """A client's body on its way to a service; remembers why it broke off, which the HTTP client would hide."""
+    """A client's body on its way to a service; it records why it broke off, which the HTTP client would hide."""
 
     def __init__(self, receive: Receive, bounds: BodyBounds) -> None:
         self._pieces = stream_body(
@@ -144,7 +144,7 @@ class Forwarder:
     async def _take_body(
         scope: HTTPScope, headers: Mapping[str, str], receive: Receive, bounds: BodyBounds
     ) -> bytes | _Body:
-        """Small bodies whole, which is cheaper; large ones, and those of unknown length, as a stream."""
+        """Small bodies as a whole, which is cheaper; large ones, and those of unknown length, as a stream."""
         method = sent_method(scope)
         length = announced_length(headers)
         # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
@@ -161,7 +161,7 @@ class Forwarder:
 
 
 async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
-    """Pass the answer on piece by piece. One that breaks off after it began ends the client's connection."""
+    """Stream the answer. If it breaks off after it began, the client's connection is closed."""
     headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _ANSWER_HEADERS]
     headers += [(name.lower().encode(), value.encode()) for name, value in verdict.headers.items()]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -174,7 +174,7 @@ async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> Non
 
 
 async def _answer_options(allowed: str, send: Send) -> None:
-    """What the path takes is in the API document for everybody: no credentials are asked for."""
+    """Which methods a path allows is public in the API document: no credentials are needed."""
     await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", allowed.encode())]})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

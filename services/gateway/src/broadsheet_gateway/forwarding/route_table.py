@@ -1,4 +1,4 @@
-"""Which service owns which path of the public API. What is not in this table does not exist."""
+"""Which service owns which path of the public API. A path that is not in this table does not exist."""
 
 import re
 
@@ -60,10 +60,10 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
 )
 
 FILE_ROUTES = frozenset({"/api/v1/imports"})
-"""Where a body may be a file, which is larger and takes longer than any other."""
+"""Routes whose body may be a file, which is larger and takes longer than any other."""
 
-# A path parameter is one plain segment. Nothing encoded passes, and so no slash or dot segment in disguise: what was
-# matched here is letter by letter what the service sees.
+# A path parameter is one plain segment. Nothing percent-encoded passes, so no hidden slash or dot segment: the service
+# sees exactly what was matched here.
 _PARAMETER = re.compile(r"\{[a-z_]+\}")
 _SEGMENT = r"[A-Za-z0-9_-]{1,64}"
 

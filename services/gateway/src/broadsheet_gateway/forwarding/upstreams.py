@@ -1,4 +1,4 @@
-"""The services behind the gateway: one pooled transport each, and how their silence becomes an answer of ours.
+"""The services behind the gateway: one pooled transport each, and the answers for services that do not answer.
 
 httpx with the aiohttp transport forwards about three times as many requests a second as httpx alone.
 """
@@ -22,11 +22,12 @@ from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 T = TypeVar("T")
 
 UPSTREAM_ERRORS = (TimeoutError, httpx.TransportError, aiohttp.ClientError)
-"""What a request may raise when its service is away, breaks off or speaks no HTTP."""
+"""What a request may raise if its service is down, breaks off or does not speak HTTP."""
 CONNECT_TIMEOUT_S = 3.0
 UPSTREAM_IDLE_S = 1.0
-"""A connection idle for longer is not used again. Shorter than a service's notice before it stops listening
-(DRAIN_NOTICE_S), so that no request is sent on a connection just as it is closed."""
+"""A connection idle for longer is not reused. Shorter than the time a service announces its stop (DRAIN_NOTICE_S),
+so that no request is sent on a connection just as it is closed.
+"""
 POOL_TIMEOUT_S = 5.0
 _PIECE_BYTES = 256 * 1024
 JSON_ANSWER_MAX_BYTES = 16 * 1024 * 1024
@@ -56,10 +57,10 @@ _problem_decoder = msgspec.json.Decoder(Problem)
 
 
 class Upstream(msgspec.Struct, frozen=True):
-    """One service: where it is, and the pooled transport that leads there.
+    """One service: its URL and the pooled transport to it.
 
-    A transport, not an `httpx.AsyncClient`: cookies, redirects and authentication are none of the gateway's business
-    here, and cost as much again as the request itself.
+    A transport, not an `httpx.AsyncClient`: cookies, redirects and authentication are not wanted here, and cost
+    as much again as the request itself.
     """
 
     base_url: str
@@ -107,9 +108,9 @@ class Upstreams:
         body: bytes | AsyncIterator[bytes],
         upload_s: float = 0.0,
     ) -> AsyncIterator[httpx.Response]:
-        """One request; the answer's body is still to be read. `target` is path and query, percent-encoded.
+        """One request; the answer's body is not read yet. `target` is path and query, percent-encoded.
 
-        `upload_s` is the time that the body's source may take besides. A GET that never reached the service (no
+        `upload_s` is added to the time limit for the body's source. A GET that never reached the service (no
         connection) is tried once more.
 
         Raises:

@@ -1,7 +1,7 @@
-"""Whose address a request came from, as far as proxies that the settings name let it be known.
+"""The client's address of a request, as far as the trusted proxies in the settings report it.
 
-Such a proxy says for whom it forwards in `X-Forwarded-For` or in `Forwarded` (RFC 7239). One of the two is believed,
-which the settings name: a proxy that writes the one passes the other on as the client made it up.
+Such a proxy reports it in `X-Forwarded-For` or in `Forwarded` (RFC 7239). Only the one that the settings name is
+used: a proxy that writes one of them passes the other on as the client sent it.
 """
 
 import ipaddress
@@ -34,11 +34,12 @@ def client_address(
     *,
     believed: ForwardingHeader = "x-forwarded-for",
 ) -> str:
-    """The address of the client: the peer, or, as long as the peer is a trusted proxy, whom it names as its own peer.
+    """The client's address: the peer's, or, while the peer is a trusted proxy, the address it reports as its own
+    peer.
 
-    The list is read from the right, since only what a trusted proxy appended can be believed. `headers` holds each name
-    once, several lines joined in order (`request_rules`). A hop that cannot be read, or that a proxy keeps to itself
-    (`unknown`, `_hidden`), ends the way there: the last known address stands.
+    The list is read from the right, because only what a trusted proxy appended can be trusted. `headers` holds
+    each name once, several lines joined in order (`request_rules`). A hop that cannot be read, or that a proxy
+    hides (`unknown`, `_hidden`), ends the search: the last known address is used.
     """
     current = _parse(peer)
     if current is None:
@@ -56,7 +57,9 @@ def client_address(
 
 
 def rate_limit_subject(address: str) -> str:
-    """What one site counts as: an IPv4 address, or the /64 of an IPv6 one, where a host may pick addresses freely."""
+    """The unit that limits count: an IPv4 address, or the /64 of an IPv6 address, within which a host may choose
+    freely.
+    """
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _IPV6_SITE_BITS), strict=False))
@@ -72,8 +75,8 @@ def _listed_hops(text: str) -> Iterator[str]:
 
 
 def _forwarded_hops(text: str) -> Iterator[str]:
-    """`for` of each element, from the right: the shortest end that is an element by the grammar. Read from the left, a
-    quote that the client opened would swallow what the proxy appended. Stops at what is no element.
+    """`for` of each element, from the right: the shortest end that is an element by the grammar. Read from the left,
+    a quote that the client opened would swallow what the proxy appended. Stops at what is not an element.
     """
     rest = text
     while rest:

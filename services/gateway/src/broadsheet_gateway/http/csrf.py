@@ -33,12 +33,14 @@ class CsrfTokenError(ProblemError):
 
 
 def csrf_token(session_id: str) -> str:
-    """The session's token: derived, so that there is nothing to keep, and useless for finding the session's id."""
+    """The session's CSRF token: derived from the session id, so that nothing is stored, and the id cannot be
+    computed from it.
+    """
     return hmac.new(session_id.encode(), b"broadsheet csrf token", hashlib.sha256).hexdigest()
 
 
 def check_origin(headers: Mapping[str, str], *, public_origin: str) -> bool:
-    """Rules 1 and 2; answers whether the request came from a browser.
+    """Rules 1 and 2. Returns whether the request came from a browser.
 
     Raises:
         CrossSiteRequestError: another site's page sent it.

@@ -1,4 +1,4 @@
-"""Errors for people: on page routes a browser gets a page, everything else the problem document as it is."""
+"""Errors for people: on page routes a browser gets a page; every other request gets the problem document."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -23,7 +23,7 @@ _Handler = Callable[[Request[Any, Any, Any], Exception], Response[Any]]
 
 
 def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder) -> ExceptionHandlersMap:
-    """The given handlers, with pages for browsers; and what pages answer that need a login, or whose person is gone."""
+    """The given handlers, plus pages for browsers, for pages that need a login, and for erased subscribers."""
 
     def login_needed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.redirect("/login", flash=FlashCode.LOGIN_REQUIRED)

@@ -1,4 +1,4 @@
-"""Messages shown once after a redirect: codes in a short-lived cookie, so that no text of anybody's making gets in."""
+"""Messages shown once after a redirect: codes in a short-lived cookie, so that nobody can inject text."""
 
 from litestar.datastructures import Cookie
 
@@ -13,7 +13,7 @@ def flash_cookie(jar: CookieJar, code: FlashCode) -> Cookie:
 
 
 def read_flash(value: str | None) -> tuple[FlashCode, ...]:
-    """The message in the cookie; none for a code that is not ours."""
+    """The message in the cookie; none for an unknown code."""
     try:
         return (FlashCode(value),) if value else ()
     except ValueError:

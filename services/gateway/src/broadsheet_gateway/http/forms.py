@@ -29,7 +29,7 @@ class Form(msgspec.Struct, frozen=True):
         return self.fields.get(name)
 
     def text(self, name: str) -> str:
-        """The field, or the empty text when it is missing: for fields whose check says what is wrong with that."""
+        """The field, or an empty text if it is missing: for fields whose own check reports that."""
         return self.fields.get(name, "")
 
     def required(self, name: str) -> str:
@@ -53,7 +53,7 @@ async def read_form(receive: Receive, headers: Mapping[str, str], *, max_bytes: 
 
 
 def parse_form(body: bytes) -> Form:
-    """Raises `MalformedRequestError`, which never repeats what was sent."""
+    """Raises `MalformedRequestError`, whose text never repeats the input."""
     try:
         pairs = parse_qsl(
             body.decode("utf-8"),

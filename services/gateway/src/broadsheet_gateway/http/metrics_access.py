@@ -1,7 +1,7 @@
-"""`/metrics` stands on the public port, so it is closed unless METRICS_TOKEN is set and carried as a bearer token.
+"""`/metrics` is on the public port, so it is closed unless METRICS_TOKEN is set and sent as a bearer token.
 
-Without a token nobody may read it: where a request came from says nothing behind a proxy on the same machine. Everybody
-else is told that there is nothing here.
+Without a token nobody may read it: behind a proxy on the same machine, the source of a request proves nothing.
+Everybody else gets 404.
 """
 
 import hmac

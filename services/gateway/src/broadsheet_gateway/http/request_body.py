@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in bytes and in time, whatever the client announces or does."""
+"""Reading a request's body: bounded in bytes and in time, whatever the client announces."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -60,7 +60,7 @@ async def stream_body(
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float) -> bytes:
-    """The whole body; what announces itself as too large is refused before it is read."""
+    """The whole body; one whose announced length is too large is refused before it is read."""
     if (announced_length(headers) or 0) > max_bytes:
         raise BodyTooLargeError(f"At most {max_bytes} bytes are taken here.")
     return b"".join([piece async for piece in stream_body(receive, max_bytes=max_bytes, timeout_s=timeout_s)])

@@ -1,4 +1,4 @@
-"""Where a request came from: what limits count, and what the record of consent keeps."""
+"""The origin of a request: for rate limits, and for the consent record."""
 
 from collections.abc import Sequence
 from typing import Any

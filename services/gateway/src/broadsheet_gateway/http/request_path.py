@@ -1,4 +1,4 @@
-"""The path as the client sent it. A mount changes `scope["path"]`; decisions on paths must not follow that."""
+"""The path as the client sent it. A mount changes `scope["path"]`; decisions on paths must not use that."""
 
 from typing import cast
 

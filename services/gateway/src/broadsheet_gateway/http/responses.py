@@ -24,7 +24,7 @@ class Responder:
         self._jar = jar
 
     def flashes(self, request: AnyRequest) -> tuple[FlashCode, ...]:
-        """The messages to show on this page; `page` takes them out of the browser as it shows them."""
+        """The messages to show on this page; `page` deletes them from the browser as it shows them."""
         return read_flash(request.cookies.get(self._jar.flash_name))
 
     def page(self, view: PageView, *, status: int = 200, headers: Mapping[str, str] | None = None) -> PageResponse:

@@ -1,7 +1,7 @@
 """Security headers on every answer, errors included.
 
-`Cache-Control: no-store` stands wherever a handler said nothing else, so that no page of a session and no token is
-kept by a browser or a proxy.
+`Cache-Control: no-store` is set unless a handler set another value, so that no browser or proxy stores a
+session's page or a token.
 """
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
@@ -34,7 +34,7 @@ def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
         if message["type"] != "http.response.start":
             return
         given = list(message["headers"])
-        # A token in the address must not leave in a Referer. Elsewhere the own site may see it: `no-referrer` would
+        # A token in the URL must not leak in a Referer. On other pages the own site may see it: `no-referrer` would
         # also make browsers send `Origin: null` with our own forms.
         is_token_page = sent_path(scope).startswith(_TOKEN_PATHS)
         policy = (b"referrer-policy", b"no-referrer" if is_token_page else b"same-origin")

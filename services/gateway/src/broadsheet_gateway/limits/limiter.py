@@ -1,6 +1,6 @@
-"""Keeps rate limits: in Redis, shared by all gateway processes, or in this process while Redis does not answer.
+"""Rate limits, counted in Redis and shared by all gateway processes, or in this process while Redis does not answer.
 
-All limits of one call are judged together: a request that one of them refuses costs nothing on the others.
+All limits of one call are judged together: a request that one of them refuses is not charged to the others.
 """
 
 import time
@@ -43,7 +43,7 @@ _log = structlog.get_logger()
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """One limit to charge: `name` is shown in headers, `subject` is whose quota it is (an address, a user, a key)."""
+    """One limit to charge: `name` is shown in headers, `subject` is who is charged (an address, a user, a key)."""
 
     name: str
     subject: str
@@ -82,7 +82,7 @@ class Limiter:
         return verdicts
 
     async def clear(self, charge: Charge) -> None:
-        """Give the whole quota back (a login that succeeded)."""
+        """Reset the quota (after a successful login)."""
         self._local_full_at_us.pop(charge.key, None)
         if self._redis is not None and self._is_redis_due():
             try:
@@ -125,5 +125,5 @@ class Limiter:
             self._purge_again_at_us = now_us + PURGE_EVERY_US
             self._local_full_at_us = {k: v for k, v in self._local_full_at_us.items() if v > now_us}
         while len(self._local_full_at_us) >= LOCAL_KEYS_MAX:
-            # The oldest entry goes: whoever fills the table gains at most a quota that was used long before.
+            # The oldest entry is dropped: filling the table gains at most a quota that was used long before.
             del self._local_full_at_us[next(iter(self._local_full_at_us))]

@@ -37,10 +37,10 @@ class RateLimit(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a limit says to one request.
+    """The decision of a limit on one request.
 
-    `remaining` requests may follow at once; the quota is full again in `reset_us`; when refused, the next request can
-    pass in `retry_after_us`.
+    `remaining` requests may follow at once; the quota is full again in `reset_us`; if refused, the next request
+    can pass in `retry_after_us`.
     """
 
     name: str

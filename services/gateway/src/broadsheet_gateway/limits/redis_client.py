@@ -1,6 +1,6 @@
-"""The Redis connection pool: every wait is bounded, and a lost connection is made anew once.
+"""The Redis connection pool: every wait is bounded, and a lost connection is opened again once.
 
-Redis holds what may be lost: sessions (people log in again) and rate limits (a local cap takes over).
+Redis holds only what may be lost: sessions (people log in again) and rate limits (a local limit takes over).
 """
 
 from redis.asyncio import BlockingConnectionPool, Redis

@@ -1,4 +1,4 @@
-"""What a page may say once after a redirect: fixed codes, so that a cookie can carry no text of anybody's making."""
+"""Messages after a redirect: fixed codes, so that a cookie cannot inject text."""
 
 from enum import StrEnum
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Sample data of a person's own pages, and of the choices behind an unsubscribe link."""
+"""Sample data of preference pages, and of the choices behind an unsubscribe link."""
 
 import msgspec
 

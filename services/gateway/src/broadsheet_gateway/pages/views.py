@@ -137,7 +137,9 @@ class UnsubscribedPage(PageView, frozen=True, kw_only=True):
 
 
 class ChoicesPage(PageView, frozen=True, kw_only=True):
-    """`GET /unsubscribe/{token}/choices`: leave this or all, or have a link mailed. It says nothing of the person."""
+    """`GET /unsubscribe/{token}/choices`: unsubscribe from this newsletter or all, or have a link mailed. It shows
+    no personal data.
+    """
 
     template: ClassVar[str] = "choices.html"
 
@@ -234,7 +236,7 @@ class LoginPage(PageView, frozen=True, kw_only=True):
 
 
 class SendingState(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the senders as a whole may send, and what holds them up."""
+    """Whether all sending is running, and what stops it if not."""
 
     state: Literal["running", "backing_off", "paused"]
     reason: str | None = None
@@ -281,7 +283,7 @@ class DashboardPage(AdminPageView, frozen=True, kw_only=True):
 
 
 class UnsentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that finally was not sent, and why. The names are those of the API's Delivery."""
+    """A delivery that will not be sent, and why. The names are those of the API's Delivery."""
 
     subscriber_id: int
     status: Literal["failed", "suppressed", "excluded", "cancelled"]

@@ -1,8 +1,9 @@
-"""A person's own pages: leave, change name or address, take one's data away, be erased. They work without JavaScript.
+"""Preference pages: unsubscribe, change name or address, download one's data, be erased. They work without
+JavaScript.
 
-From an unsubscribe link, which may have been passed on, one can only leave, or have a link mailed to the address on
-file; that one opens the rest for a short time. A GET changes nothing, as mail scanners follow links; each POST may be
-sent again. The token in the address is the credential: no cookie, no CSRF check.
+An unsubscribe link may have been forwarded, so it only allows to unsubscribe, or to have a link mailed to the
+subscriber's address; that link opens the rest for a short time. A GET changes nothing, because mail scanners
+follow links; each POST may be repeated. The token in the URL is the credential: no cookie, no CSRF check.
 """
 
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ class _Membership(msgspec.Struct, frozen=True):
 
 
 class _Preferences(msgspec.Struct, frozen=True):
-    """What subscriptions answers about the person behind a token."""
+    """What subscriptions answers about the subscriber behind a token."""
 
     email: str
     name: str
@@ -72,7 +73,7 @@ class _ChangeOfAddress(msgspec.Struct, frozen=True):
 
 
 class PersonErasedError(Exception):
-    """The link was good, and the person it belongs to was erased since: `error_pages` says so."""
+    """The link was valid, but its subscriber has been erased since: `error_pages` says so."""
 
 
 class AddressTakenError(ConflictError):
@@ -90,7 +91,7 @@ class AddressChangesNowError(ConflictError):
 async def show_choices(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
-    """The same page for a token we do not know, without a name."""
+    """The same page for an unknown token, without a name."""
     name = await find_newsletter_name(upstreams, token)
     return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
@@ -103,7 +104,7 @@ async def leave_all_by_link(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """The same answer for a token that nobody made."""
+    """The same answer for an unknown token."""
     await drop_body(request, settings)
     await leave_by_token(upstreams, "/public/unsubscribes/all", token)
     return responder.page(UnsubscribedPage(is_everything=True))
@@ -120,7 +121,7 @@ async def mail_link(
     request_origin: NamedDependency[RequestOrigin],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """The same answer for every token: who asks may not be whom the link belongs to."""
+    """The same answer for every token: whoever asks may not be the subscriber."""
     await drop_body(request, settings)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     if TOKEN.fullmatch(token):
@@ -197,7 +198,7 @@ async def ask_for_address(
     request_origin: NamedDependency[RequestOrigin],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """The same answer whoever has the address. A fault shows the page again with what was typed."""
+    """The same answer whether or not the address is in use. A fault shows the page again with what was typed."""
     typed = (await _form(request, settings)).text("email")
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     try:
@@ -214,7 +215,7 @@ async def download(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> Response[Any]:
-    """All that is held on the person, as a file. A POST, so that nothing that follows links fetches it."""
+    """All data held about the subscriber, as a file. A POST, so that nothing that follows links fetches it."""
     await drop_body(request, settings)
     found = await _ask(upstreams, "/public/preferences/export", token, answer=msgspec.Raw)
     return Response(
@@ -228,7 +229,7 @@ async def download(
 async def show_erase(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
-    """What erasing means, and the button that does it."""
+    """What erasing means, and the button for it."""
     await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
     return responder.page(ErasePage(action_path=f"/preferences/{token}"))
 
@@ -241,7 +242,7 @@ async def erase(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """A second time gets the same answer, for as long as the link would have worked."""
+    """Repeating it gets the same answer, for as long as the link would have worked."""
     await drop_body(request, settings)
     try:
         await _ask(upstreams, "/public/preferences/erase", token, answer=dict[str, Any])
@@ -289,9 +290,9 @@ async def _ask(
     """Ask subscriptions about a mailed link.
 
     Raises:
-        UnknownLinkError: nobody made the token, or it is too old.
+        UnknownLinkError: the token is unknown or too old.
         PersonErasedError
-        UpstreamRefusalError: what was sent with it is at fault.
+        UpstreamRefusalError: what was sent with it is invalid.
     """
     if not TOKEN.fullmatch(token):
         raise UnknownLinkError(_LINK_TOO_OLD)
@@ -318,7 +319,7 @@ async def _again(
     typed_name: str | None = None,
     typed_email: str = "",
 ) -> PageResponse:
-    """The page as it is now, with what was typed and what is wrong with it."""
+    """The current page, with what was typed and what is wrong with it."""
     found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
     page = _page(token, found, refusal=refusal, typed_name=typed_name, typed_email=typed_email)
     return responder.page(page, status=400)

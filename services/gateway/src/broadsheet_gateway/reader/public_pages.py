@@ -1,4 +1,4 @@
-"""What anybody may open beside the sign-up: the links in mail, static files, the health check."""
+"""Public pages besides the sign-up: links in mail, static files, the health check."""
 
 import re
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class _LinkState(msgspec.Struct, frozen=True):
 
 
 class UnknownLinkError(UnauthenticatedError):
-    """A confirmation link whose token nobody made, or that is too old."""
+    """A confirmation link with an unknown token, or one that is too old."""
 
     slug, title, status = "unknown-token", "This link is not valid, or no longer", 401
 
@@ -68,7 +68,7 @@ def field_errors(refusal: UpstreamRefusalError) -> dict[str, str]:
 async def show_confirmation(
     request: AnyRequest, responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
-    """A button, and nothing changes: mail scanners open every link."""
+    """Shows a button and changes nothing: mail scanners open every link."""
     token = _query_token(request)
     link = await _ask_about_confirmation(upstreams, "/public/confirmations/lookup", token)
     return responder.page(
@@ -89,7 +89,7 @@ async def confirm(
     upstreams: NamedDependency[Upstreams],
     request_origin: NamedDependency[RequestOrigin],
 ) -> PageResponse:
-    """Confirms; a second time too. The token is the credential: no cookie, no CSRF check."""
+    """Confirms; repeating it succeeds. The token is the credential: no cookie, no CSRF check."""
     token: str | None = None
     if request.headers.get("content-type"):
         form = await read_form(
@@ -127,7 +127,7 @@ async def _ask_about_confirmation(
 
 
 async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
-    """Of the newsletter that an unsubscribe link belongs to; None where it is not to be had: no button needs it."""
+    """The name of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
     if not TOKEN.fullmatch(token):
         return None
     try:
@@ -141,12 +141,12 @@ async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
 
 
 async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
-    """A button sends nothing that counts; what comes all the same is read, within bounds, and dropped."""
+    """A button sends no data; a body that is sent all the same is read, within bounds, and dropped."""
     await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
 
 
 async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
-    """By an unsubscribe link's token, at this path of subscriptions. Nothing tells a token that nobody made."""
+    """Unsubscribe by a link's token, at this path of subscriptions. An unknown token gets the same answer."""
     if not TOKEN.fullmatch(token):
         return
     try:
@@ -162,7 +162,7 @@ async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
 async def show_unsubscribe(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
-    """A button, and nothing changes. A token we do not know gets the same page, without a name."""
+    """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
     name = await find_newsletter_name(upstreams, token)
     return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
@@ -175,10 +175,10 @@ async def unsubscribe(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """One-click unsubscribe (RFC 8058): the token alone counts, whatever the body says and however it is encoded.
+    """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded.
 
-    No cookie is read or set, nothing redirects, a second time and a wrong token get the same answer. Only a fault of
-    ours is an error: 5xx, so that the mailbox provider tries again.
+    No cookie is read or set, and there is no redirect. Repeating it and a wrong token get the same answer. Only a
+    fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await drop_body(request, settings)
     await leave_by_token(upstreams, "/public/unsubscribes", token)

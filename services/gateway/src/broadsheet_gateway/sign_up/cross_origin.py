@@ -1,6 +1,6 @@
 """Cross-origin resource sharing: which sites' scripts may read an answer (the Fetch standard, CORS protocol).
 
-A sign-up carries no authority, so anybody may send one; what a site is allowed is to read the answer. Credentials are
+A sign-up needs no authority, so anybody may send one; a site is only allowed to read the answer. Credentials are
 never allowed.
 """
 

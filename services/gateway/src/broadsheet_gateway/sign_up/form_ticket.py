@@ -1,7 +1,7 @@
-"""Tickets in sign-up forms: a signed moment, which tells how long somebody took to fill the form in.
+"""Tickets in sign-up forms: a signed time, which shows how long somebody took to fill the form in.
 
-No cookie and no script is needed. A ticket is bound to its form and says nothing about whoever has it; it can be used
-more than once, which the caps bound. A form that stands on another site as plain HTML can't have one.
+No cookie and no script is needed. A ticket is bound to its form and holds nothing personal; it can be used more
+than once, which the rate limits bound. A form on another site as plain HTML has no ticket.
 """
 
 import hmac
@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 FIELD = "form_ticket"
 LIFETIME_S = 86_400
-"""A page may stay open for a day; an older ticket counts as none."""
+"""A page may stay open for a day; an older ticket does not count."""
 CLOCK_ERROR_MAX_S = 60
-"""Between gateways: a ticket from a little later than now is one from now."""
+"""Clock difference allowed between gateways."""
 
 _TICKET = re.compile(r"([0-9]{13})\.([0-9a-f]{32})")
 _KEY_BYTES = 32
@@ -24,7 +24,7 @@ _MAC_BYTES = 16
 
 
 def derive_key(secret: str, purpose: bytes) -> bytes:
-    """A key of its own for a purpose, from a secret that all gateways have (RFC 5869)."""
+    """A key for one purpose, derived from a secret that all gateways have (RFC 5869)."""
     return HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=b"broadsheet " + purpose).derive(secret.encode())
 
 
@@ -38,7 +38,7 @@ class FormTickets:
         return f"{moment}.{self._mac(form, moment)}"
 
     def age_s(self, form: str, ticket: str) -> float | None:
-        """None for a ticket that is not ours, not for this form, or too old."""
+        """None for a ticket that is invalid, for another form, or too old."""
         match = _TICKET.fullmatch(ticket)
         if match is None or not hmac.compare_digest(match[2], self._mac(form, match[1])):
             return None

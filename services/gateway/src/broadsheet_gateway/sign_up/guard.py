@@ -1,7 +1,7 @@
-"""What stands between the public sign-up form and its abuse: caps, a field that no person fills in, a minimum time.
+"""Protects the public sign-up form from abuse: rate limits, a honeypot field, a minimum time.
 
-Who is over a cap of their own, or comes while everybody together is over one, is told (429). A bot that gives itself
-away is not, nor is one address that was entered too often: both get the page that everybody gets, and nothing happens.
+A visitor over a limit is told so (429). A detected bot is not, nor is an address that was entered too often: both
+get the page that everybody gets, and nothing happens.
 """
 
 import hmac
@@ -17,7 +17,7 @@ from broadsheet_gateway.sign_up.form_ticket import FIELD as TICKET_FIELD
 from broadsheet_gateway.sign_up.form_ticket import FormTickets
 
 TRAP_FIELD = "website"
-"""People do not see it, and are told to leave it empty if they do."""
+"""The honeypot: hidden from people, with a label that says to leave it empty."""
 
 Passage = Literal["pass", "drop"]
 
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class SignUpGuard:
-    """`address_key` keys the hash under which an address is counted: Redis holds no address."""
+    """`address_key` keys the hash under which an address is counted: Redis stores no address."""
 
     def __init__(
         self,
@@ -43,10 +43,10 @@ class SignUpGuard:
         self._address_key = address_key
 
     async def judge(self, form: Form, *, form_name: str, subject: str) -> Passage:
-        """`subject` is the network address that caps count.
+        """`subject` is the network address that limits count.
 
-        A form without a good ticket (plain HTML on another site, a program, a page that was open for days) is taken
-        under narrower caps: else leaving the ticket out would be the way around the minimum time.
+        A form without a valid ticket (plain HTML on another site, a program, a page that was open for days) has
+        narrower limits: otherwise leaving out the ticket would bypass the minimum time.
 
         Raises:
             TooManyRequestsError

@@ -1,6 +1,6 @@
-"""The newsletters that the public pages know, asked of publishing now and then: names, slugs, sites with their forms.
+"""A cache of the newsletters for the public pages, from publishing: names, slugs, sites with their forms.
 
-While publishing does not answer, what was last known stays: a public page never fails for want of it.
+While publishing does not answer, the last known state is used: no public page fails because of it.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstre
 RETRY_S = 2.0
 PAGE_ROWS = 200
 PAGES_MAX = 10
-"""Newsletters beyond them have no public page."""
+"""More newsletters than this have no public page."""
 NAME_BEFORE_FIRST_ANSWER = "Broadsheet"
 _IDENTITY = Identity(subject="public", scopes=frozenset({"read"}))
 
 
 class PublicNewsletter(msgspec.Struct, frozen=True):
-    """`slug` is empty while publishing has not been heard of yet."""
+    """`slug` is empty until publishing has answered once."""
 
     name: str
     slug: str = ""
@@ -66,7 +66,9 @@ class NewsletterDirectory:
         return [one for one in known if one.is_listed and not one.is_default]
 
     async def _newsletters(self, *, may_wait: bool) -> list[PublicNewsletter] | None:
-        """One visitor asks; meanwhile the others take what is known. They wait only for the first answer, if at all."""
+        """One visitor's request refreshes it; others meanwhile use what is known. They wait only for the first
+        answer.
+        """
         if self._is_due() and (not self._asking.locked() or (may_wait and self._known is None)):
             async with self._asking:
                 if self._is_due():

@@ -76,7 +76,7 @@ class SignUpDesk:
         return newsletter
 
     async def find_for_sign_up(self, slug: str) -> PublicNewsletter:
-        """As `find`; but while none is known, subscriptions, which reads them itself, is left to say whether it is."""
+        """As `find`; but while none is known, subscriptions, which reads them itself, decides whether it exists."""
         try:
             return await self.find(slug)
         except UnavailableError:
@@ -102,9 +102,10 @@ class SignUpDesk:
         return self._responder.page(view, status=status, headers=headers)
 
     async def sign_up(self, request: AnyRequest, newsletter: PublicNewsletter, path: str) -> AnyResponse:
-        """The same answer for a new and for a known address, and for a bot. A fault shows the form with what was typed.
+        """The same answer for a new and for a known address, and for a bot. A fault shows the form with what was
+        typed.
 
-        A script gets JSON instead, and may read it if its site is one of the newsletter's.
+        A script gets JSON, and may read it if its site is one of the newsletter's.
         """
         shared = sharing_headers(request.headers, newsletter.allowed_origins)
         for_script = is_script_that_wants_data(request.headers)
@@ -176,7 +177,7 @@ def newsletter_path(slug: str) -> str:
 
 
 def form_url(headers: Mapping[str, str], known_origins: set[str]) -> str | None:
-    """The page that held the form, if it says so and is on a site that we know; its query may be personal, and goes."""
+    """The page that held the form, if it is reported and on a known site; its query may be personal and is cut."""
     referer = headers.get("referer", "")
     try:
         parts = urlsplit(referer)

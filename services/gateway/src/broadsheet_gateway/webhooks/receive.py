@@ -1,9 +1,9 @@
-"""`POST /webhooks/postmark`: take Postmark's events in, and nothing more; delivery applies them.
+"""`POST /webhooks/postmark`: store Postmark's events; delivery applies them.
 
-Stored first, answered 200 after: Postmark tries again on anything but a 4xx, which it drops at once. So what cannot be
-stored is 503, and what is no JSON, which no repetition would mend, 400. Unknown events are stored like all others.
-There is no signature: basic authentication is the credential. No session, no CSRF, and no rate limit, as a webhook
-refused is an event lost.
+An event is stored first and answered 200 after: Postmark tries again on anything but a 4xx, after which it drops
+the event. So what cannot be stored is 503, and what is not JSON, which no retry would mend, is 400. Unknown
+events are stored like all others. There is no signature: basic authentication is the credential. No session, no
+CSRF, and no rate limit, because a refused webhook is a lost event.
 """
 
 import base64
@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 
 
 class WebhookDoor:
-    """Who may bring events. Without both credentials nobody may."""
+    """The credentials for events. Without both nobody is accepted."""
 
     def __init__(self, *, user: str | None, password: Secret | None) -> None:
         complete = user is not None and password is not None

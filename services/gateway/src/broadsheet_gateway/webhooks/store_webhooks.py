@@ -1,7 +1,7 @@
-"""Store webhooks in common transactions: those that come while one commits share the next (group commit).
+"""Store webhooks in shared transactions: those that arrive while one commits share the next (group commit).
 
-A commit costs nearly the same for one event as for fifty. Nothing waits for company: a writer that is free takes what
-is there. Bounded are a caller's wait, the events and bytes that wait, and those of a transaction.
+A commit costs nearly the same for one event as for fifty. No event waits for others: a free writer takes what is
+there. Bounded are a caller's wait, the events and bytes that wait, and those of a transaction.
 """
 
 import asyncio
@@ -68,8 +68,8 @@ class WebhookInbox:
         )
 
     async def store(self, body: str, *, size_bytes: int) -> None:
-        """Returns once the event is committed. One that was given up may be stored all the same: delivery applies
-        each event once, however often it comes.
+        """Returns once the event is committed. An event that was given up may be stored all the same: delivery
+        applies each event once, however often it comes.
 
         Raises:
             UnavailableError: it is not known to be stored.
@@ -147,7 +147,7 @@ class WebhookInbox:
                 cause = None if isinstance(error, DBAPIError) else error
                 _log.error("webhooks.event_not_stored", error=type(error).__name__, exc_info=cause)
                 return True
-            # One of them is to blame: alone, the others get through.
+            # One event in the batch fails: stored one by one, the others succeed.
             for one in batch:
                 if not one.stored.done() and not await self._store([one]):
                     return False

@@ -1,11 +1,11 @@
 """Fan an issue out: enqueue a delivery for everybody in its audience, one page a transaction.
 
-The audience is frozen: who was confirmed when the issue was published, in the order of subscriber ids. The cursor
+The audience is frozen: those confirmed when the issue was published, in the order of subscriber ids. The cursor
 moves in the transaction that enqueues, so that a crash at any moment neither skips nor repeats anybody, and any
-process may go on where another stopped.
+process may continue where another stopped.
 
-The audience of an issue to a segment is found by subscriptions first; its fan-out waits until that is complete, and
-takes of the same walk those whose bit is set.
+The audience of an issue to a segment is determined by subscriptions first; its fan-out waits until that is
+complete, and enqueues only those whose bit is set.
 """
 
 import msgspec
@@ -27,7 +27,7 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """Nothing is enqueued yet: a large issue is on the way to partitions of its own."""
+    """Nothing is enqueued yet: a large issue is getting partitions of its own."""
 
     issue_id: int
 
@@ -62,12 +62,12 @@ async def fan_out_step(
     resting_issue_ids: frozenset[int] = frozenset(),
     partition_above: int = PARTITION_ABOVE_DEFAULT,
 ) -> Step:
-    """One transaction: the next page of some open fan-out, other than the resting ones.
+    """One transaction: the next page of some open fan-out, except those that are set aside.
 
-    An issue to more than `partition_above` subscribers first gets partitions of its own, if their locks come at once.
+    An issue to more than `partition_above` subscribers first gets partitions of its own, if their locks are free.
 
     Raises:
-        FanOutFailedError: the step of a certain issue failed.
+        FanOutFailedError: the step of one issue failed.
         SQLAlchemyError, OSError: the database does not answer.
     """
     async with engine.begin() as connection:
@@ -86,14 +86,14 @@ async def fan_out_step(
 
 async def _is_being_partitioned(connection: AsyncConnection, fan_out: store.OpenFanOut, above: int) -> bool:
     large = await store.has_more_than(connection, fan_out, count=above)
-    # Also when it is not large (any more): what was begun while it was must come to its end first.
+    # Also if it is not large (any more): partitioning that was begun must be completed.
     return await partition_issue(connection, issue_id=fan_out.issue_id, may_begin=large) not in {"own", "default"}
 
 
 async def _enqueue_next_page(
     connection: AsyncConnection, fan_out: store.OpenFanOut, *, page_rows: int
 ) -> Enqueued | Finished:
-    # A cancelled issue takes nothing more: its page comes back as 0, and so its fan-out is closed here too.
+    # A cancelled issue enqueues nothing: its page is empty, and so its fan-out ends here too.
     page = await store.enqueue_page(connection, fan_out, page_rows=page_rows)
     if page.count == page_rows:
         return Enqueued(fan_out.issue_id, page.count)

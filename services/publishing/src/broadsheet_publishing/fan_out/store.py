@@ -31,8 +31,9 @@ KEEP_TO_THE_INDEX_SQL = """
            set_config('enable_bitmapscan', 'off', true),
            set_config('enable_seqscan', 'off', true)
 """
-"""For this transaction: the planner must not gather the whole rest of the audience and sort it for one page, which it
-does on a table that nobody has analysed yet."""
+"""For this transaction: the planner must not collect and sort the whole rest of the audience for one page, which it
+does on a table that was not analysed yet.
+"""
 
 
 PAGE_SQL = """
@@ -43,8 +44,9 @@ PAGE_SQL = """
      ORDER BY newsletter_id, subscriber_id, confirmed_at
      LIMIT :page_rows
 """
-"""The audience from the cursor on, in the words of the index `subscription_audience`: bounds instead of
-`newsletter_id = …`, and every column of it in the order, so that no other index will do."""
+"""The audience after the cursor, written for the index `subscription_audience`: bounds instead of `newsletter_id =
+…`, and all its columns in the order, so that no other index fits.
+"""
 
 
 SEGMENT_PAGE_SQL = f"""
@@ -56,11 +58,11 @@ SEGMENT_PAGE_SQL = f"""
      ORDER BY audience.subscriber_id
      LIMIT :page_rows
 """
-"""Of the same walk those who are in the issue's frozen segment: bit n of block b is subscriber b * 8192 + n."""
+"""The same, limited to the issue's frozen segment: bit n of block b is subscriber b * 8192 + n."""
 
 
 async def has_audience(connection: AsyncConnection, newsletter_id: int) -> bool:
-    """Whether anybody is confirmed on the newsletter at this transaction's moment."""
+    """Whether anybody is confirmed on the newsletter at this transaction's time."""
     moment = (await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))).one().moment
     result = await connection.execute(
         sa.text(PAGE_SQL),
@@ -74,7 +76,7 @@ def _page_sql(fan_out: OpenFanOut) -> str:
 
 
 def _issue_of(fan_out: OpenFanOut) -> dict[str, object]:
-    """The parameter that SEGMENT_PAGE_SQL has besides."""
+    """The additional parameter of SEGMENT_PAGE_SQL."""
     return {"issue_id": fan_out.issue_id} if fan_out.is_segmented else {}
 
 
@@ -98,7 +100,7 @@ async def has_more_than(connection: AsyncConnection, fan_out: OpenFanOut, *, cou
 
 
 async def lock_open_fan_out(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> OpenFanOut | None:
-    """One that no other worker has, and whose audience is known.
+    """One that no other worker has locked, and whose audience is known.
 
     The least advanced first, so that a small issue does not wait for a large one.
     """

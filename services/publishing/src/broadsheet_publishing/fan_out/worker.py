@@ -1,7 +1,7 @@
 """The background work that fans issues out, and prunes expired idempotency keys.
 
-A publish in the same process wakes it at once; a poll every one to two seconds is the truth, and finds what another
-process published or left unfinished. Any number of replicas may run it.
+A publish in the same process wakes it at once; polling every one to two seconds finds what another process
+published or left unfinished. Any number of replicas may run it.
 """
 
 import structlog

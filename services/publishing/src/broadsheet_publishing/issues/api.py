@@ -104,10 +104,10 @@ class IssueInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an issue shall go out: `at` with an offset (`2026-10-25T08:00:00Z`), or a local time in `time_zone`.
+    """When an issue is to be sent: `at` with an offset (`2026-10-25T08:00:00Z`), or a local time in `time_zone`.
 
-    A local time that does not exist because the clocks are put forward is refused. One that comes twice because they
-    are put back needs `occurrence`.
+    A local time that does not exist because the clocks are put forward is refused. One that occurs twice because
+    they are put back needs `occurrence`.
     """
 
     at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
@@ -255,10 +255,10 @@ class IssueController(Controller):
         engine: NamedDependency[AsyncEngine],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
-        """It is published then to everybody who is confirmed on its newsletter at that moment.
+        """At that time it is published to everybody who is confirmed on its newsletter then.
 
-        If nobody is, it becomes a draft again and says so in `status_reason`. What was due while the service was away
-        goes out when it is back.
+        If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
+        was down is published when it is up again.
         """
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
@@ -301,9 +301,9 @@ class IssueController(Controller):
         engine: NamedDependency[AsyncEngine],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
-        """No further call to Postmark is begun from the answer on. Calls under way end, and what they did counts.
+        """No further call to Postmark is begun after the answer. Calls under way end, and their results count.
 
-        Cancelling what is cancelled changes nothing.
+        Cancelling a cancelled issue changes nothing.
         """
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
@@ -321,7 +321,7 @@ def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:
 
 
 def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow]) -> IssueSummary:
-    # A draft that is being published at this very moment is still a draft, all of it.
+    # A draft that is being published at this moment is still shown as a draft, with all its fields.
     found = all_progress.get(row.id) if row.status == "published" else None
     return IssueSummary(
         id=row.id,

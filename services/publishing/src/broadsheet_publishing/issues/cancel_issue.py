@@ -1,6 +1,6 @@
-"""Cancel an issue: a draft for good; a published one wherever it is, and what was accepted by then stays accepted.
+"""Cancel an issue: a draft finally; a published one with whatever is not sent yet. What was accepted stays accepted.
 
-One transaction. The issue's row lock makes it take turns with publishing.
+One transaction. The issue's row lock serialises it with publishing.
 """
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ class AlreadySentError(ConflictError):
 
 
 async def cancel_issue(connection: AsyncConnection, issue_id: int, *, cancelled_by: str) -> store.IssueRow:
-    """Cancelling what is cancelled changes nothing.
+    """Cancelling a cancelled issue changes nothing.
 
     Raises:
         NotFoundError, AlreadySentError
@@ -31,6 +31,6 @@ async def cancel_issue(connection: AsyncConnection, issue_id: int, *, cancelled_
     if await queue.cancel_issue(connection, issue_id=issue_id, cancelled_by=cancelled_by) == "finished":
         raise AlreadySentError
     if issue.segment_id is not None:
-        # The fan-out must not wait for members that nobody needs: it then ends with none.
+        # The fan-out must not wait for a segment that is not needed any more: it then ends with nobody.
         await release_audience(connection, issue_id=issue_id)
     return issue

@@ -135,7 +135,7 @@ def _fault_of_content(source: str, kind: mail_template.Kind) -> str | None:
             names = ", ".join(f"{{{{ {name} }}}}" for name in sorted(VARIABLES))
             first = unknown[0]
             return f"Line {first.line}: there is no variable `{first.name}`. There are: {names}."
-        # Whatever fails with these values fails whoever it is sent to.
+        # What fails with these values fails for every recipient.
         template.check(SAMPLE_VALUES)
         if kind == "html":
             HtmlBody(template, Footer(newsletter_name="", postal_address="")).render(SAMPLE_VALUES, Work())

@@ -1,6 +1,6 @@
 """Publish an issue: freeze its content and its audience, and begin the fan-out; one transaction.
 
-The issue's row lock makes publishers take turns, so an issue has one run whatever is sent how often at once.
+The issue's row lock serialises publishers, so an issue has one run however many requests come at once.
 """
 
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -29,7 +29,7 @@ class IssueRow(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What became of an issue's audience; the last eight add up to the first in every snapshot."""
+    """The counts of an issue's audience; the last eight add up to the first in every snapshot."""
 
     audience: int = 0
     pending: int = 0
@@ -88,7 +88,7 @@ async def insert_issue(
 
 
 async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool = False) -> IssueRow | None:
-    """`lock`: not FOR UPDATE, for which a fan-out's foreign key would wait while it holds the issue's run."""
+    """`lock`: not FOR UPDATE, for which a fan-out's foreign key check would wait while it holds the issue's run."""
     result = await connection.execute(
         sa.text(f"""
             SELECT {ISSUE_COLUMNS} FROM publishing.issue WHERE id = :issue_id {"FOR NO KEY UPDATE" if lock else ""}
@@ -130,7 +130,7 @@ async def list_issues(
 
 
 async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -> dict[int, ProgressRow]:
-    """Delivery's word on those of the issues that it knows."""
+    """What delivery publishes about those of the issues that it knows."""
     result = await connection.execute(
         sa.text(f"""
             SELECT issue_id, state, pause_reason, fan_out_finished_at IS NOT NULL AS fan_out_is_finished, finished_at,

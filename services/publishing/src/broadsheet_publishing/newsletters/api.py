@@ -34,9 +34,9 @@ _log = structlog.get_logger()
 
 
 class Newsletter(msgspec.Struct, frozen=True):
-    """What one subscribes to. A null `from_name`, `from_email` or `reply_to` is the installation's own.
+    """A newsletter. A null `from_name`, `from_email` or `reply_to` means the installation's own.
 
-    `allowed_origins`: sites whose pages hold its form, and whose scripts may read the answers. `is_listed`: the public
+    `allowed_origins`: sites that hold its form, and whose scripts may read the answers. `is_listed`: the public
     home page names it.
     """
 
@@ -55,7 +55,9 @@ class Newsletter(msgspec.Struct, frozen=True):
 
 
 class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to change; what is left out stays. An origin is a scheme and a host, as in `https://blog.example`."""
+    """Fields to change; a field that is left out stays unchanged. An origin is a scheme and a host, as in
+    `https://blog.example`.
+    """
 
     allowed_origins: Annotated[list[str], msgspec.Meta(max_length=100)] | None = None
     is_listed: bool | None = None
@@ -107,7 +109,7 @@ class NewsletterController(Controller):
         engine: NamedDependency[AsyncEngine],
         if_match: IfMatchHeader = None,
     ) -> Response[Newsletter]:
-        """It holds for the public forms within NEWSLETTER_CACHE_S."""
+        """It takes effect for the public forms within NEWSLETTER_CACHE_S."""
         change = parse_change(allowed_origins=data.allowed_origins, is_listed=data.is_listed)
         async with engine.begin() as connection:
             row = await edit_newsletter(connection, newsletter_id, change, if_match=if_match, represent=_newsletter)

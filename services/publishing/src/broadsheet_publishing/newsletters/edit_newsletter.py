@@ -1,4 +1,4 @@
-"""Change what a newsletter says of its sign-up: the sites that hold its form, and whether the home page names it."""
+"""Change a newsletter's sign-up settings: the sites that hold its form, and whether the home page names it."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,7 +42,7 @@ async def edit_newsletter(
     if_match: str | None,
     represent: Callable[[store.NewsletterRow], msgspec.Struct],
 ) -> store.NewsletterRow:
-    """In the caller's transaction. `represent` makes what the caller was shown, whose tag `if_match` is.
+    """In the caller's transaction. `represent` makes what the caller was shown, whose entity tag is `if_match`.
 
     Raises:
         NotFoundError, PreconditionRequiredError, PreconditionFailedError

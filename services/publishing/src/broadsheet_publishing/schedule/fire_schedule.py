@@ -1,7 +1,7 @@
-"""Publish the issue whose time has come: one transaction, so that a schedule fires once whatever happens.
+"""Publish a scheduled issue that is due: one transaction, so that a schedule fires once whatever happens.
 
-The status leaves `scheduled` in the transaction that opens the run. Whoever dies in it leaves the issue as it was, and
-whoever comes next, however late, publishes it.
+The status leaves `scheduled` in the transaction that opens the run. If the process dies in it, the issue stays as
+it was, and the next process publishes it, however late.
 """
 
 import msgspec
@@ -22,7 +22,7 @@ class Fired(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A draft again, which says why: there was nobody to send it to, or it cannot be said who."""
+    """A draft again, with the reason: nobody to send to, or an unknown segment."""
 
     issue_id: int
 
@@ -45,10 +45,10 @@ class FiringFailedError(Exception):
 async def fire_next_schedule(
     engine: AsyncEngine, *, resting_issue_ids: frozenset[int] = frozenset()
 ) -> Fired | Withdrawn | NothingDue:
-    """The longest due issue, other than the resting ones.
+    """The issue that has been due longest, except those that are set aside.
 
     Raises:
-        FiringFailedError: a certain issue could not be published.
+        FiringFailedError: one issue could not be published.
         SQLAlchemyError, OSError: the database does not answer.
     """
     async with engine.begin() as connection:

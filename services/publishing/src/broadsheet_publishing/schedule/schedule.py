@@ -37,7 +37,7 @@ def parse_schedule(*, at: str, time_zone: str | None, occurrence: Occurrence | N
     """`at` is RFC 3339 with an offset, or local time without one, which needs `time_zone` (an IANA name).
 
     Raises:
-        InvalidInputError: it is no time, or none that comes once and within two years after `now`.
+        InvalidInputError: it is not a time, or not one that occurs once and within two years after `now`.
     """
     match = _TIME.fullmatch(at)
     if match is None:
@@ -77,7 +77,7 @@ def _instant_of(local: datetime, zone: ZoneInfo, occurrence: Occurrence | None) 
     first, second = (_in_utc(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first == second:
         return first
-    # Before a gap `fold` 0 counts with the offset from before it, and so ends up after it; and the other way round.
+    # Before a gap, `fold` 0 uses the offset from before it and so ends up after it; and the other way round.
     if first > second:
         before, after = (at.astimezone(zone).strftime("%H:%M:%S") for at in (second, first))
         raise _fault(

@@ -1,7 +1,6 @@
-"""Schedule an issue, schedule it for another time, or make it a draft again; one transaction each.
+"""Schedule an issue, reschedule it, or make it a draft again; one transaction each.
 
-The issue's row lock makes them take turns with publishing, by hand or by the schedule. The database's clock says what
-has passed.
+The issue's row lock serialises them with publishing, by hand or by schedule. Time is the database's.
 """
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,7 +28,7 @@ async def schedule_issue(
 
 
 async def unschedule_issue(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
-    """A draft again; one that is a draft stays one.
+    """A draft again; a draft stays one.
 
     Raises:
         NotFoundError, AlreadyPublishedError

@@ -35,7 +35,7 @@ async def set_scheduled(connection: AsyncConnection, issue_id: int, chosen: Sche
 
 
 async def set_draft(connection: AsyncConnection, issue_id: int, *, note: str | None) -> IssueRow:
-    """Not scheduled any more; `note` says why, where nobody asked for it."""
+    """No longer scheduled; `note` says why if nobody asked for it."""
     result = await connection.execute(
         sa.text(f"""
             UPDATE publishing.issue
@@ -50,7 +50,7 @@ async def set_draft(connection: AsyncConnection, issue_id: int, *, note: str | N
 
 
 async def lock_due_issue(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> int | None:
-    """One whose time has come and that no other transaction holds; the longest due first."""
+    """A due issue that no other transaction has locked; the one due longest first."""
     result = await connection.execute(
         sa.text("""
             SELECT id FROM publishing.issue

@@ -1,7 +1,7 @@
 """The background task that publishes issues at their time, in every replica.
 
-It sleeps until the next schedule is due by the database's clock, and never longer than a second: schedules come from
-other processes too, and this process's clock counts for nothing.
+It sleeps until the next schedule is due by the database's clock, and never longer than a second, because other
+processes make schedules too. This process's clock is not used.
 """
 
 import random
@@ -49,7 +49,7 @@ class ScheduleWorker:
         return Next(await self.fire_all_due())
 
     async def fire_all_due(self) -> float:
-        """Publish what is due; how long to wait before looking again, in seconds."""
+        """Publish what is due. Returns how long to wait before the next round, in seconds."""
         while True:
             try:
                 step = await fire_next_schedule(self._engine, resting_issue_ids=self._set_aside.resting())
@@ -66,6 +66,6 @@ class ScheduleWorker:
                     self._set_aside.forget(step.issue_id)
                     _log.warning("publishing.schedule_withdrawn", issue_id=step.issue_id)
                 case NothingDue():
-                    # Jittered, so that replicas started together do not stay together.
+                    # With jitter, so that replicas that start together do not run in step.
                     poll_s = self._random.uniform(POLL_S / 2, POLL_S)
                     return poll_s if step.next_in_s is None else min(poll_s, max(POLL_MIN_S, step.next_in_s))
