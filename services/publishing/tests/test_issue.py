@@ -90,8 +90,8 @@ def test_whatever_title_is_accepted_fits_one_header_line_and_parses_to_itself(ra
     [
         ("", "Content is needed."),
         (" \n\t", "Content is needed."),
-        ("a\0b", "Content may not hold the character NUL or half a character."),
-        ("a\ud800", "Content may not hold the character NUL or half a character."),
+        ("a\0b", "Content may not hold a NUL character or an unpaired surrogate."),
+        ("a\ud800", "Content may not hold a NUL character or an unpaired surrogate."),
         ("one\n{{ subscriber.name", "The template is not valid. Line 2: `{{` is not closed within 500 characters"),
         ("{% for x in y %}", "The template is not valid. Line 1: there is no tag `for`"),
         (

@@ -125,7 +125,7 @@ def _fault_of_content(source: str, kind: mail_template.Kind) -> str | None:
     if not source.strip():
         return "Content is needed."
     if _UNSTORABLE.search(source):
-        return "Content may not hold the character NUL or half a character."
+        return "Content may not hold a NUL character or an unpaired surrogate."
     size = len(source.encode())
     if size > CONTENT_BYTES_MAX:
         return f"Content may be at most {CONTENT_BYTES_MAX} bytes; this is {size}."

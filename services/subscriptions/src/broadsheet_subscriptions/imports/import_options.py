@@ -57,7 +57,7 @@ def parse_options(
     if mapping is not None:
         fault = fault_of_mapping(mapping, attribute_names)
         if fault is None and not all(map(_is_storable, mapping)):
-            fault = "A column's title may not hold the character NUL or half a character."
+            fault = "A column's title may not hold a NUL character or an unpaired surrogate."
         if fault is not None:
             problems.append(FieldProblem(pointer="/mapping", detail=fault))
     if problems:

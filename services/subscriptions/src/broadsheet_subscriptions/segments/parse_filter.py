@@ -359,7 +359,7 @@ def _text(value: str) -> str:
     if len(text) > TEXT_CHARS_MAX:
         raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
     if _UNSTORABLE.search(text):
-        raise ValueError("A text may not hold the character NUL or half a character.")
+        raise ValueError("A text may not hold a NUL character or an unpaired surrogate.")
     return text
 
 

@@ -294,7 +294,7 @@ def _escape(text: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """What Postgres takes: neither NUL nor half a character."""
+    """What Postgres takes: neither NUL nor an unpaired surrogate."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
