@@ -148,9 +148,11 @@ async def test_no_string_of_an_api_route_is_a_fault_of_ours(system: System, serv
         for asked in requests_of(service_documents()[service], POISONS[kind]):
             answer = await ask(client, asked)
             tried += 1
-            is_content = asked[0].rpartition("/")[2] in CONTENT_FIELDS and kind == "bidi"
+            field = asked[0].rpartition("/")[2]
+            # Every bad token has the same answer, which may be that of a good one.
+            is_judged_later = field == "token" or (field in CONTENT_FIELDS and kind == "bidi")
             is_named = answer.status_code in {400, 404, 415, 422} and answer.json()["type"].startswith("urn:")
-            if answer.status_code >= 500 or not (is_named or is_content):
+            if answer.status_code >= 500 or not (is_named or is_judged_later):
                 faults.append((*asked[:3], answer.status_code))
     assert tried > 10
     assert faults == []

@@ -1,7 +1,5 @@
 """Starting a sandbox from tests, and what a failure inside it looks like."""
 
-import time
-
 import httpx
 import pytest
 from structlog.testing import capture_logs
@@ -28,13 +26,15 @@ async def test_a_sandbox_runs_beside_an_asynchronous_test() -> None:
             await client.get(running.base_url)
 
 
-def test_two_sandboxes_run_side_by_side_and_start_quickly() -> None:
-    begin = time.process_time()
-    with running_sandbox_sync() as one, running_sandbox_sync() as other:
-        assert time.process_time() - begin < 1
-        with SandboxDriver(one) as first, SandboxDriver(other) as second:
-            first.send()
-            assert (len(first.accepted()), len(second.accepted())) == (1, 0)
+def test_two_sandboxes_run_side_by_side() -> None:
+    with (
+        running_sandbox_sync() as one,
+        running_sandbox_sync() as other,
+        SandboxDriver(one) as first,
+        SandboxDriver(other) as second,
+    ):
+        first.send()
+        assert (len(first.accepted()), len(second.accepted())) == (1, 0)
 
 
 def test_a_port_that_is_taken_fails_at_once() -> None:

@@ -228,8 +228,17 @@ def gateway_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 
 @pytest.fixture
 async def redis(gateway_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    """Emptied, and with its owner's rights: for looking at keys. What the gateway does runs with `limited_redis`."""
     client = create_redis(gateway_redis.owner_url, timeout_s=2.0, connections_max=10)
     await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def limited_redis(redis: Redis, gateway_redis: EmbeddedRedis) -> AsyncIterator[Redis]:
+    """The same Redis, with the rights that a gateway has."""
+    client = create_redis(gateway_redis.url, timeout_s=2.0, connections_max=10)
     yield client
     await client.aclose()
 

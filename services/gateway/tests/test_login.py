@@ -107,8 +107,8 @@ async def test_cookies_on_https_are_bound_to_the_host_and_secure(make_gateway: M
     assert "secure" in cookie_line(failed, "__Host-broadsheet_flash").lower()
 
 
-async def test_a_session_ends_when_idle_and_after_its_lifetime(redis: Redis) -> None:
-    sessions = Sessions(redis, lifetime_s=1000, idle_s=100)
+async def test_a_session_ends_when_idle_and_after_its_lifetime(redis: Redis, limited_redis: Redis) -> None:
+    sessions = Sessions(limited_redis, lifetime_s=1000, idle_s=100)
     data = SessionData(user_id=1, password_changed_at_us=5)
     session_id = await sessions.start(data)
     (key,) = [key async for key in redis.scan_iter(f"{KEY_PREFIX}*")]
@@ -119,24 +119,24 @@ async def test_a_session_ends_when_idle_and_after_its_lifetime(redis: Redis) -> 
     assert 90 < await redis.ttl(key) <= 100
 
     # Near the end of its lifetime a request no longer puts the end off.
-    await redis.hset(key, "ends_at", (await redis.time())[0] + 20)
+    await redis.hset(key, "ends_at", (await limited_redis.time())[0] + 20)
     assert await sessions.find(session_id) == data
     assert await redis.ttl(key) <= 20
-    await redis.hset(key, "ends_at", (await redis.time())[0] - 1)
+    await redis.hset(key, "ends_at", (await limited_redis.time())[0] - 1)
     assert await sessions.find(session_id) is None
     assert await redis.exists(key) == 0
 
 
-async def test_all_sessions_of_a_user_end_and_no_others(redis: Redis) -> None:
-    sessions = Sessions(redis, lifetime_s=1000, idle_s=100)
+async def test_all_sessions_of_a_user_end_and_no_others(limited_redis: Redis) -> None:
+    sessions = Sessions(limited_redis, lifetime_s=1000, idle_s=100)
     first, second = [await sessions.start(SessionData(1, 5)) for _ in range(2)]
     other = await sessions.start(SessionData(2, 5))
     assert await sessions.end_all(1) == 2
     assert [await sessions.find(s) is not None for s in (first, second, other)] == [False, False, True]
 
 
-async def test_a_users_set_forgets_sessions_that_are_gone(redis: Redis) -> None:
-    sessions = Sessions(redis, lifetime_s=1000, idle_s=100)
+async def test_a_users_set_forgets_sessions_that_are_gone(redis: Redis, limited_redis: Redis) -> None:
+    sessions = Sessions(limited_redis, lifetime_s=1000, idle_s=100)
     for _ in range(3):
         await sessions.end(await sessions.start(SessionData(1, 5)))
     await sessions.start(SessionData(1, 5))
@@ -144,14 +144,14 @@ async def test_a_users_set_forgets_sessions_that_are_gone(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("session_id", ["", "short", "A" * 43 + "\n", "é" * 43, "*" * 43])
-async def test_what_is_no_id_of_ours_is_not_looked_up(redis: Redis, session_id: str) -> None:
-    assert await Sessions(redis, lifetime_s=1000, idle_s=100).find(session_id) is None
+async def test_what_is_no_id_of_ours_is_not_looked_up(limited_redis: Redis, session_id: str) -> None:
+    assert await Sessions(limited_redis, lifetime_s=1000, idle_s=100).find(session_id) is None
 
 
-async def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(gateway: Gateway, redis: Redis) -> None:
+async def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(gateway: Gateway, limited_redis: Redis) -> None:
     await gateway.add_user()
     hashing = PasswordHashing(concurrency=1, queue_max=1)
-    sessions = Sessions(redis, lifetime_s=1000, idle_s=100)
+    sessions = Sessions(limited_redis, lifetime_s=1000, idle_s=100)
 
     async def attempt(username: str) -> float:
         started = time.process_time()  # of all threads, whatever else the machine does

@@ -60,15 +60,15 @@ def test_a_malformed_limit_is_refused(text: str) -> None:
         RateLimit.parse(text)
 
 
-async def test_two_processes_share_one_quota_in_redis(redis: Redis) -> None:
+async def test_two_processes_share_one_quota_in_redis(limited_redis: Redis) -> None:
     charge = Charge("login-user", "author", RateLimit(5, 3600))
-    processes = [Limiter(redis), Limiter(redis)]
+    processes = [Limiter(limited_redis), Limiter(limited_redis)]
     verdicts = await asyncio.gather(*(processes[n % 2].charge([charge]) for n in range(20)))
     assert sum(verdict.is_allowed for (verdict,) in verdicts) == 5
 
 
-async def test_a_request_that_one_limit_refuses_costs_nothing_on_the_others(redis: Redis) -> None:
-    limiter = Limiter(redis)
+async def test_a_request_that_one_limit_refuses_costs_nothing_on_the_others(limited_redis: Redis) -> None:
+    limiter = Limiter(limited_redis)
     narrow, wide = Charge("a", "x", RateLimit(1, 3600)), Charge("b", "x", RateLimit(10, 3600))
     await limiter.require([narrow, wide])
     for _ in range(5):
@@ -79,21 +79,21 @@ async def test_a_request_that_one_limit_refuses_costs_nothing_on_the_others(redi
     assert verdict.remaining == 8
 
 
-async def test_a_cleared_quota_is_full_again(redis: Redis) -> None:
-    limiter = Limiter(redis)
+async def test_a_cleared_quota_is_full_again(limited_redis: Redis) -> None:
+    limiter = Limiter(limited_redis)
     charge = Charge("login-user", "author", RateLimit(1, 3600))
     await limiter.require([charge])
     await limiter.clear(charge)
     await limiter.require([charge])
 
 
-async def test_kept_instants_expire_with_the_quota(redis: Redis) -> None:
-    await Limiter(redis).require([Charge("a", "x", RateLimit(10, 100))])
+async def test_kept_instants_expire_with_the_quota(redis: Redis, limited_redis: Redis) -> None:
+    await Limiter(limited_redis).require([Charge("a", "x", RateLimit(10, 100))])
     (key,) = [key async for key in redis.scan_iter("broadsheet:limit:*")]
     assert 9_000 < await redis.pttl(key) <= 10_000
 
 
-async def test_without_redis_a_cap_in_the_process_takes_over_and_ends_when_redis_is_back(redis: Redis) -> None:
+async def test_without_redis_a_cap_in_the_process_takes_over_and_ends_when_redis_is_back(limited_redis: Redis) -> None:
     clock = Clock()
     away = create_redis("redis://127.0.0.1:1/0", timeout_s=0.2, connections_max=2)
     limiter = Limiter(away, now_us=clock)
@@ -104,7 +104,10 @@ async def test_without_redis_a_cap_in_the_process_takes_over_and_ends_when_redis
     assert (await limiter.charge([charge]))[0].is_allowed
     await away.aclose()
 
-    limiter._redis, limiter._script = redis, Limiter(redis)._script  # Redis answers again, knowing nothing
+    limiter._redis, limiter._script = (
+        limited_redis,
+        Limiter(limited_redis)._script,
+    )  # Redis answers again, knowing nothing
     clock.now_us += 2_000_000
     assert [v.is_allowed for _ in range(3) for v in await limiter.charge([charge])] == [True, True, False]
 

@@ -29,6 +29,8 @@ def stored(publishing: Publishing) -> list[tuple[int]]:
         ({"html_content": "{% include 'secrets' %}"}, ["/html_content"]),
         ({"html_content": "{{ subscriber.password }}"}, ["/html_content"]),
         ({"html_content": "x" * 5_000_001}, ["/html_content"]),
+        # Each is within its bound, and both together are not.
+        (dict.fromkeys(("html_content", "text_content"), "{{ subscriber.name | upcase }}" * 600), ["/html_content"]),
         ({"title": "", "html_content": "", "text_content": "{{"}, ["/title", "/html_content", "/text_content"]),
         ({"newsletter_id": 77}, ["/newsletter_id"]),
     ],

@@ -169,7 +169,7 @@ async def test_unknown_routes_and_methods_are_problems_too(
         ({"newsletter_id": 2**63}, 400),
         ({"newsletter_id": "x"}, 400),
         ({"email": "nobody"}, 422),
-        ({"email": "a\0@example.com"}, 422),
+        ({"email": "a\0@example.com"}, 400),
     ],
 )
 async def test_a_query_that_makes_no_sense_is_refused(

@@ -387,6 +387,14 @@ def test_days_are_counted_as_excel_counts_them() -> None:
     assert records[0].cells == ["1900-01-01", "1900-03-01", "2024-05-01 10:30:00", "10:30:00", "1999-12-31"]
 
 
+def test_days_before_those_that_excel_counts_are_read_as_openpyxl_and_libreoffice_write_them() -> None:
+    from datetime import date, datetime
+
+    rows = [[date(1815, 12, 10), datetime(1899, 12, 29, 18, 0), date(1, 1, 1), date(9999, 12, 31)]]  # noqa: DTZ001
+    records, _ = read_book(workbook(rows))
+    assert records[0].cells == ["1815-12-10", "1899-12-29 18:00:00", "0001-01-01", "9999-12-31"]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [("content.xml", "OpenDocument"), ("xl/workbook.bin", "binary"), ("letter.txt", "damaged, or not")],

@@ -39,6 +39,8 @@ _ASCII_HEADERS = (SINGLE_HEADERS | _LIST_HEADERS) - _MAY_BE_ANY_BYTES
 
 CONTENT_FIELDS = frozenset({"html_content", "text_content"})
 """A mail's body: long text, in which directions of text have their place."""
+FIELDS_JUDGED_LATER = frozenset({"token"})
+"""Tokens: their handlers judge them, so that every bad one gets the same answer, whatever characters it holds."""
 FAULTS_MAX = 20
 _QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -133,7 +135,8 @@ def _strings(document: Any) -> Iterator[tuple[str, str, bool]]:
             for name, member in value.items():
                 place = f"{pointer}/{_escaped(name)}"
                 yield place, name, False
-                left.append((place, member, name in CONTENT_FIELDS))
+                if name not in FIELDS_JUDGED_LATER or not isinstance(member, str):
+                    left.append((place, member, name in CONTENT_FIELDS))
         elif isinstance(value, list):
             left.extend((f"{pointer}/{index}", item, False) for index, item in _texts_only(value))
 

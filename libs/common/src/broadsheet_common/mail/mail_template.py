@@ -189,7 +189,8 @@ class Template:
         Raises:
             TemplateError: as `render`.
         """
-        self.render(values)
+        # Not `render`: that also pays for encoding text which most mails have encoded once for all.
+        self._render(self._texts, values, Work(), str, None)
         context = self._context(values, Work())
         context.work.charge(self._base_work)
         for step in self._steps:

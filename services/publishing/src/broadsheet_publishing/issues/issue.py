@@ -19,10 +19,10 @@ import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_body import Footer, HtmlBody
+from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
 from broadsheet_common.mail.mail_template import SAMPLE_VALUES, VARIABLES
-from broadsheet_common.mail.template_work import TemplateError, Work
+from broadsheet_common.mail.template_work import TemplateError, TooMuchWorkError, Work
 
 CONTENT_BYTES_MAX = 5_000_000
 """Postmark takes 5 MB (5,242,880 bytes) a body; the rest is for the footer and for merged values."""
@@ -36,6 +36,9 @@ Status = Literal["draft", "scheduled", "publishing", "sending", "paused", "sent"
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 # Control characters, line and paragraph separators, halves of surrogate pairs: nothing that a header may hold.
 _FORBIDDEN_IN_TITLES = frozenset({"Cc", "Zl", "Zp", "Cs"})
+_TOO_MUCH_TOGETHER = (
+    "Title, HTML and plain text together take too much work for one mail. Use fewer conditions or loops."
+)
 # What a reader does not see.
 _INVISIBLE = frozenset({"Cf", "Zs"})
 
@@ -60,6 +63,8 @@ class IssueContent(msgspec.Struct, frozen=True):
             )
             if detail is not None
         ]
+        if not problems and _is_too_much_together(parsed_title, html_content, text_content):
+            problems = [FieldProblem(pointer="/html_content", detail=_TOO_MUCH_TOGETHER)]
         if problems:
             raise InvalidInputError(errors=tuple(problems))
         return cls(parsed_title, html_content, text_content)
@@ -121,6 +126,23 @@ def _fault_of_title(raw: str, parsed: str) -> str | None:
     return None
 
 
+def _is_too_much_together(title: str, html_content: str, text_content: str) -> bool:
+    """Whether a mail of parts that are each within bounds is not."""
+    work = Work()
+    try:
+        Subject(title).render(SAMPLE_VALUES, work)
+        _body(mail_template.parse(html_content, "html"), "html").render(SAMPLE_VALUES, work)
+        _body(mail_template.parse(text_content, "text"), "text").render(SAMPLE_VALUES, work)
+    except TooMuchWorkError:
+        return True
+    return False
+
+
+def _body(template: mail_template.Template, kind: mail_template.Kind) -> HtmlBody | TextBody:
+    footer = Footer(newsletter_name="", postal_address="")
+    return HtmlBody(template, footer) if kind == "html" else TextBody(template, footer)
+
+
 def _fault_of_content(source: str, kind: mail_template.Kind) -> str | None:
     if not source.strip():
         return "Content is needed."
@@ -137,8 +159,7 @@ def _fault_of_content(source: str, kind: mail_template.Kind) -> str | None:
             return f"Line {first.line}: there is no variable `{first.name}`. There are: {names}."
         # What fails with these values fails for every recipient.
         template.check(SAMPLE_VALUES)
-        if kind == "html":
-            HtmlBody(template, Footer(newsletter_name="", postal_address="")).render(SAMPLE_VALUES, Work())
+        _body(template, kind).render(SAMPLE_VALUES, Work())
     except TemplateError as error:
         return f"The template is not valid. {error}"
     return None

@@ -56,6 +56,8 @@ _EXACT_INTEGER_MAX: Final = 2**53
 # Day 60 is 29 February 1900, which never was; before it the days are one off.
 _EPOCH, _EPOCH_EARLY, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1899, 12, 31), datetime(1904, 1, 1)  # noqa: DTZ001
 _EARLY_DAYS: Final = 60
+# 0001-01-01, as openpyxl and LibreOffice count days before 1900, and 9999-12-31.
+_DAYS_MIN: Final = -693_593
 _DAYS_MAX: Final = 2_958_466
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
 
@@ -426,12 +428,12 @@ class _SheetReader:
             number = float(raw)
         except ValueError:
             return raw  # not a number, whatever the cell says of itself
-        if self._style in self._date_styles and 0 <= number < _DAYS_MAX:
+        if self._style in self._date_styles and _DAYS_MIN <= number < _DAYS_MAX:
             return self._date_text(number)
         return str(int(number)) if number.is_integer() and abs(number) < _EXACT_INTEGER_MAX else str(number)
 
     def _date_text(self, days: float) -> str:
-        epoch = _EPOCH_1904 if self._is_1904 else _EPOCH if days >= _EARLY_DAYS else _EPOCH_EARLY
+        epoch = _EPOCH_1904 if self._is_1904 else _EPOCH_EARLY if 0 <= days < _EARLY_DAYS else _EPOCH
         # To the second: a fraction of a day is not exact to less.
         moment = epoch + timedelta(seconds=round(days * _MICROSECONDS_A_DAY / 1_000_000))
         return moment.time().isoformat() if 0 <= days < 1 else _day_or_moment(moment)
