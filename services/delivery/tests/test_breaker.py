@@ -239,7 +239,7 @@ async def test_a_postmark_that_hangs_is_tried_again_before_its_calls_time_out(
         sandbox.base_url,
         sandbox.token,
         delivery_concurrent_calls=1,
-        delivery_slow_call_s=0.2,
+        delivery_slow_call_s=2.0,  # long enough that only the call that hangs is slow, on any machine
         delivery_breaker_failures=1,
         delivery_http_timeout_s=60.0,
         delivery_lease_s=90.0,

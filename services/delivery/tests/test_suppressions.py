@@ -8,7 +8,7 @@ import pytest
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_delivery.app import create_app
-from broadsheet_delivery.suppressions.store import lift_by_consent
+from broadsheet_delivery.suppressions.store import lift_by_consent, list_lift_requests
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.asgi import asgi_transport
 from harness.cluster import Database
@@ -175,13 +175,36 @@ async def test_one_that_comes_while_the_lift_is_under_way_counts(seed: Seed, del
     await delivery.apply_events()
     asked_to_lift(seed, "ada@example.com", confirmed="'2024-01-02'::timestamptz")
     async with delivery.context.engine.begin() as connection:
-        assert await lift_by_consent(connection, limit=10) == 1
+        ids = await list_lift_requests(connection, limit=10, resting=())
+        assert len(ids) == 1
+        await lift_by_consent(connection, ids=ids)
     assert seed.execute("SELECT active, tell_run_at IS NULL FROM delivery.suppression") == [(False, False)]
     left: dict[str, Any] = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
     tell(seed, event("SubscriptionChange", **left, Recipient="ada@example.com", ChangedAt="2024-01-03T00:00:00Z"))
     await delivery.apply_events()
     assert await delivery.tell_postmark() == 0
     assert seed.execute("SELECT active, kind, tell_run_at FROM delivery.suppression") == [(True, "unsubscribe", None)]
+
+
+async def test_a_request_that_fails_is_set_aside_and_the_others_are_handled(seed: Seed, delivery: Delivering) -> None:
+    names = ("ada", "poison", "bob")
+    for name in names:
+        bounce: dict[str, Any] = {"SuppressSending": True, "SuppressionReason": "HardBounce", "Origin": "Recipient"}
+        recipient = f"{name}@example.com"
+        tell(seed, event("SubscriptionChange", **bounce, Recipient=recipient, ChangedAt="2024-01-01T00:00:00Z"))
+    await delivery.apply_events()
+    for name in names:
+        asked_to_lift(seed, f"{name}@example.com", confirmed="now()")
+    seed.execute(
+        "ALTER TABLE delivery.suppression ADD CONSTRAINT fault CHECK (active OR email_key <> 'poison@example.com')"
+    )
+    for _ in range(2):
+        await delivery.tell_postmark()
+        lifted = seed.execute("SELECT email_key FROM delivery.suppression WHERE NOT active ORDER BY 1")
+        assert lifted == [("ada@example.com",), ("bob@example.com",)]
+        assert seed.count("delivery.lift_request") == 1
+    assert len(delivery.context.set_asides.of("delivery.tell_postmark")) == 1
+    seed.execute("ALTER TABLE delivery.suppression DROP CONSTRAINT fault")
 
 
 async def test_a_refused_address_is_suppressed_again_after_a_lift(

@@ -3,7 +3,7 @@
 `changed_at` is the time of the newest change: an older one that arrives later changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -243,17 +243,28 @@ async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
     )
 
 
-async def lift_by_consent(connection: AsyncConnection, *, limit: int) -> int:
-    """Handle requests of people who confirmed again. Returns how many there were. Postmark is told next, and decides
-    (see `end_telling`).
+async def list_lift_requests(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:
+    """Ids of the oldest requests of people who confirmed again, without those that are set aside."""
+    rows = await connection.execute(
+        sa.text("SELECT id FROM delivery.lift_request WHERE id <> ALL (:resting) ORDER BY id LIMIT :limit").bindparams(
+            sa.bindparam("resting", type_=sa.ARRAY(sa.BigInteger))
+        ),
+        {"limit": limit, "resting": sorted(resting)},
+    )
+    return list(rows.scalars())
+
+
+async def lift_by_consent(connection: AsyncConnection, *, ids: Sequence[int]) -> None:
+    """Handle these requests, except those that another replica handles now. Postmark is told next, and decides (see
+    `end_telling`).
 
     A suppression newer than the confirmation stays, and so does an operator's, and a complaint. The reason stays
     stored, because it applies again if Postmark refuses.
     """
-    result = await connection.execute(
+    await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
-                SELECT id FROM delivery.lift_request ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+                SELECT id FROM delivery.lift_request WHERE id = ANY (:ids) ORDER BY id FOR UPDATE SKIP LOCKED
             ), taken AS (
                 DELETE FROM delivery.lift_request WHERE id = ANY (ARRAY (SELECT id FROM picked))
                 RETURNING suppression_id, confirmed_at
@@ -263,19 +274,18 @@ async def lift_by_consent(connection: AsyncConnection, *, limit: int) -> int:
                 SELECT kept.id, asked.confirmed_at
                   FROM delivery.suppression AS kept JOIN asked ON asked.suppression_id = kept.id
                  ORDER BY kept.message_stream, kept.email_key FOR UPDATE OF kept
-            ), lifted AS (
-                UPDATE delivery.suppression AS kept
-                   SET active = false, changed_at = held.confirmed_at, tell_run_at = greatest(now(), kept.tell_run_at),
-                       tell_count = 0, tell_error = NULL
-                  FROM held
-                 WHERE kept.id = held.id AND kept.active AND kept.changed_at <= held.confirmed_at
-                   AND kept.kind = ANY (:kinds) AND kept.origin NOT IN ('operator', 'customer', 'admin')
             )
-            SELECT count(*) FROM taken
-        """).bindparams(sa.bindparam("kinds", type_=sa.ARRAY(sa.Text))),
-        {"limit": limit, "kinds": sorted(LIFTED_BY_CONSENT)},
+            UPDATE delivery.suppression AS kept
+               SET active = false, changed_at = held.confirmed_at, tell_run_at = greatest(now(), kept.tell_run_at),
+                   tell_count = 0, tell_error = NULL
+              FROM held
+             WHERE kept.id = held.id AND kept.active AND kept.changed_at <= held.confirmed_at
+               AND kept.kind = ANY (:kinds) AND kept.origin NOT IN ('operator', 'customer', 'admin')
+        """).bindparams(
+            sa.bindparam("kinds", type_=sa.ARRAY(sa.Text)), sa.bindparam("ids", type_=sa.ARRAY(sa.BigInteger))
+        ),
+        {"ids": list(ids), "kinds": sorted(LIFTED_BY_CONSENT)},
     )
-    return int(result.scalar_one())
 
 
 class ToTell(msgspec.Struct, frozen=True):

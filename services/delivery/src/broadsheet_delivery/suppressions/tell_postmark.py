@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from broadsheet_common.background.set_aside import batch_or_each
+import msgspec
+
+from broadsheet_common.background.set_aside import SetAside, batch_or_each
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.answer import UnusableAnswerError
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
@@ -15,6 +17,7 @@ from broadsheet_delivery.suppressions.store import (
     end_telling,
     lease_telling,
     lift_by_consent,
+    list_lift_requests,
     put_telling_off,
 )
 from broadsheet_delivery.throttle.back_off import retry_wait_s
@@ -25,15 +28,23 @@ REQUESTS_A_ROUND_MAX: Final = 1_000
 _LEASE_MARGIN: Final = timedelta(seconds=5)
 
 
+class _LiftRequest(msgspec.Struct, frozen=True):
+    """The id of a request, told apart from the ids of suppressions."""
+
+    id: int
+
+    def __str__(self) -> str:
+        return f"lift request {self.id}"
+
+
 async def tell_postmark(context: DeliveryContext) -> int:
     """One bounded round. Returns how many changes Postmark was told of. No transaction is open during a call.
 
     Requests of people who confirmed again are handled first.
     """
     for _ in range(REQUESTS_A_ROUND_MAX // REQUESTS_A_BATCH_MAX):
-        async with context.engine.begin() as connection:
-            if not await lift_by_consent(connection, limit=REQUESTS_A_BATCH_MAX):
-                break
+        if not await _lift_by_consent(context):
+            break
     told = 0
     for _ in range(CALLS_A_ROUND_MAX):
         began_s = boot_time_s()
@@ -45,6 +56,23 @@ async def tell_postmark(context: DeliveryContext) -> int:
             break
         told += await _tell_or_put_off(context, telling, until_s=began_s + context.call_timeout.total_seconds())
     return told
+
+
+async def _lift_by_consent(context: DeliveryContext) -> int:
+    """One batch. Returns how many requests were handled. One that fails alone is set aside."""
+    held: SetAside[int | _LiftRequest] = context.set_asides.of("delivery.tell_postmark")
+
+    async def lift(requests: Sequence[_LiftRequest]) -> None:
+        async with context.engine.begin() as connection:
+            await lift_by_consent(connection, ids=[request.id for request in requests])
+
+    async def put_aside(request: _LiftRequest, error: Exception) -> None:
+        held.hold(request, error)
+
+    resting = {key.id for key in held.resting() if isinstance(key, _LiftRequest)}
+    async with context.engine.connect() as connection:
+        ids = await list_lift_requests(connection, limit=REQUESTS_A_BATCH_MAX, resting=resting)
+    return await batch_or_each([_LiftRequest(request_id) for request_id in ids], lift, put_aside=put_aside)
 
 
 async def _tell_or_put_off(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:
