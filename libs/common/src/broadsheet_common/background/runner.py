@@ -49,7 +49,10 @@ class _Metrics:
             "background_last_success_timestamp_seconds", "When a round last succeeded", ("loop",), registry=registry
         )
         self.restarts = Counter(
-            "background_restarts_total", "Tasks that ended and were started anew", ("loop",), registry=registry
+            "background_restarts_total",
+            "Tasks that ended unexpectedly and were restarted",
+            ("loop",),
+            registry=registry,
         )
         self.set_aside = Gauge(
             "background_set_aside", "Items held back because they fail", ("loop",), registry=registry

@@ -12,10 +12,10 @@ SuppressionOrigin = Literal["postmark", "recipient", "customer", "admin", "opera
 """Who decided. `operator`: one of our users, through our API. `rule`: our rule about repeated soft bounces."""
 
 REASONS: Final[dict[SuppressionKind, str]] = {
-    "inactive": "Postmark holds the address for inactive.",
+    "inactive": "Postmark has marked the address as inactive.",
     "manual": "Suppressed by hand.",
     "hard_bounce": "The address bounced.",
-    "soft_bounces": "The address bounced softly again and again.",
+    "soft_bounces": "The address had repeated soft bounces.",
     "unsubscribe": "The recipient unsubscribed through Postmark.",
     "complaint": "The recipient complained of spam.",
 }

@@ -1,11 +1,10 @@
-"""Structured logs: JSON lines, or readable ones on a terminal, on standard error.
+"""Structured logs on standard error: JSON lines, or readable text for a terminal.
 
-Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query strings
-never go in: tracebacks come without local variables, what others wrote (exception messages, libraries' log lines) is
-redacted, and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
+Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query
+strings are never logged: tracebacks come without local variables; text from elsewhere (exception messages,
+libraries' log lines) is redacted; and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
 
-Nothing here raises into the work that it reports on: a line that cannot be made or written is counted and dropped
-(`log_output`).
+Logging never raises into the work: a line that cannot be made or written is counted and dropped (`log_output`).
 """
 
 import logging
@@ -24,7 +23,7 @@ _QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "
 
 
 def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Messages of exceptions, chained ones and groups included; frames stay as they are."""
+    """Redact the messages of exceptions, including chained ones and groups; frames stay unchanged."""
 
     def walk(exceptions: list[dict[str, Any]]) -> None:
         for exception in exceptions:
@@ -46,7 +45,7 @@ def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> Event
 
 
 def _never_raising(bound_logger: type[Any]) -> type[Any]:
-    """The logger whose processors may fail: an event that cannot be rendered is written by its name alone."""
+    """A logger whose processors may fail: an event that cannot be rendered is written with its name only."""
 
     class NeverRaisingLogger(bound_logger):  # type: ignore[misc]  # made for a level, at run time
         def _proxy_to_logger(self, method_name: str, event: str | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -68,7 +67,9 @@ def _write_bare(logger: Any, event: str, level: str, error: Exception) -> None:
 
 
 class _NeverRaisingHandler(logging.Handler):
-    """What libraries log. The standard handlers let RecursionError through, and print what they cannot write."""
+    """Handles the log records of libraries. The standard handlers let RecursionError through, and print records that
+    they cannot write.
+    """
 
     def __init__(self, output: LogOutput) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Prometheus metrics that never raise into the work they measure.
 
-A wrong value or label is a fault of the report, not of what is reported: it is counted in `metric_faults` and dropped.
+A wrong value or label is counted in `metric_faults` and dropped: the measured work is not at fault.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def _dropped_when_it_fails(method: Callable[P, None]) -> Callable[P, None]:
 
 
 class _Nothing:
-    """Stands for the series of labels that are none: takes every value and keeps none."""
+    """Replaces the series when the labels are invalid: accepts every call and does nothing."""
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_args, **_kwargs: None
