@@ -50,7 +50,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> str:
         return await asyncio.wait_for(check(), CHECK_TIMEOUT_S) or "ok"
     except TimeoutError:
         return f"no answer within {CHECK_TIMEOUT_S:g} s"
-    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, the answer is "not ready", and it is logged
+    except Exception as error:  # noqa: BLE001  # any exception means "not ready", and is logged
         _log.warning("health.check_failed", check=name, error=type(error).__name__)
         return type(error).__name__
 

@@ -275,7 +275,7 @@ def _render_for_its_work(node: Node, context: MailContext) -> None:
         node.render(context, NullIO())
     except TooMuchWorkError:
         raise
-    except Exception as error:  # noqa: BLE001  # see `render_every_branch`: only the work is looked at
+    except Exception as error:  # noqa: BLE001  # see `render_every_branch`: only the work matters
         _log.debug("template.branch_fails", error=type(error).__name__)
 
 

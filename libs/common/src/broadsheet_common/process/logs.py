@@ -51,7 +51,7 @@ def _never_raising(bound_logger: type[Any]) -> type[Any]:
         def _proxy_to_logger(self, method_name: str, event: str | None = None, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super()._proxy_to_logger(method_name, event, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the work goes on; it is counted, and said
+            except Exception as error:  # noqa: BLE001  # every error is counted and logged; the work goes on
                 _write_bare(self._logger, str(event), method_name, error)
 
     return NeverRaisingLogger
@@ -62,7 +62,7 @@ def _write_bare(logger: Any, event: str, level: str, error: Exception) -> None:
     try:
         line = {"event": redact(event), "level": level, "log_error": type(error).__name__}
         logger.msg(msgspec.json.encode(line).decode())
-    except Exception:  # noqa: BLE001  # it has been counted
+    except Exception:  # noqa: BLE001  # already counted
         return
 
 
@@ -78,7 +78,7 @@ class _NeverRaisingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001  # whatever it is, the library's work goes on; it is counted
+        except Exception:  # noqa: BLE001  # every error is counted; the library goes on
             count_lost_line()
         else:
             self._output.msg(line)

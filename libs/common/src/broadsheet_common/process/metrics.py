@@ -26,7 +26,7 @@ def _dropped_when_it_fails(method: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
-        except Exception:  # noqa: BLE001  # whatever it is, the work that is measured goes on; it is counted
+        except Exception:  # noqa: BLE001  # every error is counted; the measured work goes on
             _Faults.count += 1
 
     return guarded

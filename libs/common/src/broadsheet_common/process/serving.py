@@ -132,7 +132,7 @@ def run_service(name: str, settings_type: type[SettingsT], create_app: Callable[
         status = 1
         for message in _messages(refusals):
             sys.stderr.write(f"{name}: {message}\n")
-    except* Exception as errors:  # noqa: BLE001  # the last stop: whatever it is, it is logged, and the status says so
+    except* Exception as errors:  # noqa: BLE001  # every other error is logged and ends with status 1
         status = 1
         _log.critical("service.failed", exc_info=errors)
     sys.exit(status)

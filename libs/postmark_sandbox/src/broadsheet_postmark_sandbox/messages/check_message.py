@@ -50,7 +50,7 @@ class Addressed(msgspec.Struct, frozen=True, gc=False):
     suppressed: tuple[str, ...]
 
 
-class _Refused(Exception):  # noqa: N818  a refusal on its way out, not an error of ours
+class _Refused(Exception):  # noqa: N818  a refusal to be sent, not an error of ours
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
