@@ -97,7 +97,7 @@ def test_an_unknown_message_has_a_page_that_says_so(sandbox: SandboxDriver, mess
 
 
 def test_the_faults_in_force_are_shown(sandbox: SandboxDriver) -> None:
-    assert "Everything works" in page(sandbox, "/inbox/faults")
+    assert "No faults" in page(sandbox, "/inbox/faults")
     sandbox.faults({"kind": "drop_after", "name": HOSTILE, "probability": 0.25, "match": {"stream": "broadcast"}})
     html = page(sandbox, "/inbox/faults")
     assert "<script" not in html

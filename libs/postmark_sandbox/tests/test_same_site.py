@@ -32,7 +32,7 @@ def test_a_page_of_another_site_changes_nothing(
     # As a form or a script may send it without the server being asked first.
     answer = sandbox.http.request(method, path, headers={**headers, "Content-Type": "text/plain"}, content=b"{}")
     assert answer.status_code == 403
-    assert answer.json()["detail"] == "a page of another site may change nothing here"
+    assert answer.json()["detail"] == "a page of another site must not make changes here"
     assert len(sandbox.accepted()) == 1
 
 

@@ -21,14 +21,16 @@ _HANDLING: dict[str, UnsubscribeHandling] = {"custom": "Custom", "postmark": "Po
 
 
 def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxSettings:
-    """Read flags and environment; ends the process with a message for what is wrong."""
+    """Read flags and environment. If something is wrong, print a message and end the process."""
     parser = argparse.ArgumentParser(
         prog="broadsheet-postmark-sandbox",
         description="A strict local Postmark for development and tests: it speaks Postmark's API, keeps every "
         "message and sends none. The inbox is at /, the control API under /_sandbox.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8025, help="0 takes a free one (default %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8025, help="port to listen on; 0 takes a free one (default %(default)s)"
+    )
     parser.add_argument(
         "--allow-host",
         action="append",
@@ -44,8 +46,8 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
     parser.add_argument(
         "--data-dir",
         type=Path,
-        help="folder with room for the mail (some 30 MB a million alike, 10 GB a million unlike); the file there "
-        "has no name and ends with the process (default: the system's folder for temporary files)",
+        help="folder for the mail (about 30 MB for a million similar mails, 10 GB for a million different ones); the "
+        "file there has no name and ends with the process (default: the system's folder for temporary files)",
     )
     parser.add_argument("--latency-ms", type=float, default=0.0, help="wait before each answer (default %(default)s)")
     parser.add_argument(
@@ -67,10 +69,10 @@ def settings_from(arguments: list[str], environment: dict[str, str]) -> SandboxS
         "--webhook-retry-scale",
         type=float,
         default=1.0,
-        help="factor on Postmark's waits between tries, which take 51 minutes in all (default %(default)s)",
+        help="factor on Postmark's waits between attempts, which take 51 minutes in all (default %(default)s)",
     )
     parser.add_argument(
-        "--automatic-delivery", action="store_true", help="send a Delivery event for every recipient by itself"
+        "--automatic-delivery", action="store_true", help="send a Delivery event for every recipient automatically"
     )
     found = parser.parse_args(arguments)
     if environment.get("BROADSHEET_ENV", "").strip().lower() == "production":
@@ -111,8 +113,8 @@ def main() -> NoReturn:
     host, port = listener.getsockname()[:2]
     structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
     server = make_server(create_app(settings))
-    # Every batch makes a few thousand short-lived dictionaries; with the usual threshold the collector runs
-    # several times a batch and finds nothing, because nothing here makes cycles.
+    # Every batch makes a few thousand short-lived dictionaries. With the usual threshold the garbage collector runs
+    # several times per batch and finds nothing, because no code here makes reference cycles.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

@@ -1,4 +1,4 @@
-"""Wiring: one function makes the application."""
+"""Builds the application."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ from broadsheet_postmark_sandbox.state import Sandbox
 
 
 def create_app(settings: SandboxSettings) -> Litestar:
-    """Make the application; its state (files included) lives from start to stop of its lifespan."""
+    """Make the application. Its state, including files, lives from the start to the end of its lifespan."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -67,7 +67,7 @@ def create_app(settings: SandboxSettings) -> Litestar:
 
 
 def answer_failure(request: AnyRequest, error: Exception) -> Response[bytes]:
-    """A bug of ours or a full disk: loud in the log, for Postmark's clients its error 500."""
+    """A bug of ours or a full disk: logged as an error, and answered with Postmark's error 500."""
     structlog.get_logger().error("sandbox.request_failed", path=request.scope["path"], exc_info=error)
     if _is_control(request):
         return answer_problem(request, HTTPException(status_code=500, detail="the sandbox failed; see its log"))
@@ -79,7 +79,7 @@ def _is_control(request: AnyRequest) -> bool:
 
 
 def answer_problem(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """Errors outside Postmark's own: RFC 9457 for the control API; too large a body in Postmark's form."""
+    """Errors that are not Postmark's: RFC 9457 for the control API; a body that is too large in Postmark's form."""
     if error.status_code == 413 and not _is_control(request):  # noqa: PLR2004
         return answer_postmark_error(request, payload_too_large(50 * 1024 * 1024))
     problem: dict[str, Any] = {"type": "about:blank", "title": error.detail, "status": error.status_code}

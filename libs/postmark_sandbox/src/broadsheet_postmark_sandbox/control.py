@@ -1,7 +1,7 @@
-"""The control API under /_sandbox: what was accepted, which faults to make, settings.
+"""The control API under /_sandbox: accepted messages, faults to make, settings.
 
-It has no authentication: the sandbox is for a developer's machine and refuses to start in production. Pages of other
-sites are kept out by `same_site`.
+It has no authentication: the sandbox is for a developer's machine and refuses to start in production. `same_site`
+keeps pages of other sites out.
 """
 
 from typing import Annotated, Any, Final
@@ -55,9 +55,10 @@ async def messages(
     limit: Annotated[int, QueryParameter(ge=1, le=PAGE_WITHOUT_BODIES_MAX)] = PAGE_DEFAULT,
     bodies: Annotated[bool, QueryParameter()] = True,
 ) -> ASGIApp:
-    """Accepted messages in the order of their acceptance.
+    """Accepted messages in the order of acceptance.
 
-    Filters: recipient, stream, metadata_<key>; all must hold. `next_after` continues the list, or is null.
+    Filters: `recipient`, `stream`, `metadata_<key>`; a message must match all. `next_after` continues the list;
+    null at the end.
     """
     if bodies and limit > PAGE_MAX:
         raise HTTPException(status_code=400, detail=f"limit is at most {PAGE_MAX} unless bodies=false")
@@ -67,7 +68,7 @@ async def messages(
 
 @delete("/messages", status_code=HTTP_200_OK)
 async def forget_messages(request: AnyRequest) -> dict[str, int]:
-    """Forget every message; sequence numbers start again."""
+    """Delete every message; sequence numbers start again."""
     sandbox = sandbox_of(request)
     forgotten = len(sandbox.log)
     sandbox.clear_messages()
@@ -76,7 +77,7 @@ async def forget_messages(request: AnyRequest) -> dict[str, int]:
 
 @post("/reset", status_code=HTTP_200_OK)
 async def reset(request: AnyRequest) -> dict[str, str]:
-    """Make everything as it was at the start: messages, faults, settings, streams, suppressions, webhooks."""
+    """Reset everything to the state at the start: messages, faults, settings, streams, suppressions, webhooks."""
     sandbox_of(request).reset()
     return {"status": "ok"}
 
@@ -86,7 +87,7 @@ async def summary(
     request: AnyRequest,
     duplicates_limit: Annotated[int, QueryParameter(ge=0, le=DUPLICATES_SHOWN_MAX)] = 100,
 ) -> ASGIApp:
-    """How many messages and recipients there are, and who got more than one; the filters of `messages`."""
+    """Counts of messages and recipients, and the recipients of more than one message; the filters of `messages`."""
     return json_answer(200, await summarise(sandbox_of(request).log, _filter(request), duplicates_limit))
 
 
@@ -97,7 +98,7 @@ async def shown_faults(request: AnyRequest) -> FaultsShown:
 
 @put("/faults")
 async def set_faults(request: AnyRequest, data: JSONBody[FaultSet]) -> FaultsShown:
-    """Replace the rules; hidden messages become visible, since the search heals with its rules."""
+    """Replace the rules. Hidden messages become visible, because search lag ends with its rule."""
     sandbox = sandbox_of(request)
     try:
         sandbox.replace_faults(data)
@@ -129,7 +130,7 @@ async def change_settings(request: AnyRequest, data: JSONBody[LiveSettings]) -> 
 
 
 class WebhooksShown(msgspec.Struct, frozen=True):
-    """Webhooks out: how many wait, how the others ended, and the last tries, newest last."""
+    """Outgoing webhooks: how many wait, how the others ended, and the last attempts, newest last."""
 
     pending: int
     counts: WebhookCounts
@@ -144,7 +145,7 @@ async def shown_webhooks(request: AnyRequest) -> WebhooksShown:
 
 @post("/events", status_code=HTTP_202_ACCEPTED)
 async def make_event(request: AnyRequest, data: JSONBody[EventRequest]) -> EventSent:
-    """Make an event happen to a message and send its webhooks."""
+    """Make an event for a message and send its webhooks."""
     try:
         return send_event(sandbox_of(request), data)
     except NoSuchMessageError as missing:
@@ -164,7 +165,7 @@ def _filter(request: AnyRequest) -> Filter:
         elif lowered in {"recipient", "stream"}:
             known[lowered] = value
         elif lowered not in _PAGING:
-            # A misspelt filter must not look like one that everything passes.
+            # A misspelt filter must not act like a filter that matches everything.
             raise HTTPException(status_code=400, detail=f"unknown parameter: {key}")
     return Filter(**known)
 

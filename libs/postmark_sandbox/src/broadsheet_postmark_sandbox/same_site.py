@@ -1,11 +1,11 @@
-"""Keeps pages of other sites, open in the browser of whoever runs the sandbox, away from it.
+"""Keeps pages of other sites, opened in the developer's browser, from reaching the sandbox.
 
-The control API has no authentication. Two rules make up for it:
+The control API has no authentication. Two rules replace it:
 
-- Host: an address, `localhost`, or a name that was allowed at the start. Another name that leads here is a page's own
-  (DNS rebinding): its scripts would be of the same origin and could read the mail.
-- What changes something must not come from another site's page. Browsers say where a request comes from in
-  Sec-Fetch-Site, older ones in Origin; programs send neither.
+- Host: an address, `localhost`, or a name that was allowed at the start. Any other name that resolves to the sandbox
+  may belong to a hostile page (DNS rebinding): its scripts would have the same origin and could read the mail.
+- A request that changes something must not come from another site's page. Browsers say where a request comes from in
+  Sec-Fetch-Site, older ones in Origin; other programs send neither.
 
 Sources: the Fetch metadata specification (Sec-Fetch-Site), RFC 9110 7.2 (Host).
 """
@@ -35,7 +35,7 @@ class _Problem(msgspec.Struct, frozen=True):
 
 
 class SameSite(ASGIMiddleware):
-    """`allowed_hosts`: names, in lower case, besides `localhost` and addresses."""
+    """`allowed_hosts`: lower-case names that are allowed besides `localhost` and addresses."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -59,12 +59,12 @@ class SameSite(ASGIMiddleware):
                 "--allow-host",
             )
         if method not in _SAFE_METHODS and comes_from_another_site(host, headers):
-            return _Problem("Forbidden", 403, "a page of another site may change nothing here")
+            return _Problem("Forbidden", 403, "a page of another site must not make changes here")
         return None
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header, in lower case and without its port; None when there is none."""
+    """The name in a Host header, in lower case and without its port; None if there is none."""
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
@@ -73,7 +73,9 @@ def host_name(host: str) -> str | None:
 
 
 def comes_from_another_site(host: str, headers: Mapping[str, str]) -> bool:
-    """Whether a browser says so. `Origin: null` is a page that hides where it is from."""
+    """Whether the browser's headers say that another site sent the request. `Origin: null` is a page that hides its
+    origin.
+    """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site.lower() not in _OWN_SITE

@@ -1,8 +1,8 @@
-"""The HTTP server: uvicorn on httptools, chosen because a handler can close the connection under it.
+"""The HTTP server: uvicorn on httptools, chosen because a handler can close its connection.
 
-Granian answers 500 when an application raises or returns without an answer, and offers no way to abort, so a
-dropped answer would look like an error that Postmark gave. Here the protocol puts its asyncio transport into the
-request's state, and aborting that is an end of file or a reset for the client, not a byte before it.
+Granian answers 500 when an application raises or returns without an answer, and cannot abort a connection, so a
+dropped answer would look like an error from Postmark. Here the protocol puts its asyncio transport into the
+request's state. Aborting it gives the client an end of file or a reset, without a byte before it.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ DATE_HEADER_S: Final = 1.0
 
 
 class CannotListenError(OSError):
-    """The address cannot be listened on; the text says which and why."""
+    """The server cannot listen on the address; the text says which address and why."""
 
 
 class AbortableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose requests carry their connection's transport."""
+    """HTTP/1.1 with the connection's transport in each request's state."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -39,7 +39,7 @@ class AbortableProtocol(HttpToolsProtocol):
 
 
 class SandboxServer(Server):
-    """Stops at once: short requests may finish within GRACE_S, the rest are cut off."""
+    """Stops at once: short requests may finish within GRACE_S, the rest are aborted."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -57,7 +57,7 @@ class SandboxServer(Server):
         self.request_exit()
 
     async def main_loop(self) -> None:
-        """Wait to be stopped; uvicorn's own looks for it ten times a second only."""
+        """Wait for the request to exit; uvicorn's own loop checks for it only ten times a second."""
         self._loop = asyncio.get_running_loop()
         while not self.should_exit:
             await self.on_tick(0)
@@ -94,9 +94,9 @@ class SandboxServer(Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port; raises CannotListenError with a text for people."""
+    """Listen on the port. Raises CannotListenError with a text for the user."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where it sees that the protocol is TCP.
+    # asyncio switches Nagle's algorithm off only if it sees that the protocol is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What the sandbox is started with."""
+"""The sandbox's settings at the start."""
 
 from pathlib import Path
 from typing import Literal
@@ -12,20 +12,20 @@ TEST_TOKEN = "POSTMARK_API_TEST"  # noqa: S105  Postmark's public token that val
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every knob has a default that suits a laptop.
+    """Every setting has a default that suits a laptop.
 
-    host, port: where to listen; port 0 takes a free one.
-    allowed_hosts: names that clients reach it by, besides `localhost` and addresses (see `same_site`).
-    token: the X-Postmark-Server-Token that is accepted, beside POSTMARK_API_TEST.
-    data_dir: where the file with the bodies lies, which has no name and ends with the process; None takes the
-        system's folder for temporary files.
-    latency_ms: how long every answer of the Postmark API waits.
-    broadcast_unsubscribe: how the stream `broadcast` handles unsubscribing.
-    webhook_urls: where events go; the user and password are sent to them as basic authentication.
-    webhook_retry_scale: 1 keeps Postmark's waits between tries (1 minute to half an hour), 0.001 makes
-        milliseconds of seconds.
-    automatic_delivery: send a Delivery event for every recipient by itself.
-    batch_bytes_max, message_bytes_max: Postmark's limits; lower them to meet them with less.
+    - `host`, `port`: where to listen; port 0 takes a free one.
+    - `allowed_hosts`: names that clients reach it by, besides `localhost` and addresses (see `same_site`).
+    - `token`: the X-Postmark-Server-Token that is accepted, besides POSTMARK_API_TEST.
+    - `data_dir`: the folder of the file with the bodies. The file has no name and ends with the process. None: the
+      system's folder for temporary files.
+    - `latency_ms`: how long every answer of the Postmark API waits.
+    - `broadcast_unsubscribe`: how the stream `broadcast` handles unsubscribing.
+    - `webhook_urls`: where events go; the user and password are sent to them as basic authentication.
+    - `webhook_retry_scale`: 1 keeps Postmark's waits between attempts (1 to 20 minutes), 0.001 turns seconds into
+      milliseconds.
+    - `automatic_delivery`: send a Delivery event for every recipient automatically.
+    - `batch_bytes_max`, `message_bytes_max`: Postmark's limits; lower them to reach them with smaller requests.
     """
 
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Everything one running sandbox holds, and the settings that may change while it runs."""
+"""The whole state of a running sandbox, and the settings that may change while it runs."""
 
 import asyncio
 import time
@@ -20,11 +20,11 @@ HIDDEN_MAX: Final = 1_000_000
 
 
 class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """GET and PUT /_sandbox/settings; in a PUT what is left out takes its default.
+    """GET and PUT /_sandbox/settings; in a PUT, a field that is left out takes its default.
 
     latency_ms: how long every answer of the Postmark API waits. unsubscribe_handling: by stream.
     automatic_delivery: send a Delivery webhook for every recipient. The two limits are in bytes.
-    webhook_retry_scale: the factor on Postmark's waits between tries.
+    webhook_retry_scale: the factor on Postmark's waits between attempts.
     """
 
     latency_ms: Annotated[float, msgspec.Meta(ge=0, le=600_000)] = 0.0
@@ -36,10 +36,10 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sandbox:
-    """The state of one sandbox; made when the app starts, closed when it stops.
+    """The state of one sandbox; created when the app starts, closed when it stops.
 
-    delivered_up_to is the last message whose Delivery events went out by themselves; accepted is set whenever
-    messages were logged.
+    `delivered_up_to` is the last message whose Delivery events were sent automatically; `accepted` is set
+    whenever messages were logged.
     """
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -60,7 +60,7 @@ class Sandbox:
         self.log = MessageLog(settings.data_dir)
 
     def hidden_now(self) -> frozenset[int]:
-        """The messages that the search must not show yet; forgets those whose lag is over."""
+        """The messages that the search must not show yet. Removes those whose lag is over."""
         if not self._hidden_until:
             return frozenset()
         now = time.monotonic()
@@ -68,13 +68,13 @@ class Sandbox:
         return frozenset(self._hidden_until)
 
     def hide(self, sequence: int, lag_s: float) -> None:
-        """Keep a message out of the search; beyond HIDDEN_MAX the oldest shows early."""
+        """Hide a message from the search; beyond HIDDEN_MAX the oldest becomes visible early."""
         self._hidden_until[sequence] = time.monotonic() + lag_s
         if len(self._hidden_until) > HIDDEN_MAX:
             del self._hidden_until[next(iter(self._hidden_until))]
 
     def replace_faults(self, faults: FaultSet) -> None:
-        """Put other rules in force; the search heals with its rules. Raises ValueError, changing nothing."""
+        """Replace the rules; search lag ends with its rule. Raises ValueError, changing nothing."""
         self.faults.replace(faults)
         self._hidden_until.clear()
 
@@ -83,7 +83,7 @@ class Sandbox:
         return msgspec.structs.replace(self.live, unsubscribe_handling=handling)
 
     def change_settings(self, wanted: LiveSettings) -> None:
-        """Put other settings in force; raises ValueError for an unknown stream, changing nothing."""
+        """Replace the settings. Raises ValueError for an unknown stream, changing nothing."""
         for stream_id in wanted.unsubscribe_handling:
             if stream_id not in self.streams:
                 raise ValueError(f"no such stream: {stream_id}")
@@ -95,7 +95,7 @@ class Sandbox:
         self.live = msgspec.structs.replace(wanted, unsubscribe_handling={})
 
     def clear_messages(self) -> None:
-        """Forget the messages, their events and their bounces; suppressions stay."""
+        """Delete the messages, their events and their bounces; suppressions stay."""
         self.log.clear()
         self._hidden_until.clear()
         self.message_events.clear()
@@ -103,7 +103,7 @@ class Sandbox:
         self.delivered_up_to = 0
 
     def reset(self) -> None:
-        """Make everything as it was at the start; webhooks that wait are given up."""
+        """Reset everything to the state at the start; waiting webhooks are cancelled."""
         self.clear_messages()
         self.replace_faults(FaultSet())
         self.streams = default_streams(self.settings.broadcast_unsubscribe)

@@ -16,7 +16,7 @@ STREAMS_MAX: Final = 100
 
 
 class Suppression(msgspec.Struct, frozen=True):
-    """An address that a stream must not be sent to. created_at is in seconds since 1970."""
+    """An address that must not be sent to on a stream. `created_at` is in seconds since 1970."""
 
     address: str
     reason: SuppressionReason
@@ -38,7 +38,7 @@ class Stream(msgspec.Struct):
     suppressions: dict[str, Suppression] = msgspec.field(default_factory=dict)
 
     def suppress(self, address: str, reason: SuppressionReason, origin: SuppressionOrigin) -> Suppression:
-        """Suppress an address; a complaint is never weakened into another reason."""
+        """Suppress an address; another reason never replaces a complaint."""
         known = self.suppressions.get(address.lower())
         if known is not None and known.reason == "SpamComplaint":
             return known
@@ -48,7 +48,7 @@ class Stream(msgspec.Struct):
 
 
 def default_streams(broadcast_handling: UnsubscribeHandling) -> dict[str, Stream]:
-    """What every Postmark server starts with."""
+    """The streams that every Postmark server starts with."""
     now = time.time()
     made = (
         Stream("outbound", "Default Transactional Stream", "Transactional", "None", now),

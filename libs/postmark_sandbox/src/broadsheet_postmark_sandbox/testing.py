@@ -1,7 +1,7 @@
 """Start a sandbox from a test: the real server on a free loopback port, in a thread of its own.
 
-A thread, so that blocking clients can talk to it from the test's own loop, and so that starting takes
-milliseconds. Everything is real but the process.
+A thread, so that blocking clients can talk to it from the test's own event loop, and so that it starts within
+milliseconds. Everything but the separate process is real.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 class RunningSandbox(msgspec.Struct, frozen=True):
-    """base_url has no slash at its end; inner is the state itself, for what the control API does not show."""
+    """`base_url` has no slash at its end; `inner` is the state itself, for what the control API does not show."""
 
     base_url: str
     token: str
@@ -34,7 +34,7 @@ class RunningSandbox(msgspec.Struct, frozen=True):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a proper request to the Postmark API."""
+        """The headers of a valid request to the Postmark API."""
         return {
             "Accept": "application/json",
             "Content-Type": "application/json",
@@ -43,7 +43,7 @@ class RunningSandbox(msgspec.Struct, frozen=True):
 
     @property
     def webhook_authorization(self) -> str | None:
-        """The Authorization header that webhooks carry."""
+        """The Authorization header of webhooks."""
         user, password = self.settings.webhook_user, self.settings.webhook_password
         if user is None or password is None:
             return None
@@ -118,9 +118,9 @@ async def running_sandbox(**settings: Any) -> AsyncIterator[RunningSandbox]:
 
 
 class SandboxDriver:
-    """What a blocking test says to a sandbox: send, search, set faults, look at what was accepted.
+    """A blocking test's client of a sandbox: send, search, set faults, read accepted messages.
 
-    http is a client with Postmark's headers; close the driver, or use it in a `with`.
+    `http` is a client with Postmark's headers; close the driver, or use it in a `with`.
     """
 
     def __init__(self, running: RunningSandbox) -> None:
@@ -134,11 +134,11 @@ class SandboxDriver:
         self.http.close()
 
     def reset(self) -> None:
-        """Make the sandbox as it was at the start."""
+        """Reset the sandbox to its state at the start."""
         self.http.post("/_sandbox/reset").raise_for_status()
 
     def message(self, **fields: object) -> Json:
-        """A good message; a field given as None is left out."""
+        """A valid message; a field given as None is left out."""
         whole = {
             "From": "News <news@news.example>",
             "To": "ada@mail.example",

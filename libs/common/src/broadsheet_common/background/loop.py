@@ -1,4 +1,4 @@
-"""A background loop as its owner declares it: what one round does, how often, and how long it may go without
+"""A background loop as its service declares it: what one round does, how often, and how long it may go without
 success.
 
 A round is bounded work: it does what is due and returns. The runner repeats it.
@@ -26,13 +26,14 @@ class Next(msgspec.Struct, frozen=True):
 class Loop:
     """One loop.
 
-    `name` is a constant dotted name, unique in the process. `bound_s` is how long it may go without a successful round
-    before readiness names it; a round that finds nothing to do is a success. With `required`, the service stands on it:
-    readiness fails. Otherwise the service is degraded, and keeps its traffic. `wait_for_room` is awaited before each
-    round; the time in it does not count against the bound (a sender whose places are all taken is well). `drain` is
-    awaited after the last round, for work that rounds have begun. `set_aside` counts items that are held back because
-    they fail. With `cancel_on_stop` a round is cut short when the process stops: it rolls back, or never ends by
-    itself. `context` is entered around each round, to bind ids to its log lines, say.
+    `name` is a constant dotted name, unique in the process. `bound_s` is how long it may go without a successful
+    round before readiness reports it; a round that finds nothing to do is a success. If the loop is `required`,
+    readiness then fails; otherwise the service is only degraded and still receives traffic. `wait_for_room` is
+    awaited before each round; the time spent there does not count against the bound (a sender whose slots are all
+    in use is healthy). `drain` is awaited after the last round, for work that rounds have begun. `set_aside`
+    counts items that are held back because they fail. With `cancel_on_stop` a round is cancelled when the process
+    stops: such a round rolls back, or never ends by itself. `context` is entered around each round, for example
+    to bind ids to its log lines.
     """
 
     def __init__(
@@ -69,6 +70,6 @@ class Loop:
         self.woken.set()
 
     def progress(self) -> None:
-        """A long round reports that it is making progress."""
+        """Report that a long round is making progress."""
         if self.on_progress is not None:
             self.on_progress()

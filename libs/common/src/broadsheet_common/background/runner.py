@@ -1,8 +1,8 @@
 """Runs every background loop of a process, and keeps each one's last result and time.
 
 An exception from a round is logged with its class and counted, and the loop waits with a growing, jittered,
-bounded back-off. A task that ends although nobody stopped it is started again. The model is omicron's: one driver
-for all background tasks (github.com/oxidecomputer/omicron, nexus/background-task-interface).
+bounded back-off. A task that ends unexpectedly is started again. The model is omicron's: one driver for all
+background tasks (github.com/oxidecomputer/omicron, nexus/background-task-interface).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MAX_S = 5.0
 """Short enough that work resumes within seconds after the database is back."""
 ERROR_KINDS_MAX = 20
-"""Classes of errors with a series of their own, for each loop; the others are counted as `other`."""
+"""At most so many error classes get a metric series of their own, per loop; the others are counted as `other`."""
 
 _log = structlog.get_logger()
 
@@ -49,7 +49,10 @@ class _Metrics:
             "background_last_success_timestamp_seconds", "When a round last succeeded", ("loop",), registry=registry
         )
         self.restarts = Counter(
-            "background_restarts_total", "Tasks that ended and were started anew", ("loop",), registry=registry
+            "background_restarts_total",
+            "Tasks that ended unexpectedly and were restarted",
+            ("loop",),
+            registry=registry,
         )
         self.set_aside = Gauge(
             "background_set_aside", "Items held back because they fail", ("loop",), registry=registry
@@ -110,7 +113,7 @@ class _Driver:
                 task = asyncio.current_task()
                 if self._stopping.is_set() or task is None or task.cancelling():
                     raise
-                # Something that the round waited for was cancelled, not the loop.
+                # Something that the round awaited was cancelled, not the loop itself.
                 await self._back_off(error)
             except Exception as error:  # noqa: BLE001  # whatever a round raises, the loop goes on
                 await self._back_off(error)
@@ -166,7 +169,7 @@ class _Driver:
         await self._rest(wait_s, wakes=False)
 
     async def _rest(self, wait_s: float, *, wakes: bool) -> None:
-        """Wait, or until stopped; with `wakes`, or until there may be work."""
+        """Wait for `wait_s`. A stop ends the wait early; with `wakes`, `wake` does too."""
         if wait_s <= 0:
             await asyncio.sleep(0)
             return
@@ -216,16 +219,16 @@ class BackgroundRunner:
             driver.start()
 
     def wake(self) -> None:
-        """There may be work: every idle loop looks at once."""
+        """There may be work: every idle loop runs a round at once."""
         for loop in self.loops:
             loop.wake()
 
     def statuses(self) -> Mapping[str, LoopStatus]:
-        """By the loops' names. Empty before the start."""
+        """Statuses by the loops' names. Empty before the start."""
         return {driver.loop.name: driver.status() for driver in self._drivers if driver.task is not None}
 
     async def stop(self, timeout_s: float) -> None:
-        """Begin no further round; rounds under way have `timeout_s` to end, and are cancelled then."""
+        """Begin no further round. Rounds in progress have `timeout_s` to end; then they are cancelled."""
         self._stopping.set()
         self.wake()
         for driver in self._drivers:
@@ -250,7 +253,7 @@ class BackgroundRunner:
 
 
 async def _end(driver: _Driver) -> None:
-    """The loop's task, then what its rounds had begun."""
+    """Wait for the loop's task, then for the work that its rounds had begun."""
     if driver.task is not None:
         await asyncio.wait({driver.task})
     if driver.loop.drain is not None:

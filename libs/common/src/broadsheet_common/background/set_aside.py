@@ -26,7 +26,7 @@ def rest_s(failures: int, fraction: float) -> float:
 
 
 class _Rest:
-    """Not again before `until_s` (monotonic)."""
+    """The item is not tried again before `until_s` (monotonic)."""
 
     __slots__ = ("failures", "until_s")
 
@@ -36,9 +36,9 @@ class _Rest:
 
 
 class SetAside(Generic[KeyT]):
-    """The items that the loop of that name holds back in this process, by their ids. The number is shown as the
-    metric `background_set_aside` and in readiness. An item that was due long ago and not tried was done by
-    another process, or no longer exists.
+    """The items that one loop holds back in this process, by their ids. Their number is shown as the metric
+    `background_set_aside` and in readiness. An item that has been due for long and was not tried was done by
+    another process, or no longer exists; it is dropped.
     """
 
     def __init__(self, loop: str) -> None:
@@ -53,14 +53,16 @@ class SetAside(Generic[KeyT]):
         return len(self._rests)
 
     def resting(self) -> frozenset[KeyT]:
-        """Those that are not to be tried now."""
+        """The items that must not be tried now."""
         now_s = time.monotonic()
         return frozenset(key for key, rest in self._rests.items() if rest.until_s > now_s)
 
     def rest(self, key: KeyT) -> tuple[int, float]:
-        """After a failure; how many there were in a row, and how long the item rests now, in seconds."""
+        """Call it after a failure. Returns how many there were in a row, and how long the item rests now, in
+        seconds.
+        """
         if key not in self._rests and len(self._rests) >= HELD_MAX:
-            # The longest held is tried again first.
+            # The item held for longest is dropped, so it may be tried again.
             del self._rests[next(iter(self._rests))]
         rest = self._rests.setdefault(key, _Rest())
         rest.failures += 1
@@ -74,7 +76,7 @@ class SetAside(Generic[KeyT]):
         log_set_aside(self.loop, error, item=str(key), failures=failures, wait_s=wait_s)
 
     def forget(self, key: KeyT) -> None:
-        """After a success."""
+        """Call it after a success."""
         self._rests.pop(key, None)
 
     async def each(
@@ -84,7 +86,7 @@ class SetAside(Generic[KeyT]):
         *,
         key: Callable[[ItemT], KeyT],
     ) -> int:
-        """Do `work` on each item that is not set aside; if one fails, it is logged and set aside, and the next
+        """Do `work` on each item that is not set aside. An item that fails is logged and set aside, and the next one
         follows.
 
         Returns how many succeeded. Raises if the database is unavailable: then no item is to blame.
@@ -108,18 +110,18 @@ class SetAside(Generic[KeyT]):
 
 
 class SetAsides:
-    """Those of a service's loops."""
+    """The `SetAside` of each of a service's loops."""
 
     def __init__(self) -> None:
         self._of: dict[str, SetAside[Any]] = {}
 
     def of(self, loop: str) -> SetAside[Any]:
-        """The one of that loop, by its name."""
+        """The `SetAside` of the loop with this name."""
         return self._of.setdefault(loop, SetAside(loop))
 
 
 def log_set_aside(loop: str, error: Exception, *, item: str, failures: int, wait_s: float) -> None:
-    """`item` is an id, never what it holds. The exception's frames are shown once, not at each try."""
+    """`item` is an id, never its content. The traceback is logged once, not at each failure."""
     _log.error(
         "background.item_set_aside",
         loop=loop,
@@ -137,7 +139,8 @@ async def batch_or_each(
     *,
     put_aside: Callable[[ItemT, Exception], Awaitable[object]],
 ) -> int:
-    """Do `batch` on all items at once; if that fails, on each alone. One that fails alone is given to `put_aside`.
+    """Do `batch` on all items at once; if that fails, on each alone. An item that fails alone is given to
+    `put_aside`.
 
     Returns how many succeeded. Raises if the database is unavailable: then no item is to blame.
     """

@@ -8,9 +8,9 @@ LoopState = Literal["ok", "late"]
 
 
 class LoopStatus(msgspec.Struct, frozen=True):
-    """`last_success_s` is how many seconds ago a round last succeeded, None before the first. `late`: longer ago than
-    the loop's bound, `bound_s`. `failures` counts rounds that failed in a row since, `error` is the last one's class.
-    `set_aside` items are held back because they fail.
+    """`last_success_s`: how many seconds ago a round last succeeded; None before the first success. `late`: no
+    success for longer than the loop's bound, `bound_s`. `failures`: rounds that failed in a row since then;
+    `error`: the class of the last failure. `set_aside`: items held back because they fail.
     """
 
     status: LoopState

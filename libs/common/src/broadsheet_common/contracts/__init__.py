@@ -1,1 +1,1 @@
-"""What crosses between services: identity, queue, audiences, erasure, tokens."""
+"""Contracts between services: identity, queue, audiences, erasure, tokens."""

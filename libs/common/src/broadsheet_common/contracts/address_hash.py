@@ -1,4 +1,4 @@
-"""Keyed hashes of erased addresses: an address can be recognised by them, but not read.
+"""Keyed hashes of erased addresses. They recognise an address but do not reveal it.
 
 HMAC-SHA256 under keys from the settings, because a plain hash can be reversed by trying addresses. The first key
 makes new hashes, and an address is looked up under all keys. Keys are rotated by adding a new one in front; an
@@ -29,7 +29,7 @@ class AddressHasher:
         return self._current, self._hash(self._current, email_key)
 
     def hashes(self, email_key: str) -> list[bytes]:
-        """Under every key: the address may have been erased under any of them."""
+        """The hashes under every key: the address may have been erased under any of them."""
         return [self._hash(key_id, email_key) for key_id in self._keys]
 
     def _hash(self, key_id: str, email_key: str) -> bytes:

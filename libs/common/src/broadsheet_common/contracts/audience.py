@@ -1,7 +1,8 @@
-"""The contract of audiences: publishing asks subscriptions to freeze a segment for an issue, and says when it is done.
+"""The contract of audiences: publishing asks subscriptions to freeze a segment for an issue, and later to release
+it.
 
 Both run in the caller's transaction, through functions that the migrations define in the schema `subscriptions`.
-Between them publishing reads `published_complete_audiences` and `published_audience_blocks`.
+Between the two calls publishing reads `published_complete_audiences` and `published_audience_blocks`.
 """
 
 import sqlalchemy as sa
@@ -18,5 +19,5 @@ async def request_audience(connection: AsyncConnection, *, issue_id: int, newsle
 
 
 async def release_audience(connection: AsyncConnection, *, issue_id: int) -> None:
-    """Everybody in it is enqueued, or the issue was cancelled: its members are no longer needed. May be repeated."""
+    """Release the members: all are enqueued, or the issue was cancelled. May be repeated."""
     await connection.execute(sa.text("SELECT subscriptions.release_audience(:issue_id)"), {"issue_id": issue_id})

@@ -1,7 +1,7 @@
 """The sentences that people agree to at a sign-up form, by version.
 
-A form shows one and sends its version along; the consent record keeps the version. So a version that was ever shown is
-never changed or taken out: a new sentence is a new version, put at the end.
+A form shows one sentence and sends its version; the consent record stores the version. So a version that was ever
+shown is never changed or removed: a new sentence is added at the end as a new version.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Erasing a person across services: what subscriptions, which stores people, asks of delivery, which sent to them.
+"""Erasing a person across services: subscriptions stores people and asks delivery to erase what it holds about them.
 
 All functions run in the caller's transaction.
 """
@@ -16,7 +16,9 @@ from broadsheet_common.contracts.address_hash import AddressHasher
 async def enqueue_erasure(
     connection: AsyncConnection, hasher: AddressHasher, *, subscriber_id: int, email_key: str
 ) -> None:
-    """From this commit on, a suppression of the address is stored under its hash only; delivery does the rest."""
+    """Ask delivery to erase a subscriber. From this commit on, a suppression of the address is stored under its hash
+    only.
+    """
     key_id, address_hash = hasher.current(email_key)
     await connection.execute(
         sa.text("SELECT delivery.enqueue_erasure(:subscriber_id, :email_key, :address_hash, :key_id)").bindparams(
@@ -32,8 +34,8 @@ async def enqueue_erasure(
 
 
 async def enter_addresses(connection: AsyncConnection, hasher: AddressHasher, email_keys: Sequence[str]) -> None:
-    """Whoever stores addresses calls this in the same transaction: an address that was suppressed when it was erased
-    is suppressed again; no other changes.
+    """Every transaction that stores addresses calls this: an address that was suppressed when it was erased is
+    suppressed again. Other addresses do not change.
     """
     pairs = [(key, address_hash) for key in email_keys for address_hash in hasher.hashes(key)]
     await connection.execute(
@@ -46,7 +48,7 @@ async def enter_addresses(connection: AsyncConnection, hasher: AddressHasher, em
 
 
 async def addresses_were_erased(connection: AsyncConnection) -> bool:
-    """Whether `enter_addresses` may have anything to do, whichever addresses they are."""
+    """Whether any address was ever erased. If not, `enter_addresses` has nothing to do."""
     row = await connection.execute(sa.text("SELECT are_there FROM delivery.published_erased_addresses"))
     return bool(row.scalar_one())
 

@@ -2,7 +2,7 @@
 
 The gateway signs a JWT (EdDSA, RFC 8037) with its private key; services verify it with the public key. It names
 one service as its audience and is valid for a minute at most, so a leaked one is of little use. Services trust
-this, never the network position of the caller.
+only this, never the network position of the caller.
 """
 
 import time
@@ -40,7 +40,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class IdentityMinter:
-    """Signs identities at the gateway; a token is kept for half its life, as signing costs about 50 µs.
+    """Signs identities at the gateway. A token is reused for half its lifetime, because signing costs about 50 µs.
 
     The cache holds at most `_CACHE_MAX` tokens and is emptied when full.
     """
@@ -80,8 +80,8 @@ class IdentityMinter:
 class IdentityVerifier:
     """Verifies identities at a service.
 
-    A verified token is cached for a few seconds, well within its life: the gateway sends the same one again and
-    again, and verifying costs about as much as a query. At most `_CACHE_MAX` are cached.
+    A verified token is cached for a few seconds, well within its lifetime: the gateway sends the same one
+    repeatedly, and verifying costs about as much as a query. At most `_CACHE_MAX` are cached.
     """
 
     _CACHE_MAX = 4096
@@ -96,7 +96,7 @@ class IdentityVerifier:
         self._cache: dict[str, tuple[float, Identity]] = {}
 
     def verify(self, token: str) -> Identity:
-        """Raises `UnauthenticatedError` for a token that is not the gateway's, not for us, or too old."""
+        """Raises `UnauthenticatedError` if the token is not the gateway's, is for another service, or has expired."""
         now_s = time.monotonic()
         cached = self._cache.get(token)
         if cached is not None and now_s < cached[0]:
@@ -130,7 +130,7 @@ class IdentityMiddleware(AbstractAuthenticationMiddleware):
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        # By itself Litestar lets OPTIONS pass, and a controller's guards then find no identity.
+        # By default Litestar lets OPTIONS pass, and a controller's guards then find no identity.
         super().__init__(app, exclude_http_methods=())
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
@@ -142,7 +142,9 @@ class IdentityMiddleware(AbstractAuthenticationMiddleware):
 
 
 def requires(scope: Scope) -> Any:
-    """A Litestar guard: the identity must carry `scope`. Asynchronous, as others would go through a thread."""
+    """A Litestar guard: the identity must carry `scope`. Asynchronous, because Litestar runs synchronous guards in a
+    thread.
+    """
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         identity: Identity = connection.user

@@ -1,4 +1,4 @@
-"""Keys as settings give them: `id:hex,id:hex,…`, the current one first. Pure.
+"""Keys as given in settings: `id:hex,id:hex,…`, the current one first. Pure.
 
 Keys are rotated by adding a new one in front; an old one stays as long as something is read with it.
 """
@@ -14,8 +14,8 @@ _ENTRY: Final = re.compile(r"([a-z0-9]{1,16}):((?:[0-9a-fA-F]{2})+)")
 def parse_key_ring(text: str, *, bytes_max: int = KEY_BYTES_MAX) -> dict[str, bytes]:
     """Keys by id, in the order given, at least one.
 
-    Raises ValueError, which shows no key, unless every entry is `id:hex` with KEY_BYTES_MIN to `bytes_max` bytes, and
-    no id comes twice.
+    Raises ValueError, whose text contains no key, unless every entry is `id:hex` with KEY_BYTES_MIN to
+    `bytes_max` bytes, and no id comes twice.
     """
     keys: dict[str, bytes] = {}
     for entry in text.split(","):

@@ -1,4 +1,4 @@
-"""What the service that keeps subscriptions asks of delivery when somebody confirms whose address is suppressed."""
+"""Subscriptions asks delivery to lift a suppression, when a person confirms whose address is suppressed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 async def enqueue_lift(
     connection: AsyncConnection, *, email_key: str, newsletter_ids: Sequence[int], confirmed_at: datetime | None = None
 ) -> None:
-    """In the caller's transaction: ask delivery to lift what suppresses the address on these newsletters' streams.
+    """In the caller's transaction: ask delivery to lift the address's suppressions on these newsletters' streams.
 
-    `confirmed_at`: when its owner confirmed; None is now, by the database. Delivery weighs it against the suppression.
+    `confirmed_at`: when the person confirmed; None is now, by the database's clock. Delivery compares it with the
+    suppression's time.
     """
     await connection.execute(
         sa.text("""

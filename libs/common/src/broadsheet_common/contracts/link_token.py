@@ -38,7 +38,7 @@ class LinkSigner:
         return f"{self._current}.{base64.urlsafe_b64encode(packed + mac).decode()}"
 
     def verify(self, purpose: Purpose, token: str) -> int | None:
-        """The id the token was made for, or None when it was not made by us for this purpose."""
+        """The id the token was made for; None if we did not make it for this purpose."""
         key_id, _, body = token.partition(".")
         if key_id not in self._keys or not _BODY.fullmatch(body):
             return None

@@ -1,4 +1,4 @@
-"""What the provider says about a person, handed from delivery to the service that keeps subscriptions."""
+"""Changes that the provider reports about a person, passed from delivery to subscriptions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,9 @@ async def enqueue_provider_change(
     newsletter_ids: Sequence[int],
     occurred_at: datetime,
 ) -> None:
-    """Queue one change in the caller's transaction; `newsletter_ids` are those sent on the stream it is about."""
+    """Queue one change in the caller's transaction; `newsletter_ids` are the newsletters sent on the stream
+    concerned.
+    """
     await connection.execute(
         sa.text("""
             SELECT subscriptions.enqueue_provider_change(

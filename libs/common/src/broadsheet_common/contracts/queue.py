@@ -62,7 +62,7 @@ async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> 
 
 
 async def open_issue_run(connection: AsyncConnection, *, issue_id: int, newsletter_id: int) -> None:
-    """Let delivery know the issue: from now on its chunks are claimed as they are enqueued."""
+    """Tell delivery about the issue: from now on its chunks are claimed as they are enqueued."""
     await connection.execute(
         sa.text("SELECT delivery.open_issue_run(:issue_id, :newsletter_id, :traceparent)"),
         {"issue_id": issue_id, "newsletter_id": newsletter_id, "traceparent": current_trace().traceparent},
@@ -75,10 +75,11 @@ async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
 
 
 async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_begin: bool) -> PartitionStage:
-    """One step towards partitions of the issue's own, before its first delivery is enqueued, if it is to have some.
+    """One step of giving the issue partitions of its own, if it should have some, before its first delivery is
+    enqueued.
 
-    To be called again, each time in a transaction of its own, until it answers `own` or `default`: until then nothing
-    of the issue can be enqueued.
+    Call it again, each time in a new transaction, until it returns `own` or `default`: until then no delivery of
+    the issue can be enqueued.
     """
     row = await connection.execute(
         sa.text("SELECT delivery.partition_issue(:issue_id, :may_begin)"),
@@ -91,7 +92,8 @@ async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_beg
 async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_by: str) -> RunStateBefore | None:
     """Begin no further call for the issue; what was not begun is cancelled soon after.
 
-    Answers the state before: `cancelled` and `finished` were left as they are; None: the issue was never opened.
+    Returns the state before. `cancelled` and `finished` issues were left unchanged; None: the issue was never
+    opened.
     """
     row = await connection.execute(
         sa.text("SELECT delivery.cancel_issue(:issue_id, :cancelled_by)"),
@@ -102,7 +104,7 @@ async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_
 
 
 async def enqueue_provider_events(connection: AsyncConnection, bodies: Sequence[str]) -> None:
-    """Take in webhooks of the provider's as they came, each a JSON document; delivery applies them."""
+    """Queue the provider's webhooks unchanged, each a JSON document; delivery applies them."""
     await connection.execute(
         sa.text("SELECT delivery.enqueue_provider_events(CAST(:bodies AS text[]))"), {"bodies": list(bodies)}
     )

@@ -1,6 +1,6 @@
-"""What a choice may be, for the message about a value that is none of them.
+"""Adds the allowed values to an error message about an invalid choice.
 
-msgspec says `Invalid enum value 'x'` and where, but not what would be valid.
+msgspec says `Invalid enum value 'x'` and where, but not which values would be valid.
 """
 
 import re
@@ -16,10 +16,10 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
 
 def with_allowed_values(detail: str, type_: Any, steps: Sequence[str] = ()) -> str:
-    """The message, and the allowed values behind it where it is about a choice.
+    """The message, followed by the allowed values if it is about a choice.
 
-    `type_` is what was decoded, `steps` the way from there to the value at fault: a field's name, an index, or `...`
-    for any key of a map. The message stays as it is where there is no choice at that place.
+    `type_` is the type that was decoded, `steps` the path from there to the invalid value: a field's name, an
+    index, or `...` for any key of a map. The message stays unchanged if there is no choice at that place.
     """
     if not _IS_ABOUT_A_CHOICE.match(detail):
         return detail
@@ -28,7 +28,7 @@ def with_allowed_values(detail: str, type_: Any, steps: Sequence[str] = ()) -> s
 
 
 def explain(error: msgspec.ValidationError, type_: Any) -> str:
-    """Msgspec's own message about a value of this type, with the allowed values and its place in the value."""
+    """Msgspec's message about a value of this type, with the allowed values and the place of the fault in the value."""
     text = str(error)
     placed = _PLACE.match(text)
     if placed is None:

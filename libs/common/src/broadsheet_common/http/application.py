@@ -39,7 +39,9 @@ _log = structlog.get_logger()
 
 
 class _ReportingFaults(Collector):
-    """What could not be reported: a report never stops the work, so that it was lost is all that can be said."""
+    """Counts lost log lines and metrics. A failed report never stops the work, so these counts are all that is
+    known.
+    """
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         yield CounterMetricFamily("log_lines_lost", "Log lines that could not be written", value=lost_lines())
@@ -47,7 +49,7 @@ class _ReportingFaults(Collector):
 
 
 class ServerMetrics:
-    """The HTTP figures of one process, in a registry of its own (tests start several in one process)."""
+    """The HTTP metrics of one process, in a registry of its own (tests start several in one process)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -61,11 +63,11 @@ class ServerMetrics:
         )
         self.connections_closed = Counter(
             "http_connections_closed_total",
-            "Connections that the server ended, by the limit that they met",
+            "Connections that the server closed because of a limit, by limit",
             ("reason",),
             registry=self.registry,
         )
-        self.connections = Gauge("http_connections", "Clients' connections that are open", registry=self.registry)
+        self.connections = Gauge("http_connections", "Open client connections", registry=self.registry)
         self.durations_s = Histogram(
             "http_request_duration_seconds",
             "From request to last byte of the answer",
@@ -75,7 +77,9 @@ class ServerMetrics:
 
 
 class _RequestMiddleware(ASGIMiddleware):
-    """Enters the trace, measures, and logs one line a request: route template and ids, never the query string."""
+    """Enters the trace, measures the time, and logs one line per request: route template and ids, never the query
+    string.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -84,7 +88,7 @@ class _RequestMiddleware(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         sent = sent_method(cast("dict[str, Any]", scope))
-        # Anybody may make a method up, and each would be a metric series of its own.
+        # A client may invent methods, and each would become a metric series.
         method = sent if sent in _METHODS else "other"
         headers = dict(scope["headers"])
         trace = start_trace(
@@ -105,14 +109,15 @@ class _RequestMiddleware(ASGIMiddleware):
         try:
             await next_app(scope, receive, send_with_id)
         except ProblemError as error:
-            status = error.status  # what a middleware refuses is answered further out
+            status = error.status  # an outer layer sends the answer when a middleware refuses a request
             raise
         except HTTPException as error:
             status = error.status_code
             raise
         finally:
             duration_s = time.perf_counter() - started
-            # The template, not the path: ids and tokens in paths would be one metric series each, and tokens leak.
+            # The template, not the path: each id or token in a path would become a metric series, and tokens would
+            # leak.
             route = scope.get("path_template") or "(none)"
             if route not in _QUIET_PATHS:
                 self._metrics.requests.labels(route, method, str(status)).inc()
@@ -144,9 +149,9 @@ def create_service_app(
 ) -> Litestar:
     """A Litestar app with everything that all services share.
 
-    `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan` managers
-    open and close what the app owns; one of them runs `background`, whose loops readiness shows. Without what
-    `optional_checks` ask for, the service is degraded and still ready. Nothing is started here.
+    `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan`
+    managers open and close what the app owns; one of them runs `background`, whose loops readiness shows. If one
+    of the `optional_checks` fails, the service is degraded but still ready. Nothing is started here.
     `token_paths`: see `RequestRules`.
     """
     metrics = metrics or ServerMetrics()

@@ -1,6 +1,6 @@
-"""ETag and If-Match on edits: nobody overwrites what they have not seen.
+"""ETag and If-Match on edits: an edit cannot overwrite changes that its author has not seen.
 
-The tag is a hash of the representation, so it needs no column and changes with anything that is shown.
+The tag is a hash of the representation, so it needs no column and changes with every value shown.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ IfMatchHeader = Annotated[
     HeaderParameter(
         name="If-Match",
         max_length=_HEADER_CHARS_MAX,
-        description="The `ETag` of the version that is to be changed, or `*` for whichever there is.",
+        description="The `ETag` of the version to change, or `*` for any version.",
     ),
 ]
 
@@ -36,7 +36,7 @@ def entity_tag(representation: msgspec.Struct) -> str:
 
 
 def require_match(if_match: str | None, representation: msgspec.Struct) -> None:
-    """For the row that an edit has locked.
+    """Check If-Match against the row that the edit has locked.
 
     Raises:
         PreconditionRequiredError: there is no If-Match.

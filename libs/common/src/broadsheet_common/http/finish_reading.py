@@ -1,9 +1,9 @@
-"""An answer that is given before the request's body was read must still reach the client.
+"""Delivers an answer that is sent before the request's body was read.
 
-A server that closes a connection with unread bytes on it makes the kernel reset it, and a client that was still sending
-loses the answer: instead of a 413 or a 401 it sees a broken connection. So the last message of such an answer is held
-until the rest of the body has been read and thrown away, within a bound of bytes and of time. It is held until the app
-has returned, so nobody else reads from the connection meanwhile.
+When a server closes a connection with unread bytes on it, the kernel resets it, and a client that is still
+sending loses the answer: it sees a broken connection instead of a 413 or a 401. So the last message of such an
+answer is held back until the rest of the body has been read and discarded, up to a limit of bytes and of time. It
+is also held until the app has returned, so that only one reader uses the connection.
 """
 
 import asyncio
@@ -14,12 +14,14 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from litestar.types.asgi_types import ReceiveMessage
 
 DISCARDED_BYTES_MAX = 32 * 1024 * 1024
-"""More than this of a body that nobody wants is not read; its sender may lose the answer."""
+"""At most so much of an unwanted body is read; a client that sends more may lose the answer."""
 DISCARDING_S = 5.0
 
 
 def finishes_reading(app: ASGIApp) -> ASGIApp:
-    """Wrap a whole app, routing and all; requests without a body and those read whole pass straight through."""
+    """Wrap a whole app, including its routing. Requests without a body, and those whose body was read, are not
+    affected.
+    """
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or not _announces_body(scope):
@@ -37,7 +39,7 @@ def finishes_reading(app: ASGIApp) -> ASGIApp:
 
         await app(scope, body.receive, hold_the_last)
         if held:
-            # A client that asked first (RFC 9110, 10.1.1) and was not told to go on keeps its body back.
+            # A client that sent `Expect: 100-continue` (RFC 9110, 10.1.1) and got no 100 does not send its body.
             if body.begun or not _asks_first(scope):
                 await body.discard()
             for message in held:
@@ -47,7 +49,7 @@ def finishes_reading(app: ASGIApp) -> ASGIApp:
 
 
 class _Body:
-    """What is known of a request's body by watching who reads it."""
+    """Tracks how far a request's body has been read."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -72,7 +74,7 @@ class _Body:
 
 
 def _announces_body(scope: Scope) -> bool:
-    """HTTP/1 says in its headers whether there is a body; HTTP/2 need not, so there it is looked for."""
+    """HTTP/1 announces a body in its headers. HTTP/2 need not, so there the body is always checked."""
     if not str(scope["http_version"]).startswith("1"):
         return True
     return any(

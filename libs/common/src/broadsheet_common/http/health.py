@@ -1,9 +1,9 @@
 """Liveness, readiness and metrics, the same on every service.
 
-`/health/live` does no I/O. `/health/ready` asks the service's own checks and turns 503 as soon as the process is told
-to stop, before the listener closes, so that a load balancer moves on first. It names what is wrong, and stays 200 as
-long as the service does its main work: what is only degraded takes nothing else down with it. `/metrics` is Prometheus
-text.
+`/health/live` does no I/O. `/health/ready` runs the service's checks. It turns 503 as soon as the process is told
+to stop, before the listener closes, so that a load balancer stops sending requests first. It names each fault,
+but stays 200 as long as the service does its main work: a degraded part must not take the rest down. `/metrics`
+is Prometheus text.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.background.status import LoopStatus
 
 ReadinessCheck = Callable[[], Awaitable[str | None]]
-"""Answers None when fine, or a few words on what is wrong; may raise, which counts as wrong."""
+"""Returns None if healthy, or a short description of the fault; an exception also counts as a fault."""
 
 CHECK_TIMEOUT_S = 3.0
 OPEN_ROUTE: dict[str, Any] = {"exclude_from_auth": True}
@@ -32,9 +32,10 @@ _log = structlog.get_logger()
 
 
 class Readiness(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`checks` holds one entry a dependency: `ok` or what is wrong. `failing` and `degraded` name those that are not
-    ok, dependencies by their names and background loops as `loop <name>`: with the first the service cannot do its
-    main work (503), with the second only a part (200). `loops` says how each background loop stands.
+    """`checks` has one entry per dependency: `ok` or the fault. `failing` and `degraded` name what is not ok:
+    dependencies by name, background loops as `loop <name>`. If anything is failing, the service cannot do its
+    main work (503); if something is degraded, only a part of it (200). `loops` is the status of each background
+    loop.
     """
 
     status: Literal["ready", "degraded", "failing", "draining"]
@@ -49,7 +50,7 @@ async def _run_check(name: str, check: ReadinessCheck) -> str:
         return await asyncio.wait_for(check(), CHECK_TIMEOUT_S) or "ok"
     except TimeoutError:
         return f"no answer within {CHECK_TIMEOUT_S:g} s"
-    except Exception as error:  # noqa: BLE001  # whatever a dependency raises, the answer is "not ready", and it is logged
+    except Exception as error:  # noqa: BLE001  # any exception means "not ready", and is logged
         _log.warning("health.check_failed", check=name, error=type(error).__name__)
         return type(error).__name__
 
@@ -65,7 +66,7 @@ async def read_readiness(
     *,
     draining: bool,
 ) -> Readiness:
-    """What `/health/ready` says. Without an `optional` dependency the service is degraded, not down."""
+    """The content of `/health/ready`. If an `optional` check fails, the service is degraded, not down."""
     needed, wanted = await asyncio.gather(_run_checks(required), _run_checks(optional))
     loops = dict(background.statuses()) if background is not None else {}
     late = {LOOP_PREFIX + name: loop.required for name, loop in loops.items() if loop.status != "ok"}

@@ -1,10 +1,11 @@
-"""The HTTP/1.1 server of every service: uvicorn on httptools, with a bound on each connection and on their number.
+"""The HTTP/1.1 server of every service: uvicorn on httptools, with limits per connection and on the number of
+connections.
 
-A client costs a file descriptor and memory from the moment it connects, long before anybody knows who it is. So every
-state that a connection can be in has a time limit (RFC 9112, 9.5 lets a server close for that), and when all places are
-taken, the connection that has waited longest without a whole request gives its place to the next one: silent
-connections never keep a client out. HTTP/2 is not spoken: a proxy that ends TLS speaks it to clients.
-Why uvicorn: docs/decisions/0018-the-http-server.md.
+A client costs a file descriptor and memory from the moment it connects, before it is authenticated. So every
+state of a connection has a time limit (RFC 9112, 9.5 lets a server close for that). When the maximum number of
+connections is reached, the connection that has waited longest without a complete request is closed to admit the
+new one: silent connections never keep a client out. HTTP/2 is not supported: a proxy that ends TLS speaks it to
+clients. Why uvicorn: docs/decisions/0018-the-http-server.md.
 """
 
 import asyncio
@@ -34,26 +35,26 @@ BACKLOG = 2048
 HEADERS_MAX_BYTES = 64 * 1024
 HEADERS_MAX = 200
 PIPELINED_MAX = 8
-"""Requests that may wait on a connection behind the one that is being answered."""
+"""Requests that may wait on a connection while another one is being answered."""
 WRITE_MIN_BYTES_PER_S = 1024
-"""Who reads an answer more slowly than this for `write_timeout_s` is taken for somebody who does not read."""
+"""A client that reads an answer more slowly than this for `write_timeout_s` is treated as not reading."""
 BODY_MISSING_EVICTED_AFTER_S = 2.0
-"""A body that pauses for longer may lose its connection when no place is free."""
+"""When the server is full, a connection whose body has paused for longer than this may be closed."""
 DESCRIPTORS_KEPT_BACK = 400
-"""For everything that is not a client: connections to the database, to Redis and to other services, files."""
+"""Descriptors reserved for everything but clients: connections to the database, Redis and other services, and files."""
 SWEEP_INTERVAL_MAX_S = 1.0
 _TICK_S = 1.0
 
 CloseReason = Literal["first_byte", "headers", "body", "idle", "write", "evicted", "too_large"]
 Waiting = Literal["first_byte", "idle", "headers", "body", "nothing"]
-"""What is expected from the client: `nothing` from the end of its request until the answer has been sent."""
+"""What the server waits for from the client: `nothing` from the end of its request until the answer has been sent."""
 
-# uvicorn's own words on clients' faults would let anybody fill the log; what the app raises is logged by `serving`.
+# uvicorn's messages about clients' faults would let any client fill the log. `serving` logs what the app raises.
 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one client may cost. All times in seconds."""
+    """Limits on what one client may use. All times in seconds."""
 
     connections_max: int
     first_byte_timeout_s: float
@@ -61,11 +62,11 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     header_timeout_s: float
     """From a request's first byte to the end of its headers."""
     body_idle_timeout_s: float
-    """Between two pieces of a body that the app waits for. The app bounds the whole."""
+    """Between two pieces of a body that the app waits for. The app limits the total time."""
     keep_alive_timeout_s: float
     """From an answer to the next request."""
     write_timeout_s: float
-    """In which at least `WRITE_MIN_BYTES_PER_S` of a waiting answer must be taken."""
+    """Time in which the client must take at least `WRITE_MIN_BYTES_PER_S` of a waiting answer."""
 
     @property
     def sweep_interval_s(self) -> float:
@@ -80,7 +81,7 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def connections_that_fit(wanted: int) -> int:
-    """`wanted`, or fewer where the process may not open as many files (`ulimit -n`)."""
+    """`wanted`, or fewer if the process may not open as many files (`ulimit -n`)."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return wanted
@@ -92,13 +93,13 @@ class _HeadersTooLargeError(Exception):
 
 
 _MALFORMED = msgspec.json.encode(
-    problem_of(MalformedRequestError("It is not valid HTTP/1.1; percent-encode what is not ASCII in the address."))
+    problem_of(MalformedRequestError("It is not valid HTTP/1.1; percent-encode non-ASCII characters in the URL."))
 )
 _HEADERS_TOO_LARGE = msgspec.json.encode(problem_of(HeadersTooLargeError()))
 
 
 class Connections:
-    """The connections of one server: who waits, and for how long."""
+    """The connections of one server: which of them wait, and for how long."""
 
     def __init__(self, limits: ConnectionLimits, note_close: Callable[[CloseReason], None]) -> None:
         self.limits = limits
@@ -106,7 +107,8 @@ class Connections:
         self.open: set[BoundedProtocol] = set()
         self.nobody = asyncio.Event()
         self.nobody.set()
-        # Those without a whole request's headers, longest first: a dict keeps its order and finds in constant time.
+        # Connections without a complete request header, the longest waiting first. A dict keeps insertion order and
+        # removes in constant time.
         self._requestless: dict[BoundedProtocol, None] = {}
 
     def add(self, connection: "BoundedProtocol") -> None:
@@ -117,8 +119,8 @@ class Connections:
             self._evict(connection)
 
     def _evict(self, newcomer: "BoundedProtocol") -> None:
-        """Whoever has waited longest without a request; else who has sent nothing of a body for longest; else, as
-        everybody is being served, the newcomer.
+        """Close one connection: the one that has waited longest without a request; if there is none, the one whose
+        body has paused for longest; if every client is being served, the new one.
         """
         longest = next(iter(self._requestless))
         if longest is newcomer:
@@ -146,7 +148,7 @@ class Connections:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. uvicorn parses and answers; this watches the time and the sizes."""
+    """One connection. uvicorn parses and answers; this class enforces the limits of time and size."""
 
     def __init__(
         self, connections: Connections, config: Config, server_state: ServerState, app_state: dict[str, Any]
@@ -157,7 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waiting: Waiting = "first_byte"
         self._since_s = self.loop.time()
         self._header_bytes = 0
-        self._unsent: tuple[float, int] | None = None  # since when, and how much then
+        self._unsent: tuple[float, int] | None = None  # since when, and how many bytes then
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -168,19 +170,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def abort(self, reason: CloseReason) -> None:
-        """Ends it at once: what has not been sent is dropped."""
+        """Close the connection at once; unsent data is dropped."""
         self._book.note_close(reason)
         self._book.remove(self)
         self.transport.abort()
 
     @property
     def body_missing_s(self) -> float:
-        """For how long a piece of its request's body has been waited for; 0 when none is."""
+        """How long the app has been waiting for the next piece of the request's body; 0 if it is not waiting."""
         is_missing = self._waiting == "body" and not self.flow.read_paused
         return self.loop.time() - self._since_s if is_missing else 0.0
 
     def overdue(self, now_s: float) -> CloseReason | None:
-        """Whether a limit has run out; to be asked regularly."""
+        """The limit that has been exceeded, or None. To be called regularly."""
         if self._is_read_too_slowly(now_s):
             return "write"
         waited_s = now_s - self._since_s
@@ -192,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
             case "headers":
                 return "headers" if waited_s > self._limits.header_timeout_s else None
             case "body":
-                if self.flow.read_paused:  # the app has not taken what came: the client is not to blame
+                if self.flow.read_paused:  # the app has not read what arrived: the client is not to blame
                     self._since_s = now_s
                     return None
                 return "body" if waited_s > self._limits.body_idle_timeout_s else None
@@ -216,7 +218,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return not enough
 
     def resume_writing(self) -> None:
-        # The buffer ran nearly empty and may be filled again before anybody looks: that was progress.
+        # The buffer is nearly empty, so the client made progress; it may be full again before the next sweep.
         self._unsent = None
         super().resume_writing()
 
@@ -255,10 +257,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         if self._waiting == "body" and not self.pipeline:
-            # The answer came first: the rest of the body is nobody's, and would come before the next request.
+            # The answer is complete but the body is not. Nothing would read the rest, which precedes the next request.
             self.transport.close()
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # the sweep does it, and not while the answer is still being sent
+        self._unset_keepalive_if_required()  # the sweep closes idle connections, after the answer was sent
         self._become_idle_once_sent()
 
     def _become_idle_once_sent(self) -> None:
@@ -268,10 +270,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._book.wait_for_request(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's signature
-        """Uvicorn calls this for whatever the parser refuses, our own refusals included."""
+        """Uvicorn calls this for every request that the parser refuses, including those that this class refuses."""
         answering = cast("RequestResponseCycle | None", self.cycle)
         if answering is not None and not answering.response_complete:
-            self.transport.abort()  # amid another request's answer nothing else can be said
+            self.transport.abort()  # an error cannot be sent in the middle of another request's answer
         elif len(self.headers or ()) > HEADERS_MAX or (self._waiting == "headers" and self._is_too_large()):
             self._refuse_headers()
         else:
@@ -295,9 +297,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket that nobody shares. Raises OSError."""
+    """A listening socket that is not shared with other processes. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sees that it is TCP and switches Nagle's algorithm off.
+    # With the protocol given, asyncio sees that it is TCP and switches Nagle's algorithm off.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -311,7 +313,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HttpServer:
-    """Serves an app on a listening socket, in the running event loop. The app's lifespan is its owner's."""
+    """Serves an app on a listening socket, in the running event loop. The caller runs the app's lifespan."""
 
     def __init__(
         self,
@@ -321,7 +323,7 @@ class HttpServer:
         *,
         note_close: Callable[[CloseReason], None] = lambda _: None,
     ) -> None:
-        """`note_close` hears of every connection that met a limit."""
+        """`note_close` is called for every connection that exceeded a limit."""
         self.connections = Connections(limits, note_close)
         self._listener = listener
         self._config = Config(
@@ -340,8 +342,8 @@ class HttpServer:
         self._state = ServerState()
 
     async def serve(self, stop: asyncio.Event, *, drain_s: float) -> bool:
-        """Until `stop` is set: then the listener closes, and requests in flight are answered within `drain_s`.
-        Answers whether all of them were.
+        """Serve until `stop` is set: then the listener closes, and requests in progress are answered within
+        `drain_s`. Returns whether all of them were.
         """
         loop = asyncio.get_running_loop()
         server = await loop.create_server(self._make_protocol, sock=self._listener, backlog=BACKLOG)
@@ -351,7 +353,7 @@ class HttpServer:
             await asyncio.wait({stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
             if clock.done():
                 stopping.cancel()
-                clock.result()  # raises: without limits nobody is served
+                clock.result()  # raises: the server does not run without its limits
             server.close()
             return await self._drain(drain_s)
         finally:
@@ -377,7 +379,7 @@ class HttpServer:
         return not self.connections.open and not self._state.tasks
 
     async def _keep_time(self) -> None:
-        """The `Date` of answers (RFC 9110, 6.6.1), and the connections' limits."""
+        """Update the `Date` of answers (RFC 9110, 6.6.1) and check the connections' limits."""
         loop = asyncio.get_running_loop()
         date_is_due_s = 0.0
         while True:

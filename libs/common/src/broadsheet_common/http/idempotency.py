@@ -1,8 +1,8 @@
-"""`Idempotency-Key`: one effect and one answer for a request that is sent again.
+"""`Idempotency-Key`: a request that is sent again has one effect and gets the same answer.
 
-The key's row is written in the same transaction as the effect, so neither exists without the other. A second request
-with the key waits for the first one's commit and then replays its answer; with another body it is refused (422).
-Each service has a table `<schema>.idempotency_key`; a row lives 24 hours or more.
+The key's row is written in the same transaction as the effect, so neither exists without the other. A second
+request with the key waits for the first one's commit and then gets the stored answer; with a different body it is
+refused (422). Each service has a table `<schema>.idempotency_key`; a row lives 24 hours or more.
 """
 
 import hashlib
@@ -43,13 +43,15 @@ class IdempotencyInFlightError(ProblemError):
 
 
 class AnswerErasedError(ProblemError):
-    """The request was answered, and the person its answer showed was erased since. It is not done again."""
+    """The request was answered before, but its answer showed a subscriber who was erased since. It is not executed
+    again.
+    """
 
     slug, title, status = "idempotency-answer-erased", "The first answer to this request was erased", 409
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
-    """What the first request was answered: HTTP status and JSON body."""
+    """The stored answer to the first request: HTTP status and JSON body."""
 
     status: int
     body: bytes
@@ -65,7 +67,7 @@ def fingerprint(parts: Sequence[bytes]) -> bytes:
 
 
 def idempotency_table(metadata: sa.MetaData, schema: str) -> sa.Table:
-    """The table as each service's metadata declares it; the migrations create it."""
+    """The table for each service's metadata; the migrations create it."""
     return sa.Table(
         "idempotency_key",
         metadata,
@@ -82,20 +84,20 @@ def idempotency_table(metadata: sa.MetaData, schema: str) -> sa.Table:
 async def claim_key(
     connection: AsyncConnection, table: sa.Table, *, scope: str, key: str, request_fingerprint: bytes
 ) -> StoredAnswer | None:
-    """Take the key for this transaction; None means it is ours, otherwise the first request's answer.
+    """Claim the key for this transaction. Returns None if the key is new, otherwise the first request's answer.
 
-    `scope` is the caller's identity: keys of two users never meet.
+    `scope` is the caller's identity: the keys of two users are independent.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another request.
         IdempotencyInFlightError: the first request did not finish within `WAIT_FOR_FIRST_MS`.
-        AnswerErasedError: the first answer showed somebody who was erased since.
+        AnswerErasedError: the first answer showed a subscriber who was erased since.
     """
     await connection.execute(sa.text(f"SET LOCAL lock_timeout = {WAIT_FOR_FIRST_MS}"))
     name = f"{table.schema}.{table.name}"
     parameters = {"scope": scope, "key": key, "fingerprint": request_fingerprint}
     try:
-        # An expired row is taken over as if it were not there.
+        # An expired row is reused as if the key were new.
         taken = await connection.execute(
             sa.text(f"""
                 INSERT INTO {name} AS kept (scope, key, fingerprint, expires_at)
@@ -127,14 +129,14 @@ async def claim_key(
 async def store_answer(
     connection: AsyncConnection, table: sa.Table, *, scope: str, key: str, answer: StoredAnswer
 ) -> None:
-    """Keep the answer beside the effect, in the transaction that `claim_key` began in."""
+    """Store the answer together with the effect, in the transaction in which `claim_key` ran."""
     await connection.execute(
         table.update().where(table.c.scope == scope, table.c.key == key).values(status=answer.status, body=answer.body)
     )
 
 
 async def prune_answers(connection: AsyncConnection, table: sa.Table, *, rows_max: int) -> int:
-    """Delete one batch of expired keys, without those that another replica has locked; how many went."""
+    """Delete one batch of expired keys, skipping those that another replica has locked. Returns the number deleted."""
     expired = (
         sa.select(table.c.scope, table.c.key)
         .where(table.c.expires_at < sa.func.now())
@@ -153,9 +155,10 @@ async def prune_answers(connection: AsyncConnection, table: sa.Table, *, rows_ma
 async def find_first_answer(
     connection: AsyncConnection, table: sa.Table, request: ServiceRequest, key: str | None
 ) -> StoredAnswer | None:
-    """The answer that this request got before; None when it is the first with its key, or has no key.
+    """The stored answer to this request; None if it is the first with its key, or has no key.
 
-    Raises what `claim_key` raises. The fingerprint is of method, path and body; keys of two callers never meet.
+    Raises what `claim_key` raises. The fingerprint covers method, path and body; the keys of two callers are
+    independent.
     """
     if key is None:
         return None
@@ -174,7 +177,7 @@ async def keep_answer(
     status: int,
     body: msgspec.Struct,
 ) -> None:
-    """Keep what the request is about to be answered, if it has a key."""
+    """Store the answer that is about to be sent, if the request has a key."""
     if key is not None:
         answer = StoredAnswer(status=status, body=msgspec.json.encode(body))
         await store_answer(connection, table, scope=request.user.subject, key=key, answer=answer)
@@ -184,5 +187,5 @@ BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 
 def replay(answer: StoredAnswer, body_type: type[BodyT]) -> Response[BodyT]:
-    """The first answer again."""
+    """The stored answer as a response."""
     return Response(msgspec.json.decode(answer.body, type=body_type), status_code=answer.status)

@@ -1,4 +1,4 @@
-"""Opaque cursors over a stable order, and the page that every list answers with."""
+"""Opaque cursors over a stable order, and the page that every list returns."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ PageLimit = Annotated[
 ]
 PageCursor = Annotated[
     str | None,
-    QueryParameter(name="cursor", max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the page before"),
+    QueryParameter(name="cursor", max_length=CURSOR_CHARS_MAX, description="`next_cursor` of the previous page"),
 ]
 
 T = TypeVar("T")
@@ -38,12 +38,12 @@ def encode_cursor(position: int) -> str:
 
 
 def encode_key_cursor(key: str, position: int) -> str:
-    """For a list in the order of texts, and of ids among equal ones."""
+    """For a list sorted by text, then by id."""
     return base64.urlsafe_b64encode(f"v2:{position}:{key}".encode()).decode().rstrip("=")
 
 
 def decode_key_cursor(cursor: str) -> tuple[str, int]:
-    """Raises `MalformedRequestError` for a cursor that a list of texts did not give out."""
+    """The text and the id in a cursor of `encode_key_cursor`; raises `MalformedRequestError` for any other."""
     try:
         version, _, rest = _decode(cursor).decode().partition(":")
         position, separator, key = rest.partition(":")
@@ -63,12 +63,12 @@ def _is_position(text: str) -> bool:
 
 
 def _unknown_cursor() -> MalformedRequestError:
-    problem = FieldProblem(pointer="/cursor", detail="This is not a cursor that a page gave out.")
+    problem = FieldProblem(pointer="/cursor", detail="This cursor is not valid.")
     return MalformedRequestError(errors=(problem,))
 
 
 def decode_cursor(cursor: str | None) -> int | None:
-    """The position a cursor stands for; raises `MalformedRequestError` for one we did not make."""
+    """The position in a cursor; raises `MalformedRequestError` for a cursor that we did not make."""
     if cursor is None:
         return None
     try:

@@ -1,8 +1,8 @@
-"""What no text that anybody sends may hold, in whichever field of whichever route.
+"""Characters that no text in any request may contain.
 
-NUL cannot be stored (Postgres), a lone surrogate is no character, and bidirectional controls (UAX #9; see also
-CVE-2021-42574) make a name or a title read as something else than it is. Bidirectional controls are refused, not
-shown: text in right-to-left scripts needs none of them in a single line. Bodies of mails may hold them.
+Postgres cannot store NUL, an unpaired surrogate is not a character, and bidirectional controls (UAX #9; see also
+CVE-2021-42574) make a name or a title look different from what it is. Bidirectional controls are refused rather
+than shown: a single line of right-to-left text does not need them. Bodies of mails may contain them.
 """
 
 import re
@@ -14,7 +14,7 @@ _SUSPECT = re.compile("[\0\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def find_text_fault(text: str, *, may_hold_bidi: bool = False) -> str | None:
-    """A sentence on what is wrong, to be shown at the field; None when nothing is."""
+    """A sentence that says what is wrong, to be shown at the field; None if nothing is."""
     if not _SUSPECT.search(text):
         return None
     if NUL in text:
@@ -28,5 +28,5 @@ def find_text_fault(text: str, *, may_hold_bidi: bool = False) -> str | None:
 
 
 def without_bidi_controls(text: str) -> str:
-    """For text that must not be lost to them: names in an imported file."""
+    """For text that must not be refused because of them: names in an imported file."""
     return _BIDI_CONTROL.sub("", text)

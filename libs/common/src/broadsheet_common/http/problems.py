@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem details, the same shape from every service and for every status.
 
-An expected error is a subclass of `ProblemError` with its own stable type; anything else is a bug: logged loudly, and
-answered as a 500 without its text. The titles are constant: Litestar's own would repeat the query string.
+An expected error is a subclass of `ProblemError` with its own stable type. Anything else is a bug: it is logged
+as an error, and answered with a 500 that does not contain its text. The titles are constant: Litestar's own would
+repeat the query string.
 """
 
 import asyncio
@@ -87,7 +88,7 @@ class ForbiddenError(ProblemError):
 
 
 class NotFoundError(ProblemError):
-    slug, title, status = "not-found", "There is nothing here", 404
+    slug, title, status = "not-found", "Not found", 404
 
 
 class ConflictError(ProblemError):
@@ -95,14 +96,14 @@ class ConflictError(ProblemError):
 
 
 class UnavailableError(ProblemError):
-    slug, title, status = "unavailable", "A part this needs does not answer; try again", 503
+    slug, title, status = "unavailable", "The service is temporarily unavailable; try again", 503
 
     def __init__(self, detail: str = "", *, retry_after_s: int = 5) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
 class MethodNotAllowedError(ProblemError):
-    slug, title, status = "method-not-allowed", "This resource does not take this method", 405
+    slug, title, status = "method-not-allowed", "This resource does not support this method", 405
 
 
 class RequestTimeoutError(ProblemError):
@@ -114,18 +115,18 @@ class BodyTooLargeError(ProblemError):
 
 
 class UnsupportedMediaTypeError(ProblemError):
-    slug, title, status = "unsupported-media-type", "The body is of a kind that is not taken here", 415
+    slug, title, status = "unsupported-media-type", "The media type of the body is not supported", 415
 
 
 class HeadersTooLargeError(ProblemError):
-    slug, title, status = "headers-too-large", "The request's address and headers are too large", 431
+    slug, title, status = "headers-too-large", "The request's URL and headers are too large", 431
 
 
 class TooManyRequestsError(ProblemError):
     slug, title, status = "too-many-requests", "Too many requests; try again later", 429
 
 
-# Written out: Python's own phrases for statuses have changed between versions, and a type must not.
+# Listed explicitly: Python's own phrases for statuses have changed between versions, and a type must not change.
 _PROBLEM_OF_STATUS: dict[int, type[ProblemError]] = {
     known.status: known
     for known in (
@@ -170,7 +171,7 @@ def _handle_problem(request: Request[Any, Any, Any], error: ProblemError) -> Res
 
 
 def _handle_validation(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:
-    """Litestar's validation errors: the message and place of each, without the URL it puts in the title."""
+    """Litestar's validation errors: the message and place of each, without the URL that Litestar puts in the title."""
     errors = []
     for item in error.extra if isinstance(error.extra, list) else []:
         if isinstance(item, dict):
@@ -185,7 +186,7 @@ def _handle_validation(request: Request[Any, Any, Any], error: ValidationExcepti
 
 
 def _with_allowed_values(request: Request[Any, Any, Any], item: dict[str, Any], detail: str) -> str:
-    """A message about a choice says what may be chosen, from the types of the handler's parameters."""
+    """The message with the allowed values of a choice added, taken from the types of the handler's parameters."""
     parameters = request.route_handler.parsed_fn_signature.parameters
     steps = _STEP.findall(str(item.get("key", "")))
     if item.get("source") == "body":
@@ -196,8 +197,9 @@ def _with_allowed_values(request: Request[Any, Any, Any], item: dict[str, Any], 
 
 
 def _pointer(key: str, detail: str) -> str:
-    """Where the fault is, as a JSON pointer (RFC 6901). Litestar names the body `data`, and msgspec finds a missing or
-    unknown field at the object around it, an item as `events[0]`, and a map's value as `[...]`: that is at the map.
+    """The place of the fault as a JSON pointer (RFC 6901). Litestar calls the body `data`. msgspec reports a missing
+    or unknown field at the object around it, an item as `events[0]`, and a map's value as `[...]`: the pointer
+    then ends at the map.
     """
     steps = _STEP_INTO_LIST.sub(r".\1", key.partition(_STEP_INTO_MAP)[0])
     place = "" if steps == _WHOLE_BODY else f"/{steps.replace('.', '/')}" if steps else ""
@@ -235,7 +237,7 @@ def _handle_os(request: Request[Any, Any, Any], error: OSError) -> Response[byte
 
 
 def _handle_group(request: Request[Any, Any, Any], error: ExceptionGroup[Exception]) -> Response[bytes]:
-    """By what it holds: unavailable only if every one of them is."""
+    """Unavailable only if every exception in the group is."""
     waits = all(
         is_out_of_resources(one)
         if isinstance(one, OSError) and not isinstance(one, ConnectionError | TimeoutError)
@@ -258,7 +260,7 @@ def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 def problem_handlers() -> ExceptionHandlersMap:
-    """Litestar's `exception_handlers`: every error leaves as a problem."""
+    """Litestar's `exception_handlers`: every error becomes a problem."""
     return {
         ProblemError: _handle_problem,
         ValidationException: _handle_validation,

@@ -1,4 +1,6 @@
-"""Ids of records in paths, queries and bodies: positive, and within Postgres' bigint, so that none breaks a query."""
+"""Ids of records in paths, queries and bodies: positive, and within Postgres' bigint, so that no query fails on
+them.
+"""
 
 from typing import Annotated
 

@@ -1,10 +1,10 @@
-"""What every request to every service is held to, before anything reads it.
+"""Rules that every request to every service must pass before anything else reads it.
 
-- Headers: a header that we read as one value and that comes twice is refused; every other repeated one is joined in
-  order (RFC 9110, 5.3), so that no reader sees only its first or last line. What we read must be ASCII.
-- Path and query: UTF-8 once decoded, and text as `plain_text` has it. A query with raw bytes means the same as the
-  percent-encoded one.
-- Bodies: not compressed. JSON strings are text as `plain_text` has it.
+- Headers: a header that we read as one value must not come twice. The lines of every other repeated header are joined
+  in order (RFC 9110, 5.3), so that no reader sees only the first or the last. Headers that we read must be ASCII.
+- Path and query: UTF-8 after decoding, without the characters that `plain_text` refuses. Raw bytes in a query mean the
+  same as percent-encoded ones.
+- Bodies: not compressed. JSON strings contain no characters that `plain_text` refuses.
 """
 
 from collections.abc import Iterable, Iterator
@@ -38,9 +38,9 @@ _MAY_BE_ANY_BYTES = frozenset({b"user-agent", b"referer"})
 _ASCII_HEADERS = (SINGLE_HEADERS | _LIST_HEADERS) - _MAY_BE_ANY_BYTES
 
 CONTENT_FIELDS = frozenset({"html_content", "text_content"})
-"""A mail's body: long text, in which directions of text have their place."""
+"""A mail's body: long text, which may need bidirectional controls."""
 FIELDS_JUDGED_LATER = frozenset({"token"})
-"""Tokens: their handlers judge them, so that every bad one gets the same answer, whatever characters it holds."""
+"""Tokens: their handlers check them, so that every bad token gets the same answer, whatever characters it contains."""
 FAULTS_MAX = 20
 _QUERY_SAFE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -88,7 +88,7 @@ def checked_headers(headers: Headers) -> Headers:
 
 
 def checked_query(query: bytes) -> bytes:
-    """The query, percent-encoded. Raises MalformedRequestError naming the parameters at fault."""
+    """The query, percent-encoded. Raises MalformedRequestError that names the invalid parameters."""
     if query.isalnum():
         return query
     faults = []
@@ -103,14 +103,16 @@ def checked_query(query: bytes) -> bytes:
 
 
 def check_path(raw_path: bytes) -> None:
-    """Raises NotFoundError: nothing has such a path."""
+    """Raises NotFoundError for a path that no route can have."""
     fault = _fault_of_bytes(unquote_to_bytes(raw_path))
     if fault is not None:
-        raise NotFoundError(f"No path is like this. {fault}")
+        raise NotFoundError(f"The path is not valid. {fault}")
 
 
 def check_json_text(document: Any) -> None:
-    """For a decoded JSON document, its member names included. Raises InvalidInputError naming each place at fault."""
+    """Check a decoded JSON document, including its member names. Raises InvalidInputError that names each invalid
+    place.
+    """
     faults: list[FieldProblem] = []
     for pointer, text, is_content in _strings(document):
         fault = find_text_fault(text, may_hold_bidi=is_content)
@@ -123,8 +125,8 @@ def check_json_text(document: Any) -> None:
 
 
 def _strings(document: Any) -> Iterator[tuple[str, str, bool]]:
-    """Each string: where (a JSON pointer), what, and whether it is a mail's body. Not recursive: the nesting is the
-    sender's.
+    """Each string: its place (a JSON pointer), its text, and whether it is a mail's body. Not recursive, because the
+    sender decides how deep the nesting is.
     """
     left: list[tuple[str, Any, bool]] = [("", document, False)]
     while left:
@@ -150,7 +152,7 @@ def _escaped(name: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """What an answer may repeat of a name that is itself at fault."""
+    """The text without the characters that an answer must not repeat, cut to 100 characters."""
     return "".join(char if find_text_fault(char) is None else "\N{REPLACEMENT CHARACTER}" for char in text[:100])
 
 

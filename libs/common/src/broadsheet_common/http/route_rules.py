@@ -1,4 +1,4 @@
-"""What every JSON route keeps to: JSON bodies only, problems documented, the document open to read."""
+"""Rules of every JSON route: only JSON bodies, documented problems, a public OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,10 +35,11 @@ class NotJsonError(UnsupportedMediaTypeError):
 
 
 class JsonRequest(ServiceRequest):
-    """A request whose JSON may be nested without end: that is the sender's fault, not ours. Its strings are checked.
+    """A request whose JSON strings are checked. JSON that is nested too deeply is answered with 400: it is the
+    sender's fault.
 
-    A missing body is the same as `{}` where the route takes one: it is valid where every field may be left out, and
-    otherwise the answer names the field that is missing.
+    A missing body is read as `{}` if the route takes one. It is valid if every field is optional; otherwise the
+    answer names the missing field.
     """
 
     async def body(self) -> bytes:
@@ -46,7 +47,7 @@ class JsonRequest(ServiceRequest):
         if _BODY_PARAMETER not in self.route_handler.parsed_fn_signature.parameters:
             return body
         if body and _media_type(self.headers) is None:
-            raise NotJsonError  # a body that was not announced, as HTTP/2 allows
+            raise NotJsonError  # a body without the headers that announce one, as HTTP/2 allows
         return body or b"{}"
 
     async def json(self) -> Any:
@@ -61,9 +62,10 @@ class JsonRequest(ServiceRequest):
 
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard: Litestar alone would read any body as JSON. Runs before the body is read; no body needs no type.
+    """A guard: Litestar alone would read any body as JSON. It runs before the body is read; a request without a body
+    needs no content type.
 
-    Asynchronous, as Litestar sends every other guard through a thread.
+    Asynchronous, because Litestar runs synchronous guards in a thread.
     """
     media_type = _media_type(connection.headers)
     if media_type is None and not _announces_a_body(connection.headers):
@@ -78,12 +80,12 @@ def _media_type(headers: Mapping[str, str]) -> str | None:
 
 
 def _announces_a_body(headers: Mapping[str, str]) -> bool:
-    """RFC 9112 6.3: a request has a body when either header says so."""
+    """RFC 9112, 6.3: a request has a body if either header says so."""
     return "transfer-encoding" in headers or headers.get("content-length", "0").strip() != "0"
 
 
 def parse_parameter(text: str | None, type_: Any, *, pointer: str) -> Any:
-    """A parameter's text as a value of this type; for types that Litestar's own reading does not take.
+    """A parameter's text as a value of this type; for types that Litestar cannot read itself.
 
     Raises MalformedRequestError, which names the allowed values of a choice.
     """
@@ -94,7 +96,7 @@ def parse_parameter(text: str | None, type_: Any, *, pointer: str) -> Any:
 
 
 def documents(*errors: type[ProblemError], body: bool = False) -> dict[int, ResponseSpec]:
-    """The problems a route may answer with, for its OpenAPI entry; those that every route has are added."""
+    """The problems that a route may answer with, for its OpenAPI entry; those that every route has are added."""
     common: tuple[type[ProblemError], ...] = (
         MalformedRequestError,
         UnauthenticatedError,
@@ -132,7 +134,7 @@ async def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def with_optional_bodies(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, where a body that may be `{}` is not required (see `JsonRequest`)."""
+    """The document, with every body that may be `{}` marked as optional (see `JsonRequest`)."""
     schemas = document.get("components", {}).get("schemas", {})
     for path in document.get("paths", {}).values():
         for operation in path.values():
@@ -144,6 +146,6 @@ def with_optional_bodies(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """What a reference into the document's components leads to."""
+    """The schema that a reference into the document's components points to."""
     found: dict[str, Any] = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
     return found

@@ -1,4 +1,4 @@
-"""What HTTP promises about methods and validators, true for every route without its handler's doing.
+"""HTTP's rules about methods and validators, applied to every route without any code in its handler.
 
 - `HEAD` is answered wherever `GET` is, as `GET` without a body (RFC 9110, 9.3.2).
 - `Allow` names the methods that the path takes, in answers to `OPTIONS` and in a 405 (RFC 9110, 10.2.1).
@@ -23,13 +23,13 @@ _NO_METHOD = "-"
 
 
 def sent_method(scope: Mapping[str, Any]) -> str:
-    """`HEAD` is handled as `GET`: this says which of the two was asked for."""
+    """The method as the client sent it: `HEAD` is handled as `GET`."""
     method: str = scope.get(SENT_METHOD) or scope["method"]
     return method
 
 
 def allow_header(methods: Iterable[str]) -> str:
-    """As the `Allow` header has it: `HEAD` stands where `GET` does, `OPTIONS` always."""
+    """The value of `Allow`: with `HEAD` if `GET` is there, and always with `OPTIONS`."""
     named = {*methods, "OPTIONS"}
     if "GET" in named:
         named.add("HEAD")
@@ -44,7 +44,7 @@ def matches_entity_tag(if_none_match: str, entity_tag: str) -> bool:
 
 
 class _AnsweredError(Exception):
-    """Nothing more of this answer is wanted: ends a handler that would go on streaming."""
+    """The answer is complete: ends a handler that would go on streaming."""
 
 
 class ServiceApp(Litestar):
@@ -70,9 +70,9 @@ class ServiceApp(Litestar):
                 raise
 
     def allowed_methods(self, path: str) -> frozenset[str]:
-        """The methods of the path's routes; empty for a path without, and for one that an ASGI app answers."""
+        """The methods of the path's routes; empty if the path has none, or if an ASGI app serves it."""
         try:
-            # Litestar's own answer to OPTIONS forgets routes of the same path that were registered later.
+            # Litestar's own answer to OPTIONS omits routes of the same path that were registered later.
             self.asgi_router.handle_routing(path=path, method=cast("Any", _NO_METHOD))
         except MethodNotAllowedException as refusal:
             return frozenset(part.strip() for part in (refusal.headers or {}).get("allow", "").split(","))

@@ -1,15 +1,15 @@
-"""E-mail addresses, parsed once at the edge.
+"""E-mail addresses, parsed once where they enter.
 
-The domain becomes lower-case A-labels (IDNA 2008), so `user@bücher.example` and `USER@XN--BCHER-KVA.example` are the
-same address; the local part must be ASCII, because Postmark takes no other. Two addresses are the same when their
-`key`s are equal: the local part is compared without case, since no mailbox provider of note tells `Ada` and `ada`
-apart and two subscriptions for one person would be two mails. The mail itself goes to the address as typed.
+The domain becomes lower-case A-labels (IDNA 2008), so `user@bücher.example` and `USER@XN--BCHER-KVA.example` are
+the same address; the local part must be ASCII, because Postmark accepts nothing else. Two addresses are the same
+if their `key`s are equal. The local part is compared without case: no major mailbox provider distinguishes `Ada`
+from `ada`, and two subscriptions for one person would be two mails. The mail itself goes to the address as typed.
 
-`mailbox_key` is coarser: `ada+news@` and `ada@` are two addresses that may be subscribed apart, but one mailbox that
-somebody else's mail lands in. It bounds how much mail a stranger can cause there, and decides nothing else.
+`mailbox_key` is coarser: `ada+news@` and `ada@` are two addresses with separate subscriptions, but one mailbox.
+It is used only to limit how much mail a stranger can cause there.
 
-Every mail's address is parsed again before it goes out, and most are in the plainest form on a domain that was seen a
-moment ago. Those take a short way; the validator, which takes 20 µs, has the last word on everything else.
+Every mail's address is parsed again before it goes out. Most have the plainest form and a domain that was checked
+recently; these take a fast path. The validator, which takes 20 µs, decides about all others.
 """
 
 import re
@@ -24,7 +24,7 @@ _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _PLAIN_DOMAIN = re.compile(r"[a-z0-9.-]+")
 _DOTLESS_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
-"""Mailboxes there are the same with and without dots, under both names."""
+"""In these domains a mailbox is the same with and without dots, and under both domains."""
 _STRIPPED = "\ufeff\u200b\u2060\u00a0 \t"
 
 
@@ -35,7 +35,7 @@ class EmailAddress(str):
 
     @classmethod
     def parse(cls, raw: str) -> "EmailAddress":
-        """Parse `raw`; surrounding blanks, NBSP and zero-width marks (a spreadsheet's leftovers) are dropped.
+        """Parse `raw`; surrounding blanks, NBSP and zero-width characters (as spreadsheets leave them) are dropped.
 
         Raises:
             ValueError: with a sentence that can be shown to the person who typed it.
@@ -61,7 +61,7 @@ class EmailAddress(str):
 
     @property
     def key(self) -> str:
-        """What makes two addresses the same one."""
+        """Two addresses with the same key are the same address."""
         return self.lower()
 
     @property
@@ -70,7 +70,9 @@ class EmailAddress(str):
 
     @property
     def mailbox_key(self) -> str:
-        """Where the mail certainly or probably ends up: without a `+tag`, and without dots where they do not count."""
+        """The mailbox that the mail probably ends up in: without a `+tag`, and without dots in domains that ignore
+        them.
+        """
         local, _, domain = self.key.rpartition("@")
         mailbox = local.partition("+")[0] or local
         if domain in _DOTLESS_DOMAINS:
@@ -79,7 +81,9 @@ class EmailAddress(str):
 
 
 def _is_plain(text: str) -> bool:
-    """Whether the address is certainly valid and written as it would be stored. False says nothing."""
+    """Whether the address is certainly valid and in its stored form. False means only that the validator must
+    decide.
+    """
     local, _, domain = text.rpartition("@")
     return (
         len(text) <= MAX_LENGTH
@@ -112,14 +116,14 @@ def _validate(text: str) -> ValidatedEmail:
 
 
 def exact_pattern(key: str) -> str:
-    """A regular expression, for Python and for Postgres, that finds the address with this key in text in lower case.
+    """A regular expression, for Python and for Postgres, that finds the address with this key in lower-case text.
 
-    Another address that only ends or begins like it (`joann@…`, `ann@….example`) is not found.
+    A longer address that contains it (`joann@…`, `ann@….example`) is not found.
     """
     before = r"(?<![a-z0-9._+%&!#$*?^`{|}~-])(?<![a-z0-9]')"
     return rf"{before}{re.escape(key)}(?![a-z0-9_-])(?!\.[a-z0-9])"
 
 
 def names_exactly(text: str, key: str) -> bool:
-    """Whether `text` names this very address."""
+    """Whether `text` contains exactly this address."""
     return re.search(exact_pattern(key), text.lower()) is not None

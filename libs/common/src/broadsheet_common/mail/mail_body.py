@@ -1,8 +1,8 @@
-"""The two bodies of a newsletter mail, each with a way to leave and the sender's postal address where they are seen.
+"""The two bodies of a newsletter mail, each with a visible unsubscribe link and the sender's visible postal address.
 
-Whether a body needs a footer is decided by what is rendered, never by what its source holds: a link in a comment or in
-a branch that was not taken is none. A template that is only text and merged variables is looked at once, for everybody;
-what others render is looked at for each mail.
+Whether a body needs a footer depends on what is rendered, never on its source: a link in a comment or in a branch
+that was not taken does not count. A template of only text and merged variables is checked once for all mails;
+what other templates render is checked for each mail.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from broadsheet_common.mail.visible_html import TAGS_MAX, Marks, look_at_html
 
 _LINK: Final = "unsubscribe_url"
 _TAGS_OF_EVERYBODY_MAX: Final = 200_000
-# They stand for the parts of a mail while a template is looked at; one that holds them is looked at mail by mail.
+# Placeholders for the parts of a mail while its template is checked. If a template contains one of them itself, each of
+# its mails is checked.
 _LINK_MARK: Final = "\ue001"
 _MARKS: Final = Marks(value="\ue000", part="\ue002")
 _BEFORE_LINK: Final = frozenset("<([{\"'>|*")
@@ -26,21 +27,22 @@ _ENDS_SENTENCE: Final = frozenset(".,;:!?")
 
 
 class Footer(msgspec.Struct, frozen=True):
-    """What a footer says. An empty `postal_address` is left out."""
+    """The content of a footer. An empty `postal_address` is left out."""
 
     newsletter_name: str
     postal_address: str
 
 
 class _LookAtWholeError(Exception):
-    """A part of this mail may change what is seen of the rest of it."""
+    """A part of this mail may change what is visible of the rest, so the whole mail must be checked."""
 
 
 class HtmlBody:
-    """Raises `TemplateError` when it is made of a template that hides whatever is added to it.
+    """The HTML of a mail. Raises `TemplateError` if the template hides whatever is added to it.
 
-    What is the same in every mail is looked at here, once, and gets its footer; of what the engine renders for a mail
-    only that part is looked at. Where parts could change what is seen of the rest, whole mails are looked at.
+    What is the same in every mail is checked here, once, and gets its footer; of each mail, only the parts that
+    the engine renders are checked. If parts could change what is visible of the rest, each mail is checked as a
+    whole.
     """
 
     __slots__ = ("_footer", "_for_everybody", "_shows_link", "_template")
@@ -60,14 +62,14 @@ class HtmlBody:
         self._for_everybody = _inserted(template, added, _place(seen.footer_at)) if added else template
 
     def render(self, values: MailValues, work: Work) -> str | msgspec.Raw:
-        """The body, as it is or as JSON. Raises `TemplateError`."""
+        """The body, as text or as JSON. Raises `TemplateError`."""
         if self._for_everybody is not None:
 
             def look_at_part(part: str) -> None:
                 if "<" in part:
                     self._look_at_part(part, values.unsubscribe_url, work)
 
-            # What was done for nothing is charged as well.
+            # If this attempt is abandoned, its work is charged all the same.
             with contextlib.suppress(_LookAtWholeError):
                 return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
         return self._render_whole(values, work)
@@ -110,14 +112,14 @@ class TextBody:
         self._for_everybody = template.with_steps((*template.steps, *added)) if added else template
 
     def render(self, values: MailValues, work: Work) -> str | msgspec.Raw:
-        """The body, as it is or as JSON. Raises `TemplateError`."""
+        """The body, as text or as JSON. Raises `TemplateError`."""
         if self._for_everybody is not None:
 
             def look_at_part(part: str) -> None:
                 if not self._shows_link and values.unsubscribe_url in part:
                     raise _LookAtWholeError
 
-            # What was done for nothing is charged as well.
+            # If this attempt is abandoned, its work is charged all the same.
             with contextlib.suppress(_LookAtWholeError):
                 return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
         return self._render_whole(values, work)
@@ -130,7 +132,7 @@ class TextBody:
 
 
 def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tuple[str | Merge, ...]:
-    # `!important`: a style sheet of the author's must not hide it.
+    # `!important`, so that the author's style sheet does not hide it.
     start = '<p style="display:block!important;margin-top:32px;font-size:13px;color:#555555">'
     address = html.escape(footer.postal_address)
     if with_link:
@@ -149,7 +151,7 @@ def _text_footer(footer: Footer, body: str, link: str) -> tuple[str | Merge, ...
 
 
 def text_shows_link(text: str, link: str) -> bool:
-    """Whether `link` stands in `text` as it is, so that a mail program makes just that one of it."""
+    """Whether `text` contains `link` on its own, so that a mail program turns exactly it into a link."""
     at = text.find(link)
     while at >= 0:
         before, after = text[at - 1 : at] if at else "", text[at + len(link) : at + len(link) + 2]

@@ -13,7 +13,7 @@ _NOT_IN_HEADERS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udff
 
 
 class Subject:
-    """A title that can be merged. `title` is the author's text."""
+    """A title that may contain variables. `title` is the author's text."""
 
     __slots__ = ("_template", "is_plain", "title")
 
@@ -25,12 +25,13 @@ class Subject:
         unknown += sorted(self._template.variables - TITLE_VARIABLES - set(unknown))
         if unknown:
             names = ", ".join(f"{{{{ {name} }}}}" for name in sorted(TITLE_VARIABLES))
-            raise TemplateError(f"a title has no variable `{unknown[0]}`. There are: {names}")
+            raise TemplateError(f"a title cannot use the variable `{unknown[0]}`. It can use: {names}")
         self.is_plain = self._template.steps == (title,)
-        """It is the same for everybody."""
+        """Without variables, the subject is the same for everybody."""
 
     def render(self, values: MailValues, work: Work) -> str:
-        """One line, whatever is merged, of at most `SUBJECT_UTF16_UNITS_MAX`; the newsletter's name if nothing is left.
+        """One line of at most `SUBJECT_UTF16_UNITS_MAX`, whatever the values; the newsletter's name if nothing is
+        left.
 
         Raises:
             TemplateError: it cannot be rendered with these values.
@@ -46,5 +47,5 @@ def _one_line(text: str) -> str:
     units = line.encode("utf-16-le")
     if len(units) // 2 <= SUBJECT_UTF16_UNITS_MAX:
         return line
-    # A character of two units is not cut in the middle.
+    # A character of two units (a surrogate pair) is not cut in half.
     return units[: (SUBJECT_UTF16_UNITS_MAX - 1) * 2].decode("utf-16-le", "ignore") + "…"

@@ -1,16 +1,18 @@
-"""The template language of issues: Liquid, cut down until no template can hang, grow without bound or read anything.
+"""The template language of issues: Liquid, restricted so that no template can hang, grow without bound or read
+anything.
 
-A contract between services: publishing refuses what does not parse here, delivery renders the same way. Allowed are
-the variables in `VARIABLES`, the tags in `TAGS` (and `raw`) and the filters in `FILTERS`. There are no loops, ranges,
-includes or arithmetic. Markup, values and the work of one mail are bounded, so that parsing and rendering are. A
-template may name variables that no mail has; `Template.unknown_variables` tells, so that publishing can refuse them.
+A contract between services: publishing refuses what does not parse here, and delivery renders the same way.
+Allowed are the variables in `VARIABLES`, the tags in `TAGS` (and `raw`) and the filters in `FILTERS`. There are
+no loops, ranges, includes or arithmetic. Markup, values and the work per mail are bounded, and with them parsing
+and rendering. A template may name variables that no mail has; `Template.unknown_variables` lists them, so that
+publishing can refuse them.
 
-Work is counted, not timed: whatever is read, compared, written or handed to a filter is charged to the mail's `Work` by
-its size. So a mail that is too much work fails on every machine and at every load alike, and one that is not never
-fails because a machine is busy.
+Work is counted, not timed: everything that is read, compared, written or passed to a filter is charged to the
+mail's `Work` by its size. So a mail that needs too much work fails on every machine under every load, and any
+other mail never fails because a machine is busy.
 
-The whole markup is measured before python-liquid sees it, because its scanner takes quadratic time on markup that is
-never closed or holds long runs of blanks.
+All markup is measured before python-liquid sees it, because its scanner takes quadratic time on markup that is
+never closed or contains long runs of blanks.
 """
 
 import re
@@ -43,19 +45,19 @@ from broadsheet_common.mail.template_work import (
 SOURCE_BYTES_MAX = 5 * 1024 * 1024
 """Postmark takes at most 5 MB for each of HtmlBody and TextBody."""
 MARKUP_COUNT_MAX = 1_000
-"""`{{ … }}` and `{% … %}` in one template."""
+"""The number of `{{ … }}` and `{% … %}` in one template."""
 MARKUP_CHARS_MAX = 500
-"""Length of one of them; the engine parses about 500,000 characters of markup a second."""
+"""Length of each of them; the engine parses about 500,000 characters of markup a second."""
 MARKUP_TOTAL_CHARS_MAX = 100_000
-"""Length of all of them."""
+"""Length of all of them together."""
 MARKUP_BLANKS_MAX = 40
-"""Blanks in a row within one of them."""
+"""Consecutive blanks within one of them."""
 BRACKETS_MAX, DOTS_MAX = 4, 40
-"""In one piece of markup: the engine takes quadratic time on deep paths."""
+"""In one of them: the engine takes quadratic time on deep paths."""
 UNKNOWN_REPORTED_MAX = 20
 VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name", "issue.title", "unsubscribe_url"})
 TITLE_VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name"})
-"""Those that a title may have: it cannot hold itself, and a link that ends a subscription does not belong there."""
+"""The variables that a title may use. It cannot contain itself, and an unsubscribe link does not belong in a title."""
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
 _log = structlog.get_logger()
@@ -69,7 +71,7 @@ _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
 class MailValues(msgspec.Struct, frozen=True):
-    """What is merged into one mail, as plain text: escaping is the template's work."""
+    """The values merged into one mail, as plain text: the template escapes them."""
 
     subscriber_name: str
     subscriber_email: str
@@ -85,7 +87,7 @@ SAMPLE_VALUES = MailValues(
     issue_title="Title",
     unsubscribe_url="https://example.com/unsubscribe/sample",
 )
-"""For previews, and for finding at publish time what fails whoever it is sent to."""
+"""For previews, and for finding templates at publish time that fail for every recipient."""
 
 
 class UnknownVariable(msgspec.Struct, frozen=True):
@@ -96,7 +98,7 @@ class UnknownVariable(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """One of `VARIABLES` as it stands, escaped in HTML: this attribute of MailValues."""
+    """One of `VARIABLES` without filters, escaped in HTML. `attribute` names its field in MailValues."""
 
     attribute: str
 
@@ -105,7 +107,7 @@ Step = str | Merge | Node
 
 
 class Template:
-    """A parsed template; it never changes, so any number of tasks and threads may render it at once."""
+    """A parsed template. It is immutable, so tasks and threads may render it concurrently."""
 
     __slots__ = (
         "_autoescape",
@@ -132,7 +134,7 @@ class Template:
         self._bound = bound
         self._autoescape = autoescape
         self._steps = steps
-        # The texts of all mails, with a place kept for each part that differs.
+        # The texts that all mails share, with an empty entry for each part that differs.
         self._texts = [step if isinstance(step, str) else "" for step in steps]
         self._json_texts: list[bytes] | None = None
         self._differing = tuple(
@@ -147,7 +149,7 @@ class Template:
 
     @property
     def steps(self) -> "tuple[Step, ...]":
-        """What a mail is made of, in order: texts, merged variables, and what the engine has to render."""
+        """The parts of a mail in order: texts, merged variables, and nodes that the engine renders."""
         return self._steps
 
     def with_steps(self, steps: "tuple[Step, ...]") -> "Template":
@@ -157,11 +159,11 @@ class Template:
         )
 
     def render(self, values: MailValues, work: Work | None = None) -> str:
-        """The mail's text. What it takes is charged to `work`, which is the mail's (default: of this text alone).
+        """The mail's text. Its cost is charged to `work`, the work of the whole mail (default: of this text alone).
 
         Raises:
-            TemplateError: the template cannot be rendered with these values (comparing text with a number, say).
-            TooMuchWorkError: which is one of these.
+            TemplateError: the template cannot be rendered with these values (it compares text with a number, say).
+            TooMuchWorkError: a TemplateError; the mail would take too much work.
         """
         work = work or Work()
         text = "".join(self._render(self._texts, values, work, str, None))
@@ -171,10 +173,10 @@ class Template:
     def render_json(
         self, values: MailValues, work: Work | None = None, inspect: Callable[[str], None] | None = None
     ) -> bytes:
-        """The mail's text as a JSON string (RFC 8259) in UTF-8, quotes included.
+        """The mail's text as a JSON string (RFC 8259) in UTF-8, including the quotes.
 
-        Most of a mail is the same for everybody: that is escaped once, and not again for each mail. `inspect` is
-        shown each text that the engine rendered.
+        The text that all mails share is escaped once, not for each mail. `inspect` is called with each text that
+        the engine rendered.
 
         Raises:
             TemplateError: as `render`.
@@ -184,12 +186,13 @@ class Template:
         return b"".join([b'"', *self._render(self._json_texts, values, work or Work(), _in_json, inspect), b'"'])
 
     def check(self, values: MailValues) -> None:
-        """Find what fails whoever it is sent to, also where it stands in a branch that these values do not take.
+        """Find what would fail for every recipient, and too much work also in branches that these values do not
+        take.
 
         Raises:
             TemplateError: as `render`.
         """
-        # Not `render`: that also pays for encoding text which most mails have encoded once for all.
+        # Not `render`: it also charges for encoding text that most mails have encoded once for all.
         self._render(self._texts, values, Work(), str, None)
         context = self._context(values, Work())
         context.work.charge(self._base_work)
@@ -205,7 +208,7 @@ class Template:
         piece: Callable[[str], _PieceT],
         inspect: Callable[[str], None] | None,
     ) -> list[_PieceT]:
-        """The pieces of a mail: `texts` with what differs filled in, turned into a piece by `piece`."""
+        """The pieces of a mail: `texts` with the differing parts filled in, each converted by `piece`."""
         context: MailContext | None = None
         pieces = texts.copy()
         rendered: list[str] = []
@@ -253,26 +256,27 @@ def _render_node(node: Node, context: "MailContext") -> str:
     except LiquidError as error:
         raise _template_error(error) from error
     except Exception as error:
-        # The engine lets a few of Python's own errors through (recursion, conversions): the template is at fault.
+        # The engine lets some Python errors through (recursion, conversions): the template is at fault.
         raise TemplateError(f"It cannot be rendered ({type(error).__name__})") from error
     return buffer.getvalue()
 
 
 def _escaped(value: str) -> str:
-    """For HTML. Most values hold nothing to escape, and looking for it is quicker than escaping."""
+    """Escape for HTML. Most values contain nothing to escape, and searching is faster than escaping."""
     return value if _SPECIAL_IN_HTML.search(value) is None else str(escape(value))
 
 
 def _in_json(text: str) -> bytes:
-    """A stretch of a JSON string: escaped, without the quotes around it."""
-    # Of `str` itself: an address is a kind of it, which the encoder does not take.
+    """Part of a JSON string: escaped, without the quotes around it."""
+    # As a plain `str`: the encoder does not take subclasses such as EmailAddress.
     return msgspec.json.encode(str(text))[1:-1]
 
 
 def _steps(bound: BoundTemplate, *, assigned: frozenset[str]) -> "tuple[Step, ...]":
-    """What to do for a mail: the plain parts, which are most of any template, are taken out of the engine's hands.
+    """The steps that make a mail. Plain text and plain variables, most of any template, are handled without the
+    engine.
 
-    `assigned`: names that the template gives a value itself; what begins with one of them is the engine's to look up.
+    `assigned`: names that the template assigns itself; the engine looks up whatever begins with one of them.
     """
     return tuple(_step(node, assigned) for node in bound.nodes)
 
@@ -326,7 +330,9 @@ def _environment(kind: Kind) -> Environment:
 
 
 def _measure_markup(source: str) -> None:
-    """Refuse, in one pass, what would make the engine's scanner or a rendering slow, and every tag that is not ours."""
+    """Refuse, in one pass, markup that would make the engine's scanner or a rendering slow, and tags that are not
+    allowed.
+    """
     position, count, chars = 0, 0, 0
     while (opening := _OPENING.search(source, position)) is not None:
         is_tag = opening.group() == "{%"
@@ -340,7 +346,7 @@ def _measure_markup(source: str) -> None:
         elif count > MARKUP_COUNT_MAX or chars > MARKUP_TOTAL_CHARS_MAX:
             fault = f"there are more than {MARKUP_COUNT_MAX} pieces or {MARKUP_TOTAL_CHARS_MAX} characters of markup"
         elif is_tag and _tag_name(markup) == "raw":
-            # The engine gives out what stands up to `endraw` as it is, so it is not measured either.
+            # The engine outputs everything up to `endraw` unchanged, so it is not measured.
             end = _END_RAW.search(source, position)
             fault = "`raw` has no `endraw`" if end is None else None
             position = end.end() if end is not None else position
@@ -369,7 +375,7 @@ def _tag_name(markup: str) -> str:
 
 
 def _template_error(error: LiquidError) -> TemplateError:
-    # Not str(error): that draws the place by splitting the whole source.
+    # Not str(error), which splits the whole source to show the place.
     token = error.token
     place = _line_at(token.source, token.start_index) if token is not None and token.start_index >= 0 else None
     return TemplateError(str(error.message or type(error).__name__), place)

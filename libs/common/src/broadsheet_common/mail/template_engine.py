@@ -1,4 +1,4 @@
-"""The template engine: Liquid's nodes and tags, each charged for the work it does (see `template_work`)."""
+"""The template engine: Liquid's nodes and tags, each of which charges for its work (see `template_work`)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
@@ -51,7 +51,7 @@ ENGINE_TAGS = frozenset({"content", "output", "illegal"})
 
 
 class MailContext(RenderContext):
-    """The state of one rendering. Whatever is read is charged here, whatever is done with it then."""
+    """The state of one rendering. Every value that is read is charged here, whatever it is used for."""
 
     __slots__ = ("work",)
 
@@ -68,7 +68,7 @@ class MailContext(RenderContext):
         return value
 
     def charge_filter(self, value: object, *, char_work: int) -> None:
-        """Count what a filter reads or writes. Raises `TemplateError` when it is too long, or too much work."""
+        """Charge for what a filter reads or writes. Raises `TemplateError` if it is too long, or too much work."""
         size = len(value) if isinstance(value, str | list) else 1
         if size > VALUE_CHARS_MAX:
             raise TemplateError(f"A filter's value is longer than {VALUE_CHARS_MAX} characters")
@@ -76,7 +76,7 @@ class MailContext(RenderContext):
 
 
 def _bounded(name: str, filter_: Callable[..., object]) -> Callable[..., object]:
-    """The same filter, its input, its arguments and its result charged to the rendering."""
+    """The same filter, with its input, its arguments and its result charged to the rendering."""
     wants_environment = getattr(filter_, "with_environment", False)
     searches = name in SEARCHING_FILTERS
     char_work = SLOW_FILTER_CHAR_WORK if name in SLOW_FILTERS else CHAR_WORK
@@ -176,7 +176,7 @@ class _ChargedUnless(UnlessNode):
 
 
 class _ChargedCase(CaseNode):
-    """`when` renders its block once for each of its values that fits: without a charge that would be a loop."""
+    """`when` renders its block once for each of its values that matches: without a charge it would be a loop."""
 
     __slots__ = ("_work",)
 
@@ -207,7 +207,7 @@ def _conditions_work(condition: Expression, alternatives: Sequence[ConditionalBl
 
 
 class _Wanted(Expression):
-    """The right side of `contains`: charged for the search as a whole, just before it is done."""
+    """The right side of `contains`: the whole search is charged just before it is done."""
 
     __slots__ = ("_text", "_wanted")
 
@@ -236,11 +236,11 @@ def _charge_searches(expression: Expression) -> None:
 
 
 def render_every_branch(node: Node, context: MailContext) -> None:
-    """Charge for whatever a rendering of the node could do, whichever way its conditions go: for the dearest branch.
+    """Charge for the most expensive rendering of the node, whichever way its conditions go.
 
     Raises:
-        TooMuchWorkError: and nothing else. An error in a branch that these values do not take may be one that
-            whoever is sent this branch does not meet.
+        TooMuchWorkError: no other error is raised, because an error in a branch that these values do not take may not
+            occur for the recipients who do get this branch.
     """
     if isinstance(node, BlockNode):
         for inner in node.nodes:
@@ -275,7 +275,7 @@ def _render_for_its_work(node: Node, context: MailContext) -> None:
         node.render(context, NullIO())
     except TooMuchWorkError:
         raise
-    except Exception as error:  # noqa: BLE001  # see `render_every_branch`: only the work is looked at
+    except Exception as error:  # noqa: BLE001  # see `render_every_branch`: only the work matters
         _log.debug("template.branch_fails", error=type(error).__name__)
 
 
@@ -304,7 +304,7 @@ class _CaseTag(CaseTag):
 
 
 class MailEnvironment(Environment):
-    """Liquid with only `TAGS` and `FILTERS`; its loader is empty, and nothing could ask it."""
+    """Liquid with only `TAGS` and `FILTERS`. Its loader is empty, and no tag can use it."""
 
     block_nesting_limit = 20
 

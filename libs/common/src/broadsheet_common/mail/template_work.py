@@ -1,24 +1,28 @@
-"""What composing a mail may cost: units of work that are counted while a template is rendered, and their limits."""
+"""Limits on the cost of composing a mail: units of work, counted while a template is rendered."""
 
 VALUE_CHARS_MAX = 20_000
-"""Length of a merged value, or of what a filter makes of one."""
+"""Length of a merged value, or of a filter's result."""
 WORK_MAX = 1_000_000
-"""Units of work that one mail may take. A unit is about 20 ns: what follows was measured, each at its worst."""
+"""Units of work that one mail may take. A unit is about 20 ns. The costs below were measured, each in its worst
+case.
+"""
 CHAR_WORK, SLOW_FILTER_CHAR_WORK, ITEM_WORK = 2, 4, 20
-"""A character that is merged, written or filtered; one that a slow filter works on; an item of a list."""
+"""Cost of a character that is merged, written or filtered; of one that a slow filter works on; of an item of a list."""
 NODE_WORK, EXPRESSION_WORK, FILTER_WORK = 150, 60, 500
-"""What a tag or output, a part of an expression, and a filter cost whatever they work on."""
+"""Fixed cost of a tag or output, of a part of an expression, and of a filter, whatever they work on."""
 COPIED_CHARS_PER_UNIT, ENCODED_CHARS_PER_UNIT = 16, 6
-"""Text that is the same in every mail and only copied; text that has to be encoded for each."""
+"""Characters per unit: of text that is the same in every mail and only copied; of text that is encoded for each
+mail.
+"""
 SEARCH_STEPS_PER_UNIT = 8
-"""Looking for one text in another takes time by the product of their lengths, at worst."""
+"""Searching one text for another takes time proportional to the product of their lengths, in the worst case."""
 RENDERED_CHARS_MAX = 5 * 1024 * 1024
 SEARCHING_FILTERS = frozenset({"remove", "split"})
 SLOW_FILTERS = frozenset({"escape_once", "newline_to_br", "strip_newlines", "truncatewords", "url_encode"})
 
 
 class TemplateError(ValueError):
-    """The template cannot be used. `line` counts from 1 and is None when the fault has no place."""
+    """The template cannot be used. `line` counts from 1; None if the fault has no line."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message if line is None else f"Line {line}: {message}")
@@ -26,14 +30,14 @@ class TemplateError(ValueError):
 
 
 class TooMuchWorkError(TemplateError):
-    """One mail would take more than its `Work`."""
+    """One mail would take more than its `Work` allows."""
 
     def __init__(self) -> None:
         super().__init__("It takes too much work: it has too many or too long outputs, conditions or filters")
 
 
 class Work:
-    """What is left of the work that one mail may take, in units (see `WORK_MAX`)."""
+    """The work that one mail may still take, in units (see `WORK_MAX`)."""
 
     __slots__ = ("_allowed", "left")
 
@@ -57,7 +61,7 @@ def too_long() -> TemplateError:
 
 
 def size_of(value: object) -> int:
-    """In units of work. What the items of a list hold was charged when it was made."""
+    """The size in units of work. The content of a list was charged when the list was made."""
     if isinstance(value, str):
         return len(value)
     return len(value) * ITEM_WORK if isinstance(value, list) else 1

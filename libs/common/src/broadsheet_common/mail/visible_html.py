@@ -1,9 +1,9 @@
-"""What a reader of an HTML mail sees: whether a link is among it, and where something can be added that is seen; pure.
+"""What a reader of an HTML mail sees: whether a link is visible, and where visible content can be added; pure.
 
-One pass over the text with the tokenizer's rules of the HTML standard (https://html.spec.whatwg.org/#tokenization): no
-tree is built, so that neither deep nor broken markup takes more than linear time. Whatever is in doubt counts as not
-seen: comments (Outlook's conditional ones too), what stands in a hidden element or one that no mail program shows,
-markup that is never closed, and what follows it.
+One pass over the text with the tokenizer's rules of the HTML standard
+(https://html.spec.whatwg.org/#tokenization). No tree is built, so deep or broken markup takes linear time too.
+Doubtful content counts as not visible: comments (including Outlook's conditional ones), what is in a hidden
+element or in one that no mail program shows, markup that is never closed, and what follows it.
 """
 
 import html
@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 TAGS_MAX: Final = 10_000
-"""What comes after so many tags is not looked at, and counts as not seen. A mail of 100 KB has about 2,000."""
+"""Content after this many tags is not read, and counts as not visible. A mail of 100 KB has about 2,000."""
 
 _SPACE: Final = r"[ \t\n\f\r]"
 _VALUE: Final = r"""(?:"[^"]*+"|'[^']*+'|[^ \t\n\f\r"'>][^ \t\n\f\r>]*+)"""
@@ -34,7 +34,7 @@ _HIDING_TEXT: Final = re.compile(
     r"font-size\s*:\s*0(?:\.0*)?(?:px|em|rem|pt|%)?(?![.\w%])|(?<![-\w])color\s*:\s*transparent"
 )
 
-# Of the element itself: no style sheet has more weight.
+# In the element's own style attribute: no style sheet has precedence over it.
 _SHOWN_FOR_SURE: Final = re.compile(r"^display:inline!important(?:;|$)")
 
 _VOID: Final = frozenset(
@@ -84,9 +84,9 @@ _ENDS_ALL: Final = frozenset({"frameset", "plaintext"})
 
 
 class SeenHtml(msgspec.Struct, frozen=True):
-    """`text` is what is seen, entities undone. `footer_at` is an index at which a paragraph that is added is seen, near
-    the end if that is possible; None when everything is hidden. `is_everybodys`: see `look_at_html`. `is_closed`:
-    whatever stands behind it is seen as it would be without it.
+    """`text` is the visible text, with entities decoded. `footer_at` is an index at which an added paragraph is
+    visible, near the end if possible; None if everything is hidden. `is_everybodys`: see `look_at_html`.
+    `is_closed`: the source does not affect how anything after it is shown.
     """
 
     shows_link: bool
@@ -97,20 +97,18 @@ class SeenHtml(msgspec.Struct, frozen=True):
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """Characters that stand for what differs from one mail to another: `value` for an escaped value, `part` for any
-    markup.
-    """
+    """Placeholder characters for what differs between mails: `value` for an escaped value, `part` for any markup."""
 
     value: str
     part: str
 
 
 def look_at_html(source: str, url: str, *, marks: Marks | None = None, tags_max: int = TAGS_MAX) -> SeenHtml:
-    """Whether `source` holds a link to `url` that is seen, with words to click on.
+    """Whether `source` contains a visible link to `url`, with words to click on.
 
-    The answer `is_everybodys` when the marks stand only where what they stand for cannot change what is seen: values in
-    text and in quoted values of attributes that hide nothing; parts, if they are closed, in text that is seen and in no
-    link.
+    The result `is_everybodys`, valid for all mails, if what replaces the marks cannot change what is visible. So
+    values may only be in text and in quoted values of attributes that hide nothing; parts, if they are closed,
+    only in visible text outside links.
     """
     return _Look(source, url, marks, tags_max).seen()
 
@@ -124,7 +122,7 @@ class _Look:
         self._is_everybodys = True
         self._is_broken = False
         self._all_hidden = False
-        # The element that hides what is in it, and those that are open within it.
+        # The outermost hidden element, and the elements open within it.
         self._hidden: list[str] = []
         self._in_condition = False
         self._texts: list[str] = []
@@ -187,7 +185,7 @@ class _Look:
             self._is_everybodys = False
 
     def _read_markup(self, start: int) -> int | None:
-        """Where it ends; None when that cannot be told."""
+        """The index after the markup; None if its end cannot be determined."""
         source = self._source
         if source.startswith("<!--", start):
             return self._read_comment(start)
@@ -209,9 +207,9 @@ class _Look:
                 self._begin_at = end + 1
             return end + 1
         if not letter:
-            # What comes after it makes a tag of it, perhaps.
+            # What is added after the end may turn this into a tag.
             return None
-        # As a mark may stand for a letter.
+        # A mark may stand for a letter, which would begin a tag.
         self._no_mark_in(following + letter)
         self._read_text(start, start + 1)
         return start + 1
@@ -229,12 +227,12 @@ class _Look:
         return end.end()
 
     def _read_condition(self, comment: str) -> None:
-        """`<![if !mso]>` or `<!--[if !mso]><!-->`: what follows is for some mail programs only."""
+        """`<![if !mso]>` or `<!--[if !mso]><!-->`: the following content is for some mail programs only."""
         said = comment.strip(" \t\n\f\r!-<>").lower()
         if not said.startswith("["):
             return
         self._no_mark_in(comment)
-        # A condition with its end in the same comment is over with it.
+        # A condition that ends in the same comment affects nothing after it.
         self._in_condition = "[endif" not in said and (self._in_condition or said.startswith("[if"))
 
     def _read_tag(self, tag: re.Match[str]) -> int | None:
@@ -291,7 +289,7 @@ class _Look:
     def _read_end(self, name: str, tag: re.Match[str]) -> int | None:
         if self._hidden:
             if name != self._hidden[-1]:
-                # Browsers differ from what is written here: nobody knows where the hidden element ends.
+                # Browsers repair such nesting in other ways, so the end of the hidden element cannot be determined.
                 return None
             self._hidden.pop()
         elif name == "a":
@@ -318,7 +316,7 @@ class _Look:
         self._link = None
 
     def _hidden_by_css(self) -> frozenset[str]:
-        """Elements, classes and ids that a style sheet hides, in some mail program at least."""
+        """Elements, classes and ids that a style sheet hides, at least in some mail programs."""
         css = _CSS_COMMENT.sub(" ", "\n".join(self._css))
         names: set[str] = set()
         for rule in _CSS_RULE.finditer(css):
@@ -339,7 +337,7 @@ def _raw_text_end(name: str) -> re.Pattern[str]:
 
 
 def _attributes(written: str) -> dict[str, str]:
-    """Of several of one name the first counts, as in browsers."""
+    """Attributes by name. If a name comes twice, the first counts, as in browsers."""
     found: dict[str, str] = {}
     for match in _ATTRIBUTES.finditer(written):
         value = match[2] or ""
@@ -352,7 +350,7 @@ def _hides(style: str, *, text_too: bool = False) -> bool:
     if not style:
         return False
     plain = _CSS_COMMENT.sub("", style).lower()
-    # An escape may spell anything.
+    # An escape may spell any property or value.
     return "\\" in plain or bool(_HIDING.search(plain)) or (text_too and bool(_HIDING_TEXT.search(plain)))
 
 

@@ -1,7 +1,7 @@
-"""The connection pool of a service: bounded in size and in every wait.
+"""The connection pool of a service, with limits on its size and on every wait.
 
-Works behind pgbouncer in transaction mode (1.21 or newer, which follows prepared statements): nothing here relies on
-session state. The only session-bound use, LISTEN, opens a connection of its own (`delivery`'s wake-up).
+Works behind pgbouncer in transaction mode (1.21 or newer, which supports prepared statements): nothing here
+relies on session state. The only session-bound use, LISTEN, opens a connection of its own (`delivery`'s wake-up).
 """
 
 import errno
@@ -19,7 +19,7 @@ SCHEMA_VERSION_TABLE = "public.alembic_version"
 
 
 def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, timeout_s: float) -> AsyncEngine:
-    """An engine on asyncpg. No connection waits longer than `timeout_s` to be made, to be free, or to answer."""
+    """An engine on asyncpg. Connecting, waiting for a free connection and each statement take at most `timeout_s`."""
     parts = urlsplit(url)
     timeout_ms = str(int(timeout_s * 1000))
     return create_async_engine(
@@ -28,11 +28,11 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
         max_overflow=0,
         pool_timeout=timeout_s,
         pool_recycle=1800,
-        # Errors would otherwise repeat a statement's parameters: addresses, tokens.
+        # Otherwise errors would contain a statement's parameters: addresses, tokens.
         hide_parameters=True,
         connect_args={
             "timeout": timeout_s,
-            # The client-side bound also ends a wait on a half-open connection, which the server's cannot.
+            # The client-side time-out also ends a wait on a half-open connection, which the server's cannot.
             "command_timeout": timeout_s + 1,
             "server_settings": {
                 "application_name": application_name,
@@ -47,16 +47,16 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
 
 
 async def schema_version(connection: AsyncConnection) -> str | None:
-    """The revision that the database stands at, or None before the first migration."""
+    """The database's schema version, or None before the first migration."""
     row = await connection.execute(text(f"SELECT version_num FROM {SCHEMA_VERSION_TABLE}"))  # noqa: S608  # a constant
     version: str | None = row.scalar_one_or_none()
     return version
 
 
 def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awaitable[str | None]]:
-    """A readiness check: the database answers, and its schema is at least the one the code was written for.
+    """A readiness check: the database answers, and its schema is at least the version that the code was written for.
 
-    A newer one is well: each migration leaves standing what the version before it uses, so that during a rolling
+    A newer version is fine: each migration keeps what the version before it uses, so that during a rolling
     upgrade old and new processes work side by side. Versions are numbers of equal length.
     """
 
@@ -71,24 +71,25 @@ def schema_check(engine: AsyncEngine, expected_version: str) -> Callable[[], Awa
 
 
 _UNAVAILABLE_CLASSES = frozenset({"08", "53", "58"})
-"""SQLSTATE classes (PostgreSQL, appendix A): connection, insufficient resources (a full disk, too many connections),
-and errors of the system below, such as I/O."""
+"""SQLSTATE classes (PostgreSQL, appendix A): connection errors, insufficient resources (a full disk, too many
+connections), and errors of the operating system, such as I/O.
+"""
 _PAST_BOUND_STATES = frozenset({"55P03", "57014"})
-"""A lock or statement that waited past its bound."""
+"""A lock or a statement that timed out."""
 _UNAVAILABLE_STATES = _PAST_BOUND_STATES | {"25006"}
-"""And read-only: a failover in progress."""
+"""25006 is a read-only transaction: a failover in progress."""
 _RESOURCE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
 
 def is_database_unavailable(error: Exception) -> bool:
     """Whether the database, not the statement, is at fault: connection lost, shutting down, pool empty, disk full,
-    read-only. A group is when all that it holds are.
+    read-only. True for a group if it is true for every exception in it.
     """
     if isinstance(error, ExceptionGroup):
         return all(is_database_unavailable(one) for one in error.exceptions)
     if isinstance(error, OSError | TimeoutError | sqlalchemy.exc.TimeoutError):
         return True
-    # A connection that cannot be made raises asyncpg's own errors.
+    # When no connection can be made, asyncpg's own errors are raised.
     if isinstance(error, asyncpg.PostgresError):
         return is_unavailable_state(error.sqlstate)
     if not isinstance(error, sqlalchemy.exc.DBAPIError):
@@ -103,9 +104,9 @@ def is_database_unavailable(error: Exception) -> bool:
 
 
 def may_be_the_items_fault(error: Exception) -> bool:
-    """Whether, of several items, the one in hand may be to blame, so that others should have their turn without it.
+    """Whether the current one of several items may be to blame, so that the others should go on without it.
 
-    A statement that takes too long is one item's as likely as the database's.
+    A statement that times out may be the item's fault as well as the database's.
     """
     if not is_database_unavailable(error):
         return True
@@ -114,8 +115,8 @@ def may_be_the_items_fault(error: Exception) -> bool:
 
 
 def is_unavailable_state(sqlstate: str | None) -> bool:
-    """Whether a SQLSTATE says that the same statement may succeed later, without anybody changing it. 57P is an
-    operator's intervention: shutting down, starting up.
+    """Whether a SQLSTATE means that the same statement may succeed later without any change to it. 57P is operator
+    intervention: shutting down, starting up.
     """
     if sqlstate is None:
         return False
@@ -123,5 +124,5 @@ def is_unavailable_state(sqlstate: str | None) -> bool:
 
 
 def is_out_of_resources(error: OSError) -> bool:
-    """Whether this machine lacks something just now: disk, memory, file descriptors."""
+    """Whether this machine has run out of a resource: disk, memory, file descriptors."""
     return error.errno in _RESOURCE_ERRNOS

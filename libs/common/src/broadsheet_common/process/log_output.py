@@ -1,8 +1,8 @@
-"""Where log lines leave the process: a line that cannot be written is counted and dropped, and nothing raises.
+"""Writes log lines: a line that cannot be written is counted and dropped, and nothing raises.
 
-What reports a fault must not become one. A full disk, a closed pipe or a reader that has stopped reading costs lines,
-never the work that they are about. A writer that would block gets a short while once, and none until it takes lines
-again.
+A failure to log must not become a failure of the work. With a full disk, a closed pipe or a reader that has
+stopped reading, lines are lost and the work goes on. The first line that would block waits for a short time; the
+following ones do not wait until the output takes lines again.
 """
 
 import errno
@@ -12,9 +12,9 @@ import sys
 from typing import Any, Final, TextIO
 
 BLOCKED_WAIT_MS: Final = 100
-"""How long one line waits for a reader that is behind. The next ones do not wait."""
+"""How long one line waits for a slow reader. The next ones do not wait."""
 _PIECE_BYTES: Final = 4096
-"""A pipe that polls as writable takes so much without blocking (PIPE_BUF, pipe(7))."""
+"""A pipe that polls as writable takes this many bytes without blocking (PIPE_BUF, pipe(7))."""
 
 
 class _Lost:
@@ -22,7 +22,7 @@ class _Lost:
 
 
 def lost_lines() -> int:
-    """How many log lines of this process could not be written, or not in full."""
+    """The number of log lines of this process that were not written in full."""
     return _Lost.lines
 
 
@@ -31,14 +31,14 @@ def count_lost_line() -> None:
 
 
 class LogOutput:
-    """Writes whole lines to a file descriptor. Has the methods that structlog asks of a logger."""
+    """Writes whole lines to a file descriptor. Has the methods that structlog requires of a logger."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
         self._is_cut = False
-        """The last line was written in part: the next begins on a new one."""
+        """The last line was written in part: the next one begins with a newline."""
         self._is_blocked = False
         self._lost_since = 0
 
@@ -55,7 +55,7 @@ class LogOutput:
         count_lost_line()
 
     def __getattr__(self, name: str) -> Any:
-        # Structlog calls the logger's method of the level's name; whatever the level, the line is written.
+        # Structlog calls the method named after the level; every level is written the same way.
         if name in {"debug", "info", "warning", "error", "critical", "exception", "fatal", "warn", "log", "failure"}:
             return self.msg
         raise AttributeError(name)
@@ -93,5 +93,5 @@ def open_output(stream: TextIO | None = None) -> LogOutput:
     try:
         return LogOutput(stream.fileno())
     except (OSError, ValueError, AttributeError):
-        # A stream that a test or a host has put there.
+        # A test or a host has replaced the stream with one that has no file descriptor.
         return LogOutput(2)

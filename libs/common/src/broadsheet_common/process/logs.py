@@ -1,11 +1,10 @@
-"""Structured logs: JSON lines, or readable ones on a terminal, on standard error.
+"""Structured logs on standard error: JSON lines, or readable text for a terminal.
 
-Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query strings
-never go in: tracebacks come without local variables, what others wrote (exception messages, libraries' log lines) is
-redacted, and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
+Every event name is a constant dotted string; values are ids, counts, durations. Addresses, tokens and query
+strings are never logged: tracebacks come without local variables; text from elsewhere (exception messages,
+libraries' log lines) is redacted; and httpx and httpcore, which log whole URLs at INFO, are raised to WARNING.
 
-Nothing here raises into the work that it reports on: a line that cannot be made or written is counted and dropped
-(`log_output`).
+Logging never raises into the work: a line that cannot be made or written is counted and dropped (`log_output`).
 """
 
 import logging
@@ -24,7 +23,7 @@ _QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "
 
 
 def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Messages of exceptions, chained ones and groups included; frames stay as they are."""
+    """Redact the messages of exceptions, including chained ones and groups; frames stay unchanged."""
 
     def walk(exceptions: list[dict[str, Any]]) -> None:
         for exception in exceptions:
@@ -46,13 +45,13 @@ def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> Event
 
 
 def _never_raising(bound_logger: type[Any]) -> type[Any]:
-    """The logger whose processors may fail: an event that cannot be rendered is written by its name alone."""
+    """A logger whose processors may fail: an event that cannot be rendered is written with its name only."""
 
     class NeverRaisingLogger(bound_logger):  # type: ignore[misc]  # made for a level, at run time
         def _proxy_to_logger(self, method_name: str, event: str | None = None, *args: Any, **kwargs: Any) -> Any:
             try:
                 return super()._proxy_to_logger(method_name, event, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the work goes on; it is counted, and said
+            except Exception as error:  # noqa: BLE001  # every error is counted and logged; the work goes on
                 _write_bare(self._logger, str(event), method_name, error)
 
     return NeverRaisingLogger
@@ -63,12 +62,14 @@ def _write_bare(logger: Any, event: str, level: str, error: Exception) -> None:
     try:
         line = {"event": redact(event), "level": level, "log_error": type(error).__name__}
         logger.msg(msgspec.json.encode(line).decode())
-    except Exception:  # noqa: BLE001  # it has been counted
+    except Exception:  # noqa: BLE001  # already counted
         return
 
 
 class _NeverRaisingHandler(logging.Handler):
-    """What libraries log. The standard handlers let RecursionError through, and print what they cannot write."""
+    """Handles the log records of libraries. The standard handlers let RecursionError through, and print records that
+    they cannot write.
+    """
 
     def __init__(self, output: LogOutput) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class _NeverRaisingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001  # whatever it is, the library's work goes on; it is counted
+        except Exception:  # noqa: BLE001  # every error is counted; the library goes on
             count_lost_line()
         else:
             self._output.msg(line)

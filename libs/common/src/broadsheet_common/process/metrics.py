@@ -1,6 +1,6 @@
 """Prometheus metrics that never raise into the work they measure.
 
-A wrong value or label is a fault of the report, not of what is reported: it is counted in `metric_faults` and dropped.
+A wrong value or label is counted in `metric_faults` and dropped: the measured work is not at fault.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ def _dropped_when_it_fails(method: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
-        except Exception:  # noqa: BLE001  # whatever it is, the work that is measured goes on; it is counted
+        except Exception:  # noqa: BLE001  # every error is counted; the measured work goes on
             _Faults.count += 1
 
     return guarded
 
 
 class _Nothing:
-    """Stands for the series of labels that are none: takes every value and keeps none."""
+    """Replaces the series when the labels are invalid: accepts every call and does nothing."""
 
     def __getattr__(self, _name: str) -> Callable[..., None]:
         return lambda *_args, **_kwargs: None

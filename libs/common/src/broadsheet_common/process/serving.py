@@ -1,8 +1,9 @@
 """Running a service's app as a process: settings, logs, listener, signals, drain.
 
-Exit status: 0 after an orderly stop, 2 when a setting is missing or malformed, 1 for anything else (said on standard
-error). On SIGTERM or SIGINT readiness turns 503 first and answers close their connections; after `drain_notice_s` the
-listener closes, requests in flight finish within `drain_s`, and the app's lifespan managers close what they opened.
+Exit status: 0 after an orderly stop, 2 if a setting is missing or malformed, 1 for anything else (reported on
+standard error). On SIGTERM or SIGINT readiness turns 503 first and answers close their connections; after
+`drain_notice_s` the listener closes, requests in progress finish within `drain_s`, and the app's lifespan
+managers close what they opened.
 """
 
 import asyncio
@@ -31,11 +32,11 @@ _log = structlog.get_logger()
 
 
 class PortInUseError(Exception):
-    """Another process listens on the address."""
+    """Another process is listening on the address."""
 
 
 class StartRefusedError(Exception):
-    """A service will not start, for a reason that its operator must see; its text is shown as it stands."""
+    """A service refuses to start, for a reason that its operator must see; the text is printed unchanged."""
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -46,7 +47,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _logs_what_escapes(app: ASGIApp) -> ASGIApp:
-    """What an app raises after its answer began ends the connection, which is all that the client can be told."""
+    """Log what an app raises after its answer began. The connection is then closed; the client gets no error."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -72,11 +73,11 @@ def connection_limits(settings: ServiceSettings) -> ConnectionLimits:
 async def serve(app: Litestar, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
-    The app's lifespan is entered here and not by the server, so that what it raises is what the operator reads.
+    The app's lifespan is entered here and not by the server, so that the operator sees what it raises.
 
     Raises:
         PortInUseError: the address is taken.
-        StartRefusedError: the service itself will not start.
+        StartRefusedError: the service itself refuses to start.
     """
     listener = _listen(settings.bind_host, settings.bind_port)
     told = asyncio.Event()
@@ -111,14 +112,14 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
 
 
 def _messages(error: BaseException) -> list[str]:
-    """The texts in an exception, or of those that a group holds."""
+    """The text of an exception, or the texts of all exceptions in a group."""
     if isinstance(error, BaseExceptionGroup):
         return [message for one in error.exceptions for message in _messages(one)]
     return [str(error)]
 
 
 def run_service(name: str, settings_type: type[SettingsT], create_app: Callable[[SettingsT], Litestar]) -> NoReturn:
-    """The whole life of a service process; never returns."""
+    """Run a service process from start to exit; never returns."""
     try:
         settings = load_settings(settings_type, os.environ)
     except SettingsError as error:
@@ -131,7 +132,7 @@ def run_service(name: str, settings_type: type[SettingsT], create_app: Callable[
         status = 1
         for message in _messages(refusals):
             sys.stderr.write(f"{name}: {message}\n")
-    except* Exception as errors:  # noqa: BLE001  # the last stop: whatever it is, it is logged, and the status says so
+    except* Exception as errors:  # noqa: BLE001  # every other error is logged and ends with status 1
         status = 1
         _log.critical("service.failed", exc_info=errors)
     sys.exit(status)

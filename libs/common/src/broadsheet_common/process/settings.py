@@ -1,7 +1,8 @@
 """Typed settings from environment variables.
 
-A service declares a frozen `msgspec.Struct`; field `database_url` is read from `DATABASE_URL`. A `Secret` may also
-come from a file named by `<NAME>_FILE`. Everything missing or malformed is named at once, before anything starts.
+A service declares a frozen `msgspec.Struct`; field `database_url` is read from `DATABASE_URL`. Any setting may
+also come from a file named by `<NAME>_FILE`. All missing and malformed settings are reported together, before
+anything starts.
 """
 
 import sys
@@ -22,7 +23,7 @@ PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Secret:
-    """A value that must never be printed; `reveal()` gives it to the code that needs it."""
+    """A value that must never be printed; `reveal()` returns it to the code that needs it."""
 
     __slots__ = ("_value",)
 
@@ -53,7 +54,7 @@ class HttpUrl(str):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("not an http(s) URL")
         if parts.query or parts.fragment:
-            raise ValueError("a query or fragment has no place here")
+            raise ValueError("a query or fragment is not allowed here")
         return cls(raw.rstrip("/"))
 
 
@@ -93,25 +94,28 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_timeout_s: PositiveSeconds = 10.0
     """Longest wait for a connection or for one statement's answer."""
     connections_max: PositiveInt = 1000
-    """Clients' connections at once; fewer where `ulimit -n` is low. When all are taken, whoever has waited longest
-    without a request is closed for the next one."""
+    """Largest number of client connections; fewer if `ulimit -n` is low. When it is reached, the connection that has
+    waited longest without a request is closed for the new one.
+    """
     first_byte_timeout_s: PositiveSeconds = 15.0
-    """How long a new connection may say nothing."""
+    """How long a new connection may stay silent."""
     header_timeout_s: PositiveSeconds = 15.0
     """How long a request's headers may take from their first byte."""
     body_idle_timeout_s: PositiveSeconds = 60.0
     """The longest pause in a request's body before the connection is closed."""
     keep_alive_timeout_s: PositiveSeconds = 75.0
-    """How long a connection may stay idle after an answer: longer than the proxy in front keeps it."""
+    """How long a connection may stay idle after an answer. Must be longer than the proxy in front keeps it."""
     write_timeout_s: PositiveSeconds = 20.0
-    """Who takes less than a kilobyte a second of an answer for that long is closed."""
+    """A client that reads an answer at less than a kilobyte a second for this long is disconnected."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_notice_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
-    """How long readiness says 503, and answers close their connections, before the listener closes: longer than load
-    balancers look and keep idle connections. The gateway keeps those to the services for a second."""
+    """How long readiness is 503 and answers close their connections before the listener closes. Must be longer than
+    the interval of load balancers' checks and the time for which they keep idle connections. The gateway keeps
+    idle connections to the services for a second.
+    """
     drain_s: PositiveSeconds = 20.0
-    """How long SIGTERM lets requests and sends in flight finish."""
+    """How long requests and sends in progress may take to finish after SIGTERM."""
 
 
 class SettingsError(Exception):
@@ -172,18 +176,18 @@ def load_settings(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT
         except msgspec.ValidationError as error:
             problems.append(f"{name} is malformed: {explain(error, hints[field.name])}")
         except (ValueError, TypeError) as error:
-            # The value itself stays out of the message: it may be a secret.
+            # The message does not contain the value: it may be a secret.
             problems.append(f"{name} is malformed: {error}")
     if problems:
         raise SettingsError(problems)
     try:
         return cls(**values)
-    except ValueError as error:  # from a `__post_init__` that found two settings at odds
+    except ValueError as error:  # from a `__post_init__` that found two settings in conflict
         raise SettingsError([str(error)]) from error
 
 
 def exit_with_settings_error(service: str, error: SettingsError) -> NoReturn:
-    """End the process with status 2, one line for each setting at fault."""
+    """Print one line for each invalid setting, and end the process with status 2."""
     for problem in error.problems:
         sys.stderr.write(f"{service}: {problem}\n")
     sys.exit(2)

@@ -1,7 +1,8 @@
-"""Request id and W3C trace context: one pair a request, carried from the gateway to services and through the queue.
+"""Request id and W3C trace context: one pair per request, carried from the gateway to services and through the
+queue.
 
-The current pair lives in a context variable and is bound to every log line. `traceparent` is parsed and written as
-W3C Trace Context level 1 says (https://www.w3.org/TR/trace-context/); a malformed one starts a new trace.
+The current pair lives in a context variable and is bound to every log line. `traceparent` is parsed and written
+as in W3C Trace Context level 1 (https://www.w3.org/TR/trace-context/); a malformed one starts a new trace.
 """
 
 import re
@@ -16,7 +17,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class TraceContext(msgspec.Struct, frozen=True):
-    """Where a piece of work belongs: 32-hex trace id, 16-hex span id, 2-hex flags, and the request id."""
+    """The trace that a piece of work belongs to: 32-hex trace id, 16-hex span id, 2-hex flags, and the request id."""
 
     trace_id: str
     span_id: str
@@ -28,7 +29,7 @@ class TraceContext(msgspec.Struct, frozen=True):
         return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
 
     def child(self) -> "TraceContext":
-        """The same trace, a new span: what a hop sends on."""
+        """The same trace with a new span, to be sent to the next service."""
         return msgspec.structs.replace(self, span_id=secrets.token_hex(8))
 
 
@@ -54,7 +55,7 @@ def enter_trace(trace: TraceContext) -> None:
 
 
 def current_trace() -> TraceContext:
-    """The task's trace; one is started where none was entered (background work)."""
+    """The task's trace; a new one is started if there is none (background work)."""
     trace = _current.get()
     if trace is None:
         trace = start_trace(None, None)

@@ -1,8 +1,8 @@
-"""Answers as ASGI applications: Postmark's JSON, and the answers that are none.
+"""Answers as ASGI applications: Postmark's JSON, and faults in place of an answer.
 
-A dropped connection is really closed: the server hands the connection's transport to the application
-(see `server`), and nothing is written before it is aborted, so the client sees an end of file or a reset and
-never a status line.
+A dropped connection is really closed: the server hands the connection's transport to the application (see
+`server`), and nothing is written before it is aborted, so the client sees an end of file or a reset and never a
+status line.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ _PROXY_PAGE: Final = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n"
 )
-# SO_LINGER on with no time: closing sends RST and discards what was not sent.
+# SO_LINGER on with no time: closing sends RST and discards unsent data.
 _LINGER_NOTHING: Final = struct.pack("ii", 1, 0)
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A complete answer: status, headers beside the length, body. Itself an ASGI application."""
+    """A complete answer: status, body, and all headers but the length. Itself an ASGI application."""
 
     status: int
     body: bytes
@@ -67,7 +67,7 @@ class Dropped(msgspec.Struct, frozen=True):
 
 
 class Hanging(msgspec.Struct, frozen=True):
-    """No answer for so many seconds, then the connection closes; a client that leaves ends it sooner."""
+    """No answer for `seconds`, then the connection closes; it ends sooner if the client disconnects."""
 
     seconds: float
 
@@ -80,7 +80,7 @@ class Hanging(msgspec.Struct, frozen=True):
 
 
 class CutOff(msgspec.Struct, frozen=True):
-    """An answer that ends half-way through the body it announced."""
+    """An answer that ends half-way through its announced body."""
 
     answer: Answer
 
@@ -101,13 +101,13 @@ def json_answer(status: int, value: object) -> Answer:
 
 
 def refusal_answer(status: int, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
-    """A whole request refused, with Postmark's header that repeats the code."""
+    """The refusal of a whole request, with Postmark's header that repeats the code."""
     code_header = (b"x-pm-apierrorcode", b"%d" % refusal.error_code)
     return Answer(status=status, body=msgspec.json.encode(refusal), headers=(_JSON, code_header, *headers))
 
 
 def accepts_first(fault: WholeAnswer | None) -> bool:
-    """Whether the request takes effect although its answer is a fault."""
+    """Whether the request takes effect even though a fault replaces its answer."""
     match fault:
         case None | DropAfter():
             return True
@@ -120,7 +120,7 @@ def accepts_first(fault: WholeAnswer | None) -> bool:
 
 
 def faulty_answer(fault: WholeAnswer, proper: Answer) -> AnyAnswer:
-    """The answer that a fault gives in place of the proper one."""
+    """The faulty answer that replaces the proper one."""
     match fault:
         case DropBefore() | DropAfter():
             return Dropped(reset=fault.reset)
@@ -183,7 +183,7 @@ def _altered(shape: Literal["wrong_length", "no_error_code"], value: Any) -> Ans
 
 
 def _delayed(item: dict[str, object]) -> dict[str, object]:
-    """A success as Postmark words it when delivery may be delayed; refusals stay as they are."""
+    """A success in Postmark's form when delivery may be delayed; refusals stay unchanged."""
     if item.get("ErrorCode") != 0:
         return item
     kept = {name: value for name, value in item.items() if name != "ErrorCode"}

@@ -1,4 +1,4 @@
-"""Bounces and the counts of them."""
+"""Bounces and their counts."""
 
 from collections import Counter
 from typing import Final
@@ -22,7 +22,7 @@ _IGNORED: Final = frozenset({"count", "offset", "fromdate", "todate"})
 
 @get("/bounces")
 async def list_bounces(request: AnyRequest) -> ASGIApp:
-    """Bounces, newest first; count and offset as in the message search."""
+    """Bounces, newest first; `count` and `offset` as in the message search."""
     query = query_of(request)
     unknown = query.keys() - _FILTERS - _IGNORED
     if unknown:
@@ -48,7 +48,7 @@ async def dump_bounce(request: AnyRequest, bounce_id: FromPath[int]) -> ASGIApp:
 
 @put("/bounces/{bounce_id:int}/activate")
 async def activate_bounce(request: AnyRequest, bounce_id: FromPath[int]) -> ASGIApp:
-    """Let mail to the address through again; a complaint cannot be undone so."""
+    """Reactivate the address, so that mail is sent to it again; a complaint cannot be reactivated."""
     sandbox = sandbox_of(request)
     bounce = _bounce(sandbox, bounce_id)
     if not bounce.can_activate:

@@ -1,4 +1,4 @@
-"""What the routes of the Postmark API share: the headers they ask for and how they answer errors."""
+"""Shared by the routes of the Postmark API: the required headers and the error answers."""
 
 import hmac
 from typing import Any, Final, TypeVar

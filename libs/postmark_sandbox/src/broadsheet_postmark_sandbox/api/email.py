@@ -37,7 +37,7 @@ async def _accept(request: AnyRequest, *, batch: bool) -> ASGIApp:
 
 @post(["/email/withTemplate", "/email/batchWithTemplates"], status_code=HTTP_200_OK)
 async def send_with_template(request: AnyRequest) -> ASGIApp:
-    """There are no templates here, so whichever is named is unknown: error 1101."""
+    """The sandbox has no templates, so every one is unknown: error 1101."""
     await request.body()
     raise PostmarkError(422, 1101, _NO_TEMPLATE)
 

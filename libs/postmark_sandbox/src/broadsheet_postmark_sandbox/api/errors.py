@@ -1,7 +1,7 @@
 """Postmark's errors: the JSON pair `{ErrorCode, Message}`, its HTTP status and its exact texts.
 
-Source: Postmark's "API error codes" page. HTTP statuses and ErrorCodes are two number spaces that
-collide: HTTP 413 is a payload too large, ErrorCode 413 an account that is not approved.
+Source: Postmark's "API error codes" page. HTTP statuses and ErrorCodes are two number spaces that overlap: HTTP
+413 is a payload too large, ErrorCode 413 an account that is not approved.
 """
 
 from typing import Final, Literal
@@ -16,14 +16,14 @@ RecipientField = Literal["To", "Cc", "Bcc"]
 
 
 class Refusal(msgspec.Struct, frozen=True, rename="pascal"):
-    """Why a message was not accepted; in a batch the whole item of the answer."""
+    """Why a message was not accepted; in a batch, the whole item of the answer."""
 
     error_code: int
     message: str
 
 
 class PostmarkError(Exception):
-    """A whole request refused; the app answers it as JSON with the header X-PM-ApiErrorCode."""
+    """A whole request is refused; the app answers with this JSON and the header X-PM-ApiErrorCode."""
 
     def __init__(self, status: int, error_code: int, message: str) -> None:
         super().__init__(message)
@@ -109,7 +109,7 @@ def inactive_recipients(addresses: tuple[str, ...]) -> Refusal:
 
 
 def partly_inactive_message(addresses: tuple[str, ...]) -> str:
-    """The text of an accepted message of which some recipients are suppressed."""
+    """The text for an accepted message, some of whose recipients are suppressed."""
     return (
         f"Message OK, but will not deliver to these inactive addresses: {', '.join(addresses)}. "
         "Inactive recipients are ones that have generated a hard bounce, a spam complaint, "
@@ -153,9 +153,10 @@ def default_text(error_code: int) -> str:
 
 
 def refusal_for(error_code: int, address: str, *, name_address: bool = True) -> Refusal:
-    """The refusal that Postmark gives to one message with this code, about this recipient.
+    """Postmark's refusal of one message with this code, about this recipient.
 
-    `name_address=False` makes the form of 406 whose list of addresses is empty, which has been seen.
+    `name_address=False` makes the form of 406 whose list of addresses is empty; Postmark has been seen to send
+    it.
     """
     match error_code:
         case 300:

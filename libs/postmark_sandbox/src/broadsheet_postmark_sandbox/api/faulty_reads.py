@@ -1,4 +1,4 @@
-"""Faults on every endpoint of the Postmark API but the sending ones, which decide by their messages."""
+"""Faults on every endpoint of the Postmark API except the sending ones, whose faults depend on their messages."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from broadsheet_postmark_sandbox.state import Sandbox
 
 
 class FaultyReads(ASGIMiddleware):
-    """Wait as told, then let the endpoint answer, or answer in its place."""
+    """Wait as the rules say, then let the endpoint answer, or send a fault in place of its answer."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         sandbox: Sandbox = scope["litestar_app"].state.sandbox
@@ -29,7 +29,7 @@ class FaultyReads(ASGIMiddleware):
 
 
 async def _answer_of(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
-    """Run the endpoint and keep its answer; these answers are small and complete."""
+    """Run the endpoint and return its answer; these answers are small and complete."""
     starts: list[HTTPResponseStartEvent] = []
     parts: list[bytes] = []
 

@@ -1,8 +1,7 @@
-"""Read large request bodies without a fresh allocation for each.
+"""Read large request bodies without a new allocation for each.
 
-A batch is some 5 MB. Joining its pieces into new memory costs more (page faults, mostly) than decoding it, so bodies
-are copied into buffers that are kept and used again. Whatever looks into a buffer must be done with it when the
-block ends.
+A batch is some 5 MB. Joining its pieces into new memory costs more (page faults, mostly) than decoding it, so
+bodies are copied into buffers that are kept and reused. No reference into a buffer may outlive the block.
 """
 
 import codecs
@@ -19,11 +18,11 @@ BUFFER_KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 class BodyTooLargeError(Exception):
-    """The body is larger than the route allows; what was read of it is forgotten."""
+    """The body is larger than the route allows; what was read of it is discarded."""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """A body in a buffer. is_utf8: whether its text is well-formed UTF-8, as JSON asks (RFC 8259)."""
+    """A body in a buffer. `is_utf8`: whether its text is well-formed UTF-8, as JSON requires (RFC 8259)."""
 
     view: memoryview
     is_utf8: bool
@@ -49,7 +48,7 @@ class BufferPool:
         while more:
             message = await request.receive()
             if message["type"] != "http.request":
-                # The client left; what came so far is no request.
+                # The client disconnected; an incomplete body is treated as empty.
                 more, size = False, 0
                 continue
             chunk = message["body"]
@@ -68,7 +67,7 @@ class BufferPool:
             self._give_back(buffer)
 
     def _take(self, size: int) -> bytearray:
-        """The smallest free buffer that is large enough, or a new one with some room to spare."""
+        """The smallest free buffer that is large enough, or a new one rounded up to a step."""
         for place, buffer in enumerate(self._free):
             if len(buffer) >= size:
                 return self._free.pop(place)
@@ -78,12 +77,12 @@ class BufferPool:
         if len(buffer) <= BUFFER_KEPT_BYTES_MAX:
             self._free.append(buffer)
             self._free.sort(key=len)
-            # The larger ones are worth more.
+            # Keep the larger ones: they fit more bodies.
             del self._free[:-BUFFERS_KEPT_MAX]
 
 
 class _Utf8Check:
-    """Checks text piece by piece while it is in the cache; pure ASCII needs no decoder."""
+    """Checks text piece by piece while it is in the CPU's cache; pure ASCII needs no decoder."""
 
     def __init__(self) -> None:
         self._decoder: codecs.IncrementalDecoder | None = None

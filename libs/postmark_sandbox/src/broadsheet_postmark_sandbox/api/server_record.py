@@ -1,4 +1,4 @@
-"""The server's own record, its webhooks and its statistics."""
+"""The server's settings, its webhooks and its statistics."""
 
 from typing import Any, Final
 
@@ -129,7 +129,7 @@ async def delete_webhook(request: AnyRequest, webhook_id: FromPath[int]) -> ASGI
 
 @get("/stats/outbound")
 async def outbound_stats(request: AnyRequest) -> ASGIApp:
-    """Counts of what was accepted; filters messagestream and tag."""
+    """Counts of accepted messages. Filters: `messagestream`, `tag`."""
     query = query_of(request)
     sandbox = sandbox_of(request)
     stream, tag = query.get("messagestream"), query.get("tag")

@@ -124,7 +124,7 @@ async def unarchive_stream(request: AnyRequest, stream_id: FromPath[str]) -> ASG
 
 @get("/message-streams/{stream_id:str}/suppressions/dump")
 async def dump_suppressions(request: AnyRequest, stream_id: FromPath[str]) -> ASGIApp:
-    """All of a stream's suppressions, unpaged; filters SuppressionReason, Origin, EmailAddress, dates."""
+    """All of a stream's suppressions, without pages. Filters: `SuppressionReason`, `Origin`, `EmailAddress`, dates."""
     query = query_of(request)
     earliest, latest = _day(query.get("fromdate"), end=False), _day(query.get("todate"), end=True)
 
@@ -175,7 +175,7 @@ async def delete_suppressions(request: AnyRequest, stream_id: FromPath[str]) -> 
 
 
 def _may_be_deleted(suppression: Suppression) -> bool:
-    """Not a complaint, and not the opt-out that a recipient made by Postmark's own link."""
+    """A complaint cannot be deleted, nor an unsubscription that the recipient made by Postmark's own link."""
     return suppression.reason != "SpamComplaint" and (suppression.reason, suppression.origin) != (
         "ManualSuppression",
         "Recipient",

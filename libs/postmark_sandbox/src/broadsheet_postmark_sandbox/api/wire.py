@@ -1,8 +1,8 @@
 """The Postmark API's request and answer bodies, decoded strictly.
 
-Field names are PascalCase as Postmark writes them; an unknown field or a wrong type is error 403. The two
-message bodies stay undecoded (`msgspec.Raw`): they are checked by their outside and stored as received, which
-makes a message of 10 KB cost no more than a small one.
+Field names are PascalCase as Postmark writes them; an unknown field or a wrong type is error 403. The two message
+bodies stay undecoded (`msgspec.Raw`): only their size and type are checked, and they are stored as received. So a
+message of 10 KB costs no more than a small one.
 """
 
 from typing import Final, Literal
@@ -45,8 +45,8 @@ class Attachment(
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=postmark_name, gc=False):
     """The body of POST /email, and an item of POST /email/batch.
 
-    Everything may be null or absent here; what Postmark asks for is checked in `check_message`, because a
-    missing field is an error of one item and a wrong type an error of the whole request.
+    Every field may be null or absent here. `check_message` checks what Postmark requires, because a missing field
+    is an error of one item, and a wrong type an error of the whole request.
     """
 
     from_: str | None = None

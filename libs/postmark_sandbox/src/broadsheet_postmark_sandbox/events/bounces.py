@@ -1,4 +1,4 @@
-"""Bounces: Postmark's types of them and the list that GET /bounces shows."""
+"""Bounces: Postmark's bounce types, and the list that GET /bounces shows."""
 
 import time
 from typing import Any, Final
@@ -11,7 +11,7 @@ BOUNCES_MAX: Final = 100_000
 
 
 class BounceType(msgspec.Struct, frozen=True):
-    """deactivates: whether Postmark stops sending to the address."""
+    """`deactivates`: whether Postmark stops sending to the address."""
 
     code: int
     type: str
@@ -20,7 +20,7 @@ class BounceType(msgspec.Struct, frozen=True):
     deactivates: bool = False
 
 
-# Postmark's page "Bounce types".
+# Source: Postmark's page "Bounce types".
 _ALL: Final = (
     BounceType(
         1,
@@ -65,7 +65,7 @@ _BY_LOWER_NAME: Final = {kind.type.lower(): kind for kind in _ALL}
 
 
 def testing_bounce(address: str) -> BounceType | None:
-    """The bounce that an address of Postmark's testing domain makes: `softbounce@…`, with a tag or without."""
+    """The bounce type for an address of Postmark's testing domain: `softbounce@…`, with or without a `+tag`."""
     local, _, domain = address.lower().rpartition("@")
     if domain != TESTING_DOMAIN:
         return None
@@ -73,7 +73,9 @@ def testing_bounce(address: str) -> BounceType | None:
 
 
 class Bounce(msgspec.Struct):
-    """One bounce. bounced_at is in seconds since 1970; inactive: whether the address is suppressed for it."""
+    """One bounce. `bounced_at` is in seconds since 1970; `inactive`: whether the address is suppressed because of
+    it.
+    """
 
     id: int
     kind: BounceType

@@ -1,6 +1,7 @@
-"""Delivery events that come by themselves, when the setting automatic_delivery is on.
+"""Sends Delivery events by itself while the setting `automatic_delivery` is on.
 
-A cursor runs over the log, so waiting events need no memory of their own; it goes no faster than webhooks leave.
+A cursor runs over the log, so waiting events need no memory of their own. It waits while too many webhooks are
+pending.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""POST /_sandbox/events and what Postmark does by itself: make an event, apply it, send its webhooks.
+"""POST /_sandbox/events, and events that Postmark makes by itself: make an event, apply it, send its webhooks.
 
-An event changes what Postmark would change: a hard bounce and a complaint suppress the address on the stream,
-a SubscriptionChange suppresses it or lets it back in, and the message's details show all of them.
+An event changes what it would change at Postmark: a hard bounce and a complaint suppress the address on the
+stream, a SubscriptionChange suppresses it or reactivates it, and the message's details show all of them.
 """
 
 import time
@@ -32,13 +32,17 @@ EventType = Literal["Delivery", "Bounce", "SpamComplaint", "Open", "Click", "Sub
 class EventRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /_sandbox/events.
 
-    message_id, or recipient alone for the newest message to that address (on stream, where one is given); with
-    both, the recipient says which of the message's. Without a message only Raw and, with recipient and
-    stream, SubscriptionChange are possible.
-    set and omit change the payload last: `omit: ["Email"]` leaves a key out. payload is the whole of a Raw
-    event, for record types nobody knows. repeat sends the same payload so often, all at once; delay_s waits
-    first. apply=False sends without changing suppressions and bounces. about_message=False keeps a
-    SubscriptionChange free of any message, as those are that a customer or an administrator makes.
+    The message is `message_id`, or the newest one to `recipient` (on `stream`, if given). With both, `recipient`
+    chooses one of the message's recipients. Without a message only `Raw` is possible and, with `recipient` and
+    `stream`, `SubscriptionChange`.
+
+    - `set` and `omit` change the finished payload: `omit: ["Email"]` leaves a key out.
+    - `payload` is the whole payload of a Raw event, for unknown record types.
+    - `repeat` sends the same payload that many times, all at once.
+    - `delay_s` waits before sending.
+    - `apply=False` sends without changing suppressions and bounces.
+    - `about_message=False` makes a SubscriptionChange without a message, as Postmark does when a customer or an
+      administrator makes the change.
     """
 
     type: EventType
@@ -61,7 +65,7 @@ class EventRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventSent(msgspec.Struct, frozen=True):
-    """The answer: what goes out and to how many webhooks; nothing is configured when webhooks is 0."""
+    """The answer: the payload, the number of webhooks it goes to (0 if none is configured), and the calls queued."""
 
     payload: dict[str, Any]
     webhooks: int
@@ -69,15 +73,15 @@ class EventSent(msgspec.Struct, frozen=True):
 
 
 class NoSuchMessageError(LookupError):
-    """The event names no message that was accepted."""
+    """No accepted message matches the event."""
 
 
 class QueueFullError(RuntimeError):
-    """Too many webhooks wait already."""
+    """Too many webhooks are already waiting."""
 
 
 def announce(sandbox: Sandbox, wanted: EventRequest) -> None:
-    """An event that Postmark makes by itself: its webhooks are dropped, and counted, when too many wait."""
+    """Send an event that Postmark makes by itself. If too many webhooks are waiting, it is dropped and counted."""
     subject = _subject(sandbox, wanted)
     payload = _payload(sandbox, wanted, subject)
     try:
@@ -87,7 +91,7 @@ def announce(sandbox: Sandbox, wanted: EventRequest) -> None:
 
 
 class _Subject(msgspec.Struct, frozen=True):
-    """What an event is about; message None for a change of subscription without one."""
+    """What an event is about; `message` is None for a change of subscription without one."""
 
     message: StoredMessage | None
     recipient: str
@@ -95,7 +99,9 @@ class _Subject(msgspec.Struct, frozen=True):
 
 
 def send_event(sandbox: Sandbox, wanted: EventRequest) -> EventSent:
-    """Make the event happen; raises ValueError, NoSuchMessageError or QueueFullError, changing nothing."""
+    """Make the event and send its webhooks. Raises ValueError, NoSuchMessageError or QueueFullError, changing
+    nothing.
+    """
     if wanted.type == "Raw":
         if wanted.payload is None:
             raise ValueError("a Raw event needs a payload")
@@ -130,7 +136,7 @@ def _subject(sandbox: Sandbox, wanted: EventRequest) -> _Subject:
         if stream not in sandbox.streams:
             raise ValueError(f"no such stream: {stream}")
         return _Subject(message=None, recipient=wanted.recipient, stream=stream)
-    raise NoSuchMessageError("no accepted message fits")
+    raise NoSuchMessageError("no accepted message matches")
 
 
 def _payload(sandbox: Sandbox, wanted: EventRequest, subject: _Subject) -> dict[str, Any]:
@@ -197,7 +203,7 @@ def _delivery(subject: _Subject) -> dict[str, Any]:
 
 
 def record_bounce(sandbox: Sandbox, kind: BounceType, subject: _Subject, *, apply: bool) -> dict[str, Any]:
-    """Note a bounce, suppress the address where its type does, and give the webhook's payload."""
+    """Record a bounce, suppress the address if the bounce type does, and return the webhook's payload."""
     stored = subject.message
     assert stored is not None, "bounces are about messages"
     bounce: Bounce = sandbox.bounces.add(
@@ -255,7 +261,7 @@ def _subscription_change(sandbox: Sandbox, wanted: EventRequest, subject: _Subje
     }
 
 
-# The names that MessageEvents use, and which of the payload's fields they carry as details.
+# The names in MessageEvents.
 _EVENT_NAMES: Final = {
     "Delivery": "Delivered",
     "Bounce": "Bounced",
@@ -267,7 +273,7 @@ _EVENT_NAMES: Final = {
 
 
 def _note(sandbox: Sandbox, event: str, subject: _Subject, payload: dict[str, Any]) -> None:
-    """Keep the event for the message's details."""
+    """Record the event for the message's details."""
     if subject.message is None:
         return
     details: dict[str, Any] = {}
@@ -294,7 +300,7 @@ def _note(sandbox: Sandbox, event: str, subject: _Subject, payload: dict[str, An
 
 
 def bounce_test_addresses(sandbox: Sandbox, sequences: range, entries: Sequence[Entry]) -> None:
-    """Make the bounces that Postmark's testing addresses ask for, among messages just accepted."""
+    """Make the bounces of Postmark's testing addresses for messages that were just accepted."""
     for sequence, entry in zip(sequences, entries, strict=True):
         if not entry.recipients[-1].endswith(TESTING_DOMAIN) and len(entry.recipients) == 1:
             continue

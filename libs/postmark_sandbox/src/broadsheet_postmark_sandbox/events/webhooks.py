@@ -1,7 +1,7 @@
-"""Webhooks out: where events go, and their delivery with Postmark's retries.
+"""Outgoing webhooks: their targets, and their delivery with Postmark's retries.
 
-One POST an event, basic authentication or custom headers, no signature. A 2xx ends it; a 4xx other than 408 and
-429 drops it at once; anything else is tried again after the waits below, which a setting scales.
+One POST per event, basic authentication or custom headers, no signature. A 2xx ends it; a 4xx other than 408 and
+429 drops it at once; anything else is retried after the waits below, which a setting scales.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ PENDING_MAX: Final = 10_000
 CONCURRENT_MAX: Final = 64
 WEBHOOKS_MAX: Final = 10
 ATTEMPTS_SHOWN_MAX: Final = 1_000
-# Postmark: 6 tries over about 51 minutes.
+# Postmark: 6 attempts over about 51 minutes.
 RETRY_WAITS_S: Final = (60.0, 300.0, 600.0, 900.0, 1_200.0)
 
 Trigger = Literal["Open", "Click", "Delivery", "Bounce", "SpamComplaint", "SubscriptionChange"]
@@ -30,7 +30,7 @@ class BasicAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
 
 class Enabled(msgspec.Struct, frozen=True, rename=postmark_name):
-    """One trigger; the further fields belong to some of them only."""
+    """One trigger. Some fields apply to certain triggers only."""
 
     enabled: bool = False
     post_first_open_only: bool | None = None
@@ -46,7 +46,7 @@ class Triggers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=p
     subscription_change: Enabled = Enabled()
 
     def wants(self, record_type: str) -> bool:
-        """Whether events of this type go out; types nobody knows always do."""
+        """Whether events of this type are sent; unknown types always are."""
         match record_type:
             case "Open":
                 return self.open.enabled
@@ -65,7 +65,7 @@ class Triggers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=p
 
 
 class Webhook(msgspec.Struct, frozen=True):
-    """A target. stream None takes events of every stream."""
+    """A target. If `stream` is None it gets the events of every stream."""
 
     id: int
     url: str
@@ -96,7 +96,9 @@ ALL_TRIGGERS: Final = Triggers(
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try as GET /_sandbox/webhooks shows it; status None means no answer, and error says why."""
+    """One attempt, as GET /_sandbox/webhooks shows it. If `status` is None there was no answer, and `error` says
+    why.
+    """
 
     record_type: str
     webhook_id: int
@@ -114,7 +116,7 @@ class WebhookCounts(msgspec.Struct):
 
 
 class WebhookSender:
-    """Delivers events in tasks of its own; at most PENDING_MAX wait at a time."""
+    """Delivers events in separate tasks; at most PENDING_MAX wait at a time."""
 
     def __init__(self, retry_scale: float, timeout_s: float) -> None:
         self.retry_scale = retry_scale
@@ -135,7 +137,7 @@ class WebhookSender:
 
     def start(self) -> None:
         limits = httpx.Limits(max_connections=CONCURRENT_MAX, max_keepalive_connections=CONCURRENT_MAX)
-        # trust_env off: a proxy meant for the internet must not see what stays on this machine.
+        # trust_env off: events must not go through a proxy that is meant for the internet.
         self._client = httpx.AsyncClient(timeout=self._timeout_s, limits=limits, trust_env=False)
 
     async def stop(self) -> None:
@@ -147,7 +149,7 @@ class WebhookSender:
             await self._client.aclose()
 
     def reset(self, retry_scale: float) -> None:
-        """Give up what waits and forget what was."""
+        """Cancel waiting events, and clear counts and attempts."""
         self.retry_scale = retry_scale
         for task in self._tasks:
             task.cancel()
@@ -155,7 +157,7 @@ class WebhookSender:
         self.attempts.clear()
 
     def send(self, webhook: Webhook, payload: bytes, record_type: str, delay_s: float = 0.0) -> None:
-        """Deliver one event after so many seconds; the caller has looked at `room`."""
+        """Deliver one event after `delay_s`; the caller has checked `room`."""
         task = asyncio.create_task(self._deliver(webhook, payload, record_type, delay_s))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

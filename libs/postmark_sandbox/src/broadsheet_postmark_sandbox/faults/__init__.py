@@ -1,1 +1,1 @@
-"""Faults to order."""
+"""Faults on request."""

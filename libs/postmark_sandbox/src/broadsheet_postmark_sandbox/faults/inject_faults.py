@@ -1,4 +1,4 @@
-"""Decide what goes wrong with a request, by the rules in force."""
+"""Decides which faults a request meets, by the rules in force."""
 
 import random
 import re
@@ -31,7 +31,7 @@ from broadsheet_postmark_sandbox.faults.rules import (
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A message of a request as rules see it; recipients are lower-cased."""
+    """A message of a request, with the fields that rules match; recipients are lower-cased."""
 
     stream: str
     recipients: tuple[str, ...]
@@ -39,9 +39,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
 
 class Decision(msgspec.Struct):
-    """What was decided for one request: to wait delay_s, take effect, wait late_s, answer.
+    """The decision for one request: wait `delay_s`, take effect, wait `late_s`, answer.
 
-    refused and lag_s are by the place of a message in the request.
+    The keys of `refused` and `lag_s` are the places of messages in the request.
     """
 
     delay_s: float = 0.0
@@ -55,7 +55,7 @@ NOTHING = Decision()
 
 
 class ArmedRule:
-    """A rule with its generator, its counters and its compiled patterns. Raises ValueError for a bad pattern."""
+    """A rule with its random generator, counters and compiled patterns. Raises ValueError for an invalid pattern."""
 
     def __init__(self, rule: Rule, generator: random.Random, now: Callable[[], float]) -> None:
         self.rule = rule
@@ -99,7 +99,7 @@ class ArmedRule:
         return not self.rule.match.about_messages or any(map(self.covers_message, messages))
 
     def targets(self, message: Candidate) -> str | None:
-        """The address for which an item error refuses this message, if it does."""
+        """The address for which an item error refuses this message, or None."""
         if not self.covers_message(message):
             return None
         if not self._addresses and self._pattern is None:
@@ -110,7 +110,7 @@ class ArmedRule:
         return None
 
     def fires(self) -> bool:
-        """Count a match and say whether the rule acts on it."""
+        """Count a match. Returns whether the rule fires."""
         if not self.active:
             return False
         self.matched += 1
@@ -137,9 +137,9 @@ class FaultInjector:
         return bool(self._rules)
 
     def replace(self, faults: FaultSet) -> None:
-        """Put these rules in force; raises ValueError for a bad pattern, changing nothing."""
+        """Replace the rules. Raises ValueError for an invalid pattern, changing nothing."""
         armed = [
-            # Not for secrets: a seed must give the same faults again.
+            # Not cryptographic: the same seed must give the same faults.
             ArmedRule(rule, random.Random(f"{faults.seed}/{place}"), self._now)  # noqa: S311
             for place, rule in enumerate(faults.rules)
         ]
@@ -153,7 +153,7 @@ class FaultInjector:
         )
 
     def decide(self, method: str, path: str, messages: Sequence[Candidate] = ()) -> Decision:
-        """Decide the fate of a request; counts matches and hits."""
+        """Decide on a request; counts matches and hits."""
         if not self._rules:
             return NOTHING
         decision = Decision(refused={}, lag_s={})

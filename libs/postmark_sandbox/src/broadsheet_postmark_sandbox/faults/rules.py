@@ -1,9 +1,9 @@
-"""The faults that the sandbox can be told to make: the rules of PUT /_sandbox/faults.
+"""The faults that the sandbox can make: the rules of PUT /_sandbox/faults.
 
-Rules are tried in their order for every request of the Postmark API that their `match` covers. Delays add up,
-item errors and search lag combine; of the rules that decide the whole answer the first that fires wins.
-Whether a rule fires depends on its own generator, seeded with the set's seed and the rule's place, so the n-th
-request that a rule matches has the same fate in every run.
+Rules are tried in order for every request of the Postmark API that their `match` covers. Delays add up; item
+errors and search lag combine. Of the rules that decide the whole answer, the first that fires wins. Each rule has
+its own random generator, seeded with the set's seed and the rule's place, so the n-th request that a rule matches
+meets the same fault in every run.
 """
 
 import re
@@ -23,11 +23,11 @@ SEARCHING: Final = r"/messages/outbound(/.*)?"
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which requests a rule is about; what is left out matches everything.
+    """Which requests a rule covers; a field that is left out matches everything.
 
-    path: a regular expression for the whole path, by default the sending endpoints (for the search's rules the
-    search's). stream, recipient (a regular expression found in the lower-cased address) and metadata (whole
-    values by key, as regular expressions) must all hold for one message of the request.
+    path: a regular expression for the whole path; by default the sending endpoints (for rules about the search,
+    the search's). stream, recipient (a regular expression searched in the lower-cased address) and metadata
+    (regular expressions for whole values, by key) must all match one message of the request.
     """
 
     path: str | None = None
@@ -42,10 +42,10 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RuleBase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
-    """What every rule has.
+    """The fields of every rule.
 
-    probability: of firing at a match. skip: matches that pass first. count: how often it fires at most.
-    for_s: how long after being set it lives, in seconds.
+    probability: the chance of firing at a match. skip: the first matches that do not fire. count: the largest
+    number of times that it fires. for_s: how long the rule is active after it was set, in seconds.
     """
 
     name: str = ""
@@ -59,8 +59,8 @@ class RuleBase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 class Latency(RuleBase, frozen=True, tag="latency"):
     """Wait before answering: latency_ms and up to jitter_ms more.
 
-    Messages are accepted after the wait, or before it with accept_first: then a client that loses patience has
-    sent its mail, and webhooks can come before the answer.
+    Messages are accepted after the wait, or before it with accept_first. Then a client that times out has sent
+    its mail, and webhooks can arrive before the answer.
     """
 
     latency_ms: Milliseconds
@@ -69,9 +69,9 @@ class Latency(RuleBase, frozen=True, tag="latency"):
 
 
 class StatusAnswer(RuleBase, frozen=True, tag="status"):
-    """Answer with this HTTP status, as Postmark's JSON with error_code, or with `body` as it stands.
+    """Answer with this HTTP status, as Postmark's JSON with error_code, or with `body` unchanged.
 
-    accept: accept the messages first, as an error 500 may have done.
+    accept: accept the messages first, as Postmark may have done before an error 500.
     """
 
     status: Status
@@ -84,7 +84,7 @@ class StatusAnswer(RuleBase, frozen=True, tag="status"):
 
 
 class DropBefore(RuleBase, frozen=True, tag="drop_before"):
-    """Close the connection without an answer and accept nothing; reset sends RST instead of FIN."""
+    """Close the connection without an answer and accept nothing. reset: send RST instead of FIN."""
 
     reset: bool = False
 
@@ -96,19 +96,19 @@ class DropAfter(RuleBase, frozen=True, tag="drop_after"):
 
 
 class Hang(RuleBase, frozen=True, tag="hang"):
-    """Answer nothing and keep the connection open for so long, then close it."""
+    """Keep the connection open without an answer for `seconds`, then close it."""
 
     seconds: Seconds = SECONDS_MAX
     accept: bool = False
 
 
 class Malformed(RuleBase, frozen=True, tag="malformed"):
-    """Answer something that is not Postmark's answer.
+    """Answer with something other than the proper answer.
 
-    truncated_json: status 200, the first half of the JSON, a length that fits it. cut_body: the connection
-    closes half-way through the body. html_502: a proxy's error page. wrong_length: an array with its last item
-    missing. not_json: status 200 and a page. empty: status 200 and no body. no_error_code: success items
-    without ErrorCode, as Postmark sends them when delivery may be delayed.
+    truncated_json: status 200, the first half of the JSON, a length that fits it. cut_body: the connection closes
+    half-way through the body. html_502: a proxy's error page. wrong_length: an array without its last item.
+    not_json: status 200 and an HTML page. empty: status 200 and no body. no_error_code: success items without
+    ErrorCode, as Postmark sends them when delivery may be delayed.
     """
 
     shape: Literal["truncated_json", "cut_body", "html_502", "wrong_length", "not_json", "empty", "no_error_code"]
@@ -116,9 +116,9 @@ class Malformed(RuleBase, frozen=True, tag="malformed"):
 
 
 class ItemErrors(RuleBase, frozen=True, tag="item_errors"):
-    """Refuse the messages to these addresses (exact, or found by the pattern), each with its own error.
+    """Refuse the messages to these addresses (exact, or matched by the pattern), each with its own error.
 
-    Neither given means every message. Probability, skip and count are about messages, not requests.
+    If neither is given, every message is refused. Probability, skip and count apply to messages, not requests.
     name_address=False leaves the list of addresses in the text of 406 empty.
     """
 
@@ -130,9 +130,9 @@ class ItemErrors(RuleBase, frozen=True, tag="item_errors"):
 
 
 class SearchLag(RuleBase, frozen=True, tag="search_lag"):
-    """Messages accepted while this is set become visible in the search only after so many seconds.
+    """Messages that are accepted while this rule is set become visible in the search only after `seconds`.
 
-    Setting other rules or deleting them ends the lag of messages accepted before.
+    Replacing or deleting the rules ends the lag of messages accepted before.
     """
 
     seconds: Seconds
@@ -140,7 +140,7 @@ class SearchLag(RuleBase, frozen=True, tag="search_lag"):
 
 
 class SearchDown(RuleBase, frozen=True, tag="search_down"):
-    """The search and the details of messages answer an error while sending goes on."""
+    """The search and the details of messages answer with an error while sending works."""
 
     status: Status = 503
     error_code: int = 100
@@ -148,7 +148,7 @@ class SearchDown(RuleBase, frozen=True, tag="search_down"):
 
 
 class RateLimit(RuleBase, frozen=True, tag="rate_limit"):
-    """Status 429 with ErrorCode 429, with a Retry-After in seconds or without."""
+    """Status 429 with ErrorCode 429, with or without a Retry-After in seconds."""
 
     retry_after_s: Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)] | None = None
 
@@ -160,14 +160,14 @@ Rule = (
 
 
 class FaultSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of PUT /_sandbox/faults; it replaces what was set."""
+    """The body of PUT /_sandbox/faults; it replaces the previous rules."""
 
     rules: Annotated[list[Rule], msgspec.Meta(max_length=RULES_MAX)] = []
     seed: int = 0
 
 
 class RuleState(msgspec.Struct, frozen=True):
-    """A rule as GET /_sandbox/faults shows it: how often it matched and how often it fired."""
+    """A rule as GET /_sandbox/faults shows it, with the numbers of its matches and hits."""
 
     rule: Rule
     matched: int
@@ -185,7 +185,7 @@ def default_path(rule: Rule) -> str:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile one of a rule's regular expressions; raises ValueError with a text that names it."""
+    """Compile one of a rule's regular expressions. Raises ValueError whose text contains it."""
     try:
         return re.compile(pattern)
     except re.error as bad:

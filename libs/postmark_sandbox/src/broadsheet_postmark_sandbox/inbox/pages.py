@@ -1,7 +1,7 @@
-"""The web inbox at `/`: captured mail to look at, without JavaScript.
+"""The web inbox at `/`: shows captured mail, without JavaScript.
 
-Nothing can be changed here; that is what the control API is for. A mail's HTML comes as a document of its own
-under `Content-Security-Policy: sandbox`, in a sandboxed frame without same-origin, and loads nothing.
+It is read-only; changes are made through the control API. A mail's HTML is a document of its own under
+`Content-Security-Policy: sandbox`, in a sandboxed frame without same-origin, and loads nothing.
 """
 
 from bisect import bisect_left
@@ -35,7 +35,7 @@ _HARDENED: Final = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-
 
 
 class ListPage(msgspec.Struct, frozen=True):
-    """What the list shows; newer and older are the addresses of the pages beside it."""
+    """The content of the list; `newer` and `older` are the URLs of the neighbouring pages."""
 
     rows: list[Row]
     search: str
@@ -45,7 +45,7 @@ class ListPage(msgspec.Struct, frozen=True):
 
 
 class Inbox:
-    """The page templates; made with the app."""
+    """The page templates; created with the app."""
 
     def __init__(self) -> None:
         self._templates = Environment(
@@ -108,7 +108,7 @@ async def message_page(request: AnyRequest, message_id: FromPath[str]) -> Respon
 
 @get("/inbox/{message_id:str}/html")
 async def mail_html(request: AnyRequest, message_id: FromPath[str]) -> Response[bytes]:
-    """The HTML body for the frame; links open outside of it."""
+    """The HTML body for the frame; links open outside the frame."""
     stored = _stored(request, message_id)
     html = None if stored is None else captured(stored).html
     return Response(
@@ -142,7 +142,9 @@ def _render(request: AnyRequest, name: str, *, status: int = 200, **values: Any)
 
 
 def _found(log: MessageLog, search: str) -> range | list[int]:
-    """The messages that a search shows, oldest first; a whole address is looked up, a part of one searched for."""
+    """The messages that match a search, oldest first. A whole address is looked up; part of an address is searched
+    for.
+    """
     if not search:
         return log.all_numbers()
     return log.of_recipient(search) or log.of_recipients_containing(search, MATCHING_ADDRESSES_MAX)

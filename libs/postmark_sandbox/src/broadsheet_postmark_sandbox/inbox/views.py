@@ -1,4 +1,4 @@
-"""What the inbox's pages show, computed from the log; the templates only lay it out."""
+"""The content of the inbox's pages, computed from the log; the templates only do the layout."""
 
 import re
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ _WEB_ADDRESS: Final = re.compile(r"https?://[^\s<>\"')\]]+")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of the list. iso is the time for machines, time for people."""
+    """One line of the list. `iso` is the time for machines, `time` for people."""
 
     message_id: str
     to: str
@@ -45,7 +45,7 @@ class EventView(msgspec.Struct, frozen=True):
 
 
 class MessageView(msgspec.Struct, frozen=True):
-    """A message's page. fields are the address lines and the like, in order, only those that are there."""
+    """A message's page. `fields` are the address lines and similar fields that the message has, in order."""
 
     message_id: str
     subject: str
@@ -62,7 +62,7 @@ class MessageView(msgspec.Struct, frozen=True):
 
 
 class FaultView(msgspec.Struct, frozen=True):
-    """A rule in force: its own settings and what it matches as text."""
+    """A rule in force; its settings and its `match` as text."""
 
     kind: str
     name: str
@@ -123,7 +123,7 @@ def fault_views(shown: FaultsShown) -> list[FaultView]:
         FaultView(
             kind=str(fields.pop("kind")).replace("_", " "),
             name=str(fields.pop("name")),
-            match=_words(fields.pop("match")) or "every request it is about",
+            match=_words(fields.pop("match")) or "every request of its endpoints",
             probability=f"{fields.pop('probability'):.0%}",
             settings=_words({key: value for key, value in fields.items() if key != "name_address"}),
             matched=state.matched,
@@ -136,7 +136,7 @@ def fault_views(shown: FaultsShown) -> list[FaultView]:
 
 
 def links_in(html: str | None, text: str | None) -> list[Link]:
-    """The web addresses in a mail, each once: those of its HTML with their words, then those of its text."""
+    """The distinct URLs in a mail: those of its HTML with their link texts, then those of its text."""
     finder = _LinkFinder()
     finder.feed(html or "")
     finder.close()
@@ -180,7 +180,7 @@ def _event_view(event: dict[str, Any]) -> EventView:
 
 
 def _words(fields: dict[str, Any]) -> str:
-    """Settings as text, without those that say nothing."""
+    """Settings as text, without those that are empty or off."""
     shown = {key.replace("_", " "): _word(value) for key, value in fields.items() if value not in _SAYING_NOTHING}
     return ", ".join(f"{key} {value}".rstrip() for key, value in shown.items())
 

@@ -1,7 +1,7 @@
 """Accept the messages of one sending request: check, decide on faults, log, answer.
 
-The order is Postmark's: a request that cannot be read as messages fails as a whole, after that every message is
-taken or refused by itself, and the answers stand in the order of the request.
+The order is Postmark's: a request that cannot be read as messages fails as a whole. After that every message is
+accepted or refused separately, and the results stand in the order of the request.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ Item = Accepted | AcceptedWithoutTo | Refusal
 
 
 async def accept_messages(sandbox: Sandbox, path: str, body: Body, *, batch: bool, test: bool) -> AnyAnswer:
-    """Take one request body and give its answer. test: validate only, for Postmark's test token.
+    """Process one request body and return its answer. `test`: validate only, for Postmark's test token.
 
     Raises PostmarkError for a request that fails as a whole.
     """
@@ -79,7 +79,7 @@ def decode_messages(sandbox: Sandbox, body: Body, *, batch: bool) -> list[Messag
 
 
 def take(sandbox: Sandbox, body: memoryview, messages: list[Message], decision: Decision, *, test: bool) -> list[Item]:
-    """Check every message and log the good ones; gives an answer item for each, in order."""
+    """Check every message and log the valid ones. Returns an answer item for each, in order."""
     checker = MessageChecker(sandbox.live.message_bytes_max, sandbox.streams)
     entries: list[Entry] = []
     results: list[Addressed | Refusal] = []
@@ -105,7 +105,7 @@ def take(sandbox: Sandbox, body: memoryview, messages: list[Message], decision: 
 
 
 def hide_lagging(sandbox: Sandbox, entries: list[Entry], sequences: range, decision: Decision) -> None:
-    """Keep messages out of the search for as long as the decision says."""
+    """Hide messages from the search for as long as the decision says."""
     if not decision.lag_s:
         return
     for entry, sequence in zip(entries, sequences, strict=True):
@@ -115,7 +115,7 @@ def hide_lagging(sandbox: Sandbox, entries: list[Entry], sequences: range, decis
 
 
 def submitted_at_texts() -> tuple[str, str, str]:
-    """The present in the shapes in which Postmark has written SubmittedAt: 7 or 6 digits, offset or Z."""
+    """The current time in the forms that Postmark has used for SubmittedAt: 7 or 6 digits, offset or Z."""
     now = datetime.now(UTC)
     local = now.astimezone(_EASTERN)
     return (
@@ -143,7 +143,7 @@ def _items(messages: list[Message], results: list[Addressed | Refusal], message_
 
 
 def _candidates(sandbox: Sandbox, messages: list[Message]) -> list[Candidate]:
-    """The messages as the rules see them; only made when there are rules."""
+    """The messages as the rules see them; empty if there are no rules."""
     if not sandbox.faults.any_set:
         return []
     checker = MessageChecker(sandbox.live.message_bytes_max, sandbox.streams)

@@ -1,7 +1,7 @@
 """Address lists as Postmark reads them: `a@x.example, "Ada, VP" <b@y.example>`.
 
-Mailboxes are ASCII dot-atoms (RFC 5322 without quoted local parts or comments), domains A-labels of at least
-two parts; display names may be any text without controls. Lengths follow RFC 5321: 64 octets before the at
+Mailboxes are ASCII dot-atoms (RFC 5322 without quoted local parts or comments), domains A-labels of at least two
+parts; display names may be any text without control characters. Lengths follow RFC 5321: 64 octets before the at
 sign, 254 in all.
 """
 
@@ -31,7 +31,7 @@ class Mailbox(msgspec.Struct, frozen=True, gc=False):
 
 
 class BadAddressError(ValueError):
-    """An entry that is not an address; its first argument is the entry as written."""
+    """An entry is not an address; the first argument is the entry as written."""
 
 
 def is_mailbox(text: str) -> bool:
@@ -54,9 +54,9 @@ def parse_entry(text: str) -> Mailbox:
 
 
 def parse_list(text: str) -> tuple[Mailbox, ...]:
-    """Parse a comma-separated list, commas in quotes not counting; an empty text has no entries.
+    """Parse a list separated by commas outside quotes; an empty text has no entries.
 
-    Raises BadAddressError with the first entry that is none.
+    Raises BadAddressError with the first entry that is not an address.
     """
     if is_mailbox(text):
         return (Mailbox(address=text, name=None),)

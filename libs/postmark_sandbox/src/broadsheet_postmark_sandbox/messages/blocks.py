@@ -1,7 +1,7 @@
-"""The bodies on disk: one append-only file of compressed blocks, a block a request.
+"""The bodies on disk: one append-only file of compressed blocks, one block per request.
 
-A batch of 500 newsletter mails is 5 MB that hardly differ from each other; as one zstd frame it is some twenty
-kilobytes, and compressing it costs less time than writing it out would. A block is read back whole and split
+A batch of 500 newsletter mails is 5 MB, and the mails hardly differ. As one zstd frame it takes some twenty
+kilobytes, and compressing it takes less time than writing it uncompressed. A block is read back whole and split
 into its items; the last few stay decoded, so reading in order decodes every block once.
 """
 
@@ -30,8 +30,8 @@ class BlockFile:
     """Blocks are numbered from 0 in the order in which they were appended."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Make the file in a folder, by default the system's for temporary files."""
-        # It has no name, so nothing is left behind however the process ends.
+        """Create the file in `folder`, by default the system's for temporary files."""
+        # The file has no name, so nothing is left behind however the process ends.
         self._handle = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  closed by close()
         self._file = self._handle.fileno()
         self._compressor = zstd.ZstdCompressor(level=COMPRESSION_LEVEL)
@@ -49,9 +49,9 @@ class BlockFile:
         return self._end
 
     def append(self, body: bytes | memoryview) -> int:
-        """Store one request body, a JSON array or a single object, and give its number.
+        """Store one request body, a JSON array or a single object, and return the block's number.
 
-        Raises OSError when the disk does not take it; the next block then starts where this one would have.
+        Raises OSError if writing fails; the next block then overwrites what was written of this one.
         """
         frame = self._compressor.compress(body, mode=zstd.ZstdCompressor.FLUSH_FRAME)
         written = 0

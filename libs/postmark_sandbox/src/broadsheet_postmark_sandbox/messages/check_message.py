@@ -1,7 +1,7 @@
 """Check one message against Postmark's rules: who it may go to, or why it is refused.
 
-The usual message of a newsletter (one plain ASCII address, the same sender and header names as the one before)
-passes through a few comparisons; whatever is not usual takes the slow path with exact texts.
+The usual newsletter message (one plain ASCII address, the same sender and header names as the one before) takes a
+few comparisons; every other message takes the slow path with exact texts.
 """
 
 import re
@@ -28,7 +28,7 @@ _QUOTE: Final = ord('"')
 _HEADER_NAME: Final = re.compile(r"[!-9;-~]{1,256}")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-# Postmark's page "Attachments: forbidden file types".
+# Source: Postmark's page "Attachments: forbidden file types".
 _FORBIDDEN_EXTENSIONS: Final = frozenset(
     {"vbs", "exe", "bin", "bat", "chm", "com", "cpl", "crt", "hlp", "hta", "inf", "ins", "isp", "jse", "lnk"}
     | {"mdb", "pcd", "pif", "reg", "scr", "sct", "shs", "vbe", "vba", "wsf", "wsh", "wsl", "msc", "msi", "msp"}
@@ -41,21 +41,23 @@ _METADATA_TEXT: Final = (
 
 
 class Addressed(msgspec.Struct, frozen=True, gc=False):
-    """A message that may go: its stream, its recipients lower-cased, and those left out as suppressed."""
+    """A message that may be sent: its stream, its recipients lower-cased, and those left out because they are
+    suppressed.
+    """
 
     stream: Stream
     recipients: tuple[str, ...]
     suppressed: tuple[str, ...]
 
 
-class _Refused(Exception):  # noqa: N818  a refusal on its way out, not an error of ours
+class _Refused(Exception):  # noqa: N818  a refusal to be sent, not an error of ours
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
 
 class MessageChecker:
-    """Checks the messages of one request; remembers what it has already found good."""
+    """Checks the messages of one request; remembers values that were already found valid."""
 
     def __init__(self, message_bytes_max: int, streams: dict[str, Stream]) -> None:
         self._streams = streams
@@ -85,7 +87,7 @@ class MessageChecker:
         return Addressed(stream, recipients, ())
 
     def _check_head(self, message: Message) -> Stream:
-        """What is usually the same for all messages of a request."""
+        """Check the fields that are usually the same for all messages of a request."""
         if message.from_ is None or message.from_ != self._good_from:
             self._check_from(message.from_)
         stream = self._good_stream
@@ -100,7 +102,7 @@ class MessageChecker:
         return stream
 
     def addressees(self, message: Message) -> tuple[str, ...]:
-        """The recipients of a message whatever else is wrong with it; none if they cannot be read."""
+        """The recipients of a message, even if the rest of it is invalid; empty if they cannot be read."""
         try:
             return self._recipients(message)
         except _Refused:
@@ -202,9 +204,10 @@ class MessageChecker:
 
 
 def _body_bytes(field: str, raw: msgspec.Raw) -> int:
-    """The size of a body as it was sent, escapes included where it is well under the limit; null is 0.
+    """The size of a body in bytes; null is 0. Escapes count as sent while that is within the limit; otherwise the
+    decoded text is measured.
 
-    Raises PostmarkError for anything but a text or null: that is an error of the whole request.
+    Raises PostmarkError for anything but a string or null: that is an error of the whole request.
     """
     view = memoryview(raw)
     if view[0] != _QUOTE:

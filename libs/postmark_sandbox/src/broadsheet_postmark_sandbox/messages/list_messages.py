@@ -1,6 +1,6 @@
 """The control API's views of the log: pages in the order of acceptance, and counts.
 
-Everything is answered from the index where it can be; long scans let the loop run in between.
+Answers come from the index if possible; long scans yield to the event loop.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ READS_PER_TURN: Final = 200
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """All must hold; metadata by lower-cased key."""
+    """A message must match all fields. Metadata is by lower-cased key."""
 
     recipient: str | None = None
     stream: str | None = None
@@ -65,7 +65,7 @@ async def summarise(log: MessageLog, wanted: Filter, duplicates_limit: int) -> d
         messages += 1
         for number in log.recipient_numbers(sequence):
             if number >= len(counts):
-                # Someone new, accepted while this scan let the loop run.
+                # A new recipient, whose message was accepted while this scan yielded to the event loop.
                 counts.extend([0] * (log.recipient_count - len(counts)))
             counts[number] += 1
             if counts[number] == 1:

@@ -7,7 +7,7 @@ EVENTS_PER_MESSAGE_MAX: Final = 100
 
 
 class MessageEvents:
-    """Events by message, for the MESSAGES_MAX messages that had one most recently first."""
+    """Events by message, for the MESSAGES_MAX messages with the most recent events."""
 
     def __init__(self) -> None:
         self._events: dict[int, list[dict[str, Any]]] = {}

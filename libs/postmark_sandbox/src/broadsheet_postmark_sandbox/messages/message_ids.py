@@ -1,8 +1,8 @@
-"""MessageIDs that need no index: a UUID of version 4 from which the message's number can be computed back.
+"""MessageIDs that need no index: UUIDs of version 4 from which the message's number can be computed.
 
-A million random UUIDs in a dictionary cost 150 MB; here the first eight digits are the sequence number, scrambled,
-and the rest is the same for all messages of a block. Looking one up is arithmetic. The key is random for each
-start, so ids of different runs differ.
+A million random UUIDs in a dictionary take 150 MB. Here the first eight digits are the scrambled sequence number,
+and the rest is the same for all messages of a block, so an id is looked up by arithmetic. The key is random for
+each start, so ids of different runs differ.
 """
 
 import re
@@ -19,13 +19,13 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0
 
 
 class MessageIds:
-    """Sequence numbers from 1 to SEQUENCE_MAX to ids and back, each with its block."""
+    """Converts sequence numbers from 1 to SEQUENCE_MAX, each with its block, to ids and back."""
 
     def __init__(self, key: int | None = None) -> None:
         self.key = secrets.randbits(128) if key is None else key
 
     def tail_of_block(self, block: int) -> str:
-        """The part that the ids of a block share."""
+        """The part that all ids of a block share."""
         mixed = ((block + self.key) * _MIXER) & _MASK_128
         digits = f"{mixed ^ (mixed >> 64):032x}"
         return f"-{digits[:4]}-4{digits[4:7]}-a{digits[7:10]}-{digits[10:22]}"
@@ -36,7 +36,7 @@ class MessageIds:
         return [f"{(n * _MULTIPLIER + key) & 0xFFFFFFFF:08x}{tail}" for n in sequences]
 
     def sequence_of(self, message_id: str) -> int | None:
-        """The number that an id claims to stand for; the caller checks it with the block's tail."""
+        """The sequence number in an id; the caller must check the id against the block's tail."""
         text = message_id.lower()
         if not _UUID.fullmatch(text):
             return None

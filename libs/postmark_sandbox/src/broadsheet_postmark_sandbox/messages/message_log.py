@@ -1,11 +1,11 @@
 """The log of accepted messages: a compact index in memory over the block file.
 
-A message is a sequence number from 1. Everything about it is kept in arrays by that number or read back from its
-block, never in an object of its own: a million messages to a million people take some 300 MB, nearly all of it
-the table of recipients.
+A message is identified by a sequence number from 1. Its data is kept in arrays indexed by that number or read
+back from its block, never in an object of its own: a million messages to a million people take some 300 MB,
+nearly all of it the table of recipients.
 
 Lookups: by recipient through a chain of message numbers, by metadata through a scan of 64-bit hashes (some 3 ms a
-million), by stream through a byte a message; every other filter reads the messages themselves.
+million), by stream through one byte per message; every other filter reads the messages themselves.
 """
 
 import time
@@ -27,10 +27,10 @@ _MESSAGE = msgspec.json.Decoder(Message)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """A message about to be logged: its place in the request and what the index needs of it.
+    """A message about to be logged: its place in the request and the data for the index.
 
-    recipients are lower-cased addresses of To, Cc and Bcc, each once; dropped ones are suppressed and left out.
-    stream_slot is what `stream_slot` gave for its stream and handling.
+    `recipients` are the distinct lower-cased addresses of To, Cc and Bcc, without suppressed ones. `stream_slot`
+    is the result of `MessageLog.stream_slot` for its stream and handling.
     """
 
     item: int
@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What the log gave to the messages of one request, in their order."""
+    """The numbers and ids of the messages of one request, in their order."""
 
     sequences: range
     message_ids: list[str]
@@ -54,7 +54,7 @@ class StreamSlot(msgspec.Struct, frozen=True):
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
-    """A logged message read back. accepted_at is in seconds since 1970; raw is the JSON as received."""
+    """A logged message read back. `accepted_at` is in seconds since 1970; `raw` is the JSON as received."""
 
     sequence: int
     message_id: str
@@ -66,12 +66,14 @@ class StoredMessage(msgspec.Struct, frozen=True):
 
 
 def metadata_key_hash(key: str) -> int:
-    """Keys are compared without case, as Postmark does; a key and an equal value must not cancel out."""
+    """Keys are compared without case, as Postmark does. The tuple keeps a key and an equal value from cancelling
+    out.
+    """
     return hash(("metadata", key.lower()))
 
 
 def metadata_hash(key: str, value: str) -> bytes:
-    """What stands in the index for a metadata field."""
+    """The index entry of a metadata field."""
     return array("q", (metadata_key_hash(key) ^ hash(value),)).tobytes()
 
 
@@ -123,7 +125,7 @@ class MessageLog:
         self._blocks.close()
 
     def stream_slot(self, stream: str, *, postmark_unsubscribe: bool) -> int:
-        """The number that stands for a stream and its handling in the index; 255 are enough."""
+        """The index's number for a stream and its handling; it fits in a byte."""
         slot = StreamSlot(stream=stream, postmark_unsubscribe=postmark_unsubscribe)
         if slot not in self._slots:
             self._slots.append(slot)
@@ -132,7 +134,7 @@ class MessageLog:
     # --- writing
 
     def append(self, body: bytes | memoryview, entries: list[Entry]) -> Appended:
-        """Log the accepted messages of one request and give their numbers and ids, in order.
+        """Log the accepted messages of one request and return their numbers and ids, in order.
 
         One write to the file, whatever the number of messages.
         """
@@ -219,14 +221,14 @@ class MessageLog:
         return self._slots[self._slot_of[sequence - 1]]
 
     def recipient_numbers(self, sequence: int) -> tuple[int, ...]:
-        """The recipients of a message as numbers that `recipient_address` understands."""
+        """The recipients of a message as numbers for `recipient_address`."""
         return (self._recipient_of[sequence - 1], *self._further_recipients.get(sequence, ()))
 
     def recipient_address(self, number: int) -> str:
         return self._recipients[number]
 
     def read(self, sequence: int) -> StoredMessage:
-        """Read a message back; the caller knows that it exists."""
+        """Read back a message, which must exist."""
         raw = self._blocks.items(self._block_of[sequence - 1])[self._item_of[sequence - 1]]
         return StoredMessage(
             sequence=sequence,
@@ -247,7 +249,7 @@ class MessageLog:
             return None
         return self.read(sequence)
 
-    # --- finding many; all give sequence numbers
+    # --- finding many; all return sequence numbers
 
     def all_numbers(self, after: int = 0, up_to: int | None = None) -> range:
         return range(after + 1, (len(self) if up_to is None else up_to) + 1)
@@ -266,7 +268,7 @@ class MessageLog:
         return found
 
     def of_recipients_containing(self, text: str, addresses_max: int) -> list[int]:
-        """The messages to the first so many addresses that contain a text, oldest first."""
+        """The messages to the first `addresses_max` addresses that contain the text, oldest first."""
         lowered = text.lower()
         addresses: list[str] = []
         for address in self._recipients:
@@ -277,7 +279,7 @@ class MessageLog:
         return sorted({sequence for address in addresses for sequence in self.of_recipient(address)})
 
     def of_metadata(self, key: str, value: str, after: int = 0) -> Iterator[int]:
-        """The messages with this metadata field, oldest first, from the one after `after` on."""
+        """The messages after `after` with this metadata field, oldest first."""
         needle = metadata_hash(key, value)
         position = bisect_left(self._pair_message, after + 1) * PAIR_BYTES
         while (position := self._pairs.find(needle, position)) >= 0:

@@ -1,8 +1,8 @@
-"""A captured message as it would leave: what Postmark adds to it, and its rows in the API's answers.
+"""A captured message as Postmark would send it, with what Postmark adds, and its rows in the API's answers.
 
-On a stream whose unsubscribing Postmark handles, a link stands where `{{{ pm:unsubscribe }}}` stood or at the
-end of each body, and List-Unsubscribe headers are set that the sender cannot edit. With handling `Custom` the
-sender's own headers stay as they are.
+On a stream whose unsubscribing Postmark handles, a link replaces `{{{ pm:unsubscribe }}}` or is added at the end
+of each body, and List-Unsubscribe headers are set that the sender cannot edit. With handling `Custom` the
+sender's own headers stay unchanged.
 """
 
 import re
@@ -20,8 +20,8 @@ from broadsheet_postmark_sandbox.messages.message_log import StoredMessage
 from broadsheet_postmark_sandbox.streams import DEFAULT_STREAM
 
 STORED_BODY_BYTES_MAX: Final = 1024 * 1024
-# RFC 5322's hard limit: shorter lines would make the library encode long List-Unsubscribe addresses, which
-# RFC 8058 forbids.
+# RFC 5322's hard limit. With shorter lines the library would encode long List-Unsubscribe addresses, which RFC 8058
+# forbids.
 LINE_LENGTH_MAX: Final = 998
 EASTERN: Final = ZoneInfo("America/New_York")
 
@@ -31,7 +31,7 @@ _MANAGED: Final = ("list-unsubscribe", "list-unsubscribe-post")
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """A message as the recipient would get it; the bodies are texts, None where there is none."""
+    """A message as the recipient would get it; the bodies are text, or None."""
 
     from_: str
     subject: str
@@ -66,22 +66,22 @@ def captured(stored: StoredMessage) -> Captured:
 
 
 def unsubscribe_link(stored: StoredMessage) -> str:
-    """The address that Postmark would have made; it leads nowhere here."""
+    """The URL in Postmark's form; nothing answers there."""
     return f"https://unsubscribe.postmarkapp.com/sandbox/{stored.message_id}"
 
 
 def _with_link(body: str, link: str, address: str, appended: str) -> str:
-    """Put a link for `pm:unsubscribe` and a bare address for `pm:unsubscribe_url`, or append where is neither."""
+    """Put a link for `pm:unsubscribe` and a bare URL for `pm:unsubscribe_url`; if neither is there, append a link."""
     replaced, count = _PLACEHOLDER.subn(lambda found: address if found[1] else link, body)
     if count:
         return replaced
-    # Not looked for in a copy in lower case: that may be longer (`İ`), and its positions are others.
+    # Not searched in a lower-cased copy, which may be longer (`İ`) and so have other positions.
     ends = [found.start() for found in _BODY_END.finditer(body)]
     return body + appended if not ends else body[: ends[-1]] + appended + body[ends[-1] :]
 
 
 def eastern_text(seconds: float) -> str:
-    """A time as the message search writes it: US Eastern with seven digits and the offset."""
+    """A time as in the message search: US Eastern with seven digits and the offset."""
     local = datetime.fromtimestamp(seconds, EASTERN)
     offset = local.strftime("%z")
     return f"{local:%Y-%m-%dT%H:%M:%S.%f}0{offset[:3]}:{offset[3:]}"
@@ -115,7 +115,7 @@ def search_row(stored: StoredMessage) -> dict[str, Any]:
 
 
 def details_row(stored: StoredMessage, events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer of GET /messages/outbound/{id}/details; bodies are cut at 1 MB as Postmark stores them."""
+    """The answer of GET /messages/outbound/{id}/details; bodies are cut at 1 MB, as Postmark stores them."""
     mail = captured(stored)
     return {
         "TextBody": _cut(mail.text),
@@ -127,7 +127,7 @@ def details_row(stored: StoredMessage, events: list[dict[str, Any]]) -> dict[str
 
 
 def source_text(stored: StoredMessage) -> str:
-    """The message as RFC 5322 text, as GET /messages/outbound/{id}/dump gives it."""
+    """The message as RFC 5322 text, as in GET /messages/outbound/{id}/dump."""
     mail = captured(stored)
     message = stored.message
     source = EmailMessage(policy=SMTP.clone(cte_type="8bit", utf8=True, max_line_length=LINE_LENGTH_MAX))
@@ -153,7 +153,7 @@ def source_text(stored: StoredMessage) -> str:
 
 
 def control_row(stored: StoredMessage, *, bodies: bool) -> dict[str, Any]:
-    """A row of GET /_sandbox/messages: the message whole, its fields named as Postmark's API names them."""
+    """A row of GET /_sandbox/messages: the whole message, with Postmark's field names."""
     message: object = stored.raw
     if stored.slot.postmark_unsubscribe or not bodies:
         fields = msgspec.to_builtins(stored.message, builtin_types=(msgspec.Raw,))

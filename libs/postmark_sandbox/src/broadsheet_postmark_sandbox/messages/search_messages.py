@@ -1,7 +1,7 @@
 """GET /messages/outbound: find accepted messages, newest first.
 
 The stream defaults to `outbound`, as Postmark's does. Recipient, metadata and stream are answered from the index;
-tag, sender and subject read the messages. Long scans let the loop run in between.
+tag, sender and subject read the messages. Long scans yield to the event loop.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _STATUSES: Final = frozenset({"queued", "sent", "processed"})
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The query of a search; its keys come without regard to case. Dates are in US Eastern time."""
+    """The query of a search; its keys are case-insensitive. Dates are in US Eastern time."""
 
     count: Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
     offset: Annotated[int, msgspec.Meta(ge=0)]
@@ -50,7 +50,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_query(pairs: Iterable[tuple[str, str]]) -> Query:
-    """Read a query; raises PostmarkError 700 for what Postmark refuses and for filters it does not know."""
+    """Parse a query. Raises PostmarkError 700 for what Postmark refuses, and for unknown filters."""
     fields: dict[str, str] = {}
     metadata: list[tuple[str, str]] = []
     for key, value in pairs:
@@ -87,7 +87,7 @@ def _check_fields(fields: dict[str, str], metadata: list[tuple[str, str]]) -> No
 
 
 def _eastern_seconds(text: str, *, end: bool) -> float:
-    """A date or time of day in US Eastern time as seconds since 1970; a bare end date is inclusive."""
+    """A date, or date and time, in US Eastern time as seconds since 1970; an end date without a time is inclusive."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as wrong:
@@ -100,7 +100,7 @@ def _eastern_seconds(text: str, *, end: bool) -> float:
 
 
 async def search_messages(sandbox: Sandbox, query: Query) -> dict[str, Any]:
-    """Run a search and give its answer; raises PostmarkError 1226 for an unknown stream."""
+    """Run a search and return its answer. Raises PostmarkError 1226 for an unknown stream."""
     if query.messagestream not in sandbox.streams:
         raise errors.stream_not_found(query.messagestream)
     log = sandbox.log
@@ -149,7 +149,7 @@ async def _matches(log: MessageLog, query: Query, hidden: frozenset[int]) -> Asy
 
 
 async def _candidates(log: MessageLog, query: Query) -> Iterable[int]:
-    """A superset of the matches, newest first, by the best index there is."""
+    """A superset of the matches, newest first, from the best available index."""
     if query.recipient is not None:
         return reversed(log.of_recipient(query.recipient))
     if query.metadata is None:
@@ -186,7 +186,7 @@ def _senders(text: str) -> set[str]:
 
 
 def visible_message(sandbox: Sandbox, message_id: str) -> StoredMessage:
-    """The message for the details and the dump; raises PostmarkError 701 when there is none to see."""
+    """The message for the details and the dump. Raises PostmarkError 701 if it does not exist or is still hidden."""
     stored = sandbox.log.find(message_id)
     if stored is None or stored.sequence in sandbox.hidden_now():
         raise errors.message_not_found()
