@@ -79,7 +79,7 @@ class Systems:
         if figures.is_whole:
             await in_thread(lambda: shutil.rmtree(folder))
         else:
-            self._say(f"what came out is not what went in; the logs are in {system.folder.logs}")
+            self._say(f"the result is not what was expected; the logs are in {system.folder.logs}")
         return figures
 
 

@@ -95,7 +95,7 @@ class ConflictError(ProblemError):
 
 
 class UnavailableError(ProblemError):
-    slug, title, status = "unavailable", "A part this needs does not answer; try again", 503
+    slug, title, status = "unavailable", "A service that this needs does not answer; try again", 503
 
     def __init__(self, detail: str = "", *, retry_after_s: int = 5) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})

@@ -93,7 +93,7 @@ class ProcessMeter:
 
 def _ended(process_ids: Mapping[str, int], pid: int | None) -> LaunchError:
     names = [name for name, one in process_ids.items() if one == pid]
-    return LaunchError(f"{names[0] if names else 'a process'} ended during the measurement, which is worth nothing now")
+    return LaunchError(f"{names[0] if names else 'a process'} ended during the measurement, so the result is not valid")
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
