@@ -244,8 +244,8 @@ def parser() -> argparse.ArgumentParser:
         "chaos",
         help="every fault of the fault table as a seeded scenario, checked against the sandbox's log",
         description="Causes faults in real processes: kills senders and stores, breaks connections, lets the "
-        "provider fail. Exits 0 only when nobody was lost, nobody got an issue twice, nothing stayed unsettled and every "
-        "recovery kept its bound. Leases, time-outs and floors are shortened; the run prints the values.",
+        "provider fail. Exits 0 only when nobody was lost, nobody got an issue twice, nothing stayed unsettled and "
+        "every recovery kept its bound. Leases, time-outs and floors are shortened; the run prints the values.",
     )
     chaos_parser.add_argument(
         "--seeds", type=whole_number(1, SEEDS_MAX), default=20, metavar="N", help="seeds for each fault (default: 20)"

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument(
         "--secret-file",
         type=Path,
-        help="store the key from this file under that name, replacing any other; without it a new key is made and printed",
+        help="store the key in this file under that name, replacing any other; without it a new key is printed",
     )
     return parser
 

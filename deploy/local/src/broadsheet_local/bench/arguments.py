@@ -38,7 +38,7 @@ def add_bench_parser(add_parser: AddParser) -> None:
     delivery = kinds.add_parser(
         "delivery",
         help="from publishing to the last acceptance, compared with a plain pipeline and the original's way",
-        description="Publishes one issue through the gateway and measures until the sandbox has accepted the last mail.",
+        description="Publishes one issue through the gateway and measures until the sandbox accepts the last mail.",
     )
     _add_size(delivery, recipients=100_000, latency_ms=100)
     delivery.add_argument(
