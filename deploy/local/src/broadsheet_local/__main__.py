@@ -95,7 +95,7 @@ def check(_: argparse.Namespace) -> int:
 
 
 def demo(parsed: argparse.Namespace) -> int:
-    # Imported here: what the demo needs would make `up` start later.
+    # Imported here, because the demo's imports would slow the start of `up`.
     from broadsheet_local.demo.run import DemoOptions, run_demo  # noqa: PLC0415
 
     folder = Path(tempfile.mkdtemp(prefix="broadsheet-demo-"))

@@ -1,4 +1,4 @@
-"""What the command line asks of chaos, checked."""
+"""The command line of chaos, checked."""
 
 import argparse
 import os

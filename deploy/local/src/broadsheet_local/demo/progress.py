@@ -1,4 +1,4 @@
-"""How far a phase has come: bars on a terminal, a line now and then elsewhere; and an end to waiting."""
+"""The progress of a phase: bars on a terminal, a line now and then elsewhere. Waiting without progress ends."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the demo has shown, for people and for machines."""
+"""The demo's results, for people and for machines."""
 
 import msgspec
 from rich.console import Console

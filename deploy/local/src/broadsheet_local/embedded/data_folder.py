@@ -111,7 +111,7 @@ class DataFolder:
         return self.root / "processes.json"
 
     def record(self, children: list[Child]) -> None:
-        """Write down what runs now, whole or not at all."""
+        """Record the running children, atomically."""
         records = [
             ProcessRecord(
                 name=child.name,
@@ -126,7 +126,7 @@ class DataFolder:
         fresh.replace(self._record_path)
 
     def stop_leftovers(self) -> list[str]:
-        """Stop what a killed run left; returns the names. Postgres and Redis look after their own."""
+        """Stop what a killed run left; returns the names. Postgres and Redis handle their own leftovers."""
         try:
             raw = self._record_path.read_bytes()
         except FileNotFoundError:

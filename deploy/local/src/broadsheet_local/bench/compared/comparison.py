@@ -48,7 +48,7 @@ CREATE TABLE issue_delivery_queue (issue_id integer NOT NULL, subscriber_email t
 
 
 class ComparisonRun(msgspec.Struct, frozen=True):
-    """Seconds from the moment that the ready processes were let go to the sandbox's last acceptance."""
+    """Seconds from the release of the ready processes to the sandbox's last acceptance."""
 
     processes: int
     mails: int
@@ -61,7 +61,7 @@ class ComparisonRun(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """The senders of one system; `prepare` once."""
+    """The compared senders on one system. Call `prepare` once."""
 
     def __init__(self, system: LocalSystem, oracle: Oracle, issue: BenchIssue) -> None:
         self._system = system
@@ -128,7 +128,7 @@ class Comparison:
             connection.execute("VACUUM ANALYZE recipient, issue_delivery_queue")
 
     def _start_gate(self) -> psycopg.Connection:
-        """A session with the lock that ready senders wait for; closing it lets them all go at once."""
+        """A session with the lock that ready senders wait for; closing it starts them all at once."""
         gate = psycopg.connect(self._database_url, autocommit=True)
         gate.execute("SELECT pg_advisory_lock(%s)", (START_LOCK,))
         return gate

@@ -1,4 +1,4 @@
-"""The sandbox as the benchmark's witness: what it accepted, and when; never our own tables."""
+"""The sandbox as the benchmark's oracle: what it accepted, and when; never our own tables."""
 
 from datetime import datetime
 

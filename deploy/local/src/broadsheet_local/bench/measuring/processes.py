@@ -88,7 +88,7 @@ class ProcessMeter:
             try:
                 self._note_rss()
             except psutil.NoSuchProcess:
-                return  # told at the end, where it can be raised
+                return  # reported at the end, where it can be raised
 
 
 def _ended(process_ids: Mapping[str, int], pid: int | None) -> LaunchError:
@@ -97,7 +97,9 @@ def _ended(process_ids: Mapping[str, int], pid: int | None) -> LaunchError:
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and its children; ours are the services, which are measured by themselves."""
+    """The process and its children. This process is taken alone: its children are the services, which are measured
+    separately.
+    """
     return [process] if process.pid == os.getpid() else [process, *process.children(recursive=True)]
 
 

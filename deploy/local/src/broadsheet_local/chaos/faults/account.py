@@ -12,7 +12,9 @@ ACCOUNT_ERRORS = ((401, 10), (422, 405), (422, 412), (422, 413))
 
 
 async def unauthorized(stage: Stage) -> None:
-    """The token is refused, or the account may not send, in the middle of an issue: all pauses, nothing fails."""
+    """The token is refused, or the account may not send, in the middle of an issue: all sending pauses, no delivery
+    fails.
+    """
     await stage.slow_calls(high_ms=300)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign)
@@ -25,7 +27,7 @@ async def unauthorized(stage: Stage) -> None:
 
 
 async def out_of_credits(stage: Stage) -> None:
-    """The last 23 of an issue get a quota error, each in its place of a batch: only they wait, and go later."""
+    """The last 23 of an issue get a quota error, each at its place in a batch: only they wait, and are sent later."""
     readers = await stage.readers(stage.random.randint(300, 500))
     last = sorted(readers.subscriber_ids, key=readers.subscriber_ids.__getitem__)[-23:]
     quota = {"kind": "item_errors", "name": "quota", "error_code": 405, "recipients": last, "message": "Not allowed."}
@@ -61,7 +63,7 @@ async def _paused_then_resumed(stage: Stage) -> None:
 
 
 async def pause_restart_resume(stage: Stage) -> None:
-    """An issue is paused while Postmark throttles, every sender is replaced, and it is resumed: on to the last one."""
+    """An issue is paused while Postmark throttles, every sender is replaced, and it is resumed: all of it is sent."""
     await stage.slow_calls({"kind": "rate_limit", "name": "429", "probability": 0.3, "count": 20}, high_ms=300)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign, high=0.5)
@@ -111,7 +113,7 @@ async def publish_many_times(stage: Stage) -> None:
 
 
 async def unsubscribe_meanwhile(stage: Stage) -> None:
-    """People leave while an issue is sent: nobody who had left before the call that would carry it gets it."""
+    """People unsubscribe while an issue is sent: nobody who had unsubscribed before the call for them began gets it."""
     await stage.slow_calls(low_ms=300, high_ms=500)
     readers = await stage.readers(stage.random.randint(800, 1200))
     campaign = await stage.publish(readers)

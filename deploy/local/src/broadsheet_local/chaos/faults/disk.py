@@ -18,9 +18,10 @@ UNAVAILABLE = 503
 
 
 async def disk_full(stage: Stage) -> None:
-    """Writes are refused with 503, and all goes on once there is space; Postgres may have had to be restarted.
+    """Writes are refused with 503, and everything resumes once there is space; Postgres may have had to be
+    restarted.
 
-    The services' logs are on a full disk too: what reports the fault must not become one.
+    The services' logs are on a full disk too: reporting a fault must not cause another.
     """
     stack = stage.stack
     disk = stack.disk
@@ -58,7 +59,7 @@ async def disk_full(stage: Stage) -> None:
 
 
 async def _lost_lines(stage: Stage) -> dict[str, float]:
-    """By process: log lines that could not be written. The gateway's figures need a token, and are left out."""
+    """By process: log lines that could not be written. The gateway's metrics need a token, and are left out."""
     lost = {}
     async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
         for name, one in stage.stack.running.items():
@@ -69,7 +70,7 @@ async def _lost_lines(stage: Stage) -> dict[str, float]:
 
 
 async def _refused(stage: Stage, visitors: Visitors) -> None:
-    """Until the first write is refused: what still fits into files that are there goes through."""
+    """Write until the first write is refused: writes that fit into existing files still succeed."""
     before = sum(count for status, count in visitors.answers.items() if status is not None and status >= FAULT_MIN)
 
     async def refused() -> bool:
