@@ -55,7 +55,7 @@ def test_a_postmark_without_a_token_is_refused_before_anything_starts(
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What is said when this is not started, in one line."""
+    """The error message, in one line, of an `up` that is refused."""
     with pytest.raises(SystemExit) as caught:
         main(["up", *arguments])
     assert caught.value.code == 1
