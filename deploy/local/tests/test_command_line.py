@@ -89,7 +89,7 @@ def test_a_data_folder_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[s
     closed = folder / "closed"
     closed.mkdir(mode=0o500)
     assert "not allowed to write" in refusal(capsys, "--data-dir", str(closed / "data"))
-    assert "is not ours to write to" in refusal(capsys, "--data-dir", str(closed))
+    assert "is not writable" in refusal(capsys, "--data-dir", str(closed))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

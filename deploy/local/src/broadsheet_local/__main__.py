@@ -155,7 +155,7 @@ def say_what_a_real_postmark_needs(parsed: argparse.Namespace, environ: Mapping[
     if parsed.canary_address is None and not environ.get("DELIVERY_CANARY_ADDRESS"):
         say(
             "no --canary-address is given. When the answer to a call is lost, Broadsheet looks in Postmark's message "
-            "search, and takes a mail for not sent only once the search shows a later mail of ours. With a canary "
+            "search, and treats a mail as not sent only once the search shows a later mail of ours. With a canary "
             "address it sends such a mail when there is none. Without one, deliveries of the last calls before a quiet "
             "time may stay `uncertain` until somebody decides about them; nothing is sent twice either way"
         )

@@ -73,9 +73,9 @@ def judge(expected: Expectation, accepted: Iterable[str], reported: Reported | N
     for what, whom in (
         ("lost", lost),
         ("sent twice or more", repeated),
-        ("sent to strangers", strangers),
+        ("sent to people outside the audience", strangers),
         ("accepted although the fault made them final", sent_though_final),
-        ("sent to although they had left before", sent_though_forbidden),
+        ("sent to although they had unsubscribed before", sent_though_forbidden),
     ):
         if whom:
             problems.append(f"{len(whom)} {what}: {', '.join(whom[:SHOWN_MAX])}")

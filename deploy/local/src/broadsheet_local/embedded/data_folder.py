@@ -62,7 +62,7 @@ class DataFolder:
         except OSError as error:
             raise LaunchError(self._why_not_made(error)) from error
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
-            raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
+            raise LaunchError(f"the data folder {self.root} is not writable: choose another --data-dir")
         lock = FolderLock(self.root)
         try:
             lock.acquire(

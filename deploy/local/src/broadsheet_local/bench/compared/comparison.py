@@ -96,7 +96,9 @@ class Comparison:
             _, last_epoch_s = await self._oracle.first_and_last(NEWSLETTER_STREAM)
             summary = await self._oracle.summary(NEWSLETTER_STREAM)
             if summary.recipients != mails or summary.duplicates:
-                raise LaunchError(f"the {kind} senders reached {summary.recipients} of {mails}: not a measure of them")
+                raise LaunchError(
+                    f"the {kind} senders reached {summary.recipients} of {mails}, so this measures nothing"
+                )
             await in_thread(lambda: _wait_ended(senders))
         finally:
             await in_thread(lambda: _end(senders, guardian))

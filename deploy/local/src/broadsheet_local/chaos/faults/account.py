@@ -57,7 +57,9 @@ async def _paused_then_resumed(stage: Stage) -> None:
     for campaign in stage.campaigns:
         seen = campaign.last
         stage.expect(seen is not None and seen.counts.failed == 0, f"deliveries were marked failed: {seen}")
-        stage.expect(seen is not None and seen.status != "sent", "the issue reads sent with a remainder")
+        stage.expect(
+            seen is not None and seen.status != "sent", "the issue's state is sent although deliveries are left"
+        )
     await stage.insist("POST", "/api/v1/senders/resume", key=f"resume-{stage.slug()}")
     stage.note("resumed")
 
@@ -142,4 +144,4 @@ async def unsubscribe_meanwhile(stage: Stage) -> None:
     got = {recipient async for recipient in stage.recipients(campaign)}
     left_before = len(set(leavers) - got)
     stage.note(f"{left_before} of {len(leavers)} leavers got nothing")
-    stage.expect(left_before > 0, "everybody who left had been sent to before: the scenario showed nothing")
+    stage.expect(left_before > 0, "everybody who left had got the issue before: the scenario tested nothing")

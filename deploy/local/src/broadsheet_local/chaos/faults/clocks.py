@@ -79,7 +79,7 @@ async def schedules_by_shifted_clocks(stage: Stage) -> None:
     seconds = None if settled is None else max(0.0, time.monotonic() - due)
     stage.recovered(seconds, within_s=FIRE_MAX_S, what="from its time, everything was settled")
     fired = await in_thread(lambda: _fired(stage, issue_id))
-    stage.expect(fired == (1, 1, True), f"it was fired otherwise than once, at its time or later: {fired}")
+    stage.expect(fired == (1, 1, True), f"it was not published exactly once, at its time or later: {fired}")
 
 
 async def _database_time(stage: Stage, later_s: float) -> str:

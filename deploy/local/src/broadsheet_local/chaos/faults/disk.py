@@ -54,7 +54,7 @@ async def disk_full(stage: Stage) -> None:
 
         found = await stage.when(goes_on, within_s=SPACE_MAX_S * 1.5)
         seconds = None if found is None else time.monotonic() - began
-        stage.recovered(seconds, within_s=SPACE_MAX_S, what="from there being space, writes and sending went on")
+        stage.recovered(seconds, within_s=SPACE_MAX_S, what="from the return of space, writes and sending went on")
         await is_settled(stage, campaign)
 
 
@@ -80,7 +80,7 @@ async def _refused(stage: Stage, visitors: Visitors) -> None:
 
     seconds = await stage.when(refused, within_s=20.0)
     if seconds is None:
-        stage.note("no write was refused: what was written fitted into space that Postgres had taken before")
+        stage.note("no write was refused: the writes fitted into space that Postgres had allocated before")
     others = [
         status for status in visitors.answers if status is not None and status >= FAULT_MIN and status != UNAVAILABLE
     ]

@@ -43,7 +43,7 @@ async def many_and_disordered(stage: Stage) -> None:
     async def taken() -> bool:
         return int((await stage.sandbox.webhooks())["pending"]) == 0
 
-    await stage.until(taken, within_s=TAKEN_MAX_S, what="every webhook was taken")
+    await stage.until(taken, within_s=TAKEN_MAX_S, what="every webhook was accepted")
     counts: dict[str, Any] = (await stage.sandbox.webhooks())["counts"]
     stage.expect(not counts["refused"] and not counts["given_up"], f"webhooks were refused: {counts}")
     ids = await _delivery_ids(stage, first)
