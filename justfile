@@ -10,15 +10,15 @@ default:
 up *args:
     @exec broadsheet-local up --stop-with-parent "$@"
 
-# The main job from sign-up to delivered, with a closing report
+# One issue from sign-up to delivery, with a report at the end
 demo *args:
     @exec broadsheet-local demo --stop-with-parent "$@"
 
-# This machine's mails a second, beside a plain pipeline: delivery, scaling, claim
+# Mails a second on this machine, compared with a plain pipeline; also scaling, claim, import, subscribers, sign-up
 bench *args:
     @exec broadsheet-local bench --stop-with-parent "$@"
 
-# Every fault of the table, seeded, over real processes
+# Every fault of the fault table, seeded, in real processes
 chaos *args:
     @exec broadsheet-local chaos --stop-with-parent "$@"
 
@@ -35,7 +35,7 @@ check:
     lint-imports --no-cache
     broadsheet-local check-migrations
 
-# Change the code that decides the contract, one piece at a time, and see that a test fails: libs/common, services/delivery
+# Mutation testing: change the code that decides the contract, one piece at a time; a test must fail (libs/common, services/delivery)
 mutate package *args:
     cd {{ package }} && mutmut run {{ if args == "" { "--max-children 1" } else { args } }}
     cd {{ package }} && mutmut results
@@ -45,7 +45,7 @@ format:
     ruff check --fix .
     ruff format .
 
-# Resolve the dependencies anew and write the lock files
+# Resolve the dependencies again and write the lock files
 lock *args:
     uv lock "$@"
     uv export --quiet --no-header --no-annotate --no-emit-workspace --group dev -o requirements/dev.txt

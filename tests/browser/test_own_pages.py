@@ -46,7 +46,7 @@ async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
         page = await _link(inbox, READER, "/preferences/")
         await tab.page.goto(page)
         await _submit(tab, "#name", "Grace", "Your name has been changed.", tmp_path / "53-name.png")
-        await _submit(tab, "#email", NEW, "Look into the new mailbox", tmp_path / "54-address.png")
+        await _submit(tab, "#email", NEW, "Check the new mailbox", tmp_path / "54-address.png")
         await tab.tab_to("form[action$='/download'] button")
         async with tab.page.expect_download() as downloading:
             await tab.page.keyboard.press("Enter")
@@ -55,7 +55,7 @@ async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
         assert _person_in(await download.path()) == ("Grace", READER)
 
         await tab.page.goto(await _link(inbox, NEW, "/change-of-address/"))
-        await _press(tab, "main form button", "Your address is changed", tmp_path / "55-address-changed.png")
+        await _press(tab, "main form button", "Your address has been changed", tmp_path / "55-address-changed.png")
         assert stored.execute("SELECT email FROM subscriptions.subscriber") == [(NEW,)]
 
         # The old mailbox's link has ended; the one in the issue goes on, and mails a new one to the new address.
@@ -67,7 +67,7 @@ async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
         )
         await expect(tab.page.get_by_text("You have left that newsletter.")).to_be_visible()
         await _press(tab, "a[href$='/erase']", "Erase everything about you?", tmp_path / "58-erase.png")
-        await _press(tab, "main form button", "You are erased", tmp_path / "59-erased.png")
+        await _press(tab, "main form button", "Your data is erased", tmp_path / "59-erased.png")
         assert tab.complaints == []
     await eventually(
         lambda: stored.execute("SELECT 1 FROM delivery.erasure WHERE finished_at IS NULL") == [],

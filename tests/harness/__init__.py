@@ -1,1 +1,1 @@
-"""What the tests stand on: real Postgres and Redis, the sandbox, and a driver for the whole system."""
+"""What the tests use: real Postgres and Redis, the sandbox, and a driver for the whole system."""

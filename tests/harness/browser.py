@@ -50,8 +50,8 @@ class Tab:
         page.on("requestfailed", self._on_request_failed)
 
     def _on_request_failed(self, request: Request) -> None:
-        # The browser itself gives up what a page still wanted when the page is left (its icon, say); whatever the
-        # server does comes as another error, or as an answer's status.
+        # The browser itself aborts what a page was still loading when the page is left (its icon, say). A fault of the
+        # server comes as another error, or as an answer's status.
         if request.failure != "net::ERR_ABORTED":
             self.complaints.append(f"failed: {request.url} ({request.failure})")
 
@@ -67,7 +67,7 @@ class Tab:
         return await self.page.locator("h1").inner_text()
 
     async def tab_to(self, selector: str) -> None:
-        """Press Tab until the focus is there, and see that a person would notice."""
+        """Press Tab until the focus is there, and check that it is visible."""
         for _ in range(TABS_MAX):
             await self.page.keyboard.press("Tab")
             if await self.page.evaluate("wanted => document.activeElement.matches(wanted)", selector):
@@ -80,7 +80,7 @@ class Tab:
         assert style != {"o": "none", "b": "none"}, f"the focus on {selector} cannot be seen"
 
     async def fits(self) -> bool:
-        """Whether nothing sticks out at the side."""
+        """Whether the page has no horizontal overflow."""
         return bool(
             await self.page.evaluate(
                 "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"

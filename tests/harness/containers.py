@@ -17,7 +17,7 @@ _DEFAULT_SOCKET = "/var/run/docker.sock"
 
 
 def _engine_listens() -> bool:
-    """Whether it is worth asking: Docker's client leaves its socket open when nobody answers."""
+    """Asked first, because Docker's client leaves its socket open when no engine answers."""
     if "DOCKER_HOST" in os.environ:
         return True
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,6 @@
-"""A delivery replica driven step by step: claims and sends when the test says so. Or its loops, as in production."""
+"""A delivery replica driven step by step: it claims and sends when the test says so. Or with its loops, as in
+production.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -137,7 +139,7 @@ async def delivering(database: Database, base_url: str, token: str, **changes: o
 async def running_worker(
     database: Database, base_url: str, token: str, **changes: object
 ) -> AsyncIterator[DeliveryWorker]:
-    """A replica with its loops and its ear for wake-ups; drained at the end, if the test did not do it."""
+    """A replica with its loops and its listener for wake-ups; drained at the end, if the test did not do it."""
     settings = delivery_settings(database, base_url, token, **changes)
     async with delivering(database, base_url, token, **changes) as driven:
         worker = create_worker(settings, driven.context)

@@ -20,7 +20,7 @@ from harness.scheduling import StayTogether
 from harness.seeding import Seed
 from harness.system import System, running_system
 
-# Hypothesis would fail a test for the time that an example takes, which says how busy the machine is.
+# Hypothesis would fail a test for an example that takes long, which only shows that the machine is busy.
 hypothesis.settings.register_profile("broadsheet", deadline=None)
 hypothesis.settings.load_profile("broadsheet")
 
@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("broadsheet")
 def pytest_configure(config: pytest.Config) -> None:
     """anyio's plugin is loaded after this one and brings a fixture of the same name: ours must come later still."""
     config.pluginmanager.register(event_loop, "harness.event_loop")
-    # As services log, a line of JSON an event: structlog's own default takes seconds to draw one traceback.
+    # As services log, one line of JSON for each event: structlog's own default takes seconds to draw one traceback.
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -66,7 +66,7 @@ def _redis_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
     with ExitStack() as stack:
         given = os.environ.get("TEST_REDIS_URL")
         if given is not None:
-            # Each worker of xdist has users of the same ids: they must not meet.
+            # Users have the same ids in each xdist worker, so each gets a database of its own.
             given = urlsplit(given)._replace(path=f"/{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:]}").geturl()
         url = given or redis_container_url(stack)
         if url is not None:
@@ -90,7 +90,7 @@ def redis_owner_url(_redis_urls: tuple[str, str]) -> str:
 
 @pytest.fixture
 def sandbox() -> Iterator[RunningSandbox]:
-    """A Postmark that has sent nothing yet."""
+    """An empty sandbox."""
     with running_sandbox_sync() as running:
         yield running
 
@@ -103,7 +103,7 @@ def oracle(sandbox: RunningSandbox) -> Oracle:
 
 @pytest.fixture
 def seed(database: Database) -> Iterator[Seed]:
-    """Puts subscribers and issues straight into the database, where a test is not about how they come there."""
+    """Inserts subscribers and issues directly into the database, for tests that are not about how they get there."""
     with Seed.connect(database) as connected:
         yield connected
 

@@ -1,6 +1,6 @@
-"""The queue's first version, frozen: the statements that its workers ran, for a process of then beside one of now.
+"""The queue's first version, frozen: the statements of its workers, for running an old process beside a new one.
 
-Copied from revision 0001's code; never to be brought up to date. They name the columns of 0001 and no others.
+Copied from revision 0001's code; never to be updated. They name the columns of 0001 and no others.
 """
 
 import uuid
@@ -87,7 +87,7 @@ class OldWorker:
         return started
 
     def record(self, message_ids: list[uuid.UUID]) -> bool:
-        """All were accepted; False: somebody else has the chunk."""
+        """Record that all were accepted; False: another worker has the chunk."""
         seqs = list(range(self.first_seq, self.last_seq + 1))
         self._seed.execute(_OUTCOMES, (self.issue_id, self.attempt_id, seqs, message_ids))
         self._seed.execute(_END, (self.attempt_id, len(message_ids)))

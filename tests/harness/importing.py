@@ -1,4 +1,4 @@
-"""Imports' background work, for tests that do not wait for its times."""
+"""The background work of imports, run at once instead of at its intervals."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ def policy_of_import(lease: timedelta = timedelta(seconds=30)) -> ImportPolicy:
 
 
 async def tidy_imports(database: Database) -> int:
-    """What the worker does between imports, at once; how much went."""
+    """Run the worker's clean-up between imports at once; returns how much was removed."""
     url = PostgresUrl(database.url_for("broadsheet_subscriptions"))
     engine = create_engine(url, application_name="test", pool_size=2, timeout_s=10)
     bounds = MailBounds(cool_down=timedelta(seconds=60), mailbox_mails_max=10, mailbox_window=timedelta(days=1))

@@ -16,7 +16,7 @@ SUBSCRIPTIONS_SECRETS = {
     "ERASURE_KEYS": ERASURE_KEYS.reveal(),
     "SECRET_ENCRYPTION_KEYS": SECRET_ENCRYPTION_KEYS.reveal(),
 }
-"""For a process of the subscriptions service: in one place, so that a new one is missing nowhere."""
+"""For a process of the subscriptions service: in one place, so that no test lacks a new one."""
 
 
 @cache

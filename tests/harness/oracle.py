@@ -48,14 +48,14 @@ class Oracle:
         return Counter(message.to for message in self.messages())
 
     def fault(self, *rules: dict[str, Any], seed: int = 1) -> None:
-        """From now on, these faults and no others."""
+        """Set these faults, in place of all others."""
         self._request("PUT", "/_sandbox/faults", json={"seed": seed, "rules": list(rules)})
 
     def heal(self) -> None:
         self._request("DELETE", "/_sandbox/faults")
 
     def reset(self) -> None:
-        """As if nothing had ever been sent."""
+        """Reset the sandbox, as if nothing had ever been sent."""
         self._request("POST", "/_sandbox/reset")
 
     def _request(self, method: str, path: str, **arguments: Any) -> Any:

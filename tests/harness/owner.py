@@ -1,4 +1,4 @@
-"""The database as its owner sees it, who may put anything into it and take it away."""
+"""The database as its owner sees it, who may insert and delete anything."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import psycopg
 
 
 class Owner:
-    """The database as its owner sees it, who may put anything into it."""
+    """A connection of the database's owner, who may insert and delete anything."""
 
     def __init__(self, owner_url: str) -> None:
         self.owner_url = owner_url
@@ -23,7 +23,7 @@ class Owner:
         return int(newsletter_id)
 
     def take_database_away(self) -> None:
-        """Nobody but the owner may connect, and whoever is connected no longer is."""
+        """Only the owner may connect, and all other connections are closed."""
         self.rows("UPDATE pg_database SET datconnlimit = 0 WHERE datname = current_database()")
         self.rows(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "

@@ -1,6 +1,6 @@
 """A port for a process under test, held against the other tests that run beside it.
 
-Never one that the kernel gave and that was closed again: those are the ones outgoing connections get next.
+It is never a port that the kernel assigned and that was closed again: outgoing connections get those next.
 """
 
 from collections.abc import Iterator

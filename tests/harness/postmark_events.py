@@ -1,4 +1,4 @@
-"""Events as Postmark's webhooks tell them, made from what the sandbox accepted."""
+"""Events in the form of Postmark's webhooks, made from what the sandbox accepted."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

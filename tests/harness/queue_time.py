@@ -4,14 +4,14 @@ from harness.seeding import Seed
 
 
 def make_due(seed: Seed) -> None:
-    """Let every wait be over: retries, back-offs and questions to the search are due now."""
+    """End every wait: retries, back-offs and searches are due now."""
     seed.execute("UPDATE delivery.delivery_chunk SET run_at = now() WHERE status IN ('pending', 'uncertain')")
     seed.execute("UPDATE delivery.single_mail SET run_at = now() WHERE status IN ('pending', 'uncertain')")
     seed.execute("UPDATE delivery.sending_state SET back_off_until = '-infinity'")
 
 
 def expire_leases(seed: Seed) -> None:
-    """As if every holder had been gone for long."""
+    """Let every lease run out, as if its holder had died long ago."""
     for table in ("delivery_chunk", "single_mail"):
         seed.execute(f"UPDATE delivery.{table} SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL")
 

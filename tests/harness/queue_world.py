@@ -1,8 +1,10 @@
-"""The world that the queue's model moves: workers that stop at every seam, one clock for all, and a search that lags.
+"""The world that the queue's model moves: workers that stop at every seam, one clock for all, and a search that
+lags.
 
-The database, the provider and the code are the real ones. What the model decides is when: a worker is a task that runs
-to its next seam and waits there, so that it can be left for dead, go on late, or go on at once. Time is moved, in the
-database and for every worker alike, and never waited for.
+The database, the provider and the code are the real ones. The model decides the order and the times: a worker is
+a task that runs to its next seam (a fixed point in its code) and waits there, so that it can be left as dead,
+resumed late, or resumed at once. Time is moved forward, in the database and for every worker alike, and never
+waited for.
 """
 
 import asyncio
@@ -52,7 +54,7 @@ Rule = dict[str, Any]
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A message that the sandbox accepted: the oracle's word. `delivery` is empty for a mail of no issue."""
+    """A message that the sandbox accepted, as its log shows it. `delivery` is empty for a mail of no issue."""
 
     sequence: int
     message_id: str
@@ -62,7 +64,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """One claim on its way. `claimed_at` and `started_at` are moments of the world's clock, in seconds."""
+    """One claim in progress. `claimed_at` and `started_at` are moments of the world's clock, in seconds."""
 
     def __init__(self, lane: Lane, claim: ClaimedChunk | ClaimedMails, *, claimed_at_s: float) -> None:
         self.lane = lane
@@ -71,7 +73,7 @@ class Worker:
         self.started_at_s = 0.0
         self.seam: Seam = "claimed"
         self.gone_before_start: frozenset[str] = frozenset()
-        """Addresses that had left when the call was begun: none of them may be in it."""
+        """Addresses that had unsubscribed when the call began: none of them may be in it."""
         self._task: asyncio.Task[None] | None = None
         self._go_on: asyncio.Event = asyncio.Event()
         self._stopped: asyncio.Event = asyncio.Event()
@@ -99,7 +101,7 @@ class Worker:
         return self.seam
 
     async def die(self) -> None:
-        """As by kill -9: it stands at a seam, so nothing of its own is open, and nothing more is written."""
+        """As by kill -9: it waits at a seam, so it has no open transaction, and writes nothing more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -137,7 +139,7 @@ async def _send_batch_with_seams(*arguments: Any, **named: Any) -> CallResult:
 
 
 class MovedTime(ModuleType):
-    """The module `time` for the workers: the clocks they measure by run ahead by what the model let pass."""
+    """The module `time` for the workers: their clocks are ahead by the time that the model let pass."""
 
     def __init__(self) -> None:
         super().__init__("time")
@@ -179,7 +181,7 @@ class QueueWorld:
 
     @property
     def now_s(self) -> float:
-        """The world's clock: what the model let pass; the run's own milliseconds do not count."""
+        """The world's clock: the time that the model let pass; the milliseconds of the real run do not count."""
         return self._clock.ahead_s
 
     def reset(self, random_seed: int) -> None:
@@ -193,7 +195,7 @@ class QueueWorld:
         self._rotation = IssueRotation()
 
     def let_pass(self, seconds: float) -> None:
-        """Everything that happened lies so much further back, for the database and for every worker."""
+        """Move everything that happened this much further into the past, for the database and for every worker."""
         for table, columns in self._moments.items():
             moved = ", ".join(f"{column} = {column} - make_interval(secs => {seconds})" for column in columns)
             self.seed.execute(f"UPDATE {table} SET {moved}")
@@ -203,7 +205,7 @@ class QueueWorld:
                 self._show(sequence)
 
     def skip_waits(self) -> None:
-        """What waits may go now: waits are courtesy to the provider, and nothing may rest on them."""
+        """End all waits. They only spare the provider; nothing may depend on them."""
         make_due(self.seed)
 
     def _columns_of_time(self) -> dict[str, list[str]]:
@@ -234,9 +236,10 @@ class QueueWorld:
         return Worker(lane, claimed, claimed_at_s=self.now_s)
 
     def go_on(self, worker: Worker, *faults: Rule, straggling: bool = False) -> list[Sent]:
-        """To the worker's next seam; a call that it makes meets these faults. Answers what was accepted meanwhile.
+        """Run to the worker's next seam, with these faults for a call that it makes. Returns what was accepted
+        meanwhile.
 
-        `straggling`: the search shows that only some time after it should.
+        `straggling`: the search shows those mails only some time after it should.
         """
         self._set_faults(faults, hides=straggling)
         self._runner.run(worker.run_to_next_seam(self.context))
@@ -282,7 +285,7 @@ class QueueWorld:
         return new
 
     def search_recovers(self) -> None:
-        """Everything accepted so far shows."""
+        """Let the search show everything accepted so far."""
         self.search_stands_still = False
         for sequence in list(self._hidden):
             self._show(sequence)
@@ -292,7 +295,7 @@ class QueueWorld:
         self._sandbox.inner.hide(sequence, 0.0)
 
     def _set_faults(self, faults: Sequence[Rule], *, hides: bool = False) -> None:
-        # Straight into the injector: rules set from outside would end the lag of what was accepted before them.
+        # Set directly in the injector: rules set from outside would end the lag of what was accepted before them.
         lag = [{"kind": "search_lag", "seconds": 3600}] if hides or self.search_stands_still else []
         self._sandbox.inner.faults.replace(msgspec.convert({"seed": 1, "rules": [*lag, *faults]}, FaultSet))
 
@@ -323,7 +326,7 @@ async def _replica(database: Database, sandbox: RunningSandbox) -> AsyncIterator
 
 
 def queue_world(database: Database, sandbox: RunningSandbox) -> Iterator[QueueWorld]:
-    """A generator for a fixture. The seams and the clock are in the code as long as it lives."""
+    """A generator for a fixture. While it is open, the seams and the clock are patched into the code."""
     clock = MovedTime()
     with pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner, Seed.connect(database) as seed:
         for module in (send_chunk_module, send_single_mails_module):

@@ -9,7 +9,7 @@ _FOLDERS = ("tests/browser/", "tests/architecture/", "tests/queue/")
 
 
 class StayTogether(LoadScopeScheduling):  # type: ignore[misc]  # untyped
-    """The files of some folders go whole, everything else test by test; what is largest goes first."""
+    """Tests of some folders go file by file, all others test by test; the largest groups go first."""
 
     def _split_scope(self, nodeid: str) -> str:
         path: str = nodeid.partition("::")[0]

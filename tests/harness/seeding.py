@@ -1,4 +1,4 @@
-"""Subscribers and issues put straight into the database by its owner."""
+"""Inserts subscribers and issues directly into the database, as its owner."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -65,7 +65,7 @@ class Seed:
         return cursor.fetchall() if cursor.description else []
 
     def _truncate(self, tables: str) -> None:
-        """Running services take locks in an order of their own: whoever Postgres lets give way tries again."""
+        """Running services take locks in a different order: after a deadlock that Postgres ends, this tries again."""
         for _ in range(TRUNCATE_TRIES_MAX - 1):
             with suppress(psycopg.errors.DeadlockDetected):
                 self.execute(f"TRUNCATE {tables}")
@@ -106,7 +106,7 @@ class Seed:
         return int(str(rows))
 
     def subscribers(self, count: int, *, state: str = "confirmed", prefix: str = "reader") -> list[int]:
-        """`<prefix>-1@example.com` and so on, on the default newsletter; answers their ids in order."""
+        """`<prefix>-1@example.com` and so on, on the default newsletter; returns their ids in order."""
         rows = self.execute(
             """
             WITH people AS (

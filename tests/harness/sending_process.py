@@ -2,9 +2,9 @@
 
     python -m harness.sending_process '{"url": …, "call_timeout_s": 2, "messages": 500, "html_bytes": 400, …}'
 
-It writes one line when the call is over: the name of its result's type. Its clock is ahead by the number (of 8 bytes,
-seconds) in `clock_file`, which the test may change while the process is stopped: to it, as to a machine that was
-suspended, much time has passed then, and no timer is due.
+It writes one line when the call is over: the name of its result's type. Its clock is ahead by the number (of 8
+bytes, seconds) in `clock_file`, which the test may change while the process is stopped. Then much time has passed
+for it and no timer is due, as on a machine that was suspended.
 """
 
 import asyncio

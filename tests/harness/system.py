@@ -1,9 +1,10 @@
 """The whole system in one process: the four real apps over real Postgres, real Redis and the sandbox.
 
-The gateway reaches the services over ASGI instead of sockets; everything else is what runs in production. Delivery is
-driven by the test (`deliver_all_pending`), so nothing is a matter of time.
+The gateway reaches the services over ASGI instead of sockets; everything else is what runs in production.
+Delivery is driven by the test (`deliver_all_pending`), so nothing depends on timing.
 
-Making four apps costs a second, so the tests of one process share one system: `reset` makes it as it was at the start.
+Making four apps costs a second, so the tests of one process share one system: `reset` makes it as it was at the
+start.
 """
 
 import asyncio
@@ -76,7 +77,7 @@ class System(msgspec.Struct, frozen=True):
             yield msgspec.structs.replace(self, visitor=visitor, api=api)
 
     def _empty(self) -> None:
-        """Ids go on counting, so that nothing an app remembers by id is taken for something new."""
+        """Id sequences are not reset, so that nothing an app remembers by id is taken for something new."""
         self.oracle.reset()
         self.seed.empty()
         self.seed.execute(
@@ -200,7 +201,7 @@ async def running_system(
 
 
 def in_this_process(app: Litestar) -> httpx.ASGITransport:
-    """The way to an app without sockets; it sees a client on this machine, and its faults as answers."""
+    """A transport to an app without sockets; the app sees a local client, and its errors come as answers."""
     return httpx.ASGITransport(cast("Any", app), raise_app_exceptions=False, client=("127.0.0.1", 50000))
 
 

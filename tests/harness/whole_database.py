@@ -1,4 +1,4 @@
-"""Looks through the whole database: every column of every table, whoever made it and whenever."""
+"""Searches the whole database: every column of every table."""
 
 from harness.seeding import Seed
 
@@ -6,8 +6,8 @@ from harness.seeding import Seed
 def where_it_stands(seed: Seed, *texts: str) -> list[str]:
     """`schema.table.column` of every column that holds one of the texts, in any letter case.
 
-    Nothing is listed here: the catalogue says what there is. Each value is looked at as its text, and bytes, which may
-    hold text, besides as what they decode to. A hash is looked for by its hexadecimal digits.
+    Tables come from the catalogue, not from a list here. Each value is searched as text; bytes, which may hold
+    text, are also searched as the text that they decode to. A hash is searched for by its hexadecimal digits.
     """
     columns = seed.execute(
         """

@@ -247,7 +247,7 @@ async def test_who_erases_themselves_is_gone_and_a_second_press_finds_it_done(sy
     assert "Erase everything about you?" in asked.text
     assert asked.text.count("<button") == 1
     answers = [await system.visitor.post(f"{page}/erase") for _ in range(2)]
-    assert [(answer.status_code, "You are erased" in answer.text) for answer in answers] == [(200, True)] * 2
+    assert [(answer.status_code, "Your data is erased" in answer.text) for answer in answers] == [(200, True)] * 2
     for path in (page, f"{page}/erase"):
         assert (await system.visitor.get(path)).status_code == 410
     assert (await system.visitor.post(f"{page}/download")).status_code == 410

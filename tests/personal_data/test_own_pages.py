@@ -88,7 +88,7 @@ async def test_everything_on_the_page_works_without_a_cookie_and_twice(system: S
     async with system.client() as browser:
         for path, form, words in (
             ("/name", {"name": "Zeb"}, "Your name has been changed."),
-            ("/address", {"email": "zeb@example.com"}, "Look into the new mailbox"),
+            ("/address", {"email": "zeb@example.com"}, "Check the new mailbox"),
             ("/leave", {"newsletter_id": "1"}, "You have left that newsletter."),
             ("/leave", {}, "You have left every newsletter."),
         ):

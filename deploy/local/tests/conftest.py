@@ -22,5 +22,5 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def shared_folder() -> Iterator[Path]:
-    """One for the whole module, where making a database anew for each test would only cost time."""
+    """One for the whole module, where a new database for each test would only cost time."""
     yield from temporary_folder()

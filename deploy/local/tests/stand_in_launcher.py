@@ -1,4 +1,4 @@
-"""A launcher in miniature on the real parts: Postgres, Redis, a gateway and a delivery stand-in, supervised.
+"""A small launcher with the real parts: Postgres, Redis, a gateway and a delivery stand-in, supervised.
 
 Prints one JSON line of process ids by name when all is ready; the rest as in `up`.
 """

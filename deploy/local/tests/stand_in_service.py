@@ -1,4 +1,4 @@
-"""A service in miniature: answers 200 on 127.0.0.1:BIND_PORT until SIGTERM, logs a line, may ignore SIGTERM."""
+"""A stand-in for a service: answers 200 on 127.0.0.1:BIND_PORT until SIGTERM, logs a line, may ignore SIGTERM."""
 
 import http.server
 import os

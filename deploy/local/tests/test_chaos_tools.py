@@ -1,4 +1,4 @@
-"""What scenarios break things with: the TCP link, the shifted clock, the small disk, and the names in the catalogue."""
+"""The tools that cause faults: the TCP link, the shifted clock, the small disk, and the names in the catalogue."""
 
 import asyncio
 import contextlib
@@ -178,7 +178,7 @@ async def test_a_proxy_answers_in_its_own_words_what_the_provider_has_accepted(s
         answer = await client.post("/email/batch", content=b"mails")
         assert (answer.status_code, posted, proxy.answered) == (status, [b"mails"], 1)
         assert answer.content == (b"" if status == 204 else page)
-        # The search is left alone unless it is told otherwise.
+        # Searches are passed on unless it is told otherwise.
         assert (await client.get("/messages/outbound")).content == b"theirs"
         proxy.pass_on()
         assert (await client.post("/email/batch", content=b"more")).content == b"theirs"

@@ -1,4 +1,4 @@
-"""The judgement on a scenario: whatever is lost, doubled, unsettled or miscounted is told, and nothing else."""
+"""The judgement on a scenario: everything lost, doubled, unsettled or miscounted is reported, and nothing else."""
 
 from collections.abc import Sequence
 

@@ -55,7 +55,7 @@ def test_a_postmark_without_a_token_is_refused_before_anything_starts(
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What is said when this is not started, in one line."""
+    """The error message, in one line, of an `up` that is refused."""
     with pytest.raises(SystemExit) as caught:
         main(["up", *arguments])
     assert caught.value.code == 1
@@ -89,7 +89,7 @@ def test_a_data_folder_that_is_not_ours_is_named(capsys: pytest.CaptureFixture[s
     closed = folder / "closed"
     closed.mkdir(mode=0o500)
     assert "not allowed to write" in refusal(capsys, "--data-dir", str(closed / "data"))
-    assert "is not ours to write to" in refusal(capsys, "--data-dir", str(closed))
+    assert "is not writable" in refusal(capsys, "--data-dir", str(closed))
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

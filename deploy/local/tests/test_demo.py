@@ -1,4 +1,4 @@
-"""`demo` whole: everybody once, also when a delivery process is killed on the way."""
+"""The whole `demo`: everybody gets the issue once, also when a delivery process is killed meanwhile."""
 
 import json
 import os

@@ -35,7 +35,7 @@ def test_the_shipped_issue_has_a_title_both_bodies_and_its_merge_field() -> None
         assert "{{ subscriber.name }}" in body
         assert issue.title in body
     assert "<blockquote>" in issue.html
-    assert "1. Your confirmation was written down" in issue.text
+    assert "1. Your confirmation was recorded" in issue.text
     assert "RFC 8058 (https://www.rfc-editor.org/rfc/rfc8058)" in issue.text
     assert "**" not in issue.text
 

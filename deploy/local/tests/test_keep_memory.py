@@ -1,4 +1,4 @@
-"""A sender keeps the memory that a batch has used, by the environment that the launcher and the image give it."""
+"""A sender keeps the memory that a batch has used, because of the environment that the launcher and the image set."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from broadsheet_local.environment import KEEP_FREED_MEMORY
 
 DOCKERFILE = Path(__file__).parents[2] / "docker" / "Dockerfile"
 
-# A batch is built up and let go again and again; how many pages the kernel had to hand over meanwhile.
+# Allocates and frees a batch repeatedly, and prints how many page faults that took.
 _SCRIPT = """
 import resource
 [b"x" * 10_000 for _ in range(2_000)]

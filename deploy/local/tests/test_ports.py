@@ -1,4 +1,4 @@
-"""Ports: free ones chosen, taken ones said."""
+"""Ports: free ones are chosen, taken ones are reported."""
 
 import socket
 from collections.abc import Iterator
@@ -64,7 +64,9 @@ def test_a_chosen_port_is_held_against_another_launcher_though_nothing_listens_y
 def test_a_store_holds_its_port_from_the_moment_it_has_one(
     store: type[EmbeddedPostgres] | type[EmbeddedRedis], folder: Path, chooser: PortChooser
 ) -> None:
-    """Making a database takes seconds; another launcher that chose or only tried the port meanwhile ended the start."""
+    """Making a database takes seconds; another launcher that chose or only checked the port meanwhile made the start
+    fail.
+    """
     made = store(folder)
     assert is_free(made.port)
     assert HeldPort.take_free(made.port) is None

@@ -78,7 +78,7 @@ def test_a_pid_file_that_names_a_strangers_process_does_not_stop_the_start(folde
     postgres = EmbeddedPostgres(folder / "pg")
     with postgres:
         pid_file = (postgres.cluster / "postmaster.pid").read_text().splitlines()
-    # The pid of the dead server was given to somebody else: to this test.
+    # The pid of the dead server now belongs to another process: this test.
     pid_file[0] = str(os.getpid())
     (postgres.cluster / "postmaster.pid").write_text("\n".join(pid_file) + "\n")
     with postgres:

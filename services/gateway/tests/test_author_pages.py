@@ -161,7 +161,7 @@ def test_different_keys_stay_different_in_the_header() -> None:
     ("slug", "refused_with", "status", "text"),
     [
         ("idempotency-key-reused", 422, 422, "sent before with other content"),
-        ("idempotency-in-flight", 409, 409, "being handled at this moment"),
+        ("idempotency-in-flight", 409, 409, "being processed"),
         ("request-entity-too-large", 413, 413, "Refused"),
     ],
 )

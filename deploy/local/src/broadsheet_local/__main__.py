@@ -95,7 +95,7 @@ def check(_: argparse.Namespace) -> int:
 
 
 def demo(parsed: argparse.Namespace) -> int:
-    # Imported here: what the demo needs would make `up` start later.
+    # Imported here, because the demo's imports would slow the start of `up`.
     from broadsheet_local.demo.run import DemoOptions, run_demo  # noqa: PLC0415
 
     folder = Path(tempfile.mkdtemp(prefix="broadsheet-demo-"))
@@ -155,7 +155,7 @@ def say_what_a_real_postmark_needs(parsed: argparse.Namespace, environ: Mapping[
     if parsed.canary_address is None and not environ.get("DELIVERY_CANARY_ADDRESS"):
         say(
             "no --canary-address is given. When the answer to a call is lost, Broadsheet looks in Postmark's message "
-            "search, and takes a mail for not sent only once the search shows a later mail of ours. With a canary "
+            "search, and treats a mail as not sent only once the search shows a later mail of ours. With a canary "
             "address it sends such a mail when there is none. Without one, deliveries of the last calls before a quiet "
             "time may stay `uncertain` until somebody decides about them; nothing is sent twice either way"
         )
@@ -203,8 +203,8 @@ def parser() -> argparse.ArgumentParser:
         "--canary-address",
         type=mail_address,
         metavar="A",
-        help="a mailbox of yours that gets a short mail when Broadsheet must know whether Postmark's search has caught "
-        "up (see docs/guarantee.md); with the sandbox there is one already",
+        help="a mailbox of yours that gets a short mail when Broadsheet must know whether Postmark's search is up "
+        "to date (see docs/guarantee.md); the sandbox has one already",
     )
     up_parser.add_argument(
         "--public-url",
@@ -214,18 +214,18 @@ def parser() -> argparse.ArgumentParser:
     )
     port = whole_number(1, PORT_MAX)
     up_parser.add_argument(
-        "--gateway-port", type=port, metavar="P", help="insist on this port (default: 8081, or a free one)"
+        "--gateway-port", type=port, metavar="P", help="use exactly this port (default: 8081, or a free one)"
     )
     up_parser.add_argument(
-        "--sandbox-port", type=port, metavar="P", help="insist on this port (default: 8025, or a free one)"
+        "--sandbox-port", type=port, metavar="P", help="use exactly this port (default: 8025, or a free one)"
     )
     up_parser.add_argument(
-        "--postgres-port", type=port, metavar="P", help="insist on this port (default: 54329, or a free one)"
+        "--postgres-port", type=port, metavar="P", help="use exactly this port (default: 54329, or a free one)"
     )
 
     demo_parser = commands.add_parser(
         "demo",
-        help="the main job from sign-up to delivered, with a closing report",
+        help="one issue from sign-up to delivery, with a report at the end",
         description="In a fresh temporary folder: people sign up and confirm through the public pages, the author "
         "publishes an issue, and every recipient is checked against the sandbox's log. Exits 0 only when nobody "
         "is missing and nobody got it twice.",
@@ -242,10 +242,10 @@ def parser() -> argparse.ArgumentParser:
     add_bench_parser(commands.add_parser)
     chaos_parser = commands.add_parser(
         "chaos",
-        help="every fault of the table as a seeded scenario, judged by the sandbox's log",
-        description="Plays faults over real processes: kills senders and stores, breaks connections, lets the "
-        "provider fail. Exits 0 only when nobody was lost, nobody got an issue twice, nothing stayed open and every "
-        "recovery kept its bound. Leases, time-outs and floors are shortened, and the run says to what.",
+        help="every fault of the fault table as a seeded scenario, checked against the sandbox's log",
+        description="Causes faults in real processes: kills senders and stores, breaks connections, lets the "
+        "provider fail. Exits 0 only when nobody was lost, nobody got an issue twice, nothing stayed unsettled and "
+        "every recovery kept its bound. Leases, time-outs and floors are shortened; the run prints the values.",
     )
     chaos_parser.add_argument(
         "--seeds", type=whole_number(1, SEEDS_MAX), default=20, metavar="N", help="seeds for each fault (default: 20)"
@@ -260,16 +260,18 @@ def parser() -> argparse.ArgumentParser:
         "--jobs",
         type=whole_number(1, JOBS_MAX),
         metavar="J",
-        help="whole set-ups side by side, about 700 MB each (default: three a core, at most 8)",
+        help="complete set-ups run in parallel, about 700 MB each (default: three a core, at most 8)",
     )
     chaos_parser.add_argument(
-        "--keep", action="store_true", help="keep the timelines and logs of what held, too, and say where"
+        "--keep",
+        action="store_true",
+        help="keep the timelines and logs of scenarios that held, too, and print where they are",
     )
     add_output_options(chaos_parser)
 
     commands.add_parser(
         "check-migrations",
-        help="run, compare and lint the schema history",
+        help="run, compare and lint the migrations",
         description="Runs the migrations on an empty embedded Postgres, compares the result with the services' "
         "tables, and lints the SQL with squawk.",
     )

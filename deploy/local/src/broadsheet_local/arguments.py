@@ -1,4 +1,4 @@
-"""Pieces of the command line that several sub-commands share; light, because every one of them reads it."""
+"""Command-line options that several sub-commands share. Imports little, because every sub-command loads it."""
 
 import argparse
 from collections.abc import Callable

@@ -19,7 +19,7 @@ END_OF_MIGRATION = "\nCOMMIT;\n"
 
 
 def check_migrations(say: Say) -> int:
-    """0 when all is well; LaunchError with the tool's own words at the first step that fails."""
+    """0 when all is well; LaunchError with the tool's own message at the first step that fails."""
     folder = Path(tempfile.mkdtemp(prefix="broadsheet-migrations-"))
     guardian = Guardian()
     guardian.start()
@@ -32,7 +32,7 @@ def check_migrations(say: Say) -> int:
             migrations("check", environment, "the schema and the services' tables differ")
             say("the schema agrees with the services' tables")
             history = migrations("sql", environment, "the history's SQL cannot be generated")
-        # A file a migration: squawk takes a file with more than one transaction for one that is not atomic.
+        # One file for each migration: squawk reports a file with more than one transaction as not atomic.
         scripts = []
         for number, migration in enumerate(history.split(END_OF_MIGRATION)[:-1], start=1):
             scripts.append(folder / f"{number:04}.sql")

@@ -1,5 +1,5 @@
-"""`python -m broadsheet_local.chromium [pytest arguments]`: a browser for the browser tests, installed if we may
-and must; nothing is done when the arguments leave those tests out.
+"""`python -m broadsheet_local.chromium [pytest arguments]`: a browser for the browser tests, installed if it is
+missing and we have the rights; nothing is done when the arguments leave those tests out.
 
 Exit: 0 with the program's path on standard output, 1 with what to do on standard error.
 """
@@ -46,7 +46,7 @@ def find() -> Path | None:
 def find_or_install() -> Path:
     """The browser, and what the program that drives it is linked against.
 
-    Raises LaunchError with the way out when something is missing and cannot be installed.
+    Raises LaunchError that says what to do when something is missing and cannot be installed.
     """
     program = find()
     if program is not None and not _lacks_driver_library():

@@ -1,4 +1,4 @@
-"""The name and the sender of the newsletter that everything begins with, until the API can change them."""
+"""Sets the name and the sender of the default newsletter at the start."""
 
 from email.utils import parseaddr, quote
 
@@ -18,7 +18,7 @@ RETURNING from_name, from_email
 
 
 def name_default_newsletter(database_url: str, *, name: str | None, mail_from: str | None) -> str | None:
-    """Set what is given, as the database's owner; the sender that it has now (`Name <address>`), if it has one."""
+    """Set the given values, as the database's owner; returns the resulting sender (`Name <address>`), or None."""
     from_name, address = parseaddr(mail_from) if mail_from else (None, None)
     with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
         row = connection.execute(

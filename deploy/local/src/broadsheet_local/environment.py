@@ -10,14 +10,14 @@ from broadsheet_local.embedded.ports import LOOPBACK
 
 MAIL_FROM = "Broadsheet <newsletter@example.com>"
 CANARY_ADDRESS = "canary@example.com"
-"""Where the one mail goes that shows whether the sandbox's search has caught up, after a call was cut off."""
+"""Where the canary mail goes, which shows whether the sandbox's search is up to date after a call was cut off."""
 WEBHOOK_USER = "postmark"
 DRAIN_S = 12
 
-# A batch is some megabytes, built up and let go several times a second. glibc gives such memory back to the kernel each
-# time and takes it again page by page, which cost a sender 15 µs a mail (docs/benchmarks.md). Kept are 96 MiB at most,
-# taken 8 MiB at once; 32 MiB is the largest MMAP_THRESHOLD that glibc takes. Other C libraries read none of these.
-# Source: mallopt(3). The image has the same (deploy/docker/Dockerfile).
+# A batch takes some megabytes, allocated and freed several times a second. glibc would give such memory back to the
+# kernel each time and take it again page by page, which cost a sender 15 µs a mail (docs/benchmarks.md). At most 96 MiB
+# are kept, and 8 MiB are taken at once; 32 MiB is the largest MMAP_THRESHOLD that glibc takes. Other C libraries read
+# none of these. Source: mallopt(3). The image has the same (deploy/docker/Dockerfile).
 KEEP_FREED_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(96 * 1024 * 1024),
     "MALLOC_TOP_PAD_": str(8 * 1024 * 1024),
@@ -26,7 +26,7 @@ KEEP_FREED_MEMORY = {
 
 SERVICES = ("subscriptions", "publishing", "delivery", "gateway")
 
-# Ours alone: a value in the caller's environment would point a service somewhere else.
+# Set by the launcher alone: a value in the caller's environment would point a service somewhere else.
 COMPOSED = (
     "BROADSHEET_ENV",
     "BIND_HOST",
@@ -83,9 +83,9 @@ def address(port: int) -> str:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without anything that is ours to say.
+    """The caller's environment without the variables that the launcher sets.
 
-    Bytecode is written even where the caller forbids it: compiling anew takes two thirds of every start, and the
+    Bytecode is written even where the caller forbids it: compiling again takes two thirds of every start, and the
     folders it goes to are the checkout's own and ignored by git.
     """
     ours = {*COMPOSED, *(f"{name}_FILE" for name in COMPOSED), "PYTHONDONTWRITEBYTECODE"}
@@ -105,7 +105,7 @@ def service_environment(
     mail_from: str | None = None,
     canary_address: str | None = None,
 ) -> dict[str, str]:
-    """The settings of one service process; a tunable in the caller's environment goes before our default."""
+    """The settings of one service process; a tunable in the caller's environment overrides our default."""
     composed = {
         "BROADSHEET_ENV": "local",
         "BIND_HOST": LOOPBACK,
@@ -131,7 +131,7 @@ def service_environment(
         composed["ERASURE_KEYS_FILE"] = str(credentials.erasure_keys_file)
     if service == "subscriptions":
         composed["SECRET_ENCRYPTION_KEYS_FILE"] = str(credentials.secret_encryption_keys_file)
-        # A receiver that somebody is writing runs on this machine.
+        # Webhook receivers under development run on this machine.
         tunable |= {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128", "WEBHOOK_ALLOW_HTTP": "true"}
     if service == "delivery":
         composed |= {
@@ -147,7 +147,7 @@ def service_environment(
                 "DELIVERY_RECONCILE_FLOOR_S": "5",
                 "DELIVERY_CANARY_ADDRESS": CANARY_ADDRESS,
             }
-        # What was asked for on the command line goes before the environment.
+        # The command line overrides the environment.
         if mail_from is not None:
             composed["MAIL_FROM"] = mail_from
         if canary_address is not None:
@@ -161,7 +161,7 @@ def migration_environment(superuser_url: str, credentials: Credentials) -> dict[
 
 
 def sandbox_environment(credentials: Credentials) -> dict[str, str]:
-    """Its token and what its webhooks authenticate with: not arguments, which `ps` shows to everybody."""
+    """Its token and its webhooks' credentials. They are not arguments, because `ps` shows those to everybody."""
     return inherited(os.environ) | {
         "BROADSHEET_ENV": "local",
         "POSTMARK_SERVER_TOKEN": credentials.sandbox_token,

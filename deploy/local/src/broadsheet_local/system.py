@@ -3,8 +3,8 @@
     async with LocalSystem(options, say) as system:
         await system.watch()
 
-Order of starting: a look at every setting, stores and sandbox, migrations, then services beside the author's login and
-key.
+Order of starting: a check of every setting, stores and sandbox, migrations, then services beside the author's
+login and key.
 """
 
 import os
@@ -47,7 +47,7 @@ CHECK_TIMEOUT_S = 60.0
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What somebody asked for. A port of None is the default one or, when that is taken, a free one."""
+    """The options of a set-up. A port of None is the default one or, when that is taken, a free one."""
 
     data_dir: Path
     replicas: int = 1
@@ -58,15 +58,15 @@ class Options(msgspec.Struct, frozen=True):
     public_url: str | None = None
     postmark: Provider | None = None
     newsletter_name: str | None = None
-    """Of the newsletter that everything begins with; None leaves it as it is."""
+    """The name of the default newsletter; None leaves it as it is."""
     mail_from: str | None = None
     """`Name <address>` that mail is sent from; None leaves it as it is."""
     canary_address: str | None = None
-    """Where the canary mail goes that shows whether Postmark's search has caught up (docs/guarantee.md)."""
+    """Where the canary mail goes that shows whether Postmark's search is up to date (docs/guarantee.md)."""
     delivery_settings: Mapping[str, str] = {}
-    """Goes before everything else in the environment of the delivery processes."""
+    """Overrides everything else in the environment of the delivery processes."""
     postgres_settings: Mapping[str, str] = {}
-    """Go over the embedded server's own."""
+    """Override the embedded server's own settings."""
 
 
 class LocalSystem(StartedWhole):
@@ -97,13 +97,13 @@ class LocalSystem(StartedWhole):
 
     @property
     def database_url(self) -> str:
-        """The superuser's, for looking around and for the bulk import."""
+        """The superuser's address, for inspection and for the bulk import."""
         assert self._postgres is not None
         return self._postgres.url
 
     @property
     def redis_url(self) -> str:
-        """The owner's, for looking around."""
+        """The owner's address, for inspection."""
         assert self._redis is not None
         return self._redis.owner_url
 
@@ -123,11 +123,11 @@ class LocalSystem(StartedWhole):
         return {child.name: child.pid for child in self._supervisor.processes()}
 
     async def watch(self) -> None:
-        """Until a death that ends the whole, which comes as LaunchError."""
+        """Wait for a death that ends everything, which is raised as LaunchError."""
         await self._supervisor.watch()
 
     def kill(self) -> None:
-        """Give up on stopping gently."""
+        """End everything at once, without a graceful stop."""
         self._supervisor.kill_all()
 
     async def _start(self) -> None:
@@ -219,7 +219,7 @@ class LocalSystem(StartedWhole):
                 self._say(f"made {folder} passable for the stores' system user (chmod o+x)")
 
     def _check_settings(self) -> None:
-        """Raises LaunchError that names every setting at fault, of whichever service."""
+        """Raises LaunchError that names every faulty setting of every service."""
         environments = {
             service: self._service_environment(service, self.addresses.gateway_port) for service in SERVICES
         }

@@ -48,7 +48,7 @@ def ready(system: LocalSystem) -> Ready:
 
 
 def print_summary(system: LocalSystem, seconds: float) -> None:
-    # Imported here: `--json` has no use for it.
+    # Imported here: `--json` does not need it.
     from rich.console import Console  # noqa: PLC0415
 
     console = Console()
@@ -59,7 +59,7 @@ def print_summary(system: LocalSystem, seconds: float) -> None:
     for group in summary(system):
         console.print()
         for name, value in group:
-            # Addresses and keys are there to be copied: never broken by the width of a terminal.
+            # Addresses and keys are meant to be copied: never broken by the width of a terminal.
             console.print(f"  [bold]{name:<14}[/bold]{value}", soft_wrap=True, highlight=False)
     console.print()
 

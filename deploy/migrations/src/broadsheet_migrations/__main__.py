@@ -45,7 +45,7 @@ def main() -> None:
         sys.stderr.write("broadsheet-migrate: MIGRATION_DATABASE_URL is not set\n")
         sys.exit(2)
     if not is_address(url):
-        # Without the text at fault: it holds a password.
+        # The faulty text is not printed: it holds a password.
         sys.stderr.write("broadsheet-migrate: MIGRATION_DATABASE_URL is not postgresql://role:…@host:port/database\n")
         sys.exit(2)
     try:

@@ -12,7 +12,7 @@ url: str = config.attributes["url"]
 
 
 def _service_tables() -> MetaData | None:
-    """What the services say their tables are; None in an image that holds the migrations alone."""
+    """The services' table definitions; None in an image that holds the migrations alone."""
     try:
         from broadsheet_delivery.tables import metadata as delivery  # noqa: PLC0415  # only `check` needs them
         from broadsheet_gateway.tables import metadata as gateway  # noqa: PLC0415
@@ -54,7 +54,7 @@ if context.is_offline_mode():
     _configure()
 else:
     timeout_s = connect_timeout_s(url)
-    # A None here would go over what the URL says.
+    # A None here would override what the URL says.
     bounded = {} if timeout_s is None else {"connect_timeout": timeout_s}
     engine = create_engine(url, poolclass=pool.NullPool, connect_args=bounded)
     with engine.connect() as open_connection:

@@ -1,4 +1,4 @@
-"""`broadsheet-gateway`: serve; or create a user, or an API key."""
+"""`broadsheet-gateway`: serve, or create a user or an API key."""
 
 import sys
 

@@ -24,7 +24,7 @@ NAME_MAX_LENGTH = 100
 
 
 class CommandError(Exception):
-    """The command can't do what was asked; the text says why."""
+    """The command cannot do what was asked; the text says why."""
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -47,16 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     user = commands.add_parser("create-user", help="create a user who may log in")
     user.add_argument("--username", type=_name, required=True)
-    user.add_argument("--password-file", type=Path, required=True, help="a file that holds the password alone")
-    user.add_argument("--if-missing", action="store_true", help="an existing user is left as it is, without an error")
-    key = commands.add_parser("create-api-key", help="create an API key, or put a given one in place")
+    user.add_argument("--password-file", type=Path, required=True, help="a file that contains only the password")
+    user.add_argument(
+        "--if-missing", action="store_true", help="if the user exists, change nothing and report no error"
+    )
+    key = commands.add_parser("create-api-key", help="create an API key, or store a given one")
     key.add_argument("--name", type=_name, required=True, help="the key's name, unique for its user")
     key.add_argument("--username", type=_name, required=True, help="the user whose key it is")
     key.add_argument("--scopes", type=parse_scopes, required=True, help="all, or some of read,write,admin")
     key.add_argument(
         "--secret-file",
         type=Path,
-        help="make the key in this file the key of that name, in place of any other; without it a new key is printed",
+        help="store the key in this file under that name, replacing any other; without it a new key is printed",
     )
     return parser
 
@@ -105,7 +107,7 @@ async def _create_user(options: argparse.Namespace, settings: GatewaySettings, e
         case UserCreated():
             sys.stderr.write(f"gateway: the user {options.username} was created\n")
         case UserExists() if options.if_missing:
-            sys.stderr.write(f"gateway: the user {options.username} is there already\n")
+            sys.stderr.write(f"gateway: the user {options.username} exists already\n")
         case UserExists():
             raise CommandError(f"the user {options.username} exists already")
         case PasswordRefused(reason):
@@ -125,13 +127,13 @@ async def _create_api_key(options: argparse.Namespace, engine: AsyncEngine) -> N
     match result:
         case KeyStored(key) if given is None:
             sys.stdout.write(f"{key.text}\n")
-            sys.stderr.write("gateway: this is the only time that the key is shown\n")
+            sys.stderr.write("gateway: the key is shown only this once\n")
         case KeyStored():
-            sys.stderr.write(f"gateway: the key {options.name} is in place\n")
+            sys.stderr.write(f"gateway: the key {options.name} is stored\n")
         case KeyExists():
             raise CommandError(
-                f"{options.username} has a key named {options.name} already, which can't be shown again; "
-                "choose another name, or put a key in its place with --secret-file"
+                f"{options.username} has a key named {options.name} already, which cannot be shown again; "
+                "choose another name, or replace the key with --secret-file"
             )
         case NoSuchUser():
             raise CommandError(f"there is no user {options.username}")

@@ -30,15 +30,15 @@ def add_bench_parser(add_parser: AddParser) -> None:
     """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers` and `bench sign-up`."""
     bench = add_parser(
         "bench",
-        help="measure this machine's mails a second, beside a plain pipeline",
+        help="measure mails a second on this machine, compared with a plain pipeline",
         description="Measures in a fresh temporary folder, removes it, and ends with one JSON line if asked to.",
     )
     kinds = bench.add_subparsers(dest="kind", required=True, metavar="kind")
 
     delivery = kinds.add_parser(
         "delivery",
-        help="publish to the last acceptance, with a plain pipeline and the original's way beside it",
-        description="Publishes one issue through the gateway and measures until the sandbox has taken the last mail.",
+        help="from publishing to the last acceptance, compared with a plain pipeline and the original's way",
+        description="Publishes one issue through the gateway and measures until the sandbox accepts the last mail.",
     )
     _add_size(delivery, recipients=100_000, latency_ms=100)
     delivery.add_argument(
@@ -49,7 +49,7 @@ def add_bench_parser(add_parser: AddParser) -> None:
         type=whole_number(1, CALLS_MAX),
         default=4,
         metavar="C",
-        help="batch calls that each process has under way at once (default: 4)",
+        help="batch calls that each process makes at once (default: 4)",
     )
     delivery.add_argument(
         "--pinned-xmin",
@@ -57,15 +57,17 @@ def add_bench_parser(add_parser: AddParser) -> None:
         help="send a second issue while another session holds a transaction open, and compare the two",
     )
     delivery.add_argument(
-        "--sign-ups", action="store_true", help="people sign up meanwhile; how soon is their confirmation taken?"
+        "--sign-ups",
+        action="store_true",
+        help="people sign up meanwhile: how soon is their confirmation mail accepted?",
     )
     delivery.add_argument(
-        "--alone", action="store_true", help="leave the plain pipeline and the original's way out, for profiling"
+        "--alone", action="store_true", help="skip the plain pipeline and the original's way, for profiling"
     )
 
     scaling = kinds.add_parser(
         "scaling",
-        help="the same with several numbers of replicas, waiting for the provider most of the time",
+        help="the same with different numbers of replicas, which mostly wait for the provider",
         description="One run for each number of replicas, with a latency that leaves the processor idle.",
     )
     _add_size(scaling, recipients=48_000, latency_ms=4_000)
@@ -74,7 +76,7 @@ def add_bench_parser(add_parser: AddParser) -> None:
         type=_numbers(whole_number(1, REPLICAS_MAX)),
         default=(1, 2, 4),
         metavar="R,R,…",
-        help="numbers of delivery processes to compare, the first as the measure (default: 1,2,4)",
+        help="numbers of delivery processes to compare; the first is the reference (default: 1,2,4)",
     )
 
     claim = kinds.add_parser(
@@ -140,9 +142,9 @@ def add_bench_parser(add_parser: AddParser) -> None:
 
     sign_ups = kinds.add_parser(
         "sign-up",
-        help="whether the time of an answer tells what is known of an address",
+        help="the timing side channel of the sign-up form: does the response time depend on an address's state?",
         description="Signs addresses up one after another through the gateway's form: unknown, pending, confirmed, "
-        "unsubscribed and suppressed ones in no order.",
+        "unsubscribed and suppressed ones in random order.",
     )
     sign_ups.add_argument(
         "--a-state",

@@ -60,7 +60,9 @@ class Systems:
     async def with_one(
         self, measure: Callable[[LocalSystem], Awaitable[OfSystem]], of_folder: Callable[[Path], Options]
     ) -> OfSystem:
-        """The folder is removed when all went well; otherwise its logs stay, and their place is said."""
+        """Run `measure` on a fresh system. The folder is removed on success; otherwise its logs are kept and their
+        path is printed.
+        """
         folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
         system = LocalSystem(of_folder(folder), self._say)
         self._running = system
@@ -71,7 +73,8 @@ class Systems:
             self._say(f"the benchmark failed; its logs are in {system.folder.logs}")
             raise
         except BaseException:
-            # Somebody stopped it: unlike after a failure nobody will read its logs, and a queue of a million is large.
+            # Stopped by a person: unlike after a failure nobody needs the logs, and the data of a queue of a million is
+            # large.
             shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
@@ -79,7 +82,7 @@ class Systems:
         if figures.is_whole:
             await in_thread(lambda: shutil.rmtree(folder))
         else:
-            self._say(f"what came out is not what went in; the logs are in {system.folder.logs}")
+            self._say(f"the result is not what was expected; the logs are in {system.folder.logs}")
         return figures
 
 
@@ -98,7 +101,7 @@ def _for_import(folder: Path) -> Options:
 
 
 def bench(parsed: argparse.Namespace, say: Say) -> int:
-    """0 when every mail came once (of a list: every answer was right), else 1."""
+    """Exit status: 0 when every mail came exactly once (for lists: when every answer was right), else 1."""
     systems = Systems(say)
 
     async def work() -> int:

@@ -59,11 +59,11 @@ def _compared(figures: DeliveryFigures) -> list[tuple[str, str]]:
     return [
         ("the plain pipeline", f"{figures.plain.emails_per_s:,.0f}: ours is {figures.ratio_to_plain:.2f} times that"),
         (
-            "the original's way, a worker a replica",
+            "the original's way, one worker a replica",
             f"{figures.original.emails_per_s:,.1f}: ours is {figures.ratio_to_original:,.0f} times that",
         ),
         (
-            "the original's way, a worker a call",
+            "the original's way, one worker a call",
             f"{figures.original_a_call.emails_per_s:,.1f}: ours is {figures.ratio_to_original_a_call:,.0f} times that",
         ),
     ]
@@ -103,7 +103,7 @@ def print_claims(figures: ClaimFigures, console: Console) -> None:
     ):
         table.add_row(f"{queue:,}", str(times.claims), f"{times.p50:.2f} ms", f"{times.p99:.2f} ms")
     console.print(table)
-    console.print(f"p99 of the long queue by that of the short one: {figures.ratio_p99:.2f}")
+    console.print(f"p99 of the long queue divided by that of the short one: {figures.ratio_p99:.2f}")
 
 
 def print_imports(figures: ImportFigures, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""A client of the gateway for scenarios: every answer is kept as it came, nothing is tried again behind their back."""
+"""A client of the gateway for scenarios: it keeps every answer as it came and never retries by itself."""
 
 import time
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class IssueView(msgspec.Struct, frozen=True):
 
 
 class SendingView(msgspec.Struct, frozen=True):
-    """What holds all sending up, if anything does; `state` names it."""
+    """Why all sending is held, if it is; `state` names it."""
 
     state: str
     reason: str | None
@@ -66,7 +66,7 @@ class _DeliveryPage(msgspec.Struct, frozen=True):
 
 
 class Api:
-    """`fresh_connections`: one a request, so that a process that goes away takes no idle connection with it."""
+    """`fresh_connections`: a new connection for each request, so that a process that ends breaks no idle connection."""
 
     def __init__(self, url: str, api_key: str, *, fresh_connections: bool = False) -> None:
         self.url = url
@@ -109,7 +109,7 @@ class Api:
         return Answer(answer.status_code, answer.content, answer.headers, time.monotonic() - began)
 
     async def issue(self, issue_id: int) -> IssueView | Answer:
-        """The issue, or the answer that was none."""
+        """The issue, or the answer that was not an issue."""
         answer = await self.request("GET", f"/api/v1/issues/{issue_id}", timeout_s=20.0)
         return msgspec.json.decode(answer.body, type=IssueView) if answer.status == httpx.codes.OK else answer
 
@@ -120,7 +120,7 @@ class Api:
         return msgspec.json.decode(answer.body, type=_Senders).sending
 
     async def deliveries(self, issue_id: int, status: str) -> list[DeliveryView]:
-        """The first hundred deliveries of the issue in this state; empty when it cannot be asked."""
+        """The first hundred deliveries of the issue in this state; empty when the API gives no answer."""
         answer = await self.request("GET", f"/api/v1/issues/{issue_id}/deliveries?status={status}&limit=100")
         return msgspec.json.decode(answer.body, type=_DeliveryPage).items if answer.succeeded else []
 

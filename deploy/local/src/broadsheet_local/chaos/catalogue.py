@@ -1,4 +1,4 @@
-"""Every fault that chaos plays, in the order of the fault table; then what other queues broke on."""
+"""Every fault that chaos plays, in the order of the fault table; then faults that other queues failed at."""
 
 from typing import Final
 

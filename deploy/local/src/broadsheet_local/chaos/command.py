@@ -1,4 +1,4 @@
-"""What the command line asks of chaos, checked."""
+"""The command line of chaos, checked."""
 
 import argparse
 import os
@@ -21,7 +21,7 @@ def chosen_options(parsed: argparse.Namespace) -> ChaosOptions:
         raise SystemExit(0)
     unknown = [name for name in wanted if name not in names]
     if unknown:
-        raise LaunchError(f"no such fault: {', '.join(unknown)} (`--fault list` shows all)")
+        raise LaunchError(f"no such fault: {', '.join(unknown)} (`--fault list` shows them all)")
     jobs = parsed.jobs or min(JOBS_DEFAULT_MAX, JOBS_A_CORE * (os.cpu_count() or 1))
     return ChaosOptions(
         faults=[names[name] for name in dict.fromkeys(wanted)],

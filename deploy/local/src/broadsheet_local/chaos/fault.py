@@ -9,8 +9,8 @@ from broadsheet_local.chaos.stage import Stage
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """`bound` is the table's recovery bound in words, scaled by the shortened settings; `weight` how long a seed takes,
-    in seconds, roughly: the longest are begun first.
+    """`bound` is the table's recovery bound in words, scaled by the shortened settings; `weight` is roughly how many
+    seconds a seed takes: the longest are started first.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Visitors who go on using the site while things break, and what they were answered."""
+"""Visitors who go on using the site during faults, and the answers they got."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ class Visitors:
 async def visiting(
     visitors: Visitors, visit: Callable[[int], Awaitable[None]], *, at_once: int = AT_ONCE
 ) -> AsyncIterator[Visitors]:
-    """`visit` again and again, with a number that counts up, for as long as the block runs."""
+    """Call `visit` repeatedly, with a number that counts up, for as long as the block runs."""
     numbers = iter(range(1, VISITS_MAX + 1))
 
     async def one() -> None:
@@ -61,7 +61,7 @@ async def visiting(
 
 @asynccontextmanager
 async def signing_up(stage: Stage) -> AsyncIterator[Visitors]:
-    """People fill in the public form. At the end everybody whose form was acknowledged has their mail, by the log."""
+    """People fill in the public form. At the end the log must show a mail for everybody whose form was acknowledged."""
     visitors = Visitors()
     slug = stage.slug()
     before = await stage.sandbox.messages()
@@ -92,7 +92,7 @@ async def signing_up(stage: Stage) -> AsyncIterator[Visitors]:
 
 @asynccontextmanager
 async def reading(stage: Stage, path: str) -> AsyncIterator[Visitors]:
-    """A program asks the API for one thing again and again."""
+    """A program that requests the same thing from the API repeatedly."""
     visitors = Visitors()
 
     async def visit(_: int) -> None:

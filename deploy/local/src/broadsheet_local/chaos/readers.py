@@ -1,4 +1,4 @@
-"""Fresh newsletters with confirmed readers, written by the database's owner: scenarios import, they do not sign up."""
+"""New newsletters with confirmed readers, inserted by the database's owner: scenarios do not use the sign-up form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ RETURNING id, subscriber_id
 
 
 class Readers(msgspec.Struct, frozen=True):
-    """Everybody on one newsletter: addresses, with the ids of their subscriptions and of themselves."""
+    """The readers of one newsletter: addresses, with the ids of their subscriptions and of the subscribers."""
 
     newsletter_id: int
     subscription_ids: Mapping[str, int]
@@ -39,7 +39,7 @@ class Readers(msgspec.Struct, frozen=True):
 
 
 def import_readers(database_url: str, slug: str, count: int) -> Readers:
-    """`count` people, confirmed on a newsletter of this slug that nobody else has, in one transaction."""
+    """Insert `count` people, confirmed on a new newsletter with this slug, in one transaction."""
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
     with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S, options=options) as connection:
         values: dict[str, Any] = {"slug": slug, "count": count}

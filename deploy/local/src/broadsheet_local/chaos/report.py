@@ -1,4 +1,4 @@
-"""What chaos has shown, for people."""
+"""The results of chaos, for people."""
 
 from collections.abc import Mapping, Sequence
 

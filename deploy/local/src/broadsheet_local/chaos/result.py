@@ -1,4 +1,4 @@
-"""What a run of chaos has shown: by seed, by fault, and as a whole. Pure."""
+"""The results of a run of chaos: by seed, by fault, and in total. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -52,7 +52,7 @@ class ChaosResult(msgspec.Struct, frozen=True):
 
     @property
     def holds(self) -> bool:
-        """Nothing failed, and something was played."""
+        """At least one scenario was played, and none failed."""
         return self.failed == self.lost == self.duplicates == self.unsettled == 0 and self.scenarios > 0
 
 

@@ -1,7 +1,7 @@
-"""Plays faults with seeds on stacks side by side, and judges each by the sandbox's log.
+"""Plays faults with seeds on several stacks at once, and judges each by the sandbox's log.
 
-Most of a scenario is waiting, so several stacks share a machine. A stack is kept for a block of seeds of one fault;
-after a failure it is given up, with its logs kept, because what went wrong may still be going on in it.
+Most of a scenario is waiting, so several stacks share a machine. A stack is kept for a block of seeds of one
+fault; after a failure it is not used again and its logs are kept, because the failure may still affect it.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class Block(msgspec.Struct):
 
 
 class ChaosRun:
-    """`kill` gives up on a gentle end."""
+    """`kill` ends it at once, without a graceful stop."""
 
     def __init__(self, options: ChaosOptions, say: Say) -> None:
         self._options = options
@@ -70,7 +70,7 @@ class ChaosRun:
         self._under_way: dict[str, str] = {}
 
     def kill(self) -> None:
-        """Nothing to hasten: every stack ends by kill already, and the guardians see to the rest."""
+        """Nothing to do: every stack is ended by SIGKILL anyway, and the guardians end what is left."""
 
     async def run(self) -> int:
         """0 when everything held, else 1."""
@@ -133,7 +133,9 @@ class ChaosRun:
                 await self._play_block(block)
 
     async def _play_block(self, block: Block) -> None:
-        """Seeds in their order on one stack, until one fails or none is left; those played are taken from the block."""
+        """Run the seeds of the block in order on one stack, until one fails or none is left. Each seed is removed
+        when it was played.
+        """
         self._stacks += 1
         folder = self._folder / f"stack-{self._stacks}"
         folder.mkdir()
@@ -154,7 +156,7 @@ class ChaosRun:
                     self._tell(result)
                 late = await _sent_twice(stack, titles)
         except LaunchError as error:
-            # One set-up that does not come up (or down) must not end the others; it is told like any failure.
+            # A set-up that fails to start (or stop) must not end the others; it is reported like any failure.
             seed = played.pop().seed if played and not block.seeds else block.seeds.pop(0)
             played.append(SeedResult(block.fault.name, seed, 0, 0, 0, None, (f"the set-up failed: {error}",)))
             await in_thread(partial(self._keep, folder, played[-1], []))
@@ -235,7 +237,7 @@ class ChaosRun:
 
 
 async def _sent_twice(stack: Stack, titles: dict[str, int]) -> Counter[int]:
-    """A last look at the whole log, for what came after a scenario's own judgement; counted by seed."""
+    """Check the whole log once more, for mails that came after a scenario's own judgement; counted by seed."""
     sandbox = Sandbox(stack.sandbox_url)
     got: Counter[tuple[str, str]] = Counter()
     try:
@@ -243,7 +245,7 @@ async def _sent_twice(stack: Stack, titles: dict[str, int]) -> Counter[int]:
             if one.message.subject in titles:
                 got.update((one.message.subject, recipient) for recipient in one.recipients)
     except httpx.HTTPError:
-        return Counter()  # a scenario that failed may have left it stopped; that failure is told already
+        return Counter()  # a scenario that failed may have left it stopped; that failure is reported already
     finally:
         await sandbox.aclose()
     found: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""The sandbox as scenarios see it: the faults it is told to make, and the log that judges everything."""
+"""The sandbox as scenarios use it: the faults that it is told to cause, and the log that is the oracle."""
 
 import asyncio
 import time
@@ -97,7 +97,7 @@ class Sandbox:
         return shown
 
     async def until_more_than(self, count: int, *, timeout_s: float) -> float | None:
-        """Seconds until more than `count` messages are there, or None when the time is over."""
+        """Seconds until there are more than `count` messages, or None when the time runs out."""
         began = time.monotonic()
         while time.monotonic() - began < timeout_s:
             if await self.messages() > count:

@@ -22,6 +22,6 @@ SHORTENED: Mapping[str, str] = {
     # Small pages make small chunks: many calls matter more here than many mails.
     "FAN_OUT_PAGE_ROWS": f"{CHUNK}",
     "DRAIN_S": "8",
-    # Not below the second that the gateway keeps an idle connection.
+    # Not below the one second for which the gateway keeps an idle connection.
     "DRAIN_NOTICE_S": "1.5",
 }

@@ -1,11 +1,12 @@
-"""One whole set-up for scenarios: real services, Postgres, Redis and sandbox, each of which can be killed and started.
+"""One whole set-up for scenarios: real services, Postgres, Redis and sandbox, each of which can be killed and
+started.
 
     async with Stack(folder, StackOptions()) as stack:
         stack.send_signal("delivery-1", signal.SIGKILL)
         await stack.start("delivery-1")
 
-Unlike `up`, nothing is started again by itself: a scenario says what comes back and when. A process that ends without
-having been told to is a failure of the scenario (`unexpected_deaths`).
+Unlike `up`, nothing is restarted automatically: a scenario decides what is started again and when. A process that
+ends without being told to is a failure of the scenario (`unexpected_deaths`).
 """
 
 import asyncio
@@ -56,11 +57,11 @@ LOG_DISK = "log-disk"
 class StackOptions(msgspec.Struct, frozen=True):
     """What a family of scenarios needs of its stack.
 
-    `settings` go over the shortened ones. `linked`: every service reaches Postgres by a link of its own.
-    `balanced`: services are reached by links that can be turned to a new process. `small_disk_mb`: the database's
-    folder is no larger. `small_log_disk_mb`: nor is that of the services' logs. `webhooks`: the sandbox sends its
-    events to the gateway. `provider_linked`: every sender reaches the sandbox by a link of its own. `provider_proxy`:
-    they reach it by a proxy that can answer in its place.
+    `settings` override the shortened ones. `linked`: every service reaches Postgres by a link of its own.
+    `balanced`: services are reached by links that can be switched to a new process. `small_disk_mb`: the size of
+    the disk that holds the database's folder. `small_log_disk_mb`: the same for the services' logs. `webhooks`:
+    the sandbox sends its events to the gateway. `provider_linked`: every sender reaches the sandbox by a link of
+    its own. `provider_proxy`: they reach it by a proxy that can answer in its place.
     """
 
     replicas: int = 2
@@ -92,7 +93,7 @@ class Stack(StartedWhole):
         self.provider_links: dict[str, TcpLink] = {}
         self.running: dict[str, Running] = {}
         self.environments: dict[str, Mapping[str, str]] = {}
-        """What a process of this name gets besides its settings, each time it is started."""
+        """Extra environment of the process of this name, beside its settings, at each start."""
         self.disk: SmallDisk | None = None
         self.log_disk: SmallDisk | None = None
         self._guardian = Guardian()
@@ -148,7 +149,7 @@ class Stack(StartedWhole):
     # -- processes ------------------------------------------------------------------------------------------------
 
     def send_signal(self, name: str, number: signal.Signals) -> None:
-        """To one service process. SIGKILL and SIGTERM are its end, and it counts as told."""
+        """Signal one service process. After SIGKILL or SIGTERM its end is expected."""
         one = self.running[name]
         if number in {signal.SIGKILL, signal.SIGTERM}:
             one.told_to_end = True
@@ -180,7 +181,7 @@ class Stack(StartedWhole):
         await self._ready(self.running[name])
 
     async def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """Signal a process and wait for its end within a bound; answers its exit code."""
+        """Signal a process and wait for its end within a bound; returns its exit code."""
         one = self.running[name]
         self.send_signal(name, number)
         ended = await in_thread(lambda: one.child.wait(STOP_TIMEOUT_S))
@@ -189,14 +190,14 @@ class Stack(StartedWhole):
         return one.child.exit_code()
 
     def forget(self, name: str) -> None:
-        """A process that has ended and does not come back under this name."""
+        """Forget a process that has ended and will not be started again under this name."""
         self._count_death(name, self.running.pop(name))
 
     def free_port(self) -> int:
         return self._ports.any_free()
 
     def unexpected_deaths(self) -> list[str]:
-        """Processes that ended without having been told to, since the last call."""
+        """Processes that ended without being told to, since the last call."""
         for name, one in self.running.items():
             self._count_death(name, one)
         found, self._deaths = self._deaths, []
@@ -208,7 +209,7 @@ class Stack(StartedWhole):
             self._deaths.append(f"{name} {one.child.describe_end()} by itself")
 
     async def make_whole(self) -> None:
-        """Everything that should run runs, links pass, stores are up; used between scenarios."""
+        """Repair the stack between scenarios: every process runs, links pass, stores are up."""
         for link in [*self.links.values(), *self.provider_links.values()]:
             link.heal()
         self.make_room()
@@ -227,7 +228,7 @@ class Stack(StartedWhole):
     # -- disks ----------------------------------------------------------------------------------------------------
 
     def fill_disks(self) -> None:
-        """From here on Postgres's writes fail, and the services' logs."""
+        """From now on Postgres's writes fail, and those of the services' logs."""
         if self.disk is not None:
             self.disk.fill(self.postgres.child.pid)
         if self.log_disk is not None:
@@ -244,7 +245,7 @@ class Stack(StartedWhole):
     # -- stores ---------------------------------------------------------------------------------------------------
 
     async def crash_postgres(self) -> None:
-        """`pg_ctl stop -m immediate`: to the data this is a crash."""
+        """`pg_ctl stop -m immediate`: for the data this is a crash."""
         await in_thread(lambda: self.postgres.stop("immediate"))
 
     async def start_postgres(self) -> None:
@@ -252,7 +253,9 @@ class Stack(StartedWhole):
 
     def _start_postgres_again(self) -> None:
         with contextlib.suppress(LaunchError):
-            self.postgres.stop("immediate")  # releases what a crashed one held; nothing when it was stopped properly
+            self.postgres.stop(
+                "immediate"
+            )  # releases what a crashed one held; does nothing when it was stopped properly
         self.postgres.start()
 
     def _postgres_is_down(self) -> bool:
@@ -351,7 +354,7 @@ class Stack(StartedWhole):
             case "subscriptions":
                 return addresses.subscriptions_port
             case "publishing":
-                # Another one takes no requests: it is there for its background work.
+                # A further process takes no requests: it only does background work.
                 return addresses.publishing_port if not number else self.free_port()
             case _:
                 place = int(number) - 1
@@ -443,7 +446,7 @@ class Stack(StartedWhole):
         return self.log_disk.folder / f"{name}.log"
 
     def keep_logs(self) -> None:
-        """Logs on a disk of their own, to where the others are."""
+        """Copy logs from their own disk to where the other logs are."""
         if self.log_disk is not None:
             for path in self.log_disk.folder.glob("*.log*"):
                 shutil.copy(path, self.folder.logs / path.name)
@@ -463,7 +466,7 @@ class Stack(StartedWhole):
 
     async def _stop(self) -> None:
         try:
-            # What scenarios are about is over: nothing needs a gentle end.
+            # The scenarios are over, so nothing needs a graceful stop.
             children = [one.child for one in self.running.values()]
             if self._sandbox is not None:
                 children.append(self._sandbox)

@@ -1,4 +1,5 @@
-"""What a scenario plays on: the stack, one seed's randomness, its issues and the watch that is kept over them.
+"""What a scenario works with: the stack, one seed's random numbers, its issues, and a task that watches their
+counts.
 
     async def kill_a_sender(stage: Stage) -> None:
         campaign = await stage.publish(stage.random.randint(600, 1200))
@@ -6,8 +7,8 @@
         ...
         await stage.settled(campaign, within_s=…)
 
-A scenario only makes things happen and says what must be seen on the way (`expect`, `recovered`). The judgement on its
-issues, by the sandbox's log, is the runner's, whatever the scenario says.
+A scenario only causes events and states what must be observed meanwhile (`expect`, `recovered`). The runner
+judges its issues by the sandbox's log, whatever the scenario says.
 """
 
 import asyncio
@@ -58,11 +59,11 @@ class Campaign:
         self.expected = msgspec.structs.replace(self.expected, final={**self.expected.final, **endings})
 
     def expect_gone(self, addresses: Iterable[str]) -> None:
-        """These must get nothing, as whatever they are counted."""
+        """These must get nothing, under whichever outcome they are counted."""
         self.expected = msgspec.structs.replace(self.expected, gone=frozenset(addresses))
 
     def expect_leavers(self, addresses: Iterable[str]) -> None:
-        """These leave while it is sent: once, or not at all."""
+        """These unsubscribe while it is sent: they get it once, or not at all."""
         self.expected = msgspec.structs.replace(self.expected, may_be_excluded=frozenset(addresses))
 
 
@@ -71,7 +72,7 @@ class Stage:
         self.stack = stack
         self.fault = fault
         self.seed = seed
-        # A string, so that neighbouring seeds and faults share nothing. Not for secrets.
+        # Seeded with a string, so that neighbouring seeds and faults share no random numbers. Not for secrets.
         self.random = random.Random(f"{fault}/{seed}")  # noqa: S311
         self.api = Api(stack.addresses.gateway_url, stack.credentials.api_key)
         self.sandbox = Sandbox(stack.sandbox_url)
@@ -80,9 +81,9 @@ class Stage:
         self.timeline: list[str] = []
         self.recovery_s: float | None = None
         self.lost_acknowledged = 0
-        """Writes that were answered with success and are not there: what a scenario itself has counted."""
+        """Writes that were acknowledged and are missing, as counted by the scenario itself."""
         self.remark = ""
-        """Something about this machine that the report should say: which way a fault was made, for one."""
+        """A note about this machine for the report, such as the way in which a fault was caused."""
         self._began = time.monotonic()
         self._watches: list[asyncio.Task[None]] = []
         self._stack_age = secrets.token_hex(3)
@@ -100,13 +101,15 @@ class Stage:
         self.timeline.append(f"{time.monotonic() - self._began:8.3f} s  {text}")
 
     def expect(self, holds: object, otherwise: str) -> None:
-        """What must be seen; a failure is written down and the scenario goes on."""
+        """Note what must hold; a failure is recorded and the scenario goes on."""
         if not holds:
             self.problems.append(otherwise)
             self.note(f"DOES NOT HOLD: {otherwise}")
 
     def recovered(self, seconds: float | None, *, within_s: float, what: str) -> None:
-        """`seconds` from the healing (or the blow) to `what`; None when it did not come within its bound."""
+        """Record that `what` came `seconds` after the healing (or the fault); None when it did not come within its
+        bound.
+        """
         if seconds is None:
             self.recovery_s = max(self.recovery_s or 0.0, within_s)
             self.expect(holds=False, otherwise=f"{what}: not within {within_s:g} s")
@@ -116,15 +119,15 @@ class Stage:
         self.expect(seconds <= within_s, f"{what} took {seconds:.2f} s, more than {within_s:g} s")
 
     def chance(self, probability: float) -> bool:
-        """A seeded yes or no."""
+        """A random yes or no, from the seed."""
         return self.random.random() < probability
 
     async def pause_s(self, low: float, high: float) -> None:
-        """A seeded while."""
+        """Wait for a random time, from the seed."""
         await asyncio.sleep(self.random.uniform(low, high))
 
     async def until(self, holds: Callable[[], Awaitable[bool]], *, within_s: float, what: str) -> float:
-        """Seconds until it holds; raises ScenarioError when it does not in time."""
+        """Seconds until the condition holds; raises ScenarioError when it does not in time."""
         seconds = await self.when(holds, within_s=within_s)
         if seconds is None:
             raise ScenarioError(f"{what}: not within {within_s:g} s")
@@ -140,7 +143,7 @@ class Stage:
         return None
 
     async def slow_calls(self, *more: dict[str, object], low_ms: int = 150, high_ms: int = 500) -> None:
-        """Calls that take a while, so that they overlap the fault; other rules come with it."""
+        """Make calls slow, so that they overlap the fault; sets the other rules `more` as well."""
         latency = self.random.randint(low_ms, high_ms)
         jitter = self.random.randint(0, latency)
         rule = {"kind": "latency", "name": "latency", "latency_ms": latency, "jitter_ms": jitter}
@@ -157,7 +160,7 @@ class Stage:
         return await in_thread(lambda: import_readers(self.stack.postgres.url, slug, count))
 
     async def publish(self, audience: int | Readers, *, html: str = HTML) -> Campaign:
-        """Write and publish an issue to fresh readers; a refusal that passes is asked again under the same key."""
+        """Write and publish an issue to new readers; a temporary refusal is retried under the same key."""
         readers = audience if isinstance(audience, Readers) else await self.readers(audience)
         title = f"Issue {self.slug()}"
         after = await self.sandbox.messages()
@@ -185,7 +188,7 @@ class Stage:
         return issue_id
 
     async def insist(self, method: str, path: str, *, key: str, json: object = None) -> Answer:
-        """Until it is answered with success, under one idempotency key, within a bound."""
+        """Retry until it succeeds, under one idempotency key, within a bound."""
         answer: Answer | None = None
         for _ in range(PUBLISH_TRIES_MAX):
             answer = await self.api.request(method, path, json=json, headers={"Idempotency-Key": key})
@@ -195,7 +198,7 @@ class Stage:
         raise ScenarioError(f"{method} {path} was refused {PUBLISH_TRIES_MAX} times, last with {answer}")
 
     async def recipients(self, campaign: Campaign) -> AsyncIterator[str]:
-        """By the sandbox's log: everybody the issue was accepted for, as often as it was."""
+        """From the sandbox's log: the recipient of each accepted message of the issue."""
         async for one in self.sandbox.accepted(after=campaign.after):
             if one.message.subject == campaign.title:
                 for recipient in one.recipients:
@@ -207,7 +210,7 @@ class Stage:
         return signer.sign("unsubscribe", subscription_id)
 
     async def moment(self, campaign: Campaign, *, low: float = 0.05, high: float = 0.6) -> float:
-        """Wait until a seeded part of the issue was accepted, and a seeded while more; answers the part."""
+        """Wait until a random part of the issue was accepted, and a random time more; returns the part."""
         part = self.random.uniform(low, high)
         wanted = campaign.after + int(part * len(campaign.readers.addresses))
         if await self.sandbox.until_more_than(wanted, timeout_s=SETTLE_MAX_S) is None:
@@ -228,7 +231,7 @@ class Stage:
         return seconds
 
     async def _watch(self, campaign: Campaign) -> None:
-        """The accounting identity, all the while."""
+        """Check the accounting identity all the time."""
         while True:
             seen = await self.api.issue(campaign.issue_id)
             if isinstance(seen, IssueView):
@@ -259,7 +262,7 @@ class Stage:
         return None
 
     async def quiet(self) -> None:
-        """Long enough for any call under way to come to its end: what it would add is then in the log."""
+        """Wait long enough for any call under way to end: its mails are then in the log."""
         await asyncio.sleep(CALL_TIMEOUT_S / 3)
 
     async def clean_up(self) -> None:

@@ -1,6 +1,8 @@
-"""The judgement on one issue of a scenario: who should have got it, against whom the sandbox accepted it for. Pure.
+"""The judgement on one issue of a scenario: compares who should have got it with whom the sandbox accepted it for.
+Pure.
 
-The sandbox's log is the oracle. What the API reports is never evidence of what was sent: it is itself judged by it.
+The sandbox's log is the oracle. The API's report is never evidence of what was sent: it is itself judged by the
+log.
 """
 
 from collections import Counter
@@ -17,14 +19,15 @@ Ending = Literal["failed", "suppressed", "excluded", "cancelled"]
 
 
 class Expectation(msgspec.Struct, frozen=True):
-    """What a scenario says must have become of an issue.
+    """The result that a scenario expects of an issue.
 
-    `audience`: everybody confirmed when it was published. `final`: those whom the fault itself makes final without a
-    mail, and as what. `may_be_excluded`: those who left while it was sent: once, or not at all and then counted as
-    excluded, or not of the audience when the fan-out had not come to them. `forbidden`: those who must have got
-    nothing and are counted as excluded. `gone`: those who must have got nothing, too, and may be counted as suppressed,
-    as excluded, or not at all (a complaint suppresses an address and ends a subscription, each in its time). `ends_as`:
-    the state the issue must be in. `open_allowed`: deliveries that the scenario states may stay unsettled.
+    `audience`: everybody confirmed when it was published. `final`: recipients whom the fault itself makes final
+    without a mail, with their outcome. `may_be_excluded`: people who unsubscribed while it was sent: they get it
+    once; or not at all, and are then counted as excluded, or are not in the audience because the fan-out had not
+    reached them. `forbidden`: people who must get nothing and are counted as excluded. `gone`: people who must
+    get nothing either, and may be counted as suppressed, as excluded, or not at all (a complaint suppresses an
+    address and ends a subscription at different moments). `ends_as`: the state the issue must be in.
+    `open_allowed`: deliveries that may stay unsettled, as the scenario states.
     """
 
     audience: frozenset[str]
@@ -37,14 +40,14 @@ class Expectation(msgspec.Struct, frozen=True):
 
 
 class Reported(msgspec.Struct, frozen=True):
-    """What the API says of the issue at the end."""
+    """The API's report on the issue at the end."""
 
     status: str
     counts: Counts
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """`lost`, `duplicates` and `unsettled` count deliveries; `problems` says in words all that does not hold."""
+    """`lost`, `duplicates` and `unsettled` count deliveries; `problems` describes everything that does not hold."""
 
     lost: int
     duplicates: int
@@ -70,9 +73,9 @@ def judge(expected: Expectation, accepted: Iterable[str], reported: Reported | N
     for what, whom in (
         ("lost", lost),
         ("sent twice or more", repeated),
-        ("sent to strangers", strangers),
+        ("sent to people outside the audience", strangers),
         ("accepted although the fault made them final", sent_though_final),
-        ("sent to although they had left before", sent_though_forbidden),
+        ("sent to although they had unsubscribed before", sent_though_forbidden),
     ):
         if whom:
             problems.append(f"{len(whom)} {what}: {', '.join(whom[:SHOWN_MAX])}")
@@ -94,11 +97,11 @@ def identity_holds(counts: Counts) -> bool:
 
 
 def _compare(expected: Expectation, got: Counter[str], reported: Reported) -> list[str]:
-    """I4: the API's numbers against the oracle's."""
+    """I4: compares the API's counts with the oracle's."""
     counts = reported.counts
     endings = Counter(expected.final.values())
     left = expected.forbidden | (expected.may_be_excluded - got.keys())
-    # Who leaves before the fan-out comes to them is not enqueued any more, and so not of the audience.
+    # Somebody who unsubscribes before the fan-out reaches them is not enqueued, and so not in the audience.
     never_enqueued = min(max(0, len(expected.audience) - counts.audience), len(expected.may_be_excluded - got.keys()))
     should_be = {
         "audience": len(expected.audience) - never_enqueued,
@@ -123,7 +126,9 @@ def _compare(expected: Expectation, got: Counter[str], reported: Reported) -> li
 
 
 def _count_gone(should_be: dict[str, int], counts: Counts, gone: int) -> None:
-    """Let the API say as what those who are gone are counted, as long as each of them is counted once or not at all."""
+    """Accept any outcome that the API reports for those in `gone`, as long as each of them is counted once or not at
+    all.
+    """
     suppressed = min(gone, max(0, counts.suppressed - should_be["suppressed"]))
     excluded = min(gone - suppressed, max(0, counts.excluded - should_be["excluded"]))
     should_be["suppressed"] += suppressed

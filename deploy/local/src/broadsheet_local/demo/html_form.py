@@ -6,7 +6,7 @@ import msgspec
 
 
 class Form(msgspec.Struct):
-    """`fields` holds what is submitted untouched: hidden values, preset texts, chosen options."""
+    """`fields` holds what is submitted if nothing is changed: hidden values, preset texts, chosen options."""
 
     action: str
     method: str

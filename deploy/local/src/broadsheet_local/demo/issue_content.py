@@ -50,7 +50,7 @@ def render(markdown: str) -> IssueContent:
 
 
 def plain_text(tokens: list[Token]) -> str:
-    """Paragraphs apart by an empty line; headings underlined; lists and quotes marked; links spelled out."""
+    """Paragraphs separated by an empty line; headings underlined; lists and quotes marked; links written out."""
     blocks: list[str] = []
     counters: list[int | None] = []
     quotes = 0

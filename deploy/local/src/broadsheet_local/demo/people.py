@@ -20,7 +20,7 @@ REQUEST_TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 6
 RETRY_AFTER_MAX_S = 10.0
 CONNECTIONS_MAX = 64
-# Refused for now, not for good: try again when the answer says so.
+# Temporary refusals: try again after the time that the answer gives.
 PASSING = frozenset({httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE})
 PASSING_READS = PASSING | {httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT}
 
@@ -76,7 +76,7 @@ class Gateway:
         await self._client.aclose()
 
     async def sign_up(self, name: str, email: str) -> None:
-        """The public form. Raises LaunchError unless it is taken."""
+        """The public form. Raises LaunchError unless it is accepted."""
         answer = await self._post("/subscriptions", {"name": name, "email": email})
         expect(answer, httpx.codes.OK, "signing up")
 
@@ -109,7 +109,7 @@ class Gateway:
         expect(answer, httpx.codes.SEE_OTHER, "publishing the issue")
 
     async def newest_issue_id(self, title: str) -> int | str | None:
-        """None when the list cannot be had for the moment; LaunchError when the newest issue is another."""
+        """None while the list is not available; LaunchError when the newest issue is another."""
         page = await self._read(_IssuePage, "/api/v1/issues", limit="1")
         if page is None:
             return None
@@ -118,7 +118,7 @@ class Gateway:
         return page.items[0].id
 
     async def issue(self, issue_id: int | str) -> Issue | None:
-        """The issue with its counts; None when its owner is not reachable for the moment."""
+        """The issue with its counts; None while the service that owns it does not answer."""
         return await self._read(Issue, f"/api/v1/issues/{issue_id}")
 
     async def _read(self, shape: type[Shape], path: str, **query: str) -> Shape | None:
@@ -143,7 +143,7 @@ class Gateway:
         return page
 
     async def _post(self, path: str, fields: Mapping[str, str]) -> httpx.Response:
-        """Post a form; a refusal that passes is tried again, within bounds."""
+        """Post a form; a temporary refusal is retried, within bounds."""
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
                 answer = await self._client.post(path, data=dict(fields), headers={"Origin": self.url})

@@ -1,4 +1,4 @@
-"""How far a phase has come: bars on a terminal, a line now and then elsewhere; and an end to waiting."""
+"""The progress of a phase: bars on a terminal, a line now and then elsewhere. Waiting without progress ends."""
 
 import time
 from pathlib import Path
@@ -44,8 +44,7 @@ class Phase:
                 self._say(f"{self._name.lower()}: {done:,} of {self._total:,}")
         elif now - self._moved_at > STALL_S:
             raise LaunchError(
-                f"nothing has moved for {STALL_S:.0f} s while waiting for {waiting_for} "
-                f"({self.done:,} of {self._total:,})",
+                f"no progress for {STALL_S:.0f} s while waiting for {waiting_for} ({self.done:,} of {self._total:,})",
                 log_path=self._log_path,
             )
 

@@ -1,4 +1,4 @@
-"""What the demo has shown, for people and for machines."""
+"""The demo's results, for people and for machines."""
 
 import msgspec
 from rich.console import Console
@@ -85,4 +85,4 @@ def closing_line(result: DemoResult) -> str:
     restarted = f"{processes}, {result.replicas_restarted} restarted"
     if result.is_good:
         return f"[bold green]Everyone got it once.[/bold green] {restarted}."
-    return f"[bold red]Not everyone got it exactly once, or the counts disagree.[/bold red] {restarted}."
+    return f"[bold red]Not everyone got it exactly once, or the counts do not match.[/bold red] {restarted}."

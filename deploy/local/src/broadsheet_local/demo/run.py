@@ -1,4 +1,4 @@
-"""`demo`: the main job from sign-up to delivered, checked against the sandbox's log."""
+"""`demo`: one issue from sign-up to delivery, checked against the sandbox's log."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""Sign-ups and confirmations side by side, as in life: all through the public pages."""
+"""Concurrent sign-ups and confirmations, all through the public pages."""
 
 import asyncio
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ async def confirm_readers(
 
 
 def new_links(page: list[CapturedMail], public_url: str, confirmed: set[str]) -> dict[str, str]:
-    """Recipient to link. A confirmation mail may be sent again when its fate was unclear; people press once."""
+    """Recipient to link. A confirmation mail may be sent again when its outcome was uncertain; people confirm once."""
     links: dict[str, str] = {}
     for mail in page:
         link = confirmation_link(mail, public_url)

@@ -56,7 +56,7 @@ def _create() -> Account | None:
     useradd = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
     if useradd is None:
         return None
-    # A failure is not the end: another start may have made the account in the same moment.
+    # A failure may be harmless: another start may have made the account at the same moment.
     subprocess.run(  # noqa: S603 - a fixed command
         [useradd, "--system", "--no-create-home", ACCOUNT_NAME],
         check=False,

@@ -16,7 +16,7 @@ SELECT EXISTS (
 
 
 def has_author_and_key(database_url: str, username: str, api_key: str) -> bool:
-    """Only the key's SHA-256 is kept (see the gateway's `api_key`); a revoked one is to be made anew."""
+    """Only the key's SHA-256 is kept (see the gateway's `api_key`); a revoked key must be made again."""
     key_hash = hashlib.sha256(api_key.encode()).digest()
     with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
         row = connection.execute(QUESTION, {"username": username, "hash": key_hash}).fetchone()

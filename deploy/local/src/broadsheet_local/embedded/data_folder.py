@@ -62,7 +62,7 @@ class DataFolder:
         except OSError as error:
             raise LaunchError(self._why_not_made(error)) from error
         if not os.access(self.root, os.R_OK | os.W_OK | os.X_OK):
-            raise LaunchError(f"the data folder {self.root} is not ours to write to: choose another --data-dir")
+            raise LaunchError(f"the data folder {self.root} is not writable: choose another --data-dir")
         lock = FolderLock(self.root)
         try:
             lock.acquire(
@@ -111,7 +111,7 @@ class DataFolder:
         return self.root / "processes.json"
 
     def record(self, children: list[Child]) -> None:
-        """Write down what runs now, whole or not at all."""
+        """Record the running children, atomically."""
         records = [
             ProcessRecord(
                 name=child.name,
@@ -126,7 +126,7 @@ class DataFolder:
         fresh.replace(self._record_path)
 
     def stop_leftovers(self) -> list[str]:
-        """Stop what a killed run left; returns the names. Postgres and Redis look after their own."""
+        """Stop what a killed run left; returns the names. Postgres and Redis handle their own leftovers."""
         try:
             raw = self._record_path.read_bytes()
         except FileNotFoundError:

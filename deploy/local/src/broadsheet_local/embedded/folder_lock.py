@@ -10,7 +10,8 @@ from broadsheet_local.errors import LaunchError
 
 
 class FolderLock:
-    """An exclusive lock on `folder/lock`; `folder/owner` holds the owner's pid for the message to the next comer.
+    """An exclusive lock on `folder/lock`; `folder/owner` holds the owner's pid for the error message of the next
+    process.
 
     The lock is not inherited: children that outlive a killed owner do not keep it.
     """
@@ -30,7 +31,7 @@ class FolderLock:
     def _owner_pid(self) -> str:
         try:
             return self._owner.read_text(errors="replace").strip() or "unknown"
-        except FileNotFoundError:  # between its lock and its name
+        except FileNotFoundError:  # the owner has the lock and has not written its pid yet
             return "unknown"
 
     def release(self) -> None:

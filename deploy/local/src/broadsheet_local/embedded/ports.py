@@ -1,11 +1,11 @@
 """Loopback ports: the wanted one when it is free, else a free one outside the kernel's ephemeral range.
 
-Ephemeral ports (32768 up on Linux, 49152 up on macOS) are left alone: a process that restarts on its port
-could find that an outgoing connection has taken it meanwhile.
+Ephemeral ports (32768 up on Linux, 49152 up on macOS) are left alone: a process that restarts on its port could
+find that an outgoing connection has taken it meanwhile.
 
-A server listens only seconds after its port was chosen; meanwhile another launcher would find the port free, or
-its look whether it is free (a short listen) would be what the server runs into. So a port is held from the moment
-it is chosen, and one that somebody holds is not even looked at.
+A server listens only seconds after its port was chosen. Meanwhile another launcher would find the port free, or
+its check (a short listen) would make the server's own listen fail. So a port is held from the moment it is
+chosen, and a port that is held is not even checked.
 """
 
 import random
@@ -66,8 +66,8 @@ def hold_free_port() -> HeldPort:
 def is_free(port: int) -> bool:
     """Whether a server could listen on this loopback port now.
 
-    Both looks are needed: SO_REUSEADDR passes over connections in TIME_WAIT, but on macOS it would also pass
-    over a server on all interfaces, which answers a connection.
+    Both checks are needed: SO_REUSEADDR ignores connections in TIME_WAIT, but on macOS it would also ignore a
+    server on all interfaces, which answers a connection.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as caller:
         caller.settimeout(CONNECT_TIMEOUT_S)
@@ -90,10 +90,10 @@ class PortChooser:
         self._held: dict[int, HeldPort] = {}
 
     def required(self, port: int, *, option: str) -> int:
-        """The port somebody asked for by name; LaunchError when it is in use."""
+        """The port that an option names; LaunchError when it is in use."""
         if port in self._held or not is_free(port):
             raise LaunchError(f"port {port} ({option}) is in use: stop what listens there or choose another port")
-        # Should somebody hold it, the asked-for port is still free: nothing to refuse.
+        # Even if another launcher holds it, no server listens on it: that is no reason to refuse.
         held = HeldPort.take(port)
         return port if held is None else self._keep(held)
 

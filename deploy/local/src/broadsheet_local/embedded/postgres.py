@@ -54,7 +54,7 @@ SETTINGS: Mapping[str, str] = {
     "unix_socket_directories": "",
     "max_connections": "200",
     "shared_buffers": "128MB",
-    # On one machine these helper processes cost memory and bring nothing.
+    # On one machine these helper processes only cost memory.
     "io_method": "sync",
     "max_logical_replication_workers": "0",
     "timezone": "UTC",
@@ -84,7 +84,7 @@ def binaries() -> Path:
 class EmbeddedPostgres:
     """A PostgreSQL server of our own in `data_dir`; `port=None` takes any free one.
 
-    `settings` go over the defaults; `log_path` is `data_dir/postgres.log` if not given. With a guardian the
+    `settings` override the defaults; `log_path` is `data_dir/postgres.log` if not given. With a guardian the
     server also ends when this process is killed.
     """
 
@@ -168,7 +168,7 @@ class EmbeddedPostgres:
             self._start_server(account)
             self._make_database()
         except BaseException:
-            # Also when it was interrupted: a server left behind would keep the folder from the next start.
+            # Also after an interrupt: a server left running would block the folder for the next start.
             self._end_child()
             lock.release()
             raise
@@ -200,11 +200,11 @@ class EmbeddedPostgres:
             open_for_reading(folder.parent)
 
     def _stop_leftover(self) -> None:
-        """A server whose launcher was killed may still run here, or the sessions of a server that was killed.
+        """Stop a server whose launcher was killed, or the sessions of a server that was killed.
 
-        A pid file whose pid is dead is left to Postgres, which then looks for old sessions itself; over a
-        pid that exists, even a stranger's or a zombie's, it would refuse to start, so that file goes once nobody is
-        left.
+        A pid file whose pid is dead is left to Postgres, which then looks for old sessions itself. If the pid
+        exists, even as an unrelated process or a zombie, Postgres would refuse to start, so the file is removed
+        once nothing of the old server runs.
         """
         pid_file = self.cluster / "postmaster.pid"
         server = find_server(pid_file, names=("postgres",), cwd=self.cluster)
@@ -231,7 +231,7 @@ class EmbeddedPostgres:
         password_file = self.data_dir / "superuser-password"
         if not password_file.exists():
             write_private(password_file, secrets.token_hex(24))
-        # Made beside its place and then renamed: an interrupted start never leaves half a cluster.
+        # Made under a temporary name and then renamed: an interrupted start never leaves half a cluster.
         building = self.data_dir / f"cluster.{os.getpid()}"
         handed_over = self.data_dir / f"password.{os.getpid()}"
         building.mkdir(mode=0o700)

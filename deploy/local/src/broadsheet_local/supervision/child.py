@@ -82,7 +82,9 @@ class Child:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs; negative is the signal that ended it. Clears up after one that has ended."""
+        """None while it runs; a negative number is the signal that ended it. Cleans up after a process that has
+        ended.
+        """
         already_known = self._process.returncode is not None
         code = self._process.poll()
         if code is not None and not already_known:
@@ -116,7 +118,7 @@ class Child:
                 raise LaunchError(f"{self.name} (pid {self.pid}) does not end even when killed")
 
     def stop(self) -> bool:
-        """Ask, wait, and kill if that was in vain; True when it ended by itself."""
+        """Ask it to end, wait, and kill it if it does not; True when it ended without being killed."""
         self.ask_to_stop()
         ended = self.wait(self.spec.stop_timeout_s)
         self.kill()
@@ -137,8 +139,8 @@ class Child:
 def bound_log(path: Path) -> None:
     """Keep a log and one older part of it, each about LOG_BYTES_MAX long.
 
-    The process keeps its descriptor, so the content is copied and the file cut to nothing; a line written
-    between the two is lost, which a local log can bear.
+    The process keeps its descriptor, so the content is copied and the file truncated; a line written between the
+    two is lost, which is acceptable for a local log.
     """
     try:
         size = path.stat().st_size

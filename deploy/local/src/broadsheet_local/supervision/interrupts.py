@@ -42,8 +42,8 @@ class Interrupts:
         task = asyncio.ensure_future(work())
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            # `nohup` starts us with SIGHUP ignored, and it stays so. A shell's `&` does the same to SIGINT, but who
-            # sends that by hand wants us to stop.
+            # `nohup` starts us with SIGHUP ignored, and it stays so. A shell's `&` ignores SIGINT in the same way, but
+            # somebody who sends that by hand wants us to stop.
             if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, self._interrupt, task, number, number.name)
         parent = asyncio.ensure_future(self._watch_parent(task)) if self._stop_with_parent else None

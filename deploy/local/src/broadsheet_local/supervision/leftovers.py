@@ -62,8 +62,8 @@ def find_by_folder(names: Collection[str], cwd: Path) -> list[psutil.Process]:
 
 
 def names_a_process(pid_file: Path) -> bool:
-    """Whether the pid is somebody's; also that of a process that has ended and waits to be reaped, which Postgres
-    takes for alive.
+    """Whether the pid exists. So does that of a process that has ended and waits to be reaped, which Postgres takes
+    for alive.
     """
     pid = _read_pid(pid_file)
     return pid is not None and psutil.pid_exists(pid)
@@ -78,7 +78,7 @@ def _read_pid(pid_file: Path) -> int | None:
 
 
 def _is_server(process: psutil.Process, names: Collection[str], cwd: Path) -> bool:
-    # Another user's process is not ours to look into, and so not ours.
+    # We may not inspect another user's process, so it is not one of ours.
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         return process.name() in names and Path(process.cwd()) == cwd.resolve() and is_alive(process)
     return False
@@ -95,7 +95,7 @@ def wait_ended(process: psutil.Process, *, timeout_s: float) -> bool:
 
 
 def send_signal(process: psutil.Process, number: int) -> None:
-    """A process that has ended meanwhile needs none."""
+    """Does nothing if the process has ended."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
 

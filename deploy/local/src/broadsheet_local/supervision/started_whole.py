@@ -1,4 +1,6 @@
-"""What is started as a whole and must never be left half: the local set-up, and a set-up that faults are played on."""
+"""Things that start as a whole and must never be left half: the local set-up, and a set-up that faults are played
+on.
+"""
 
 import abc
 from types import TracebackType
@@ -26,7 +28,7 @@ class StartedWhole(abc.ABC):
         except OSError as error:
             await self._stop()
             if error.filename is None and error.errno not in DISK_IS_FULL:
-                raise  # about no file: a fault of ours
+                raise  # not about a file: a bug of ours
             raise LaunchError(self.folder.why_not_written(error)) from error
         except BaseException:
             # Also when it was cancelled or interrupted: the processes that did start would outlive this one.

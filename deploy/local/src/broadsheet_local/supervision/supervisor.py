@@ -1,4 +1,6 @@
-"""Keeps the children of one set-up: any death ends everything, save a delivery replica's, which is replaced."""
+"""Keeps the children of one set-up: the death of any child ends everything, except a delivery replica's, which is
+restarted.
+"""
 
 import asyncio
 import time
@@ -29,7 +31,7 @@ Say = Callable[[str], None]
 class RestartPolicy(msgspec.Struct, frozen=True):
     """How often and how soon a replica that died is started again.
 
-    A replica that has run for `steady_after_s` is well: its next death starts the count anew.
+    A replica that has run for `steady_after_s` counts as healthy: its next death starts the count again.
     """
 
     in_a_row_max: int = 8
@@ -102,7 +104,7 @@ class Supervisor:
             raise LaunchError(f"{purpose} failed: {spec.name} {child.describe_end()}", log_path=spec.log_path)
 
     async def wait_ready(self, child: Child, port: int, path: str, *, timeout_s: float) -> None:
-        """Until this address answers 200. Raises LaunchError when the child dies or the time is over."""
+        """Wait until this address answers 200. Raises LaunchError when the child dies or the time is over."""
         deadline = time.monotonic() + timeout_s
         while True:
             status = await asyncio.to_thread(status_of, LOOPBACK, port, path, timeout_s=HEALTH_TIMEOUT_S)
@@ -121,7 +123,7 @@ class Supervisor:
             await asyncio.sleep(HEALTH_POLL_S)
 
     async def watch(self) -> NoReturn:
-        """Look after the children for ever. Raises LaunchError at a death that ends the whole."""
+        """Supervise the children without end. Raises LaunchError at a death that must end everything."""
         logs_bounded_at = time.monotonic()
         while True:
             await asyncio.sleep(POLL_S)
@@ -181,7 +183,7 @@ class Supervisor:
             self._record()
 
     def kill_all(self) -> None:
-        """For the impatient second Ctrl-C; `stop_all` then finds nothing to wait for."""
+        """For a second Ctrl-C; `stop_all` then finds nothing to wait for."""
         self._pending.clear()
         for child in self._children:
             child.kill()

@@ -1,10 +1,10 @@
 -- Newsletter lane -----------------------------------------------------------------------------------------------
 
--- One row an issue whose sending was begun.
+-- One row for each issue whose sending has begun.
 CREATE TABLE delivery.issue_run (
     issue_id bigint PRIMARY KEY,
     newsletter_id bigint NOT NULL,
-    -- open: its chunks may be claimed; paused: not for now; finished: every delivery is settled.
+    -- open: its chunks may be claimed; paused: not at the moment; finished: every delivery is settled.
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'paused', 'cancelled', 'finished')),
     pause_reason text,
     next_seq integer NOT NULL DEFAULT 1,
@@ -28,7 +28,7 @@ CREATE TABLE delivery.delivery (
 ) PARTITION BY LIST (issue_id);
 CREATE TABLE delivery.delivery_part_default PARTITION OF delivery.delivery DEFAULT;
 
--- Append-only: the one final word on a delivery.
+-- Append-only: the one final outcome of a delivery.
 CREATE TABLE delivery.delivery_outcome (
     issue_id bigint NOT NULL,
     seq integer NOT NULL,
@@ -49,8 +49,8 @@ CREATE TABLE delivery.delivery_chunk (
     issue_id bigint NOT NULL REFERENCES delivery.issue_run (issue_id),
     first_seq integer NOT NULL,
     last_seq integer NOT NULL,
-    -- pending: waiting until run_at; leased: a worker prepares it; attempting: a call may be under way;
-    -- uncertain: a call may have sent it, to be asked about; done: every delivery has its outcome.
+    -- pending: waiting until run_at; leased: a worker prepares it; attempting: a call may be under way; uncertain: a
+    -- call may have sent it, Postmark is to be asked; done: every delivery has its outcome.
     status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'leased', 'attempting', 'uncertain', 'done')),
     attempt_count integer NOT NULL DEFAULT 0,
     run_at timestamptz NOT NULL DEFAULT now(),
@@ -64,7 +64,7 @@ CREATE TABLE delivery.delivery_chunk (
     cancelled_count integer NOT NULL DEFAULT 0,
     -- How often the search was asked about the uncertain call: the next wait grows with it.
     reconcile_count integer NOT NULL DEFAULT 0,
-    -- Deliveries that go on alone, in the single-mail lane; counted there until they settle.
+    -- Deliveries handed over to the single-mail lane; counted there until they settle.
     handed_over_count integer NOT NULL DEFAULT 0,
     CHECK (last_seq >= first_seq AND last_seq - first_seq < 500),
     CHECK ((status IN ('leased', 'attempting')) = (lease_token IS NOT NULL AND lease_until IS NOT NULL)),
@@ -89,7 +89,7 @@ CREATE INDEX delivery_chunk_unsettled ON delivery.delivery_chunk (issue_id) WHER
 
 CREATE TABLE delivery.single_mail (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    -- 'newsletter' is a delivery of an issue that goes on alone; its content is the issue's.
+    -- 'newsletter' is a delivery of an issue that was handed over to this lane; its content is the issue's.
     kind text NOT NULL CHECK (kind IN ('confirmation', 'password_reset', 'test', 'newsletter')),
     dedupe_key text NOT NULL UNIQUE,
     status text NOT NULL DEFAULT 'pending' CHECK (status IN (
@@ -139,7 +139,7 @@ CREATE INDEX single_mail_by_issue ON delivery.single_mail (issue_id, status) WHE
 -- Committed before the call: from here on the mails may have been sent.
 CREATE TABLE delivery.send_attempt (
     id uuid PRIMARY KEY,
-    -- canary: a mail of our own that shows whether the search has caught up (see reconcile).
+    -- canary: a mail of our own that shows whether the search is up to date (see reconcile).
     lane text NOT NULL CHECK (lane IN ('newsletter', 'single', 'canary')),
     message_stream text NOT NULL,
     issue_id bigint,
@@ -151,7 +151,7 @@ CREATE TABLE delivery.send_attempt (
 CREATE INDEX send_attempt_by_chunk ON delivery.send_attempt (chunk_id) WHERE chunk_id IS NOT NULL;
 CREATE INDEX send_attempt_by_stream ON delivery.send_attempt (message_stream, started_at);
 
--- What the call came back with, once it did.
+-- How the call ended, once it did.
 CREATE TABLE delivery.send_attempt_end (
     attempt_id uuid PRIMARY KEY,
     verdict text NOT NULL CHECK (verdict IN ('answered', 'not_sent', 'uncertain', 'reconciled')),
@@ -173,7 +173,7 @@ CREATE TABLE delivery.suppression (
     PRIMARY KEY (message_stream, email_key)
 );
 
--- One row for all replicas: what holds sending up, if anything does.
+-- One row for all replicas: what holds sending back, if anything does.
 CREATE TABLE delivery.sending_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     paused_at timestamptz,
@@ -185,7 +185,7 @@ CREATE TABLE delivery.sending_state (
 );
 INSERT INTO delivery.sending_state DEFAULT VALUES;
 
--- A process that sends, by an id of its own that no other process ever has. Rows are kept after it is gone.
+-- A process that sends, by an id of its own that no other process ever has. Rows are kept after the process has ended.
 CREATE TABLE delivery.replica (
     id uuid PRIMARY KEY,
     host text NOT NULL,

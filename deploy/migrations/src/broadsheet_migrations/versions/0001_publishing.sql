@@ -22,7 +22,7 @@ CREATE TABLE publishing.issue (
     title text NOT NULL CHECK (length(title) BETWEEN 1 AND 2000),
     html_content text NOT NULL,
     text_content text NOT NULL,
-    -- What became of a published issue (publishing, sending, paused, sent, cancelled) is delivery's to say.
+    -- The state of a published issue (publishing, sending, paused, sent, cancelled) is delivery's.
     status text NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'scheduled', 'published', 'cancelled')),
     created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -32,8 +32,8 @@ CREATE TABLE publishing.issue (
 );
 CREATE INDEX issue_by_newsletter ON publishing.issue (newsletter_id, id);
 
--- One row an issue from publish on: how far the audience is enqueued. The cursor moves in the transaction that
--- enqueues, so a crash neither skips nor repeats anybody.
+-- One row for each issue from its publish on: how far the audience is enqueued. The cursor moves in the transaction
+-- that enqueues, so a crash neither skips nor repeats anybody.
 CREATE TABLE publishing.fan_out (
     issue_id bigint PRIMARY KEY REFERENCES publishing.issue (id),
     -- The audience: confirmed on the newsletter at this moment.

@@ -1,5 +1,5 @@
--- The queue's doors: all that other services may do to the schema `delivery`. They run with the owner's rights, with
--- a fixed search path, and check what they are given.
+-- The queue's interface: all that other services may do to the schema `delivery`. These functions run with the owner's
+-- rights, with a fixed search path, and check their arguments.
 
 CREATE FUNCTION delivery.enqueue_single_mail(
     kind text, dedupe_key text, to_email text, subject text, html_body text, text_body text,
@@ -73,9 +73,9 @@ GRANT EXECUTE ON FUNCTION delivery.enqueue_single_mail
 GRANT EXECUTE ON FUNCTION delivery.open_issue_run, delivery.enqueue_deliveries, delivery.close_fan_out
    TO broadsheet_publishing;
 
--- How far each issue is. The eight counts add up to the audience in every snapshot: each delivery is counted once, by
--- its chunk's counters, by its chunk's status, or (handed over) by its row in the single-mail lane. Never by counting
--- deliveries.
+-- The progress of each issue. The eight counts add up to the audience in every snapshot: each delivery is counted once,
+-- by its chunk's counters, by its chunk's status, or (handed over) by its row in the single-mail lane. Never by
+-- counting deliveries.
 CREATE VIEW delivery.published_issue_progress AS
     SELECT run.issue_id,
            run.state,

@@ -1,4 +1,4 @@
--- One login role a service. Roles belong to the whole cluster, so they may exist already. Passwords are set at
+-- One login role for each service. Roles belong to the whole cluster, so they may exist already. Passwords are set at
 -- deployment (broadsheet_migrations.roles), never here.
 DO $$
 DECLARE

@@ -26,7 +26,7 @@ CREATE INDEX subscription_by_subscriber ON subscriptions.subscription (subscribe
 CREATE INDEX subscription_audience ON subscriptions.subscription (newsletter_id, subscriber_id, confirmed_at)
     WHERE state = 'confirmed';
 
--- Only the hash is kept: a reader of the database cannot confirm for anybody.
+-- Only the hash is kept: somebody who reads the database cannot confirm for others.
 CREATE TABLE subscriptions.confirmation_token (
     token_hash bytea PRIMARY KEY CHECK (length(token_hash) = 32),
     subscription_id bigint NOT NULL REFERENCES subscriptions.subscription (id) ON DELETE CASCADE,
@@ -55,7 +55,7 @@ CREATE VIEW subscriptions.published_recipients AS
       FROM subscriptions.subscription AS s
       JOIN subscriptions.subscriber AS p ON p.id = s.subscriber_id;
 
--- The same without the person, for walking an audience by its index alone.
+-- The same without personal data, for walking an audience by its index alone.
 CREATE VIEW subscriptions.published_audience AS
     SELECT newsletter_id, subscriber_id, confirmed_at
       FROM subscriptions.subscription

@@ -3,8 +3,9 @@
 -- Issues --------------------------------------------------------------------------------------------------------
 
 ALTER TABLE delivery.issue_run
-    -- Where the issue's deliveries lie: default (with all others), own (a partition), or on the way there (NULL,
-    -- excluded, validated), back (retreating), or dropped whole (removed). NULL stays for issues that were never asked about.
+    -- Where the issue's deliveries are stored: default (with all others), own (a partition), or on the way there (NULL,
+    -- excluded, validated), back (retreating), or dropped whole (removed). NULL stays for issues for which no partition
+    -- was requested.
     ADD COLUMN partition_stage text,
     -- The nine counts of a finished issue whose working rows are being removed; from then on they are the counts.
     ADD COLUMN frozen_counts jsonb,
@@ -17,12 +18,12 @@ CREATE INDEX issue_run_kept ON delivery.issue_run (finished_at) WHERE outcomes_r
 
 -- Chunks, mails, attempts ---------------------------------------------------------------------------------------
 
--- NULL for chunks from before: a default in ADD COLUMN would claim that they were enqueued just now.
+-- NULL for older chunks: a default in ADD COLUMN would claim that they were enqueued just now.
 ALTER TABLE delivery.delivery_chunk ADD COLUMN enqueued_at timestamptz, ADD COLUMN parked_at timestamptz;
 ALTER TABLE delivery.delivery_chunk ALTER COLUMN enqueued_at SET DEFAULT now();
 ALTER TABLE delivery.single_mail ADD COLUMN parked_at timestamptz;
 
--- Which deliveries of the issue the call carried: all from first_seq to last_seq, or of those only `seqs`.
+-- Which deliveries of the issue the call carried: all from first_seq to last_seq, or only `seqs` of those.
 ALTER TABLE delivery.send_attempt
     ADD COLUMN first_seq integer, ADD COLUMN last_seq integer, ADD COLUMN seqs integer[];
 -- squawk-ignore require-concurrent-index-creation -- one row a call of up to 500 mails
@@ -43,7 +44,7 @@ CREATE TABLE delivery.operator_action (
 );
 CREATE INDEX operator_action_by_issue ON delivery.operator_action (issue_id, id);
 
--- Set where a person's word and not Postmark's made the outcome.
+-- Set where a person's decision and not Postmark's answer made the outcome.
 ALTER TABLE delivery.delivery_outcome ADD COLUMN decision_id bigint;
 
 -- Append-only: outcomes that were set aside so that the delivery could be tried again.
@@ -61,15 +62,15 @@ CREATE TABLE delivery.outcome_history (
 );
 CREATE INDEX outcome_history_by_delivery ON delivery.outcome_history (issue_id, seq);
 
--- Facts cannot be changed by the service, only added to; what may be removed goes through the functions below.
+-- The service cannot change facts, only add them; what may be removed is removed by the functions below.
 GRANT SELECT, INSERT ON delivery.operator_action TO broadsheet_delivery;
 GRANT SELECT ON delivery.outcome_history TO broadsheet_delivery;
 REVOKE UPDATE, DELETE ON delivery.delivery, delivery.delivery_part_default, delivery.delivery_outcome,
     delivery.delivery_outcome_part_default, delivery.send_attempt, delivery.send_attempt_end FROM broadsheet_delivery;
--- A call that was written down as uncertain counts what the search shows of it later.
+-- A call that was recorded as uncertain counts the mails that the search shows later.
 GRANT UPDATE (accepted_count) ON delivery.send_attempt_end TO broadsheet_delivery;
 
--- Set aside the failed outcomes among these deliveries; answers which they were. Outcomes that a person decided stay.
+-- Set aside the failed outcomes among these deliveries; returns which they were. Outcomes that a person decided stay.
 CREATE FUNCTION delivery.archive_failed_outcomes(for_issue_id bigint, for_seqs integer[], for_action_id bigint)
 RETURNS SETOF integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -101,7 +102,7 @@ BEGIN
 END
 $$;
 
--- Cancel a published issue; answers the state that it had: open, paused, cancelled (nothing to do), finished (too
+-- Cancel a published issue; returns the state that it had: open, paused, cancelled (nothing to do), finished (too
 -- late), NULL (never published). From the commit on no chunk of it is claimed or begun.
 CREATE FUNCTION delivery.cancel_issue(for_issue_id bigint, cancelled_by text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -127,7 +128,7 @@ BEGIN
 END
 $$;
 
--- As before, but a cancelled issue takes nothing more: 0 lets the caller close its fan-out in the same transaction.
+-- As before, but a cancelled issue accepts nothing more: 0 lets the caller close its fan-out in the same transaction.
 CREATE OR REPLACE FUNCTION delivery.enqueue_deliveries(for_issue_id bigint, subscriber_ids bigint[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -162,7 +163,7 @@ $$;
 
 -- Accounting ----------------------------------------------------------------------------------------------------
 
--- An issue is over only when every delivery in it is settled and the counts add up to what was enqueued.
+-- An issue is finished only when every delivery in it is settled and the counts add up to what was enqueued.
 CREATE FUNCTION delivery.refuse_unsettled_end() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -196,7 +197,7 @@ CREATE TRIGGER issue_run_end BEFORE UPDATE ON delivery.issue_run
     )
     EXECUTE FUNCTION delivery.refuse_unsettled_end();
 
--- Counts: as before, with those that were frozen, and with how many of the uncertain ones wait for a person.
+-- Counts: as before, plus the frozen ones, plus how many of the uncertain ones wait for a person.
 CREATE OR REPLACE VIEW delivery.published_issue_progress AS
     SELECT run.issue_id,
            run.state,
@@ -258,11 +259,11 @@ CREATE OR REPLACE VIEW delivery.published_issue_progress AS
 
 -- Partitions and retention --------------------------------------------------------------------------------------
 
--- Give a large issue partitions of its own before its first delivery is enqueued. One transaction a call, called
--- again until it answers `own` or `default`, because each stage needs a lock that must not be held during the next:
--- ATTACH would scan the default partition while nobody else may touch it, unless a validated constraint spares it.
--- No lock is waited for longer than 200 ms; where one does not come, the issue goes into the default partition.
--- `may_begin` false: only what was begun is brought to its end.
+-- Give a large issue partitions of its own before its first delivery is enqueued. Each call is one transaction; it is
+-- called again until it returns `own` or `default`, because each stage needs a lock that must not be held during the
+-- next: ATTACH would scan the default partition while nobody else may use it, unless a validated constraint makes that
+-- unnecessary. No lock is waited for longer than 200 ms; without it, the issue goes into the default partition.
+-- `may_begin` false: only finish what was begun.
 CREATE FUNCTION delivery.partition_issue(for_issue_id bigint, may_begin boolean) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -318,7 +319,7 @@ BEGIN
 END
 $$;
 
--- Remove a bounded number of the working rows of a finished issue whose counts are frozen; answers how many went.
+-- Remove a bounded number of the working rows of a finished issue whose counts are frozen; returns how many.
 CREATE FUNCTION delivery.remove_issue_work(for_issue_id bigint, kept interval, rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -384,8 +385,9 @@ BEGIN
 END
 $$;
 
--- Remove who got what of a finished issue: its own partitions at once, or a bounded number of rows. Answers how many
--- rows went (partitions count as 1), and 0 once nothing is left; -1: a lock did not come within 200 ms, try later.
+-- Remove the deliveries and outcomes of a finished issue: its own partitions at once, or a bounded number of rows.
+-- Returns how many rows were removed (partitions count as 1), and 0 once nothing is left; -1: no lock within 200 ms,
+-- try later.
 CREATE FUNCTION delivery.remove_issue_outcomes(for_issue_id bigint, kept interval, rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

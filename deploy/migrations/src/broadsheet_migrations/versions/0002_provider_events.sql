@@ -1,6 +1,6 @@
--- Postmark's webhooks: taken in, deduplicated, applied.
+-- Postmark's webhooks: stored, deduplicated, applied.
 
--- As they came, until a delivery replica has applied them. A row leaves in the transaction that applies it.
+-- As they came, until a delivery replica has applied them. A row is removed in the transaction that applies it.
 CREATE TABLE delivery.provider_event_inbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     body text NOT NULL,
@@ -11,8 +11,8 @@ CREATE TABLE delivery.provider_event_inbox (
 );
 CREATE INDEX provider_event_inbox_due ON delivery.provider_event_inbox (run_at, id);
 
--- Append-only: each event once, whatever number of times it came. No address, but for events that stop or resume
--- sending to one. Events of an issue go with its outcomes, the others after the same time.
+-- Append-only: each event once, however often it came. No address, except for events that stop or resume sending to
+-- one. Events of an issue are removed with its outcomes, the others after the same time.
 CREATE TABLE delivery.provider_event (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     record_type text NOT NULL,
@@ -46,8 +46,8 @@ $$;
 REVOKE ALL ON FUNCTION delivery.enqueue_provider_events FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION delivery.enqueue_provider_events TO broadsheet_gateway;
 
--- Remove a bounded number of old events that belong to no issue. What they decided stays: a suppression holds its own
--- moment, by which a copy that comes after all is weighed.
+-- Remove a bounded number of old events that belong to no issue. Their effect stays: a suppression stores the time of
+-- its own event, with which a late copy is compared.
 CREATE FUNCTION delivery.remove_old_events(kept interval, rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -76,7 +76,7 @@ ALTER TABLE delivery.suppression
     ADD COLUMN note text,
     ADD COLUMN active boolean NOT NULL DEFAULT true,
     ADD COLUMN changed_at timestamptz NOT NULL DEFAULT now(),
-    -- When Postmark is to be told next of what was decided here; NULL: nothing to tell.
+    -- When to tell Postmark next of what was decided here; NULL: nothing to tell.
     ADD COLUMN tell_run_at timestamptz,
     ADD COLUMN tell_count integer NOT NULL DEFAULT 0,
     ADD COLUMN tell_error text;
@@ -95,7 +95,7 @@ CREATE UNIQUE INDEX suppression_by_id ON delivery.suppression (id);
 -- squawk-ignore require-concurrent-index-creation -- as above, and empty at first
 CREATE INDEX suppression_to_tell ON delivery.suppression (tell_run_at) WHERE tell_run_at IS NOT NULL;
 
--- The sync with what Postmark knows: one replica at a time, by a lease.
+-- The synchronization with what Postmark knows: one replica at a time, by a lease.
 CREATE TABLE delivery.backstop_state (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     run_at timestamptz NOT NULL DEFAULT now(),
@@ -123,9 +123,9 @@ CREATE TABLE subscriptions.provider_change (
 );
 
 ALTER TABLE subscriptions.subscription
-    -- The newest event of Postmark's own unsubscribe link that was looked at.
+    -- The newest event of Postmark's own unsubscribe link that was read.
     ADD COLUMN provider_changed_at timestamptz,
-    -- Equal to unsubscribed_at: that link, and nothing since, has unsubscribed; only this may it undo.
+    -- Equal to unsubscribed_at: that link, and nothing since, has unsubscribed; the link may undo only this.
     ADD COLUMN provider_unsubscribed_at timestamptz;
 
 CREATE FUNCTION subscriptions.enqueue_provider_change(

@@ -1,24 +1,24 @@
 -- Limits that all replicas obey, and the check of an issue before it starts.
 
--- The breaker's state is in the columns there were: open while back_off_until lies ahead; half-open when it is over and
--- back_off_count still counts the openings; closed when that is 0.
+-- The circuit breaker's state is in existing columns: open while back_off_until is in the future; half-open when it has
+-- passed and back_off_count still counts the openings; closed when that is 0.
 ALTER TABLE delivery.sending_state
     -- Set by an operator; NULL: no limit.
     ADD COLUMN messages_per_s_max double precision CHECK (messages_per_s_max > 0),
     ADD COLUMN concurrent_calls_max integer CHECK (concurrent_calls_max >= 1),
     -- The rate's clock (GCRA): the moment from which the next newsletter call may be claimed.
     ADD COLUMN next_send_at timestamptz NOT NULL DEFAULT '-infinity',
-    -- How many calls Postmark bears just now; NULL: nothing restrains the replicas.
+    -- How many calls Postmark can handle at the moment; NULL: nothing limits the replicas.
     ADD COLUMN concurrency double precision CHECK (concurrency >= 1),
     ADD COLUMN concurrency_lowered_at timestamptz,
-    -- Unknown outcomes in a row, over all replicas, while the breaker is closed.
+    -- Uncertain results in a row, over all replicas, while the breaker is closed.
     ADD COLUMN failure_count integer NOT NULL DEFAULT 0,
     ADD COLUMN breaker_reason text,
-    -- The one call that tries Postmark while half-open, and until when it keeps the others from trying.
+    -- The one probe call while half-open, and until when it keeps the others from probing.
     ADD COLUMN probe_token uuid,
     ADD COLUMN probe_until timestamptz;
 
--- What a replica would use if nothing restrained it; NULL for one of the version before.
+-- What a replica would use if nothing limited it; NULL for a replica of the version before.
 ALTER TABLE delivery.replica ADD COLUMN concurrent_calls integer;
 
 ALTER TABLE delivery.issue_run

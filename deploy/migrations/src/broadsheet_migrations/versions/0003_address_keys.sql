@@ -1,6 +1,6 @@
--- Address keys are ASCII in lower case, compared as bytes: in every database in one order, whatever its collation, so that
--- the index that keeps an address unique also finds prefixes and walks pages. All of them, as an index helps only a
--- comparison in its own collation. No row is rewritten; the indexes are made anew.
+-- Address keys are ASCII in lower case, compared as bytes: in the same order in every database, whatever its collation.
+-- So the index that keeps an address unique also finds prefixes and walks pages. All columns with keys change, because
+-- an index helps only comparisons in its own collation. No row is rewritten; the indexes are built again.
 
 -- Made again below as it was: a view keeps its column's type.
 -- squawk-ignore ban-drop-view -- in the same transaction

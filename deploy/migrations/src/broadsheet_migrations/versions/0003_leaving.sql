@@ -1,11 +1,11 @@
--- Leaving: a person's own pages, changes of address, erasure, suppressions of every stream and by rule.
+-- Leaving: a subscriber's own pages, changes of address, erasure, suppressions of every stream and by rule.
 
 -- A person's own pages --------------------------------------------------------------------------------------------
 
--- Short-lived links to somebody's preferences, mailed to the address on file. Only the hash is kept.
+-- Short-lived links to a subscriber's preferences, mailed to the address on file. Only the hash is kept.
 CREATE TABLE subscriptions.preferences_link (
     token_hash bytea PRIMARY KEY CHECK (length(token_hash) = 32),
-    -- NULL: the person was erased since. A second press of the same button finds that it is done.
+    -- NULL: the subscriber was erased since. A second press of the same button finds that it is done.
     subscriber_id bigint REFERENCES subscriptions.subscriber (id) ON DELETE SET NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     expires_at timestamptz NOT NULL
@@ -13,7 +13,7 @@ CREATE TABLE subscriptions.preferences_link (
 CREATE INDEX preferences_link_by_subscriber ON subscriptions.preferences_link (subscriber_id, created_at);
 CREATE INDEX preferences_link_expiry ON subscriptions.preferences_link (expires_at);
 
--- A confirmed change is kept as long as the person: with it the consent given under the old address stays shown.
+-- A confirmed change is kept as long as the subscriber: with it the consent given under the old address stays shown.
 CREATE TABLE subscriptions.address_change (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscriber_id bigint NOT NULL REFERENCES subscriptions.subscriber (id) ON DELETE CASCADE,
@@ -30,7 +30,7 @@ CREATE INDEX address_change_by_subscriber ON subscriptions.address_change (subsc
 CREATE INDEX address_change_by_new_address ON subscriptions.address_change (new_email_key, requested_at);
 CREATE INDEX address_change_expiry ON subscriptions.address_change (expires_at) WHERE confirmed_at IS NULL;
 
--- Append-only: that somebody was erased, and on whose word. The number leads to nobody any more.
+-- Append-only: that a subscriber was erased, and who asked for it. The number identifies nobody any more.
 CREATE TABLE subscriptions.erasure (
     subscriber_id bigint PRIMARY KEY,
     requested_by text NOT NULL,
@@ -70,7 +70,7 @@ $$;
 -- Suppressions ----------------------------------------------------------------------------------------------------
 
 ALTER TABLE delivery.suppression
-    -- A row with the stream '*' is an operator's word on every stream; the rows that were made of it carry this mark.
+    -- A row with the stream '*' is an operator's suppression on every stream; the rows made from it carry this mark.
     ADD COLUMN all_streams boolean NOT NULL DEFAULT false;
 -- squawk-ignore ban-drop-constraint -- a wider one follows
 ALTER TABLE delivery.suppression DROP CONSTRAINT suppression_kind;
@@ -86,11 +86,11 @@ CREATE INDEX provider_event_soft_bounces ON delivery.provider_event (email_key, 
 
 -- Erasure ---------------------------------------------------------------------------------------------------------
 
--- Addresses that were erased, as keyed hashes (HMAC-SHA256; the keys are in the services' settings), so that what is
--- still told about one is known for its own, and one that was suppressed is so again when somebody enters it anew.
+-- Addresses that were erased, as keyed hashes (HMAC-SHA256; the keys are in the services' settings). So a later report
+-- about one is recognized, and a suppressed one is suppressed again when somebody enters it again.
 CREATE TABLE delivery.erased_address (
     address_hash bytea PRIMARY KEY CHECK (length(address_hash) = 32),
-    -- The key by its id: one that no row names any more can be dropped from the settings.
+    -- The id of the key: a key that no row names any more can be dropped from the settings.
     key_id text NOT NULL,
     erased_at timestamptz NOT NULL DEFAULT now()
 );
@@ -108,18 +108,18 @@ CREATE TABLE delivery.erased_suppression (
     all_streams boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
-    -- Not NULL: Postmark was never told. It is, once somebody enters the address anew.
+    -- Not NULL: Postmark was never told. It is told once somebody enters the address again.
     tell_run_at timestamptz,
     PRIMARY KEY (message_stream, address_hash)
 );
 CREATE INDEX erased_suppression_by_address ON delivery.erased_suppression (address_hash);
 
--- What is left to do about an erased person. A row that is finished holds no address.
+-- What is left to do for an erased subscriber. A row that is finished holds no address.
 CREATE TABLE delivery.erasure (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subscriber_id bigint NOT NULL,
     email_key text COLLATE "C",
-    -- Later rows are those of somebody who came back.
+    -- Rows with larger ids belong to somebody who signed up again.
     mails_up_to bigint NOT NULL,
     events_up_to bigint NOT NULL,
     requested_at timestamptz NOT NULL DEFAULT now(),
@@ -134,8 +134,9 @@ CREATE INDEX erasure_by_subscriber ON delivery.erasure (subscriber_id);
 CREATE VIEW delivery.published_erasures AS
     SELECT subscriber_id, bool_and(finished_at IS NOT NULL) AS finished FROM delivery.erasure GROUP BY subscriber_id;
 
--- Who is about to write an address (an event, a refusal of Postmark's) holds this lock in share mode from before it
--- looks who was erased; an erasure holds it alone. So no address is written after it was erased.
+-- A transaction that is about to write an address (an event, a refusal by Postmark) takes this lock in share mode
+-- before it checks whether the address was erased; an erasure takes it exclusively. So no address is written after it
+-- was erased.
 CREATE FUNCTION delivery.lock_addresses(exclusive boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -148,8 +149,8 @@ BEGIN
 END
 $$;
 
--- In the transaction that erases a subscriber, for each of their addresses: what suppresses it goes on under the hash
--- from this commit on, and the rest is enqueued.
+-- Called in the transaction that erases a subscriber, for each of their addresses: its suppressions continue under the
+-- hash from this commit on, and the rest is enqueued.
 CREATE FUNCTION delivery.enqueue_erasure(
     for_subscriber_id bigint, for_email_key text, for_address_hash bytea, for_key_id text
 ) RETURNS void
@@ -177,8 +178,8 @@ BEGIN
 END
 $$;
 
--- Somebody enters these addresses (each once for each of its hashes): what suppressed one before it was erased does so
--- again. Nearly always none was erased, and this is one look into an index.
+-- Somebody enters these addresses (each once for each of its hashes): suppressions from before an erasure hold again.
+-- Nearly always none was erased, and this is one look into an index.
 CREATE FUNCTION delivery.enter_addresses(email_keys text[], address_hashes bytea[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -205,9 +206,10 @@ BEGIN
 END
 $$;
 
--- The rest of an erasure, as one transaction: no mail, event or reason names the person any more. Mails that wait are
--- not sent; one whose call is under way keeps its row, for its outcome is still to come, and nothing in it. Numbers,
--- outcomes and times stay: the accounts hang on them. Answers false when there is nothing to do.
+-- The rest of an erasure, as one transaction: no mail, event or reason names the subscriber any more. Mails that wait
+-- are not sent. A mail whose call is under way keeps its row, because its outcome is still to come, but no personal
+-- data in it. Numbers, outcomes and times stay, because the counts depend on them. Returns false when there is nothing
+-- to do.
 CREATE FUNCTION delivery.finish_erasure(for_erasure_id bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -266,8 +268,8 @@ BEGIN
 END
 $$;
 
--- All that this schema holds about a person, by their number and the addresses they have or had. Bodies of mails that
--- wait are left out: they hold tokens. `truncated` names the lists that were cut at `rows_max`, newest first.
+-- All that this schema holds about a subscriber, by their number and the addresses they have or had. Bodies of mails
+-- that wait are left out: they hold tokens. `truncated` names the lists that were cut at `rows_max`, newest first.
 CREATE FUNCTION delivery.person_data(for_subscriber_id bigint, email_keys text[], rows_max integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -378,7 +380,7 @@ GRANT EXECUTE ON FUNCTION delivery.lock_addresses, delivery.enter_addresses, del
    TO broadsheet_delivery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON delivery.erased_address, delivery.erased_suppression, delivery.erasure
    TO broadsheet_delivery;
--- Whether enter_addresses can have anything to do: many addresses at once need not be hashed otherwise.
+-- Whether enter_addresses can have anything to do: if not, the hashes of many addresses need not be computed.
 CREATE VIEW delivery.published_erased_addresses AS
     SELECT EXISTS (SELECT FROM delivery.erased_address) AS are_there;
 GRANT SELECT ON delivery.published_erased_addresses TO broadsheet_subscriptions;

@@ -1,4 +1,4 @@
--- What is known of a subscriber beside the address and the name, and what lists and segments are read by.
+-- What is stored about a subscriber beside the address and the name, and the indexes and tables for lists and segments.
 
 -- Attributes and tags -------------------------------------------------------------------------------------------
 
@@ -8,7 +8,7 @@ CREATE TABLE subscriptions.attribute (
     type text NOT NULL CHECK (type IN ('text', 'number', 'boolean', 'date')),
     label text NOT NULL CHECK (length(label) BETWEEN 1 AND 200),
     created_at timestamptz NOT NULL DEFAULT now(),
-    -- Nobody sees or sets it any more; its values are being taken from the subscribers, and then the row goes too.
+    -- Deleted: nobody sees or sets it any more. Its values are removed from the subscribers, then the row as well.
     removed_at timestamptz,
     -- Subscribers up to this id have lost their value.
     removed_to_id bigint NOT NULL DEFAULT 0
@@ -20,8 +20,8 @@ ALTER TABLE subscriptions.subscriber
     ADD COLUMN tags text[] NOT NULL DEFAULT '{}';
 GRANT SELECT, INSERT, UPDATE, DELETE ON subscriptions.attribute TO broadsheet_subscriptions;
 
--- Who has a tag, in the order of ids: `subscriber.tags` turned round. A GIN index cannot be walked in order, so a page
--- of a tag that half of all people have would have to gather and sort them. Written by the triggers below alone.
+-- Who has a tag, in the order of ids: the inverse of `subscriber.tags`. A GIN index cannot be walked in order, so a
+-- page of a tag that half of all people have would have to gather and sort them. Written only by the triggers below.
 CREATE TABLE subscriptions.subscriber_tag (
     tag text COLLATE "C" NOT NULL,
     subscriber_id bigint NOT NULL,
@@ -77,8 +77,8 @@ CREATE INDEX subscriber_by_last_name
 -- squawk-ignore require-concurrent-index-creation -- as above
 CREATE INDEX subscription_unconfirmed ON subscriptions.subscription (newsletter_id, state, subscriber_id)
     WHERE state <> 'confirmed';
--- These two have the people of a newsletter in order, so what keeps a subscription unique can begin with the
--- subscriber, and is the index by subscriber as well: every index is paid for by each of a million imported rows.
+-- These two hold the people of a newsletter in order. So the constraint that keeps a subscription unique can begin with
+-- the subscriber and serve as the index by subscriber as well: each of a million imported rows pays for every index.
 -- squawk-ignore require-concurrent-index-creation -- as above
 CREATE UNIQUE INDEX subscription_subscriber_id_newsletter_id_key
     ON subscriptions.subscription (subscriber_id, newsletter_id);
@@ -94,14 +94,14 @@ DROP INDEX subscriptions.subscription_by_subscriber;
 CREATE TABLE subscriptions.segment (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
-    -- A tree as the API takes it (broadsheet_subscriptions.segments.filter).
+    -- A tree as the API accepts it (broadsheet_subscriptions.segments.filter).
     filter jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Whom an issue to a segment goes to: the tree as it was when the issue was published, and then its members. Found by
--- a background loop of subscriptions, a range of ids a transaction; publishing waits for completed_at.
+-- The audience of an issue to a segment: the tree as it was when the issue was published, and then its members. A
+-- background loop of subscriptions finds them, one range of ids in each transaction; publishing waits for completed_at.
 CREATE TABLE subscriptions.audience (
     issue_id bigint PRIMARY KEY,
     newsletter_id bigint NOT NULL,
@@ -111,15 +111,15 @@ CREATE TABLE subscriptions.audience (
     next_block bigint NOT NULL DEFAULT 0,
     member_count bigint NOT NULL DEFAULT 0,
     completed_at timestamptz,
-    -- The issue is fanned out: the members are gone, the count and the tree stay.
+    -- The issue is fanned out: the members are deleted, the count and the tree stay.
     released_at timestamptz,
     run_at timestamptz NOT NULL DEFAULT now(),
     failure_count integer NOT NULL DEFAULT 0
 );
 CREATE INDEX audience_open ON subscriptions.audience (run_at) WHERE completed_at IS NULL;
 
--- A bit a subscriber: bit n of block b is subscriber b * 8192 + n. A kilobyte stays in its row, uncompressed, so that
--- looking at a bit costs no more than looking at a column.
+-- One bit for each subscriber: bit n of block b is subscriber b * 8192 + n. A kilobyte stays in its row, uncompressed,
+-- so that reading a bit costs no more than reading a column.
 CREATE TABLE subscriptions.audience_block (
     issue_id bigint NOT NULL REFERENCES subscriptions.audience (issue_id) ON DELETE CASCADE,
     block bigint NOT NULL,
@@ -144,7 +144,7 @@ BEGIN
 END
 $$;
 
--- The issue is fanned out, or cancelled: nobody asks for its members any more, and none are looked for.
+-- The issue is fanned out, or cancelled: its members are not needed any more, and no more are looked for.
 CREATE FUNCTION subscriptions.release_audience(for_issue_id bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -180,7 +180,7 @@ GRANT SELECT ON publishing.published_segment_uses TO broadsheet_subscriptions;
 -- Engagement ----------------------------------------------------------------------------------------------------
 
 -- Who received, opened or clicked: by issue, and by day over all issues (UTC). Bits as in audience_block; rolled up in
--- the background, and kept when deliveries and events are long gone. An id whose subscriber was erased means nobody:
+-- the background, and kept after deliveries and events were removed. The id of an erased subscriber identifies nobody:
 -- ids are never used again.
 CREATE TABLE delivery.issue_engagement (
     issue_id bigint NOT NULL,
@@ -227,13 +227,13 @@ SELECT CASE record_type WHEN 'Open' THEN 'opened' ELSE 'clicked' END, issue_id, 
        (occurred_at AT TIME ZONE 'UTC')::date
   FROM delivery.provider_event WHERE record_type IN ('Open', 'Click') AND issue_id IS NOT NULL;
 
--- How far the acceptances of an issue are rolled up: chunk by chunk while it is sent, and once through all of it each
--- time it has ended.
+-- How far the acceptances of an issue are rolled up: chunk by chunk while it is sent, and once completely each time it
+-- has ended.
 CREATE TABLE delivery.engagement_pass (
     issue_id bigint PRIMARY KEY REFERENCES delivery.issue_run (issue_id) ON DELETE CASCADE,
-    -- The chunks of an issue under way that were done, by their deliveries.
+    -- The chunks of an unfinished issue that were done, by their deliveries.
     rolled int4multirange NOT NULL DEFAULT '{}',
-    -- The end (finished_at) that the pass through all of it is for, where it stands, and the end it is complete for.
+    -- The end (finished_at) that the complete pass is for, its position, and the end for which it is complete.
     pass_for timestamptz,
     next_seq integer NOT NULL DEFAULT 1,
     complete_for timestamptz

@@ -1,4 +1,5 @@
--- Outgoing webhooks: who is told of what happens to subscribers, what is still to be told, and what was answered.
+-- Outgoing webhooks: the endpoints that are told what happens to subscribers, what is still to be told, and the
+-- answers.
 
 CREATE TABLE subscriptions.webhook_endpoint (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -7,13 +8,13 @@ CREATE TABLE subscriptions.webhook_endpoint (
     events text[] NOT NULL CHECK (cardinality(events) > 0 AND events <@ ARRAY[
         'subscriber.subscribed', 'subscriber.confirmed', 'subscriber.unsubscribed', 'subscriber.bounced',
         'subscriber.complained']),
-    -- NULL: every newsletter's.
+    -- NULL: every newsletter.
     newsletter_ids bigint[] CHECK (cardinality(newsletter_ids) > 0),
     enabled boolean NOT NULL DEFAULT true,
-    -- Why it was disabled, where the sender did so.
+    -- Why it was disabled, where the sender disabled it.
     disabled_reason text,
     disabled_at timestamptz,
-    -- The failures since the last success.
+    -- The failures since the last success: when they began, and how many.
     failing_since timestamptz,
     failure_count integer NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -23,7 +24,7 @@ CREATE TABLE subscriptions.webhook_endpoint (
     CHECK (deleted_at IS NULL OR NOT enabled)
 );
 
--- Several while a new secret takes an old one's place: each signs until it expires.
+-- There are several while a new secret replaces an old one: each signs until it expires.
 CREATE TABLE subscriptions.webhook_secret (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     endpoint_id bigint NOT NULL REFERENCES subscriptions.webhook_endpoint (id) ON DELETE CASCADE,
@@ -34,19 +35,19 @@ CREATE TABLE subscriptions.webhook_secret (
 );
 CREATE INDEX webhook_secret_by_endpoint ON subscriptions.webhook_secret (endpoint_id);
 
--- One event for one endpoint. No address: it is read when the call is made, so that nothing of somebody who was erased
+-- One event for one endpoint. No address: it is read when the call is made, so that no data of an erased subscriber
 -- waits here. No foreign keys: a sign-up must not fail, or wait, because an endpoint is being changed.
 CREATE TABLE subscriptions.webhook_delivery (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     endpoint_id bigint NOT NULL,
-    -- The same at every attempt: receivers know by it what they had before.
+    -- The same at every attempt, so that receivers recognize a repeated event.
     message_id uuid NOT NULL DEFAULT gen_random_uuid(),
     type text NOT NULL CHECK (type IN (
         'subscriber.subscribed', 'subscriber.confirmed', 'subscriber.unsubscribed', 'subscriber.bounced',
         'subscriber.complained', 'webhook.test')),
     subscriber_id bigint,
     newsletter_id bigint,
-    -- Of the subscription, just after what happened.
+    -- The state of the subscription just after the event.
     state text,
     source text,
     occurred_at timestamptz NOT NULL DEFAULT now(),
@@ -55,13 +56,13 @@ CREATE TABLE subscriptions.webhook_delivery (
     -- When to attempt next; while an attempt is under way, when its lease ends.
     run_at timestamptz NOT NULL DEFAULT now(),
     lease_token uuid,
-    -- Since it was queued or last retried by a person: where it stands in the schedule.
+    -- The number of attempts since it was queued or last retried by a person: its place in the retry schedule.
     attempts_begun integer NOT NULL DEFAULT 0,
     settled_at timestamptz,
     CHECK ((status = 'waiting') = (settled_at IS NULL))
 );
 CREATE INDEX webhook_delivery_due ON subscriptions.webhook_delivery (endpoint_id, run_at, id) WHERE status = 'waiting';
--- A disabled endpoint may have much that waits: its tests are found without reading all of it.
+-- A disabled endpoint may have many deliveries that wait: its test events are found without reading all of them.
 CREATE INDEX webhook_delivery_tests ON subscriptions.webhook_delivery (endpoint_id, run_at, id)
     WHERE status = 'waiting' AND type = 'webhook.test';
 CREATE INDEX webhook_delivery_log ON subscriptions.webhook_delivery (endpoint_id, id);
@@ -76,7 +77,7 @@ CREATE TABLE subscriptions.webhook_attempt (
     -- An HTTP status, or why there was none.
     http_status integer,
     error text,
-    -- How the answer began; taken away when the subscriber is erased, as receivers repeat what they were sent.
+    -- The beginning of the answer; removed when the subscriber is erased, because receivers repeat what they were sent.
     answer text CHECK (length(answer) <= 1000),
     CHECK ((http_status IS NULL) <> (error IS NULL))
 );
@@ -87,9 +88,9 @@ GRANT SELECT, INSERT, UPDATE, DELETE
       subscriptions.webhook_attempt
    TO broadsheet_subscriptions;
 
--- Every way in which people arrive and leave changes a subscription, so here none is forgotten, and the event stands in
--- the commit of what it tells. A statement at a time: one look at the endpoints for any number of rows. What a use case
--- knows of the reason it names for its transaction in the variable broadsheet.change_source.
+-- Every way of arriving or leaving changes a subscription, so a trigger here misses none, and the event is in the same
+-- commit as the change. It runs once for each statement: one look at the endpoints for any number of rows. A use case
+-- that knows the reason puts it into the variable broadsheet.change_source of its transaction.
 CREATE FUNCTION subscriptions.queue_subscription_webhooks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -148,8 +149,9 @@ CREATE TRIGGER queue_webhooks_of_removed AFTER DELETE ON subscriptions.subscript
     REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION subscriptions.queue_subscription_webhooks();
 
--- What the provider says of a mailbox changes no subscription by itself, or not always. One event for each newsletter
--- it is about; without one (a confirmation mail that bounced) one of none.
+-- What the provider reports about a mailbox changes no subscription by itself, or not always. There is one event for
+-- each newsletter that it concerns; if it concerns none (a confirmation mail that bounced), one event without a
+-- newsletter.
 CREATE FUNCTION subscriptions.queue_provider_webhooks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -177,7 +179,7 @@ CREATE TRIGGER queue_webhooks_of_provider AFTER INSERT ON subscriptions.provider
     REFERENCING NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION subscriptions.queue_provider_webhooks();
 
--- Of somebody who is no longer here only one thing is still told, without an address: that they left.
+-- About an erased subscriber only one thing is still told, without an address: that they left.
 CREATE FUNCTION subscriptions.forget_webhooks_of_removed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

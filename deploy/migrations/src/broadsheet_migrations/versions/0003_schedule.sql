@@ -1,11 +1,11 @@
--- Issues that go out at a time.
+-- Scheduled issues.
 
 ALTER TABLE publishing.issue
     ADD COLUMN scheduled_at timestamptz,
-    -- What the author chose, where it was a local time: 'YYYY-MM-DDTHH:MM:SS' in this zone.
+    -- What the author chose, if it was a local time: 'YYYY-MM-DDTHH:MM:SS' in this zone.
     ADD COLUMN scheduled_local text,
     ADD COLUMN scheduled_time_zone text,
-    -- Why it is a draft again, where its time came and it could not go out.
+    -- Why it is a draft again, if it was due and could not be published.
     ADD COLUMN schedule_note text;
 ALTER TABLE publishing.issue
     ADD CONSTRAINT issue_scheduled_has_a_time CHECK (status <> 'scheduled' OR scheduled_at IS NOT NULL) NOT VALID,

@@ -1,7 +1,7 @@
 -- Somebody confirms a subscription while their address is suppressed: delivery is asked to lift the suppression, and
--- subscriptions can say why nothing comes.
+-- subscriptions can say why no issue comes.
 
--- Requests to lift a suppression because its owner confirmed anew. By the suppression's number: no address is held.
+-- Requests to lift a suppression because its owner confirmed again. By the suppression's number: no address is stored.
 CREATE TABLE delivery.lift_request (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     suppression_id bigint NOT NULL,
@@ -27,7 +27,7 @@ $$;
 REVOKE ALL ON FUNCTION delivery.enqueue_lift FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION delivery.enqueue_lift TO broadsheet_subscriptions;
 
--- With the reason, so that people can be told; columns are only added.
+-- With the reason, so that subscribers can be told; columns are only added.
 CREATE OR REPLACE VIEW delivery.published_suppressed AS
     SELECT message_stream, email_key, kind, origin, changed_at, tell_error AS postmark_refusal
       FROM delivery.suppression WHERE active;

@@ -1,6 +1,6 @@
--- Which state of an issue's content, and of its newsletter's sender, a mail is made of. Delivery keeps what it has parsed
--- under these numbers, so that a correction reaches every replica with its next claim. Triggers count, so that no way
--- of correcting something can forget it.
+-- The versions of an issue's content, and of its newsletter's sender, from which a mail is made. Delivery keeps parsed
+-- templates under these numbers, so that a correction reaches every replica with its next claim. Triggers count them,
+-- so that no way of correcting something can forget to.
 ALTER TABLE publishing.issue ADD COLUMN content_version bigint NOT NULL DEFAULT 1;
 ALTER TABLE publishing.newsletter ADD COLUMN sender_version bigint NOT NULL DEFAULT 1;
 

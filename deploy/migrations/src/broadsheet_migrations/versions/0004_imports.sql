@@ -1,14 +1,14 @@
--- Imports: columns that may say who left, notes on cells that were left out, and one normal form for all text.
+-- Imports: columns that may say who unsubscribed, notes on cells that were left out, and one normal form for all text.
 
 ALTER TABLE subscriptions.import_job
-    -- The first record that is a person: titles, and what stands before them, are none.
+    -- The number of the first record that is a person: titles, and what stands before them, are not.
     ADD COLUMN first_record bigint NOT NULL DEFAULT 1,
-    -- Columns that may say who must not be written to, with the commonest words of their first cells. Nothing is stored
+    -- Columns that may say who must not get mail, with the commonest words of their first cells. Nothing is stored
     -- before each is decided.
     ADD COLUMN undecided_columns jsonb NOT NULL DEFAULT '[]',
     ADD COLUMN remarks text[] NOT NULL DEFAULT '{}';
 
--- Cells of a run that were left out, counted by column and reason. No cell is in it.
+-- Cells of a run that were left out, counted by column and reason. No cell's content is in it.
 CREATE TABLE subscriptions.import_note (
     import_id bigint NOT NULL REFERENCES subscriptions.import_job (id),
     run_number integer NOT NULL,

@@ -1,4 +1,4 @@
-"""What outsiders found: one SQL file a subject. Expands only."""
+"""Fixes of faults that were found from outside: one SQL file for each subject. Expands only."""
 
 from alembic import op
 

@@ -17,8 +17,8 @@ class DefaultCredentialsError(StartRefusedError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the user {DEFAULT_USERNAME} has the default password of the local set-up: this database can't serve in "
-            "production before the user has another one"
+            f"the user {DEFAULT_USERNAME} has the default password of the local set-up: this database cannot be used "
+            "in production until the user has another password"
         )
 
 

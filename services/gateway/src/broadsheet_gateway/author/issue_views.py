@@ -59,8 +59,8 @@ class Segment(msgspec.Struct, frozen=True):
 
 # Settled ones first, so that the bar fills from the left.
 _PARTS = (
-    ("accepted", "Accepted", "Taken by the mail provider, to be delivered."),
-    ("failed", "Failed", "Refused for good. The reason is kept with each."),
+    ("accepted", "Accepted", "Accepted by the mail provider for delivery."),
+    ("failed", "Failed", "Refused permanently. The reason is recorded for each."),
     ("suppressed", "Suppressed", "Not sent: the address bounced, complained or opted out before."),
     ("excluded", "Excluded", "Not sent: no longer subscribed, or not an address that mail can reach."),
     ("cancelled", "Cancelled", "Not sent: the issue was cancelled first."),

@@ -117,7 +117,7 @@ async def submit_newsletter(
         message = "The issue is too large: title, text and HTML may have 10 MB together."
         return _form_again(responder, session, typed, status=error.status, form_error=message)
     except ProblemError as error:
-        message = "The issue was not accepted, as a part that this needs does not answer. Send it again in a moment."
+        message = "The issue was not accepted, because a service does not answer. Send it again in a moment."
         return _form_again(
             responder, session, typed, status=error.status, form_error=message, headers=dict(error.headers)
         )
@@ -131,11 +131,11 @@ def _refused(refusal: UpstreamRefusalError, responder: Responder, session: Sessi
         case "idempotency-key-reused":
             message = (
                 "This form was sent before with other content, and that issue went out. To publish this one as well, "
-                "open the form anew."
+                "open a new form."
             )
             return _form_again(responder, session, typed, status=422, form_error=message)
         case "idempotency-in-flight":
-            message = "The same form is being handled at this moment. Send it again in a second to see its result."
+            message = "The same form is being processed. Send it again in a second to see the result."
             headers = {"Retry-After": refusal.headers.get("retry-after", "1")}
             return _form_again(responder, session, typed, status=409, form_error=message, headers=headers)
         case _:

@@ -152,9 +152,9 @@ class Forwarder:
         if length is None and (is_http1 or method in _BODILESS_METHODS) and "transfer-encoding" not in headers:
             return b""
         if method in _BODILESS_METHODS and (length is None or length > 0):
-            raise MalformedRequestError(f"A {method} request has no body here.")
+            raise MalformedRequestError(f"A {method} request must have no body here.")
         if (length or 0) > bounds.max_bytes:
-            raise BodyTooLargeError(f"At most {bounds.max_bytes} bytes are taken here.")
+            raise BodyTooLargeError(f"At most {bounds.max_bytes} bytes are accepted here.")
         if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
             return await read_body(receive, headers, max_bytes=length, timeout_s=bounds.idle_s)
         return _Body(receive, bounds)
@@ -169,7 +169,7 @@ async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> Non
         async for piece in response.aiter_raw():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except UPSTREAM_ERRORS as error:
-        raise ConnectionAbortedError("the service broke its answer off") from error
+        raise ConnectionAbortedError("the service ended its answer before it was complete") from error
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class UpstreamTimeoutError(ProblemError):
-    slug, title, status = "upstream-timeout", "A part this needs did not answer in time", 504
+    slug, title, status = "upstream-timeout", "A service that this needs did not answer in time", 504
 
 
 class UpstreamRefusalError(Exception):

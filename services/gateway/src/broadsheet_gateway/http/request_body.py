@@ -52,7 +52,7 @@ async def stream_body(
         piece = message["body"]
         total += len(piece)
         if total > max_bytes:
-            raise BodyTooLargeError(f"At most {max_bytes} bytes are taken here.")
+            raise BodyTooLargeError(f"At most {max_bytes} bytes are accepted here.")
         if piece:
             yield piece
         if not message.get("more_body", False):
@@ -62,5 +62,5 @@ async def stream_body(
 async def read_body(receive: Receive, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float) -> bytes:
     """The whole body; one whose announced length is too large is refused before it is read."""
     if (announced_length(headers) or 0) > max_bytes:
-        raise BodyTooLargeError(f"At most {max_bytes} bytes are taken here.")
+        raise BodyTooLargeError(f"At most {max_bytes} bytes are accepted here.")
     return b"".join([piece async for piece in stream_body(receive, max_bytes=max_bytes, timeout_s=timeout_s)])

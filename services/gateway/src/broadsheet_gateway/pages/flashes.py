@@ -57,14 +57,14 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         ),
         FlashCode.UNAVAILABLE: (
             "error",
-            "A part that this needs does not answer, and nothing was changed. Try again in a moment.",
+            "A service that this needs does not answer. Nothing was changed. Try again in a moment.",
         ),
         FlashCode.LEFT: ("success", "You have left that newsletter. No further issue of it is sent to you."),
         FlashCode.LEFT_ALL: ("success", "You have left every newsletter. Nothing more is sent to you."),
         FlashCode.NAME_CHANGED: ("success", "Your name has been changed."),
         FlashCode.ADDRESS_ASKED: (
             "notice",
-            "Look into the new mailbox: a mail there asks you to confirm the address.",
+            "Check the new mailbox: a mail there asks you to confirm the address.",
         ),
     }
 )

@@ -309,7 +309,7 @@ def _public_samples() -> dict[str, PageView]:
             action_path="/subscriptions",
             proof=_PROOF,
             form=SubscribeForm(name="Reader", email="reader@example.com"),
-            form_error="Sign-ups cannot be taken just now. What you typed is still here: try again in a moment.",
+            form_error="Sign-ups cannot be accepted at the moment. What you typed is still here: try again soon.",
         ),
         "check-inbox": CheckInboxPage(newsletter_name=_NEWSLETTER, page_path="/"),
         "embed": EmbedPage(
@@ -334,12 +334,12 @@ def _public_samples() -> dict[str, PageView]:
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",
-            detail="The address may have a slip in it, or the page has moved.",
+            detail="The address may be wrong, or the page has moved.",
             request_id="5f0c7d1e9a3b4c62",
         ),
         "error-503": ErrorPage(
             status=503,
-            title="A part this needs does not answer",
+            title="A service that this needs does not answer",
             detail="Nothing was lost. Try again in a moment.",
             request_id="5f0c7d1e9a3b4c62",
             signed_in=_ADMIN,

@@ -75,7 +75,9 @@ def _local_time(value: datetime) -> str:
 
 
 def _paragraphs(text: str) -> list[list[tuple[bool, str]]]:
-    """Plain prose: paragraphs parted by empty lines, each a run of (is code, text), code standing in backticks."""
+    """Plain prose: paragraphs separated by empty lines, each a sequence of (is code, text); code is written in
+    backticks.
+    """
     return [
         [(index % 2 == 1, words) for index, words in enumerate(" ".join(block.split()).split("`")) if words]
         for block in re.split(r"\n\s*\n", text)

@@ -51,7 +51,7 @@ class SubscribeForm(msgspec.Struct, frozen=True):
 
 
 class FormProof(msgspec.Struct, frozen=True):
-    """What the form sends back: when it was shown, and which sentence stood at it."""
+    """What the form sends back: when it was shown, and which consent wording it showed."""
 
     ticket: str
     wording_version: int
@@ -112,7 +112,7 @@ class ConfirmPage(PageView, frozen=True, kw_only=True):
 
 
 class ConfirmedPage(PageView, frozen=True, kw_only=True):
-    """`suppressed`: why no issue will come all the same, unless the mail provider lifts it."""
+    """`suppressed`: why no issue will come despite the confirmation, unless the mail provider lifts it."""
 
     template: ClassVar[str] = "confirmed.html"
 

@@ -160,7 +160,7 @@ async def leave(
     if newsletter_id is not None and not (
         newsletter_id.isascii() and newsletter_id.isdigit() and len(newsletter_id) <= _DIGITS_MAX
     ):
-        raise MalformedRequestError("The form field `newsletter_id` is no number.")
+        raise MalformedRequestError("The form field `newsletter_id` is not a number.")
     body = {"newsletter_id": None if newsletter_id is None else int(newsletter_id)}
     try:
         await _ask(upstreams, "/public/preferences/leave", token, answer=_Preferences, body=body)
@@ -278,7 +278,7 @@ async def confirm_address(
     try:
         found = await _ask(upstreams, "/public/address-changes", token, answer=_ChangeOfAddress)
     except UpstreamRefusalError as refusal:
-        raise AddressTakenError("Leave with a link in the mail that it gets, then confirm again.") from refusal
+        raise AddressTakenError("Unsubscribe it with the link in a mail that it gets, then confirm again.") from refusal
     return responder.page(
         AddressChangePage(action_path=f"/change-of-address/{token}", new_email=found.new_email, is_confirmed=True)
     )

@@ -50,7 +50,7 @@ class _LinkState(msgspec.Struct, frozen=True):
 class UnknownLinkError(UnauthenticatedError):
     """A confirmation link with an unknown token, or one that is too old."""
 
-    slug, title, status = "unknown-token", "This link is not valid, or no longer", 401
+    slug, title, status = "unknown-token", "This link is not valid or has expired", 401
 
 
 @route("/health-check", http_method=["GET", "HEAD"], include_in_schema=False)
@@ -108,7 +108,7 @@ async def confirm(
 def _query_token(request: AnyRequest) -> str:
     tokens = request.query_params.getall("subscription_token", [])
     if len(tokens) != 1 or not tokens[0]:
-        raise MalformedRequestError("The link is not complete: open it as it stands in the mail.")
+        raise MalformedRequestError("The link is not complete: open it exactly as it is in the mail.")
     token: str = tokens[0]
     return token
 

@@ -48,7 +48,7 @@ CREATE TABLE issue_delivery_queue (issue_id integer NOT NULL, subscriber_email t
 
 
 class ComparisonRun(msgspec.Struct, frozen=True):
-    """Seconds from the moment that the ready processes were let go to the sandbox's last acceptance."""
+    """Seconds from the release of the ready processes to the sandbox's last acceptance."""
 
     processes: int
     mails: int
@@ -61,7 +61,7 @@ class ComparisonRun(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """The senders of one system; `prepare` once."""
+    """The compared senders on one system. Call `prepare` once."""
 
     def __init__(self, system: LocalSystem, oracle: Oracle, issue: BenchIssue) -> None:
         self._system = system
@@ -96,7 +96,9 @@ class Comparison:
             _, last_epoch_s = await self._oracle.first_and_last(NEWSLETTER_STREAM)
             summary = await self._oracle.summary(NEWSLETTER_STREAM)
             if summary.recipients != mails or summary.duplicates:
-                raise LaunchError(f"the {kind} senders reached {summary.recipients} of {mails}: not a measure of them")
+                raise LaunchError(
+                    f"the {kind} senders reached {summary.recipients} of {mails}, so this measures nothing"
+                )
             await in_thread(lambda: _wait_ended(senders))
         finally:
             await in_thread(lambda: _end(senders, guardian))
@@ -128,7 +130,7 @@ class Comparison:
             connection.execute("VACUUM ANALYZE recipient, issue_delivery_queue")
 
     def _start_gate(self) -> psycopg.Connection:
-        """A session with the lock that ready senders wait for; closing it lets them all go at once."""
+        """A session with the lock that ready senders wait for; closing it starts them all at once."""
         gate = psycopg.connect(self._database_url, autocommit=True)
         gate.execute("SELECT pg_advisory_lock(%s)", (START_LOCK,))
         return gate

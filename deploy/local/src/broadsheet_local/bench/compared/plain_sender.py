@@ -1,10 +1,11 @@
-"""The limit: claim 500, render them, one POST, record. Nothing else that Broadsheet does is done here.
+"""The upper limit: claim 500 rows, render their mails, send one POST, record the result. It does nothing else that
+Broadsheet does.
 
-No lease, no attempt before the call, no look at who has left, no signed links, no reconciling: a crash loses or
-doubles mail. What it does it does as fast as Python does it: the claim is the next number of a sequence, the record one
-INSERT, templates are parsed once and rendered by Broadsheet's own short way (python-liquid takes three times as long),
-messages go from structs to bytes in one step. The mails have the fields and the length that Broadsheet's have, so that
-the sandbox does the same work for both.
+No lease, no attempt record before the call, no check for people who have unsubscribed, no signed links, no
+reconciling: a crash loses or doubles mail. Each step is as fast as Python allows: the claim is the next number of
+a sequence, the record is one INSERT, templates are parsed once and rendered by Broadsheet's own fast path
+(python-liquid takes three times as long), and messages are encoded from structs to bytes in one step. The mails
+have the same fields and the same length as Broadsheet's, so that the sandbox does the same work for both.
 """
 
 import asyncio

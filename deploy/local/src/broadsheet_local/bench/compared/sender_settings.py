@@ -1,4 +1,4 @@
-"""What a compared sender is told: one JSON text in its environment, where a password may stand."""
+"""The settings of a compared sender: one JSON text in its environment, because it holds a password."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The file that the import benchmark sends: made from its number of rows alone, with what it must become."""
+"""The file for the import benchmark, determined by its number of rows alone, and the expected result of its import."""
 
 import random
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _FIRST_NAMES = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", 
 _LAST_NAMES = ("Lovelace", "Hopper", "Dijkstra", "Liskov", "Turing", "Perlman", "Knuth", "Allen", "Thompson")
 _CITIES = ("Paris", "Wien", "København", "São Paulo", "Kraków", "Lisboa", "Zürich", "Praha", "Dublin", "Oslo")
 _TAGS = ("news", "events", "offers", "members")
-# A row in a hundred, each with another fault.
+# The bad rows, one in a hundred, each with a different fault.
 _FAULTS = (
     "no-address,{name},{city},{age},{tag}",
     "reader-{number:07d}@nowhere,{name},{city},{age},{tag}",
@@ -29,7 +29,7 @@ class ExpectedCounts(msgspec.Struct, frozen=True):
 
 
 def write_import_file(path: Path, rows: int) -> ExpectedCounts:
-    """Addresses in no order, as lists have them; every hundredth row is bad."""
+    """Addresses are in no particular order, as in real lists; every hundredth row is bad."""
     chance = random.Random(SEED)  # noqa: S311  # no secret
     numbers = list(range(rows))
     chance.shuffle(numbers)

@@ -48,7 +48,7 @@ def make_issue(body_kb: int) -> BenchIssue:
 
 
 def _filled(parts: list[str], size: int) -> str:
-    """Parts in turn until they are `size` characters long or a little more."""
+    """Repeat the parts until the text is `size` characters long or a little longer."""
     text: list[str] = []
     length = 0
     while length < size:

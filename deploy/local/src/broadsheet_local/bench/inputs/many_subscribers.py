@@ -1,6 +1,6 @@
-"""Subscribers by the million for `bench subscribers`: whatever is known of one follows from its number.
+"""Subscribers by the million for `bench subscribers`: all data of a subscriber follows from its number.
 
-So the benchmark knows by arithmetic what every filter must find. Names are made of syllables, no person's.
+So the benchmark can compute what every filter must find. Names are made of syllables and belong to no person.
 """
 
 # ruff: noqa: PLR2004  # every number is a fraction of the subscribers, chosen here and meaning nothing more
@@ -22,7 +22,7 @@ _DOMAINS = 50
 
 
 class Facts:
-    """What is known of subscriber `n` of `count`."""
+    """The data of subscriber `n` of `count`."""
 
     def __init__(self, n: int, count: int) -> None:
         self.n = n
@@ -79,7 +79,8 @@ _SUPPRESS = """
 INSERT INTO delivery.suppression (message_stream, email_key, reason, source)
 SELECT 'broadcast', email_key, 'It bounced.', 'bench' FROM subscriptions.subscriber WHERE id % 500 = 2
 """
-# As the roll-up leaves it: one issue that nine in ten received and one in three opened, and the days of 90.
+# The tables as the roll-up leaves them: one issue that nine in ten received and one in three opened, and opens on the
+# days of `DAYS`.
 _BIT = "set_bit(repeat('0', 8192)::bit(8192), (id % 8192)::integer, 1)"
 _ENGAGE = f"""
 INSERT INTO delivery.issue_engagement (issue_id, event, block, members)
@@ -98,7 +99,7 @@ SELECT setval('subscriptions.subscriber_id_seq', (SELECT max(id) FROM subscripti
 
 
 def write_subscribers(connection: psycopg.Connection, count: int) -> None:
-    """Each statement a transaction of its own; statistics as a long-lived database would have them."""
+    """Each statement is a transaction of its own. Statistics are collected, as in a long-lived database."""
     row = connection.execute(_ADD_NEWSLETTER).fetchone()
     assert row == (SECOND_NEWSLETTER_ID,)
     connection.execute(_DEFINE_ATTRIBUTES)

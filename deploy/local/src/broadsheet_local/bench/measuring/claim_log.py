@@ -37,7 +37,7 @@ def read_claims(paths: Iterable[Path], issue_id: int) -> list[float]:
 
 
 def claim_times(claims_ms: Sequence[float]) -> ClaimTimes | None:
-    """None where there are none."""
+    """None when there were no claims."""
     if not claims_ms:
         return None
     return ClaimTimes(len(claims_ms), round(percentile(claims_ms, 50), 2), round(percentile(claims_ms, 99), 2))

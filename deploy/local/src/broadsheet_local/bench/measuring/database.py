@@ -11,7 +11,7 @@ STATEMENT_TIMEOUT_MS = 300_000
 
 @contextmanager
 def connected(url: str) -> Iterator[psycopg.Connection]:
-    """A connection on which each statement is a transaction, bounded in every wait."""
+    """A connection on which each statement is a transaction; every wait has a bound."""
     with psycopg.connect(
         url,
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -43,7 +43,7 @@ def fan_out_seconds(url: str, issue_id: int) -> float:
 
 @contextmanager
 def pinned_horizon(url: str) -> Iterator[None]:
-    """Hold a transaction open that has a snapshot and an id: nothing that dies meanwhile can be vacuumed away."""
+    """Hold a transaction open that has a snapshot and an id: rows that die meanwhile cannot be vacuumed."""
     with connected(url) as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT pg_current_xact_id()")

@@ -1,4 +1,4 @@
-"""The figures that a benchmark ends with; their definitions stand in docs/benchmarks.md."""
+"""The figures that a benchmark ends with; docs/benchmarks.md defines them."""
 
 import msgspec
 
@@ -75,8 +75,8 @@ class DeliveryFigures(msgspec.Struct, frozen=True):
 
 
 class ScalingStep(msgspec.Struct, frozen=True):
-    """`linearity`: a replica's rate by that of a replica in the first step; 1 is perfect. `cpu_seconds` is what all
-    processes used in `seconds`: it shows whether the processor was idle.
+    """`linearity`: a replica's rate divided by a replica's rate in the first step; 1 is perfect. `cpu_seconds` is
+    what all processes used in `seconds`: it shows whether the processor was idle.
     """
 
     replicas: int
@@ -100,7 +100,7 @@ class ScalingFigures(msgspec.Struct, frozen=True):
 
 
 class ClaimFigures(msgspec.Struct, frozen=True):
-    """`ratio_p99` is the long queue's by the short one's."""
+    """`ratio_p99` is the long queue's p99 divided by the short queue's."""
 
     short_queue: int
     long_queue: int
@@ -119,7 +119,9 @@ class RequestTimes(msgspec.Struct, frozen=True):
 
 
 class SubscriberFigures(msgspec.Struct, frozen=True):
-    """By the kind of page and the kind of tree. `wrong_answers`: pages and counts that arithmetic contradicts."""
+    """Times by kind of page and by kind of filter tree. `wrong_answers` counts pages and counts that differ from the
+    computed result.
+    """
 
     subscribers: int
     page_ms: dict[str, RequestTimes]
@@ -135,7 +137,7 @@ class SubscriberFigures(msgspec.Struct, frozen=True):
 
 
 def cpu_us_per_email(uses: dict[str, ProcessUse], mails: int) -> dict[str, float]:
-    """By process, numbered ones (`delivery-1`, …) together, and `total`."""
+    """By process name, with numbered ones (`delivery-1`, …) added together, and `total`."""
     summed: dict[str, float] = {}
     for name, use in uses.items():
         kind = name.rstrip("0123456789").rstrip("-")

@@ -1,4 +1,4 @@
-"""The sandbox as the benchmark's witness: what it accepted, and when; never our own tables."""
+"""The sandbox as the benchmark's oracle: what it accepted, and when; never our own tables."""
 
 from datetime import datetime
 
@@ -78,7 +78,7 @@ class Oracle:
         head = await self._page(stream, after=0, limit=1)
         tail = await self._page(stream, after=max(0, head.total - LAST_PAGE), limit=LAST_PAGE)
         if not head.messages or not tail.messages:
-            raise LaunchError(f"the sandbox has no message of the stream {stream} where the run's last one should be")
+            raise LaunchError(f"the sandbox has no message of the stream {stream} where the run's last one is expected")
         return head.messages[0].epoch_s, max(message.epoch_s for message in tail.messages)
 
     async def accepted_at(self, stream: str) -> dict[str, float]:

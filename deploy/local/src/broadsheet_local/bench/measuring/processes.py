@@ -88,16 +88,18 @@ class ProcessMeter:
             try:
                 self._note_rss()
             except psutil.NoSuchProcess:
-                return  # told at the end, where it can be raised
+                return  # reported at the end, where it can be raised
 
 
 def _ended(process_ids: Mapping[str, int], pid: int | None) -> LaunchError:
     names = [name for name, one in process_ids.items() if one == pid]
-    return LaunchError(f"{names[0] if names else 'a process'} ended during the measurement, which is worth nothing now")
+    return LaunchError(f"{names[0] if names else 'a process'} ended during the measurement, so the result is not valid")
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and its children; ours are the services, which are measured by themselves."""
+    """The process and its children. This process is taken alone: its children are the services, which are measured
+    separately.
+    """
     return [process] if process.pid == os.getpid() else [process, *process.children(recursive=True)]
 
 

@@ -97,7 +97,7 @@ async def _measure(postgres: EmbeddedPostgres, *, long_queue: int, claims: int, 
     settings = load_settings(
         DeliverySettings, _delivery_environment(postgres.url_for("broadsheet_delivery", DELIVERY_DB_PASSWORD))
     )
-    # As a service is by default: no line for each claim.
+    # A service's default level, which logs no line for each claim.
     configure_logs(service="bench", log_format="json", level="INFO")
     engine = create_engine(
         settings.database_url, application_name="bench-claim", pool_size=1, timeout_s=settings.database_timeout_s
@@ -138,7 +138,7 @@ async def _time_claims(url: str, context: DeliveryContext, *, queue: int, claims
 
 
 def _enqueue(url: str, queue: int) -> None:
-    """Nothing in the queue but one published issue for the first `queue` subscribers."""
+    """Leave nothing in the queue but one published issue, to the first `queue` subscribers."""
     issue = make_issue(BODY_KB)
     with connected(url) as connection:
         connection.execute(EMPTY_QUEUE)
@@ -146,7 +146,7 @@ def _enqueue(url: str, queue: int) -> None:
         assert row is not None
         issue_id, newsletter_id = row
         connection.execute(OPEN_RUN, (issue_id, newsletter_id))
-        # There is no Postmark here whose stream could be checked.
+        # There is no Postmark here, so the preflight cannot check its stream.
         connection.execute("UPDATE delivery.issue_run SET preflight_at = now() WHERE issue_id = %s", (issue_id,))
         for after in range(0, queue, PAGE):
             connection.execute(ENQUEUE_PAGE, (issue_id, after, min(PAGE, queue - after)))

@@ -63,7 +63,7 @@ class _Stage(msgspec.Struct, frozen=True):
 
 
 async def measure_delivery(system: LocalSystem, options: DeliveryOptions, say: Say) -> DeliveryFigures:
-    """In a system that runs. Raises LaunchError where a measurement is worth nothing."""
+    """Needs a running system. Raises LaunchError when a measurement is not valid."""
     sandbox_url = system.addresses.sandbox_url
     assert sandbox_url is not None
     async with AsyncExitStack() as stack:

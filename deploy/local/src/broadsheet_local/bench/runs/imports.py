@@ -21,14 +21,15 @@ from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
 POLL_S = 0.5
-# As docs/operating.md advises: with the 4 MB that come of 128 MB of shared buffers, lanes wait for each other's log.
+# As docs/operating.md advises: with the 4 MB that follow from 128 MB of shared buffers, lanes wait for each other's
+# write-ahead log.
 POSTGRES_SETTINGS = {"wal_buffers": "32MB"}
 TIMEOUT_S = 60.0
 PIECE_BYTES = 1024 * 1024
 ATTRIBUTES = """
 INSERT INTO subscriptions.attribute (name, type, label) VALUES ('city', 'text', 'City'), ('age', 'number', 'Age')
 """
-# The oracle: what stands in the tables, not what the job says.
+# The oracle: what the tables hold, not what the job reports.
 STORED = """
 SELECT (SELECT count(*) FROM subscriptions.subscriber
          WHERE attributes ?& ARRAY['city', 'age'] AND cardinality(tags) = 1),
@@ -39,7 +40,7 @@ TIMES = "SELECT extract(epoch FROM finished_at - started_at)::float8 FROM subscr
 
 
 class ImportFigures(msgspec.Struct, frozen=True):
-    """`is_whole`: the database holds exactly what the file's maker says, and the export all of it."""
+    """`is_whole`: the database holds exactly what the generated file implies, and the export contains all of it."""
 
     rows: int
     file_mb: float
@@ -72,7 +73,7 @@ class _Import(msgspec.Struct):
 
 
 async def measure_import(system: LocalSystem, rows: int, say: Say) -> ImportFigures:
-    """In a system that runs. Raises LaunchError where a measurement is worth nothing."""
+    """Needs a running system. Raises LaunchError when a measurement is not valid."""
     path = system.folder.logs.parent / "people.csv"
     say(f"writing a file of {rows:,} rows")
     expected = await in_thread(lambda: write_import_file(path, rows))
@@ -164,7 +165,7 @@ async def _content(path: Path) -> AsyncIterator[bytes]:
 
 
 async def _export(client: httpx.AsyncClient) -> int:
-    """Lines; no cell of the benchmark's people holds a line break."""
+    """The number of lines: no cell of the benchmark's file holds a line break."""
     lines = 0
     async with client.stream("GET", "/api/v1/exports/subscribers", params={"newsletter_id": 1}) as answer:
         if answer.status_code != httpx.codes.OK:

@@ -17,11 +17,11 @@ from broadsheet_local.system import LocalSystem
 
 POLL_S = 0.2
 CLAIM_PARTS = 10
-"""Claims are looked at in the first and in the last tenth of a run."""
+"""Claims are compared between the first and the last tenth of a run."""
 
 
 class IssueRun(msgspec.Struct, frozen=True):
-    """What one issue took; every second counts from the start of the publish call."""
+    """Times of one issue; all seconds count from the start of the publish call."""
 
     recipients: int
     publish_call_ms: float
@@ -39,7 +39,7 @@ class IssueRun(msgspec.Struct, frozen=True):
 
     @property
     def emails_per_s(self) -> float:
-        """What the sandbox accepted, by the time from the publish call to its last acceptance."""
+        """How many mails the sandbox accepted, divided by the time from the publish call to its last acceptance."""
         return (self.recipients - self.missing) / self.last_mail_seconds
 
 
@@ -80,7 +80,7 @@ async def run_issue(
 
 
 async def _wait_settled(author: Author, oracle: Oracle, publishing: Publishing, recipients: int, phase: Phase) -> int:
-    """Until the API says that every delivery is settled; how many of them were not accepted.
+    """Wait until the API says that every delivery is settled; returns how many of them were not accepted.
 
     The sandbox is asked first, which costs the services nothing.
     """

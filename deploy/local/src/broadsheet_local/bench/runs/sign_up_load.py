@@ -25,7 +25,7 @@ class SignUpTimes(msgspec.Struct, frozen=True):
 
 
 class SignUpLoad:
-    """`run` until cancelled, then `times`."""
+    """Call `run` and cancel it, then `times`."""
 
     def __init__(self, gateway: Gateway, oracle: Oracle) -> None:
         self._gateway = gateway
@@ -33,7 +33,7 @@ class SignUpLoad:
         self._began_epoch_s: dict[str, float] = {}
 
     async def run(self) -> None:
-        """One person after another, each at a moment that does not wait for the one before."""
+        """Sign-ups at a fixed rate; none waits for the one before."""
         first_s = time.monotonic()
         async with asyncio.TaskGroup() as people:
             number = 0

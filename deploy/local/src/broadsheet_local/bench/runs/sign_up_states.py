@@ -1,4 +1,6 @@
-"""`bench sign-up`: whether the time of a sign-up's answer tells what is known of the address."""
+"""`bench sign-up`: the timing side channel of the sign-up form. Does the time of an answer depend on the address's
+state?
+"""
 
 import random
 import time
@@ -17,7 +19,7 @@ from broadsheet_local.system import LocalSystem
 
 TIMEOUT_S = 30.0
 UNKNOWN = "unknown"
-# What is put into the tables for a state, of the addresses that are its own; `unknown` ones get nothing.
+# The SQL that inserts each state for the addresses of that state; `unknown` addresses get no rows.
 STATES = {
     "pending": "INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmation_queued_at)"
     " SELECT 1, id, 'pending', now() - interval '1 day' FROM theirs",
@@ -47,7 +49,9 @@ class AnswerTimes(msgspec.Struct, frozen=True):
 
 
 class SignUpFigures(msgspec.Struct, frozen=True):
-    """`ms_p50_spread`: between the fastest and the slowest state. `is_whole`: all answers were the same page."""
+    """`ms_p50_spread`: the difference between the medians of the slowest and the fastest state. `is_whole`: all
+    answers were the same page.
+    """
 
     sign_ups_a_state: int
     answers: dict[str, AnswerTimes]
@@ -56,7 +60,7 @@ class SignUpFigures(msgspec.Struct, frozen=True):
 
 
 async def measure_sign_ups(system: LocalSystem, a_state: int, say: Say) -> SignUpFigures:
-    """One request after another, states in no order, through the gateway's public form."""
+    """One request after another, the states in random order, through the gateway's public form."""
     addresses = {state: [f"{state}-{number}@example.com" for number in range(a_state)] for state in (UNKNOWN, *STATES)}
     with connected(system.database_url) as connection:
         for state, statement in STATES.items():

@@ -1,7 +1,7 @@
 """`bench subscribers`: pages, searches and counts of a long list, through the service's own API in this process.
 
-Nothing else runs, so that what is timed is a request from its first byte to its answer, and not a wait for others.
-Every answer is compared with what arithmetic says it must be.
+Nothing else runs, so that what is timed is a request from its first byte to its answer, and not a wait for
+others. Every answer is compared with the computed one.
 """
 
 import bisect
@@ -103,7 +103,7 @@ TREES: dict[str, tuple[dict[str, Any], Expected]] = {
 
 
 async def measure_subscribers(*, count: int, requests: int, counts: int, say: Say) -> SubscriberFigures:
-    """Raises LaunchError when an answer is not one at all; wrong ones are counted."""
+    """Raises LaunchError when a request fails; wrong answers are counted."""
     folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
     guardian = Guardian()
     guardian.start()
@@ -213,7 +213,7 @@ class _Api:
 
 
 class _Judge:
-    """Says whether answers are right, and counts those that are not."""
+    """Checks answers, and counts those that are wrong."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -222,20 +222,24 @@ class _Judge:
         self._addresses = sorted((one.email, one.n) for one in everybody)
         self._names = sorted((one.name.lower(), one.n) for one in everybody)
         self._last_names = sorted((one.last_name.lower(), one.n) for one in everybody)
-        # These millions of objects stay: the collector need not walk them while requests are timed.
+        # These millions of objects are long-lived: the garbage collector need not walk them while requests are timed.
         gc.freeze()
 
     def page(self, ids: list[int], fits: Expected) -> None:
-        """Newest first, everybody on it fits, and nobody who does is left out between the first and the last."""
+        """Checks that the page is newest first, that all on it match, and that no match between its first and last
+        is missing.
+        """
         span = range(ids[0], ids[-1] - 1, -1) if ids else ()
         self._note(ids == [one for one in span if fits(Facts(one, self.count))])
 
     def page_by_address(self, ids: list[int], prefix: str) -> None:
-        """The first ones of all whose address begins so."""
+        """Checks that the page holds the first of all subscribers whose address begins with `prefix`."""
         self._first_of(ids, _beginning(self._addresses, prefix, len(ids) + 1))
 
     def page_by_name(self, ids: list[int], prefix: str) -> None:
-        """Of the whole names and the last ones that begin so, in one order, nobody twice."""
+        """Checks that the page holds the first of all whose whole name or last name begins with `prefix`, sorted,
+        each once.
+        """
         whole = _beginning(self._names, prefix, len(ids) + 1)
         last = _beginning(self._last_names, prefix, self.count)
         others = [(key, n) for key, n in last if not Facts(n, self.count).name.lower().startswith(prefix)]
@@ -245,7 +249,7 @@ class _Judge:
         self._note(found == sum(1 for n in range(1, self.count + 1) if fits(Facts(n, self.count))))
 
     def _first_of(self, ids: list[int], expected: list[tuple[str, int]]) -> None:
-        """A page that is not full must be all of them."""
+        """A page that is not full must end with the last match."""
         numbers = [n for _, n in expected]
         is_whole = len(ids) % PAGE_SIZE == 0 or len(ids) == len(numbers)
         self._note(is_whole and ids == numbers[: len(ids)])
@@ -308,7 +312,7 @@ _KINDS: dict[str, Callable[[random.Random, int], Asked]] = {
 
 
 async def _time_pages(api: _Api, kind: str, judge: _Judge, *, requests: int) -> RequestTimes:
-    """Each page is followed by the one behind it, if there is one."""
+    """After each page the next one is requested, if there is one."""
     dice = random.Random(f"{SEED} {kind}")  # noqa: S311  # repeatable, no secret
     times_ms: list[float] = []
     for number in range(WARM_UP + requests):
@@ -375,7 +379,7 @@ _FROZEN = "SELECT completed_at IS NOT NULL, member_count FROM subscriptions.audi
 
 
 async def _time_freeze(url: str, settings: SubscriptionsSettings, count: int) -> tuple[float, int]:
-    """Seconds from the request to the last member, and 1 if they are not as many as they must be."""
+    """Seconds from the request to the last member, and 1 if the number of members is wrong, else 0."""
     tree = '{"any": [{"field": "attribute", "name": "country", "op": "in", "value": ["fr", "us"]}]}'
     with connected(url) as connection:
         connection.execute(_REQUEST_AUDIENCE, (tree, tree))

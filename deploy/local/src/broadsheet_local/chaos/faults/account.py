@@ -12,7 +12,9 @@ ACCOUNT_ERRORS = ((401, 10), (422, 405), (422, 412), (422, 413))
 
 
 async def unauthorized(stage: Stage) -> None:
-    """The token is refused, or the account may not send, in the middle of an issue: all pauses, nothing fails."""
+    """The token is refused, or the account may not send, in the middle of an issue: all sending pauses, no delivery
+    fails.
+    """
     await stage.slow_calls(high_ms=300)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign)
@@ -25,7 +27,7 @@ async def unauthorized(stage: Stage) -> None:
 
 
 async def out_of_credits(stage: Stage) -> None:
-    """The last 23 of an issue get a quota error, each in its place of a batch: only they wait, and go later."""
+    """The last 23 of an issue get a quota error, each at its place in a batch: only they wait, and are sent later."""
     readers = await stage.readers(stage.random.randint(300, 500))
     last = sorted(readers.subscriber_ids, key=readers.subscriber_ids.__getitem__)[-23:]
     quota = {"kind": "item_errors", "name": "quota", "error_code": 405, "recipients": last, "message": "Not allowed."}
@@ -55,13 +57,15 @@ async def _paused_then_resumed(stage: Stage) -> None:
     for campaign in stage.campaigns:
         seen = campaign.last
         stage.expect(seen is not None and seen.counts.failed == 0, f"deliveries were marked failed: {seen}")
-        stage.expect(seen is not None and seen.status != "sent", "the issue reads sent with a remainder")
+        stage.expect(
+            seen is not None and seen.status != "sent", "the issue's state is sent although deliveries are left"
+        )
     await stage.insist("POST", "/api/v1/senders/resume", key=f"resume-{stage.slug()}")
     stage.note("resumed")
 
 
 async def pause_restart_resume(stage: Stage) -> None:
-    """An issue is paused while Postmark throttles, every sender is replaced, and it is resumed: on to the last one."""
+    """An issue is paused while Postmark throttles, every sender is replaced, and it is resumed: all of it is sent."""
     await stage.slow_calls({"kind": "rate_limit", "name": "429", "probability": 0.3, "count": 20}, high_ms=300)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign, high=0.5)
@@ -111,7 +115,7 @@ async def publish_many_times(stage: Stage) -> None:
 
 
 async def unsubscribe_meanwhile(stage: Stage) -> None:
-    """People leave while an issue is sent: nobody who had left before the call that would carry it gets it."""
+    """People unsubscribe while an issue is sent: nobody who had unsubscribed before the call for them began gets it."""
     await stage.slow_calls(low_ms=300, high_ms=500)
     readers = await stage.readers(stage.random.randint(800, 1200))
     campaign = await stage.publish(readers)
@@ -140,4 +144,4 @@ async def unsubscribe_meanwhile(stage: Stage) -> None:
     got = {recipient async for recipient in stage.recipients(campaign)}
     left_before = len(set(leavers) - got)
     stage.note(f"{left_before} of {len(leavers)} leavers got nothing")
-    stage.expect(left_before > 0, "everybody who left had been sent to before: the scenario showed nothing")
+    stage.expect(left_before > 0, "everybody who left had got the issue before: the scenario tested nothing")

@@ -31,9 +31,10 @@ EARLY_LOOK_S = 0.2
 
 
 async def shifted_clocks(stage: Stage) -> None:
-    """Two senders are an hour early and an hour late; the third is killed, so that they must find what it held.
+    """Two senders are an hour early and an hour late; the third is killed, so that they must rescue its chunks.
 
-    Only senders are shifted: between services an hour's difference is refused by design (identities live minutes).
+    Only senders are shifted: between services an hour's difference is refused by design (identities live
+    minutes).
     """
     await _shift(stage, SENDERS_OFF_S)
     drop = {"kind": "drop_after", "name": "drop", "probability": 0.1, "count": 3}
@@ -78,7 +79,7 @@ async def schedules_by_shifted_clocks(stage: Stage) -> None:
     seconds = None if settled is None else max(0.0, time.monotonic() - due)
     stage.recovered(seconds, within_s=FIRE_MAX_S, what="from its time, everything was settled")
     fired = await in_thread(lambda: _fired(stage, issue_id))
-    stage.expect(fired == (1, 1, True), f"it was fired otherwise than once, at its time or later: {fired}")
+    stage.expect(fired == (1, 1, True), f"it was not published exactly once, at its time or later: {fired}")
 
 
 async def _database_time(stage: Stage, later_s: float) -> str:
@@ -108,7 +109,7 @@ def _fired(stage: Stage, issue_id: int) -> tuple[int, int, bool]:
 
 
 async def _shift(stage: Stage, shifts_s: Mapping[str, int]) -> None:
-    """Once for a stack: its processes keep their wrong clocks, also when they are started again."""
+    """Done once for a stack: its processes keep their wrong clocks, also when they are started again."""
     stack = stage.stack
     if not stack.environments:
         library = await in_thread(lambda: build_library(stack.folder.root))
@@ -121,7 +122,7 @@ async def _shift(stage: Stage, shifts_s: Mapping[str, int]) -> None:
 
 
 def build_library(folder: Path) -> Path:
-    """The library that shifts a process's clock, compiled here; raises LaunchError where it cannot be made."""
+    """The library that shifts a process's clock, compiled here; raises LaunchError when it cannot be compiled."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if sys.platform != "linux" or compiler is None:
         raise LaunchError("shifting a process's clock needs Linux and a C compiler (cc)")

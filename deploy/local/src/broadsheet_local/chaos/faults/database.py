@@ -86,7 +86,7 @@ async def cut_off(stage: Stage) -> None:
 
 
 async def lost_at_the_answer(stage: Stage) -> None:
-    """The database goes away only while calls are under way: their answers are there, and cannot be written down."""
+    """The database goes away only while calls are under way: their answers arrive and cannot be recorded."""
     await stage.slow_calls(low_ms=1000, high_ms=1500)
     campaign = await stage.publish(stage.random.randint(300, 600))
 
@@ -112,7 +112,7 @@ async def lost_at_the_answer(stage: Stage) -> None:
 
 
 async def read_only(stage: Stage) -> None:
-    """A failover to a server that only reads, and back."""
+    """A failover to a read-only server, and back."""
     await stage.slow_calls()
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign, high=0.4)
@@ -126,7 +126,7 @@ async def read_only(stage: Stage) -> None:
 
 
 async def goes_on(stage: Stage, campaign: Campaign, *, within_s: float) -> None:
-    """From now: until the API answers about the issue and its sending moves, or is over."""
+    """Measured from now until the API answers about the issue, and its sending makes progress or has ended."""
     began = time.monotonic()
     count = await stage.sandbox.messages()
 

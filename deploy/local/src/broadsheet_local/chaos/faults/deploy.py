@@ -14,7 +14,9 @@ FRONT_SERVICES = ("gateway", "subscriptions", "publishing")
 
 
 async def rolling_deploy(stage: Stage) -> None:
-    """Every process is replaced, the new beside the old, which drain on SIGTERM: 0 failed requests, 0 twice."""
+    """Every process is replaced: the new one starts beside the old one, which drains on SIGTERM. 0 failed requests,
+    0 mails twice.
+    """
     await stage.slow_calls(high_ms=300)
     campaign = await stage.publish(stage.random.randint(1000, 1500))
     api = Api(stage.api.url, stage.stack.credentials.api_key, fresh_connections=True)
@@ -45,7 +47,7 @@ async def rolling_deploy(stage: Stage) -> None:
 
 
 async def _replace(stage: Stage, service: str) -> None:
-    """New ones are ready before the door is turned to them, and old ones told to go after that."""
+    """New processes are ready before requests are routed to them; the old ones are told to end after that."""
     stack = stage.stack
     old = sorted(name for name, one in stack.running.items() if one.service == service)
     new = [f"{service}-{_generation(name) + len(old)}" for name in old]

@@ -18,9 +18,10 @@ UNAVAILABLE = 503
 
 
 async def disk_full(stage: Stage) -> None:
-    """Writes are refused with 503, and all goes on once there is space; Postgres may have had to be restarted.
+    """Writes are refused with 503, and everything resumes once there is space; Postgres may have had to be
+    restarted.
 
-    The services' logs are on a full disk too: what reports the fault must not become one.
+    The services' logs are on a full disk too: reporting a fault must not cause another.
     """
     stack = stage.stack
     disk = stack.disk
@@ -53,12 +54,12 @@ async def disk_full(stage: Stage) -> None:
 
         found = await stage.when(goes_on, within_s=SPACE_MAX_S * 1.5)
         seconds = None if found is None else time.monotonic() - began
-        stage.recovered(seconds, within_s=SPACE_MAX_S, what="from there being space, writes and sending went on")
+        stage.recovered(seconds, within_s=SPACE_MAX_S, what="from the return of space, writes and sending went on")
         await is_settled(stage, campaign)
 
 
 async def _lost_lines(stage: Stage) -> dict[str, float]:
-    """By process: log lines that could not be written. The gateway's figures need a token, and are left out."""
+    """By process: log lines that could not be written. The gateway's metrics need a token, and are left out."""
     lost = {}
     async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
         for name, one in stage.stack.running.items():
@@ -69,7 +70,7 @@ async def _lost_lines(stage: Stage) -> dict[str, float]:
 
 
 async def _refused(stage: Stage, visitors: Visitors) -> None:
-    """Until the first write is refused: what still fits into files that are there goes through."""
+    """Write until the first write is refused: writes that fit into existing files still succeed."""
     before = sum(count for status, count in visitors.answers.items() if status is not None and status >= FAULT_MIN)
 
     async def refused() -> bool:
@@ -79,7 +80,7 @@ async def _refused(stage: Stage, visitors: Visitors) -> None:
 
     seconds = await stage.when(refused, within_s=20.0)
     if seconds is None:
-        stage.note("no write was refused: what was written fitted into space that Postgres had taken before")
+        stage.note("no write was refused: the writes fitted into space that Postgres had allocated before")
     others = [
         status for status in visitors.answers if status is not None and status >= FAULT_MIN and status != UNAVAILABLE
     ]

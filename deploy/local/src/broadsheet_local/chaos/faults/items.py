@@ -9,13 +9,13 @@ FULL_BATCHES = StackOptions(settings={"FAN_OUT_PAGE_ROWS": "500"})
 
 
 async def one_406(stage: Stage) -> None:
-    """One inactive address inside a batch of 500: 499 go once, that one is suppressed, with the reason."""
+    """One inactive address inside a batch of 500: 499 are sent once, that one is suppressed, with the reason."""
     rule = {"kind": "item_errors", "name": "refused", "error_code": 406, "name_address": stage.chance(0.5)}
     await _one_refused(stage, rule, "suppressed")
 
 
 async def one_300(stage: Stage) -> None:
-    """One address that Postmark calls invalid inside a batch of 500: 499 go once, that one is failed."""
+    """One address that Postmark calls invalid inside a batch of 500: 499 are sent once, that one is failed."""
     rule = {"kind": "item_errors", "name": "refused", "error_code": 300}
     await _one_refused(stage, rule, "failed")
 
@@ -40,7 +40,7 @@ async def poison_rows(stage: Stage) -> None:
     readers = await stage.readers(count)
     numbers = stage.random.sample(range(1, count + 1), stage.random.randint(1, 4))
     conditions = " or ".join(f'subscriber.name == "Reader {number}"' for number in numbers)
-    # Comparing text with a number is an error of the template's, and only for these.
+    # Comparing text with a number is a template error, and happens for these recipients only.
     html = f"<p>Hello.</p>{{% if {conditions} %}}{{% if subscriber.name > 3 %}}x{{% endif %}}{{% endif %}}"
     await stage.slow_calls(high_ms=250)
     campaign = await stage.publish(readers, html=html)

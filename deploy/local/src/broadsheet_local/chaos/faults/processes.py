@@ -35,7 +35,7 @@ async def kill_a_sender(stage: Stage) -> None:
 
 
 async def kill_all_senders(stage: Stage) -> None:
-    """Every replica dies at its cap of calls under way; they come back together."""
+    """Every replica dies while it has its maximum of calls under way; they come back together."""
     await stage.slow_calls(low_ms=400, high_ms=900)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign)
@@ -53,7 +53,7 @@ async def kill_all_senders(stage: Stage) -> None:
 
 
 async def stop_a_sender(stage: Stage) -> None:
-    """SIGSTOP past the lease, then SIGCONT: the others finish, and the one that wakes adds nothing."""
+    """SIGSTOP past the lease, then SIGCONT: the others finish, and the process that wakes sends nothing more."""
     await stage.slow_calls(high_ms=350)
     campaign = await stage.publish(stage.random.randint(800, 1200))
     await stage.moment(campaign)
@@ -78,10 +78,10 @@ async def stop_a_sender(stage: Stage) -> None:
 
 
 async def stop_a_sender_before_a_slow_provider(stage: Stage) -> None:
-    """A sender is stopped while requests of its wait in buffers: in the kernel's, and larger ones in its own too.
+    """A sender is stopped while its requests wait in buffers: in the kernel's, and larger ones in its own too.
 
-    The others take its mails over. Then the provider reads on, before or after the process does, and must accept
-    nothing of what it finds in those buffers.
+    The others take over its mails. Then the provider reads on, before or after the process does, and must accept
+    nothing of what those buffers hold.
     """
     await stage.slow_calls(low_ms=50, high_ms=250)
     victim = stage.random.choice(stage.stack.replicas)
@@ -125,7 +125,7 @@ async def stop_a_sender_before_a_slow_provider(stage: Stage) -> None:
 
 
 async def kill_a_service(stage: Stage) -> None:
-    """`kill -9` of any service under requests: whatever was acknowledged is there afterwards."""
+    """`kill -9` of any service while it gets requests: everything acknowledged is there afterwards."""
     await stage.slow_calls(low_ms=50, high_ms=200)
     victim = stage.random.choice(["gateway", "subscriptions", "publishing", *stage.stack.replicas])
     readers = await stage.readers(stage.random.randint(300, 600))
@@ -156,7 +156,9 @@ async def kill_a_service(stage: Stage) -> None:
 
 
 async def kill_the_reconciler(stage: Stage) -> None:
-    """Answers are lost, and whoever asks about them (or rescues) is killed at it, again and again."""
+    """Answers are lost, and the process that looks them up (or rescues their chunks) is killed while it does, again
+    and again.
+    """
     drop = {"kind": "drop_after", "name": "drop", "probability": 0.4, "count": 12}
     await stage.slow_calls(drop, high_ms=250)
     campaign = await stage.publish(stage.random.randint(500, 900))
@@ -179,7 +181,9 @@ async def kill_the_reconciler(stage: Stage) -> None:
 
 
 async def stop_the_reconciler(stage: Stage) -> None:
-    """Answers are lost, the search lags and is slow, and the processes that ask are stopped in the middle of asking."""
+    """Answers are lost, the search lags and is slow, and the processes that look them up are stopped in the middle
+    of it.
+    """
     lag_s = stage.random.uniform(FLOOR_S, FLOOR_S + 4.0)
     await stage.slow_calls(
         {"kind": "drop_after", "name": "drop", "probability": 0.5, "count": 10},

@@ -1,4 +1,4 @@
-"""Postmark loses answers, fails, hangs, slows down, refuses, or asks for less."""
+"""Postmark loses answers, fails, hangs, slows down, refuses, or throttles."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from broadsheet_local.chaos.stage import Campaign, Stage
 HEALED_MAX_S = 60.0
 RECONCILE_MAX_S = 60.0
 SETTLED_MAX_S = 150.0
-"""What an outage leaves uncertain is asked about with waits that grow to a minute."""
+"""Deliveries that an outage leaves uncertain are looked up with waits that grow to a minute."""
 RELIABLE_LATENCY_MS = {"low_ms": 80, "high_ms": 250}
 
 MALFORMED = ("truncated_json", "cut_body", "html_502", "wrong_length", "not_json", "empty")
@@ -19,7 +19,7 @@ Rule = dict[str, object]
 
 
 async def drop_answers(stage: Stage) -> None:
-    """Postmark accepts and the answer is lost: on the wire, half-way, or by what a proxy makes of it."""
+    """Postmark accepts and the answer is lost: on the wire, half-way, or replaced by a proxy's."""
     kinds: list[Rule] = [
         {"kind": "drop_after"},
         {"kind": "drop_after", "reset": True},
@@ -45,7 +45,7 @@ async def drop_answers(stage: Stage) -> None:
 
 
 async def search_down(stage: Stage) -> None:
-    """Answers are lost while the search is down too: nothing is taken for unsent before it can be asked."""
+    """Answers are lost while the search is down too: no mail counts as unsent before the search answers."""
     down_s = stage.random.uniform(6.0, 12.0)
     await stage.slow_calls(
         {"kind": "drop_after", "name": "drop", "probability": 0.3, "count": 10},
@@ -61,24 +61,26 @@ async def search_down(stage: Stage) -> None:
 
 
 async def outage_500(stage: Stage) -> None:
-    """500 for a while; some of it accepted, some not."""
+    """500 for a while; some of the mails are accepted, some not."""
     await _outage(stage, {"kind": "status", "status": 500, "error_code": 101, "accept": stage.chance(0.5)})
 
 
 async def outage_503(stage: Stage) -> None:
-    """Maintenance: 503 with code 100, by which nothing was accepted; or a page without it, which says nothing."""
+    """Maintenance: 503 with code 100, which proves that nothing was accepted; or a page without it, which proves
+    nothing.
+    """
     maintenance: Rule = {"kind": "status", "status": 503, "error_code": 100}
     page: Rule = {"kind": "status", "status": 503, "body": "<h1>maintenance</h1>", "content_type": "text/html"}
     await _outage(stage, stage.random.choice([maintenance, page]))
 
 
 async def outage_hang(stage: Stage) -> None:
-    """Nothing is answered any more; what was sent may have been accepted."""
+    """No call gets an answer; what was sent may have been accepted."""
     await _outage(stage, {"kind": "hang", "seconds": CALL_TIMEOUT_S * 4, "accept": stage.chance(0.5)})
 
 
 async def outage_slow(stage: Stage) -> None:
-    """Every call takes almost its whole time, and some longer."""
+    """Every call takes almost the whole time-out, and some take longer."""
     await _outage(
         stage,
         {
@@ -97,7 +99,7 @@ async def outage_drops(stage: Stage) -> None:
 
 
 async def _outage(stage: Stage, rule: Rule, *, breaker: bool = True) -> None:
-    """`breaker`: the fault is one that must stop calls, and not take a whole issue's with it."""
+    """`breaker`: whether the circuit breaker must stop calls before a whole issue's calls meet the fault."""
     await stage.slow_calls(**RELIABLE_LATENCY_MS)
     campaign = await stage.publish(stage.random.randint(1000, 1500))
     await stage.moment(campaign, high=0.3)
@@ -117,7 +119,7 @@ async def _outage(stage: Stage, rule: Rule, *, breaker: bool = True) -> None:
 
 
 async def healed(stage: Stage, campaign: Campaign) -> None:
-    """Progress resumes by itself within its bound; what had become uncertain may take the reconciler's."""
+    """Sending resumes by itself within its bound; uncertain deliveries may take as long as the reconciler's bound."""
     before = campaign.last
 
     async def resumes() -> bool:
@@ -134,7 +136,7 @@ async def healed(stage: Stage, campaign: Campaign) -> None:
 
 
 async def too_many_requests(stage: Stage) -> None:
-    """429 without Retry-After: all replicas hold back together, and come back by themselves."""
+    """429 without Retry-After: all replicas back off together, and resume by themselves."""
     await stage.slow_calls(**RELIABLE_LATENCY_MS)
     campaign = await stage.publish(stage.random.randint(1000, 1500))
     await stage.moment(campaign, high=0.3)

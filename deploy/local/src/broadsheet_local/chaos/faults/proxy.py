@@ -1,4 +1,4 @@
-"""Somebody between us and Postmark answers in its place. What was accepted shows the sandbox's log, not the answer."""
+"""A proxy between us and Postmark answers in its place. The sandbox's log shows what was accepted, not the answer."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ PAGES = (b"", PAGE)
 async def proxy_answers(stage: Stage) -> None:
     """A proxy answers some of the calls, or all for a while, after Postmark accepted them or instead of it.
 
-    Sometimes the search is answered by it as well, and sometimes a person pauses and resumes in the middle.
+    Sometimes it answers searches as well, and sometimes a person pauses and resumes in the middle.
     """
     proxy = stage.stack.provider_proxy
     answers = tuple(
@@ -67,7 +67,7 @@ def _judge_the_answers(stage: Stage, campaign: Campaign, proxy: AnsweringProxy, 
 
 
 async def _pause_and_resume(stage: Stage, campaign: Campaign) -> None:
-    """As an operator would who sees it: what is uncertain must not go again for that."""
+    """As an operator might do. Uncertain deliveries must not be sent again because of it."""
     path = f"/api/v1/issues/{campaign.issue_id}"
     await stage.insist("POST", f"{path}/pause", json={"reason": "Answers are odd."}, key=f"pause-{stage.slug()}")
     await stage.pause_s(0.3, 1.0)

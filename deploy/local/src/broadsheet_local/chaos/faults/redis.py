@@ -1,4 +1,4 @@
-"""Redis dies, or forgets everything."""
+"""Redis is killed, or loses all its data."""
 
 import asyncio
 import time

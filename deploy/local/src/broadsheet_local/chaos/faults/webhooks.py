@@ -1,4 +1,4 @@
-"""What Postmark tells comes many times, at once and in the wrong order."""
+"""Postmark's events come many times, at once and in the wrong order."""
 
 import asyncio
 from collections import Counter
@@ -20,9 +20,11 @@ SUPPRESSING: tuple[dict[str, object], ...] = (
 
 
 async def many_and_disordered(stage: Stage) -> None:
-    """A Bounce or a complaint 46 times at once, and a Delivery after it: one effect, and who is suppressed stays so.
+    """A Bounce or a complaint 46 times at once, and a Delivery after it: one effect, and the address stays
+    suppressed.
 
-    The sandbox is told not to suppress the addresses itself: only what we made of the events keeps mail from them.
+    The sandbox is told not to suppress the addresses itself: only our own handling of the events keeps mail from
+    them.
     """
     readers = await stage.readers(stage.random.randint(100, 200))
     first = await stage.publish(readers)
@@ -41,7 +43,7 @@ async def many_and_disordered(stage: Stage) -> None:
     async def taken() -> bool:
         return int((await stage.sandbox.webhooks())["pending"]) == 0
 
-    await stage.until(taken, within_s=TAKEN_MAX_S, what="every webhook was taken")
+    await stage.until(taken, within_s=TAKEN_MAX_S, what="every webhook was accepted")
     counts: dict[str, Any] = (await stage.sandbox.webhooks())["counts"]
     stage.expect(not counts["refused"] and not counts["given_up"], f"webhooks were refused: {counts}")
     ids = await _delivery_ids(stage, first)
@@ -50,7 +52,7 @@ async def many_and_disordered(stage: Stage) -> None:
     second = await stage.publish(readers)
     bounced: dict[str, Ending] = {email: "suppressed" for email in unlucky if events[email]["type"] == "Bounce"}
     second.expect_final(bounced)
-    # A complaint ends the subscription as well, in its own time: before the publish call or after it.
+    # A complaint ends the subscription as well, a little later: before the publish call or after it.
     second.expect_gone(frozenset(unlucky) - bounced.keys())
     await is_settled(stage, second)
 

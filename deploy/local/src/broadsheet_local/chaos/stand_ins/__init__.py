@@ -1,1 +1,1 @@
-"""What faults are made with: a proxy that answers for the provider, links that can be cut or slowed, a small disk."""
+"""Tools that cause faults: a proxy that answers for the provider, links that can be cut or slowed, a small disk."""

@@ -31,7 +31,7 @@ PAGE: Final = (
 
 
 class OwnAnswer(msgspec.Struct, frozen=True):
-    """What the proxy says itself; an empty page is no body at all."""
+    """An answer of the proxy's own; an empty page means no body."""
 
     status: int
     page: bytes = b""
@@ -90,7 +90,7 @@ class AnsweringProxy:
         self._plan = _Plan(answers, sending, reading, forwards, chosen)
 
     def pass_on(self) -> None:
-        """Answer nothing any more."""
+        """Stop answering; everything is forwarded."""
         self._plan = None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -101,7 +101,7 @@ class AnsweringProxy:
             async with asyncio.timeout(TIMEOUT_S):
                 await self._serve(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-            writer.transport.abort()  # one side broke off or was not understood: the other one sees that
+            writer.transport.abort()  # one side broke off or sent what is not understood; closing shows it to the other
         finally:
             self._connections.discard(task)
             writer.close()
@@ -138,7 +138,7 @@ class AnsweringProxy:
 
 
 async def _read_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
-    """Raises ValueError for a body of unknown or too great a length: both sides state it."""
+    """Raises ValueError when the body's length is not stated or too large: both sides state it."""
     fields = _fields(head)
     if b"transfer-encoding" in fields:
         raise ValueError("chunked")
@@ -154,7 +154,7 @@ def _fields(head: bytes) -> dict[bytes, bytes]:
 
 
 def _closing(head: bytes) -> bytes:
-    """The head with `Connection: close` in place of what it said."""
+    """The head, with its `Connection` header replaced by `Connection: close`."""
     lines = head.removesuffix(_END_OF_HEAD).split(b"\r\n")
     kept = [line for line in lines if not line.lower().startswith(b"connection:")]
     return b"\r\n".join([*kept, b"Connection: close"]) + _END_OF_HEAD

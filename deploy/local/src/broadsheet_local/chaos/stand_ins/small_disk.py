@@ -31,7 +31,7 @@ class SmallDisk:
 
     @property
     def postgres_settings(self) -> Mapping[str, str]:
-        """Little segments of the log, so that a small disk holds them and a full one is noticed soon."""
+        """Small segments of the write-ahead log, so that they fit on a small disk and a full disk shows soon."""
         return {"min_wal_size": "32MB", "max_wal_size": "48MB", "shared_buffers": "16MB"}
 
     def prepare(self) -> None:
@@ -46,7 +46,7 @@ class SmallDisk:
             self.way = "tmpfs"
 
     def fill(self, server_pid: int) -> None:
-        """From here on the server's writes fail."""
+        """From now on the server's writes fail."""
         if self._mounted:
             with self._ballast.open("wb", buffering=0) as file:
                 piece = b"\0" * _PIECE_BYTES
@@ -74,7 +74,7 @@ class SmallDisk:
         return self.folder / "ballast"
 
     def _limit(self, server_pid: int, size_bytes: int) -> None:
-        """On the postmaster, which hands it on to new sessions, and on those it has."""
+        """Set the limit on the postmaster, from which new sessions inherit it, and on the sessions that exist."""
         try:
             server = psutil.Process(server_pid)
             pids = [server_pid, *(child.pid for child in server.children(recursive=True))]

@@ -28,7 +28,7 @@ class TcpLink:
     def __init__(self, port: int, target_port: int) -> None:
         self.port = port
         self.taken_bytes = 0
-        """From near sides, over all connections."""
+        """Bytes received from near sides, over all connections."""
         self._bytes_a_second: int | None = None
         self._full_speed = asyncio.Event()
         self._target_port = target_port
@@ -74,11 +74,11 @@ class TcpLink:
     def read_slowly(self, bytes_a_second: int) -> None:
         self._bytes_a_second = bytes_a_second
         self._full_speed.clear()
-        # Inherited by what is accepted from now on: a connection that is open has offered its window already.
+        # Inherited by connections accepted from now on: an open connection has already advertised its window.
         self._set_receive_buffers(_SLOW_BUFFER_BYTES)
 
     def heal(self, *, drop_stalled: bool = False) -> None:
-        """Pass on again. `drop_stalled`: what was taken meanwhile is lost with its connection, instead of late."""
+        """Pass on again. `drop_stalled`: bytes held meanwhile are lost with their connection, instead of late."""
         if drop_stalled:
             self.sever()
         self._refusing = False
@@ -95,7 +95,8 @@ class TcpLink:
         try:
             await self._serve(reader, writer)
         except asyncio.CancelledError:
-            # By stop(), which has nothing else to wait for here; asyncio would print it as an unhandled error.
+            # Cancelled by stop(), which has nothing else to wait for here; asyncio would print it as an unhandled
+            # error.
             _reset(writer)
         finally:
             self._connections.discard(task)
@@ -158,7 +159,7 @@ class TcpLink:
         return _PIECE_BYTES if slowly is None else max(1, slowly // 10)
 
     async def _slow_down(self, count: int) -> None:
-        """As long as `count` bytes take at the link's speed, or until it is healed."""
+        """Wait as long as `count` bytes take at the link's speed, or until it is healed."""
         if self._bytes_a_second is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._full_speed.wait(), count / self._bytes_a_second)
