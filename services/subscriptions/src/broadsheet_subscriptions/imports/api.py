@@ -1,4 +1,4 @@
-"""The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
+"""The JSON API for imports, `/api/v1/imports`: the file is the request's body, the answers are JSON."""
 
 import re
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ from broadsheet_subscriptions.tables import idempotency_key
 XLSX_MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FILE_MEDIA_TYPES: Final = (
     "text/csv", XLSX_MEDIA_TYPE, "text/tab-separated-values", "text/plain", "application/octet-stream",
-    # What browsers on Windows call a CSV file.
+    # Browsers on Windows use this type for CSV files.
     "application/vnd.ms-excel",
 )  # fmt: skip
 
@@ -106,7 +106,7 @@ class UnknownCharsetError(UnsupportedMediaTypeError):
 
 
 async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard, before the body is read."""
+    """A guard that runs before the body is read."""
     media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in FILE_MEDIA_TYPES:
         raise NotAFileError
@@ -114,7 +114,7 @@ async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
 
 
 def declared_encoding(content_type: str) -> Encoding | None:
-    """Of a `Content-Type`; None: it names none. Raises `UnknownCharsetError`."""
+    """The encoding that a `Content-Type` declares; None: it declares none. Raises `UnknownCharsetError`."""
     found = _CHARSET.search(content_type)
     if found is None:
         return None
@@ -128,9 +128,9 @@ def declared_encoding(content_type: str) -> Encoding | None:
 
 @dataclass
 class UploadOperation(Operation):
-    """The body is the file, which Litestar's own description does not know.
+    """Describes the file as the request's body, which Litestar cannot derive.
 
-    A dataclass of its own: the constructor that it would inherit knows of no `__post_init__`.
+    It is a dataclass itself: an inherited constructor would not call `__post_init__`.
     """
 
     def __post_init__(self) -> None:
@@ -203,7 +203,7 @@ class ImportController(Controller):
         status_code=202,
         guards=[requires("write"), a_file_only],
         operation_class=UploadOperation,
-        # Counted as it comes (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
+        # The size is counted while the body arrives (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
         request_max_body_size=None,
         responses={
             415: documents(NotAFileError, UnknownCharsetError)[415],
@@ -262,7 +262,7 @@ class ImportController(Controller):
                     request_fingerprint=fingerprint(parts),
                 )
                 if answer is not None:
-                    # What came this time stays an upload that was never finished, and is removed as one.
+                    # The file that came with the repeated request stays an unfinished upload, and is removed as such.
                     return replay(answer, Import)
             await store.finish_upload(
                 connection,

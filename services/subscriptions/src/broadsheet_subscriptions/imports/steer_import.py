@@ -1,4 +1,4 @@
-"""What an operator does with an import: start it (anew), call it off, have it taken back. Each in one transaction."""
+"""What an operator does with an import: start it (again), cancel it, or undo it. Each in one transaction."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,13 +18,12 @@ class ImportStateError(ConflictError):
 
 
 async def start_import(connection: AsyncConnection, import_id: int, options: ImportOptions) -> ImportRow:
-    """After a dry run, or after one that failed before it stored anything.
+    """Possible after a dry run, or after a run that failed before it stored anything.
 
     Raises:
         NotFoundError, ImportStateError
         InvalidInputError: the mapping names a column that the file does not have.
-        UndecidedColumnsError: not in a dry run: a column may say who left, and the mapping does not say whether it
-        does.
+        UndecidedColumnsError: a column may say who left, and the mapping does not decide it. Not raised for a dry run.
     """
     job = await _lock(connection, import_id)
     may_start = job.status == "checked" or (job.status == "failed" and (job.dry_run or job.counts.rows == 0))
@@ -58,7 +57,7 @@ def _why_not_start(job: ImportRow) -> str:
 
 
 async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRow:
-    """What is stored stays, until it is undone. To cancel what is cancelled changes nothing.
+    """What is already stored stays until it is undone. Cancelling again changes nothing.
 
     Raises:
         NotFoundError, ImportStateError
@@ -73,7 +72,7 @@ async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRo
 
 
 async def begin_undo(connection: AsyncConnection, import_id: int) -> ImportRow:
-    """The worker does it. To undo what is being undone, or is undone, changes nothing.
+    """Marks the import for the worker, which undoes it. Repeating it changes nothing.
 
     Raises:
         NotFoundError, ImportStateError
