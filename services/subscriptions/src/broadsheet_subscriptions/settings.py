@@ -13,7 +13,7 @@ from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy, parse_networks
 
 EXPECTED_SCHEMA_VERSION = "0004"
-"""The migration this code was written for."""
+"""The migration for which this code was written."""
 
 DAY_S = 86_400
 
