@@ -98,11 +98,11 @@ _mapping_decoder = msgspec.json.Decoder(dict[str, str | None])
 
 
 class NotAFileError(UnsupportedMediaTypeError):
-    title = "The body must be a CSV or XLSX file, and its Content-Type say so"
+    title = "The body must be a CSV or XLSX file with a matching Content-Type"
 
 
 class UnknownCharsetError(UnsupportedMediaTypeError):
-    slug, title = "unknown-charset", "The charset in Content-Type is none that can be read"
+    slug, title = "unknown-charset", "The charset in Content-Type is not supported"
 
 
 async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -121,9 +121,7 @@ def declared_encoding(content_type: str) -> Encoding | None:
     try:
         return parse_charset(found["quoted"] if found["quoted"] is not None else found["plain"])
     except UnknownEncodingError as error:
-        raise UnknownCharsetError(
-            f"It is one of {', '.join(sorted(ENCODINGS))}; better save the file as UTF-8."
-        ) from error
+        raise UnknownCharsetError(f"Supported are {', '.join(sorted(ENCODINGS))}. UTF-8 is best.") from error
 
 
 @dataclass
@@ -138,7 +136,7 @@ class UploadOperation(Operation):
         self.request_body = RequestBody(
             required=True,
             description="The file itself: CSV (UTF-8, UTF-16, Windows-1252, or what the "
-            "`charset` of Content-Type says; comma, semicolon, tab) or XLSX",
+            "`charset` of Content-Type declares; comma, semicolon, tab) or XLSX",
             content={media_type: OpenAPIMediaType(schema=binary) for media_type in FILE_MEDIA_TYPES[:2]},
         )
 
@@ -177,7 +175,7 @@ class ImportController(Controller):
     @get(
         "/{import_id:int}/rejects",
         operation_id="getImportRejects",
-        summary="Get the rows that could not be read, with line and reason, as CSV that can be mended and sent again",
+        summary="Get the rejected rows, with line and reason, as CSV that can be corrected and sent again",
         guards=[requires("read")],
         media_type="text/csv",
         responses=documents(NotFoundError),
@@ -194,12 +192,10 @@ class ImportController(Controller):
     @post(
         operation_id="createImport",
         summary="Upload a file of people and import them",
-        description="The answer comes when the whole file is stored; it is then read in the background. Where a "
-        "column may "
-        "say who must not be written to and neither its words nor the mapping decide it, nothing is stored: the "
-        "import has "
-        "failed, `undecided_columns` names them, and `start` takes a mapping that decides. A dry run shows them "
-        "before.",
+        description="The answer comes when the whole file is uploaded; it is then read in the background. If a "
+        "column may say who must not be written to, and neither its values nor the mapping decide it, nothing is "
+        "imported: the import fails, `undecided_columns` lists such columns, and `start` takes a mapping that decides "
+        "them. A dry run shows them first.",
         status_code=202,
         guards=[requires("write"), a_file_only],
         operation_class=UploadOperation,
@@ -284,8 +280,7 @@ class ImportController(Controller):
         operation_id="startImport",
         summary="Import the file of a dry run, or of an import that failed before anything was stored",
         description="Every column in `undecided_columns` must be decided by the mapping: as `opt_out`, `opt_in`, "
-        "`state` "
-        "or `confirmation`, or as `ignored`.",
+        "`state` or `confirmation`, or as `ignored`.",
         status_code=202,
         guards=[requires("write"), json_only],
         responses=documents(
@@ -320,7 +315,7 @@ class ImportController(Controller):
     @post(
         "/{import_id:int}/cancel",
         operation_id="cancelImport",
-        summary="Call an import off; what is stored stays, until it is undone",
+        summary="Cancel an import; what is stored stays until it is undone",
         status_code=200,
         guards=[requires("write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
@@ -342,7 +337,7 @@ class ImportController(Controller):
     @post(
         "/{import_id:int}/undo",
         operation_id="undoImport",
-        summary="Take an import back, where nothing has happened since",
+        summary="Undo an import, except what has changed since",
         status_code=202,
         guards=[requires("write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),

@@ -44,7 +44,7 @@ def parse_options(
     problems: list[FieldProblem] = []
     basis = consent_basis.strip()
     if not basis or len(basis) > CONSENT_BASIS_CHARS_MAX or not _is_storable(basis):
-        detail = f"Say in 1 to {CONSENT_BASIS_CHARS_MAX} characters on what ground these people are written to."
+        detail = f"Say in 1 to {CONSENT_BASIS_CHARS_MAX} characters why these people may be written to."
         problems.append(FieldProblem(pointer="/consent_basis", detail=detail))
     tags: dict[str, None] = {}
     for number, tag in enumerate(added_tags):

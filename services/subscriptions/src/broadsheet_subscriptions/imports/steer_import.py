@@ -10,7 +10,7 @@ from broadsheet_subscriptions.imports.store import ImportRow
 
 
 class UndecidedColumnsError(InvalidInputError):
-    slug, title = "undecided-columns", "Columns may say who must not be written to, and nobody has said what they are"
+    slug, title = "undecided-columns", "Columns that may say who must not be written to are undecided"
 
 
 class ImportStateError(ConflictError):
@@ -50,10 +50,10 @@ def _pointer(undecided: UndecidedColumn) -> str:
 
 def _why_not_start(job: ImportRow) -> str:
     if job.file_removed_at is not None:
-        return "The file is no longer kept. Upload it once more."
+        return "The file is no longer stored. Upload it again."
     if job.status == "failed":
-        return "It failed when part of it was stored already. Undo it, or upload the file once more."
-    return f"It is {job.status}."
+        return "The import failed after part of it was stored. Undo it, or upload the file again."
+    return f"The import is {job.status}."
 
 
 async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRow:
@@ -66,7 +66,7 @@ async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRo
     if job.status == "cancelled":
         return job
     if job.status not in {"queued", "running", "checked"}:
-        raise ImportStateError(f"It is {job.status}.")
+        raise ImportStateError(f"The import is {job.status}.")
     await store.set_status(connection, import_id=import_id, status="cancelled")
     return await _reread(connection, import_id)
 
@@ -81,7 +81,7 @@ async def begin_undo(connection: AsyncConnection, import_id: int) -> ImportRow:
     if job.status in {"undoing", "undone"}:
         return job
     if job.status not in {"done", "cancelled", "failed"} or job.dry_run or job.counts.rows == 0:
-        raise ImportStateError(f"It is {job.status}." if job.counts.rows else "Nothing of it was stored.")
+        raise ImportStateError(f"The import is {job.status}." if job.counts.rows else "The import stored nothing.")
     await store.begin_undo(connection, import_id=import_id)
     return await _reread(connection, import_id)
 

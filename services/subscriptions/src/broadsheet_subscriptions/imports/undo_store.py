@@ -60,7 +60,7 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
                  WHERE in_order.after IS NOT NULL
             ), judged AS MATERIALIZED (
                 SELECT locked.*,
-                       -- What was removed meanwhile does not come back, whatever is called so now.
+                       -- An attribute that was removed meanwhile does not come back, even if a new one has its name.
                        (SELECT coalesce(jsonb_object_agg(held.key, held.value), '{{}}')
                           FROM jsonb_each(before -> 'attributes') AS held
                           JOIN subscriptions.attribute ON attribute.name = held.key
@@ -165,7 +165,7 @@ async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: i
                   JOIN subscriptions.subscription
                     ON subscription.subscriber_id = locked.id AND subscription.newsletter_id = :newsletter_id
             ), unsubscribed AS (
-                -- They live on with another newsletter, without this one.
+                -- They keep their subscription to another newsletter, and lose this one.
                 DELETE FROM subscriptions.subscription USING judged
                  WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
                    AND judged.reason = 'has_another_subscription'

@@ -134,7 +134,7 @@ class StartInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 NewsletterParameter = Annotated[
     int | None,
     QueryParameter(
-        name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Whose subscribers they become; else the default's"
+        name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="The newsletter to import into, else the default one"
     ),
 ]
 ConsentParameter = Annotated[
@@ -143,7 +143,7 @@ ConsentParameter = Annotated[
         name="consent_basis",
         min_length=1,
         max_length=CONSENT_BASIS_CHARS_MAX,
-        description="On what ground these people are written to. It is kept as the record of their consent.",
+        description="Why these people may be written to. It is stored as the record of their consent.",
     ),
 ]
 # Litestar reserves the parameter name `state`.
@@ -151,8 +151,8 @@ StateParameter = Annotated[
     str,
     QueryParameter(
         name="state",
-        description="What people become who are new to the newsletter. `pending`: they are asked to confirm by mail, "
-        "some at a time. A state in the file counts where it goes less far.",
+        description="The state of people who are new to the newsletter. `pending`: they are asked to confirm by "
+        "mail, a few at a time. A more restrictive state in the file takes precedence.",
         schema_extra={"enum": ["pending", "confirmed"]},
     ),
 ]
@@ -160,8 +160,8 @@ ExistingParameter = Annotated[
     str,
     QueryParameter(
         name="existing",
-        description="What becomes of name, attributes and tags of people who are here already: left (`skip`), filled "
-        "in where blank (`fill`), or replaced by what the file's cells hold (`overwrite`)",
+        description="What happens to name, attributes and tags of people who are subscribers already: kept "
+        "(`skip`), filled in where blank (`fill`), or replaced by the file's values (`overwrite`)",
         schema_extra={"enum": ["skip", "fill", "overwrite"]},
     ),
 ]
@@ -176,19 +176,15 @@ MappingParameter = Annotated[
         max_length=MAPPING_CHARS_MAX,
         description="A JSON object from column titles to `email`, `name`, `first_name`, `last_name`, `tags`, "
         "`attribute:<name>` or null; or to how the column says who must not be written to: `state` (a word like "
-        "subscribed, "
-        "pending, unsubscribed), `opt_out` (a cell that is neither blank nor a no says that the person left), "
-        "`opt_in` (a no "
-        "says so), `confirmation` (a no says that they never confirmed), or `ignored` (it does not say it). Several "
-        "columns "
-        "may; what goes least far counts. Without it the columns are guessed from their titles; one that only says "
-        "who must "
-        "not be written to is laid over that guess. A column that is known to say so is read as saying so unless it is "
-        "`ignored` here.",
+        "subscribed, pending, unsubscribed), `opt_out` (any cell except a blank or a no means that the person left), "
+        "`opt_in` (a no means that the person left), `confirmation` (a no means that they never confirmed), or "
+        "`ignored` (the column does not say it). Several columns may say it; the most restrictive counts. Without a "
+        "mapping the columns are guessed from their titles. A mapping that only says who must not be written to is "
+        "added to that guess. A column that certainly says so is read as such unless it is `ignored` here.",
     ),
 ]
 DryRunParameter = Annotated[
-    bool, QueryParameter(name="dry_run", description="Only count what would happen; `start` does it then")
+    bool, QueryParameter(name="dry_run", description="Only count what would happen; `start` then imports the file")
 ]
 
 

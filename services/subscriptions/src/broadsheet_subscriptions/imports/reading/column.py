@@ -111,7 +111,7 @@ def _guess_all(
         if found is None:
             names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
             raise UnreadableFileError(
-                f"No column holds e-mail addresses. Columns found: {names}. Say with `mapping` which one it is."
+                f"No column holds e-mail addresses. Columns found: {names}. Name the column in `mapping`."
             )
         mapping[titles[found]] = "email"
     return mapping
@@ -194,7 +194,7 @@ def fault_of_mapping(given: Mapping[str, str | None], attribute_names: Sequence[
     for target in targets:
         name = target.removeprefix(ATTRIBUTE_PREFIX)
         if target not in FIELDS and not is_state_target(target) and (name == target or name not in attribute_names):
-            return f"The mapping says “{target[:80]}”, which is neither a field nor an attribute that there is."
+            return f"The mapping uses “{target[:80]}”, which is neither a field nor an existing attribute."
     seen: set[str] = set()
     for target in targets:
         # Several columns may say who left; each of them counts.

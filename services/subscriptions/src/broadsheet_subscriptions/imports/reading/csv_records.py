@@ -169,12 +169,12 @@ def _breaks_off(error: csv.Error) -> bool:
 
 def _in_words(error: csv.Error) -> str:
     if _breaks_off(error):
-        return "A quote that is opened here is never closed."
+        return "A quote that opens here is never closed."
     if "expected after" in str(error):
-        return "A quote is closed in the middle of a cell; one that belongs to the text must be doubled."
+        return "A quote closes in the middle of a cell; a quote that is part of the text must be doubled."
     if "field larger" in str(error):
-        return "A cell is too long; perhaps a quote is opened here and not closed."
-    return "The line is not CSV."
+        return "A cell is too long; perhaps a quote opens here and is never closed."
+    return "The line is not valid CSV."
 
 
 def split_lines(lines: Sequence[str], delimiter: str) -> list[list[str]]:

@@ -130,7 +130,7 @@ def find_opt_outs(
         cells = [row[column] for row in rows if column < len(row)]
         if plain in by_export:
             if (known := by_export[plain]) is not None:
-                found[title] = Finding(known, "certain", "A known export has it to say who may be written to.")
+                found[title] = Finding(known, "certain", "A known export uses it to say who may be written to.")
             continue
         finding = _by_words(title, cells)
         if finding is not None:
@@ -149,28 +149,28 @@ def _by_words(title: str, cells: Sequence[str]) -> Finding | None:
             return _status(title, cells, kinds)
         case "opt_out":
             if is_clear and kinds <= {"no", "yes", "time", "left", "in", "waiting"}:
-                return Finding("opt_out", "certain", "Its title speaks of people who left or cannot be reached.")
+                return Finding("opt_out", "certain", "Its title is about people who left or cannot be reached.")
             if kinds <= {"no"}:
-                return Finding("opt_out", "certain", "Its title may speak of people who left; so far nobody did.")
-            return Finding("opt_out", "possible", "Its title may speak of people who left or cannot be reached.")
+                return Finding("opt_out", "certain", "Its title may be about people who left; so far nobody has.")
+            return Finding("opt_out", "possible", "Its title may be about people who left or cannot be reached.")
         case "confirmation":
             if kinds <= {"no", "yes", "time", "in", "waiting"}:
-                return Finding("confirmation", "certain", "Its title speaks of who confirmed.")
+                return Finding("confirmation", "certain", "Its title is about who confirmed.")
             return _by_cells(cells)
         case _:
             if (is_clear and kinds <= {"no", "yes", "time", "in", "left", "waiting"}) or kinds <= {"yes", "time", "in"}:
-                return Finding("opt_in", "certain", "Its title speaks of who wants mail.")
+                return Finding("opt_in", "certain", "Its title is about who wants mail.")
             if is_clear or kinds & {"no", "left", "waiting"}:
-                return Finding("opt_in", "possible", "Its title may speak of who wants mail.")
+                return Finding("opt_in", "possible", "Its title may be about who wants mail.")
             return None
 
 
 def _status(title: str, cells: Sequence[str], kinds: set[Kind]) -> Finding | None:
     if kinds <= {"in", "waiting", "left"}:
-        return Finding("state", "certain", "Its title and its words are those of a status.")
+        return Finding("state", "certain", "Its title and its values are those of a status.")
     if fold(title) in _REGION_STATUS and all(not cell.strip() or _REGION.fullmatch(cell.strip()) for cell in cells):
         return None  # a region of a country
-    return Finding("state", "possible", "Its title is that of a status, and not all of its words are known.")
+    return Finding("state", "possible", "Its title is that of a status, but not all of its values are known.")
 
 
 def _by_cells(cells: Sequence[str]) -> Finding | None:
@@ -205,7 +205,7 @@ def how_to_decide(undecided: UndecidedColumn) -> str:
     values = ", ".join(f"{value} ×{times}" for value, times in undecided.values.items())  # noqa: RUF001
     return (
         f"The column “{undecided.column[:80]}” may say who must not be written to. {undecided.reason} "
-        f"Its first rows hold: {values or 'nothing'}. Say in the mapping what it is: `opt_out` (a cell that is neither "
-        f"blank nor a no says that the person left), `opt_in` (a no says so), `state` (words like subscribed and "
-        f"unsubscribed), or `{IGNORED}`."
+        f"Its first rows hold: {values or 'nothing'}. Say in the mapping what it is: `opt_out` (any cell but a blank "
+        f"or a no means that the person left), `opt_in` (a no means that the person left), `state` (words like "
+        f"subscribed and unsubscribed), or `{IGNORED}`."
     )

@@ -193,7 +193,7 @@ def _of_opt_in(kind: Kind) -> State | None:
         case "waiting":
             return "pending"
         case "other":
-            raise ValueError("It does not say whether this person may be written to: yes or no is expected.")
+            raise ValueError("It does not say whether this person may be written to. Yes or no is expected.")
         case _:
             return None
 
@@ -207,7 +207,7 @@ def _of_our_export(cell: str, newsletter_id: int) -> State | None:
     try:
         held = {one["newsletter_id"]: one["state"] for one in _subscriptions_decoder.decode(cell)}
     except (msgspec.DecodeError, KeyError, TypeError, UnicodeError) as error:
-        raise ValueError("The subscriptions are not as an export writes them.") from error
+        raise ValueError("The subscriptions are not in the form of an export.") from error
     states = {held[newsletter_id]} if newsletter_id in held else set(held.values())
     if states == {"unsubscribed"}:
         return "unsubscribed"

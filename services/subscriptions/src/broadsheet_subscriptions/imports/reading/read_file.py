@@ -160,7 +160,7 @@ def _packer_of_new(
     """Raises `UnreadableFileError` if it is undecided whether a column says who may not be written to."""
     first_record = columns.first_row + 1
     if columns.first_row > 1:
-        remarks.append(f"The titles stand in row {columns.first_row}; what is before them was not read.")
+        remarks.append(f"The titles are in row {columns.first_row}; the rows before it were not read.")
     _send(sink, Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks))
     if columns.undecided and not orders.dry_run:
         raise UnreadableFileError(" ".join(how_to_decide(undecided) for undecided in columns.undecided))
@@ -230,7 +230,7 @@ class Packer:
         if literal is None:
             together = list(dict.fromkeys((*tags, *self._orders.added_tags)))
             if len(together) > TAGS_MAX:
-                self._reader.note_tags(f"There may be at most {TAGS_MAX} tags, with those that the import adds.")
+                self._reader.note_tags(f"There may be at most {TAGS_MAX} tags, including those that the import adds.")
                 return self._tag_literal(())
             quoted = (tag.replace("\\", "\\\\").replace('"', '\\"') for tag in together)
             literal = _escape("{" + ",".join(f'"{tag}"' for tag in quoted) + "}")

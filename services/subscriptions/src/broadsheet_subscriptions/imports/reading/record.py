@@ -48,5 +48,5 @@ def error_in_cell(cell: str) -> str | None:
     if cell == FORMULA_WITHOUT_VALUE:
         return "It is a formula without a value. Open the file in a spreadsheet program and save it again."
     if cell[:1] == "#" and _SPREADSHEET_ERROR.fullmatch(cell.strip()):
-        return "A spreadsheet's mark for an error stands there."
+        return "The cell holds a spreadsheet's error mark."
     return None

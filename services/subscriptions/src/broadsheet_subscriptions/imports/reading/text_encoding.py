@@ -210,8 +210,7 @@ class EncodingSniffer:
         if self._words and doubled > len(self._words) * _DOUBLE_ENCODED_SHARE:
             raise UndecodableFileError(
                 "The file is UTF-8, but most of its names with accents look like “RenÃ©”: it was read as Windows-1252 "
-                "before "
-                "it was saved. Export it once more as UTF-8; or, if it is meant so, send it with "
+                "before it was saved. Export it again as UTF-8; or, if it is correct as it is, send it with "
                 "`Content-Type: text/csv; charset=utf-8`."
             )
         return "utf-8"
@@ -258,9 +257,8 @@ class EncodingSniffer:
             return
         if piece.startswith(_OLD_SPREADSHEET):
             raise UndecodableFileError(
-                "This is a spreadsheet of the old kind (.xls), or one with a password. Save it as .xlsx without a "
-                "password, "
-                "or as CSV."
+                "This is a spreadsheet in the old format (.xls), or one with a password. Save it as .xlsx without a "
+                "password, or as CSV."
             )
         if piece.startswith(_UTF_32):
             raise UndecodableFileError("The file is UTF-32, which cannot be read. Save it as UTF-8.")
@@ -276,22 +274,20 @@ class EncodingSniffer:
     def _not_as_declared(self, offset: int | None) -> UndecodableFileError:
         where = "" if offset is None else f" (near byte {offset})"
         return UndecodableFileError(
-            f"The file is declared as {self._declared} but cannot be read as that{where}. Send it with the charset "
-            f"that it is "
-            "written in, or as UTF-8."
+            f"The file is declared as {self._declared} but cannot be read as that{where}. Send it with its "
+            "actual charset, or as UTF-8."
         )
 
     def _refusal(self, *, likely: list[Encoding] | None = None) -> UndecodableFileError:
         if self._encoding in {"utf-16-le", "utf-16-be"}:
-            return UndecodableFileError("The file begins as UTF-16 but cannot be read as that.")
+            return UndecodableFileError("The file begins like UTF-16 but is not valid UTF-16.")
         if self._has_zero:
             return UndecodableFileError("This is not a text file. Send CSV, or a spreadsheet as .xlsx.")
         looks = f" It may be {' or '.join(likely)}." if likely else ""
         example = likely[0] if likely else "shift_jis"
         return UndecodableFileError(
-            f"The file's characters are not UTF-8, and it cannot be told in which encoding they are written.{looks} "
-            f"Save it as "
-            f"UTF-8, or say what it is: `Content-Type: text/csv; charset={example}`."
+            f"The file is not UTF-8, and its encoding cannot be detected.{looks} Save it as UTF-8, or declare its "
+            f"encoding: `Content-Type: text/csv; charset={example}`."
         )
 
 

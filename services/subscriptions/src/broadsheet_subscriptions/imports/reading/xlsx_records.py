@@ -82,13 +82,13 @@ def xlsx_records(file: IO[bytes], remarks: list[str]) -> Iterator[Record]:
 def _records(archive: "_Archive", remarks: list[str]) -> Iterator[Record]:
     sheets, is_1904 = _read_book(archive)
     if not sheets:
-        raise UnreadableFileError("The spreadsheet has no sheet that is shown.")
+        raise UnreadableFileError("The spreadsheet has no visible sheet.")
     texts = _read_texts(archive)
     try:
         date_styles = _read_date_styles(archive)
     except expat.ExpatError:
         date_styles = frozenset()
-        remarks.append("The spreadsheet's styles cannot be read, so that dates in it are numbers.")
+        remarks.append("The spreadsheet's styles cannot be read, so its dates are read as numbers.")
     is_empty = True
     for place, sheet in enumerate(sheets):
         for record in _SheetReader(texts, date_styles, is_1904=is_1904).records(archive.pieces(sheet.member)):
@@ -100,7 +100,7 @@ def _records(archive: "_Archive", remarks: list[str]) -> Iterator[Record]:
                     if place
                     else ""
                 )
-                remarks.append(f"Of {len(sheets)} sheets that are shown, “{sheet.name[:80]}” was read{others}.")
+                remarks.append(f"Of {len(sheets)} visible sheets, “{sheet.name[:80]}” was read{others}.")
             is_empty = False
             yield record
         if not is_empty:
@@ -120,10 +120,10 @@ class _Archive:
             raise UnreadableFileError(_TOO_LARGE)
         for name, kind in (
             ("content.xml", "an OpenDocument spreadsheet (.ods)"),
-            ("xl/workbook.bin", "a binary one (.xlsb)"),
+            ("xl/workbook.bin", "a binary spreadsheet (.xlsb)"),
         ):
             if name in self._members:
-                raise UnreadableFileError(f"The spreadsheet is {kind}. Save it as .xlsx or as CSV.")
+                raise UnreadableFileError(f"This is {kind}. Save it as .xlsx or as CSV.")
 
     def has(self, name: str) -> bool:
         return _key(name) in self._members

@@ -121,7 +121,7 @@ _CREATE_PRESENT: Final = f"""
                    person.id AS subscriber_id, person.name, person.attributes, person.tags,
                    held.id AS subscription_id, held.state,
                    coalesce(held.import_id = :import_id, false) AS is_of_this_import,
-                   -- An earlier import would still ask them.
+                   -- An earlier import has yet to ask them.
                    coalesce(incoming.state = 'unsubscribed' AND held.state = 'pending' AND held.import_id IS NOT NULL
                             AND held.confirmation_queued_at IS NULL, false) AS leaves_unasked,
                    held.id IS NULL AND others.has_left_all AS has_left_all,
