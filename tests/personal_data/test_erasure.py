@@ -174,7 +174,7 @@ async def test_a_spreadsheet_is_given_up_only_if_it_names_the_person(system: Sys
         answer = (await system.api.get(f"/api/v1/imports/{import_id}")).json()
         assert answer["status"] == status
         if status == "cancelled":
-            assert answer["status_reason"].startswith("Somebody was erased, and the file names them")
+            assert answer["status_reason"].startswith("The file was removed because it names a person who was erased")
 
 
 @pytest.mark.parametrize("way", ["form", "api", "import"])

@@ -358,7 +358,7 @@ def test_the_first_sheet_that_holds_something_is_read_and_named() -> None:
     book.save(file)
     records, remarks = read_book(file.getvalue())
     assert [one.cells for one in records] == CELLS
-    assert remarks == ["Of 3 sheets that are shown, “Data” was read; the one before it is empty."]
+    assert remarks == ["Of 3 visible sheets, “Data” was read; the one before it is empty."]
 
 
 def test_formulas_errors_rich_texts_and_dates_are_what_they_show() -> None:

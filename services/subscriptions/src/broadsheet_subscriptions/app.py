@@ -51,7 +51,7 @@ from broadsheet_subscriptions.webhooks.sending.sender import SendingPolicy, Webh
 def create_app(
     settings: SubscriptionsSettings, *, token_source: TokenSource = random_token, sends_webhooks: bool = True
 ) -> Litestar:
-    """The service: its API and, in the same loop, its background work."""
+    """The service: its API and, in the same event loop, its background work."""
     metrics = ServerMetrics()
     engine = create_engine(
         settings.database_url,
@@ -143,7 +143,7 @@ def create_app(
 
 
 def _tidying_loops(engine: AsyncEngine, lifetimes: Lifetimes) -> list[Loop]:
-    """What goes on beside requests and of itself. A round that is cut short rolls back."""
+    """The loops of background work besides imports and webhooks. A round that is interrupted rolls back."""
     changes: SetAside[int] = SetAside(apply_provider_changes.LOOP)
     mails: SetAside[int] = SetAside(note_settled_mails.LOOP)
     attributes: SetAside[str] = SetAside(remove_values.LOOP)
@@ -202,7 +202,7 @@ def _create_sender(
     )
     policy = SendingPolicy(
         calls_per_endpoint=settings.webhook_calls_per_endpoint,
-        # The answer, and the beginning of its body.
+        # The time-out applies twice: to the answer, and to the beginning of its body.
         call=timedelta(seconds=2 * settings.webhook_timeout_s),
         failing_max=timedelta(days=settings.webhook_failing_days),
         log_kept_days=settings.webhook_log_kept_days,

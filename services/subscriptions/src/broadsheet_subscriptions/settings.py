@@ -13,7 +13,7 @@ from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy, parse_networks
 
 EXPECTED_SCHEMA_VERSION = "0004"
-"""The migration this code was written for."""
+"""The migration for which this code was written."""
 
 DAY_S = 86_400
 
@@ -34,8 +34,8 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     secret_encryption_keys: Secret
     """`id:hex,…` of 32 bytes each, the current key first: encrypts the signing secrets of webhooks."""
     webhook_allowed_networks: str = ""
-    """`10.0.0.0/8,…`: networks that webhooks may reach besides public addresses. Whoever may set webhook URLs can
-    then reach them.
+    """`10.0.0.0/8,…`: networks that webhooks may reach besides public addresses. Anybody who may set a webhook
+    URL can then reach them.
     """
     webhook_allow_http: bool = False
     """Allow webhooks without TLS; `local` only."""
@@ -107,4 +107,6 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
         except ValueError as error:
             raise ValueError("WEBHOOK_ALLOWED_NETWORKS is malformed: expected networks (10.0.0.0/8)") from error
         if self.webhook_allow_http and self.broadsheet_env == "production":
-            raise ValueError("WEBHOOK_ALLOW_HTTP is for `local` only: in production webhooks carry addresses by TLS")
+            raise ValueError(
+                "WEBHOOK_ALLOW_HTTP is for `local` only: in production webhooks carry addresses and need TLS"
+            )

@@ -1,4 +1,4 @@
-"""The JSON API on attributes of subscribers, `/api/v1/attributes`."""
+"""The JSON API for the attributes of subscribers, `/api/v1/attributes`."""
 
 from datetime import datetime
 from typing import Annotated
@@ -47,7 +47,7 @@ AttributeName = Annotated[str, PathParameter(max_length=64)]
 
 
 class Attribute(msgspec.Struct, frozen=True):
-    """What subscribers may have a value of. A date's values are texts, `YYYY-MM-DD`."""
+    """An attribute that subscribers may have a value for. Dates are texts, `YYYY-MM-DD`."""
 
     name: str
     type: AttributeType
@@ -56,7 +56,7 @@ class Attribute(msgspec.Struct, frozen=True):
 
 
 class AttributeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`label` null is the name."""
+    """`label` null means that the name is the label."""
 
     name: Annotated[str, msgspec.Meta(max_length=_RAW_CHARS_MAX)]
     type: AttributeType
@@ -79,7 +79,7 @@ class AttributeController(Controller):
         responses=documents(),
     )
     async def list_attributes(self, engine: NamedDependency[AsyncEngine]) -> Page[Attribute]:
-        """All of them: there are at most 200."""
+        """All attributes on one page: there are at most 200."""
         async with engine.connect() as connection:
             return Page([_attribute(row) for row in await store.list_attributes(connection)], None)
 
@@ -156,7 +156,7 @@ class AttributeController(Controller):
         responses=documents(NotFoundError, AttributeInUseError),
     )
     async def remove_attribute(self, engine: NamedDependency[AsyncEngine], name: AttributeName) -> None:
-        """At once nobody sees it; until the values are gone the name cannot be used for another one."""
+        """The attribute is hidden at once. Its name cannot be used again until all its values are removed."""
         async with engine.begin() as connection:
             await remove_attribute(connection, name)
 

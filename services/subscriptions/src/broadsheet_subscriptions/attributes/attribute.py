@@ -1,8 +1,8 @@
-"""Attributes and tags of a subscriber, pure: which there may be, and how a typed or a written value is read.
+"""Attributes and tags of a subscriber, pure: which are allowed, and how a typed or a written value is read.
 
-An attribute has a name and a type that the installation defined; a tag is a word that needs no definition. Texts and
-tags are stored in Unicode's normal form C, so that `Zürich` is one city however it was typed. Tags differ where their
-letters do, in case too.
+An attribute has a name and a type that the installation defined; a tag is a word that needs no definition. Texts
+and tags are stored in Unicode's normal form C, so that `Zürich` is one city however it was typed. Tags are
+case-sensitive.
 """
 
 import math
@@ -13,23 +13,23 @@ from typing import Literal, assert_never, get_args
 
 AttributeType = Literal["text", "number", "boolean", "date"]
 AttributeValue = str | float | int | bool
-"""As JSON holds it; a date as `YYYY-MM-DD`."""
+"""A value as in JSON; a date as `YYYY-MM-DD`."""
 
 ATTRIBUTE_TYPES: tuple[AttributeType, ...] = get_args(AttributeType)
 TEXT_CHARS_MAX = 1_000
 TAG_CHARS_MAX = 100
 TAGS_MAX = 100
-"""A subscriber."""
+"""Per subscriber."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"true", "yes", "y", "1"})
 _FALSE = frozenset({"false", "no", "n", "0"})
-# As long as a float, or a whole number that is exact as one, may be written.
+# Long enough for a float, and for any whole number that a float holds exactly.
 _NUMBER = re.compile(r"[+-]?[0-9]{1,25}(?:\.[0-9]{1,25})?(?:[eE][+-]?[0-9]{1,3})?")
 _EXACT_INTEGER_MAX = 2**53
-# Year first with any time behind it; day, month and year between dots. Between slashes the month may be the first or
-# the second.
+# The year first, with or without a time after it; or day, month and year separated by dots. Dates like 1/2/2024 are not
+# read, since the month may be first or second.
 _ISO_DATE_TIME = re.compile(
     r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})"
     r"(?:[T ]+[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?: ?(?:Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?))*)?"
@@ -42,7 +42,7 @@ def is_attribute_name(text: str) -> bool:
 
 
 def read_value(type_: AttributeType, value: object) -> AttributeValue:
-    """A value as JSON brings it. Raises ValueError with a sentence for whoever sent it."""
+    """Reads a value from JSON. Raises ValueError with a message for the sender."""
     match type_:
         case "text":
             if isinstance(value, str):
@@ -65,7 +65,7 @@ def read_value(type_: AttributeType, value: object) -> AttributeValue:
 
 
 def parse_value(type_: AttributeType, text: str) -> AttributeValue:
-    """A value as a cell or a form field brings it. Raises ValueError with a sentence for whoever wrote it."""
+    """Reads a value from a cell or a form field. Raises ValueError with a message for the person who wrote it."""
     match type_:
         case "text":
             return _text(text)
@@ -87,9 +87,10 @@ def parse_value(type_: AttributeType, text: str) -> AttributeValue:
 
 
 def parse_cell(type_: AttributeType, cell: str) -> AttributeValue:
-    """A value as a cell of a file brings it: dates also with a time, or in one of the orders that only one reading has.
+    """Reads a value from a cell of a file. A date may also have a time, or be in another order that is not
+    ambiguous.
 
-    Raises ValueError with a sentence for whoever wrote it.
+    Raises ValueError with a message for the person who wrote it.
     """
     if type_ != "date":
         return parse_value(type_, cell)
@@ -104,7 +105,7 @@ def parse_cell(type_: AttributeType, cell: str) -> AttributeValue:
 
 
 def parse_tag(text: str) -> str:
-    """One tag, its surrounding blanks dropped. Raises ValueError with a sentence for whoever wrote it."""
+    """One tag without its surrounding blanks. Raises ValueError with a message for the person who wrote it."""
     tag = unicodedata.normalize("NFC", text.strip())
     if not tag:
         raise ValueError("A tag may not be empty.")
@@ -125,7 +126,7 @@ def _text(value: str) -> str:
 
 
 def _number(value: float) -> int | float:
-    # A whole number of any length is first measured as one: as a float it may not exist.
+    # A whole number is checked as an integer: a very long one cannot be converted to a float.
     if abs(value) > _EXACT_INTEGER_MAX if isinstance(value, int) else not math.isfinite(value):
         raise ValueError("The number is too large.")
     return value

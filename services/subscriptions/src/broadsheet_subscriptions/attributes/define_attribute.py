@@ -17,11 +17,11 @@ class AttributeExistsError(ConflictError):
 
 
 class TooManyAttributesError(ConflictError):
-    slug, title = "too-many-attributes", f"There may be {store.ATTRIBUTES_MAX} attributes"
+    slug, title = "too-many-attributes", f"There may be at most {store.ATTRIBUTES_MAX} attributes"
 
 
 class AttributeInUseError(ConflictError):
-    slug, title = "attribute-in-use", "A segment asks for this attribute"
+    slug, title = "attribute-in-use", "A segment uses this attribute"
 
 
 async def define_attribute(
@@ -47,7 +47,7 @@ async def relabel_attribute(connection: AsyncConnection, name: str, label: str) 
 
 
 async def remove_attribute(connection: AsyncConnection, name: str) -> None:
-    """From the commit on nobody sees it; the values go in the background (`remove_attribute_values`).
+    """It is hidden from the commit on; its values are removed in the background (`remove_attribute_values`).
 
     Raises NotFoundError, AttributeInUseError.
     """

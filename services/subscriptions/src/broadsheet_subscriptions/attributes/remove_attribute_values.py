@@ -1,6 +1,7 @@
-"""Take the values of removed attributes from the subscribers, a page a transaction, for as long as the app runs.
+"""Removes the values of removed attributes from the subscribers, one page per transaction, for as long as the app
+runs.
 
-Until the last page a new attribute cannot have the old one's name: its type would be read into the old values.
+Until the last page is done, a new attribute cannot have the old name: the old values would be read as its type.
 """
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +20,7 @@ LOOP = "subscriptions.removed_attributes"
 async def remove_attribute_values(
     engine: AsyncEngine, set_aside: SetAside[str] | None = None, *, page_rows: int = PAGE_ROWS
 ) -> int:
-    """One bounded round; how many subscribers were looked at. Any number of replicas may do it."""
+    """One bounded round; returns how many subscribers were looked at. Any number of replicas may run it."""
     held = SetAside[str](LOOP) if set_aside is None else set_aside
     seen = 0
     for _ in range(PAGES_A_ROUND_MAX):
@@ -31,7 +32,7 @@ async def remove_attribute_values(
                     break
                 seen += await store.remove_values(connection, removal, limit=page_rows)
         except Exception as error:
-            # Whatever it is, it is this attribute's, and the others have their turn.
+            # Any error that may be this attribute's fault sets it aside, and the others go on.
             if removal is None or not may_be_the_items_fault(error):
                 raise
             held.hold(removal.name, error)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_subscriptions.attributes.attribute import AttributeType
 
 ATTRIBUTES_MAX = 200
-"""An installation. A list of them needs no pages."""
+"""Per installation. A list of so few needs no pages."""
 
 
 class AttributeRow(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class AttributeRow(msgspec.Struct, frozen=True):
 
 
 class Removal(msgspec.Struct, frozen=True):
-    """An attribute whose values are being taken away; subscribers up to `removed_to_id` have none any more."""
+    """An attribute whose values are being removed. Subscribers with ids up to `removed_to_id` are done."""
 
     name: str
     removed_to_id: int
@@ -32,7 +32,7 @@ _COLUMNS = "name, type, label, created_at"
 
 
 async def list_attributes(connection: AsyncConnection) -> list[AttributeRow]:
-    """By name, without those that are being removed."""
+    """By name; attributes that are being removed are left out."""
     rows = await connection.execute(
         sa.text(f"SELECT {_COLUMNS} FROM subscriptions.attribute WHERE removed_at IS NULL ORDER BY name")
     )
@@ -44,7 +44,7 @@ async def attribute_types(connection: AsyncConnection) -> dict[str, AttributeTyp
 
 
 async def hold_attributes(connection: AsyncConnection, names: Iterable[str]) -> dict[str, AttributeType]:
-    """Types of those that are there; none of them is removed before this transaction ends."""
+    """The types of those that exist. None of them can be removed before this transaction ends."""
     rows = await connection.execute(
         sa.text("""
             SELECT name, type FROM subscriptions.attribute
@@ -71,7 +71,7 @@ async def find_attribute(connection: AsyncConnection, name: str, *, lock: bool =
 async def insert_attribute(
     connection: AsyncConnection, *, name: str, type_: AttributeType, label: str
 ) -> AttributeRow | None:
-    """None: there is one of that name, or its values are still being removed."""
+    """None: an attribute of that name exists, or its values are still being removed."""
     row = (
         await connection.execute(
             sa.text(f"""
@@ -85,7 +85,7 @@ async def insert_attribute(
 
 
 async def has_room(connection: AsyncConnection) -> bool:
-    """Whether one more may be defined. Who asks takes turns until the transaction ends."""
+    """Whether one more may be defined. The table is locked until the transaction ends, so that callers take turns."""
     await connection.execute(sa.text("LOCK TABLE subscriptions.attribute IN SHARE ROW EXCLUSIVE MODE"))
     count = await connection.execute(sa.text("SELECT count(*) FROM subscriptions.attribute"))
     return int(count.scalar_one()) < ATTRIBUTES_MAX
@@ -100,7 +100,7 @@ async def set_label(connection: AsyncConnection, name: str, label: str) -> Attri
 
 
 async def is_used(connection: AsyncConnection, name: str) -> bool:
-    """Whether a segment, or an audience that is still being found, asks for it."""
+    """Whether a segment, or an audience that is not complete yet, uses it."""
     row = await connection.execute(
         sa.text("""
             SELECT EXISTS (
@@ -121,7 +121,7 @@ async def set_removed(connection: AsyncConnection, name: str) -> None:
 
 
 async def lock_removal(connection: AsyncConnection, *, resting: Collection[str] = ()) -> Removal | None:
-    """One that nobody else is at, other than the resting ones."""
+    """The oldest removal that no other replica has locked, except those in `resting` (set aside)."""
     row = (
         await connection.execute(
             sa.text("""
@@ -136,7 +136,9 @@ async def lock_removal(connection: AsyncConnection, *, resting: Collection[str] 
 
 
 async def remove_values(connection: AsyncConnection, removal: Removal, *, limit: int) -> int:
-    """From the next subscribers in the order of ids; answers how many were looked at. After the last, the row goes."""
+    """Removes the values from the next subscribers in the order of ids; returns how many were looked at. After the
+    last page the attribute's row is deleted.
+    """
     row = (
         await connection.execute(
             sa.text("""

@@ -1,1 +1,1 @@
-"""Background work of the service."""
+"""Background work of the service: pruning."""

@@ -1,7 +1,7 @@
-"""Delete what has expired, in small batches, for as long as the app runs: confirmation tokens, idempotency keys,
+"""Deletes what has expired, in small batches, for as long as the app runs: confirmation tokens, idempotency keys,
 sign-ups that nobody confirmed, counts of mails, links to people's own pages, changes of address.
 
-Any number of replicas may do it at once: each skips the rows another has locked.
+Any number of replicas may run it at once: each skips the rows that another has locked.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,13 +18,15 @@ from broadsheet_subscriptions.preferences.store import prune_links
 INTERVAL_S = 450.0
 BOUND_S = 3600.0
 BATCHES_MAX = 100
-"""A kind and round; the next round goes on."""
+"""Per kind and round; the next round goes on."""
 
 _log = structlog.get_logger()
 
 
 async def prune_round(engine: AsyncEngine, lifetimes: Lifetimes) -> int:
-    """One round, a transaction a batch; how many rows went. A kind that fails does not keep the others."""
+    """One round, one transaction per batch; returns how many rows were deleted. A kind that fails does not stop the
+    others.
+    """
     kinds: list[Callable[[AsyncConnection], Awaitable[int]]] = [
         partial(store.forget_unconfirmed, lifetimes=lifetimes),
         store.prune_tokens,

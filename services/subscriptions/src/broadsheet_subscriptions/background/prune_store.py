@@ -14,14 +14,14 @@ PRUNE_BATCH_ROWS = 1_000
 
 
 class Lifetimes(msgspec.Struct, frozen=True):
-    """`pending`: how long a sign-up waits for its confirmation, at least as long as a link works."""
+    """`pending`: how long a sign-up waits for its confirmation. It is at least as long as a link works."""
 
     pending: timedelta
     mailbox_window: timedelta
 
 
 async def prune_tokens(connection: AsyncConnection) -> int:
-    """One batch of expired confirmation tokens; how many rows went."""
+    """One batch of expired confirmation tokens. Returns how many rows were deleted."""
     tokens = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.confirmation_token WHERE token_hash = ANY(ARRAY(
@@ -52,11 +52,14 @@ async def prune_quotas(connection: AsyncConnection, lifetimes: Lifetimes) -> int
 
 
 async def forget_unconfirmed(connection: AsyncConnection, lifetimes: Lifetimes) -> int:
-    """Sign-ups that waited too long for their confirmation, with their tokens; how many.
+    """One batch of sign-ups that waited too long for their confirmation, with their tokens. Returns how many were
+    ended.
 
-    Who had left before signing up again has left again, as before. A subscriber who has no subscription then, and of
-    whom nothing else is kept, goes too. The subscriber is locked first, as everywhere: a sign-up or a confirmation of
-    the same person waits, or is not disturbed. What is due is judged again once it is.
+    If the person had left before they signed up again, they are unsubscribed again. A subscriber without a
+    subscription is deleted if nothing else is stored about them.
+
+    The subscriber is locked first, as everywhere. So a sign-up or a confirmation of the same person at the same
+    time either waits, or comes first and is not undone: whether a sign-up is due is checked again under the lock.
     """
     result = await connection.execute(
         sa.text("""
@@ -97,7 +100,7 @@ async def forget_unconfirmed(connection: AsyncConnection, lifetimes: Lifetimes) 
         """).bindparams(sa.bindparam("lifetime", type_=sa.Interval)),
         {"people": people, "lifetime": lifetimes.pending},
     )
-    # A statement of its own, which sees what the one before has left.
+    # A separate statement, so that it sees the result of the one before.
     await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.subscriber AS person

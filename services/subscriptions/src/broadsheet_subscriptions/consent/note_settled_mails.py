@@ -1,7 +1,7 @@
-"""Write into the consent record what became of the mails about sign-ups: when they went out, or that they did not.
+"""Adds the results of sign-up mails to the consent record: when they were sent, or that they were not.
 
-Delivery sends them and knows; here it is looked up, so that sending does not wait for a record of another service.
-Any number of replicas may do it at once: each skips what another has locked.
+Delivery sends the mails and knows the results. They are looked up here, so that sending need not write to another
+service's record. Any number of replicas may run this at once: each skips the rows that another has locked.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ BATCHES_A_ROUND_MAX = 100
 
 
 async def note_settled_mails(engine: AsyncEngine, set_aside: SetAside[int] | None = None) -> int:
-    """One bounded round, a transaction a batch; how many mails were looked at.
+    """One bounded round, one transaction per batch; returns how many mails were looked at.
 
-    A batch that fails is noted one by one; a mail that fails alone rests.
+    The mails of a failed batch are tried one by one. A mail that fails alone is set aside.
     """
     held = SetAside[int](LOOP) if set_aside is None else set_aside
     looked_at = 0

@@ -12,7 +12,7 @@ from broadsheet_subscriptions.consent.evidence import ConsentKind, ConsentSource
 
 LOOK_AGAIN_AFTER_MIN = timedelta(minutes=1)
 LOOK_AGAIN_AFTER_MAX = timedelta(hours=1)
-"""A mail that is not settled yet is looked at again when it is twice as old, within these bounds."""
+"""A mail that is not settled is looked at again when it is twice as old, within these bounds."""
 
 
 class ConsentRow(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class ConsentRow(msgspec.Struct, frozen=True):
 async def list_events(
     connection: AsyncConnection, *, after_id: int, limit: int, subscriber_id: int | None = None
 ) -> list[ConsentRow]:
-    """Oldest first, of one subscriber or of all."""
+    """Oldest first, for one subscriber or for all."""
     of_one = "AND subscriber_id = :subscriber_id" if subscriber_id is not None else ""
     result = await connection.execute(
         sa.text(f"""
@@ -71,7 +71,9 @@ EVIDENCE_VALUES = """
 
 
 async def unsettled_mails(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:
-    """The ids of the entries whose mails are to be looked at, longest due first, without the resting ones."""
+    """The ids of the entries whose mails are due to be looked at, longest due first, except those in `resting` (set
+    aside).
+    """
     rows = await connection.execute(
         sa.text("""
             SELECT consent_event_id FROM subscriptions.unsettled_mail
@@ -83,10 +85,10 @@ async def unsettled_mails(connection: AsyncConnection, *, limit: int, resting: C
 
 
 async def note_settled_mails(connection: AsyncConnection, *, event_ids: Sequence[int]) -> int:
-    """Write down what became of mails that are settled now; how many rows were looked at, of these.
+    """Records the results of those of these mails that are settled now; returns how many were looked at.
 
-    A mail that is still on its way is looked at again later. One that delivery no longer knows is given up: it was
-    settled and removed as old before anybody looked, so its fate stays unknown.
+    A mail that is still under way is looked at again later. A mail that delivery does not know any more is given
+    up: it was settled and then pruned before it was looked at, so its result stays unknown.
     """
     result = await connection.execute(
         sa.text("""

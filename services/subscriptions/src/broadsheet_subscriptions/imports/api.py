@@ -1,4 +1,4 @@
-"""The JSON API on imports, `/api/v1/imports`: a file comes in as the request's body, what becomes of it as JSON."""
+"""The JSON API for imports, `/api/v1/imports`: the file is the request's body, the answers are JSON."""
 
 import re
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ from broadsheet_subscriptions.tables import idempotency_key
 XLSX_MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FILE_MEDIA_TYPES: Final = (
     "text/csv", XLSX_MEDIA_TYPE, "text/tab-separated-values", "text/plain", "application/octet-stream",
-    # What browsers on Windows call a CSV file.
+    # Browsers on Windows use this type for CSV files.
     "application/vnd.ms-excel",
 )  # fmt: skip
 
@@ -98,15 +98,15 @@ _mapping_decoder = msgspec.json.Decoder(dict[str, str | None])
 
 
 class NotAFileError(UnsupportedMediaTypeError):
-    title = "The body must be a CSV or XLSX file, and its Content-Type say so"
+    title = "The body must be a CSV or XLSX file with a matching Content-Type"
 
 
 class UnknownCharsetError(UnsupportedMediaTypeError):
-    slug, title = "unknown-charset", "The charset in Content-Type is none that can be read"
+    slug, title = "unknown-charset", "The charset in Content-Type is not supported"
 
 
 async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A guard, before the body is read."""
+    """A guard that runs before the body is read."""
     media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in FILE_MEDIA_TYPES:
         raise NotAFileError
@@ -114,23 +114,21 @@ async def a_file_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
 
 
 def declared_encoding(content_type: str) -> Encoding | None:
-    """Of a `Content-Type`; None: it names none. Raises `UnknownCharsetError`."""
+    """The encoding that a `Content-Type` declares; None: it declares none. Raises `UnknownCharsetError`."""
     found = _CHARSET.search(content_type)
     if found is None:
         return None
     try:
         return parse_charset(found["quoted"] if found["quoted"] is not None else found["plain"])
     except UnknownEncodingError as error:
-        raise UnknownCharsetError(
-            f"It is one of {', '.join(sorted(ENCODINGS))}; better save the file as UTF-8."
-        ) from error
+        raise UnknownCharsetError(f"Supported are {', '.join(sorted(ENCODINGS))}. UTF-8 is best.") from error
 
 
 @dataclass
 class UploadOperation(Operation):
-    """The body is the file, which Litestar's own description does not know.
+    """Describes the file as the request's body, which Litestar cannot derive.
 
-    A dataclass of its own: the constructor that it would inherit knows of no `__post_init__`.
+    It is a dataclass itself: an inherited constructor would not call `__post_init__`.
     """
 
     def __post_init__(self) -> None:
@@ -138,7 +136,7 @@ class UploadOperation(Operation):
         self.request_body = RequestBody(
             required=True,
             description="The file itself: CSV (UTF-8, UTF-16, Windows-1252, or what the "
-            "`charset` of Content-Type says; comma, semicolon, tab) or XLSX",
+            "`charset` of Content-Type declares; comma, semicolon, tab) or XLSX",
             content={media_type: OpenAPIMediaType(schema=binary) for media_type in FILE_MEDIA_TYPES[:2]},
         )
 
@@ -177,7 +175,7 @@ class ImportController(Controller):
     @get(
         "/{import_id:int}/rejects",
         operation_id="getImportRejects",
-        summary="Get the rows that could not be read, with line and reason, as CSV that can be mended and sent again",
+        summary="Get the rejected rows, with line and reason, as CSV that can be corrected and sent again",
         guards=[requires("read")],
         media_type="text/csv",
         responses=documents(NotFoundError),
@@ -194,16 +192,14 @@ class ImportController(Controller):
     @post(
         operation_id="createImport",
         summary="Upload a file of people and import them",
-        description="The answer comes when the whole file is stored; it is then read in the background. Where a "
-        "column may "
-        "say who must not be written to and neither its words nor the mapping decide it, nothing is stored: the "
-        "import has "
-        "failed, `undecided_columns` names them, and `start` takes a mapping that decides. A dry run shows them "
-        "before.",
+        description="The answer comes when the whole file is uploaded; it is then read in the background. If a "
+        "column may say who must not be written to, and neither its values nor the mapping decide it, nothing is "
+        "imported: the import fails, `undecided_columns` lists such columns, and `start` takes a mapping that decides "
+        "them. A dry run shows them first.",
         status_code=202,
         guards=[requires("write"), a_file_only],
         operation_class=UploadOperation,
-        # Counted as it comes (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
+        # The size is counted while the body arrives (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
         request_max_body_size=None,
         responses={
             415: documents(NotAFileError, UnknownCharsetError)[415],
@@ -262,7 +258,7 @@ class ImportController(Controller):
                     request_fingerprint=fingerprint(parts),
                 )
                 if answer is not None:
-                    # What came this time stays an upload that was never finished, and is removed as one.
+                    # The file that came with the repeated request stays an unfinished upload, and is removed as such.
                     return replay(answer, Import)
             await store.finish_upload(
                 connection,
@@ -284,8 +280,7 @@ class ImportController(Controller):
         operation_id="startImport",
         summary="Import the file of a dry run, or of an import that failed before anything was stored",
         description="Every column in `undecided_columns` must be decided by the mapping: as `opt_out`, `opt_in`, "
-        "`state` "
-        "or `confirmation`, or as `ignored`.",
+        "`state` or `confirmation`, or as `ignored`.",
         status_code=202,
         guards=[requires("write"), json_only],
         responses=documents(
@@ -320,7 +315,7 @@ class ImportController(Controller):
     @post(
         "/{import_id:int}/cancel",
         operation_id="cancelImport",
-        summary="Call an import off; what is stored stays, until it is undone",
+        summary="Cancel an import; what is stored stays until it is undone",
         status_code=200,
         guards=[requires("write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
@@ -342,7 +337,7 @@ class ImportController(Controller):
     @post(
         "/{import_id:int}/undo",
         operation_id="undoImport",
-        summary="Take an import back, where nothing has happened since",
+        summary="Undo an import, except what has changed since",
         status_code=202,
         guards=[requires("write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),

@@ -1,7 +1,8 @@
-"""Ask the pending people of an import to confirm: a few mails at a time, no faster than the pace that is set.
+"""Asks the pending people of an import to confirm: a few mails at a time, no faster than the configured pace.
 
-A list of a hundred thousand that is asked at once looks like an attack to every mailbox provider; and of a list that is
-worth little it is better to learn by the first complaints. The pace is one row, so that all replicas keep it together.
+A hundred thousand such mails at once look like an attack to every mailbox provider; and if a list is bad, it is
+better to learn that from the first complaints. The pace is stored in one row, so that all replicas keep it
+together.
 """
 
 from datetime import timedelta
@@ -27,9 +28,9 @@ LOOP: Final = "imports.confirmations"
 async def ask_for_confirmation(
     engine: AsyncEngine, policy: ConfirmationPolicy, *, mails_per_minute: int, set_aside: SetAside[int] | None = None
 ) -> int:
-    """One batch, if it is time for one: tokens and mails in one transaction. How many mails.
+    """One batch, if it is time for one: tokens and mails in one transaction. Returns the number of mails.
 
-    Somebody who cannot be asked rests, and the others are asked in the next round.
+    If somebody cannot be asked, they are set aside, and the others are asked in the next round.
     """
     held = SetAside[int](LOOP) if set_aside is None else set_aside
     person: PersonToAsk | None = None
@@ -67,7 +68,7 @@ async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: 
     await record_request(
         connection,
         person.subscription_id,
-        # The pace bounds these mails. A quota would have to be locked before the person is.
+        # The pace bounds these mails. A quota is not used: its row would have to be locked before the person's.
         counts_for=None,
         mail="confirmation",
         mail_key=mail_key,

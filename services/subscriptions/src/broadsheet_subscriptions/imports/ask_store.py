@@ -1,4 +1,6 @@
-"""The SQL of asking imported people: plain functions that take the connection of the caller's transaction."""
+"""The SQL of asking imported people to confirm: plain functions that take the connection of the caller's
+transaction.
+"""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -20,7 +22,9 @@ class PersonToAsk(msgspec.Struct, frozen=True):
 
 
 async def take_turn(connection: AsyncConnection) -> bool:
-    """Whether it is time for the next mails, and nobody else is at it; held until the transaction ends."""
+    """Whether it is time for the next mails and no other replica sends them. The pace stays locked until the
+    transaction ends.
+    """
     result = await connection.execute(
         sa.text("""
             SELECT true FROM subscriptions.import_mail_pace WHERE next_at <= now() FOR UPDATE SKIP LOCKED
@@ -30,11 +34,12 @@ async def take_turn(connection: AsyncConnection) -> bool:
 
 
 async def pick_people(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[PersonToAsk]:
-    """Who came pending with an import that is done, and has not been asked, oldest first; locked. While it runs, a
-    later row may still say that somebody left. Not the resting subscriptions.
+    """People who came pending with an import that is done, and have not been asked, oldest first; locked. An import
+    that still runs is left out, since a later row may say that somebody left. So are the subscriptions in
+    `resting` (set aside).
 
-    Nobody is waited for, and the person is held with the subscription, as the entry in the record refers to them: a
-    sign-up, which has the person and waits for the subscription, cannot wait for this in a circle.
+    It waits for no lock. It also locks the person, since the entry in the consent record refers to them. So it
+    cannot deadlock with a sign-up, which holds the person and waits for the subscription.
     """
     result = await connection.execute(
         sa.text("""

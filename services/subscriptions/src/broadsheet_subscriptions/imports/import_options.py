@@ -1,4 +1,4 @@
-"""What an import is told, pure: checked before anything of the file is looked at."""
+"""The options of an import, pure: checked before the file is looked at."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -17,9 +17,9 @@ CONSENT_BASIS_CHARS_MAX = 2_000
 
 
 class ImportOptions(msgspec.Struct, frozen=True):
-    """`existing`: what becomes of name, attributes and tags of people who are here already. Left as they are (`skip`),
-    filled in where blank (`fill`), or replaced by what the file's cells hold (`overwrite`; a blank cell replaces
-    nothing). `added_tags` go to all of them. `mapping` None is to be guessed.
+    """`existing`: what happens to name, attributes and tags of people who are subscribers already. They are kept
+    (`skip`), filled in where blank (`fill`), or replaced by the file's values (`overwrite`; a blank cell replaces
+    nothing). `added_tags` are added to all people. `mapping` None: the columns are guessed.
     """
 
     consent_basis: str
@@ -40,11 +40,11 @@ def parse_options(
     mapping: Mapping[str, str | None] | None,
     attribute_names: Sequence[str],
 ) -> ImportOptions:
-    """Raises `InvalidInputError` that names every field at fault."""
+    """Raises `InvalidInputError` that names every invalid field."""
     problems: list[FieldProblem] = []
     basis = consent_basis.strip()
     if not basis or len(basis) > CONSENT_BASIS_CHARS_MAX or not _is_storable(basis):
-        detail = f"Say in 1 to {CONSENT_BASIS_CHARS_MAX} characters on what ground these people are written to."
+        detail = f"Say in 1 to {CONSENT_BASIS_CHARS_MAX} characters why these people may be written to."
         problems.append(FieldProblem(pointer="/consent_basis", detail=detail))
     tags: dict[str, None] = {}
     for number, tag in enumerate(added_tags):

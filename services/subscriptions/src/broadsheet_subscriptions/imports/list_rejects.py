@@ -1,4 +1,4 @@
-"""The rejects of an import as CSV that can be mended and fed back as it is, streamed page by page."""
+"""The rejected rows of an import as CSV, streamed page by page. It can be corrected and imported again as it is."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -14,9 +14,9 @@ LINE_TITLE, REASON_TITLE = "import_line", "import_reason"
 
 
 async def rejects_csv(engine: AsyncEngine, job: ImportRow) -> AsyncIterator[bytes]:
-    """The file's own columns, then the line and the reason, which an import does not read.
+    """The file's own columns, then the line and the reason, which an import ignores.
 
-    Each page is a transaction of its own, so that none stays open for a slow reader.
+    Each page is read in its own transaction, so that none stays open for a slow reader.
     """
     titles = job.columns or []
     yield csv_line([*titles, LINE_TITLE, REASON_TITLE]).encode()
@@ -34,7 +34,7 @@ async def rejects_csv(engine: AsyncEngine, job: ImportRow) -> AsyncIterator[byte
 
 
 def _fitted(cells: Sequence[str], width: int) -> list[str]:
-    """As many cells as there are titles; what is too much stays with the last, so that nothing is lost."""
+    """As many cells as there are titles. Surplus cells are joined to the last one, so that nothing is lost."""
     if len(cells) > width > 0:
         return [*cells[: width - 1], " ".join(cells[width - 1 :])]
     return [*cells, *[""] * (width - len(cells))]

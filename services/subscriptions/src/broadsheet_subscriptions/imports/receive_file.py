@@ -64,7 +64,7 @@ async def receive_file(
                 failure = str(error)
         bytes_max = policy.xlsx_bytes_max if sniffer.file_format == "xlsx" else policy.csv_bytes_max
         if total > bytes_max:
-            raise BodyTooLargeError(f"At most {bytes_max} bytes of this kind of file are taken.")
+            raise BodyTooLargeError(f"A file of this kind may have at most {bytes_max} bytes.")
         if failure is None:
             async with engine.begin() as connection:
                 await store.add_piece(connection, import_id=import_id, position=position, content=piece)

@@ -1,4 +1,4 @@
-"""What an operator does with an import: start it (anew), call it off, have it taken back. Each in one transaction."""
+"""What an operator does with an import: start it (again), cancel it, or undo it. Each in one transaction."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,7 +10,7 @@ from broadsheet_subscriptions.imports.store import ImportRow
 
 
 class UndecidedColumnsError(InvalidInputError):
-    slug, title = "undecided-columns", "Columns may say who must not be written to, and nobody has said what they are"
+    slug, title = "undecided-columns", "Columns that may say who must not be written to are undecided"
 
 
 class ImportStateError(ConflictError):
@@ -18,13 +18,12 @@ class ImportStateError(ConflictError):
 
 
 async def start_import(connection: AsyncConnection, import_id: int, options: ImportOptions) -> ImportRow:
-    """After a dry run, or after one that failed before it stored anything.
+    """Possible after a dry run, or after a run that failed before it stored anything.
 
     Raises:
         NotFoundError, ImportStateError
         InvalidInputError: the mapping names a column that the file does not have.
-        UndecidedColumnsError: not in a dry run: a column may say who left, and the mapping does not say whether it
-        does.
+        UndecidedColumnsError: a column may say who left, and the mapping does not decide it. Not raised for a dry run.
     """
     job = await _lock(connection, import_id)
     may_start = job.status == "checked" or (job.status == "failed" and (job.dry_run or job.counts.rows == 0))
@@ -51,14 +50,14 @@ def _pointer(undecided: UndecidedColumn) -> str:
 
 def _why_not_start(job: ImportRow) -> str:
     if job.file_removed_at is not None:
-        return "The file is no longer kept. Upload it once more."
+        return "The file is no longer stored. Upload it again."
     if job.status == "failed":
-        return "It failed when part of it was stored already. Undo it, or upload the file once more."
-    return f"It is {job.status}."
+        return "The import failed after part of it was stored. Undo it, or upload the file again."
+    return f"The import is {job.status}."
 
 
 async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRow:
-    """What is stored stays, until it is undone. To cancel what is cancelled changes nothing.
+    """What is already stored stays until it is undone. Cancelling again changes nothing.
 
     Raises:
         NotFoundError, ImportStateError
@@ -67,13 +66,13 @@ async def cancel_import(connection: AsyncConnection, import_id: int) -> ImportRo
     if job.status == "cancelled":
         return job
     if job.status not in {"queued", "running", "checked"}:
-        raise ImportStateError(f"It is {job.status}.")
+        raise ImportStateError(f"The import is {job.status}.")
     await store.set_status(connection, import_id=import_id, status="cancelled")
     return await _reread(connection, import_id)
 
 
 async def begin_undo(connection: AsyncConnection, import_id: int) -> ImportRow:
-    """The worker does it. To undo what is being undone, or is undone, changes nothing.
+    """Marks the import for the worker, which undoes it. Repeating it changes nothing.
 
     Raises:
         NotFoundError, ImportStateError
@@ -82,7 +81,7 @@ async def begin_undo(connection: AsyncConnection, import_id: int) -> ImportRow:
     if job.status in {"undoing", "undone"}:
         return job
     if job.status not in {"done", "cancelled", "failed"} or job.dry_run or job.counts.rows == 0:
-        raise ImportStateError(f"It is {job.status}." if job.counts.rows else "Nothing of it was stored.")
+        raise ImportStateError(f"The import is {job.status}." if job.counts.rows else "The import stored nothing.")
     await store.begin_undo(connection, import_id=import_id)
     return await _reread(connection, import_id)
 

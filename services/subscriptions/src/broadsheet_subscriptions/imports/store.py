@@ -1,7 +1,7 @@
 """The SQL of import jobs: plain functions that take the connection of the caller's transaction.
 
-Row locks: a job before its lanes, a lane before people. A job is never locked FOR UPDATE: a lane that stores refers to
-it (its rejects, its people), which would wait for that.
+Row locks: a job before its lanes, a lane before people. A job is never locked FOR UPDATE: a lane's transaction
+adds rows that refer to the job (rejects, people), and would have to wait for that lock.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from broadsheet_subscriptions.imports.reading.record import Place
 from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, FileFormat
 
 PIECE_BYTES: Final = 1024 * 1024
-"""As large as a piece of a stored file may be; all but the last are."""
+"""The size of a piece of a stored file. Only the last one may be smaller."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many rows became what: each row is in one of them."""
+    """How many rows had each result; every row is counted once."""
 
     created: int = 0
     updated: int = 0
@@ -44,7 +44,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class ImportNote(msgspec.Struct, frozen=True):
-    """Cells of a column that were left out for one reason: how many, and the lines of the first."""
+    """Cells of one column that were left out for one reason: how many, and the lines of the first ones."""
 
     column: str
     reason: str
@@ -53,7 +53,7 @@ class ImportNote(msgspec.Struct, frozen=True):
 
 
 class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A job with the counts of its lanes added up; `bytes_read` is where the slower lane is."""
+    """A job with the sums of its lanes' counts; `bytes_read` is the place of the slower lane."""
 
     id: int
     newsletter_id: int
@@ -92,7 +92,7 @@ class ImportRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AddedIds(msgspec.Struct, frozen=True):
-    """The least and the greatest id of new subscribers."""
+    """The lowest and the highest id of the added subscribers."""
 
     first: int
     last: int
@@ -143,7 +143,7 @@ def _import_row(row: sa.Row[Any]) -> ImportRow:
 
 
 async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> int | None:
-    """The newsletter's id, None being the default one; None when there is none."""
+    """The newsletter's id, or the default newsletter's for None; None if there is no such newsletter."""
     result = await connection.execute(
         sa.text("""
             SELECT newsletter_id FROM publishing.published_newsletters
@@ -156,7 +156,7 @@ async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None
 
 
 async def list_attributes(connection: AsyncConnection) -> list[KnownAttribute]:
-    """Without those that are being removed."""
+    """Attributes that are being removed are left out."""
     return [KnownAttribute(row.name, row.type, row.label) for row in await attribute_store.list_attributes(connection)]
 
 
@@ -211,7 +211,7 @@ async def finish_upload(
     file_sha256: bytes,
     failure: str | None,
 ) -> None:
-    """The file is there: a background loop takes it from here, unless it can't be read at all."""
+    """The file is complete. A background loop takes over, unless it is already certain that the file cannot be read."""
     await connection.execute(
         sa.text("""
             WITH job AS (
@@ -252,7 +252,7 @@ async def find_import(connection: AsyncConnection, import_id: int) -> ImportRow 
 
 
 async def lock_import(connection: AsyncConnection, import_id: int) -> ImportRow | None:
-    """The job, its row locked."""
+    """The job, with its row locked."""
     await connection.execute(
         sa.text("SELECT FROM subscriptions.import_job WHERE id = :import_id FOR NO KEY UPDATE"),
         {"import_id": import_id},
@@ -275,7 +275,7 @@ async def list_imports(connection: AsyncConnection, *, before_id: int | None, li
 
 
 async def start_anew(connection: AsyncConnection, *, import_id: int, options: ImportOptions) -> None:
-    """The next run, from the file's beginning; the job is locked."""
+    """Begins the next run at the file's beginning; the caller has locked the job."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job
@@ -300,7 +300,9 @@ async def start_anew(connection: AsyncConnection, *, import_id: int, options: Im
 
 
 async def set_status(connection: AsyncConnection, *, import_id: int, status: Status) -> None:
-    """Whoever works on the job has lost it from here on: its lanes are taken too, once what they are at is stored."""
+    """Takes the job from its worker. Its lanes are taken too, after the transactions in which they still store
+    something.
+    """
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job
@@ -367,7 +369,7 @@ def _lane_place(row: sa.Row[Any]) -> LanePlace:
 async def move_lane(
     connection: AsyncConnection, *, import_id: int, lane: int, after: Place, counts: Counts, added: AddedIds | None
 ) -> None:
-    """`added`: of the subscribers whom the rows before this place have made."""
+    """`added`: the ids of the subscribers who were added since the lane's previous place."""
     sums = ", ".join(f"{name} = {name} + :{name}" for name in ("row_count", *_COUNT_COLUMNS))
     await connection.execute(
         sa.text(f"""
@@ -403,7 +405,7 @@ async def read_piece(connection: AsyncConnection, *, import_id: int, position: i
 
 
 async def add_notes(connection: AsyncConnection, *, import_id: int, run_number: int, notes: Sequence[Note]) -> None:
-    """In the transaction of the first lane that stores what they are about."""
+    """Called in the transaction in which the first lane stores the batch of these notes."""
     await connection.execute(
         sa.text(f"""
             INSERT INTO subscriptions.import_note AS held (import_id, run_number, column_title, reason, cells, lines)

@@ -1,4 +1,4 @@
-"""Take an import back, a bounded batch a transaction, by a worker that has leased the job."""
+"""Undoes an import, one bounded batch per transaction. The worker must have leased the job."""
 
 from collections import Counter
 from datetime import timedelta
@@ -20,15 +20,15 @@ _log = structlog.get_logger()
 async def undo_import(
     engine: AsyncEngine, import_id: int, *, token: UUID, lease: timedelta, batch_people: int = PEOPLE_A_BATCH
 ) -> None:
-    """To its end. Raises `LeaseLostError`, and what the database raises; each leaves the job as it stands."""
+    """Works to the end. Raises `LeaseLostError`, and the errors of the database; the job can then be continued."""
     while await _undo_batch(engine, import_id, token=token, lease=lease, batch_people=batch_people):
         pass
 
 
 async def _undo_batch(engine: AsyncEngine, import_id: int, *, token: UUID, lease: timedelta, batch_people: int) -> bool:
-    """False: it was the last. Every batch moves the job's place on, or its step, so that there is a last."""
+    """False: it was the last. Every batch advances the job's place or its step, so the undo ends."""
     async with engine.begin() as connection:
-        # Locks the job's row until the batch is stored, which fences off a worker that has lost its lease.
+        # Locks the job's row until the batch is stored, so that a worker that has lost its lease cannot store anything.
         if not await lease_store.renew_lease(connection, import_id=import_id, token=token, lease=lease):
             raise LeaseLostError
         job = await store.find_import(connection, import_id)

@@ -1,7 +1,8 @@
-"""The SQL of taking an import back: a batch at a time, in the order of subscribers' ids.
+"""The SQL of undoing an import: one batch at a time, in the order of subscribers' ids.
 
-Of a person who was here before, each value goes back that is still as the import left it. A person who came with the
-import is removed if nothing has happened to them since. Whoever left since stays, as the record of having left.
+For a person who was a subscriber before, each value is restored that is still as the import left it. A person who
+was added by the import is removed, unless something has happened to them since. Somebody who has left since
+stays, as the record of having left.
 """
 
 from typing import Final
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_subscriptions.attributes.store import attribute_types, hold_attributes
 from broadsheet_subscriptions.imports.store import ImportRow
 
-# As the import made it, and nobody has touched it since. A confirmation mail that was sent meanwhile is no life.
+# As the import made it, and not changed since. A confirmation mail that was sent meanwhile does not count as a change.
 _UNTOUCHED: Final = """
     subscription.import_id = :import_id AND subscription.provider_changed_at IS NULL
     AND CASE subscription.state
@@ -24,7 +25,7 @@ _UNTOUCHED: Final = """
 """
 
 
-# People are locked in the order in which imports lock them.
+# Locks people in the same order as imports do.
 _IN_ORDER_OF_ADDRESSES: Final = """
     SELECT picked.* FROM picked JOIN subscriptions.subscriber ON subscriber.id = picked.subscriber_id
      ORDER BY subscriber.email_key
@@ -32,7 +33,7 @@ _IN_ORDER_OF_ADDRESSES: Final = """
 
 
 class UndoStep(msgspec.Struct, frozen=True):
-    """`last_id` None: there is nobody left to look at."""
+    """`last_id` None: nobody is left to look at."""
 
     last_id: int | None
     undone: int
@@ -40,8 +41,8 @@ class UndoStep(msgspec.Struct, frozen=True):
 
 
 async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
-    """People who were here before: what was changed goes back, as far as it has not changed again."""
-    # None of them is removed before this is stored: their values would stay behind.
+    """Restores people who were subscribers before: each changed value that has not changed again."""
+    # No attribute can be removed until this is stored. Otherwise its removal would miss the restored values.
     await hold_attributes(connection, await attribute_types(connection))
     result = await connection.execute(
         sa.text(f"""
@@ -59,7 +60,7 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
                  WHERE in_order.after IS NOT NULL
             ), judged AS MATERIALIZED (
                 SELECT locked.*,
-                       -- What was removed meanwhile does not come back, whatever is called so now.
+                       -- An attribute that was removed meanwhile does not come back, even if a new one has its name.
                        (SELECT coalesce(jsonb_object_agg(held.key, held.value), '{{}}')
                           FROM jsonb_each(before -> 'attributes') AS held
                           JOIN subscriptions.attribute ON attribute.name = held.key
@@ -118,9 +119,9 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
 
 
 async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
-    """People who came with the import: gone, unless something has happened to them since.
+    """Removes people whom the import added, unless something has happened to them since.
 
-    They are looked for among the ids that its lanes gave, `limit` ids at a time.
+    They are searched for in the range of ids that its lanes added, `limit` ids at a time.
     """
     result = await connection.execute(
         sa.text(f"""
@@ -164,7 +165,7 @@ async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: i
                   JOIN subscriptions.subscription
                     ON subscription.subscriber_id = locked.id AND subscription.newsletter_id = :newsletter_id
             ), unsubscribed AS (
-                -- They live on with another newsletter, without this one.
+                -- They keep their subscription to another newsletter, and lose this one.
                 DELETE FROM subscriptions.subscription USING judged
                  WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
                    AND judged.reason = 'has_another_subscription'
@@ -203,7 +204,7 @@ async def move_undo(
     removed: int,
     kept: dict[str, int],
 ) -> None:
-    """In the transaction that takes back what is before this place."""
+    """Called in the transaction that undoes everything before this place."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job

@@ -1,4 +1,4 @@
-"""What imports are told and what they tell on the wire: query parameters, bodies, answers."""
+"""The query parameters, bodies and answers of imports in the API."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -21,8 +21,9 @@ TAG_CHARS_MAX: Final = 1_000
 
 
 class ImportSkipped(msgspec.Struct, frozen=True):
-    """Rows of people who stay as they are. `duplicate`: the address came before in the file; `unsubscribed`: they left;
-    `suppressed`: no mail may go to the address; `too_many_tags`: they would have more than a person may.
+    """Rows whose people were not changed. `duplicate`: the address occurred before in the file; `unsubscribed`: the
+    person left; `suppressed`: no mail may be sent to the address; `too_many_tags`: the person would have more
+    than allowed.
     """
 
     duplicate: int
@@ -32,7 +33,7 @@ class ImportSkipped(msgspec.Struct, frozen=True):
 
 
 class ImportCounts(msgspec.Struct, frozen=True):
-    """Every row that was read is in one of them: `rows` is their sum."""
+    """Every row that was read is counted once: `rows` is the sum of the others."""
 
     rows: int
     created: int
@@ -43,7 +44,7 @@ class ImportCounts(msgspec.Struct, frozen=True):
 
 
 class ImportFile(msgspec.Struct, frozen=True):
-    """`encoding` is null for a spreadsheet; `delimiter` and `columns` are known once it was opened."""
+    """`encoding` is null for a spreadsheet; `delimiter` and `columns` are null until the file is opened."""
 
     format: str | None
     bytes: int
@@ -54,9 +55,9 @@ class ImportFile(msgspec.Struct, frozen=True):
 
 
 class ImportUndecidedColumn(msgspec.Struct, frozen=True):
-    """A column that may say who must not be written to. Nothing is stored before the mapping says what it is:
-    `opt_out`, `opt_in`, `state`, `confirmation`, or `ignored`. `values`: how often what stands in the file's first
-    rows.
+    """A column that may say who must not be written to. Nothing is stored until the mapping says what it is:
+    `opt_out`, `opt_in`, `state`, `confirmation`, or `ignored`. `values`: how often each value occurs in the
+    file's first rows.
     """
 
     column: str
@@ -65,8 +66,8 @@ class ImportUndecidedColumn(msgspec.Struct, frozen=True):
 
 
 class ImportNote(msgspec.Struct, frozen=True):
-    """Cells of a column that were left out because they could not be read, for one reason; their people came in all the
-    same. `lines`: the first of them.
+    """Cells of one column that could not be read, for one reason, and were left out; their people were imported all
+    the same. `lines`: the lines of the first ones.
     """
 
     column: str
@@ -76,7 +77,7 @@ class ImportNote(msgspec.Struct, frozen=True):
 
 
 class ImportUndo(msgspec.Struct, frozen=True):
-    """`kept`: people, or values of theirs, that stay because something has happened since, by reason."""
+    """`kept`: how many people or values stay because something has happened since, by reason."""
 
     removed: int
     restored: int
@@ -84,8 +85,8 @@ class ImportUndo(msgspec.Struct, frozen=True):
 
 
 class Import(msgspec.Struct, frozen=True):
-    """`status_reason` says why it failed. `mapping` is what the columns were taken for; `remarks` what else there is
-    to know of how the file was read. `notes`: at most 100, those of most cells.
+    """`status_reason`: why it failed. `mapping`: how the columns were read; `remarks`: other remarks on how the file
+    was read. `notes`: at most 100, those with the most cells.
     """
 
     id: int
@@ -112,7 +113,7 @@ class Import(msgspec.Struct, frozen=True):
 
 
 class StartInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is null stays as it was said before."""
+    """A member that is null keeps its earlier value."""
 
     dry_run: bool = False
     consent_basis: Annotated[str, msgspec.Meta(max_length=CONSENT_BASIS_CHARS_MAX)] | None = None
@@ -133,7 +134,7 @@ class StartInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 NewsletterParameter = Annotated[
     int | None,
     QueryParameter(
-        name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Whose subscribers they become; else the default's"
+        name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="The newsletter to import into, else the default one"
     ),
 ]
 ConsentParameter = Annotated[
@@ -142,16 +143,16 @@ ConsentParameter = Annotated[
         name="consent_basis",
         min_length=1,
         max_length=CONSENT_BASIS_CHARS_MAX,
-        description="On what ground these people are written to. It is kept as the record of their consent.",
+        description="Why these people may be written to. It is stored as the record of their consent.",
     ),
 ]
-# A parameter called `state` would be Litestar's own.
+# Litestar reserves the parameter name `state`.
 StateParameter = Annotated[
     str,
     QueryParameter(
         name="state",
-        description="What people become who are new to the newsletter. `pending`: they are asked to confirm by mail, "
-        "some at a time. A state in the file counts where it goes less far.",
+        description="The state of people who are new to the newsletter. `pending`: they are asked to confirm by "
+        "mail, a few at a time. A more restrictive state in the file takes precedence.",
         schema_extra={"enum": ["pending", "confirmed"]},
     ),
 ]
@@ -159,8 +160,8 @@ ExistingParameter = Annotated[
     str,
     QueryParameter(
         name="existing",
-        description="What becomes of name, attributes and tags of people who are here already: left (`skip`), filled "
-        "in where blank (`fill`), or replaced by what the file's cells hold (`overwrite`)",
+        description="What happens to name, attributes and tags of people who are subscribers already: kept "
+        "(`skip`), filled in where blank (`fill`), or replaced by the file's values (`overwrite`)",
         schema_extra={"enum": ["skip", "fill", "overwrite"]},
     ),
 ]
@@ -175,19 +176,15 @@ MappingParameter = Annotated[
         max_length=MAPPING_CHARS_MAX,
         description="A JSON object from column titles to `email`, `name`, `first_name`, `last_name`, `tags`, "
         "`attribute:<name>` or null; or to how the column says who must not be written to: `state` (a word like "
-        "subscribed, "
-        "pending, unsubscribed), `opt_out` (a cell that is neither blank nor a no says that the person left), "
-        "`opt_in` (a no "
-        "says so), `confirmation` (a no says that they never confirmed), or `ignored` (it does not say it). Several "
-        "columns "
-        "may; what goes least far counts. Without it the columns are guessed from their titles; one that only says "
-        "who must "
-        "not be written to is laid over that guess. A column that is known to say so is read as saying so unless it is "
-        "`ignored` here.",
+        "subscribed, pending, unsubscribed), `opt_out` (any cell except a blank or a no means that the person left), "
+        "`opt_in` (a no means that the person left), `confirmation` (a no means that they never confirmed), or "
+        "`ignored` (the column does not say it). Several columns may say it; the most restrictive counts. Without a "
+        "mapping the columns are guessed from their titles. A mapping that only says who must not be written to is "
+        "added to that guess. A column that certainly says so is read as such unless it is `ignored` here.",
     ),
 ]
 DryRunParameter = Annotated[
-    bool, QueryParameter(name="dry_run", description="Only count what would happen; `start` does it then")
+    bool, QueryParameter(name="dry_run", description="Only count what would happen; `start` then imports the file")
 ]
 
 

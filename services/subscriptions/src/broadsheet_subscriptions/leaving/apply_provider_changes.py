@@ -1,8 +1,8 @@
-"""Follow what Postmark says about people: who left by its own link, who came back by it, who complained.
+"""Applies the changes that Postmark reports: who left by its own link, who came back by it, who complained.
 
-Each change is applied in the transaction that takes it out of the queue. Changes may come in any order: each is
-weighed by its own time against the newest that was seen. A hard bounce changes no subscription: the mailbox spoke, not
-the person, and delivery's suppression holds the mail back.
+Each change is applied in the transaction that takes it out of the queue. Changes may come in any order: the time
+of each is compared with that of the newest one seen. A hard bounce changes no subscription: it is the mailbox's
+decision, not the person's, and delivery's suppression already stops the mail.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,11 @@ _log = structlog.get_logger()
 
 
 async def apply_provider_changes(engine: AsyncEngine, set_aside: SetAside[int] | None = None) -> int:
-    """One bounded round, a transaction a batch; how many changes were applied. Any number of replicas may do it.
+    """One bounded round, one transaction per batch; returns how many changes were applied. Any number of replicas
+    may run it.
 
-    A batch that fails is applied one by one; a change that fails alone stays in the queue and rests.
+    The changes of a failed batch are tried one by one. A change that fails alone stays in the queue and is set
+    aside.
     """
     held = SetAside[int](LOOP) if set_aside is None else set_aside
     applied = 0

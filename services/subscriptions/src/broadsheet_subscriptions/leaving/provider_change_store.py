@@ -1,4 +1,4 @@
-"""SQL of the provider's changes: what Postmark's own unsubscribe link did to subscriptions.
+"""The SQL of changes at the provider: what Postmark's own unsubscribe link did to subscriptions.
 
 Every function takes the connection of its caller's transaction. Row locks: subscriber before subscription.
 """
@@ -17,7 +17,7 @@ from broadsheet_common.contracts.provider_change import ProviderChangeKind
 
 
 class ProviderChange(msgspec.Struct, frozen=True):
-    """`newsletter_ids`: those on the stream that it is about, when it was told."""
+    """`newsletter_ids`: the newsletters on the stream that the change is about, at the time it was reported."""
 
     id: int
     kind: ProviderChangeKind
@@ -27,7 +27,7 @@ class ProviderChange(msgspec.Struct, frozen=True):
 
 
 async def waiting_changes(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:
-    """The ids of the oldest changes, without the resting ones."""
+    """The ids of the oldest changes, except those in `resting` (set aside)."""
     rows = await connection.execute(
         sa.text("""
             SELECT id FROM subscriptions.provider_change WHERE id <> ALL (:resting) ORDER BY id LIMIT :limit
@@ -38,7 +38,9 @@ async def waiting_changes(connection: AsyncConnection, *, limit: int, resting: C
 
 
 async def take_changes(connection: AsyncConnection, *, ids: Sequence[int]) -> list[ProviderChange]:
-    """Of these, the changes that nobody else holds, gone when the caller's transaction commits."""
+    """Takes those of these changes that nobody else has locked. They are deleted when the caller's transaction
+    commits.
+    """
     rows = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
@@ -49,11 +51,11 @@ async def take_changes(connection: AsyncConnection, *, ids: Sequence[int]) -> li
         """).bindparams(sa.bindparam("ids", type_=pg.ARRAY(sa.BigInteger))),
         {"ids": list(ids)},
     )
-    # By address: two replicas that hold changes of the same people lock these in the same order.
+    # Ordered by address, so that two replicas with changes of the same people lock those people in the same order.
     return sorted((ProviderChange(*row) for row in rows), key=lambda change: (change.email_key, change.id))
 
 
-# A subscription is touched by a change only if nothing later spoke: a later change, a later sign-up or confirmation.
+# A change applies to a subscription only if nothing later happened: a later change, a later sign-up or confirmation.
 _TOUCHED: Final = """
     subscription.subscriber_id = :subscriber_id
     AND subscription.newsletter_id = ANY (CAST(:newsletter_ids AS bigint[]))
@@ -78,7 +80,9 @@ async def lock_subscriber(connection: AsyncConnection, *, email_key: str) -> int
 
 
 async def unsubscribe_by_provider(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
-    """Leave by Postmark's link. What was confirmed may be undone by the same link, what was pending may not."""
+    """Unsubscribes by Postmark's link. The same link can undo it if the subscription was confirmed, but not if it
+    was pending.
+    """
     await connection.execute(
         sa.text(f"""
             WITH gone AS (
@@ -98,7 +102,9 @@ async def unsubscribe_by_provider(connection: AsyncConnection, change: ProviderC
 
 
 async def unsubscribe_for_good(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
-    """Leave by a complaint: whenever it was, unless they confirmed anew since; no link of Postmark's undoes it."""
+    """Unsubscribes after a complaint, however old, unless the person has confirmed again since. Postmark's link
+    cannot undo it.
+    """
     await connection.execute(
         sa.text(f"""
             WITH gone AS (
@@ -118,7 +124,7 @@ async def unsubscribe_for_good(connection: AsyncConnection, change: ProviderChan
 
 
 async def resubscribe_by_provider(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
-    """Come back by Postmark's page: only what Postmark's link, and nothing since, had unsubscribed before."""
+    """Subscribes again by Postmark's page, but only what Postmark's link unsubscribed, with nothing later."""
     await connection.execute(
         sa.text(f"""
             UPDATE subscriptions.subscription AS subscription
@@ -132,8 +138,8 @@ async def resubscribe_by_provider(connection: AsyncConnection, change: ProviderC
 
 
 async def ask_to_lift_what_is_older(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
-    """The change is known only now, and the person confirmed anew after it: delivery is asked to have it lifted, as it
-    is when the change comes first.
+    """For a change that is known only now, although the person confirmed again after it: asks delivery to have the
+    suppression lifted, as the confirmation itself does when the change arrives first.
     """
     row = await connection.execute(
         sa.text(f"""
@@ -157,7 +163,7 @@ async def ask_to_lift_what_is_older(connection: AsyncConnection, change: Provide
 
 
 async def remember_change(connection: AsyncConnection, change: ProviderChange, *, subscriber_id: int) -> None:
-    """Whatever it did: an older change that arrives after this one does nothing."""
+    """Remembers the change whatever it did, so that an older change that arrives later has no effect."""
     await connection.execute(
         sa.text(f"""
             UPDATE subscriptions.subscription AS subscription SET provider_changed_at = :occurred_at

@@ -1,1 +1,1 @@
-"""What is held on a person: shown whole, and erased."""
+"""The data held about a person: export and erasure."""

@@ -1,4 +1,4 @@
-"""The operator's routes on what is held on a person: `/api/v1/subscribers/{id}/export` and `…/erase`."""
+"""The operator's routes for a person's data: `/api/v1/subscribers/{id}/export` and `…/erase`."""
 
 from datetime import datetime
 
@@ -27,11 +27,13 @@ from broadsheet_subscriptions.tables import idempotency_key
 
 
 class EraseInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to say."""
+    """Has no members."""
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """`finished`: nothing names the person any more; until then delivery is still at it, for seconds as a rule."""
+    """`finished`: no data names the person any more. Until then, usually for seconds, the delivery service still
+    removes data.
+    """
 
     subscriber_id: int
     erased_at: datetime
@@ -46,13 +48,13 @@ class PersonalDataController(Controller):
     @get(
         "/{subscriber_id:int}/export",
         operation_id="exportSubscriber",
-        summary="All that is held on a person",
-        description="The same that they get themselves: what they are, agreed to, were sent, and did with it.",
+        summary="Export all data held about a person",
+        description="The same document that the person can get: details, consent, mails and engagement.",
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
     async def export(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> PersonalData:
-        # One snapshot, so that the parts fit together.
+        # One snapshot, so that the parts are consistent with each other.
         async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
             return await export_person(connection, subscriber_id)
 
@@ -61,8 +63,9 @@ class PersonalDataController(Controller):
         operation_id="eraseSubscriber",
         summary="Erase a person for good",
         description=(
-            "Nothing is sent to them from this moment on. Counts of issues stay; of the address a keyed hash stays, so "
-            "that a suppressed one is suppressed again when somebody enters it anew. Doing it again changes nothing."
+            "Nothing is sent to them from this moment on. The counts of issues stay. A keyed hash of the address stays "
+            "too, so that a suppressed address is suppressed again if it is entered again. Repeating the request "
+            "changes nothing."
         ),
         status_code=200,
         guards=[requires("write"), json_only],

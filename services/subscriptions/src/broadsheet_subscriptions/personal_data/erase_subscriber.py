@@ -1,8 +1,8 @@
-"""Erase a person, in one transaction: all of this service's rows go, and delivery is told in the same commit.
+"""Erases a person in one transaction: removes all of this service's rows, and tells delivery in the same commit.
 
-What stays: a keyed hash of each address, by which a suppressed one is suppressed again when somebody enters it anew;
-numbers, outcomes and times of deliveries, which the accounts hang on; and that the number was erased, on whose word.
-Repeating it is success again.
+What stays: a keyed hash of each address, so that a suppressed address is suppressed again if somebody enters it
+again; the numbers, outcomes and times of deliveries, which the counts depend on; and a record that this
+subscriber number was erased, and at whose request. Repeating it succeeds again.
 """
 
 import structlog
@@ -31,12 +31,13 @@ async def erase_subscriber(
     """`requested_by`: the API's caller, or `BY_THEMSELVES`.
 
     Raises:
-        NotFoundError: there is and was no such subscriber.
-        AddressChangesNowError: to be tried again.
+        NotFoundError: there is no such subscriber and never was.
+        AddressChangesNowError: try again.
     """
     if (known_key := await store.find_address_key(connection, subscriber_id, lock=False)) is None:
         return await _erased_before(connection, subscriber_id)
-    # What Postmark said of people, and the counts of mails, are locked before the people, as everywhere.
+    # Postmark's reports about people and the counts of mails are locked before subscribers: the lock order used
+    # everywhere.
     own_keys = await store.list_address_keys(connection, subscriber_id, with_asked_for=False)
     await store.delete_unreferring(connection, subscriber_id=subscriber_id, email_keys=own_keys)
     locked_key = await store.find_address_key(connection, subscriber_id, lock=True)

@@ -1,4 +1,4 @@
-"""All that is held on a person, here and at delivery, as one document: the same for the operator and for themselves."""
+"""All data held about a person, here and at delivery, as one document: the same for the operator and for the person."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ class PersonalData(msgspec.Struct, frozen=True):
 
 
 async def export_person(connection: AsyncConnection, subscriber_id: int) -> PersonalData:
-    """In the caller's transaction, best one snapshot (REPEATABLE READ). Raises NotFoundError."""
+    """Runs in the caller's transaction, preferably one snapshot (REPEATABLE READ). Raises NotFoundError."""
     if await store.find_address_key(connection, subscriber_id, lock=False) is None:
         raise NotFoundError("There is no such subscriber.")
     email_keys = await store.list_address_keys(connection, subscriber_id, with_asked_for=False)

@@ -1,7 +1,7 @@
-"""Where this service holds something on a person, in one place; pure.
+"""A list of all places where this service holds data about a person; pure.
 
-The export shows, and the erasure removes, what is listed here. A new table with something on a person gets a line; a
-test compares the list with the catalogue. Delivery's part is in `delivery.person_data` and `delivery.finish_erasure`.
+What is listed here is exported and erased. A new table with personal data needs an entry; a test compares the
+list with the database catalogue. Delivery's part is in `delivery.person_data` and `delivery.finish_erasure`.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,20 @@ from typing import Literal
 import msgspec
 
 ErasedBy = Literal["the subscriber's row", "statement", "the number"]
-"""statement: nothing refers to the subscriber, so that the rows are deleted by themselves. the number: the rows are of
-many people and stay, as the number in them leads to nobody any more, and is never used again.
+""""the subscriber's row": the rows are deleted together with it. "statement": the rows do not refer to the
+subscriber, and a statement of their own deletes them. "the number": the rows concern many people and stay. They
+hold only the subscriber's number, which no longer leads to anybody and is never used again.
 """
 
 _THEIR_SUBSCRIPTIONS = "SELECT id FROM subscriptions.subscription WHERE subscriber_id = :subscriber_id"
 
 
 class PersonalRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of `table` (called `held` in `where`) on one person. `where` knows `:subscriber_id`, `:email_keys`, the keys
-    of all addresses that the person has here or had, `:email_patterns` that find these in a text (see
-    `email_address.exact_pattern`), and `:mailbox_hashes` of their mailboxes.
+    """Rows of `table` (called `held` in `where`) about one person. `where` may use `:subscriber_id`; `:email_keys`,
+    the keys of all addresses that the person has or had here; `:email_patterns`, which find these in a text (see
+    `email_address.exact_pattern`); and `:mailbox_hashes` of their mailboxes.
 
-    `columns` are exported, `withheld` are not, each for the reason given.
+    `columns` are exported. `withheld` columns are not, each for the reason given.
     """
 
     section: str
@@ -119,7 +120,7 @@ RECORDS: tuple[PersonalRecord, ...] = (
         ),
         withheld={
             "subscriber_id": "the subscriber's own number",
-            "message_id": "how the receiver tells copies",
+            "message_id": "lets the receiver recognise copies",
             "run_at": "a place in a queue",
             "lease_token": "a place in a queue",
             "attempts_begun": "a place in a queue",
@@ -136,7 +137,8 @@ RECORDS: tuple[PersonalRecord, ...] = (
         where="held.delivery_id IN"
         " (SELECT id FROM subscriptions.webhook_delivery WHERE subscriber_id = :subscriber_id)",
         order_by="held.id",
-        # A trigger on the subscriber's row (forget_webhooks) takes the answers, in which a receiver may repeat a name.
+        # A trigger on the subscriber's row (forget_webhooks) removes the answers, in which a receiver may have repeated
+        # a name.
         erased_by="the number",
     ),
     PersonalRecord(
@@ -180,7 +182,8 @@ RECORDS: tuple[PersonalRecord, ...] = (
         section="import_rejects",
         table="subscriptions.import_reject",
         columns=("import_id", "run_number", "record_number", "line_number", "email_key", "reason", "cells"),
-        # Also where the address stands in a cell of a row that could not be read. Kept for days, and looked through.
+        # Rejected rows that contain the address in any cell count too. They are kept only for days, so they are
+        # scanned.
         where="(held.email_key = ANY (:email_keys) OR EXISTS (SELECT FROM unnest(:email_patterns) AS theirs,"
         " jsonb_array_elements_text(held.cells) AS cell WHERE lower(cell) ~ theirs))",
         order_by="held.import_id, held.run_number, held.record_number",

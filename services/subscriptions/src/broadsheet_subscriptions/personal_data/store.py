@@ -15,13 +15,13 @@ from broadsheet_subscriptions.personal_data.records import RECORDS, PersonalReco
 from broadsheet_subscriptions.sign_up.store import hash_mailbox
 
 ERASED_ADDRESS = "erased@erased.example"
-"""Stands in a segment's filter where an erased address stood, and matches nobody, as that one does. The domain is
+"""Replaces an erased address in a segment's filter. Like the erased address, it matches nobody: the domain is
 reserved (RFC 2606).
 """
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """`finished`: delivery has taken the person out of everything too."""
+    """`finished`: delivery has removed the person's data too."""
 
     subscriber_id: int
     erased_at: datetime
@@ -40,10 +40,11 @@ async def find_address_key(connection: AsyncConnection, subscriber_id: int, *, l
 
 
 async def list_address_keys(connection: AsyncConnection, subscriber_id: int, *, with_asked_for: bool) -> list[str]:
-    """Of the addresses that the person has or had, each confirmed from its mailbox, those that are nobody else's now.
+    """The addresses that the person has or had, each confirmed from its mailbox, except those that another
+    subscriber has now.
 
-    `with_asked_for`: also those that they only asked to have. Such a one may be a stranger's: what is held about it is
-    not for this person to see.
+    `with_asked_for`: also the addresses that they only asked to change to. Such an address may be a stranger's,
+    so this person may not see the data held about it.
     """
     rows = await connection.execute(
         sa.text("""
@@ -81,7 +82,7 @@ async def read_record(
 
 
 async def delete_unreferring(connection: AsyncConnection, *, subscriber_id: int, email_keys: Sequence[str]) -> None:
-    """What does not go with the subscriber's row."""
+    """Deletes the rows that are not deleted together with the subscriber's row."""
     for record in RECORDS:
         if record.erased_by == "statement":
             await connection.execute(
@@ -91,13 +92,13 @@ async def delete_unreferring(connection: AsyncConnection, *, subscriber_id: int,
 
 
 async def forget_in_segments(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
-    """Where an author wrote one of these addresses, whole, into a segment's filter. Nobody has it any more, so that the
-    segment means what it meant.
+    """Replaces these addresses where an author wrote one of them, whole, into a segment's filter. No subscriber has
+    such an address any more, so the segment's meaning does not change.
     """
     for table, key in (("subscriptions.segment", "id"), ("subscriptions.audience", "issue_id")):
         await connection.execute(
-            # In jsonb's text a string stands between quotes. What means more than itself in a pattern is escaped.
-            # Locked in one order, or two erasures could wait for each other.
+            # In the text of a jsonb value, a string is in quotes. Characters that are special in a pattern are escaped.
+            # Rows are locked in one order; otherwise two erasures could deadlock.
             sa.text(f"""
                 UPDATE {table} AS held
                    SET filter = CAST(regexp_replace(CAST(held.filter AS text), :pattern, :instead, 'gi') AS jsonb)
@@ -114,7 +115,7 @@ async def forget_in_segments(connection: AsyncConnection, email_keys: Sequence[s
 
 
 async def delete_requests_of_others(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
-    """Changes to one of these addresses that others asked for, and that nobody confirmed."""
+    """Deletes unconfirmed changes to one of these addresses that other subscribers asked for."""
     await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.address_change WHERE id = ANY (ARRAY (
@@ -126,8 +127,9 @@ async def delete_requests_of_others(connection: AsyncConnection, email_keys: Seq
 
 
 async def forget_answers(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
-    """First answers that are kept for repeated requests, and show the person. The key stays: a request that is sent
-    again must not sign them up again. They live for a day, so that they are looked through.
+    """Deletes stored answers to repeatable requests that contain one of the addresses. The idempotency keys stay: if
+    such a request is sent again, it must not sign the person up again. Answers are kept for a day, so few have to
+    be scanned.
     """
     await connection.execute(
         sa.text("""
@@ -141,7 +143,7 @@ async def forget_answers(connection: AsyncConnection, email_keys: Sequence[str])
 
 
 async def delete_subscriber(connection: AsyncConnection, subscriber_id: int, *, requested_by: str) -> None:
-    """And write down that it was done, without whom."""
+    """Deletes the subscriber and records the erasure, without naming the person."""
     await connection.execute(
         sa.text("""
             WITH gone AS (DELETE FROM subscriptions.subscriber WHERE id = :subscriber_id RETURNING id)

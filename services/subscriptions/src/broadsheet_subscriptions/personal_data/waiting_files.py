@@ -1,8 +1,9 @@
-"""Take an erased person out of the files of imports that wait to be started, or to be tried again.
+"""Removes an erased person from the files of imports that wait to be started, or to be tried again.
 
-In a text file the lines that name them are blanked where they stand: every length stays, so that the import goes on
-where it stood, and counts the line as one without an address. A file that cannot be changed like that (a spreadsheet,
-which is compressed; UTF-16; a quoted cell of several lines) is given up, but only if it names the person.
+In a text file, the lines that contain the address are overwritten with blanks. All lengths stay the same, so the
+import can continue at its position; it counts such a line as one without an address. Some files cannot be changed
+like that: a spreadsheet, which is compressed; UTF-16; a quoted cell of several lines. Such an import is
+cancelled, but only if its file contains the person's address.
 """
 
 import asyncio
@@ -20,11 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.mail.email_address import exact_pattern
 from broadsheet_subscriptions.imports.store import PIECE_BYTES, read_piece
 
-FILE_GIVEN_UP: Final = "Somebody was erased, and the file names them: it was removed. Upload it once more without them."
+FILE_GIVEN_UP: Final = "The file was removed because it names a person who was erased. Upload it again without them."
 
 _INFLATED_BYTES_MAX: Final = 512 * 1024 * 1024
 _BLOCK_BYTES: Final = 1024 * 1024
-# As long as an address may be, and the characters around it.
+# As long as the longest address and the characters around it.
 _OVERLAP_BYTES: Final = 300
 _LINE_BYTES_MAX: Final = 1024 * 1024
 _KEPT: Final = b"\r\n\t ,;|\"'"
@@ -33,7 +34,7 @@ _LINE_END: Final = re.compile(rb"[\r\n]")
 
 
 class _CannotBlankError(Exception):
-    """The file names the person, and their part of it cannot be told from the rest."""
+    """The file contains the person's address, and the parts about them cannot be separated from the rest."""
 
 
 class _WaitingFile(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ class _WaitingFile(msgspec.Struct, frozen=True):
 
 
 async def forget_in_waiting_files(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
-    """In the caller's transaction, which nobody starts these imports before the end of."""
+    """Runs in the caller's transaction, and locks these imports, so that none can be started before it ends."""
     rows = await connection.execute(
         sa.text("""
             SELECT id, file_format, encoding, file_bytes FROM subscriptions.import_job
@@ -74,7 +75,7 @@ async def _blank_lines(connection: AsyncConnection, waiting: _WaitingFile, wante
         piece = await read_piece(connection, import_id=waiting.import_id, position=position)
         if piece is None:
             return
-        # A line may begin in the piece before, whose last line is held back for that.
+        # A line may begin in the piece before, so the last line of each piece is carried over to the next.
         text = before + piece
         is_last = position == _pieces(waiting)[-1]
         end = len(text) if is_last else max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
@@ -90,7 +91,9 @@ async def _blank_lines(connection: AsyncConnection, waiting: _WaitingFile, wante
 
 
 def _without_lines(text: bytes, wanted: re.Pattern[bytes]) -> bytes | None:
-    """None: nothing names them. `lower` of bytes changes ASCII only, and no length."""
+    """The text with the matching lines blanked; None: no line matches. `lower` on bytes changes ASCII only, and no
+    length.
+    """
     parts: list[bytes] = []
     done = 0
     for found in wanted.finditer(text.lower()):
@@ -109,7 +112,7 @@ def _without_lines(text: bytes, wanted: re.Pattern[bytes]) -> bytes | None:
 async def _write(
     connection: AsyncConnection, import_id: int, position: int, *, content: bytes | None = None, tail: bytes = b""
 ) -> None:
-    """The whole piece, or only its end."""
+    """Writes the whole piece, or only its end."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_piece
@@ -121,7 +124,7 @@ async def _write(
 
 
 async def _names_them(connection: AsyncConnection, waiting: _WaitingFile, wanted: re.Pattern[bytes]) -> bool:
-    """Also when that cannot be found out."""
+    """Whether the file contains one of the addresses. True also if that cannot be determined."""
     content = bytearray()
     for position in _pieces(waiting):
         content += await read_piece(connection, import_id=waiting.import_id, position=position) or b""
@@ -155,7 +158,9 @@ def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
 
 
 async def _give_up(connection: AsyncConnection, import_id: int) -> None:
-    """None of it is started any more; the tidying of imports removes the file within a minute or so."""
+    """Cancels the import, so that it is not started any more. The cleanup of imports removes its file within about a
+    minute.
+    """
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job

@@ -1,1 +1,1 @@
-"""Segments: a typed tree that says whom, its count, and the audiences that are frozen from it."""
+"""Segments: a saved filter (a typed tree), its count, and the audiences that are frozen from it."""

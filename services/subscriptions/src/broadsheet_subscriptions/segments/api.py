@@ -61,14 +61,14 @@ A tree: `{"all": […]}`, `{"any": […]}`, `{"not": …}`, or a leaf with a `fi
 - `engagement`: `event` `received opened clicked`, and either `issue_id` or `within_days`.
 
 Names and texts are compared without regard to case, tags exactly, all in Unicode's normal form C. A missing value fits
-`ne` alone, so `not` is always the exact complement. At most 100 parts, 10 levels deep. Days are UTC's.
+`ne` alone, so `not` is always the exact complement. At most 100 parts, 10 levels deep. Days are in UTC.
 """
 
 Filter = Annotated[dict[str, Any], msgspec.Meta(description=_FILTER)]
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """Whoever the filter is true of, at any time."""
+    """A saved filter. Its members are the subscribers that match it at any given time."""
 
     id: int
     name: str
@@ -83,14 +83,16 @@ class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SegmentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays."""
+    """A member that is left out stays as it is."""
 
     name: Annotated[str, msgspec.Meta(max_length=_RAW_CHARS_MAX)] | msgspec.UnsetType = msgspec.UNSET
     filter: Filter | msgspec.UnsetType = msgspec.UNSET
 
 
 class CountInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """With a `newsletter_id` the answer says who of them would get an issue of it, and why the others would not."""
+    """With a `newsletter_id`, the answer also says how many of them would get an issue of it, and why the others
+    would not.
+    """
 
     filter: Filter
     newsletter_id: RecordId | None = None
@@ -130,7 +132,7 @@ class SegmentController(Controller):
 
     @post(
         operation_id="createSegment",
-        summary="Write a segment",
+        summary="Create a segment",
         guards=[requires("write"), json_only],
         responses=documents(
             InvalidInputError, SegmentExistsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
@@ -153,7 +155,7 @@ class SegmentController(Controller):
     @patch(
         "/{segment_id:int}",
         operation_id="changeSegment",
-        summary="Change a segment; issues that are published keep the tree they have",
+        summary="Change a segment; issues already published keep their tree",
         guards=[requires("write"), json_only],
         responses=documents(
             NotFoundError,
@@ -197,7 +199,7 @@ class SegmentController(Controller):
     @post(
         "/count",
         operation_id="countSegment",
-        summary="Count whom a filter is true of, and who of them would get an issue",
+        summary="Count the subscribers that match a filter, and those who would get an issue",
         status_code=200,
         guards=[requires("read"), json_only],
         responses=documents(InvalidInputError, body=True),

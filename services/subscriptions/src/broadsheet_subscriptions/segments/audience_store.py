@@ -17,7 +17,7 @@ _NOBODY = "0" * BLOCK_BITS
 
 
 class OpenAudience(msgspec.Struct, frozen=True):
-    """An audience with blocks left, locked by this transaction."""
+    """An audience with blocks left to do, locked by this transaction."""
 
     issue_id: int
     newsletter_id: int
@@ -28,7 +28,7 @@ class OpenAudience(msgspec.Struct, frozen=True):
 
 
 async def lock_open_audience(connection: AsyncConnection) -> OpenAudience | None:
-    """One that is due and that no other replica has."""
+    """An audience that is due and that no other replica has locked."""
     row = (
         await connection.execute(
             sa.text("""
@@ -43,13 +43,13 @@ async def lock_open_audience(connection: AsyncConnection) -> OpenAudience | None
 
 
 async def last_block(connection: AsyncConnection) -> int:
-    """Of the youngest subscriber; -1 where there is none."""
+    """The block of the newest subscriber; -1 if there are no subscribers."""
     row = await connection.execute(sa.select(block_of(sa.func.coalesce(sa.func.max(subscriber.c.id), -1))))
     return int(row.scalar_one())
 
 
 async def add_blocks(connection: AsyncConnection, held: OpenAudience, node: Node, *, blocks: int) -> int:
-    """Who of the next blocks is confirmed and fits, into bits; answers how many they are."""
+    """Stores who in the next blocks is confirmed and matches, as bits; returns how many they are."""
     first, behind = held.next_block * BLOCK_BITS, (held.next_block + blocks) * BLOCK_BITS
     confirmed = subscription.alias("confirmed")
     source = subscriber.join(
@@ -78,7 +78,7 @@ async def add_blocks(connection: AsyncConnection, held: OpenAudience, node: Node
             subscriber.c.id >= sa.literal(first, sa.BigInteger),
             subscriber.c.id < sa.literal(behind, sa.BigInteger),
         )
-        # By position: what the filter joins has a column of that name too.
+        # By position: the tables that the filter joins have a column `block` too.
         .group_by(sa.text("1"))
         .cte("page")
         .prefix_with("MATERIALIZED")

@@ -1,7 +1,7 @@
 """A filter as SQL, pure: expressions over allow-listed columns, every value a bound parameter.
 
-Subscriptions and engagement are joined once each, on their keys, so that a subscriber is one row however many leaves
-ask; a page, a count and a frozen audience are then one scan.
+Each table of subscriptions and engagement is joined at most once, on its key, so that a subscriber is one row
+whatever number of leaves use it. A page, a count and a frozen audience are then one scan.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _Order = Literal["eq", "ne", "lt", "le", "gt", "ge", "between"]
 
 
 class CompiledFilter:
-    """`source` has each subscriber once, and what `condition` needs of others beside it."""
+    """`source` has one row per subscriber, with the joined columns that `condition` needs."""
 
     def __init__(self, source: sa.FromClause, condition: Condition) -> None:
         self.source = source
@@ -32,7 +32,7 @@ class CompiledFilter:
 
 
 def compile_filter(node: f.Node, *, moment: datetime, source: sa.FromClause = subscriber) -> CompiledFilter:
-    """`moment` is what relative days are counted from (with an offset); `source` must have `subscriber` in it."""
+    """Relative days are counted from `moment`, which has an offset; `source` must contain `subscriber`."""
     compiler = _Compiler(moment, source)
     condition = compiler.condition(node)
     return CompiledFilter(compiler.source, condition)
@@ -112,7 +112,7 @@ class _Compiler:
             case f.AttributeText(op=op, values=values):
                 return _text(as_text, op, values)
             case f.AttributeNumber(op=op, values=numbers):
-                # As JSON, whose numbers are exact decimals: no cast could fail on a value that is none.
+                # Compared as JSON, whose numbers are exact decimals. A cast could fail on a value that is not a number.
                 is_number = _known(sa.func.jsonb_typeof(as_json) == _NUMBER)
                 ordered_by = [_json(number) for number in numbers]
                 compared = _one_of(as_json, _json_list(numbers)) if op == "in" else _ordered(as_json, op, ordered_by)
@@ -190,7 +190,7 @@ class _Compiler:
 
 
 def _has_subscription(newsletter_id: int | None, state: State | None) -> Condition:
-    # A scalar and not EXISTS, which the planner may turn into a join with everybody's subscriptions.
+    # A scalar subquery instead of EXISTS, which the planner may turn into a join with all subscriptions.
     held = sa.select(sa.true()).where(subscription.c.subscriber_id == subscriber.c.id)
     if newsletter_id is not None:
         held = held.where(subscription.c.newsletter_id == sa.literal(newsletter_id, sa.BigInteger))
@@ -200,7 +200,7 @@ def _has_subscription(newsletter_id: int | None, state: State | None) -> Conditi
 
 
 def _known(condition: Condition) -> Condition:
-    """False where SQL would say NULL."""
+    """The condition, but false where SQL would give NULL."""
     return sa.func.coalesce(condition, sa.false(), type_=sa.Boolean)
 
 
@@ -218,7 +218,7 @@ def _time(moment: datetime | None) -> sa.ColumnElement[datetime]:
 
 
 def _lower(text: str) -> sa.ColumnElement[str]:
-    # By Postgres on both sides, so that both are folded alike.
+    # Postgres folds the case on both sides, so that both follow the same rules.
     return sa.func.lower(sa.literal(text, sa.Text))
 
 
@@ -246,7 +246,7 @@ def _email(op: str, values: tuple[str, ...]) -> Condition:
         case "eq":
             return _one_of(key, sa.literal(list(values), pg.ARRAY(sa.Text)))
         case "domain":
-            # From the end: a quoted local part may hold an @ of its own.
+            # The part after the last @, since a quoted local part may contain an @.
             domain = sa.func.split_part(key, sa.literal("@", sa.Text), sa.literal(-1, sa.Integer))
             return _one_of(domain, sa.literal(list(values), pg.ARRAY(sa.Text)))
         case _:

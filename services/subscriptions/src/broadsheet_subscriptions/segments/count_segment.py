@@ -1,4 +1,6 @@
-"""How many a filter is true of, and who of them would get an issue: the audience as publish freezes it."""
+"""Counts the subscribers that match a filter, and those of them who would get an issue: the audience as publish
+freezes it.
+"""
 
 from typing import Any
 
@@ -12,7 +14,7 @@ from broadsheet_subscriptions.segments.parse_filter import parse_filter
 
 
 class Excluded(msgspec.Struct, frozen=True):
-    """Who matches and is not in the audience, by the reason."""
+    """How many match and are not in the audience, by reason."""
 
     pending: int
     unsubscribed: int
@@ -20,7 +22,7 @@ class Excluded(msgspec.Struct, frozen=True):
 
 
 class AudiencePreview(msgspec.Struct, frozen=True):
-    """`recipients` is the audience: confirmed, and matching. Of them `suppressed` would be sent nothing."""
+    """`recipients` is the size of the audience: confirmed, and matching. `suppressed` of them would be sent nothing."""
 
     newsletter_id: int
     recipients: int

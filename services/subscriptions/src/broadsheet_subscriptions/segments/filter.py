@@ -1,11 +1,12 @@
-"""A segment's filter, pure: a tree of `all`, `any` and `not` over leaves that each ask one thing of a subscriber.
+"""A segment's filter, pure: a tree of `all`, `any` and `not` over leaves that each test one property of a
+subscriber.
 
     {"all": [{"field": "tag", "op": "has", "value": "vip"},
              {"not": {"field": "engagement", "event": "opened", "within_days": 90}}]}
 
-Every leaf is true or false, never unknown: of a value that a subscriber does not have only `ne` is true, so `not` is
-always the exact complement. Names and texts are compared without regard to case,
-tags exactly, all in Unicode's normal form C. Days are UTC's.
+Every leaf is true or false, never unknown: when a subscriber has no value, only `ne` is true, so `not` is always
+the exact complement. Names and texts are compared without regard to case, tags exactly, all in Unicode's normal
+form C. Days are in UTC.
 """
 
 from datetime import datetime
@@ -21,13 +22,13 @@ OrderOp = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "between"]
 
 
 class All(msgspec.Struct, frozen=True):
-    """True of everybody where it is empty."""
+    """True for everybody if it is empty."""
 
     of: tuple["Node", ...]
 
 
 class Any_(msgspec.Struct, frozen=True):  # noqa: N801  # `Any` is typing's
-    """True of nobody where it is empty."""
+    """True for nobody if it is empty."""
 
     of: tuple["Node", ...]
 
@@ -37,7 +38,7 @@ class Not(msgspec.Struct, frozen=True):
 
 
 class AttributeSet(msgspec.Struct, frozen=True):
-    """Whether there is a value (or, `wanted` false, there is none)."""
+    """Whether the subscriber has a value (if `wanted` is false: has none)."""
 
     name: str
     wanted: bool
@@ -56,7 +57,7 @@ class AttributeNumber(msgspec.Struct, frozen=True):
 
 
 class AttributeDate(msgspec.Struct, frozen=True):
-    """Values as `YYYY-MM-DD`, whose order as text is that in time."""
+    """Values as `YYYY-MM-DD`, which sort as text in the order of time."""
 
     name: str
     op: OrderOp
@@ -64,7 +65,7 @@ class AttributeDate(msgspec.Struct, frozen=True):
 
 
 class AttributeRecent(msgspec.Struct, frozen=True):
-    """The date is today or one of the `days` days before."""
+    """The date is today or one of the `days` days before today."""
 
     name: str
     days: int
@@ -87,14 +88,14 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Email(msgspec.Struct, frozen=True):
-    """Keys: `eq` is a whole one, `domain` what is behind the last @."""
+    """Values are address keys: `eq` compares the whole key, `domain` the part after the last @."""
 
     op: Literal["eq", "domain", "starts_with"]
     values: tuple[str, ...]
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """When somebody was created or (with a newsletter) confirmed: before, since, or in the last days."""
+    """When the subscriber was created or (with a newsletter) confirmed: before, since, or in the last days."""
 
     newsletter_id: int | None
     op: Literal["before", "since", "within_days"]
@@ -103,14 +104,16 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Subscribed(msgspec.Struct, frozen=True):
-    """`none`: never had a subscription to it."""
+    """`none`: the subscriber never had a subscription to it."""
 
     newsletter_id: int
     state: State | Literal["none"]
 
 
 class HasSubscription(msgspec.Struct, frozen=True):
-    """To any newsletter, or in any state, where that is None. Not to be written in a tree: a list's own filters."""
+    """A subscription to the newsletter (None: any) in the state (None: any). Used only by the list of subscribers; a
+    written filter cannot contain it.
+    """
 
     newsletter_id: int | None
     state: State | None
@@ -122,7 +125,7 @@ class IssueEngagement(msgspec.Struct, frozen=True):
 
 
 class RecentEngagement(msgspec.Struct, frozen=True):
-    """Today or on one of the `days` days before, whatever the issue."""
+    """The event happened today or on one of the `days` days before, for any issue."""
 
     event: Event
     days: int
@@ -158,7 +161,7 @@ def leaves_of(node: Node) -> list[Leaf]:
 
 
 def joins_of(node: Node) -> set[tuple[object, ...]]:
-    """What else than the subscriber the tree looks into, each once."""
+    """The other tables that the tree looks into, each once."""
     found: set[tuple[object, ...]] = set()
     for leaf in leaves_of(node):
         match leaf:

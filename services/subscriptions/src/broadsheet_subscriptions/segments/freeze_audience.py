@@ -1,8 +1,9 @@
-"""Find the members of frozen audiences, a range of ids a transaction, for as long as the app runs.
+"""Finds the members of frozen audiences, a range of ids per transaction, for as long as the app runs.
 
-The tree and what its relative days are counted from were frozen in the transaction that published the issue; who fits
-is read within moments of it. Each range is read in one snapshot, and its cursor moves in the transaction that writes
-its bits, so any replica goes on where another stopped. Publishing waits until all is complete.
+The tree, and the moment from which its relative days are counted, were frozen in the transaction that published
+the issue. Who matches is read within moments of that. Each range is read in one snapshot, and the cursor moves in
+the same transaction that writes the range's bits, so any replica can continue where another stopped. Publishing
+waits until the audience is complete.
 """
 
 from datetime import timedelta
@@ -16,7 +17,7 @@ from broadsheet_subscriptions.segments import audience_store as store
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 
 BLOCKS_A_STEP = 32
-"""262,144 ids: a fraction of a second, far below the statement time-out."""
+"""262,144 ids: takes a fraction of a second, far below the statement time-out."""
 STEPS_A_ROUND_MAX = 500
 INTERVAL_S = 0.5
 BOUND_S = 60.0
@@ -26,7 +27,7 @@ _log = structlog.get_logger()
 
 
 async def freeze_audiences(engine: AsyncEngine, *, blocks_a_step: int = BLOCKS_A_STEP) -> int:
-    """One bounded round; how many members were found. An audience that fails waits, and the others go on."""
+    """One bounded round; returns how many members were found. An audience that fails waits, and the others go on."""
     found = 0
     for _ in range(STEPS_A_ROUND_MAX):
         step = await _step(engine, blocks_a_step)
@@ -37,7 +38,7 @@ async def freeze_audiences(engine: AsyncEngine, *, blocks_a_step: int = BLOCKS_A
 
 
 async def _step(engine: AsyncEngine, blocks: int) -> int | None:
-    """None: nothing is due."""
+    """Returns how many members were found; None: nothing is due."""
     held: store.OpenAudience | None = None
     try:
         async with engine.begin() as connection:
@@ -50,7 +51,7 @@ async def _step(engine: AsyncEngine, blocks: int) -> int | None:
             complete = behind > await store.last_block(connection)
             await store.advance(connection, held, next_block=behind, members=members, complete=complete)
     except Exception as error:
-        # Whatever it is, it is this audience's, and the others have their turn.
+        # Any error that may be this audience's fault postpones it, and the others go on.
         if held is None or not may_be_the_items_fault(error):
             raise
         wait = timedelta(seconds=min(WAIT_MAX_S, 2.0 ** min(held.failure_count, 10)))

@@ -1,4 +1,4 @@
-"""A stored segment's filter, ready to be compiled."""
+"""A stored segment's filter as a tree, ready to be compiled."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,7 +10,7 @@ from broadsheet_subscriptions.segments.parse_filter import parse_filter
 
 
 async def load_filter(connection: AsyncConnection, segment_id: int, *, at: str) -> Node:
-    """Raises `InvalidInputError` at the pointer `at`: there is no such segment."""
+    """Raises `InvalidInputError` with the pointer `at` if there is no such segment."""
     segment = await store.find_segment(connection, segment_id)
     if segment is None:
         raise InvalidInputError(errors=(FieldProblem(pointer=at, detail="There is no such segment."),))

@@ -1,4 +1,4 @@
-"""From a filter as it is written, in JSON, to its tree; every fault is named by its JSON Pointer. Pure."""
+"""Parses a filter from JSON into its tree. Every fault is reported with its JSON Pointer. Pure."""
 
 import re
 import unicodedata
@@ -46,12 +46,12 @@ from broadsheet_subscriptions.segments.filter import (
 DEPTH_MAX = 10
 NODES_MAX = 100
 VALUES_MAX = 1_000
-"""In one list of values."""
+"""Per list of values."""
 JOINS_MAX = 10
-"""Newsletters and kinds of engagement that a tree may look into: each is a table more in the query."""
+"""How many newsletters and kinds of engagement a tree may look into: each adds a table to the query."""
 DAYS_MAX = 36_500
 ENGAGEMENT_DAYS_MAX = 365
-"""Engagement by day is kept for little longer."""
+"""Engagement by day is kept only a little longer than this."""
 
 _OPS: Final[Mapping[AttributeType, frozenset[str]]] = {
     "text": frozenset({"eq", "ne", "in", "contains", "starts_with", "is_set"}),
@@ -119,7 +119,7 @@ _WrittenLeaf = (
 
 
 class _LeafError(Exception):
-    """A fault of one leaf, and the member it is at."""
+    """A fault of one leaf, and the member in which it is."""
 
     def __init__(self, member: str, detail: str) -> None:
         super().__init__(detail)
@@ -143,7 +143,7 @@ def parse_filter(raw: object, types: Mapping[str, AttributeType], *, at: str = "
 
 
 class _Parser:
-    """Bounded by DEPTH_MAX and NODES_MAX, so that recursion and what it gathers are too."""
+    """DEPTH_MAX and NODES_MAX bound the recursion and what the parser collects."""
 
     def __init__(self, types: Mapping[str, AttributeType]) -> None:
         self.problems: list[FieldProblem] = []
@@ -151,7 +151,7 @@ class _Parser:
         self._nodes = 0
 
     def node(self, raw: object, at: str, *, depth: int) -> Node | None:
-        """None: something in it is wrong, and among the problems."""
+        """None: something in it is wrong, and was added to the problems."""
         self._nodes += 1
         if self._nodes > NODES_MAX:
             if self._nodes == NODES_MAX + 1:
@@ -201,7 +201,7 @@ class _Parser:
 
 
 def _sentence(message: str) -> str:
-    """Of msgspec's; it quotes names of members, which may hold anything, but never values."""
+    """The message of msgspec, made storable. It quotes names of members, which may hold anything, but never values."""
     return message.encode("utf-8", "replace").decode()[:500]
 
 
@@ -319,7 +319,7 @@ def _moment(newsletter_id: int | None, op: Literal["before", "since", "within_da
 
 
 def _instant(text: str) -> datetime:
-    """A moment with its offset, or a day's first one."""
+    """A moment with its offset; for a date, the start of that day in UTC."""
     try:
         if "T" in text:
             moment = msgspec.convert(text, datetime, strict=True)
@@ -364,7 +364,7 @@ def _text(value: str) -> str:
 
 
 def _domain(value: str) -> str:
-    """As keys of addresses have it."""
+    """The domain as it is written in keys of addresses."""
     try:
         return EmailAddress.parse(f"a@{value}").key.rpartition("@")[2]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Write, change and delete segments. Each function works in the caller's transaction."""
+"""Create, change and delete segments. Each function works in the caller's transaction."""
 
 import re
 from typing import Any
@@ -20,7 +20,7 @@ class SegmentExistsError(ConflictError):
 
 
 class SegmentInUseError(ConflictError):
-    slug, title = "segment-in-use", "An issue that is not published yet is to go to this segment"
+    slug, title = "segment-in-use", "An issue that is not published yet uses this segment"
 
 
 async def create_segment(connection: AsyncConnection, *, name: str, filter_: dict[str, Any]) -> store.SegmentRow:
@@ -35,7 +35,8 @@ async def create_segment(connection: AsyncConnection, *, name: str, filter_: dic
 async def change_segment(
     connection: AsyncConnection, row: store.SegmentRow, *, name: str | None, filter_: dict[str, Any] | None
 ) -> store.SegmentRow:
-    """Of a segment that the transaction holds; None: leave it. Issues published to it keep the tree they have.
+    """Changes a segment that the transaction has locked; None: no change. Issues already published to it keep their
+    tree.
 
     Raises InvalidInputError, SegmentExistsError.
     """
@@ -64,7 +65,8 @@ async def delete_segment(connection: AsyncConnection, segment_id: int) -> None:
 
 
 async def _check(connection: AsyncConnection, name: str, filter_: dict[str, Any]) -> str:
-    """The attributes that the filter asks for are held, so that none is removed while nobody sees that it is asked for.
+    """Locks the attributes that the filter uses, so that none is removed before the segment that uses it is
+    committed.
 
     Raises InvalidInputError that names every fault.
     """

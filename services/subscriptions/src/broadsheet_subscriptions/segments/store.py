@@ -23,7 +23,7 @@ class SegmentRow(msgspec.Struct, frozen=True):
 
 
 class AudienceCounts(msgspec.Struct, frozen=True):
-    """Of whom a filter is true of, by their subscription to one newsletter; `suppressed` of the confirmed."""
+    """How many match a filter, by their subscription to one newsletter; `suppressed` counts some of the confirmed."""
 
     matching: int
     confirmed: int
@@ -58,7 +58,7 @@ async def find_segment(connection: AsyncConnection, segment_id: int, *, lock: bo
 
 
 async def insert_segment(connection: AsyncConnection, *, name: str, filter_: dict[str, Any]) -> SegmentRow | None:
-    """None: there is one of that name."""
+    """None: a segment of that name exists."""
     row = (
         await connection.execute(
             sa.text(f"""
@@ -74,7 +74,7 @@ async def insert_segment(connection: AsyncConnection, *, name: str, filter_: dic
 async def update_segment(
     connection: AsyncConnection, segment_id: int, *, name: str, filter_: dict[str, Any]
 ) -> SegmentRow | None:
-    """None: another one has that name, or just took it."""
+    """None: another segment has that name, or has just taken it."""
     try:
         async with connection.begin_nested():
             row = await connection.execute(
@@ -93,7 +93,7 @@ async def update_segment(
 
 
 async def is_used(connection: AsyncConnection, segment_id: int) -> bool:
-    """Whether an issue that is not published yet is to go to it."""
+    """Whether an issue that is not published yet uses it."""
     row = await connection.execute(
         sa.text("SELECT EXISTS (SELECT FROM publishing.published_segment_uses WHERE segment_id = :segment_id)"),
         {"segment_id": segment_id},
@@ -118,7 +118,7 @@ async def find_stream(connection: AsyncConnection, newsletter_id: int) -> str | 
 
 
 async def database_now(connection: AsyncConnection) -> datetime:
-    """This transaction's moment."""
+    """The time at which this transaction began."""
     moment: datetime = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
     return moment
 
@@ -132,7 +132,7 @@ async def count_matching(connection: AsyncConnection, node: Node, *, moment: dat
 async def count_audience(
     connection: AsyncConnection, node: Node, *, newsletter_id: int, stream: str, moment: datetime
 ) -> AudienceCounts:
-    """One scan: every number is of the same snapshot."""
+    """Counts in one scan, so that all numbers are from the same snapshot."""
     held = subscription.alias("held")
     source = subscriber.outerjoin(
         held,

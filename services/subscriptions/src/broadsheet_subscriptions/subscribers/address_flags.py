@@ -1,8 +1,8 @@
-"""What an address looks like beside being valid, pure: whether it is an office's, and whether it is only for a while.
+"""Hints about a valid address, pure: whether it belongs to a role, not a person, and whether it is a disposable one.
 
-Flags are made from the address when it is shown, and stored nowhere: so they follow the list of disposable domains as
-it grows. They are hints. Both kinds are people who may want a newsletter, and nothing is refused unless a setting says
-so.
+Flags are computed when an address is shown and not stored, so they follow the list of disposable domains as it
+grows. Both kinds of address may belong to people who want the newsletter, so nothing is refused unless a setting
+says so.
 """
 
 from typing import Literal, get_args
@@ -14,7 +14,7 @@ from broadsheet_common.mail.email_address import EmailAddress
 AddressFlag = Literal["role", "disposable"]
 ADDRESS_FLAGS: tuple[AddressFlag, ...] = get_args(AddressFlag)
 
-# RFC 2142's, and those that offices use beside them. A person's own mailbox hardly ever has such a name.
+# The names of RFC 2142, and others in common use for roles. A person's own mailbox hardly ever has such a name.
 _ROLES = frozenset({
     "abuse", "accounting", "accounts", "admin", "administration", "administrator", "all", "bestellung", "billing",
     "bookings", "buchhaltung", "careers", "comptabilite", "contact", "contacto", "contato", "customerservice",
@@ -41,14 +41,14 @@ def flags_of(address: EmailAddress) -> tuple[AddressFlag, ...]:
 
 
 def parse_flags(text: str) -> frozenset[AddressFlag]:
-    """Flags separated by commas, or none. Raises ValueError for any other word."""
+    """Flags separated by commas; may be empty. Raises ValueError for any other word."""
     words = {word.strip() for word in text.split(",")} - {""}
     if not words <= set(ADDRESS_FLAGS):
-        raise ValueError(f"the flags that there are: {', '.join(ADDRESS_FLAGS)}")
+        raise ValueError(f"the possible flags are: {', '.join(ADDRESS_FLAGS)}")
     return frozenset(flag for flag in ADDRESS_FLAGS if flag in words)
 
 
 def _is_disposable(domain: str) -> bool:
-    """The domain itself or one above it: such services hand out subdomains."""
+    """Whether the domain or one above it is listed: such services hand out subdomains."""
     labels = domain.split(".")
     return any(".".join(labels[first:]) in blocklist for first in range(len(labels) - 1))

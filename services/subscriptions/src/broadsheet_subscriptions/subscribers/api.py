@@ -1,4 +1,4 @@
-"""The JSON API on subscribers, `/api/v1/subscribers`: for authors and their programs."""
+"""The JSON API for subscribers, `/api/v1/subscribers`: for authors and their programs."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -61,21 +61,27 @@ EMAIL_CHARS_MAX = 1_000
 """Longer texts are refused before they are parsed."""
 NAME_CHARS_MAX = 20_000
 
-# A parameter called `state` would be Litestar's own; text, so that a fault is reported under the name it came by.
+# Litestar reserves the parameter name `state`. The type is text, so that an error names the parameter as it was sent.
 StateFilter = Annotated[
     str | None,
     QueryParameter(
         name="state",
-        description="Who has a subscription in this state",
+        description="Only subscribers with a subscription in this state",
         schema_extra={"enum": ["pending", "confirmed", "unsubscribed"]},
     ),
 ]
 NewsletterFilter = Annotated[
     int | None,
-    QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Who subscribed to this newsletter"),
+    QueryParameter(
+        name="newsletter_id",
+        ge=1,
+        le=RECORD_ID_MAX,
+        description="Only subscribers with a subscription to this newsletter",
+    ),
 ]
 EmailFilter = Annotated[
-    str | None, QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Whose address this is")
+    str | None,
+    QueryParameter(name="email", max_length=EMAIL_CHARS_MAX, description="Only the subscriber with this address"),
 ]
 AddressPrefix = Annotated[
     str | None,
@@ -83,7 +89,7 @@ AddressPrefix = Annotated[
         name="email_prefix",
         min_length=1,
         max_length=EMAIL_CHARS_MAX,
-        description="Whose address begins so; the list is then in the order of addresses",
+        description="Only addresses that begin with this text; the list is then ordered by address",
     ),
 ]
 NamePrefix = Annotated[
@@ -92,28 +98,32 @@ NamePrefix = Annotated[
         name="name_prefix",
         min_length=1,
         max_length=NAME_SEARCH_CHARS,
-        description="Whose name, or its last word, begins so; the list is then in the order of these",
+        description="Only names that, or whose last word, begin with this text; the list is then ordered by these",
     ),
 ]
 TagFilter = Annotated[
     str | None,
     QueryParameter(
-        name="tag", min_length=1, max_length=TAG_CHARS_MAX, description="Who has this tag, exactly so, case too"
+        name="tag",
+        min_length=1,
+        max_length=TAG_CHARS_MAX,
+        description="Only subscribers with exactly this tag; case matters",
     ),
 ]
 SegmentFilter = Annotated[
-    int | None, QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Who is in this segment")
+    int | None,
+    QueryParameter(name="segment_id", ge=1, le=RECORD_ID_MAX, description="Only subscribers in this segment"),
 ]
 SuppressedFilter = Annotated[
     bool | None,
     QueryParameter(
         name="suppressed",
-        description="True: who is confirmed, and gets no issue as their address is suppressed; false: everybody else",
+        description="true: only confirmed subscribers who get no issue, being suppressed; false: all others",
     ),
 ]
 _SHORT_PAGES = (
-    "A page may have fewer items than `limit`, or none, where several filters are combined or a segment is asked for: "
-    "each page looks at a bounded number of subscribers. Only `next_cursor` null is the end."
+    "A page may have fewer items than `limit`, or none, if several filters are combined or a segment is given: "
+    "each page looks at a bounded number of subscribers. The list ends only where `next_cursor` is null."
 )
 
 
@@ -121,8 +131,9 @@ T = TypeVar("T")
 
 
 class Subscription(msgspec.Struct, frozen=True):
-    """`import_id`: the import that brought or confirmed it, whose `consent_basis` says on what ground. `suppressed`: no
-    issue is sent, whatever the state, as the address is suppressed (see `GET /api/v1/suppressions`).
+    """`import_id`: the import that created or confirmed it; its `consent_basis` says why mail may be sent.
+    `suppressed`: the address is suppressed, so no issue is sent, whatever the state (see `GET
+    /api/v1/suppressions`).
     """
 
     newsletter_id: int
@@ -135,7 +146,7 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 class Subscriber(msgspec.Struct, frozen=True):
-    """`flags`: what the address looks like, an office's (`role`) or one that is only for a while (`disposable`)."""
+    """`flags`: hints about the address: `role` (an office's, not a person's) or `disposable`."""
 
     id: int
     email: str
@@ -148,7 +159,7 @@ class Subscriber(msgspec.Struct, frozen=True):
 
 
 class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody to sign up; they get a confirmation mail. `newsletter_id` null is the default newsletter."""
+    """A new subscriber; they get a confirmation mail. `newsletter_id` null means the default newsletter."""
 
     email: Annotated[str, msgspec.Meta(max_length=EMAIL_CHARS_MAX)]
     name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
@@ -158,7 +169,9 @@ class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SubscriberChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays. `attributes` are merged in, one that is null loses its value; `tags` are the new list."""
+    """A member that is left out stays as it is. `attributes` are merged in, and null removes a value; `tags` replace
+    all tags.
+    """
 
     name: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] | msgspec.UnsetType = msgspec.UNSET
     attributes: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -166,7 +179,7 @@ class SubscriberChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SubscriberSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`filter` is a tree as segments have it (see `POST /api/v1/segments`)."""
+    """`filter` is a tree as in a segment (see `POST /api/v1/segments`)."""
 
     filter: dict[str, Any]
     limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_SIZE_MAX)] = PAGE_SIZE_DEFAULT
@@ -174,7 +187,7 @@ class SubscriberSearch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UnsubscribeInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`newsletter_id` null is every newsletter."""
+    """`newsletter_id` null means every newsletter."""
 
     newsletter_id: RecordId | None = None
 
@@ -224,7 +237,7 @@ class SubscriberController(Controller):
     @post(
         "/search",
         operation_id="searchSubscribers",
-        summary="List the subscribers that a filter is true of, newest first",
+        summary="List the subscribers that match a filter, newest first",
         description=_SHORT_PAGES,
         status_code=200,
         guards=[requires("read"), json_only],
@@ -280,10 +293,10 @@ class SubscriberController(Controller):
     @post(
         operation_id="createSubscriber",
         summary="Sign somebody up; they get a confirmation mail",
-        description="201 for a new address; 200 for one that is there already, which keeps name, attributes and tags.",
+        description="201 for a new address; 200 for one that already exists and keeps its name, attributes and tags.",
         guards=[requires("write"), json_only],
         responses={
-            200: ResponseSpec(Subscriber, generate_examples=False, description="The address is there already"),
+            200: ResponseSpec(Subscriber, generate_examples=False, description="The address already exists"),
             **documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
         },
     )
@@ -363,9 +376,9 @@ def _parse_tag(text: str) -> str:
 
 
 def _searchable(text: str, pointer: str) -> str:
-    """In the normal form that names are stored in.
+    """The text in the normal form in which names are stored.
 
-    Surrogates cannot come in a query; a NUL can, and Postgres has none.
+    A query cannot contain a surrogate, but it can contain a NUL, which Postgres does not store.
     """
     if "\0" in text:
         raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="It may not hold the character NUL."),))
@@ -384,7 +397,7 @@ async def _show_one(connection: AsyncConnection, subscriber_id: int) -> Subscrib
 
 
 async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[Subscriber]:
-    """In the order given, without those that are gone."""
+    """In the order given; subscribers that do not exist any more are left out."""
     if not subscriber_ids:
         return []
     details = await store.read_details(connection, subscriber_ids)

@@ -1,6 +1,6 @@
-"""What changes subscriptions in a transaction, for those who are told of it (outgoing webhooks).
+"""The reason for the changes to subscriptions in a transaction, which outgoing webhooks report.
 
-A trigger sees every change, whoever makes it, and not the reason; a use case that knows it says so first.
+A trigger sees every change, but not its reason. A use case that knows the reason sets it first.
 """
 
 from typing import Literal
@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 ChangeSource = Literal[
     "sign_up", "link", "preferences", "operator", "provider", "complaint", "import", "expired", "erasure"
 ]
-"""`link`: one in a mail; `preferences`: the person's own page; `provider`: Postmark's own pages; `expired`: never
-confirmed; `erasure`: the person was erased, on whoever's word. 40 characters at most.
+"""`link`: a link in a mail; `preferences`: the person's own page; `provider`: Postmark's own pages; `expired`: never
+confirmed; `erasure`: the person was erased, by an operator or by themselves. At most 40 characters.
 """
 
 
 async def name_change_source(connection: AsyncConnection, source: ChangeSource) -> None:
-    """Until the caller's transaction ends, or names another."""
+    """Holds until the caller's transaction ends or sets another one."""
     await connection.execute(
         sa.text("SELECT set_config('broadsheet.change_source', :source, true)"), {"source": source}
     )

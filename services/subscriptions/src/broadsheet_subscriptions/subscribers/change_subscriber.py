@@ -1,4 +1,6 @@
-"""What an author notes of a subscriber: name, attributes, tags. Addresses and subscriptions are the person's own."""
+"""What an author may change on a subscriber: name, attributes, tags. Addresses and subscriptions belong to the
+person.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +22,7 @@ from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 
 
 class Notes(msgspec.Struct, frozen=True):
-    """Valid, and of attributes that there are; None: leave it. An attribute's None takes its value away."""
+    """Valid values of existing attributes. None: no change. An attribute that is None loses its value."""
 
     name: SubscriberName | None
     attributes: dict[str, AttributeValue | None]
@@ -38,7 +40,7 @@ async def read_notes(
     attributes: Mapping[str, object] | None = None,
     tags: Sequence[str] | None = None,
 ) -> Notes:
-    """Holds the attributes: none of them is removed before the transaction ends.
+    """Locks the attributes, so that none is removed before the transaction ends.
 
     Raises `InvalidInputError` that names every fault.
     """
@@ -52,7 +54,7 @@ async def read_notes(
 
 
 async def change_subscriber(connection: AsyncConnection, subscriber_id: int, notes: Notes) -> None:
-    """In the caller's transaction, which holds the subscriber."""
+    """Runs in the caller's transaction, which has locked the subscriber."""
     if not notes.are_empty:
         await store.set_details(
             connection, subscriber_id, name=notes.name, attributes=notes.attributes, tags=notes.tags
@@ -76,7 +78,7 @@ def _attributes(
     for name, value in given.items():
         type_ = types.get(name)
         if type_ is None:
-            # A name that is none may hold anything, and is not repeated.
+            # An invalid name may contain anything, so the answer does not repeat it.
             pointer = f"/attributes/{name}" if is_attribute_name(name) else "/attributes"
             problems.append(FieldProblem(pointer=pointer, detail="There is no such attribute."))
             continue
@@ -88,7 +90,7 @@ def _attributes(
 
 
 def _tags(given: Sequence[str] | None, problems: list[FieldProblem]) -> tuple[str, ...] | None:
-    """Each once, in the order of the first."""
+    """Each tag once, in the order of first appearance."""
     if given is None:
         return None
     if len(given) > TAGS_MAX:

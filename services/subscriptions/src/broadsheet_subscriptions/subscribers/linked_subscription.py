@@ -1,4 +1,4 @@
-"""What a link in a mail leads to, as the stores read it."""
+"""The subscription that a link in a mail belongs to, as the stores read it."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from broadsheet_subscriptions.subscribers.subscription import State
 
 
 class LinkedSubscription(msgspec.Struct, frozen=True):
-    """What a link in a mail leads to. `suppressed`: why no issue is sent to its address, whatever the state."""
+    """The subscription that a link in a mail belongs to. `suppressed`: the reason why no issue is sent to its
+    address, whatever the state.
+    """
 
     id: int
     state: State
@@ -26,7 +28,7 @@ LINKED_COLUMNS = """
       WHERE suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key)
     AS suppressed
 """
-"""Of `subscription`, its subscriber `person` and its `newsletter`."""
+"""Columns for a query with `subscription`, its subscriber `person` and its `newsletter`."""
 
 
 def linked_subscription(row: sa.Row[Any] | None) -> LinkedSubscription | None:

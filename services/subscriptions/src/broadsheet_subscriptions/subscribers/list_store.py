@@ -1,7 +1,7 @@
-"""The SQL of the list of subscribers: candidates in a stable order, each order walked by an index of its own.
+"""The SQL of the list of subscribers: candidates in a stable order, each order read from an index of its own.
 
-A page begins behind the last row of the one before (its id, or its key and id), never at an offset: what is inserted,
-changed or deleted meanwhile makes nobody else be skipped or come twice.
+A page begins after the last row of the page before (its id, or its key and id), never at an offset. So no
+subscriber is skipped or listed twice when others are inserted, changed or deleted meanwhile.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ _HIGHEST_CHARACTER: Final = "\U0010ffff"
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a candidate stands. `key` is empty in the order of ids."""
+    """A candidate's place in the order. `key` is empty when the order is by id."""
 
     id: int
     key: str = ""
 
 
 class Newest(msgspec.Struct, frozen=True):
-    """Everybody."""
+    """All subscribers."""
 
 
 class WithAddress(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class WithAddress(msgspec.Struct, frozen=True):
 
 
 class WithSubscription(msgspec.Struct, frozen=True):
-    """A subscription to the newsletter (any, if None) that is in the state (any, if None); not both None."""
+    """A subscription to the newsletter (None: any) in the state (None: any). At least one of them is given."""
 
     newsletter_id: int | None
     state: State | None
@@ -47,20 +47,21 @@ class WithTag(msgspec.Struct, frozen=True):
 
 
 class ByAddress(msgspec.Struct, frozen=True):
-    """Whose address begins so (small letters), in the order of addresses."""
+    """Subscribers whose address begins with `prefix` (in lower case), ordered by address."""
 
     prefix: str
 
 
 class ByName(msgspec.Struct, frozen=True):
-    """Whose name, or its last word, begins so, in the order of what begins so."""
+    """Subscribers whose name, or the last word of it, begins with `prefix`, ordered by the part that matched."""
 
     prefix: str
 
 
 Walk = Newest | WithAddress | WithSubscription | WithTag | ByAddress | ByName
 
-# The planner must not gather and sort what an index has in order, which it does on tables that nobody has analysed.
+# Keeps the planner from collecting and sorting what an index already has in order. It does that on tables that were
+# never analysed.
 KEEP_TO_THE_INDEX_SQL: Final = """
     SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true),
            set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)
@@ -76,7 +77,7 @@ _WITH_TAG: Final = """
     SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscriber_tag
      WHERE tag = :tag AND subscriber_id < :id ORDER BY tag DESC, subscriber_id DESC LIMIT :limit
 """
-# Bounds and orders name every column of the index that is meant, so that no other will do.
+# The bounds and the order name every column of the intended index, so that the planner can use no other.
 _CONFIRMED: Final = """
     SELECT subscriber_id AS id, '' AS key FROM subscriptions.subscription
      WHERE (newsletter_id, subscriber_id) < ({newsletter_id}, :id) AND newsletter_id >= {newsletter_id}
@@ -114,7 +115,7 @@ _NAME_RANGE: Final = """
                    CASE WHEN :key = '' THEN 0 ELSE :id END)
     AND {key} < lower(:prefix) || :highest
 """
-# Who is found by the whole name is left out of those found by its last word: nobody comes twice.
+# A subscriber whose whole name matches is left out of the matches by last word, so that nobody is listed twice.
 _BY_NAME: Final = f"""
     SELECT id, key FROM (
         (SELECT id, {_NAME_KEY} AS key FROM subscriptions.subscriber
@@ -129,7 +130,8 @@ _BY_NAME: Final = f"""
 
 
 def _subscription_sql(walk: WithSubscription) -> str:
-    # States are our own words, and constants: a parameter would hide from the planner that a partial index will do.
+    # States are our own constants and are written into the SQL: with a parameter, the planner could not tell that a
+    # partial index applies.
     newsletter_id = ":newsletter_id" if walk.newsletter_id is not None else "newsletter.newsletter_id"
     match walk.state:
         case None:
@@ -172,7 +174,7 @@ _TYPES: Final = {
 async def walk_candidates(
     connection: AsyncConnection, walk: Walk, *, after: Position | None, limit: int
 ) -> list[Position]:
-    """The next ones behind `after` in the walk's order. To be called after KEEP_TO_THE_INDEX_SQL."""
+    """The next candidates after `after` in the walk's order. Run KEEP_TO_THE_INDEX_SQL first."""
     sql, parameters = _statement(walk)
     match walk:
         case ByAddress():
@@ -188,7 +190,7 @@ async def walk_candidates(
 
 
 async def matching_ids(connection: AsyncConnection, ids: Sequence[int], node: Node) -> set[int]:
-    """Those of these subscribers whom the filter is true of."""
+    """Those of the given subscribers who match the filter."""
     moment = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
     compiled = compile_filter(node, moment=moment)
     rows = await connection.execute(
@@ -200,8 +202,8 @@ async def matching_ids(connection: AsyncConnection, ids: Sequence[int], node: No
 
 
 async def suppressed_ids(connection: AsyncConnection, ids: Sequence[int], *, newsletter_id: int | None) -> set[int]:
-    """Those of these subscribers who are confirmed (to the newsletter, if one is given) and get nothing, as their
-    address is suppressed on its stream.
+    """Those of the given subscribers who are confirmed (to the newsletter, if one is given) and get no issue because
+    their address is suppressed on its stream.
     """
     rows = await connection.execute(
         sa.text("""

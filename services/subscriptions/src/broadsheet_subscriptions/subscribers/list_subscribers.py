@@ -1,7 +1,7 @@
-"""A page of subscribers: the most selective of what was asked for is walked by its index, the rest is a filter.
+"""A page of subscribers: the most selective condition is read from its index, and the rest is applied as a filter.
 
-Work is bounded whatever is asked: at most CANDIDATES_MAX are looked at for a page. A page may therefore have fewer
-items than its limit, or none, and yet a next one; only a page without a cursor is the last.
+The work is bounded: at most CANDIDATES_MAX subscribers are looked at for a page. So a page may have fewer items
+than its limit, or none, although more follow. Only a page without a cursor is the last.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from broadsheet_subscriptions.subscribers.list_store import Position, Walk
 from broadsheet_subscriptions.subscribers.subscription import State
 
 FIRST_LOOK = 400
-"""Enough for a page of nearly any filter that fits one in two."""
+"""Enough to fill a page with nearly any filter that at least half of the candidates match."""
 LATER_LOOK = 1_000
-"""Few enough that the planner looks each of them up, and does not read all subscriptions instead."""
+"""Few enough that the planner looks up each of them, and does not read all subscriptions instead."""
 CANDIDATES_MAX = 6_400
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Everything that is not None must hold. At most one of the three about the address and the name is given."""
+    """All conditions that are not None must hold. At most one of the three about address and name is given."""
 
     state: State | None = None
     newsletter_id: int | None = None
@@ -34,7 +34,9 @@ class Wanted(msgspec.Struct, frozen=True):
     tag: str | None = None
     matching: Node | None = None
     suppressed: bool | None = None
-    """Whether a confirmed subscription (to `newsletter_id`, if given) gets nothing as its address is suppressed."""
+    """Whether a confirmed subscription (to `newsletter_id`, if given) gets no issue because its address is
+    suppressed.
+    """
 
 
 class PageOfIds(msgspec.Struct, frozen=True):
@@ -43,7 +45,7 @@ class PageOfIds(msgspec.Struct, frozen=True):
 
 
 async def list_subscribers(connection: AsyncConnection, wanted: Wanted, *, cursor: str | None, limit: int) -> PageOfIds:
-    """Newest first; by address or name where a prefix of it is wanted. Raises MalformedRequestError."""
+    """Newest first; ordered by address or name if a prefix of it is given. Raises MalformedRequestError."""
     walk, rest = plan(wanted)
     after = _decode(walk, cursor)
     await connection.execute(sa.text(store.KEEP_TO_THE_INDEX_SQL))
@@ -75,7 +77,7 @@ async def _fitting(connection: AsyncConnection, ids: Sequence[int], wanted: Want
 
 
 def plan(wanted: Wanted) -> tuple[Walk, Node | None]:
-    """What to walk, and the filter for the rest (None: nothing is left)."""
+    """The walk, and a filter for the remaining conditions (None: there are none)."""
     rest: list[Node] = [] if wanted.matching is None else [wanted.matching]
     walk: Walk | None = None
     if wanted.email_key is not None:

@@ -1,8 +1,8 @@
-r"""Cells of CSV files that spreadsheets open, pure.
+r"""Cells of CSV files that are opened in spreadsheets, pure.
 
-A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a CR as a formula, so an export puts an
-apostrophe before it, and an import takes that one away. A cell that has apostrophes of its own before such a character
-gets one more: what is written is what is read, whatever it was.
+A spreadsheet runs a cell that begins with `=`, `+`, `-`, `@`, a tab or a CR as a formula. So an export puts an
+apostrophe before it, and an import removes that apostrophe. A cell that already has apostrophes before such a
+character gets one more, so that every cell is read back as it was written.
 """
 
 import re
@@ -13,7 +13,7 @@ _SOMEWHERE_NEUTRAL = re.compile(r"'[=+\-@\t\r]")
 
 
 def may_hold_neutralised(text: str) -> bool:
-    """Whether one of the cells that are in this text, in any notation, may be other than `restore` would make it."""
+    """Whether `restore` may change some cell of this text, however the file quotes or separates its cells."""
     return _SOMEWHERE_NEUTRAL.search(text) is not None
 
 
@@ -22,5 +22,5 @@ def neutralise(cell: str) -> str:
 
 
 def restore(cell: str) -> str:
-    """What `neutralise` was given; any other cell as it is."""
+    """The cell that was given to `neutralise`; any other cell unchanged."""
     return cell[1:] if _NEUTRAL.match(cell) else cell

@@ -24,7 +24,7 @@ class SubscriberRow(msgspec.Struct, frozen=True):
 
 
 class DetailsRow(msgspec.Struct, frozen=True):
-    """All that is shown of a subscriber beside the subscriptions."""
+    """Everything that is shown of a subscriber, except the subscriptions."""
 
     id: int
     email: str
@@ -61,7 +61,7 @@ async def find_subscriber(
 
 
 async def read_details(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> dict[int, DetailsRow]:
-    """By id. Without values of attributes that are being removed."""
+    """By id. Values of attributes that are being removed are left out."""
     result = await connection.execute(
         sa.text("""
             SELECT id, email, name, created_at, tags,
@@ -82,7 +82,7 @@ async def set_details(
     attributes: Mapping[str, AttributeValue | None] | None = None,
     tags: Sequence[str] | None = None,
 ) -> None:
-    """What is None stays. Attributes are merged in; one that is None loses its value."""
+    """A parameter that is None changes nothing. Attributes are merged in; one that is None loses its value."""
     given = attributes or {}
     await connection.execute(
         sa.text("""
@@ -103,7 +103,7 @@ async def set_details(
 
 
 async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[SubscriptionRow]:
-    """Of these subscribers, by subscriber and age."""
+    """The subscriptions of these subscribers, ordered by subscriber, then oldest first."""
     result = await connection.execute(
         sa.text("""
             SELECT subscription.id, subscription.newsletter_id, subscriber_id, state, subscription.created_at,

@@ -1,12 +1,12 @@
-r"""What a subscriber is called: one line of text that is safe in a mail header, a greeting and a page.
+r"""A subscriber's name: one line of text that is safe in a mail header, a greeting and a page.
 
 Rusty Mailer's rule (not blank, at most 256 grapheme clusters, none of ``/ ( ) " < > \ { }``), and no control or
-line-separating characters, which could break a header. Surrounding blanks are dropped. Stored and compared in Unicode's
-normal form C.
+line-separating characters, which could break a header. Surrounding blanks are dropped. Stored and compared in
+Unicode's normal form C.
 
-That rule is for what people type. A name in a file of people (`clean_name`) may hold quotes, slashes and brackets,
-since nobody is there to mend it, and whoever writes a name into a header, a page or a cell makes it neutral there
-anyway.
+That rule is for names that people type. A name in an imported file (`clean_name`) may hold quotes, slashes and
+brackets: nobody is there to correct it, and all code that writes a name into a header, a page or a cell escapes
+it anyway.
 """
 
 import re
@@ -16,18 +16,19 @@ import regex  # type: ignore[import-untyped]  # it ships no types
 
 GRAPHEMES_MAX = 256
 BYTES_MAX = 16 * 1024
-"""A grapheme cluster may hold any number of combining marks; the whole may not."""
+"""Bounds the whole name, since one grapheme cluster may hold any number of combining marks."""
 
 _FORBIDDEN = '/()"<>\\{}'
 _CONTROL = regex.compile(r"[\p{Cc}\u2028\u2029]")
 _SURROGATE = regex.compile(r"\p{Cs}")
-# Certainly valid as it stands, which most names are: an import looks at a million of them. Says nothing of the others.
+# A fast check for names that are valid as they are, since an import checks a million of them. Most match; a name that
+# does not may still be valid.
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 .,&'_-]{0,254}[A-Za-z0-9.])?")
 # Characters that change the order in which the text around them is shown.
 _BIDI = regex.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _BLANKS = regex.compile(r"\s+")
 _GRAPHEME = regex.compile(r"\X")
-# Blank to a reader: white space, and formatting characters, which have no width.
+# A character that a reader can see: neither white space nor a formatting character, which has no width.
 _VISIBLE = regex.compile(r"[^\s\p{Cf}\p{Zs}\u115f\u1160\u3164\uffa0\u2800]")
 
 
@@ -44,7 +45,7 @@ class SubscriberName(str):
         if _CONTROL.search(raw):
             raise ValueError("A name may not hold line breaks or control characters.")
         if _SURROGATE.search(raw):
-            raise ValueError("A name may hold only whole characters.")
+            raise ValueError("A name may not hold an unpaired surrogate.")
         text = unicodedata.normalize("NFC", raw.strip())
         if not _VISIBLE.search(text):
             raise ValueError("A name is needed.")
@@ -56,8 +57,9 @@ class SubscriberName(str):
 
 
 def clean_name(raw: str) -> str:
-    """A name as a file holds it, made one line: control characters and line breaks become blanks, what turns the
-    direction of text goes. Blank where there is nothing to see. Raises ValueError where it is too long to be a name.
+    """A name from a file, made one line: control characters and line breaks become spaces, characters that change
+    the direction of text are removed, and an unpaired surrogate becomes U+FFFD. Empty if nothing visible is left.
+    Raises ValueError if it is too long to be a name.
     """
     if _PLAIN.fullmatch(raw):
         return raw

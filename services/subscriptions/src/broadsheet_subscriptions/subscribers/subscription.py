@@ -1,4 +1,4 @@
-"""A subscription's life, pure.
+"""The states of a subscription, pure.
 
     (none) ──sign up──▶ pending ──confirm──▶ confirmed
                           ▲ │                    │
@@ -6,8 +6,8 @@
                           │               ▼      ▼
                           └────────── unsubscribed
 
-Only the holder of a confirmation link makes a subscription confirmed. Leaving ends every link sent before, so that
-coming back needs a new confirmation.
+Only the holder of a confirmation link can confirm a subscription. Leaving invalidates every link sent before, so
+that coming back needs a new confirmation.
 """
 
 from typing import Literal, assert_never
@@ -26,7 +26,7 @@ def state_after_sign_up(state: State) -> State:
 
 
 def state_after_confirmation(state: State) -> State | None:
-    """None: the link is from before they left, and does nothing any more."""
+    """None: the link was sent before the subscriber left, and has no effect any more."""
     match state:
         case "pending" | "confirmed":
             return "confirmed"

@@ -1,4 +1,4 @@
-"""Why a subscription gets no mail although it is confirmed; pure."""
+"""Why a subscription gets no issues although it is confirmed; pure."""
 
 from datetime import datetime
 
@@ -8,9 +8,10 @@ from broadsheet_common.contracts.suppression import SuppressionKind, Suppression
 
 
 class Suppression(msgspec.Struct, frozen=True):
-    """The address is suppressed on the newsletter's stream since `since`, so that its issues are not sent.
+    """The address is suppressed on the newsletter's stream since `since`, so its issues are not sent.
 
-    `origin` says who decided. `postmark_refusal`: what Postmark answered when it was asked to lift or to keep it.
+    `origin`: who decided. `postmark_refusal`: Postmark's answer when it refused to lift or to keep the
+    suppression.
     """
 
     kind: SuppressionKind

@@ -1,8 +1,8 @@
 r"""A subscriber's tags in one cell, pure.
 
-Written as a JSON list, which any tag survives. Read as that, or as people and other systems write them: separated by
-commas, semicolons, vertical bars or line breaks, each in quotes or not (Mailchimp: `"vip","Spring, 2021"`), the whole
-in brackets or not (`['vip', 'news']`).
+Tags are written as a JSON list, which can hold any tag. They are read from such a list, or as people and other
+systems write them: separated by commas, semicolons, vertical bars or line breaks, each in quotes or not
+(Mailchimp: `"vip","Spring, 2021"`), the whole in brackets or not (`['vip', 'news']`).
 """
 
 import re
@@ -14,9 +14,9 @@ import msgspec
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, parse_tag
 
 CELL_CHARS_MAX: Final = 50_000
-"""More than the largest list of tags takes, however it is quoted."""
+"""More than the largest list of tags needs, however it is quoted."""
 _SEPARATORS: Final = r",;|\r\n"
-# One tag and what ends it: in quotes, which are doubled inside or escaped, or up to the next separator.
+# One tag and its separator: a quoted tag, in which quotes are doubled or escaped, or everything up to the separator.
 _WORD: Final = re.compile(
     rf"""\s*(?:"(?P<double>(?:[^"\\]|""|\\.)*)"\s*(?=[{_SEPARATORS}]|$)|(?P<bare>[^{_SEPARATORS}]*))(?:[{_SEPARATORS}]|$)"""
 )
@@ -31,7 +31,7 @@ def write_tags(tags: Sequence[str]) -> str:
 
 
 def read_tags(cell: str) -> list[str]:
-    """Each tag once, in the order of the cell. Raises ValueError with a sentence for whoever wrote it."""
+    """Each tag once, in the order of the cell. Raises ValueError with a message for the person who wrote the cell."""
     if len(cell) > CELL_CHARS_MAX:
         raise ValueError(f"There may be at most {TAGS_MAX} tags.")
     distinct = list(dict.fromkeys(parse_tag(word) for word in tag_words(cell)))
@@ -41,7 +41,7 @@ def read_tags(cell: str) -> list[str]:
 
 
 def tag_words(cell: str) -> list[str]:
-    """The tags as they stand there, which may be too long or unprintable; none is blank."""
+    """The tags as they are in the cell: a tag may be too long or unprintable, but none is blank."""
     text = cell.strip()
     if '"' not in text and "[" not in text:
         return [word for word in re.split(f"[{_SEPARATORS}]", text) if word.strip()]
@@ -51,7 +51,7 @@ def tag_words(cell: str) -> list[str]:
             listed = _python_list(text[1:-1])
         if listed is not None:
             return [word for word in listed if word.strip()]
-        # not a list: a tag that begins with a bracket
+        # Not a list: a tag that begins with a bracket.
     return [word for word in _words(text) if word.strip()]
 
 
@@ -85,7 +85,7 @@ def _words(text: str) -> list[str]:
     words, at = [], 0
     while at < len(text):
         found = _WORD.match(text, at)
-        assert found is not None, "the second branch fits anything"
+        assert found is not None, "the second branch matches any text"
         words.append(found["bare"] if found["double"] is None else _ESCAPED.sub(r"\1\2", found["double"]))
         at = found.end()
     return words

@@ -1,4 +1,4 @@
-"""The tables of the schema `subscriptions`, as the migrations create them, a module a subject."""
+"""The tables of the schema `subscriptions`, as the migrations create them, one module per subject."""
 
 from broadsheet_subscriptions.tables.consent import consent_event, mailbox_quota, unsettled_mail
 from broadsheet_subscriptions.tables.core import (

@@ -1,4 +1,4 @@
-"""The tables of the schema `subscriptions`, as the migrations create them, and the views of others it reads."""
+"""The central tables of the schema `subscriptions`: subscribers, subscriptions, and what refers to them."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql

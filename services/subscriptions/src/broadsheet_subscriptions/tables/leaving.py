@@ -1,4 +1,4 @@
-"""Tables of a person's own pages, and of erasure."""
+"""Tables of a person's own pages (links, changes of address), and of erasure."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Tables of attributes, tags and segments, and the views of others that filters look into."""
+"""Tables of attributes, tags and segments, and the other services' views that filters use."""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -8,7 +8,7 @@ from broadsheet_subscriptions.tables.core import SCHEMA, metadata, subscriber, s
 _TIME = sa.DateTime(timezone=True)
 
 BLOCK_BITS = 8_192
-"""Subscribers a block of bits: bit n of block b is subscriber b * 8192 + n."""
+"""How many subscribers share one block of bits: bit n of block b is subscriber b * 8192 + n."""
 _BLOCK_BITS_LOG2 = BLOCK_BITS.bit_length() - 1
 
 attribute = sa.Table(
@@ -32,11 +32,11 @@ subscriber_tag = sa.Table(
 )
 
 NAME_SEARCH_CHARS = 64
-# As Postgres writes them.
+# In the form in which Postgres shows these expressions.
 _NAME_KEY = '"left"(lower(name), 64)'
 _LAST_NAME_KEY = "\"left\"(lower(split_part(name, ' '::text, '-1'::integer)), 64)"
 
-# In the order of bytes (COLLATE "C"), which a reflected index does not show.
+# These indexes are in the order of bytes (COLLATE "C"), which a reflected index does not show.
 sa.Index("subscriber_by_name", sa.text(f"({_NAME_KEY})"), subscriber.c.id)
 sa.Index(
     "subscriber_by_last_name",
@@ -90,7 +90,7 @@ audience_block = sa.Table(
     schema=SCHEMA,
 )
 
-# Views that delivery and publishing publish for this service: not in the metadata, which are of tables that it owns.
+# Views that delivery and publishing provide. They are not in the metadata, which has only tables of this service.
 issue_engagement = sa.table(
     "published_issue_engagement",
     sa.column("issue_id", sa.BigInteger),
@@ -117,5 +117,5 @@ def block_of(subscriber_id: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
 
 
 def bit_of(subscriber_id: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    """Where in its block a subscriber's bit is."""
+    """The position of a subscriber's bit in its block."""
     return sa.cast(subscriber_id.bitwise_and(sa.literal(BLOCK_BITS - 1, sa.BigInteger)), sa.Integer)

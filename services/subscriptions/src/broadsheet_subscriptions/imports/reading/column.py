@@ -1,10 +1,11 @@
-"""The columns of a file, pure: what each of them is, guessed from its title or told.
+"""The columns of a file, pure: what each of them is, guessed from its title or given in the mapping.
 
-Titles need not be in the first row: reports begin with a heading, a date, a blank line. A file without titles (its
-first row holds an address) gets `column_1` and so on; there the addresses are where most cells are addresses.
+Titles need not be in the first row: reports begin with a heading, a date, a blank line. A file without titles
+(its first row contains an address) gets the titles `column_1` and so on; its addresses are in the column in which
+most cells are addresses.
 
-Whatever is guessed or told, a column that says who may not be written to is read as one (`opt_out`), and one that may
-say so is undecided until somebody decides it.
+In any case, a column that says who may not be written to is read as such (`opt_out`), and a column that may say
+so is undecided until a person decides it.
 """
 
 import re
@@ -48,8 +49,9 @@ _TARGET_OF_TITLE: Final = {title: field for field, known in _TITLES.items() for 
 _PREAMBLE_ROWS_MAX: Final = 20
 
 Mapping_ = dict[str, str | None]
-"""By title: `email`, `name`, `first_name`, `last_name`, `tags`, `attribute:<name>`; what says who may not be written to
-(`state`, `opt_out`, `opt_in`, `confirmation`), or that a column does not say it (`ignored`); None: not read.
+"""What each column is, by title: `email`, `name`, `first_name`, `last_name`, `tags`, `attribute:<name>`; how it says
+who may not be written to (`state`, `opt_out`, `opt_in`, `confirmation`), or that it does not (`ignored`); None:
+not read.
 """
 
 
@@ -60,7 +62,9 @@ class KnownAttribute(msgspec.Struct, frozen=True):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """`first_row`: the first that is a person, counted from 0; the one before it holds the titles, if there are any."""
+    """`first_row`: the first row that is a person, counted from 0. The row before it holds the titles, if there are
+    any.
+    """
 
     titles: list[str]
     mapping: Mapping_
@@ -75,7 +79,7 @@ class Columns(msgspec.Struct, frozen=True):
 def open_columns(
     first_rows: Sequence[Sequence[str]], attributes: Sequence[KnownAttribute], given: Mapping[str, str | None] | None
 ) -> Columns:
-    """Raises `UnreadableFileError` when no column is the address, with what the columns are."""
+    """Raises `UnreadableFileError`, which lists the columns, if none of them holds addresses."""
     if not first_rows:
         raise UnreadableFileError("The file has no rows.")
     at = _find_titles(first_rows)
@@ -84,7 +88,7 @@ def open_columns(
     width = len(raw) if at is not None else len(first_rows[0])
     if width > COLUMNS_MAX:
         raise UnreadableFileError(f"There are {width} columns; at most {COLUMNS_MAX} can be read.")
-    # NUL is the one character that Postgres takes nowhere, and titles are kept.
+    # Titles are stored, and NUL is the one character that Postgres does not store.
     cleaned = [cell.replace("\0", "\ufffd") for cell in raw]
     titles = [f"column_{number}" for number in range(1, width + 1)] if at is None else _distinct(cleaned)
     told = None if given is None else check_mapping(titles, given, attributes)
@@ -107,7 +111,7 @@ def _guess_all(
         if found is None:
             names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
             raise UnreadableFileError(
-                f"No column holds e-mail addresses. Columns found: {names}. Say with `mapping` which one it is."
+                f"No column holds e-mail addresses. Columns found: {names}. Name the column in `mapping`."
             )
         mapping[titles[found]] = "email"
     return mapping
@@ -116,14 +120,16 @@ def _guess_all(
 def _decide(
     titles: Sequence[str], mapping: Mapping_, told: Mapping_, rows: Sequence[Sequence[str]]
 ) -> list[UndecidedColumn]:
-    """Puts into the mapping which columns certainly say who may not be written to; what only may say so is left."""
+    """Adds to the mapping the columns that certainly say who may not be written to. Returns those that may say so
+    and are not decided.
+    """
     findings = find_opt_outs(titles, [_plain(title) for title in titles], rows)
     undecided = []
     for column, title in enumerate(titles):
         target, guess = told.get(title), mapping.get(title)
         cells = [row[column] for row in rows if column < len(row)]
         if guess in _PERSONAL and target is None:
-            continue  # addresses and names
+            continue  # addresses and names say nothing about it
         if guess == "tags" and target is None:
             finding = find_opt_outs(["tags"], ["tags"], [[word] for cell in cells for word in tag_words(cell)]).get(
                 "tags"
@@ -131,7 +137,7 @@ def _decide(
         else:
             finding = findings.get(title)
         if finding is None or (title == guess and title.startswith(ATTRIBUTE_PREFIX)):
-            continue  # a title like `attribute:active` says itself what it is
+            continue  # a title like `attribute:active` says what the column is
         is_certain = finding.certainty == "certain"
         if target is None and is_certain:
             mapping[title] = finding.meaning
@@ -143,10 +149,10 @@ def _decide(
 
 
 def _find_titles(rows: Sequence[Sequence[str]]) -> int | None:
-    """Which row holds the titles; None: there are none, and the first row is a person.
+    """The number of the row that holds the titles; None: there are none, and the first row is a person.
 
-    It is the first that has a title for addresses and no address. Where no title is known: the last that could be one
-    before the first person; lines of a report's heading fill less than half of a person's cells.
+    It is the first row that has a title for addresses and no address. If there is none, it is the first row
+    before the first person that fills at least half as many cells: lines of a report's heading fill fewer.
     """
     looked_at = [[cell.strip(_BLANK) for cell in row[: COLUMNS_MAX + 1]] for row in rows[: _PREAMBLE_ROWS_MAX + 1]]
     people = [number for number, row in enumerate(looked_at) if any(map(_is_address, row))]
@@ -163,7 +169,7 @@ def _find_titles(rows: Sequence[Sequence[str]]) -> int | None:
 
 
 def _trimmed(row: Sequence[str]) -> list[str]:
-    """Without the empty cells that spreadsheets end rows with, where they are many."""
+    """The row without the empty cells at its end, which spreadsheets may add, if it has more than COLUMNS_MAX cells."""
     titles = [cell.strip(_BLANK) for cell in row]
     while len(titles) > COLUMNS_MAX and not titles[-1]:
         titles.pop()
@@ -173,7 +179,7 @@ def _trimmed(row: Sequence[str]) -> list[str]:
 def check_mapping(
     titles: Sequence[str], given: Mapping[str, str | None], attributes: Sequence[KnownAttribute]
 ) -> Mapping_:
-    """What was told, made complete: a column that is not mentioned is not read. Raises `UnreadableFileError`."""
+    """The given mapping, completed: a column that it does not mention is not read. Raises `UnreadableFileError`."""
     unknown = [title for title in given if title not in titles]
     if unknown:
         raise UnreadableFileError(f"The mapping names the column “{unknown[0][:40]}”, which the file does not have.")
@@ -183,26 +189,26 @@ def check_mapping(
 
 
 def fault_of_mapping(given: Mapping[str, str | None], attribute_names: Sequence[str]) -> str | None:
-    """What is wrong with a mapping, whatever the file; None: nothing."""
+    """What is wrong with a mapping, independent of the file; None: nothing."""
     targets = [target for target in given.values() if target is not None]
     for target in targets:
         name = target.removeprefix(ATTRIBUTE_PREFIX)
         if target not in FIELDS and not is_state_target(target) and (name == target or name not in attribute_names):
-            return f"The mapping says “{target[:80]}”, which is neither a field nor an attribute that there is."
+            return f"The mapping uses “{target[:80]}”, which is neither a field nor an existing attribute."
     seen: set[str] = set()
     for target in targets:
-        # Several columns may say who left: each of them counts.
+        # Several columns may say who left; each of them counts.
         if target in seen and not is_state_target(target):
             return f"The mapping gives “{target[:80]}” to more than one column."
         seen.add(target)
-    # One that says only who may not be written to is laid over what is guessed.
+    # A mapping that says only who may not be written to is added to the guessed one.
     if "email" not in seen and (not seen or not all(map(is_state_target, seen))):
         return "The mapping gives no column `email`."
     return None
 
 
 def detect_delimiter(lines: Sequence[str]) -> str:
-    """The one under which the first lines look most like a table of people."""
+    """The delimiter with which the first lines look most like a table of people."""
 
     def merit(delimiter: str) -> tuple[bool, float, int]:
         rows = split_lines(lines, delimiter)
@@ -221,8 +227,8 @@ def detect_delimiter(lines: Sequence[str]) -> str:
 def titles_of_attributes(
     before: Sequence[str], attributes: Sequence[KnownAttribute], after: Sequence[str]
 ) -> list[str]:
-    """How the columns of attributes are called between others, so that they are taken for what they are: by name where
-    that is clear, else as `attribute:<name>`.
+    """Titles for the columns of attributes in an export, given the titles around them, such that an import
+    recognises them: the name if that is unambiguous, else `attribute:<name>`.
     """
     names = [attribute.name for attribute in attributes]
     guessed = _guess(_distinct([*before, *names, *after]), attributes)
@@ -237,7 +243,7 @@ def titles_of_attributes(
 def _guess(titles: Sequence[str], attributes: Sequence[KnownAttribute]) -> Mapping_:
     exact = {f"{ATTRIBUTE_PREFIX}{attribute.name}" for attribute in attributes}
     targets = dict(_TARGET_OF_TITLE)
-    # Names are distinct; a label may be another's name.
+    # Names are distinct, but a label may equal another attribute's name.
     known_as = [(attribute.name, attribute.name) for attribute in attributes]
     known_as += [(attribute.label, attribute.name) for attribute in attributes]
     for title, name in known_as:
@@ -252,7 +258,7 @@ def _guess(titles: Sequence[str], attributes: Sequence[KnownAttribute]) -> Mappi
         if target is not None:
             given.add(target)
     if "name" in given:
-        # The whole name says what its parts would.
+        # The full name makes its parts unnecessary.
         mapping = {title: None if field in {"first_name", "last_name"} else field for title, field in mapping.items()}
     return mapping
 
@@ -262,7 +268,7 @@ def _plain(title: str) -> str:
 
 
 def _distinct(titles: Sequence[str]) -> list[str]:
-    """Titles as they can be named: none is blank, and none there twice."""
+    """Titles that a mapping can refer to: none is blank, and none occurs twice."""
     seen: set[str] = set()
     again: dict[str, int] = {}
     distinct = []

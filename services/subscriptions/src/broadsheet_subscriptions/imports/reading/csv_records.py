@@ -1,8 +1,9 @@
-"""CSV as records, block by block, pure: with the place after each block, from which another process can go on.
+"""CSV as records, block by block, pure. Each block comes with the place after it, from which another process can
+continue.
 
-A block is two megabytes of the file, less the record that it breaks off in. Quoting is strict: what strays from it,
-such as a quote that is never closed, is a fault of the record it begins in, and the next line is a record again; read
-leniently, one lost quote would swallow the people of many lines.
+A block is two megabytes of the file, without the record that is cut off at its end. Quoting is strict: a record
+that breaks its rules, for example with a quote that is never closed, is a fault, and the next line begins a new
+record. Read leniently, one missing quote would swallow the people of many lines.
 """
 
 import codecs
@@ -19,27 +20,29 @@ from broadsheet_subscriptions.imports.reading.text_encoding import BYTE_ORDER_MA
 from broadsheet_subscriptions.subscribers.spreadsheet_cell import may_hold_neutralised
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
-"""Some 30,000 people: fewer, larger transactions cost less a row, and two lanes of two batches are some megabytes."""
+"""Some 30,000 people. Fewer, larger transactions cost less per row, and two lanes with two batches each still take
+only a few megabytes.
+"""
 DELIMITERS: Final = (",", ";", "\t", "|")
 _FAULTS_A_BLOCK_MAX: Final = 1_000
-"""Each may have read up to `CELL_CHARS_MAX` in vain."""
+"""Each fault may have cost reading up to `CELL_CHARS_MAX` characters."""
 _BROKEN_OFF_CHARS_MAX: Final = 1024 * 1024
-"""A longer record is none, whatever its quotes say."""
+"""A record that is longer than this is a fault, even if a quote in it could still be closed."""
 _LINE_CHARS_MAX: Final = 4 * 1024 * 1024
 _TOLD_DELIMITER: Final = re.compile(r'"?sep=(?P<delimiter>[^\r\n"A-Za-z0-9])"?[,;\t|]*(?:\r\n|\r|\n|$)', re.IGNORECASE)
-"""Excel's own first line, which says what divides the cells."""
+"""A first line that Excel understands: it names the delimiter."""
 _TOLD_DELIMITER_CHARS: Final = 32
 _PEEKED_CHARS_MAX: Final = 2 * 1024 * 1024
 
 
 class Source(Protocol):
-    """The file from a place on; an empty answer is its end."""
+    """The file from a place on; an empty result means its end."""
 
     def read(self, size: int, /) -> bytes: ...
 
 
 class Block(msgspec.Struct, frozen=True):
-    """`is_neutralised`: in some record there may be a cell with an apostrophe against formulas."""
+    """`is_neutralised`: some cell may have an apostrophe against formulas."""
 
     records: list[Record]
     after: Place
@@ -47,8 +50,8 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class CsvFile:
-    """`source` begins at `place`; the delimiter is needed to read on, not to `peek`. `told_delimiter` is what the file
-    itself says of it in a line before all others, which is no record.
+    """`source` begins at `place`. The delimiter is needed to read blocks, but not to `peek`. `told_delimiter`: the
+    delimiter that the file itself names in a first line `sep=…`, which is not a record.
     """
 
     def __init__(self, source: Source, encoding: Encoding, place: Place, *, block_bytes: int = BLOCK_BYTES) -> None:
@@ -84,7 +87,7 @@ class CsvFile:
         self._rest += self._decoder.decode(piece, final=self._ended)
 
     def peek(self, lines_max: int) -> list[str]:
-        """The first lines, without taking them."""
+        """The first lines; they are not consumed."""
         while not self._ended and len(self._rest) < _PEEKED_CHARS_MAX and self._rest.count("\n") <= lines_max:
             self._feed()
         lines: list[str] = []
@@ -93,11 +96,11 @@ class CsvFile:
                 break
             lines.append(line)
         if len(lines) > 1 and not self._ended and len(lines) < lines_max:
-            lines.pop()  # it may be half a line
+            lines.pop()  # it may be incomplete
         return lines
 
     def blocks(self, delimiter: str) -> Iterator[Block]:
-        """Raises `UnreadableFileError` where a line has no end or hardly a record is whole."""
+        """Raises `UnreadableFileError` if a line has no end, or if hardly any record can be read."""
         while True:
             if not self._rest and self._ended:
                 return
@@ -113,9 +116,9 @@ class CsvFile:
                 self._feed()
 
     def _whole_lines(self) -> list[str]:
-        """All lines that are certainly whole, taken from the rest."""
+        """Takes all lines that are certainly complete from the rest."""
         lines = list(io.StringIO(self._rest, newline=""))
-        # A CR at the end may be half of a CRLF.
+        # A CR at the end may be the first half of a CRLF.
         if lines and not self._ended and not lines[-1].endswith("\n"):
             self._rest = lines.pop()
             if len(self._rest) > _LINE_CHARS_MAX:
@@ -125,7 +128,7 @@ class CsvFile:
         return lines
 
     def _parse(self, lines: list[str], delimiter: str) -> tuple[list[Record], int]:
-        """Records, and how many lines they took: all but those of a record that the lines break off in."""
+        """Records, and how many lines they took. The lines of a record that is cut off at the end are left."""
         records: list[Record] = []
         start, faults, first_line = 0, 0, self._line_number + 1
         number = self._record_number
@@ -134,7 +137,7 @@ class CsvFile:
             taken = 0
             try:
                 for cells in reader:
-                    # Blank lines, and the rows of nothing that spreadsheets end with, are no records.
+                    # Blank lines, and the empty rows at the end that spreadsheets write, are not records.
                     if any(cells):
                         number += 1
                         records.append(Record(number, first_line + start + taken, cells))
@@ -166,16 +169,16 @@ def _breaks_off(error: csv.Error) -> bool:
 
 def _in_words(error: csv.Error) -> str:
     if _breaks_off(error):
-        return "A quote that is opened here is never closed."
+        return "A quote that opens here is never closed."
     if "expected after" in str(error):
-        return "A quote is closed in the middle of a cell; one that belongs to the text must be doubled."
+        return "A quote closes in the middle of a cell; a quote that is part of the text must be doubled."
     if "field larger" in str(error):
-        return "A cell is too long; perhaps a quote is opened here and not closed."
-    return "The line is not CSV."
+        return "A cell is too long; perhaps a quote opens here and is never closed."
+    return "The line is not valid CSV."
 
 
 def split_lines(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """The records of a file's first lines, leniently, for a look at them."""
+    """The records of a file's first lines, parsed leniently, for detection only."""
     rows = []
     try:
         for cells in csv.reader(iter(lines), delimiter=delimiter):

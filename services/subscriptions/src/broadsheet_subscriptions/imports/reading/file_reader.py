@@ -1,4 +1,4 @@
-"""The service's side of the process that reads a file (`read_file`): what goes in, what comes out, and its end."""
+"""The service's side of the process that reads a file (`read_file`): its input, its output, and its end."""
 
 import asyncio
 import contextlib
@@ -24,20 +24,20 @@ from broadsheet_subscriptions.imports.reading.frame import (
 )
 
 FRAME_WAIT_S: Final = 120.0
-"""A spreadsheet's table of texts is read before its first row."""
+"""Long, because a spreadsheet's table of texts is read before its first row."""
 _PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
-"""Of the environment: what Python needs, and none of the service's secrets."""
+"""The environment variables that the process gets: what Python needs, and none of the service's secrets."""
 _STREAM_BYTES: Final = 4 * 1024 * 1024
 
 _log = structlog.get_logger()
 
 
 class ReaderDiedError(Exception):
-    """The process ended, or was silent for too long, before it had said how the file ends."""
+    """The process ended, or sent nothing for too long, before it reported the end of the file."""
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A frame with what follows it: of a batch, each lane's rows and the rejects."""
+    """A frame and the contents that follow it: for a batch, each lane's rows and the rejects."""
 
     frame: Frame
     contents: tuple[bytes, ...] = ()
@@ -45,7 +45,9 @@ class Received(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def reading(orders: Orders, pieces: AsyncIterator[bytes]) -> AsyncGenerator[AsyncIterator[Received]]:
-    """The frames of a file whose bytes from `orders.place` on are `pieces`. On leaving the process is gone."""
+    """The frames for a file; `pieces` are its bytes from `orders.place` on. The process has ended when the context
+    ends.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -69,7 +71,7 @@ async def reading(orders: Orders, pieces: AsyncIterator[bytes]) -> AsyncGenerato
 
 
 async def _feed(process: asyncio.subprocess.Process, orders: Orders, pieces: AsyncIterator[bytes]) -> None:
-    """Ends early, and well, when the reader ends early: it says why itself."""
+    """Returns without an error if the reader ends early: the reader itself reports why."""
     assert process.stdin is not None
     header = encode(orders)
     try:
@@ -113,7 +115,9 @@ async def _exactly(stream: asyncio.StreamReader, size: int) -> bytes:
 
 
 async def _death(process: asyncio.subprocess.Process) -> ReaderDiedError:
-    """What is known of it: never what it last said in full, as that may quote the file."""
+    """An error with what is known about the end. It never contains all that the process wrote last, which may quote
+    the file.
+    """
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -1,7 +1,7 @@
-"""What the reader's process and the service say to each other, pure: length, header, contents.
+"""The protocol between the reader's process and the service, pure: length, header, contents.
 
-To the reader: one `Orders`, then the file. From it: one `Opened`, then `Batch`es, then `Finished`; or `Unreadable` at
-any time. A batch's contents are ready for COPY and go through the service as they are.
+To the reader: one `Orders`, then the file. From it: one `Opened`, then `Batch`es, then `Finished`; or
+`Unreadable` at any time. A batch's contents are ready for COPY, and the service passes them on unchanged.
 """
 
 from typing import Final
@@ -18,21 +18,23 @@ from broadsheet_subscriptions.subscribers.subscription import State
 LANES: Final = 2
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Far more than a block of the file can become."""
+"""Far more than one block of the file can produce."""
 
 INCOMING_COLUMNS: Final = (
     "record_number", "is_repeat", "email", "email_key", "name", "attributes", "tags", "state",
 )  # fmt: skip
-"""Of the temporary table that a lane's rows are copied into, in the order of the contents."""
+"""Columns of the temporary table that a lane's rows are copied into, in the order of the contents."""
 REJECT_COLUMNS: Final = (
     "import_id", "run_number", "record_number", "line_number", "email_key", "reason", "cells",
 )  # fmt: skip
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """`delimiter`, `titles` and `mapping` are None at first; `place` and those from a run that is gone on with.
+    """`delimiter`, `titles` and `mapping` are None in a new run. When a run is continued, they and `place` come from
+    it.
 
-    `lane_records`: a lane has stored all of its rows up to this record. `first_record`: the first that is a person.
+    `lane_records`: each lane has stored all of its rows up to this record. `first_record`: the first that is a
+    person.
     """
 
     import_id: int
@@ -64,7 +66,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class Note(msgspec.Struct, frozen=True):
-    """Cells of a column that could not be read, for one reason: how many, and the lines of the first."""
+    """Cells of one column that could not be read, for one reason: how many, and the lines of the first ones."""
 
     column: str
     reason: str
@@ -73,8 +75,8 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True, tag="batch"):
-    """`rows` and `bytes` a lane; rejected rows and notes are all the first lane's. The contents follow in this
-    order.
+    """`rows` and `row_bytes` are per lane. All rejected rows and notes belong to the first lane. The contents follow
+    in this order.
     """
 
     after: Place

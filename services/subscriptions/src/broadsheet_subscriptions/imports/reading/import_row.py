@@ -1,7 +1,8 @@
-"""One row of a file as a person, or why it is none, pure. A million rows come by here: what can be done once is.
+"""Reads one row of a file as a person, or says why it cannot, pure. This runs a million times per file, so whatever
+can be computed once is.
 
-Only the address and what says whether the person may be written to can cost the row. Any other cell that cannot be read
-costs the cell, and a note says which column, how often and why.
+A row is rejected only if its address, or a cell that says whether the person may be written to, cannot be read.
+Any other unreadable cell is left out, and a note says in which column, how often and why.
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,11 @@ from broadsheet_subscriptions.subscribers.tag_cell import CELL_CHARS_MAX, tag_wo
 _CELLS_REMEMBERED_MAX: Final = 4096
 _CELL_CHARS_REMEMBERED_MAX: Final = 200
 RANK: Final[dict[State, int]] = {"unsubscribed": 0, "pending": 1, "confirmed": 2}
-"""Which state goes less far: of all that is said of a person, the least counts."""
+"""Orders the states, the most restrictive first. If several cells give a state, the most restrictive one counts."""
 
 
 class ImportedPerson(msgspec.Struct, frozen=True):
-    """`name` may be blank; `state` None: what the import gives."""
+    """`name` may be blank; `state` None: the state that the import gives."""
 
     email: EmailAddress
     name: str
@@ -37,7 +38,9 @@ class ImportedPerson(msgspec.Struct, frozen=True):
 
 
 class RejectedRowError(Exception):
-    """The row is no person; the message says which column is at fault. `email_key`: its address, if it has one."""
+    """The row cannot be read as a person. The message names the column at fault. `email_key`: its address, if it has
+    one.
+    """
 
     def __init__(self, reason: str, email_key: str | None = None) -> None:
         super().__init__(reason)
@@ -45,7 +48,9 @@ class RejectedRowError(Exception):
 
 
 class RowReader:
-    """Reads the rows of one file. `notes`: of the row that was read last, the columns whose cells could not be."""
+    """Reads the rows of one file. `notes`: for the row that was read last, the columns whose cells could not be
+    read, and why.
+    """
 
     def __init__(
         self,
@@ -70,7 +75,7 @@ class RowReader:
         self._attributes: list[tuple[int, str, AttributeType, dict[str, AttributeValue]]] = [
             (index, name, types[name], {})
             for target, index in places.items()
-            # One that was removed since the run began is read no more.
+            # An attribute that was removed since the run began is not read any more.
             if (name := target.removeprefix(ATTRIBUTE_PREFIX)) != target and name in types
         ]
 
@@ -112,7 +117,9 @@ class RowReader:
         return attributes
 
     def note_tags(self, reason: str) -> None:
-        """What is wrong with the tags of the row that was read last, which only their sum with others tells."""
+        """Adds a note about the tags of the row that was read last, for a fault that appears only together with
+        added tags.
+        """
         if self._tags is not None:
             self._note(self._tags, reason)
 
@@ -127,7 +134,7 @@ class RowReader:
                 continue
             try:
                 if cell[0] in "\0#" and (fault := error_in_cell(cell)):
-                    raise ValueError(fault)  # as a word that is not known
+                    raise ValueError(fault)  # rejects the row, as an unknown word does
                 state = read_state(meaning, cell, self._newsletter_id)
             except ValueError as error:
                 raise RejectedRowError(f"{self._titles[index]}: {error}", email.key) from error
@@ -152,7 +159,7 @@ class RowReader:
             return ""
         try:
             if cell[0] in "\0#" and (fault := error_in_cell(cell)):
-                raise ValueError(fault)  # as a name that is too long
+                raise ValueError(fault)  # noted, as a name that is too long is
             return clean_name(cell)
         except ValueError as error:
             self._note(index, str(error))
@@ -160,14 +167,14 @@ class RowReader:
 
 
 def restore_cells(cells: list[str]) -> None:
-    """Take the apostrophes that an export put there away."""
+    """Removes the apostrophes that an export has added."""
     for index, cell in enumerate(cells):
         if cell[:1] == "'":
             cells[index] = restore(cell)
 
 
 def _value(type_: AttributeType, cell: str, seen: dict[str, AttributeValue]) -> AttributeValue:
-    """Remembered: towns, ages, yes and no; most columns have few values."""
+    """Cached, since most columns have few different values: towns, ages, yes and no."""
     if cell[0] in "\0#" and (fault := error_in_cell(cell)):
         raise ValueError(fault)
     value = parse_cell(type_, cell)
@@ -177,7 +184,7 @@ def _value(type_: AttributeType, cell: str, seen: dict[str, AttributeValue]) -> 
 
 
 def _tags(cell: str) -> tuple[tuple[str, ...], str | None]:
-    """Those that can be read, and what is wrong with another."""
+    """The tags that can be read, and what is wrong with the others (None: nothing)."""
     if cell[0] in "\0#" and (fault := error_in_cell(cell)):
         return (), fault
     if len(cell) > CELL_CHARS_MAX:

@@ -1,9 +1,10 @@
 """Columns of other systems' exports that say who may not be written to; data.
 
-A title stands as `plain` makes it: lower case, letters and digits alone. An export is known by titles that it has and
-others hardly have together. Here stands what a title's words alone would not say, or would say wrongly: Substack's
-`active_subscription` is about paying, and a suppression list has no column that says "left", because everybody in it
-has. Titles that speak for themselves (`unsubscribed_at`) are known by their words, in whatever file (`opt_out`).
+Titles are in a normal form: lower case, letters and digits only. An export is recognised by titles that other
+files hardly have together. Listed are columns whose titles alone would say nothing, or something wrong:
+Substack's `active_subscription` is about paying, and a suppression list has no column that says "left", because
+everybody in it has left. Titles that are clear by themselves (`unsubscribed_at`) are recognised by their words in
+any file (`opt_out`).
 
 Sources: the systems' help pages on exports and their exports as users publish them.
 """
@@ -14,9 +15,9 @@ from broadsheet_subscriptions.imports.reading.opt_out_cell import Meaning
 
 
 class KnownExport(NamedTuple):
-    """`columns`: by title, what its cells say; None: nothing about leaving, whatever the title sounds like.
+    """`columns`: what a column's cells say, by title; None: nothing about leaving, whatever the title suggests.
 
-    `is_whole`: the file has these titles and no others.
+    `is_whole`: the file has exactly these titles.
     """
 
     system: str
@@ -30,7 +31,7 @@ def _export(system: str, titles: str, columns: dict[str, Meaning | None], *, is_
 
 
 KNOWN_EXPORTS: Final = (
-    # Our own. A subscription keeps the time of an earlier leaving; the state is what counts.
+    # Our own. A subscription keeps the time of an earlier unsubscription, so only the state counts.
     _export("Broadsheet", "email state tags createdat confirmedat unsubscribedat",
             {"state": "state", "confirmedat": None, "unsubscribedat": None}),
     _export("Broadsheet", "email name tags createdat subscriptions", {"subscriptions": "subscriptions"}),
@@ -74,7 +75,8 @@ KNOWN_EXPORTS: Final = (
     _export("Klaviyo", "email emailmarketingconsent",
             {"emailmarketingconsent": "state", "emailmarketingconsenttimestamp": None, "emailsuppressions": "opt_out",
              "emailsuppressionstimestamp": "opt_out", "smsmarketingconsent": None}),
-    # Whether HubSpot bills for the contact: sending to others is not forbidden by it, so the words are not a status.
+    # The status says whether HubSpot bills for the contact. It does not forbid sending to the others, so it is not a
+    # state.
     _export("HubSpot", "email unsubscribedfromallemail",
             {"unsubscribedfromallemail": "opt_out", "emailhardbouncereason": "opt_out",
              "emailhardbouncereasonenum": "opt_out", "emailaddressquarantined": "opt_out",
@@ -97,7 +99,7 @@ KNOWN_EXPORTS: Final = (
     # Values are "Allow" and "Do Not Allow".
     _export("Dynamics", "donotbulkemail", {"donotbulkemail": "opt_out", "donotemail": "opt_out"}),
     _export("Mailjet", "email isexcludedfromcampaigns", {"isexcludedfromcampaigns": "opt_out"}),
-    # Lists of people who left, as a whole.
+    # Lists that contain only people who left.
     _export("Postmark suppressions", "emailaddress suppressionreason", {"suppressionreason": "opt_out"}),
     _export("Postmark suppressions", "recipient suppressionreason", {"suppressionreason": "opt_out"}),
     _export("Mailgun bounces", "address code error createdat", {"createdat": "opt_out"}, is_whole=True),
@@ -111,7 +113,9 @@ KNOWN_EXPORTS: Final = (
 
 
 def meanings_by_export(plain_titles: frozenset[str]) -> dict[str, Meaning | None]:
-    """Of the titles of all exports that the file may be one of; the one that is known by more titles has the say."""
+    """What columns say, by title, from all exports that match the file. If two disagree, the one with more titles
+    wins.
+    """
     found: dict[str, Meaning | None] = {}
     fitting = [
         known

@@ -1,11 +1,11 @@
-"""Which columns of a file say who may not be written to, pure.
+"""Finds the columns of a file that say who may not be written to, pure.
 
-A column is known by the export that the file is (`known_exports`), else by the words of its title, in the main
-languages of Europe, held against the first cells. Three things come of it:
+A column is recognised by the export that the file is (`known_exports`), or else by the words of its title, in the
+main languages of Europe, compared with its first cells. There are three results:
 
-- It certainly says so: it is read, unless whoever imports says by name that it is to be ignored.
-- It may say so: nobody but the person who imports knows. It is undecided, and nothing is stored before it is decided.
-- Nothing speaks for it.
+- It certainly says so: it is read, unless the person who imports explicitly maps it to `ignored`.
+- It may say so, and only the person who imports knows. It is undecided, and nothing is stored until it is decided.
+- Nothing suggests that it does.
 """
 
 import re
@@ -19,7 +19,7 @@ from broadsheet_subscriptions.imports.reading.known_exports import meanings_by_e
 from broadsheet_subscriptions.imports.reading.opt_out_cell import Kind, Meaning, fold, kind_of, speaks_of_leaving
 
 IGNORED: Final = "ignored"
-"""What a column is mapped to that may say who left and is not to be read."""
+"""The mapping's target for a column that may say who left, but is not to be read as such."""
 Certainty = Literal["certain", "possible"]
 
 _NOT_ABOUT_MAIL: Final = re.compile(
@@ -27,7 +27,7 @@ _NOT_ABOUT_MAIL: Final = re.compile(
 )
 _ABOUT_MAIL: Final = re.compile(r"\b(e ?)?mails?\b|\bnewsletters?\b")
 _COUNTS: Final = re.compile(r"\b(soft|count|number|num|total|rate|anzahl|nombre|numero|score|pct|percent)\b")
-# Often about something else: an account, an order, a plan.
+# Words that are often about something else: an account, an order, a plan.
 _MAYBE_LEFT: Final = re.compile(
     r"\b(deleted|delete|removed|removal|disabled|deactivated|desactivated|cancel(l)?(ed|ation)|churn(ed)?|left|inactive|invalid"
     r"|expired|ended|stop(ped)?|clean|geloscht|gekundigt|deaktiviert|kundigung|supprime\w*|eliminad\w|eliminat\w|cancelad\w"
@@ -67,12 +67,14 @@ _MAYBE_IN: Final = re.compile(
 _SHOWN_VALUES_MAX: Final = 12
 _SHOWN_CHARS_MAX: Final = 40
 _SHOWN_FROM: Final = 2
-"""A text that stands there once may be somebody's own words, and is only counted."""
+"""A text that occurs only once may be somebody's own words. Unless it is a known word, it is only counted, not
+shown.
+"""
 
 
 class UndecidedColumn(msgspec.Struct, frozen=True):
-    """`values`: how often what stands in the first rows. `only_states`: it surely says who left, so that only a meaning
-    or `ignored` decides it, and not another use of the column.
+    """`values`: how often each value occurs in the first rows. `only_states`: the column certainly says who left, so
+    it can only be decided by a meaning or `ignored`, and not by another use of the column.
     """
 
     column: str
@@ -91,7 +93,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def is_state_target(target: str) -> bool:
-    """Whether a mapping's target says how a column tells who may be written to, or that it does not."""
+    """Whether a mapping's target is a way to say who may be written to, or `ignored`."""
     return target == IGNORED or target in _TARGETS
 
 
@@ -99,7 +101,7 @@ _TARGETS: Final[frozenset[str]] = frozenset({"state", "opt_out", "opt_in", "conf
 
 
 def title_says(title: str) -> tuple[Meaning, bool] | None:
-    """What the title speaks of, and whether clearly."""
+    """The meaning that the title suggests, and whether it does so clearly."""
     folded = fold(title)
     if not folded or (_NOT_ABOUT_MAIL.search(folded) and not _ABOUT_MAIL.search(folded)):
         return None
@@ -121,14 +123,14 @@ def title_says(title: str) -> tuple[Meaning, bool] | None:
 def find_opt_outs(
     titles: Sequence[str], plain_titles: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> dict[str, Finding]:
-    """By title. `rows`: the first of the file, without the titles."""
+    """Findings by title. `rows`: the file's first rows, without the titles."""
     by_export = meanings_by_export(frozenset(plain_titles))
     found: dict[str, Finding] = {}
     for column, (title, plain) in enumerate(zip(titles, plain_titles, strict=True)):
         cells = [row[column] for row in rows if column < len(row)]
         if plain in by_export:
             if (known := by_export[plain]) is not None:
-                found[title] = Finding(known, "certain", "A known export has it to say who may be written to.")
+                found[title] = Finding(known, "certain", "A known export uses it to say who may be written to.")
             continue
         finding = _by_words(title, cells)
         if finding is not None:
@@ -147,28 +149,28 @@ def _by_words(title: str, cells: Sequence[str]) -> Finding | None:
             return _status(title, cells, kinds)
         case "opt_out":
             if is_clear and kinds <= {"no", "yes", "time", "left", "in", "waiting"}:
-                return Finding("opt_out", "certain", "Its title speaks of people who left or cannot be reached.")
+                return Finding("opt_out", "certain", "Its title is about people who left or cannot be reached.")
             if kinds <= {"no"}:
-                return Finding("opt_out", "certain", "Its title may speak of people who left; so far nobody did.")
-            return Finding("opt_out", "possible", "Its title may speak of people who left or cannot be reached.")
+                return Finding("opt_out", "certain", "Its title may be about people who left; so far nobody has.")
+            return Finding("opt_out", "possible", "Its title may be about people who left or cannot be reached.")
         case "confirmation":
             if kinds <= {"no", "yes", "time", "in", "waiting"}:
-                return Finding("confirmation", "certain", "Its title speaks of who confirmed.")
+                return Finding("confirmation", "certain", "Its title is about who confirmed.")
             return _by_cells(cells)
         case _:
             if (is_clear and kinds <= {"no", "yes", "time", "in", "left", "waiting"}) or kinds <= {"yes", "time", "in"}:
-                return Finding("opt_in", "certain", "Its title speaks of who wants mail.")
+                return Finding("opt_in", "certain", "Its title is about who wants mail.")
             if is_clear or kinds & {"no", "left", "waiting"}:
-                return Finding("opt_in", "possible", "Its title may speak of who wants mail.")
+                return Finding("opt_in", "possible", "Its title may be about who wants mail.")
             return None
 
 
 def _status(title: str, cells: Sequence[str], kinds: set[Kind]) -> Finding | None:
     if kinds <= {"in", "waiting", "left"}:
-        return Finding("state", "certain", "Its title and its words are those of a status.")
+        return Finding("state", "certain", "Its title and its values are those of a status.")
     if fold(title) in _REGION_STATUS and all(not cell.strip() or _REGION.fullmatch(cell.strip()) for cell in cells):
-        return None  # a part of a country
-    return Finding("state", "possible", "Its title is that of a status, and not all of its words are known.")
+        return None  # a region of a country
+    return Finding("state", "possible", "Its title is that of a status, but not all of its values are known.")
 
 
 def _by_cells(cells: Sequence[str]) -> Finding | None:
@@ -178,7 +180,7 @@ def _by_cells(cells: Sequence[str]) -> Finding | None:
 
 
 def undecided_column(title: str, reason: str, cells: Sequence[str], *, only_states: bool) -> UndecidedColumn:
-    """With what stands in its first cells, so that a person can decide it."""
+    """Includes a summary of the column's first cells, so that a person can decide."""
     counted: Counter[str] = Counter()
     texts: Counter[str] = Counter()
     for cell in cells:
@@ -199,11 +201,11 @@ def undecided_column(title: str, reason: str, cells: Sequence[str], *, only_stat
 
 
 def how_to_decide(undecided: UndecidedColumn) -> str:
-    """A sentence for whoever imports."""
+    """A message for the person who imports."""
     values = ", ".join(f"{value} ×{times}" for value, times in undecided.values.items())  # noqa: RUF001
     return (
         f"The column “{undecided.column[:80]}” may say who must not be written to. {undecided.reason} "
-        f"Its first rows hold: {values or 'nothing'}. Say in the mapping what it is: `opt_out` (a cell that is neither "
-        f"blank nor a no says that the person left), `opt_in` (a no says so), `state` (words like subscribed and "
-        f"unsubscribed), or `{IGNORED}`."
+        f"Its first rows hold: {values or 'nothing'}. Say in the mapping what it is: `opt_out` (any cell but a blank "
+        f"or a no means that the person left), `opt_in` (a no means that the person left), `state` (words like "
+        f"subscribed and unsubscribed), or `{IGNORED}`."
     )

@@ -1,13 +1,12 @@
 """What one cell says about whether its person may be written to, pure.
 
-Exports say it in many ways: a status word, a time at which somebody left, yes and no either way round. A column's
-meaning says how its cells are read:
+Exports say it in many ways: a status word, the time at which somebody left, a yes or a no in either direction.
+The column's meaning determines how its cells are read:
 
-- `state`: a word for a status. A word that is not known is an error, since to guess could mean to mail somebody who
-left.
-- `opt_out`: a time or a word that says that the person left, bounced, was blocked or complained. Whatever is neither
-  blank nor a "no" says so, whatever it is: a reason typed by the person, a campaign's title, a number.
-- `opt_in`: a "no" says that the person left; a "yes" or a time that they did not. Other words are an error.
+- `state`: a status word. An unknown word is an error, since a wrong guess could mean mail to somebody who left.
+- `opt_out`: a time or a word that says that the person left, bounced, was blocked or complained. Any cell that is
+  neither blank nor a "no" counts, whatever it holds: a reason typed by the person, a campaign's title, a number.
+- `opt_in`: a "no" says that the person left; a "yes" or a time says that they did not. Other words are an error.
 - `confirmation`: a "no" says that the person never confirmed.
 - `subscriptions`: the column of that name in our own export of all newsletters.
 """
@@ -27,7 +26,7 @@ Kind = Literal["blank", "no", "yes", "time", "number", "in", "waiting", "left", 
 
 _CELLS_REMEMBERED_MAX: Final = 4096
 _CELL_CHARS_MAX: Final = 200
-"""What is longer is nobody's status."""
+"""Only so much of a cell is looked at: no status is longer."""
 
 _LEFT_STEMS: Final = (
     # English
@@ -128,9 +127,9 @@ def speaks_of_leaving(folded: str) -> bool:
 
 @lru_cache(maxsize=_CELLS_REMEMBERED_MAX)
 def kind_of(cell: str) -> Kind:
-    """What kind of word it is, whatever the column."""
+    """The kind of a cell's word, independent of its column."""
     text = cell.strip()
-    # The marks that databases and spreadsheets have for "nothing here".
+    # Marks with which databases and spreadsheets say "nothing here".
     if text in {"", "-", "--", "–", "—", "\\N", "[]", "{}", "#N/A", "''", '""'} or _NO_TIME.match(text):  # noqa: RUF001
         return "blank"
     if text in {"✓", "✔"}:
@@ -154,7 +153,9 @@ _KINDS: Final[tuple[tuple[frozenset[str], Kind], ...]] = (
 
 
 def read_state(meaning: Meaning, cell: str, newsletter_id: int) -> State | None:
-    """None: the cell says nothing that holds a person back. Raises ValueError with a sentence for whoever wrote it."""
+    """The state that the cell gives; None: it gives none. Raises ValueError with a message for the person who wrote
+    the cell.
+    """
     if meaning == "subscriptions":
         return _of_our_export(cell, newsletter_id)
     kind = kind_of(cell if len(cell) <= _CELL_CHARS_MAX else cell[:_CELL_CHARS_MAX])
@@ -192,19 +193,21 @@ def _of_opt_in(kind: Kind) -> State | None:
         case "waiting":
             return "pending"
         case "other":
-            raise ValueError("It does not say whether this person may be written to: yes or no is expected.")
+            raise ValueError("It does not say whether this person may be written to. Yes or no is expected.")
         case _:
             return None
 
 
 def _of_our_export(cell: str, newsletter_id: int) -> State | None:
-    """Of the newsletter that is imported into; where it is not among them, of all of them together."""
+    """The state on the newsletter of the import. If the cell does not list that newsletter, the state over all that
+    it lists.
+    """
     if not cell.strip():
         return None
     try:
         held = {one["newsletter_id"]: one["state"] for one in _subscriptions_decoder.decode(cell)}
     except (msgspec.DecodeError, KeyError, TypeError, UnicodeError) as error:
-        raise ValueError("The subscriptions are not as an export writes them.") from error
+        raise ValueError("The subscriptions are not in the form of an export.") from error
     states = {held[newsletter_id]} if newsletter_id in held else set(held.values())
     if states == {"unsubscribed"}:
         return "unsubscribed"

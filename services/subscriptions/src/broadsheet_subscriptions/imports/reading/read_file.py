@@ -1,8 +1,9 @@
-"""The reader's program: `python -m …imports.read_file`, orders and a file on standard input, frames on standard output.
+"""The reader's program: `python -m …imports.reading.read_file`. It reads orders and a file from standard input, and
+writes frames to standard output.
 
-A process of its own, because parsing a million rows takes as long as storing them and both can go on at once; and
-because a file that was made to hurt (a spreadsheet that unpacks to no end) then hurts this process, whose memory is
-limited, and not the service. It knows no secret, opens no connection, and ends when its input does.
+It is a process of its own for two reasons. Parsing a million rows takes as long as storing them, and both can run
+at once. And a malicious file (a spreadsheet that unpacks without end) harms only this process, whose memory is
+limited, and not the service. It has no secrets, opens no connection, and ends when its input ends.
 """
 
 import gc
@@ -50,7 +51,7 @@ from broadsheet_subscriptions.subscribers.subscription import State
 
 MEMORY_BYTES_MAX: Final = 2 * 1024 * 1024 * 1024
 _LOOKED_AT_LINES: Final = 1_000
-"""Columns are known by the words in them, too."""
+"""Columns are recognised by the words in their cells, too."""
 _DELIMITER_LINES: Final = 100
 _XLSX_BATCH_RECORDS: Final = 10_000
 _COPY_BYTES: Final = 1024 * 1024
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def _showable(reason: str) -> str:
-    """A reason may repeat what stands in the file, and so anything."""
+    """A reason may quote the file, and so contain any character."""
     return "".join(char if char.isprintable() else "\ufffd" for char in reason[:_REASON_CHARS_MAX])
 
 
@@ -99,7 +100,7 @@ Batches = Iterator[tuple[Batch, list[bytes]]]
 
 
 def _open_csv(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
-    # Looking for cycles among a million short lists takes time and finds none.
+    # The garbage collector would look for cycles among a million short lists, and find none.
     gc.disable()
     assert orders.encoding is not None
     file = CsvFile(source, orders.encoding, orders.place, block_bytes=orders.block_bytes)
@@ -116,7 +117,7 @@ def _open_csv(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
 
 
 def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
-    # Takes longer to load than all of the rest, and most files are CSV.
+    # Imported only here: it takes longer to load than everything else, and most files are CSV.
     from broadsheet_subscriptions.imports.reading.xlsx_records import xlsx_records  # noqa: PLC0415
 
     with tempfile.TemporaryFile() as file:
@@ -156,10 +157,10 @@ def _packer_of_old(orders: Orders) -> "Packer":
 def _packer_of_new(
     orders: Orders, columns: Columns, delimiter: str | None, remarks: list[str], sink: BinaryIO
 ) -> "Packer":
-    """Raises `UnreadableFileError` where it is not decided what a column says of who may be written to."""
+    """Raises `UnreadableFileError` if it is undecided whether a column says who may not be written to."""
     first_record = columns.first_row + 1
     if columns.first_row > 1:
-        remarks.append(f"The titles stand in row {columns.first_row}; what is before them was not read.")
+        remarks.append(f"The titles are in row {columns.first_row}; the rows before it were not read.")
     _send(sink, Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks))
     if columns.undecided and not orders.dry_run:
         raise UnreadableFileError(" ".join(how_to_decide(undecided) for undecided in columns.undecided))
@@ -171,8 +172,8 @@ def _row_reader(orders: Orders, titles: Sequence[str], mapping: Mapping_) -> Row
 
 
 class Packer:
-    """Makes batches of records, ready for COPY: each lane's rows in the order of their addresses, so that lanes and
-    imports lock in one order, and neighbours in the index are inserted one after another.
+    """Makes batches of records, ready for COPY. Each lane's rows are in the order of their addresses, so that lanes
+    and imports lock in the same order, and neighbours in the index are inserted one after another.
     """
 
     def __init__(self, orders: Orders, reader: RowReader, *, first_record: int) -> None:
@@ -184,7 +185,7 @@ class Packer:
     def pack(
         self, records: Sequence[Record], after: Place, *, is_neutralised: bool = True
     ) -> tuple[Batch, list[bytes]]:
-        """`is_neutralised`: some cell may have an apostrophe that an export put there."""
+        """`is_neutralised`: some cell may have an apostrophe that an export has added."""
         lanes: tuple[list[tuple[str, int, str]], ...] = tuple([] for _ in range(LANES))
         rejects: list[str] = []
         notes: dict[tuple[str, str], tuple[int, list[int]]] = {}
@@ -222,14 +223,14 @@ class Packer:
         return batch, [*contents, rejected]
 
     def _tag_literal(self, tags: tuple[str, ...]) -> str:
-        """The tags with those that the import adds, as an array's text. Where they are too many, without the file's
-        own.
+        """The file's tags and those that the import adds, as the text of an array. If they are too many, the file's
+        own are left out.
         """
         literal = self._tag_literals.get(tags)
         if literal is None:
             together = list(dict.fromkeys((*tags, *self._orders.added_tags)))
             if len(together) > TAGS_MAX:
-                self._reader.note_tags(f"There may be at most {TAGS_MAX} tags, with those that the import adds.")
+                self._reader.note_tags(f"There may be at most {TAGS_MAX} tags, including those that the import adds.")
                 return self._tag_literal(())
             quoted = (tag.replace("\\", "\\\\").replace('"', '\\"') for tag in together)
             literal = _escape("{" + ",".join(f'"{tag}"' for tag in quoted) + "}")
@@ -263,7 +264,7 @@ def _count(notes: dict[tuple[str, str], tuple[int, list[int]]], found: Sequence[
 
 
 def _row(person: ImportedPerson, key: str, tags: str, given_state: State) -> str:
-    """For COPY, without what its lane puts before it."""
+    """The row for COPY, without the columns that its lane puts in front."""
     state = person.state
     if state is None or RANK[state] > RANK[given_state]:
         state = given_state
@@ -273,8 +274,8 @@ def _row(person: ImportedPerson, key: str, tags: str, given_state: State) -> str
     name = person.name
     if "\\" in name:
         name = name.replace("\\", "\\\\")
-    # An address can hold no backslash, and neither it nor a name a control character. Joined, as to format strings of a
-    # class of their own takes twice as long.
+    # An address contains no backslash, and neither an address nor a name contains control characters. `join` is used
+    # because an f-string takes twice as long with a subclass of `str`.
     return "\t".join((person.email, key, name, attributes, tags, state))  # noqa: FLY002
 
 
@@ -289,12 +290,12 @@ def _rows(lane: list[tuple[str, int, str]]) -> bytes:
 
 
 def _escape(text: str) -> str:
-    """For COPY's text format."""
+    """Escapes for COPY's text format."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _storable(text: str) -> str:
-    """What Postgres takes: neither NUL nor an unpaired surrogate."""
+    """The text as Postgres can store it: with neither NUL nor an unpaired surrogate."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 

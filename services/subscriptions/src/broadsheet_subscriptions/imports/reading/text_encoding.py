@@ -1,9 +1,10 @@
-"""How the text of an uploaded file is written, pure: found while it streams by, so that it is known for all of it.
+"""Detects the encoding of an uploaded file, pure. It looks at the whole file as it streams by.
 
-A mark at the beginning decides; then zeros in every other byte, which only UTF-16 has; then whether all of it is UTF-8;
-then what the sender declares. Of what is left only two encodings are taken for what they look like: Windows-1252, which
-spreadsheets write in the West, and Mac Roman, where its words are possible and Windows-1252's are not. For anything
-else the sender has to say what it is: a name that is read in a wrong encoding looks like a name.
+A byte order mark decides; then zeros in every other byte, which only UTF-16 has; then whether the whole file is
+UTF-8; then what the sender declares. For other files only two encodings are guessed: Windows-1252, which
+spreadsheets write in the West, and Mac Roman, if its words are possible and those of Windows-1252 are not. For
+anything else the sender has to declare the encoding: a name that is read in a wrong encoding still looks like a
+name.
 """
 
 import codecs
@@ -41,8 +42,10 @@ ENCODINGS: Final[dict[str, str]] = {
     "gb18030": "gb18030",
     "big5": "cp950",
 }
-"""By the name that is shown: Python's codec. Each makes every character of bytes of its own, without shifts between."""
-# The WHATWG's reading: what is called so on the web is the larger set.
+"""Python's codec by the name that is shown. None of them has shift states: the bytes of a character do not depend on
+those before it.
+"""
+# As the WHATWG reads these names: on the web, each stands for the larger character set.
 _SAME: Final[dict[str, Encoding]] = {
     "iso8859-1": "windows-1252", "cp1252": "windows-1252", "iso8859-9": "windows-1254", "iso8859-11": "windows-874",
     "tis-620": "windows-874", "shift_jis": "shift_jis", "cp932": "shift_jis", "gbk": "gb18030", "gb2312": "gb18030",
@@ -69,16 +72,18 @@ _UTF_32: Final = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _SAMPLE_BYTES: Final = 4096
 _UTF_16_ZEROS_SHARE: Final = 0.3
 _POSSIBLE_SHARE: Final = 0.95
-"""Of an encoding that is taken: foreign names are in every list."""
+"""The share of possible words at which an encoding is accepted. It is below 1 because every list contains foreign
+names.
+"""
 _DOUBLE_ENCODED_SHARE: Final = 0.5
 
 
 class UndecodableFileError(Exception):
-    """No text that can be read; the message is for whoever sent it."""
+    """The file is not text that can be read. The message is for the person who sent it."""
 
 
 class UnknownEncodingError(Exception):
-    """The declared encoding is none that can be read."""
+    """The declared encoding is not one that can be read."""
 
 
 def codec_of(encoding: Encoding) -> str:
@@ -86,7 +91,7 @@ def codec_of(encoding: Encoding) -> str:
 
 
 def parse_charset(declared: str) -> Encoding | None:
-    """The encoding of a `charset` parameter; None: it says nothing. Raises `UnknownEncodingError`."""
+    """The encoding of a `charset` parameter; None: it names none. Raises `UnknownEncodingError`."""
     name = declared.strip().strip("\"'").strip().lower()
     if name in _UNDECLARED:
         return None
@@ -108,16 +113,16 @@ def parse_charset(declared: str) -> Encoding | None:
 
 
 class EncodingSniffer:
-    """Feed it the file piece by piece, the first not empty; `finish` tells what it is.
+    """Takes the file piece by piece, the first not empty; `finish` returns the result.
 
-    `declared`: what the sender says it is written in.
+    `declared`: the encoding that the sender declares.
     """
 
     def __init__(self, declared: Encoding | None = None) -> None:
         self._declared = declared
         self._format: FileFormat | None = None
         self._utf: codecs.IncrementalDecoder | None = None
-        """Of the one that it may still be."""
+        """A decoder for `_encoding`, as long as the file may still be in it."""
         self._encoding: Encoding = "utf-8"
         self._as_declared: codecs.IncrementalDecoder | None = None
         self._has_zero = False
@@ -132,7 +137,7 @@ class EncodingSniffer:
         return self._format
 
     def feed(self, piece: bytes) -> None:
-        """Raises `UndecodableFileError` as soon as it is certain."""
+        """Raises `UndecodableFileError` as soon as it is certain that the file cannot be read."""
         if self._format is None:
             self._begin(piece)
         start, self._bytes = self._bytes, self._bytes + len(piece)
@@ -199,14 +204,13 @@ class EncodingSniffer:
 
     def _finish_utf(self) -> Encoding:
         if self._is_ascii or self._encoding != "utf-8" or self._declared is not None:
-            # What is valid as UTF-8 beyond ASCII is UTF-8, whatever it is declared to be.
+            # A file that is valid UTF-8 and not just ASCII is UTF-8, whatever is declared.
             return self._encoding
         doubled = sum(map(is_double_encoded, self._words))
         if self._words and doubled > len(self._words) * _DOUBLE_ENCODED_SHARE:
             raise UndecodableFileError(
                 "The file is UTF-8, but most of its names with accents look like “RenÃ©”: it was read as Windows-1252 "
-                "before "
-                "it was saved. Export it once more as UTF-8; or, if it is meant so, send it with "
+                "before it was saved. Export it again as UTF-8; or, if it is correct as it is, send it with "
                 "`Content-Type: text/csv; charset=utf-8`."
             )
         return "utf-8"
@@ -222,7 +226,7 @@ class EncodingSniffer:
         return self._declared
 
     def _guess(self) -> Encoding:
-        """Of what is not UTF-8, and of which the sender says nothing."""
+        """Guesses the encoding of a file that is not UTF-8 and for which the sender declares none."""
         shares = {name: share_of_possible(self._words, name, codec_of(name)) for name in LETTERS}
         western, mac = shares["windows-1252"], shares["mac-roman"]
         best = max(shares.values())
@@ -239,7 +243,7 @@ class EncodingSniffer:
         )
 
     def _is_sure_of(self, encoding: Encoding, shares: dict[str, float]) -> bool:
-        """No other encoding has possible words as well, unless they are the same ones."""
+        """Whether no other encoding makes the words possible too, except those that read them as the same text."""
         read = [word.decode(codec_of(encoding), "replace") for word in self._words]
         return all(
             share < _POSSIBLE_SHARE or [word.decode(codec_of(name), "replace") for word in self._words] == read
@@ -253,9 +257,8 @@ class EncodingSniffer:
             return
         if piece.startswith(_OLD_SPREADSHEET):
             raise UndecodableFileError(
-                "This is a spreadsheet of the old kind (.xls), or one with a password. Save it as .xlsx without a "
-                "password, "
-                "or as CSV."
+                "This is a spreadsheet in the old format (.xls), or one with a password. Save it as .xlsx without a "
+                "password, or as CSV."
             )
         if piece.startswith(_UTF_32):
             raise UndecodableFileError("The file is UTF-32, which cannot be read. Save it as UTF-8.")
@@ -271,22 +274,20 @@ class EncodingSniffer:
     def _not_as_declared(self, offset: int | None) -> UndecodableFileError:
         where = "" if offset is None else f" (near byte {offset})"
         return UndecodableFileError(
-            f"The file is declared as {self._declared} but cannot be read as that{where}. Send it with the charset "
-            f"that it is "
-            "written in, or as UTF-8."
+            f"The file is declared as {self._declared} but cannot be read as that{where}. Send it with its "
+            "actual charset, or as UTF-8."
         )
 
     def _refusal(self, *, likely: list[Encoding] | None = None) -> UndecodableFileError:
         if self._encoding in {"utf-16-le", "utf-16-be"}:
-            return UndecodableFileError("The file begins as UTF-16 but cannot be read as that.")
+            return UndecodableFileError("The file begins like UTF-16 but is not valid UTF-16.")
         if self._has_zero:
             return UndecodableFileError("This is not a text file. Send CSV, or a spreadsheet as .xlsx.")
         looks = f" It may be {' or '.join(likely)}." if likely else ""
         example = likely[0] if likely else "shift_jis"
         return UndecodableFileError(
-            f"The file's characters are not UTF-8, and it cannot be told in which encoding they are written.{looks} "
-            f"Save it as "
-            f"UTF-8, or say what it is: `Content-Type: text/csv; charset={example}`."
+            f"The file is not UTF-8, and its encoding cannot be detected.{looks} Save it as UTF-8, or declare its "
+            f"encoding: `Content-Type: text/csv; charset={example}`."
         )
 
 

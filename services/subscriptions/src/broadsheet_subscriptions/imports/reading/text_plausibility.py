@@ -1,8 +1,9 @@
-"""Whether a text was read in the encoding that it was written in, judged by its words, pure.
+"""Judges by its words whether a text was read in the encoding in which it was written, pure.
 
-Every eight-bit encoding makes letters of nearly all bytes, so that a name is never unreadable, only wrong: `René` of an
-old Mac is `RenŽ` in Windows-1252, and `Dvořák` of Prague `Dvoøák`. A word is held to be possible when its letters with
-accents are all those of one language that is written in this encoding, with capitals where capitals stand.
+Every eight-bit encoding turns nearly all bytes into letters, so that a name is never unreadable, only wrong:
+`René` of an old Mac is `RenŽ` in Windows-1252, and `Dvořák` of Prague is `Dvoøák`. A word is possible if all its
+accented letters belong to one language that is written in this encoding, and if its capitals stand where capitals
+can stand.
 """
 
 import re
@@ -35,13 +36,13 @@ LETTERS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         "cp850": _WESTERN,
     }.items()
 }
-"""Letters beside a to z, by the encodings that are compared, each alphabet a language's."""
+"""Letters other than a to z, for the encodings that are compared; each alphabet is that of a language."""
 SAMPLE_WORDS_MAX: Final = 4_000
 _WORD: Final = re.compile(rb"[A-Za-z\x80-\xff]*[\x80-\xff][A-Za-z\x80-\xff]*")
-# Stands beside or inside words in any language.
+# Characters that stand beside or inside words in any language.
 _PUNCTUATION: Final = frozenset("\u00a0’‘“”„‚–—…«»‹›·•°º²³€£©®™§¿¡½¼¾×")  # noqa: RUF001
 _FIRST_OTHER_SCRIPT: Final = "\u0370"
-"""Greek begins here; no word mixes its letters, or Cyrillic ones, with Latin ones."""
+"""Greek begins here. No word mixes Greek or Cyrillic letters with Latin ones."""
 _INSIDE_WORDS: Final = frozenset("’‘·\u00ad\u00a0–—")  # noqa: RUF001
 
 
@@ -51,7 +52,7 @@ def words_of(piece: bytes) -> Iterable[bytes]:
 
 
 def share_of_possible(words: Iterable[bytes], encoding: str, codec: str) -> float:
-    """Of the words, how many are possible; 0 where one cannot be decoded."""
+    """The share of the words that are possible; 0 if one of them cannot be decoded."""
     possible = total = 0
     for word in words:
         try:
@@ -64,7 +65,9 @@ def share_of_possible(words: Iterable[bytes], encoding: str, codec: str) -> floa
 
 
 def is_possible(word: str, alphabets: tuple[frozenset[str], ...]) -> bool:
-    """Punctuation divides a word, and only some of it may stand between letters."""
+    """Whether the word is possible. Punctuation divides it into parts, and only some of it may stand between
+    letters.
+    """
     part = ""
     for place, char in enumerate(word):
         if char.isalpha():
@@ -75,7 +78,7 @@ def is_possible(word: str, alphabets: tuple[frozenset[str], ...]) -> bool:
         touches = bool(part) and place + 1 < len(word) and word[place + 1].isalpha()
         if touches and char not in _INSIDE_WORDS:
             return False
-        # An opening quote does not end a word, nor does a sign of money begin one.
+        # An opening quote cannot directly follow a word, and a currency sign cannot directly precede one.
         if part and char in "‘“„‚«‹¿¡¼½¾²³×" and char not in "²³":  # noqa: RUF001
             return False
         if not part and char in "£€§©®™" and place + 1 < len(word) and word[place + 1].isalpha():
@@ -87,13 +90,15 @@ def is_possible(word: str, alphabets: tuple[frozenset[str], ...]) -> bool:
 
 
 def _is_possible_part(word: str, alphabets: tuple[frozenset[str], ...]) -> bool:
-    # The one letter that Portuguese has before an e alone, and that Hungarian's ő becomes in Windows-1252.
+    # Portuguese has õ only before e. Elsewhere õ may be Hungarian ő read as Windows-1252, so only `õe` is accepted
+    # here.
     accented = {char for char in word.lower().replace("õe", "oe") if not char.isascii()}
     if max(accented, default="") >= _FIRST_OTHER_SCRIPT and any(map(str.isascii, word)):
         return False
     if accented and not any(accented <= alphabet for alphabet in alphabets):
         return False
-    # `RenŽ`, `MŸller`: a capital with an accent after a small letter, or the only second capital.
+    # Not possible: an accented capital after a small letter (`RenŽ`), or inside a word that is not mostly capitals
+    # (`MŸller`).
     for before, char in pairwise(word):
         if not char.isascii() and char.isupper() and before.islower():
             return False
@@ -104,12 +109,12 @@ def _is_possible_part(word: str, alphabets: tuple[frozenset[str], ...]) -> bool:
 
 
 def _is_capital_run(word: str) -> bool:
-    """`DÜRENer`: more capitals than small letters."""
+    """Whether the word has more capitals than small letters: `DÜRENer`."""
     return sum(char.isupper() for char in word) > sum(char.islower() for char in word)
 
 
 def is_double_encoded(word: bytes) -> bool:
-    """UTF-8 that was read as Windows-1252 and written as UTF-8 again: `RenÃ©`."""
+    """Whether it is UTF-8 that was read as Windows-1252 and written as UTF-8 again: `RenÃ©`."""
     try:
         once = word.decode()
         twice = once.encode("windows-1252").decode()

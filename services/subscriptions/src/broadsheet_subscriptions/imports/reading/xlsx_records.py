@@ -1,12 +1,12 @@
-"""The first sheet of an XLSX file that holds something, as records, a row at a time.
+"""The first sheet of an XLSX file that is not empty, as records, one row at a time.
 
-Only the parts that hold text are read, and only what is needed of them: fonts, fills, properties and what else an
-exporter gets wrong costs nothing. Styles are read for one thing, which numbers are dates; where they cannot be read,
+Only the parts that hold text are read, and only what is needed of them, so that mistakes of an exporter in fonts,
+fills or properties do no harm. Styles are read only to learn which numbers are dates. If they cannot be read,
 dates stay numbers and a remark says so.
 
-Only the table of distinct texts is held in memory as a whole, and it is bounded; so is all that the archive says it
-unpacks to, before any of it is. An archive that says less than is in it gains nothing: zipfile unpacks no more than
-was said. XML with declarations of its own (entities) is refused.
+Only the table of distinct texts is held in memory as a whole, and its size is bounded. So is the unpacked size
+that the archive declares, before anything is unpacked. Declaring less gains nothing: zipfile unpacks no more than
+the declared size. XML with declarations of its own (entities) is refused.
 """
 
 import posixpath
@@ -39,7 +39,7 @@ _TEXTS: Final = "sharedstrings.xml"
 _WORKBOOK: Final = "xl/workbook.xml"
 _DAMAGED: Final = "The spreadsheet is damaged, or not an .xlsx file."
 _TOO_LARGE: Final = "The spreadsheet is too large when unpacked. Save it as CSV."
-# What a damaged or a foreign archive makes zipfile and the XML parser raise; an unknown compression and a password are
+# Errors of zipfile and the XML parser for a damaged or foreign archive. An unknown compression and a password are
 # RuntimeErrors.
 _FAULTS: Final = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, expat.ExpatError, KeyError, ValueError, IndexError,
@@ -48,15 +48,15 @@ _FAULTS: Final = (
 )  # fmt: skip
 _ESCAPED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
 _REFERENCE: Final = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})")
-# Of the formats that have numbers and no text of their own, those of dates and times (ECMA-376, 18.8.30).
+# Those of the built-in formats, which have a number and no format text, that are dates or times (ECMA-376, 18.8.30).
 _DATE_FORMATS: Final = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _FORMAT_TEXT: Final = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
 _DATE_LETTER: Final = re.compile("[dmhysg]", re.IGNORECASE)
 _EXACT_INTEGER_MAX: Final = 2**53
-# Day 60 is 29 February 1900, which never was; before it the days are one off.
+# Day 60 is 29 February 1900, which did not exist. So the days before it are off by one.
 _EPOCH, _EPOCH_EARLY, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1899, 12, 31), datetime(1904, 1, 1)  # noqa: DTZ001
 _EARLY_DAYS: Final = 60
-# 0001-01-01, as openpyxl and LibreOffice count days before 1900, and 9999-12-31.
+# 0001-01-01, counted as openpyxl and LibreOffice count days before 1900; and 9999-12-31.
 _DAYS_MIN: Final = -693_593
 _DAYS_MAX: Final = 2_958_466
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
@@ -68,9 +68,9 @@ class _Sheet(msgspec.Struct, frozen=True):
 
 
 def xlsx_records(file: IO[bytes], remarks: list[str]) -> Iterator[Record]:
-    """`remarks` gets what there is to say of the whole; it is complete when the first record is there.
+    """`remarks` receives remarks about the whole file; it is complete when the first record is returned.
 
-    Raises `UnreadableFileError`. A row's line is its number in the sheet.
+    Raises `UnreadableFileError`. A record's line is the row's number in the sheet.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -82,13 +82,13 @@ def xlsx_records(file: IO[bytes], remarks: list[str]) -> Iterator[Record]:
 def _records(archive: "_Archive", remarks: list[str]) -> Iterator[Record]:
     sheets, is_1904 = _read_book(archive)
     if not sheets:
-        raise UnreadableFileError("The spreadsheet has no sheet that is shown.")
+        raise UnreadableFileError("The spreadsheet has no visible sheet.")
     texts = _read_texts(archive)
     try:
         date_styles = _read_date_styles(archive)
     except expat.ExpatError:
         date_styles = frozenset()
-        remarks.append("The spreadsheet's styles cannot be read, so that dates in it are numbers.")
+        remarks.append("The spreadsheet's styles cannot be read, so its dates are read as numbers.")
     is_empty = True
     for place, sheet in enumerate(sheets):
         for record in _SheetReader(texts, date_styles, is_1904=is_1904).records(archive.pieces(sheet.member)):
@@ -100,7 +100,7 @@ def _records(archive: "_Archive", remarks: list[str]) -> Iterator[Record]:
                     if place
                     else ""
                 )
-                remarks.append(f"Of {len(sheets)} sheets that are shown, “{sheet.name[:80]}” was read{others}.")
+                remarks.append(f"Of {len(sheets)} visible sheets, “{sheet.name[:80]}” was read{others}.")
             is_empty = False
             yield record
         if not is_empty:
@@ -108,7 +108,7 @@ def _records(archive: "_Archive", remarks: list[str]) -> Iterator[Record]:
 
 
 class _Archive:
-    """The members by name, whatever their case and slashes."""
+    """The archive's members by name, whatever their case and slashes."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -120,10 +120,10 @@ class _Archive:
             raise UnreadableFileError(_TOO_LARGE)
         for name, kind in (
             ("content.xml", "an OpenDocument spreadsheet (.ods)"),
-            ("xl/workbook.bin", "a binary one (.xlsb)"),
+            ("xl/workbook.bin", "a binary spreadsheet (.xlsb)"),
         ):
             if name in self._members:
-                raise UnreadableFileError(f"The spreadsheet is {kind}. Save it as .xlsx or as CSV.")
+                raise UnreadableFileError(f"This is {kind}. Save it as .xlsx or as CSV.")
 
     def has(self, name: str) -> bool:
         return _key(name) in self._members
@@ -153,7 +153,9 @@ def _parse(
     end: Callable[[str], None] | None = None,
     text: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Element names come without prefix. Stops after each piece, for whoever takes what has come together."""
+    """Element names come without prefix. Yields after each piece, so that the caller can take what has been
+    collected.
+    """
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = lambda name, attributes: start(name.rpartition(" ")[2], attributes)
@@ -163,7 +165,7 @@ def _parse(
         parser.CharacterDataHandler = text
     parser.EntityDeclHandler = _refuse_entities
     for piece in pieces:
-        parser.Parse(piece, False)  # takes no name
+        parser.Parse(piece, False)  # takes no keyword argument
         yield
     parser.Parse(b"", True)  # as above
     yield
@@ -179,12 +181,12 @@ def _all(parsing: Iterator[None]) -> None:
 
 
 def _local(attributes: Attributes, name: str) -> str:
-    """An attribute, with or without a namespace."""
+    """The value of an attribute, with or without a namespace; empty if it is missing."""
     return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == name), "")
 
 
 def _relations(archive: _Archive, of: str) -> dict[str, tuple[str, str]]:
-    """By id: the last word of the type, and the member; none where there is no such part."""
+    """By id: the last word of the type, and the member. Empty if the archive has no such part."""
     folder, name = posixpath.split(of)
     member = posixpath.join(folder, "_rels", f"{name}.rels")
     found: dict[str, tuple[str, str]] = {}
@@ -202,7 +204,7 @@ def _relations(archive: _Archive, of: str) -> dict[str, tuple[str, str]]:
 
 
 def _read_book(archive: _Archive) -> tuple[list[_Sheet], bool]:
-    """The sheets that are shown, in their order; and whether days are counted from 1904."""
+    """The visible sheets in their order, and whether days are counted from 1904."""
     roots = [member for kind, member in _relations(archive, "").values() if kind == "officeDocument"]
     book = next((member for member in roots if archive.has(member)), _WORKBOOK)
     relations = _relations(archive, book)
@@ -228,7 +230,9 @@ def _read_book(archive: _Archive) -> tuple[list[_Sheet], bool]:
 
 
 class _TextTable:
-    """The distinct texts of all sheets, as the parser comes by them; without the readings above Japanese ones."""
+    """Collects the distinct texts of all sheets from the parser's events. Phonetic readings of Japanese texts are
+    left out.
+    """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -269,7 +273,7 @@ def _unescaped(text: str) -> str:
 
 
 def _read_date_styles(archive: _Archive) -> frozenset[int]:
-    """The styles of cells whose numbers are dates."""
+    """The numbers of the cell styles that show numbers as dates."""
     name = next((name for name in archive.names() if name.endswith("styles.xml")), None)
     formats: dict[str, str] = {}
     styles: list[str] = []
@@ -303,7 +307,7 @@ def _is_date(number: str, code: str | None) -> bool:
 
 
 class _SheetReader:
-    """One sheet, as the parser comes by its elements."""
+    """Reads one sheet from the parser's events."""
 
     def __init__(self, texts: list[str], date_styles: frozenset[int], *, is_1904: bool) -> None:
         self._texts = texts
@@ -427,14 +431,14 @@ class _SheetReader:
         try:
             number = float(raw)
         except ValueError:
-            return raw  # not a number, whatever the cell says of itself
+            return raw  # not a number, although the cell's type says so
         if self._style in self._date_styles and _DAYS_MIN <= number < _DAYS_MAX:
             return self._date_text(number)
         return str(int(number)) if number.is_integer() and abs(number) < _EXACT_INTEGER_MAX else str(number)
 
     def _date_text(self, days: float) -> str:
         epoch = _EPOCH_1904 if self._is_1904 else _EPOCH_EARLY if 0 <= days < _EARLY_DAYS else _EPOCH
-        # To the second: a fraction of a day is not exact to less.
+        # Rounded to the second: a fraction of a day is not exact beyond that.
         moment = epoch + timedelta(seconds=round(days * _MICROSECONDS_A_DAY / 1_000_000))
         return moment.time().isoformat() if 0 <= days < 1 else _day_or_moment(moment)
 

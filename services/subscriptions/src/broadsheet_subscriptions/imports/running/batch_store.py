@@ -1,11 +1,12 @@
-"""The SQL that makes a batch of rows into people: a set at a time, in the transaction that moves the lane's place.
+"""The SQL that turns a batch of rows into people: set by set, in the transaction that moves the lane's place.
 
-New people are the usual case and take the short way: copied into a temporary table, inserted where their address is
-new, each with a subscription. Only when somebody of the batch is here already, the others are looked at one by one.
-All of it goes by address in ascending order, so that no two imports wait for each other in a circle.
+New people are the usual case and take the short way: they are copied into a temporary table and inserted if their
+address is new, each with a subscription. Only if somebody in the batch exists already are the others looked at
+one by one. Everything is done in ascending order of addresses, so that no two imports deadlock.
 
-What there is of a person is never made less: who left or is suppressed is passed by, who confirmed stays confirmed. But
-what an import itself would make of somebody, or still has to ask them, ends when any row says that they left.
+An import never overrides a person's own decision: people who left or are suppressed are skipped, and confirmed
+people stay confirmed. But a subscription that an import itself would make, or for which it still has to ask, ends
+when any row says that the person left.
 """
 
 import io
@@ -51,8 +52,8 @@ _ADD_THEIR_SUBSCRIPTIONS: Final = """
       FROM ({stated}) AS stated
 """
 _ALL_IN_ONE_STATE: Final = "SELECT id, CAST(:state AS text) AS state FROM pg_temp.added"
-# OFFSET 0, here and below, keeps the planner from turning the look-ups into a hash of all subscribers, which it would
-# do while it has no statistics of them.
+# OFFSET 0, here and below, keeps the planner from turning the look-ups into a hash join with all subscribers, which it
+# would do while it has no statistics of them.
 _ADDED_PEOPLE: Final = """
     SELECT added.id, person.email_key FROM pg_temp.added
      CROSS JOIN LATERAL (SELECT email_key FROM subscriptions.subscriber WHERE id = added.id OFFSET 0) AS person
@@ -65,15 +66,15 @@ _MARK_ADDED: Final = f"""
     UPDATE pg_temp.incoming SET verdict = CASE WHEN is_repeat THEN 'duplicate' ELSE 'created' END
       FROM ({_ADDED_PEOPLE}) AS person WHERE person.email_key = incoming.email_key AND incoming.verdict IS NULL
 """
-# Any row of an address may say that its person left, and the first is the one that is stored.
+# Any row of an address may say that its person left, but only the first row is stored, so the first gets that state.
 _SPREAD_LEAVING: Final = """
     UPDATE pg_temp.incoming AS first SET state = 'unsubscribed'
       FROM pg_temp.incoming AS again
      WHERE again.is_repeat AND again.state = 'unsubscribed' AND NOT first.is_repeat AND first.state <> 'unsubscribed'
        AND first.email_key = again.email_key
 """
-# Whom an earlier batch of this import made, and who has not acted since. The time is the one that undo takes for
-# untouched.
+# Applies to people whom an earlier batch of this import added, and who have not acted since. The time is chosen such
+# that undo regards them as untouched.
 _LET_LEAVE: Final = """
     UPDATE subscriptions.subscription
        SET state = 'unsubscribed', unsubscribed_at = subscription.created_at, confirmation_queued_at = NULL
@@ -85,7 +86,7 @@ _LET_LEAVE: Final = """
        AND (subscription.state = 'pending'
             OR (subscription.state = 'confirmed' AND subscription.confirmed_at = subscription.created_at))
 """
-# The table's order is that of the addresses, and so is that of the locks.
+# The table is in the order of addresses, so the rows are locked in that order.
 _LOCK_PRESENT: Final = """
     SELECT count(*) FROM pg_temp.incoming CROSS JOIN LATERAL (
         SELECT id FROM subscriptions.subscriber WHERE subscriber.email_key = incoming.email_key FOR UPDATE
@@ -120,7 +121,7 @@ _CREATE_PRESENT: Final = f"""
                    person.id AS subscriber_id, person.name, person.attributes, person.tags,
                    held.id AS subscription_id, held.state,
                    coalesce(held.import_id = :import_id, false) AS is_of_this_import,
-                   -- An earlier import would still ask them.
+                   -- An earlier import has yet to ask them.
                    coalesce(incoming.state = 'unsubscribed' AND held.state = 'pending' AND held.import_id IS NOT NULL
                             AND held.confirmation_queued_at IS NULL, false) AS leaves_unasked,
                    held.id IS NULL AND others.has_left_all AS has_left_all,
@@ -164,7 +165,7 @@ _ADD_SUBSCRIPTIONS: Final = """
       FROM pg_temp.present WHERE verdict = 'updated' AND subscription_change = 'created'
     ON CONFLICT (newsletter_id, subscriber_id) DO NOTHING
 """
-# Whoever left in this moment is no longer pending, and stays away.
+# Somebody who leaves at this moment is no longer pending, and stays unsubscribed.
 _CONFIRM_SUBSCRIPTIONS: Final = """
     UPDATE subscriptions.subscription SET state = 'confirmed', confirmed_at = now(), import_id = :import_id
       FROM pg_temp.present
@@ -223,12 +224,12 @@ _FORGET_ATTRIBUTES: Final = """
 
 
 class BatchChangedError(Exception):
-    """Somebody of the batch came or went while it was judged: to be done once more, from its beginning."""
+    """Somebody in the batch was added or removed while it was judged. The batch must be repeated from its beginning."""
 
 
 async def copy_batch(connection: AsyncConnection, *, rows: bytes, rejects: bytes, timeout_s: float) -> None:
-    """The lane's rows into a temporary table, those that were rejected to their place."""
-    # What is lost in a crash is done again from the lane's place, which is lost with it.
+    """Copies the lane's rows into a temporary table, and the rejected ones into the table of rejects."""
+    # If a crash loses this commit, the lane's place is lost with it, so the batch is repeated.
     await connection.execute(sa.text("SET LOCAL synchronous_commit = off"))
     await connection.execute(sa.text(_CREATE_INCOMING))
     driver = (await connection.get_raw_connection()).driver_connection
@@ -249,8 +250,8 @@ async def copy_batch(connection: AsyncConnection, *, rows: bytes, rejects: bytes
 
 
 async def forget_removed_attributes(connection: AsyncConnection, types: Mapping[str, AttributeType]) -> None:
-    """Of the copied rows: what was removed since the run began. The others are not removed before the transaction ends,
-    or their values would be taken from everybody but these people.
+    """Drops attributes from the copied rows that were removed since the run began. The others cannot be removed
+    before the transaction ends; otherwise their removal would miss these people.
     """
     held = await hold_attributes(connection, types)
     removed = [name for name, type_ in types.items() if held.get(name) != type_]
@@ -259,16 +260,16 @@ async def forget_removed_attributes(connection: AsyncConnection, types: Mapping[
 
 
 async def find_added(connection: AsyncConnection) -> AddedIds | None:
-    """Whom `store_people` has made; None when it was nobody."""
+    """The ids of the people whom `store_people` added; None: there are none."""
     result = await connection.execute(sa.text("SELECT min(id), max(id) FROM pg_temp.added"))
     first, last = result.one()
     return None if first is None else AddedIds(first, last)
 
 
 async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int, has_states: bool) -> Counts:
-    """Make the copied rows into people. Raises `BatchChangedError`; nothing of the transaction is then of use.
+    """Turns the copied rows into people. Raises `BatchChangedError`; the transaction must then be rolled back.
 
-    `has_states`: the rows have states of their own; else all have the one that the import gives.
+    `has_states`: the rows have their own states; otherwise all get the state that the import gives.
     """
     await connection.execute(sa.text(_CREATE_ADDED))
     of_job = {"newsletter_id": job.newsletter_id, "import_id": job.id}
@@ -283,7 +284,7 @@ async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int
     await connection.execute(sa.text(_MARK_ADDED))
     await connection.execute(sa.text(_LOCK_PRESENT))
     await _judge_present(connection, job)
-    # Without statistics of a temporary table the planner would read all subscribers to change a few.
+    # A temporary table has no statistics, so the planner would read all subscribers to change a few.
     await connection.execute(sa.text("SET LOCAL enable_seqscan = off"))
     await connection.execute(sa.text("SET LOCAL enable_mergejoin = off"))
     await connection.execute(sa.text(_CHANGE_PEOPLE))
@@ -297,7 +298,7 @@ async def store_people(connection: AsyncConnection, job: ImportRow, *, rows: int
 
 
 async def list_addresses(connection: AsyncConnection) -> list[str]:
-    """The keys of the copied rows' addresses."""
+    """The address keys of the copied rows."""
     rows = await connection.execute(
         sa.text("SELECT email_key FROM pg_temp.incoming WHERE NOT is_repeat ORDER BY email_key")
     )
@@ -305,7 +306,7 @@ async def list_addresses(connection: AsyncConnection) -> list[str]:
 
 
 async def judge_people(connection: AsyncConnection, job: ImportRow, *, rows: int) -> Counts:
-    """What `store_people` would count; no person is touched."""
+    """Counts what `store_people` would do; changes no subscriber."""
     await connection.execute(sa.text(_MARK_SUPPRESSED), {"newsletter_id": job.newsletter_id})
     await connection.execute(sa.text(_SPREAD_LEAVING))
     await connection.execute(sa.text(_MARK_SEEN), {"import_id": job.id, "run_number": job.run_number})

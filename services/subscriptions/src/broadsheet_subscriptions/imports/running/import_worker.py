@@ -1,7 +1,8 @@
-"""The background task that runs imports, takes them back, asks who came pending, and removes what is left over.
+"""The background task that runs imports, undoes them, asks pending people to confirm, and removes leftovers.
 
-One import at a time a process; any number of replicas may run it. An upload in the same process wakes it at once; a
-poll every one to two seconds is the truth, and finds what another process took in or left unfinished.
+A process works on one import at a time; any number of replicas may run. An upload in the same process wakes the
+worker at once. But it relies on a poll every one to two seconds, which also finds imports that another process
+received or left unfinished.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 POLL_S: Final = 1.5
 BOUND_S: Final = 60.0
 JOB_BOUND_S: Final = 600.0
-"""A job that keeps its lease says that it goes on."""
+"""A job that keeps its lease reports progress, and may run longer."""
 FAILURE_WAIT_S: Final = 2.0
 FAILURES_MAX: Final = 5
 TIDY_INTERVAL_S: Final = 60.0
@@ -42,7 +43,7 @@ _log = structlog.get_logger()
 
 
 class ImportPolicy(msgspec.Struct, frozen=True):
-    """`lease` is how long a job waits for a worker that has died; `kept` how long rejects and unused files stay."""
+    """`lease`: how soon a job is taken over from a dead worker; `kept`: how long rejects and unused files stay."""
 
     csv_bytes_max: int
     xlsx_bytes_max: int
@@ -54,7 +55,9 @@ class ImportPolicy(msgspec.Struct, frozen=True):
 
 
 class ImportWorker:
-    """One a process: its `loops`, and `wake` after an upload. A job may take minutes, the rest goes on beside it."""
+    """One per process: its `loops`, and `wake` after an upload. A job may take minutes; the other loops go on
+    meanwhile.
+    """
 
     def __init__(self, engine: AsyncEngine, policy: ImportPolicy, confirmation_policy: ConfirmationPolicy) -> None:
         self._engine = engine
@@ -82,7 +85,7 @@ class ImportWorker:
         return Next(0) if await self.work_once() else None
 
     async def work_once(self) -> bool:
-        """Lease one job and work on it to its end, or to a failure; False when there was none."""
+        """Leases one job and works on it until it ends or fails. False: there was no job."""
         token = uuid.uuid4()
         async with self._engine.begin() as connection:
             job = await lease_store.lease_import(connection, token=token, lease=self._policy.lease)
@@ -93,7 +96,7 @@ class ImportWorker:
         except LeaseLostError:
             _log.info("import.lease_lost", import_id=job.id)
         except asyncio.CancelledError:
-            # The service stops: another replica may go on at once.
+            # The service stops. Giving up the lease lets another replica continue at once.
             with contextlib.suppress(SQLAlchemyError, OSError, TimeoutError):
                 await self._give_up(job.id, token, counts_as_failure=False)
             raise
@@ -141,7 +144,7 @@ class ImportWorker:
             _log.info("import.confirmations_queued", mails=asked)
 
     async def tidy(self) -> int:
-        """One bounded round, a transaction a batch; how much went."""
+        """One bounded round, one transaction per batch; returns how many rows were removed."""
         removed = 0
         for _ in range(TIDY_BATCHES_MAX):
             async with self._engine.begin() as connection:

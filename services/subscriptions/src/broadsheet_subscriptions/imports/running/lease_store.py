@@ -1,4 +1,4 @@
-"""The SQL of who works on an import: its lease, and what only the holder of the lease may say of it."""
+"""The SQL of an import's lease, and of what only the holder of the lease may record."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ from broadsheet_subscriptions.imports.store import ImportRow, find_import, give_
 
 
 async def lease_import(connection: AsyncConnection, *, token: UUID, lease: timedelta) -> ImportRow | None:
-    """The oldest job that nobody works on, now the caller's; None when there is none."""
+    """Leases the oldest job that nobody works on; None: there is none."""
     result = await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job
@@ -34,13 +34,13 @@ async def lease_import(connection: AsyncConnection, *, token: UUID, lease: timed
     import_id: int | None = result.scalar_one_or_none()
     if import_id is None:
         return None
-    # Waits for what the worker before is at in this very moment.
+    # Waits for the transactions in which the previous worker still stores something.
     await give_lanes(connection, import_id=import_id, token=token)
     return await find_import(connection, import_id)
 
 
 async def renew_lease(connection: AsyncConnection, *, import_id: int, token: UUID, lease: timedelta) -> bool:
-    """False: the job is no longer the caller's."""
+    """False: the caller no longer holds the job."""
     result = await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job SET lease_until = now() + :lease
@@ -54,7 +54,7 @@ async def renew_lease(connection: AsyncConnection, *, import_id: int, token: UUI
 async def give_up_lease(
     connection: AsyncConnection, *, import_id: int, token: UUID, counts_as_failure: bool, failures_max: int
 ) -> None:
-    """Another may go on at once. After too many failures in a row the job has failed."""
+    """Lets another worker continue at once. After too many failures in a row, the job has failed."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job
@@ -116,7 +116,7 @@ async def store_opened(
 async def end_run(
     connection: AsyncConnection, *, import_id: int, token: UUID, status: Status, failure: str | None
 ) -> bool:
-    """False: the job is no longer the caller's to end."""
+    """False: the caller no longer holds the job, and may not end it."""
     result = await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job

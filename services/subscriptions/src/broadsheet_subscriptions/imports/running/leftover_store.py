@@ -1,4 +1,4 @@
-"""The SQL of what imports leave over: files, rejects and hashes that nothing needs any more."""
+"""The SQL that removes what imports leave behind: files, rejects and hashes that are not needed any more."""
 
 from datetime import timedelta
 
@@ -7,10 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def remove_pieces(connection: AsyncConnection, *, limit: int, upload_max: timedelta, kept: timedelta) -> int:
-    """Some pieces of files that nothing will be read from again; how many went.
+    """Removes some pieces of files that will not be read again; returns how many.
 
-    A file goes when its import is over. One that may be started once more is kept for a while, and what was uploaded
-    only in part for as long as an upload may take.
+    A file is removed when its import is over. The file of an import that may be started again is kept for a
+    while, and a partial upload for as long as an upload may take.
     """
     result = await connection.execute(
         sa.text("""
@@ -47,7 +47,9 @@ async def remove_pieces(connection: AsyncConnection, *, limit: int, upload_max: 
 
 
 async def remove_leftovers(connection: AsyncConnection, *, limit: int, kept: timedelta) -> int:
-    """Some rejects, notes and hashes of runs that are over or were replaced by another; how many went."""
+    """Removes some rejects, notes and hashes of runs that are over or were replaced by another run; returns how
+    many.
+    """
     rejects = await connection.execute(
         sa.text("""
             DELETE FROM subscriptions.import_reject AS reject

@@ -1,9 +1,9 @@
-"""Run an import that this worker has leased: from where its lanes stand to the end of the file.
+"""Runs an import that this worker has leased, from the places of its lanes to the end of the file.
 
-The reader's process runs ahead by a few batches at most; two lanes store them, each in transactions of its own, each
-with the addresses of one half. A lane's place moves in the transaction that stores what is before it, so whatever ends
-this process, the next one begins where this one stood, and no row counts twice. A lane whose token has changed (the job
-was cancelled, or its lease ran out and another has it) stores nothing more.
+The reader's process is a few batches ahead at most. Two lanes store the batches, each in its own transactions and
+each with half of the addresses. A lane's place moves in the transaction that stores the rows before it. So
+however this process ends, the next one continues where it stopped, and no row counts twice. A lane whose token
+has changed (the job was cancelled, or its lease ran out and another worker has it) stores nothing more.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from broadsheet_subscriptions.imports.running import batch_store, lease_store
 from broadsheet_subscriptions.imports.store import Counts, ImportRow
 
 QUEUED_BATCHES_MAX: Final = 2
-"""A lane: enough that it never waits while the other has the longer batch, and a few megabytes."""
+"""Per lane: enough that it never waits while the other has the longer batch, and only a few megabytes."""
 ATTEMPTS_A_BATCH_MAX: Final = 5
 _DEADLOCK: Final = "40P01"
 
@@ -40,7 +40,7 @@ _log = structlog.get_logger()
 
 
 class LeaseLostError(Exception):
-    """The job is no longer this worker's."""
+    """This worker no longer holds the job."""
 
 
 class _LaneBatch(msgspec.Struct, frozen=True):
@@ -63,9 +63,10 @@ async def run_import(
     block_bytes: int = BLOCK_BYTES,
     progress: Callable[[], None] | None = None,
 ) -> None:
-    """`progress` is told at each renewal of the lease that the job goes on.
+    """`progress` is called at each renewal of the lease.
 
-    Raises `LeaseLostError`, `ReaderDiedError`, and what the database raises; each leaves the job as it stands.
+    Raises `LeaseLostError`, `ReaderDiedError`, and the errors of the database. After each, the job can be
+    continued from where it is.
     """
     async with engine.connect() as connection:
         lanes = await store.read_lanes(connection, job.id)
@@ -106,7 +107,9 @@ async def run_import(
 
 
 def _failure(end: Finished | Unreadable, counts: Counts) -> str | None:
-    """An import that brought nobody in because nothing could be read is never called a success."""
+    """The reason of a failure; None: success. An import that stored nobody because nothing could be read is a
+    failure.
+    """
     if isinstance(end, Unreadable):
         return end.reason
     if counts.rows == 0:
@@ -117,13 +120,13 @@ def _failure(end: Finished | Unreadable, counts: Counts) -> str | None:
 
 
 def _types_read(types: dict[str, AttributeType], mapping: Mapping_) -> dict[str, AttributeType]:
-    """Of the attributes that a column is for."""
+    """The types of those attributes that a column is mapped to."""
     targets = set(mapping.values())
     return {name: type_ for name, type_ in types.items() if f"{ATTRIBUTE_PREFIX}{name}" in targets}
 
 
 async def _pieces(engine: AsyncEngine, job: ImportRow, place: Place) -> AsyncIterator[bytes]:
-    """The stored file from the place on; a connection is held for no longer than a piece takes."""
+    """The stored file from the place on. A connection is held only while one piece is read."""
     first, skipped = divmod(place.byte_offset, store.PIECE_BYTES)
     for position in range(first, -(-job.file_bytes // store.PIECE_BYTES)):
         async with engine.connect() as connection:
@@ -134,7 +137,7 @@ async def _pieces(engine: AsyncEngine, job: ImportRow, place: Place) -> AsyncIte
 
 
 class _Run:
-    """The lanes, what feeds them, and what keeps the lease, of one run."""
+    """The tasks of one run: its lanes, what feeds them, and what renews the lease."""
 
     def __init__(
         self,
@@ -163,7 +166,7 @@ class _Run:
         self._end: Finished | Unreadable | None = None
 
     async def go(self, frames: AsyncIterator[Received]) -> Finished | Unreadable:
-        """Ends when all that was read is stored."""
+        """Returns when everything that was read is stored."""
         try:
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._keep_lease())
@@ -172,7 +175,7 @@ class _Run:
                 await asyncio.wait(work, return_when=asyncio.FIRST_EXCEPTION)
                 keeping.cancel()
         except ExceptionGroup as group_error:
-            # One cause is enough to tell; the others follow from it.
+            # One error is enough; the others follow from it.
             raise group_error.exceptions[0] from None
         assert self._end is not None
         return self._end
@@ -207,7 +210,7 @@ class _Run:
     async def _enqueue(self, batch: Batch, contents: tuple[bytes, ...]) -> None:
         *rows, rejects = contents
         for lane, queue in enumerate(self._queues):
-            # Also without a row for this lane: its place moves on.
+            # A batch without rows for this lane is queued too, so that its place moves on.
             item = _LaneBatch(
                 batch.after,
                 batch.rows[lane],
@@ -228,7 +231,7 @@ class _Run:
                     if attempt == ATTEMPTS_A_BATCH_MAX:
                         raise
                 except DBAPIError as error:
-                    # Others lock people in other orders, and Postgres ends one of two that wait for each other.
+                    # Other transactions lock people in another order. In a deadlock, Postgres ends one of the two.
                     if attempt == ATTEMPTS_A_BATCH_MAX or getattr(error.orig, "sqlstate", None) != _DEADLOCK:
                         raise
 
@@ -262,7 +265,7 @@ class _Run:
             )
 
     async def _enter_addresses(self, connection: AsyncConnection) -> None:
-        """Whoever was erased while suppressed is suppressed again, before it is asked who is."""
+        """Suppresses an erased subscriber's suppressed address again, before suppressions are looked up."""
         if self._job.dry_run or not await addresses_were_erased(connection):
             return
         await enter_addresses(connection, self._hasher, await batch_store.list_addresses(connection))

@@ -1,6 +1,7 @@
-"""The JSON API on webhook endpoints, `/api/v1/webhook-endpoints`.
+"""The JSON API for webhook endpoints, `/api/v1/webhook-endpoints`.
 
-For the scope `admin` alone: an endpoint is sent every address that comes or goes, and its URL may hold a secret.
+Only for the scope `admin`: an endpoint receives the address of everybody who subscribes or leaves, and its URL
+may contain a secret.
 """
 
 from datetime import datetime, timedelta
@@ -63,7 +64,7 @@ NewsletterIds = Annotated[list[RecordId], msgspec.Meta(min_length=1, max_length=
 
 
 class EndpointInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`newsletter_ids` null is every newsletter."""
+    """`newsletter_ids` null means every newsletter."""
 
     url: Url
     events: Events
@@ -73,7 +74,9 @@ class EndpointInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EndpointChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays. While an endpoint is disabled nothing is queued for it; what waits, waits on."""
+    """A member that is left out stays as it is. While an endpoint is disabled, nothing new is queued for it, and
+    deliveries that wait go on waiting.
+    """
 
     url: Url | UnsetType = UNSET
     events: Events | UnsetType = UNSET
@@ -83,7 +86,7 @@ class EndpointChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WebhookEndpoint(msgspec.Struct, frozen=True):
-    """`disabled_reason`: why it was disabled, if not by a person; `failing_since`: no attempt has succeeded since."""
+    """`disabled_reason`: why it was disabled automatically; `failing_since`: no attempt has succeeded since."""
 
     id: int
     url: str
@@ -98,19 +101,19 @@ class WebhookEndpoint(msgspec.Struct, frozen=True):
 
 
 class CreatedEndpoint(WebhookEndpoint, frozen=True, kw_only=True):
-    """`secret` is shown this once; receivers check signatures with it."""
+    """`secret` is shown only once. Receivers check signatures with it."""
 
     secret: str
 
 
 class RotationInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For how many seconds the secret before goes on signing, beside the new one."""
+    """For how many seconds the previous secret still signs, together with the new one."""
 
     overlap_s: Annotated[int, msgspec.Meta(ge=0, le=OVERLAP_S_MAX)] = OVERLAP_S_DEFAULT
 
 
 class RotatedSecret(msgspec.Struct, frozen=True):
-    """Shown this once."""
+    """Shown only once."""
 
     secret: str
 
@@ -137,7 +140,7 @@ class WebhookEndpointController(Controller):
     @post(
         operation_id="createWebhookEndpoint",
         summary="Add a webhook endpoint; its signing secret is shown once",
-        description="Calls are signed as Standard Webhooks says.",
+        description="Calls are signed as Standard Webhooks specifies.",
         guards=[json_only],
         responses=documents(
             InvalidInputError, TooManyEndpointsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
@@ -211,7 +214,7 @@ class WebhookEndpointController(Controller):
     @delete(
         "/{endpoint_id:int}",
         operation_id="deleteWebhookEndpoint",
-        summary="Remove a webhook endpoint with what waits for it, its secrets and its log",
+        summary="Remove a webhook endpoint with its waiting deliveries, its secrets and its log",
         responses=documents(NotFoundError),
     )
     async def delete_endpoint(self, endpoint_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
@@ -222,7 +225,7 @@ class WebhookEndpointController(Controller):
         "/{endpoint_id:int}/rotate-secret",
         operation_id="rotateWebhookSecret",
         summary="Give a webhook endpoint a new signing secret, which is shown once",
-        description="Calls carry a signature by each secret in force, so that receivers can change over in between.",
+        description="Calls carry one signature for each valid secret, so that receivers can change over meanwhile.",
         status_code=200,
         guards=[json_only],
         responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
@@ -255,7 +258,9 @@ AnswerT = TypeVar("AnswerT", CreatedEndpoint, RotatedSecret)
 
 
 def _sealed(answer: AnswerT, box: SecretBox) -> AnswerT:
-    """As it is kept beside an Idempotency-Key: a secret that is shown once lies nowhere in the clear."""
+    """The answer as it is stored with an idempotency key: sealed, because a secret that is shown once must not be
+    stored in plain text.
+    """
     return msgspec.structs.replace(answer, secret=box.seal(answer.secret, purpose=_ANSWER_PURPOSE))
 
 

@@ -16,7 +16,7 @@ NO_SUCH_ENDPOINT = "There is no such webhook endpoint."
 async def change_endpoint(
     connection: AsyncConnection, endpoint_id: int, change: Callable[[Endpoint], EndpointFields]
 ) -> Endpoint:
-    """In the caller's transaction, the endpoint locked while `change` says what it becomes.
+    """Runs in the caller's transaction. The endpoint stays locked while `change` computes its new fields.
 
     Raises:
         NotFoundError: there is no such endpoint.
@@ -35,6 +35,6 @@ async def change_endpoint(
 
 
 async def delete_endpoint(connection: AsyncConnection, endpoint_id: int) -> None:
-    """In the caller's transaction. Raises `NotFoundError`."""
+    """Runs in the caller's transaction. Raises `NotFoundError`."""
     if not await store.mark_deleted(connection, endpoint_id):
         raise NotFoundError(NO_SUCH_ENDPOINT)

@@ -1,4 +1,4 @@
-"""Add an endpoint, with a signing secret of its own that is shown once."""
+"""Add an endpoint, with its own signing secret, which is shown once."""
 
 from datetime import timedelta
 
@@ -19,11 +19,11 @@ class TooManyEndpointsError(ConflictError):
 async def create_endpoint(
     connection: AsyncConnection, fields: EndpointFields, *, box: SecretBox
 ) -> tuple[Endpoint, SigningSecret]:
-    """In the caller's transaction.
+    """Runs in the caller's transaction.
 
     Raises:
-        InvalidInputError: a newsletter that it is to be told of does not exist.
-        TooManyEndpointsError: there is room for no more.
+        InvalidInputError: one of its newsletters does not exist.
+        TooManyEndpointsError: there are ENDPOINTS_MAX already.
     """
     await require_newsletters(connection, fields.newsletter_ids)
     if await store.count_endpoints(connection) >= ENDPOINTS_MAX:
@@ -41,7 +41,7 @@ async def create_endpoint(
 
 
 async def require_newsletters(connection: AsyncConnection, newsletter_ids: list[int] | None) -> None:
-    """Raises `InvalidInputError` that names each that does not exist."""
+    """Raises `InvalidInputError` that names each newsletter that does not exist."""
     if newsletter_ids is not None and (unknown := await store.unknown_newsletters(connection, newsletter_ids)):
         detail = "There is no such newsletter: " + ", ".join(map(str, unknown))
         raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_ids", detail=detail),))

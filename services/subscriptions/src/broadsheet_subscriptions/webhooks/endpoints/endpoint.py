@@ -1,4 +1,4 @@
-"""What a webhook endpoint is: a receiver, what it wants to be told, and how it has been doing; pure."""
+"""A webhook endpoint: its URL, the events it receives, and whether its deliveries succeed; pure."""
 
 from datetime import datetime
 from typing import Final
@@ -8,15 +8,17 @@ import msgspec
 from broadsheet_subscriptions.webhooks.sending.event import EventType
 
 ENDPOINTS_MAX: Final = 50
-"""So that every one of them has places of its own, and a slow one takes none from the others."""
+"""A bound that lets every endpoint have places of its own, so that a slow one does not hold up the others."""
 SECRETS_MAX: Final = 4
-"""In force at once: each makes every call's headers longer."""
+"""How many may be valid at once: each makes the headers of every call longer."""
 FAILURES_BEFORE_DISABLING: Final = 10
-"""However long it has been failing: one that gets few events must not be judged by two of them."""
+"""The fewest failures that disable an endpoint, however long it has been failing. Otherwise two failures could
+disable an endpoint that gets few events.
+"""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """`newsletter_ids` None: every newsletter's. `disabled_reason`: why the sender disabled it."""
+    """`newsletter_ids` None: every newsletter. `disabled_reason`: why the sender disabled it."""
 
     id: int
     url: str
@@ -31,5 +33,5 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def secret_purpose(endpoint_id: int) -> str:
-    """What an endpoint's secrets are sealed for."""
+    """The purpose to which an endpoint's sealed secrets are bound."""
     return f"webhook-endpoint:{endpoint_id}"

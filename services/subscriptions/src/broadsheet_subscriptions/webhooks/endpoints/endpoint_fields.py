@@ -1,4 +1,4 @@
-"""What may be set of an endpoint, checked: every fault is named where it is."""
+"""The fields of an endpoint that may be set, and their checks."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -29,7 +29,7 @@ def parse_fields(
     newsletter_ids: Sequence[int] | None,
     enabled: bool,
 ) -> EndpointFields:
-    """Raises `InvalidInputError` that names every field at fault. Whether the newsletters exist is not looked at."""
+    """Raises `InvalidInputError` that names every invalid field. Does not check whether the newsletters exist."""
     problems: list[FieldProblem] = []
     try:
         policy.parse_url(url)

@@ -1,4 +1,4 @@
-"""Give an endpoint a new signing secret; the one before goes on signing for a while, beside the new one."""
+"""Give an endpoint a new signing secret. The previous one still signs for a while, together with the new one."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from broadsheet_subscriptions.webhooks.sending.signature import SigningSecret
 async def rotate_secret(
     connection: AsyncConnection, endpoint_id: int, *, overlap: timedelta, box: SecretBox
 ) -> SigningSecret:
-    """In the caller's transaction. Raises `NotFoundError`."""
+    """Runs in the caller's transaction. Raises `NotFoundError`."""
     if await store.find_endpoint(connection, endpoint_id, lock=True) is None:
         raise NotFoundError(NO_SUCH_ENDPOINT)
     secret = SigningSecret.generate()

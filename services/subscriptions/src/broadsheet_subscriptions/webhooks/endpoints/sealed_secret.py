@@ -1,8 +1,8 @@
-"""Signing secrets at rest: encrypted with AES-256-GCM, bound to what they are for; pure.
+"""Signing secrets at rest: encrypted with AES-256-GCM and bound to their purpose; pure.
 
-A signing secret has to be read again, so it can't be a hash. Whoever reads the database alone can then sign nothing,
-and whoever writes to it can't give one endpoint another's secret. The first key encrypts, all decrypt, so that keys
-rotate by putting a new one in front.
+A signing secret has to be read again, so a hash is not enough. Read access to the database alone does not allow
+signing, and write access does not allow giving one endpoint another's secret. The first key encrypts and all keys
+decrypt, so keys are rotated by putting a new one in front.
 """
 
 import base64
@@ -19,11 +19,11 @@ _NONCE_BYTES: Final = 12
 
 
 class UnreadableSecretError(Exception):
-    """It was sealed with a key that is not there any more, for another purpose, or not by us."""
+    """The secret was sealed with a key that is not configured any more, for another purpose, or not by us."""
 
 
 class SecretBox:
-    """Seals and opens with keys given as `id:hex,id:hex,…`, the current one first."""
+    """Seals and opens secrets. The keys are given as `id:hex,id:hex,…`, the current one first."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
@@ -31,11 +31,11 @@ class SecretBox:
 
     @classmethod
     def parse(cls, text: str) -> "SecretBox":
-        """Raises ValueError (see `parse_key_ring`); keys are of 32 bytes, as AES-256 has them."""
+        """Raises ValueError (see `parse_key_ring`). Keys must be 32 bytes long, as AES-256 requires."""
         return cls(parse_key_ring(text, bytes_max=KEY_BYTES_MIN))
 
     def seal(self, secret: str, *, purpose: str) -> str:
-        # Random nonces are safe for 2^32 secrets a key: far more than there will ever be endpoints.
+        # Random nonces are safe for 2^32 secrets per key: far more than there will ever be endpoints.
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, secret.encode(), purpose.encode())
         return f"{self._current}.{base64.b64encode(nonce + sealed).decode()}"

@@ -15,14 +15,14 @@ _COLUMNS: Final = """
     id, url, description, events, newsletter_ids, enabled, disabled_reason, disabled_at, failing_since, created_at
 """
 _CREATE_LOCK: Final = 0x62736865_77686570
-"""Taken to create an endpoint: two at once must not both be the last that there is room for."""
+"""An advisory lock held while an endpoint is created, so that two at once cannot both take the last place."""
 
 _IDS = postgresql.ARRAY(sa.BigInteger)
 _TEXTS = postgresql.ARRAY(sa.Text)
 
 
 async def count_endpoints(connection: AsyncConnection) -> int:
-    """Until the transaction ends nobody else creates one."""
+    """Counts the endpoints, and prevents others from creating one until the transaction ends."""
     await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATE_LOCK})
     rows = await connection.execute(
         sa.text("SELECT count(*) FROM subscriptions.webhook_endpoint WHERE deleted_at IS NULL")
@@ -84,7 +84,7 @@ async def find_endpoint(connection: AsyncConnection, endpoint_id: int, *, lock: 
 
 
 async def update_endpoint(connection: AsyncConnection, endpoint_id: int, fields: EndpointFields) -> None:
-    """Write what a person may change. Enabling begins anew: what failed before no longer counts."""
+    """Writes what a person may change. Enabling an endpoint resets its failures."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.webhook_endpoint
@@ -105,7 +105,9 @@ async def update_endpoint(connection: AsyncConnection, endpoint_id: int, fields:
 
 
 async def mark_deleted(connection: AsyncConnection, endpoint_id: int) -> bool:
-    """Nothing is queued or sent for it from the commit on, and its secrets are gone; the log goes bit by bit."""
+    """From the commit on, nothing is queued or sent for it, and its secrets are deleted. Its log is removed in
+    batches later.
+    """
     rows = await connection.execute(
         sa.text("""
             WITH gone AS (
@@ -123,7 +125,7 @@ async def mark_deleted(connection: AsyncConnection, endpoint_id: int) -> bool:
 async def add_secret(
     connection: AsyncConnection, *, endpoint_id: int, sealed: str, overlap: timedelta, secrets_max: int
 ) -> None:
-    """A new secret; those before it sign for `overlap` longer at most, and the oldest end where they are too many."""
+    """Adds a new secret. Older ones sign for at most `overlap` longer; beyond `secrets_max`, the oldest are deleted."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.webhook_secret SET expires_at = least(expires_at, now() + :overlap)

@@ -1,4 +1,4 @@
-"""The JSON API on the log of webhook deliveries: what was sent, what was answered, what is tried next."""
+"""The JSON API for the log of webhook deliveries: what was sent, what was answered, what is tried next."""
 
 from datetime import datetime
 from typing import Annotated
@@ -42,7 +42,7 @@ from broadsheet_subscriptions.webhooks.log.send_again import (
 from broadsheet_subscriptions.webhooks.log.store import DeliveryRow, DeliveryStatus
 from broadsheet_subscriptions.webhooks.sending.event import MessageType
 
-# Text, so that a fault is reported under the name it came by.
+# The type is text, so that an error names the parameter as it was sent.
 StatusFilter = Annotated[
     str | None,
     QueryParameter(
@@ -54,7 +54,9 @@ StatusFilter = Annotated[
 
 
 class WebhookAttempt(msgspec.Struct, frozen=True):
-    """`http_status`, or in `error` why there was none; `answer`: how it began, addresses and tokens left out."""
+    """`http_status`, or `error` if there was none; `answer`: the beginning of the answer, without addresses and
+    tokens.
+    """
 
     at: datetime
     duration_ms: int
@@ -64,9 +66,9 @@ class WebhookAttempt(msgspec.Struct, frozen=True):
 
 
 class WebhookDelivery(msgspec.Struct, frozen=True):
-    """`message_id` is the `webhook-id` of every attempt. `attempts`: the newest first, twenty at most.
+    """`message_id` is the `webhook-id` of every attempt. `attempts`: newest first, at most twenty.
 
-    `next_attempt_at` null: settled, or an attempt is under way. `cancelled`: about somebody who was removed.
+    `next_attempt_at` null: it is settled, or an attempt is under way. `cancelled`: its subscriber was removed.
     """
 
     id: int
@@ -90,7 +92,7 @@ class EndpointDeliveriesController(Controller):
     @get(
         "/deliveries",
         operation_id="listWebhookDeliveries",
-        summary="List what was sent to a webhook endpoint or waits for it, newest first",
+        summary="List the deliveries to a webhook endpoint, sent or waiting, newest first",
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
@@ -115,8 +117,8 @@ class EndpointDeliveriesController(Controller):
     @post(
         "/test",
         operation_id="sendTestWebhook",
-        summary="Send a webhook endpoint a message to try it with, once",
-        description="The answer comes before the call: `GET /api/v1/webhook-deliveries/{id}` tells what came of it.",
+        summary="Send a webhook endpoint a test message, once",
+        description="The answer comes before the call; `GET /api/v1/webhook-deliveries/{id}` shows its result.",
         status_code=202,
         guards=[requires("admin")],
         responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError),

@@ -1,4 +1,4 @@
-"""What people put into the queue: a message to try an endpoint with, and one that was settled once more."""
+"""Deliveries that people add to the queue: a test message for an endpoint, and a settled delivery sent again."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,22 +12,22 @@ NO_SUCH_DELIVERY = "There is no such webhook delivery."
 
 
 class NotToBeToldError(ConflictError):
-    slug, title = "webhook-cancelled", "This delivery was cancelled: it is about somebody who was removed"
+    slug, title = "webhook-cancelled", "This delivery was cancelled: its subscriber was removed"
 
 
 async def queue_test(connection: AsyncConnection, endpoint_id: int) -> DeliveryRow:
-    """One attempt, whether the endpoint is enabled or not. Raises `NotFoundError`."""
+    """Queues a test message: one attempt, whether or not the endpoint is enabled. Raises `NotFoundError`."""
     if await find_endpoint(connection, endpoint_id) is None:
         raise NotFoundError(NO_SUCH_ENDPOINT)
     return await store.queue_test(connection, endpoint_id=endpoint_id)
 
 
 async def retry_delivery(connection: AsyncConnection, delivery_id: int) -> DeliveryRow:
-    """Due at once, with the same webhook-id and the whole schedule of retries before it again.
+    """Makes the delivery due at once, with the same webhook-id; its schedule of retries starts again.
 
     Raises:
-        NotFoundError: there is no such delivery, or its endpoint is gone.
-        NotToBeToldError: it must not leave any more.
+        NotFoundError: there is no such delivery, or its endpoint was deleted.
+        NotToBeToldError: it was cancelled and may not be sent any more.
     """
     found = await store.find_delivery(connection, delivery_id, lock=True)
     if found is None:

@@ -1,4 +1,4 @@
-"""The SQL of the delivery log, and of what people add to the queue: plain functions on the caller's connection."""
+"""The SQL of the delivery log, and of deliveries that people add to the queue, on the caller's connection."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 
 class DeliveryRow(msgspec.Struct, frozen=True):
-    """`under_way`: an attempt is being made, as far as is known."""
+    """`under_way`: an attempt is being made, judging by its lease."""
 
     id: int
     endpoint_id: int
@@ -63,7 +63,7 @@ async def list_deliveries(
 
 
 async def find_delivery(connection: AsyncConnection, delivery_id: int, *, lock: bool = False) -> DeliveryRow | None:
-    """Of an endpoint that is still there."""
+    """None also if its endpoint was deleted."""
     rows = await connection.execute(
         sa.text(f"""
             SELECT {_COLUMNS} FROM subscriptions.webhook_delivery AS delivery
@@ -79,7 +79,7 @@ async def find_delivery(connection: AsyncConnection, delivery_id: int, *, lock: 
 
 
 async def list_attempts(connection: AsyncConnection, delivery_ids: Sequence[int]) -> dict[int, list[AttemptRow]]:
-    """The newest of each, newest first."""
+    """The newest attempts of each delivery (at most ATTEMPTS_SHOWN_MAX), newest first."""
     rows = await connection.execute(
         sa.text("""
             SELECT asked.delivery_id, attempt.recorded_at, attempt.duration_ms, attempt.http_status, attempt.error,
@@ -110,7 +110,7 @@ async def queue_test(connection: AsyncConnection, *, endpoint_id: int) -> Delive
 
 
 async def make_due(connection: AsyncConnection, delivery_id: int) -> DeliveryRow:
-    """From the beginning of the schedule, at once. An attempt that is under way keeps its lease."""
+    """Makes it due at once, at the beginning of the schedule. An attempt that is under way keeps its lease."""
     rows = await connection.execute(
         sa.text(f"""
             UPDATE subscriptions.webhook_delivery
@@ -126,7 +126,9 @@ async def make_due(connection: AsyncConnection, delivery_id: int) -> DeliveryRow
 
 
 async def remove_old(connection: AsyncConnection, *, kept_days: int, limit: int) -> int:
-    """One batch of what is old, or of an endpoint that was deleted; then such endpoints that have none left."""
+    """Deletes one batch of deliveries that are old or belong to a deleted endpoint; then the deleted endpoints
+    without deliveries. Returns how many rows were deleted.
+    """
     removed = await connection.execute(
         sa.text("""
             WITH old AS MATERIALIZED (

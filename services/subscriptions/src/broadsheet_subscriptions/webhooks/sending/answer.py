@@ -1,4 +1,4 @@
-"""What an attempt to deliver came to, and what follows from it; pure."""
+"""The result of an attempt to deliver, and what follows from it; pure."""
 
 from random import Random
 from typing import Final, Literal, assert_never
@@ -23,12 +23,13 @@ NoAnswer = Literal[
     "secret_unreadable",
     "fault_of_ours",
 ]
-"""Why there was no answer. `address_refused`: the name leads to an address that is not public.
-`fault_of_ours`: the call could not be made; the log says why."""
+"""Why there was no answer. `address_refused`: the name resolves to an address that is not public. `fault_of_ours`:
+the call could not be made; the log says why.
+"""
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """`body`: the first bytes of it."""
+    """`body`: only its first bytes."""
 
     status: int
     body: bytes
@@ -43,7 +44,7 @@ Answer = Answered | NotAnswered
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The receiver has it."""
+    """The receiver has the message."""
 
 
 class RetryIn(msgspec.Struct, frozen=True):
@@ -55,16 +56,16 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class EndpointGone(msgspec.Struct, frozen=True):
-    """The receiver says that there is nothing at this address any more, and never will be."""
+    """The receiver answered 410: this address is gone for good."""
 
 
 Verdict = Delivered | RetryIn | Failed | EndpointGone
 
 
 def judge(answer: Answer, *, attempts: int, retried: bool, random: Random) -> Verdict:
-    """`attempts`: how many were begun, this one included; `retried` False: one attempt is all there is (a test).
+    """`attempts`: how many were begun, including this one; `retried` False: there is only one attempt (a test).
 
-    A redirect is a failure: it would lead to an address that nobody gave us.
+    A redirect is a failure: it leads to an address that nobody configured.
     """
     match answer:
         case Answered(status=status) if 200 <= status < 300:  # noqa: PLR2004  # the class of statuses
@@ -81,12 +82,14 @@ def judge(answer: Answer, *, attempts: int, retried: bool, random: Random) -> Ve
 
 
 def shown_answer(body: bytes) -> str:
-    """How an answer began, for people: as text, without the addresses and tokens that receivers like to repeat."""
+    """The beginning of an answer as text, for people. Addresses and tokens, which receivers often repeat, are
+    removed.
+    """
     return redact(body.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}"))[:ANSWER_KEPT_CHARS_MAX]
 
 
 def describe(answer: Answer) -> str:
-    """In a few words, for the reason that an endpoint was disabled."""
+    """A short description, for the reason why an endpoint was disabled."""
     match answer:
         case Answered(status=status):
             return f"HTTP status {status}"

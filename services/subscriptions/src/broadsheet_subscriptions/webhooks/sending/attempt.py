@@ -1,4 +1,4 @@
-"""One attempt to deliver: write and sign the message, call, and judge what came of it."""
+"""One attempt to deliver: write and sign the message, call the endpoint, and judge the answer."""
 
 from datetime import timedelta
 from random import Random
@@ -26,7 +26,7 @@ from broadsheet_subscriptions.webhooks.sending.store import Claimed
 from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 
 BEGIN_WITHIN_S: Final = 1.0
-"""What was read of the person at the claim is not used later than that: they may be gone since."""
+"""For how long after the claim the person's data may be used: they may have been removed since."""
 
 _log = structlog.get_logger()
 
@@ -38,18 +38,18 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class GivenBack(msgspec.Struct, frozen=True):
-    """Its turn came too late: it is due again, at once."""
+    """No attempt was made, because its turn came too late. It is due again at once."""
 
 
 class NotToBeTold(msgspec.Struct, frozen=True):
-    """It is about somebody who was removed."""
+    """No attempt was made, because its subscriber was removed."""
 
 
 Attempt = Called | GivenBack | NotToBeTold
 
 
 def result_of(attempt: Attempt) -> str:
-    """For metrics and logs."""
+    """A word for metrics and logs."""
     match attempt:
         case GivenBack():
             return "given_back"
@@ -70,7 +70,7 @@ def result_of(attempt: Attempt) -> str:
 
 
 class Attempter:
-    """Everything that one attempt needs."""
+    """Makes single attempts."""
 
     def __init__(self, caller: EndpointCaller, *, targets: TargetPolicy, box: SecretBox, random: Random) -> None:
         self._caller = caller
@@ -79,7 +79,9 @@ class Attempter:
         self._random = random
 
     async def attempt(self, claimed: Claimed, *, since_claim_s: float) -> Attempt:
-        """No transaction is open. The signature's time is the database's, as of the claim, and our own since."""
+        """Runs outside transactions. The signature's time is the database's time of the claim plus our own time
+        since then.
+        """
         if since_claim_s > BEGIN_WITHIN_S:
             return GivenBack()
         if not may_be_told(claimed.happening):
@@ -89,7 +91,9 @@ class Attempter:
         return Called(answer, verdict, duration_ms)
 
     def failed(self, claimed: Claimed) -> Attempt:
-        """An attempt that failed here, in a way that nobody foresaw: it counts, so that it is not made for ever."""
+        """The result of an attempt that failed here with an unexpected error. It counts as an attempt, so that it is
+        not repeated for ever.
+        """
         answer = NotAnswered("fault_of_ours")
         return Called(
             answer, judge(answer, attempts=claimed.attempts, retried=not claimed.is_test, random=self._random), 0
@@ -98,7 +102,7 @@ class Attempter:
     async def _call(self, claimed: Claimed, since_claim_s: float) -> tuple[Answer, int]:
         body = write_message(claimed.happening)
         try:
-            # Checked again: what is allowed may have changed since it was set.
+            # Checked again, because the policy may have changed since the URL was set.
             url = self._targets.parse_url(claimed.url)
         except ValueError:
             return NotAnswered("url_refused"), 0
@@ -115,7 +119,7 @@ class Attempter:
         return await self._caller.call(url, headers=headers, body=body)
 
     def _secrets(self, claimed: Claimed) -> list[SigningSecret]:
-        """Raises `UnreadableSecretError` where not one can be read: nothing leaves unsigned."""
+        """Raises `UnreadableSecretError` if no secret can be read: nothing is sent unsigned."""
         readable = []
         for sealed in claimed.sealed_secrets:
             try:

@@ -1,7 +1,7 @@
-"""One call to a receiver: bounded in time and in what is read, and only ever to an address that the policy allows.
+"""One call to a receiver: bounded in time and in what is read, and only to an address that the policy allows.
 
-The address is judged in `_GuardedSockets`, which makes each socket just before it connects: what a name led to a moment
-ago does not count. Nothing else is followed either: no redirect, no proxy of the environment, no cookie.
+The address is checked in `_GuardedSockets`, which makes each socket just before it connects: an earlier lookup of
+the name proves nothing. No redirect is followed, no proxy of the environment is used, and no cookie is kept.
 """
 
 import asyncio
@@ -24,24 +24,24 @@ from broadsheet_subscriptions.webhooks.sending.answer import ANSWER_READ_BYTES_M
 from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 
 KEPT_CONNECTION_S: Final = 2.0
-"""A connection idle for longer is not used again: servers close theirs after five seconds or so."""
+"""A connection idle for longer is not used again: servers often close theirs after about five seconds."""
 _HEADER_BYTES_MAX: Final = 8_190
 _RETRY_AFTER_DIGITS_MAX: Final = 9
 
 AddrInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 Lookup = Callable[[str, int], list[AddrInfo]]
-"""As `socket.getaddrinfo`, for TCP; it blocks."""
+"""Has the signature of `socket.getaddrinfo`, for TCP; it blocks."""
 
 
 class AddressRefusedError(OSError):
-    """The address is not one that a webhook may go to. The same words each time, whatever the address."""
+    """Webhooks may not call this address. The message is always the same, so that it does not reveal the address."""
 
     def __init__(self) -> None:
         super().__init__(errno.EACCES, "the address is not public")
 
 
 class _GuardedSockets:
-    """Makes the sockets of a connector, for allowed addresses only."""
+    """Makes a connector's sockets, for allowed addresses only."""
 
     def __init__(self, policy: TargetPolicy) -> None:
         self._policy = policy
@@ -62,9 +62,11 @@ def look_up(host: str, port: int) -> list[AddrInfo]:
 
 
 class _Resolver(AbstractResolver):
-    """Names by the system's own resolver, which blocks: in threads of its own, one lookup of a name at a time.
+    """Resolves names with the system's resolver, which blocks, in threads of its own, with one lookup per name at a
+    time.
 
-    So a name whose server is silent holds one thread however often it is called, and takes none from the others.
+    So a name whose server does not answer occupies one thread however often it is called, and does not delay
+    other names.
     """
 
     def __init__(self, lookup: Lookup) -> None:
@@ -103,17 +105,18 @@ class _Resolver(AbstractResolver):
     def _forget(self, key: tuple[str, int], done: "asyncio.Future[list[AddrInfo]]") -> None:
         del self._under_way[key]
         if not done.cancelled():
-            done.exception()  # whoever waited may be gone: nobody need hear of it
+            done.exception()  # the waiter may have been cancelled; do not report the error as unhandled
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class EndpointCaller:
-    """Calls receivers over one pool of connections, which is there while it is `opened`.
+    """Calls receivers over one pool of connections, which exists while the caller is `opened`.
 
-    `timeout_s` bounds a call up to its status, and the beginning of the body once more; `ssl_context` None: the
-    system's certificates, names verified. How many calls are made at once is the sender's to bound.
+    `timeout_s` bounds a call up to its status, and then again the reading of the body's beginning. `ssl_context`
+    None: the system's certificates, names verified. The number of calls at once is not bounded here, but by the
+    sender.
     """
 
     def __init__(
@@ -157,7 +160,7 @@ class EndpointCaller:
             await resolver.close()
 
     async def call(self, url: URL, *, headers: Mapping[str, str], body: bytes) -> tuple[Answer, int]:
-        """The answer, and how long it took in milliseconds. Never raises for what a receiver does."""
+        """The answer, and how long it took in milliseconds. Never raises, whatever the receiver does."""
         began = time.monotonic()
         answer = await self._call(url, headers, body)
         return answer, round((time.monotonic() - began) * 1000)
@@ -192,7 +195,7 @@ class EndpointCaller:
             response.close()
 
     async def _read_beginning(self, response: aiohttp.ClientResponse) -> bytes:
-        """The status has been said: a body that is late or breaks off takes nothing from it."""
+        """The status was received already, so a body that is late or breaks off does not change the result."""
         received = bytearray()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -207,7 +210,7 @@ class EndpointCaller:
 
 
 def _seconds(text: str) -> float | None:
-    """`Retry-After` as a count of seconds; as a date it is not honoured, for lack of a clock that both share."""
+    """`Retry-After` as a number of seconds. A date is not honoured, since the two clocks may differ."""
     return float(text) if text.isascii() and text.isdigit() and len(text) <= _RETRY_AFTER_DIGITS_MAX else None
 
 

@@ -1,6 +1,7 @@
-"""What happens to subscribers, and the message that tells of it; pure.
+"""Events about subscribers, and the message that reports one; pure.
 
-The message is written when it is sent, from what is known then: nothing waits anywhere with an address in it.
+The message is written when it is sent, from the data at that moment, so that no queued message contains an
+address.
 """
 
 from datetime import datetime
@@ -17,7 +18,7 @@ EventType = Literal[
     "subscriber.bounced",
     "subscriber.complained",
 ]
-"""`subscribed`: signed up, and pending; the two last are Postmark's word."""
+"""`subscribed`: signed up, and pending. The last two are reported by Postmark."""
 
 MessageType = EventType | Literal["webhook.test"]
 
@@ -25,9 +26,10 @@ EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """One event as it was queued, beside what is known of the person now.
+    """One event as it was queued, together with the person's present data.
 
-    `email` None: nobody has that id any more. `source` says what changed the subscription, where that is known.
+    `email` None: the subscriber does not exist any more. `source`: what changed the subscription, if that is
+    known.
     """
 
     type: MessageType
@@ -69,7 +71,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 def write_message(happening: Happening) -> bytes:
-    """The body of the call: `type`, `timestamp` (when it happened) and `data`, as Standard Webhooks has it."""
+    """The body of the call: `type`, `timestamp` (when it happened) and `data`, as in Standard Webhooks."""
     data: _SubscriberData | _TestData
     if happening.subscriber_id is None:
         data = _TestData(happening.endpoint_id)
@@ -87,5 +89,5 @@ def write_message(happening: Happening) -> bytes:
 
 
 def may_be_told(happening: Happening) -> bool:
-    """Of somebody who is no longer here only one thing may: that they left."""
+    """About a removed subscriber, only one event may be sent: that they left."""
     return happening.subscriber_id is None or happening.email is not None or happening.type == "subscriber.unsubscribed"

@@ -1,4 +1,4 @@
-"""Write down what came of attempts: the log, what becomes of each delivery, and how the endpoints are doing."""
+"""Records the results of attempts: in the log, in each delivery's status, and in the endpoints' failures."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from broadsheet_subscriptions.webhooks.sending.answer import (
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempt, Called, GivenBack, NotToBeTold
 from broadsheet_subscriptions.webhooks.sending.store import AttemptMade, Claimed, Settlement
 
-GONE_REASON: Final = "It answered 410: there is nothing at this address any more."
+GONE_REASON: Final = "The endpoint answered 410: it is gone for good."
 
 _log = structlog.get_logger()
 
@@ -32,12 +32,12 @@ _log = structlog.get_logger()
 async def record_attempts(
     connection: AsyncConnection, made: Sequence[tuple[Claimed, Attempt]], *, failing_max: timedelta
 ) -> None:
-    """All of them in the caller's transaction. An endpoint that has failed for `failing_max` is disabled."""
+    """Records all of them in the caller's transaction. An endpoint that has failed for `failing_max` is disabled."""
     called = [(claimed, attempt) for claimed, attempt in made if isinstance(attempt, Called)]
     if called:
         await store.record_attempts(connection, [_log_line(claimed, attempt) for claimed, attempt in called])
     await store.settle(connection, [_settlement(claimed, attempt) for claimed, attempt in made])
-    # A test says nothing of how an endpoint is doing: it is sent to try what is not right yet.
+    # A test does not count for the endpoint's failures: it is sent while the set-up may still be wrong.
     await _note_endpoints(
         connection, [(claimed, attempt) for claimed, attempt in called if not claimed.is_test], failing_max
     )

@@ -1,7 +1,7 @@
-"""When an attempt that failed is made again; pure.
+"""When a failed attempt is made again; pure.
 
-The schedule that Standard Webhooks suggests: soon at first, for receivers that restart, then ever later, for those
-that somebody has to mend. Ten attempts in a little over three days.
+The schedule that Standard Webhooks suggests: short waits first, for receivers that restart, then longer and
+longer ones, for receivers that somebody has to repair. Ten attempts in a little over three days.
 """
 
 from random import Random
@@ -14,10 +14,10 @@ _JITTER: Final = 0.2
 
 
 def wait_before_next_s(attempts: int, random: Random, *, retry_after_s: float | None = None) -> float | None:
-    """Seconds until the next attempt after `attempts` that failed (1 or more); None: that was the last.
+    """Seconds to wait after `attempts` failed attempts (1 or more); None: that was the last.
 
-    Spread over a fifth of the wait, so that all that failed together does not come back together. What the receiver
-    asks for is honoured up to a day.
+    Up to a fifth of the wait is added at random, so that deliveries that failed together are not retried
+    together. The receiver's `Retry-After` is honoured up to a day.
     """
     if attempts >= ATTEMPTS_MAX:
         return None

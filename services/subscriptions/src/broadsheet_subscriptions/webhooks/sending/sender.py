@@ -1,10 +1,11 @@
-"""The loop that sends webhooks: claims what is due, calls, and writes down what came of it.
+"""The loop that sends webhooks: claims what is due, calls the endpoints, and records the results.
 
-Any number of replicas may run it. A call is made under a lease and outside every transaction; what a replica that died
-had sent and not written down is sent again with the same `webhook-id`. Each endpoint has places of its own and there
-are at most `ENDPOINTS_MAX` of them, so that a slow one keeps no other waiting, and calls at once are bounded in all.
-Claims take some more than there are places, and what came of calls is written down together: transactions, not calls,
-bound the pace. What a slow receiver left waiting for its turn is given back.
+Any number of replicas may run it. A call is made under a lease and outside all transactions. If a replica dies
+before it records a call, the message is sent again with the same `webhook-id`. Each endpoint has places of its
+own, so a slow one does not delay the others; there are at most `ENDPOINTS_MAX` endpoints, so the number of calls
+at once is bounded. More deliveries are claimed than there are places, and results are recorded in batches: the
+pace is bounded by transactions, not by calls. A delivery whose turn comes too late, because its endpoint is slow,
+is given back.
 """
 
 import asyncio
@@ -31,37 +32,37 @@ from broadsheet_subscriptions.webhooks.sending.record_attempts import record_att
 from broadsheet_subscriptions.webhooks.sending.store import Claimed
 
 TRANSACTIONS_MAX: Final = 3
-"""Of the sender at once: requests have the rest of the pool."""
+"""How many transactions the sender runs at once; requests have the rest of the pool."""
 CLAIMED_PER_PLACE: Final = 10
 RECORDED_AT_ONCE_MAX: Final = 200
 POLL_S: Final = 1.0
 GATHER_S: Final = 0.005
-"""After a place became free: others do so in that time, and one claim serves them all."""
+"""A wait before each claim: more places become free meanwhile, and one claim serves them all."""
 FIGURES_INTERVAL_S: Final = 12.0
 REMOVE_INTERVAL_S: Final = 450.0
 REMOVE_BATCH_ROWS: Final = 1_000
 REMOVE_BATCHES_MAX: Final = 200
 BOUND_S: Final = 60.0
 LEASE_MARGIN: Final = timedelta(seconds=30)
-"""Beyond the longest that a call may take: for the transactions before and after it."""
+"""How much the lease exceeds the longest call: time for the transactions before and after it."""
 WAITING_COUNT_MAX: Final = 1_000_000
 
 _log = structlog.get_logger()
 
 
 class WebhookMetrics:
-    """The figures of one replica; of the queue, as it last looked."""
+    """Metrics of one replica. Those of the queue are from its last look at it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.attempts = Counter(
             "webhooks_attempts_total",
-            "Attempts to deliver a webhook by what came of them",
+            "Attempts to deliver a webhook, by result",
             ("result",),
             registry=registry,
         )
         self.attempt_s = Histogram(
             "webhooks_attempt_duration_seconds",
-            "One call to a receiver",
+            "Duration of one call to a receiver",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
             registry=registry,
         )
@@ -74,7 +75,9 @@ class WebhookMetrics:
 
 
 class SendingPolicy(msgspec.Struct, frozen=True):
-    """`call`: the longest that a call may take, its answer included; `failing_max`: how long an endpoint may fail."""
+    """`call`: the longest that a call may take, including its answer; `failing_max`: for how long an endpoint may
+    fail.
+    """
 
     calls_per_endpoint: int
     call: timedelta
@@ -91,7 +94,7 @@ class SendingPolicy(msgspec.Struct, frozen=True):
 
 
 class WebhookSender:
-    """Its `loops`; or, for one round, `send_due`."""
+    """Run its `loops`; or call `send_due` for a single round."""
 
     def __init__(
         self, engine: AsyncEngine, attempter: Attempter, *, policy: SendingPolicy, metrics: WebhookMetrics
@@ -103,7 +106,7 @@ class WebhookSender:
         self._transactions = asyncio.Semaphore(TRANSACTIONS_MAX)
         self._taken: collections.Counter[int] = collections.Counter()
         self._crowded: set[int] = set()
-        """Endpoints of which as much is claimed as may be: more may be due."""
+        """Endpoints that have as much claimed as is allowed, so more may be due."""
         self._places: defaultdict[int, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(policy.calls_per_endpoint)
         )
@@ -111,7 +114,7 @@ class WebhookSender:
         self._is_writing = False
         self._under_way: set[asyncio.Task[None]] = set()
         self._set_aside: SetAside[int] = SetAside("webhooks.send")
-        """Deliveries whose results cannot be written down."""
+        """Deliveries whose results could not be recorded."""
         self._sending = Loop(
             "webhooks.send",
             self._send_round,
@@ -141,7 +144,9 @@ class WebhookSender:
         )
 
     async def _drain(self) -> None:
-        """Let calls end; what is left when this is cancelled is cut off, and sent again by another replica."""
+        """Waits for calls to end. If it is cancelled, it cancels the remaining calls; another replica sends those
+        again.
+        """
         try:
             while self._under_way:
                 await asyncio.wait(self._under_way)
@@ -152,7 +157,9 @@ class WebhookSender:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def send_due(self) -> int:
-        """Send what is due now, as far as there are places, and wait for it; how many attempts were begun."""
+        """Sends what is due now, as far as there are places, and waits for it; returns how many deliveries were
+        claimed.
+        """
         begun = await self._claim_and_begin()
         while self._under_way:
             await asyncio.wait(self._under_way)
@@ -206,7 +213,7 @@ class WebhookSender:
             self._sending.wake()
 
     async def _write_down(self) -> None:
-        """What came of calls, as long as there is any: what arrives meanwhile goes into the next transaction."""
+        """Records results for as long as there are any. Results that arrive meanwhile go into the next transaction."""
         try:
             while self._unwritten:
                 made = self._unwritten[:RECORDED_AT_ONCE_MAX]
@@ -229,7 +236,7 @@ class WebhookSender:
         self._show_attempts(made)
 
     async def _put_aside(self, made: tuple[Claimed, Attempt], error: Exception) -> None:
-        """Its lease runs out, and it rests before it is sent again."""
+        """Sets the delivery aside. Its lease runs out, and it rests before it is sent again."""
         self._set_aside.hold(made[0].id, error)
 
     def _show_attempts(self, made: Sequence[tuple[Claimed, Attempt]]) -> None:
@@ -253,7 +260,7 @@ class WebhookSender:
         self._metrics.oldest_due_s.set(figures.oldest_due_s)
 
     async def remove_old(self) -> int:
-        """One bounded round, a transaction a batch; how many rows went."""
+        """One bounded round, one transaction per batch; returns how many rows were deleted."""
         removed = 0
         for _ in range(REMOVE_BATCHES_MAX):
             async with self._transactions, self._engine.begin() as connection:
@@ -269,7 +276,9 @@ class WebhookSender:
 
 
 def _log_failure(event: str, error: Exception) -> None:
-    """A database that is away is a matter of waiting; anything else is a fault of ours, told in full."""
+    """An unavailable database comes back by itself, so a warning is enough. Any other error is a bug, logged in
+    full.
+    """
     if is_database_unavailable(error):
         _log.warning(event, error=type(error).__name__)
     else:

@@ -1,6 +1,6 @@
-"""The signature of Standard Webhooks: HMAC-SHA256 over id, time and body, one for each secret that is in force; pure.
+"""The signature of Standard Webhooks: HMAC-SHA256 over id, time and body, one for each valid secret; pure.
 
-The specification's own package signs, once for each secret, and the signatures stand side by side in the header.
+The specification's own package signs once for each secret. The header holds all signatures, separated by spaces.
 """
 
 import base64
@@ -17,7 +17,7 @@ _KEY_BYTES: Final = 32
 
 
 class SigningSecret:
-    """`whsec_` and 32 random bytes in base64: what the receiver keeps."""
+    """`whsec_` and 32 random bytes in base64: the text that the receiver stores."""
 
     __slots__ = ("_key",)
 
@@ -30,7 +30,7 @@ class SigningSecret:
 
     @classmethod
     def parse(cls, text: str) -> "SigningSecret":
-        """Raises ValueError, which says nothing of the text, unless `generate` could have made it."""
+        """Raises ValueError if `generate` could not have made the text. The message does not repeat it."""
         try:
             key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
         except binascii.Error:
@@ -46,15 +46,15 @@ class SigningSecret:
         return "SigningSecret(…)"
 
     def sign(self, *, message_id: str, at: datetime, body: bytes) -> str:
-        """`v1,` and the signature in base64; `body` is UTF-8, `at` counts by its whole seconds."""
-        # The package takes the time's fields for UTC's, whatever its zone.
+        """`v1,` and the signature in base64. `body` must be UTF-8; fractions of a second in `at` are ignored."""
+        # The package treats the time's fields as UTC, whatever its zone.
         return Webhook(self._key).sign(message_id, at.astimezone(UTC), body.decode())
 
 
 def signed_headers(
     *, message_id: str, at: datetime, body: bytes, secrets_in_force: Sequence[SigningSecret]
 ) -> dict[str, str]:
-    """The three headers; `at` is when this attempt is made, so that a receiver can refuse what was recorded."""
+    """The three headers; `at` is when this attempt is made, so that a receiver can refuse a replayed request."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),

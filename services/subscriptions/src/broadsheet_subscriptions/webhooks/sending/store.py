@@ -1,4 +1,5 @@
-"""The SQL of sending webhooks: what is due, and what became of an attempt, on the caller's transaction's connection.
+"""The SQL of sending webhooks: claiming deliveries and recording attempts, on the connection of the caller's
+transaction.
 
 Row locks: subscriber before delivery before endpoint. Leases are set and compared by the database's clock.
 """
@@ -19,7 +20,7 @@ from broadsheet_subscriptions.webhooks.sending.event import Happening, MessageTy
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """One delivery, leased. `claimed_at` by the database's clock; `attempts` counts this one."""
+    """One delivery under a lease. `claimed_at` is by the database's clock; `attempts` includes this one."""
 
     id: int
     endpoint_id: int
@@ -88,8 +89,8 @@ async def claim_due(
     lease: timedelta,
     resting: Collection[int] = (),
 ) -> list[Claimed]:
-    """What is due and nobody holds, of each endpoint as many as it has places left here; `taken` says how many not.
-    Without the resting deliveries.
+    """Claims deliveries that are due and not leased, for each endpoint as many as it has places left in this
+    replica. `taken`: the places in use by endpoint id. Deliveries in `resting` (set aside) are left out.
     """
     picked = await connection.execute(
         sa.text(_CLAIM).bindparams(
@@ -137,7 +138,7 @@ def _claimed(row: sa.Row[tuple[object, ...]]) -> Claimed:
 
 
 class AttemptMade(msgspec.Struct, frozen=True):
-    """One line of the log to be."""
+    """One new line of the log."""
 
     claimed: Claimed
     duration_ms: int
@@ -147,7 +148,9 @@ class AttemptMade(msgspec.Struct, frozen=True):
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """What becomes of a delivery: `waiting` again after `wait_s`, or the end. `begun` False: no attempt was made."""
+    """The new status of a delivery: `waiting` again after `wait_s`, or a final one. `begun` False: no attempt was
+    made.
+    """
 
     claimed: Claimed
     status: DeliveryStatus
@@ -156,7 +159,9 @@ class Settlement(msgspec.Struct, frozen=True):
 
 
 async def record_attempts(connection: AsyncConnection, made: Sequence[AttemptMade]) -> None:
-    """Append to the log. How an answer began is kept only while the person is here, who is held meanwhile."""
+    """Appends to the log. The beginning of an answer is stored only if the subscriber still exists; their row is
+    locked meanwhile.
+    """
     await connection.execute(
         sa.text("""
             WITH made AS MATERIALIZED (
@@ -189,7 +194,9 @@ async def record_attempts(connection: AsyncConnection, made: Sequence[AttemptMad
 
 
 async def settle(connection: AsyncConnection, settlements: Sequence[Settlement]) -> None:
-    """Only under the lease of the attempt; but what the receiver has is delivered, whoever holds the lease by now."""
+    """Takes effect only under the attempt's lease. One exception: `delivered` is recorded whoever holds the lease by
+    now, because the receiver has the message.
+    """
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.webhook_delivery AS delivery
@@ -216,7 +223,7 @@ async def settle(connection: AsyncConnection, settlements: Sequence[Settlement])
 
 
 async def note_success(connection: AsyncConnection, endpoint_ids: Sequence[int]) -> None:
-    """Writes only after a failure: thousands of successes in a row would otherwise queue for one row."""
+    """Writes only after a failure. Otherwise thousands of successes in a row would wait for the lock on one row."""
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.webhook_endpoint SET failing_since = NULL, failure_count = 0
@@ -237,7 +244,7 @@ async def note_failure(
     failing_max: timedelta,
     failures_min: int,
 ) -> bool:
-    """True: that was one too many for too long, and the endpoint is disabled."""
+    """Returns whether the endpoint is now disabled, having failed too often for too long."""
     rows = await connection.execute(
         sa.text("""
             WITH noted AS (
@@ -286,7 +293,7 @@ async def disable_endpoint(connection: AsyncConnection, endpoint_id: int, *, rea
 
 
 class QueueFigures(msgspec.Struct, frozen=True):
-    """`waiting` stops counting at the limit it was asked with."""
+    """`waiting` is counted up to `count_max`."""
 
     waiting: int
     oldest_due_s: float

@@ -1,8 +1,9 @@
-"""Where a webhook may go: which addresses of the network, and which URLs; pure.
+"""The targets that a webhook may call: which network addresses, and which URLs; pure.
 
-Whoever may set a URL could otherwise make this service call what only it can reach: databases, cloud metadata, admin
-pages. A name can lead anywhere, and elsewhere the next moment, so what counts is the address that the socket is about
-to connect to; the URL is checked so that mistakes are told at once.
+Otherwise anybody who may set a URL could make this service call what only it can reach: databases, cloud
+metadata, admin pages. A name can resolve to any address, and to another one a moment later, so the deciding check
+is on the address that the socket is about to connect to. The URL is checked too, so that mistakes are reported at
+once.
 """
 
 import re
@@ -21,7 +22,8 @@ _NUMERIC_LABEL: Final = re.compile(r"0x[0-9a-f]*|[0-9]+")
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Python's own judgement (`is_global`) follows the registries of its version; what stands here holds whatever that is.
+# Python's `is_global` follows the registries as its version knows them. The networks listed here are refused in any
+# case.
 _NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
     ip_network(text)
     for text in (
@@ -39,7 +41,8 @@ _NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
         "198.51.100.0/24",
         "203.0.113.0/24",
         "224.0.0.0/3",
-        # Of IPv6 only 2000::/3 is given out to the public. Of that: special purposes with Teredo, documentation, 6to4.
+        # IPv6: only 2000::/3 is allocated for public use. Refused within it: special purposes with Teredo,
+        # documentation, 6to4.
         "2001::/23",
         "2001:db8::/32",
         "2002::/16",
@@ -52,7 +55,7 @@ _IPV4_BITS: Final = 0xFFFF_FFFF
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet could connect to it."""
+    """Whether the address can be reached from the public internet."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
@@ -64,9 +67,11 @@ def is_public(address: Address) -> bool:
 
 
 class TargetPolicy:
-    """What is allowed beyond public addresses by https: `allowed_networks` may be called whatever they are."""
+    """What is allowed besides public addresses over https. Addresses in `allowed_networks` may be called in any
+    case.
+    """
 
-    # No Struct: msgspec, by which routes take it, converts no union of two kinds of network.
+    # Not a Struct: msgspec, with which routes convert it, cannot convert a union of the two kinds of network.
     __slots__ = ("_allowed_networks", "allow_http")
 
     def __init__(self, allowed_networks: tuple[Network, ...] = (), *, allow_http: bool = False) -> None:
@@ -79,9 +84,9 @@ class TargetPolicy:
         return is_public(address) or any(address in network for network in self._allowed_networks)
 
     def parse_url(self, raw: str) -> URL:
-        """Raises ValueError with a sentence for the person who gave it."""
+        """Raises ValueError with a message for the person who entered the URL."""
         if len(raw) > URL_CHARS_MAX or _PRINTABLE.fullmatch(raw) is None:
-            raise ValueError(f"A URL has at most {URL_CHARS_MAX} characters, none of them blank.")
+            raise ValueError(f"A URL has at most {URL_CHARS_MAX} characters, and no spaces.")
         try:
             url = URL(raw)
             host, port = url.host, url.port
@@ -92,7 +97,7 @@ class TargetPolicy:
         if not host or port is None:
             raise ValueError("The URL needs a host.")
         if url.user is not None or url.password is not None:
-            raise ValueError("The URL must hold no user name or password: the signature says who is calling.")
+            raise ValueError("The URL must hold no user name or password: receivers check the signature instead.")
         if url.raw_fragment:
             raise ValueError("The URL must have no fragment (#).")
         allowed_ports = {_HTTPS_PORT, _HTTP_PORT} if self.allow_http else {_HTTPS_PORT}
@@ -105,7 +110,8 @@ class TargetPolicy:
         try:
             address = ip_address(host)
         except ValueError:
-            # Whatever else ends in a number is read as an IPv4 address by some and not by others (127.1, 0x7f000001).
+            # Any other host that ends in a number is read as an IPv4 address by some programs and not by others (127.1,
+            # 0x7f000001).
             if _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2].lower()) is not None:
                 raise ValueError("The host is neither a name nor an IP address in its usual form.") from None
             return
