@@ -61,7 +61,7 @@ _LEFT_WORDS: Final = frozenset({
     "invalid",
     "archived", "expired", "declined", "revoked", "rejected", "refused", "denied", "left", "dead", "transactional",
     "transactional only", "do not allow", "not allowed", "disallowed", "paused", "stopped", "excluded",
-    "nonsubscribed", "neversubscribed", "notsubscribed", "not opted in", "withdrawn", "opted-out", "out",
+    "nonsubscribed", "neversubscribed", "notsubscribed", "not opted in", "withdrawn", "out",
     "unknown user",
     "inaktiv", "geloscht", "gekundigt", "inactif", "supprime", "inactivo", "inactiva", "eliminado", "cancelado",
     "inativo", "excluido", "inattivo", "cancellato", "eliminato", "inactief", "verwijderd", "borttagen", "slettet",

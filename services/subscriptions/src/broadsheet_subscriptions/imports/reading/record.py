@@ -13,9 +13,7 @@ soon is.
 
 
 FORMULA_WITHOUT_VALUE: Final = "\0formula"
-"""Stands for a cell whose formula has no stored value. It cannot be confused with a cell of a text file: NUL is not
-text.
-"""
+"""Stands for a cell whose formula has no stored value. A cell of a text file that begins with NUL is unreadable too."""
 # Error marks of spreadsheets in several languages: #N/A, #NV, #REF!, #BEZUG!, #NAME?, #DIV/0!.
 _SPREADSHEET_ERROR: Final = re.compile(r"#(?:[^\W\d_][\w/.]{1,19}[!?]|N/?[AVD]|N\.V\.)")
 

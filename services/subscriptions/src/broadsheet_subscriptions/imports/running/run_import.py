@@ -280,5 +280,3 @@ class _Run:
                     raise LeaseLostError
             if self._progress is not None:
                 self._progress()
-            if self._progress is not None:
-                self._progress()
