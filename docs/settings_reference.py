@@ -69,8 +69,8 @@ MEANINGS = {
     "gateway.login_limit_per_ip": "Logins from one address (IPv6: from one /64).",
     "gateway.signup_limit_per_ip": "Sign-ups from one address (IPv6: from one /64).",
     "gateway.signup_limit_overall": "All sign-ups together.",
-    "gateway.signup_limit_untimed_per_ip": "Sign-ups from one address by forms without a ticket (plain HTML, bots).",
-    "gateway.signup_limit_untimed_overall": "All sign-ups by forms without a ticket together.",
+    "gateway.signup_limit_untimed_per_ip": "Sign-ups from one address without a form ticket (plain HTML, programs).",
+    "gateway.signup_limit_untimed_overall": "All sign-ups without a form ticket together.",
     "gateway.signup_limit_per_address": "Sign-ups of one mailbox. More get the same answer, and have no effect.",
     "gateway.api_limit_per_caller": "API calls of one key or user.",
 }

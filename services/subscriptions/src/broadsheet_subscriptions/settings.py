@@ -34,8 +34,8 @@ class SubscriptionsSettings(ServiceSettings, frozen=True, kw_only=True):
     secret_encryption_keys: Secret
     """`id:hex,…` of 32 bytes each, the current key first: encrypts the signing secrets of webhooks."""
     webhook_allowed_networks: str = ""
-    """`10.0.0.0/8,…`: networks that webhooks may reach besides public addresses. Whoever may set webhook URLs can
-    then reach them.
+    """`10.0.0.0/8,…`: networks that webhooks may reach besides public addresses. Anyone who may set webhook
+    URLs can then reach them.
     """
     webhook_allow_http: bool = False
     """Allow webhooks without TLS; `local` only."""

@@ -93,10 +93,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_timeout_s: PositiveSeconds = 10.0
     """Longest wait for a connection or for one statement's answer."""
     connections_max: PositiveInt = 1000
-    """Clients' connections at once; fewer where `ulimit -n` is low. When all are taken, whoever has waited longest
-    without a request is closed for the next one."""
+    """Clients' connections at once; fewer where `ulimit -n` is low. When all are taken, the one that has waited longest
+    without a request is closed for the next."""
     first_byte_timeout_s: PositiveSeconds = 15.0
-    """How long a new connection may say nothing."""
+    """How long a new connection may take until its first byte."""
     header_timeout_s: PositiveSeconds = 15.0
     """How long a request's headers may take from their first byte."""
     body_idle_timeout_s: PositiveSeconds = 60.0
@@ -104,12 +104,13 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_timeout_s: PositiveSeconds = 75.0
     """How long a connection may stay idle after an answer: longer than the proxy in front keeps it."""
     write_timeout_s: PositiveSeconds = 20.0
-    """Who takes less than a kilobyte a second of an answer for that long is closed."""
+    """A connection is closed if it has read less than a kilobyte a second of an answer for this long."""
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     drain_notice_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
-    """How long readiness says 503, and answers close their connections, before the listener closes: longer than load
-    balancers look and keep idle connections. The gateway keeps those to the services for a second."""
+    """How long readiness answers 503, and answers close their connections, before the listener closes. Must be longer
+    than a load balancer's check interval and than it keeps idle connections; the gateway keeps those to the services
+    for one second."""
     drain_s: PositiveSeconds = 20.0
     """How long SIGTERM lets requests and sends in flight finish."""
 
