@@ -1,5 +1,5 @@
 # ruff: noqa: INP001  # a script, not a package
-"""Writes the tables of settings into docs/operating.md, from the settings classes themselves.
+"""Writes the tables of settings into docs/operating/configure.md, from the settings classes themselves.
 
     .venv/bin/python docs/settings_reference.py
 
@@ -21,7 +21,7 @@ from broadsheet_gateway.settings import PRODUCTION_LIMITS, GatewaySettings
 from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 
-DOCUMENT = Path(__file__).with_name("operating.md")
+DOCUMENT = Path(__file__).parent / "operating/configure.md"
 BEGIN = "<!-- settings: written by docs/settings_reference.py -->"
 END = "<!-- end of settings -->"
 
@@ -37,41 +37,41 @@ MEANINGS = {
     "bind_host": "Address to listen on. Loopback, or a private network; in the images 0.0.0.0.",
     "bind_port": "Port to listen on; in the images 8080.",
     "database_url": "`postgresql://role:password@host:port/database`, with the service's own role.",
-    "database_pool_size": "Connections of the process; delivery makes do with 3: no transaction is open during a call.",
+    "database_pool_size": "Connections of the process. Delivery's default is 3: no transaction is open during a call.",
     "log_format": "`json`, or `console` for reading on a terminal.",
     "log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
-    "delivery.public_url": "Where the gateway is reached from outside: one-click addresses begin with it.",
+    "delivery.public_url": "The gateway's public base URL: one-click unsubscribe addresses begin with it.",
     "delivery.identity_public_key": "PEM, Ed25519: the gateway's identities are verified with it.",
     "delivery.link_signing_keys": "`id:hex,…`, the current key first; the same as subscriptions'.",
     "delivery.postmark_base_url": "Postmark's API: `https://api.postmarkapp.com`.",
     "delivery.postmark_server_token": "Postmark's server API token.",
     "delivery.postmark_transactional_stream": "Message stream of confirmations. Newsletters name their own.",
-    "delivery.delivery_lease_s": "How long a replica that fell silent keeps a chunk; over DELIVERY_HTTP_TIMEOUT_S.",
-    "delivery.delivery_rescue_interval_s": "How often leases that ran out are looked for.",
-    "delivery.delivery_single_poll_s": "Longest wait between two looks for single mails.",
+    "delivery.delivery_lease_s": "How long a silent replica keeps its chunk; must exceed DELIVERY_HTTP_TIMEOUT_S.",
+    "delivery.delivery_rescue_interval_s": "Time between two checks for leases that ran out.",
+    "delivery.delivery_single_poll_s": "Longest wait between two polls of the single-mail lane.",
     "gateway.redis_url": "`redis://`, `rediss://` or `unix://`: sessions and rate limits.",
     "gateway.redis_timeout_s": "Longest wait for Redis.",
     "gateway.redis_connections_max": "Connections to Redis.",
     "gateway.subscriptions_url": "Where the subscriptions service answers.",
     "gateway.publishing_url": "Where the publishing service answers.",
-    "gateway.delivery_url": "Where any delivery replica answers: one address, or a name that stands for all.",
+    "gateway.delivery_url": "Where any delivery replica answers: one address, or one name for all replicas.",
     "gateway.upstream_connections_max": "Connections to each service.",
-    "gateway.identity_private_key": "PEM (PKCS 8), Ed25519: signs who is asking. Nothing else may have it.",
+    "gateway.identity_private_key": "PEM (PKCS 8), Ed25519: signs callers' identities. Only the gateway may have it.",
     "gateway.postmark_webhook_user": "User of Postmark's webhooks (basic authentication).",
     "gateway.postmark_webhook_password": "Password of Postmark's webhooks.",
-    "gateway.session_lifetime_s": "A session ends after this, whatever happens.",
-    "gateway.session_idle_s": "A session that is not used ends after this.",
+    "gateway.session_lifetime_s": "A session ends after this time, even if it is used.",
+    "gateway.session_idle_s": "A session that is not used ends after this time.",
     "gateway.argon2_concurrency": "Password checks at once; each takes a core and 19 MiB.",
     "gateway.login_limit_per_user": "Logins for one user name from one address (IPv6: from one /64).",
-    "gateway.login_limit_per_user_overall": "Logins for one user name from everywhere.",
-    "gateway.unknown_key_limit_per_ip": "Look-ups of API keys that were not seen before, from one address (IPv6: /64).",
-    "gateway.unknown_key_limit_overall": "The same from everywhere; known keys go on.",
+    "gateway.login_limit_per_user_overall": "Logins for one user name from all addresses together.",
+    "gateway.unknown_key_limit_per_ip": "Look-ups of unknown API keys from one address (IPv6: from one /64).",
+    "gateway.unknown_key_limit_overall": "Look-ups of unknown API keys from everywhere. Known keys are not affected.",
     "gateway.login_limit_per_ip": "Logins from one address (IPv6: from one /64).",
     "gateway.signup_limit_per_ip": "Sign-ups from one address (IPv6: from one /64).",
-    "gateway.signup_limit_overall": "Sign-ups altogether.",
-    "gateway.signup_limit_untimed_per_ip": "Of those, from forms without a ticket (plain HTML elsewhere, programs).",
-    "gateway.signup_limit_untimed_overall": "Sign-ups from forms without a ticket, altogether.",
-    "gateway.signup_limit_per_address": "Sign-ups of one mailbox; more are answered alike, and nothing happens.",
+    "gateway.signup_limit_overall": "All sign-ups together.",
+    "gateway.signup_limit_untimed_per_ip": "Sign-ups from one address without a form ticket (plain HTML, programs).",
+    "gateway.signup_limit_untimed_overall": "All sign-ups without a form ticket together.",
+    "gateway.signup_limit_per_address": "Sign-ups of one mailbox. More get the same answer, and have no effect.",
     "gateway.api_limit_per_caller": "API calls of one key or user.",
 }
 
@@ -92,8 +92,8 @@ OTHERS = """\
 | variable | default | meaning |
 | --- | --- | --- |
 | `BROADSHEET_ENV` | none | `production` makes it refuse to start. |
-| `POSTMARK_SERVER_TOKEN` | a well-known one | The token it accepts. |
-| `POSTMARK_WEBHOOK_USER`, `POSTMARK_WEBHOOK_PASSWORD` | none | What its webhooks authenticate with. |
+| `POSTMARK_SERVER_TOKEN` | a well-known one | The token that it accepts. |
+| `POSTMARK_WEBHOOK_USER`, `POSTMARK_WEBHOOK_PASSWORD` | none | The credentials that its webhooks send. |
 """
 
 

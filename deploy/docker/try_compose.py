@@ -4,11 +4,11 @@
     .venv/bin/python deploy/docker/try_compose.py [--subscribers N] [--build] [--keep]
 
 In a project with secrets and ports of its own, so that nothing of an installation beside it is touched: brings
-everything up with three delivery replicas and the sandbox, makes the author with the command of docs/operating.md,
-signs people up through the gateway's form, confirms by the captured mail, and publishes. While the calls to the
-sandbox are under way it scales delivery down to one. Then it checks every recipient against the sandbox's log, stops
-everything, and wants exit status 0 from every container. The last line of standard output is the result in JSON; the
-exit status is 0 only when all of it was right.
+everything up with three delivery replicas and the sandbox, makes the author with the commands of
+docs/operating/deploy.md, signs people up through the gateway's form, confirms by the captured mail, and publishes.
+While the calls to the sandbox are under way it scales delivery down to one. Then it checks every recipient against the
+sandbox's log, stops everything, and expects exit status 0 from every container. The last line of standard output is the
+result in JSON; the exit status is 0 only when all of it was right.
 """
 
 import argparse
@@ -190,7 +190,7 @@ async def replicas(client: httpx.AsyncClient, url: str, api_key: str) -> int:
 
 
 def make_author(compose: Compose, password: str) -> str:
-    """As docs/operating.md has it; returns the API key."""
+    """As docs/operating/deploy.md has it; returns the API key."""
     create = ("run", "--rm", "-T", "--no-deps", "gateway")
     compose(*create, "create-user", "--username", USERNAME, "--password-file", "/dev/stdin", given=password)
     return compose(*create, "create-api-key", "--name", "try", "--username", USERNAME, "--scopes", "all").strip()

@@ -116,8 +116,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     trusted_proxies: str = ""
     """Networks of trusted proxies in CIDR form, separated by commas. None by default."""
     trusted_proxy_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
-    """The header in which those proxies report the client. Name the one they write themselves: the other is the
-    client's.
+    """The header in which those proxies report the client. Name the one that they write themselves: the other
+    may come from the client.
     """
 
     session_lifetime_s: PositiveInt = 86_400

@@ -21,8 +21,8 @@ from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
 POLL_S = 0.5
-# As docs/operating.md advises: with the 4 MB that follow from 128 MB of shared buffers, lanes wait for each other's
-# write-ahead log.
+# As docs/operating/people.md advises: with 4 MB, the default for 128 MB of shared_buffers, the two lanes of an import
+# wait for each other's log.
 POSTGRES_SETTINGS = {"wal_buffers": "32MB"}
 TIMEOUT_S = 60.0
 PIECE_BYTES = 1024 * 1024
