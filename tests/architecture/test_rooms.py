@@ -1,4 +1,7 @@
-"""The folders of a service: SQL stands in its stores, a store belongs to its folder, and no folder grows too large."""
+"""The folders of a service: SQL stands in its stores, a store belongs to its folder, and no folder grows too large.
+
+The folders of tests neither, and they have the names of the folders that they test.
+"""
 
 import ast
 from collections import Counter
@@ -15,6 +18,11 @@ PACKAGES = {
     "broadsheet_postmark_sandbox": ROOT / "libs/postmark_sandbox/src/broadsheet_postmark_sandbox",
     "broadsheet_local": ROOT / "deploy/local/src/broadsheet_local",
 }
+TESTS = sorted(path for path in (*ROOT.glob("*/*/tests"), ROOT / "tests") if path.is_dir())
+TESTS_OF_ALL_ROOMS = {
+    "services/subscriptions/tests/fuzz": "asks every route of the service's document",
+}
+"""Folders of a part's tests that are about no one room."""
 MODULES_MAX = 16
 """Modules of one folder beside its `__init__`: "about fifteen"."""
 MAY_USE = {
@@ -123,6 +131,27 @@ def test_sql_in_is_found_however_it_is_written() -> None:
 def test_no_folder_holds_more_modules_than_a_reader_takes_in(package: str) -> None:
     counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in modules_of(package))
     assert {folder: count for folder, count in counts.items() if count > MODULES_MAX} == {}
+
+
+@pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_folder_of_tests_holds_more_modules_than_a_reader_takes_in(tests: Path) -> None:
+    counts = Counter(
+        path.parent.relative_to(ROOT).as_posix() for path in tests.rglob("*.py") if path.stem != "__init__"
+    )
+    assert counts
+    assert {folder: count for folder, count in counts.items() if count > MODULES_MAX} == {}
+
+
+def test_a_folder_of_tests_has_the_name_of_the_room_that_it_tests() -> None:
+    nameless = []
+    for package in PACKAGES.values():
+        tests = package.parents[1] / "tests"
+        nameless += [
+            folder.relative_to(ROOT).as_posix()
+            for folder in sorted({path.parent for path in tests.rglob("*.py")} - {tests})
+            if not (package / folder.relative_to(tests)).is_dir()
+        ]
+    assert nameless == sorted(TESTS_OF_ALL_ROOMS)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -12,9 +12,9 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
-from harness.asgi import asgi_transport
+from harness.http.asgi import asgi_transport
+from harness.http.service_documents import METHODS, service_documents
 from harness.keys import identity_keys
-from harness.service_documents import METHODS, service_documents
 from harness.system import PASSWORD, USERNAME, System
 
 SERVICES: tuple[ServiceName, ...] = ("subscriptions", "publishing", "delivery")

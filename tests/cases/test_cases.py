@@ -11,7 +11,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
-from harness.queue_time import age_attempts, expire_leases, make_due
+from harness.queue.queue_time import age_attempts, expire_leases, make_due
 from harness.seeding import Seed
 from harness.waiting import eventually
 

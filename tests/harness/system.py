@@ -37,7 +37,7 @@ from harness.cluster import Database
 from harness.delivering import Delivering, delivering, delivery_settings
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.oracle import Captured, Oracle
-from harness.queue_time import make_due
+from harness.queue.queue_time import make_due
 from harness.seeding import Seed
 from harness.waiting import eventually
 

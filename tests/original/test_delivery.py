@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from harness.delivering import delivering
-from harness.queue_time import age_attempts, expire_leases, make_due
+from harness.queue.queue_time import age_attempts, expire_leases, make_due
 from harness.system import System
 from harness.waiting import eventually
 

@@ -30,7 +30,17 @@ from hypothesis.stateful import (
 from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending, resume_issue, resume_sending
 from broadsheet_postmark_sandbox.testing import running_sandbox_sync
 from harness.cluster import Cluster
-from harness.queue_world import CALL_TIMEOUT_S, FLOOR_S, LEASE_S, Lane, QueueWorld, Rule, Seam, Worker, queue_world
+from harness.queue.queue_world import (
+    CALL_TIMEOUT_S,
+    FLOOR_S,
+    LEASE_S,
+    Lane,
+    QueueWorld,
+    Rule,
+    Seam,
+    Worker,
+    queue_world,
+)
 
 READERS: Final = 9
 WORKERS_MAX: Final = 4

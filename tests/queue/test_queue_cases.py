@@ -23,10 +23,10 @@ from broadsheet_delivery.settling.reconcile import reconcile
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering, running_worker
-from harness.frozen_queue import OldWorker
 from harness.oracle import Oracle
 from harness.owner import Owner
-from harness.queue_time import age_attempts, expire_leases, make_due
+from harness.queue.frozen_queue import OldWorker
+from harness.queue.queue_time import age_attempts, expire_leases, make_due
 from harness.seeding import Seed
 from harness.waiting import eventually
 

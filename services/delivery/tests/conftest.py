@@ -8,9 +8,9 @@ import pytest
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
 from broadsheet_delivery.app import create_app
 from broadsheet_postmark_sandbox.testing import RunningSandbox
-from harness.asgi import asgi_transport
 from harness.cluster import Database
 from harness.delivering import delivery_settings
+from harness.http.asgi import asgi_transport
 from harness.keys import identity_keys
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER
 from harness.delivering import Delivering
-from harness.openapi import assert_documented, read_operations
+from harness.http.openapi import assert_documented, read_operations
 from harness.oracle import Oracle
 from harness.seeding import Seed
 

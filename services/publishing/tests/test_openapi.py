@@ -1,6 +1,6 @@
 """The service's OpenAPI document: open, complete, and every route with its problems."""
 
-from harness.openapi import assert_documented, read_operations, with_idempotency_key
+from harness.http.openapi import assert_documented, read_operations, with_idempotency_key
 
 from .conftest import Publishing
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ..conftest import Subscriptions  # noqa: TID252
+from ..conftest import Subscriptions
 
 VIP = {"field": "tag", "op": "has", "value": "vip"}
 

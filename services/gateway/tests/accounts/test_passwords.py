@@ -1,0 +1,100 @@
+"""What a new password must be, and how the old one is kept and checked."""
+
+import asyncio
+import itertools
+import threading
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from broadsheet_common.http.problems import UnavailableError
+from broadsheet_gateway.accounts.password import PasswordFault, find_fault, is_common
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+
+from ..conftest import PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("new", "repeated", "fault"),
+    [
+        ("short", "another", PasswordFault.MISMATCH),
+        ("short", "short", PasswordFault.LENGTH),
+        ("elevenchars", "elevenchars", PasswordFault.LENGTH),
+        ("x" * 129, "x" * 129, PasswordFault.LENGTH),
+        ("password1234", "password1234", PasswordFault.COMMON),
+        ("horse battery", "horse battery", None),
+        ("correct staple, 128".ljust(128, "#"), "correct staple, 128".ljust(128, "#"), None),
+    ],
+)
+def test_faults_are_looked_for_in_the_originals_order(new: str, repeated: str, fault: PasswordFault | None) -> None:
+    assert find_fault(new, repeated, username="author") is fault
+
+
+COMMON = """
+    aaaaaaaaaaaa abababababab 123412341234 123456789012 abcdefghijklm qwertyuiopas 1qaz2wsx3edc password1234
+    Password2024! p@ssw0rd1234 adminadmin12 iloveyou1234 letmeinplease 123qweasdzxc author2024!! authorauthor1
+    newsletter12 zyxwvutsrqpon 99999999999a1 829471059273
+"""
+
+
+@pytest.mark.parametrize("password", COMMON.split())
+def test_common_passwords_are_refused(password: str) -> None:
+    assert is_common(password, username="author")
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["horse battery", "верный конь и батарея", "!@#$%^&*()_+-", "kitchen-garden-wall", "everythinghastostartsomewhere"],
+)
+def test_passphrases_are_not_taken_for_common_ones(password: str) -> None:
+    assert not is_common(password, username="author")
+
+
+@given(st.text(alphabet="bcdfghjkmnpqrtvwxz23456789", min_size=14, max_size=128))
+def test_random_passwords_are_not_taken_for_common_ones(password: str) -> None:
+    assume(len(set(password)) > 6 and any(a.isalpha() and b.isalpha() for a, b in itertools.pairwise(password)))
+    assert not is_common(password, username="author")
+
+
+@pytest.fixture
+def hashing() -> PasswordHashing:
+    return PasswordHashing(concurrency=1, queue_max=1)
+
+
+async def test_hashes_are_argon2id_at_the_stated_cost(hashing: PasswordHashing) -> None:
+    made = await hashing.hash(PASSWORD)
+    parameters = extract_parameters(made)
+    assert made.startswith("$argon2id$")
+    assert (parameters.memory_cost, parameters.time_cost, parameters.parallelism) == (19 * 1024, 2, 1)
+    assert await hashing.verify(made, PASSWORD)
+    assert not await hashing.verify(made, PASSWORD + "x")
+
+
+async def test_an_unknown_user_costs_one_check_of_the_same_cost_and_never_matches(hashing: PasswordHashing) -> None:
+    dummy = extract_parameters(hashing._dummy_hash)
+    real = extract_parameters(await hashing.hash(PASSWORD))
+    assert (dummy.memory_cost, dummy.time_cost, dummy.parallelism) == (
+        real.memory_cost,
+        real.time_cost,
+        real.parallelism,
+    )
+    assert not await hashing.verify(None, PASSWORD)
+    assert hashing.verifications == 1
+
+
+def test_a_hash_with_other_parameters_is_due_to_be_renewed(hashing: PasswordHashing) -> None:
+    assert hashing.needs_rehash(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD))
+
+
+async def test_checks_beyond_the_queue_are_refused_and_the_event_loop_goes_on(hashing: PasswordHashing) -> None:
+    gate = threading.Event()
+    running = [asyncio.create_task(hashing._run(gate.wait)) for _ in range(2)]
+    await asyncio.sleep(0)  # lets both take their places: one runs, one waits
+    with pytest.raises(UnavailableError) as refusal:
+        await hashing.verify(None, PASSWORD)
+    assert refusal.value.headers["Retry-After"] == "2"
+    gate.set()
+    await asyncio.gather(*running)
+    assert not await hashing.verify(None, PASSWORD)

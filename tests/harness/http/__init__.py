@@ -1,0 +1,1 @@
+"""Apps of ours and their OpenAPI documents, without a process around them."""
