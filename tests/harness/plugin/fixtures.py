@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import hypothesis
@@ -23,6 +24,10 @@ from harness.system import System, running_system
 # Hypothesis would fail a test for an example that takes long, which only shows that the machine is busy.
 hypothesis.settings.register_profile("broadsheet", deadline=None)
 hypothesis.settings.load_profile("broadsheet")
+
+
+# Each HTTP client reads the trusted authorities, which takes 35 ms for the usual 140. The tests call only loopback.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("authority.pem"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

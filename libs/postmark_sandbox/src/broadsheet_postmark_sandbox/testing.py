@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import httpx
 import msgspec
+from litestar import Litestar
 
 from broadsheet_postmark_sandbox.app import create_app
 from broadsheet_postmark_sandbox.server import SandboxServer, listen, make_server
@@ -50,11 +51,30 @@ class RunningSandbox(msgspec.Struct, frozen=True):
         return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
+_IDLE_APPS_MAX = 8
+_idle_apps: list[tuple[SandboxSettings, Litestar]] = []
+"""Apps of sandboxes that were stopped, for the next. Each start makes its state anew."""
+
+
+def _take_app(settings: SandboxSettings) -> Litestar:
+    for number, (made_with, app) in enumerate(_idle_apps):
+        if made_with == settings:
+            del _idle_apps[number]
+            return app
+    return create_app(settings)
+
+
+def _give_back(settings: SandboxSettings, app: Litestar) -> None:
+    if len(_idle_apps) < _IDLE_APPS_MAX:
+        _idle_apps.append((settings, app))
+
+
 class _ServerThread:
     def __init__(self, settings: SandboxSettings) -> None:
         self._listener = listen(settings.host, settings.port)
         self.port: int = self._listener.getsockname()[1]
-        self.app = create_app(settings)
+        self._settings = settings
+        self.app = _take_app(settings)
         self._server: SandboxServer = make_server(self.app)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="postmark-sandbox", daemon=True)
@@ -80,6 +100,7 @@ class _ServerThread:
         self._thread.join(START_TIMEOUT_S)
         if self._thread.is_alive():
             raise RuntimeError("the sandbox did not stop")
+        _give_back(self._settings, self.app)
 
 
 @contextlib.contextmanager
