@@ -181,7 +181,7 @@ async def test_a_stop_lets_rounds_end_and_cuts_off_what_takes_too_long() -> None
     asyncio.get_running_loop().call_soon(stopping.set)
     await runner.stop(2)
     assert sorted(ended) == ["drained", "round"]
-    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("background ")]
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("background test.")]
 
 
 def test_two_loops_of_one_name_are_refused() -> None:
