@@ -45,7 +45,7 @@ def test_a_doubled_mail_fails_even_when_the_api_counts_one() -> None:
 
 def test_a_stranger_fails() -> None:
     judgement = judge(Expectation(PEOPLE), [*PEOPLE, "eve@example.com"], sent(accepted=3))
-    assert any("strangers" in problem for problem in judgement.problems)
+    assert any("outside the audience" in problem for problem in judgement.problems)
 
 
 @pytest.mark.parametrize("open_state", ["pending", "in_flight", "uncertain"])

@@ -225,12 +225,13 @@ async def test_of_a_batch_that_fails_only_what_is_to_blame_is_put_aside(items: l
     aside: list[int] = []
     numbered = list(enumerate(items))
 
-    async def batch(some: object) -> None:
+    async def batch(some: object) -> int:
         await asyncio.sleep(0)
         assert isinstance(some, list)
         if any(poison for _, poison in some):
             raise UnforeseenError
         done.extend(number for number, _ in some)
+        return len(some)
 
     async def put_aside(item: tuple[int, bool], _error: Exception) -> None:
         await asyncio.sleep(0)

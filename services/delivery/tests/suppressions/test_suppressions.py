@@ -177,7 +177,7 @@ async def test_one_that_comes_while_the_lift_is_under_way_counts(seed: Seed, del
     async with delivery.context.engine.begin() as connection:
         ids = await list_lift_requests(connection, limit=10, resting=())
         assert len(ids) == 1
-        await lift_by_consent(connection, ids=ids)
+        assert await lift_by_consent(connection, ids=ids) == 1
     assert seed.execute("SELECT active, tell_run_at IS NULL FROM delivery.suppression") == [(False, False)]
     left: dict[str, Any] = {"SuppressSending": True, "SuppressionReason": "ManualSuppression", "Origin": "Recipient"}
     tell(seed, event("SubscriptionChange", **left, Recipient="ada@example.com", ChangedAt="2024-01-03T00:00:00Z"))

@@ -124,8 +124,10 @@ async def test_an_edit_needs_the_version_that_was_seen(subscriptions: Subscripti
         ({"attributes": {"age": "3"}}, ["/attributes/age"]),
         ({"attributes": {"age": True}}, ["/attributes/age"]),
         ({"attributes": {"age": 10**400}}, ["/attributes/age"]),
-        ({"attributes": {"nothing": 1, "NO\0": 2}}, ["/attributes/nothing", "/attributes"]),
-        ({"name": "", "tags": ["", "a\0", "x" * 101]}, ["/name", "/tags/0", "/tags/1", "/tags/2"]),
+        ({"attributes": {"nothing": 1, "NO": 2}}, ["/attributes/nothing", "/attributes"]),
+        ({"attributes": {"NO\0": 2}}, ["/attributes/NO\N{REPLACEMENT CHARACTER}"]),
+        ({"name": "", "tags": ["", "a\x07", "x" * 101]}, ["/name", "/tags/0", "/tags/1", "/tags/2"]),
+        ({"tags": ["a", "a\0"]}, ["/tags/1"]),
         ({"tags": ["a"] * 101}, ["/tags"]),
     ],
 )

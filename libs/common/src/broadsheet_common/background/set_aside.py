@@ -135,32 +135,29 @@ def log_set_aside(loop: str, error: Exception, *, item: str, failures: int, wait
 
 async def batch_or_each(
     items: Sequence[ItemT],
-    batch: Callable[[Sequence[ItemT]], Awaitable[object]],
+    batch: Callable[[Sequence[ItemT]], Awaitable[int]],
     *,
     put_aside: Callable[[ItemT, Exception], Awaitable[object]],
 ) -> int:
     """Do `batch` on all items at once; if that fails, on each alone. An item that fails alone is given to
     `put_aside`.
 
-    Returns how many succeeded. Raises if the database is unavailable: then no item is to blame.
+    Returns the sum of what `batch` returned: how many items it handled, which is less than it was given if another
+    replica has some of them. Raises if the database is unavailable: then no item is to blame.
     """
     if not items:
         return 0
     try:
-        await batch(items)
+        return await batch(items)
     except Exception as error:
         if not may_be_the_items_fault(error):
             raise
-    else:
-        return len(items)
     done = 0
     for item in items:
         try:
-            await batch([item])
+            done += await batch([item])
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
             await put_aside(item, error)
-        else:
-            done += 1
     return done

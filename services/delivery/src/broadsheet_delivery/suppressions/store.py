@@ -254,14 +254,14 @@ async def list_lift_requests(connection: AsyncConnection, *, limit: int, resting
     return list(rows.scalars())
 
 
-async def lift_by_consent(connection: AsyncConnection, *, ids: Sequence[int]) -> None:
-    """Handle these requests, except those that another replica handles now. Postmark is told next, and decides (see
-    `end_telling`).
+async def lift_by_consent(connection: AsyncConnection, *, ids: Sequence[int]) -> int:
+    """Handle these requests, except those that another replica handles now; returns how many. Postmark is told next,
+    and decides (see `end_telling`).
 
     A suppression newer than the confirmation stays, and so does an operator's, and a complaint. The reason stays
     stored, because it applies again if Postmark refuses.
     """
-    await connection.execute(
+    result = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
                 SELECT id FROM delivery.lift_request WHERE id = ANY (:ids) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -274,18 +274,21 @@ async def lift_by_consent(connection: AsyncConnection, *, ids: Sequence[int]) ->
                 SELECT kept.id, asked.confirmed_at
                   FROM delivery.suppression AS kept JOIN asked ON asked.suppression_id = kept.id
                  ORDER BY kept.message_stream, kept.email_key FOR UPDATE OF kept
+            ), lifted AS (
+                UPDATE delivery.suppression AS kept
+                   SET active = false, changed_at = held.confirmed_at, tell_run_at = greatest(now(), kept.tell_run_at),
+                       tell_count = 0, tell_error = NULL
+                  FROM held
+                 WHERE kept.id = held.id AND kept.active AND kept.changed_at <= held.confirmed_at
+                   AND kept.kind = ANY (:kinds) AND kept.origin NOT IN ('operator', 'customer', 'admin')
             )
-            UPDATE delivery.suppression AS kept
-               SET active = false, changed_at = held.confirmed_at, tell_run_at = greatest(now(), kept.tell_run_at),
-                   tell_count = 0, tell_error = NULL
-              FROM held
-             WHERE kept.id = held.id AND kept.active AND kept.changed_at <= held.confirmed_at
-               AND kept.kind = ANY (:kinds) AND kept.origin NOT IN ('operator', 'customer', 'admin')
+            SELECT count(*) FROM taken
         """).bindparams(
             sa.bindparam("kinds", type_=sa.ARRAY(sa.Text)), sa.bindparam("ids", type_=sa.ARRAY(sa.BigInteger))
         ),
         {"ids": list(ids), "kinds": sorted(LIFTED_BY_CONSENT)},
     )
+    return int(result.scalar_one())
 
 
 class ToTell(msgspec.Struct, frozen=True):

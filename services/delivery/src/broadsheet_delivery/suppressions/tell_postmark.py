@@ -62,9 +62,9 @@ async def _lift_by_consent(context: DeliveryContext) -> int:
     """One batch. Returns how many requests were handled. One that fails alone is set aside."""
     held: SetAside[int | _LiftRequest] = context.set_asides.of("delivery.tell_postmark")
 
-    async def lift(requests: Sequence[_LiftRequest]) -> None:
+    async def lift(requests: Sequence[_LiftRequest]) -> int:
         async with context.engine.begin() as connection:
-            await lift_by_consent(connection, ids=[request.id for request in requests])
+            return await lift_by_consent(connection, ids=[request.id for request in requests])
 
     async def put_aside(request: _LiftRequest, error: Exception) -> None:
         held.hold(request, error)
@@ -77,11 +77,9 @@ async def _lift_by_consent(context: DeliveryContext) -> int:
 
 async def _tell_or_put_off(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:
     """Changes that cannot be told together are told one by one; one that fails alone waits and stays untold."""
-    told = 0
 
-    async def tell(changes: Sequence[ToTell]) -> None:
-        nonlocal told
-        told += await _tell(context, Telling(telling.stream, telling.active, list(changes)), until_s=until_s)
+    async def tell(changes: Sequence[ToTell]) -> int:
+        return await _tell(context, Telling(telling.stream, telling.active, list(changes)), until_s=until_s)
 
     async def put_aside(change: ToTell, error: Exception) -> None:
         context.set_asides.of("delivery.tell_postmark").hold(change.id, error)
@@ -89,8 +87,7 @@ async def _tell_or_put_off(context: DeliveryContext, telling: Telling, *, until_
             wait_s = retry_wait_s(change.tell_count, context.random)
             await put_telling_off(connection, ids=[change.id], wait_s=wait_s)
 
-    await batch_or_each(telling.changes, tell, put_aside=put_aside)
-    return told
+    return await batch_or_each(telling.changes, tell, put_aside=put_aside)
 
 
 async def _tell(context: DeliveryContext, telling: Telling, *, until_s: float) -> int:

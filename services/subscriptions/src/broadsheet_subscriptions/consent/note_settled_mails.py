@@ -33,14 +33,16 @@ async def note_settled_mails(engine: AsyncEngine, set_aside: SetAside[int] | Non
         async def put_aside(event_id: int, error: Exception) -> None:
             held.hold(event_id, error)
 
-        looked_at += await batch_or_each(ids, partial(_note, engine, held), put_aside=put_aside)
-        if len(ids) < MAILS_A_BATCH_MAX:
-            break
+        done = await batch_or_each(ids, partial(_note, engine, held), put_aside=put_aside)
+        looked_at += done
+        if not done or len(ids) < MAILS_A_BATCH_MAX:
+            break  # if none was looked at, other replicas have these, or they were set aside
     return looked_at
 
 
-async def _note(engine: AsyncEngine, held: SetAside[int], event_ids: Sequence[int]) -> None:
+async def _note(engine: AsyncEngine, held: SetAside[int], event_ids: Sequence[int]) -> int:
     async with engine.begin() as connection:
-        await store.note_settled_mails(connection, event_ids=event_ids)
+        looked_at = await store.note_settled_mails(connection, event_ids=event_ids)
     for event_id in event_ids:
         held.forget(event_id)
+    return looked_at

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_subscriptions.exports.csv_writer import csv_line, csv_lines
-from broadsheet_subscriptions.imports import store
+from broadsheet_subscriptions.imports import reject_store
 from broadsheet_subscriptions.imports.store import ImportRow
 
 PAGE_ROWS: Final = 1_000
@@ -23,7 +23,7 @@ async def rejects_csv(engine: AsyncEngine, job: ImportRow) -> AsyncIterator[byte
     after = 0
     while True:
         async with engine.connect() as connection:
-            page = await store.list_rejects(
+            page = await reject_store.list_rejects(
                 connection, import_id=job.id, run_number=job.run_number, after_record=after, limit=PAGE_ROWS
             )
         if not page:

@@ -44,18 +44,23 @@ async def apply_provider_changes(engine: AsyncEngine, set_aside: SetAside[int] |
         async def put_aside(change_id: int, error: Exception) -> None:
             held.hold(change_id, error)
 
-        applied += await batch_or_each(ids, partial(_apply_all, engine, held), put_aside=put_aside)
+        done = await batch_or_each(ids, partial(_apply_all, engine, held), put_aside=put_aside)
+        if not done:
+            break  # other replicas have these, or they were set aside
+        applied += done
     if applied:
         _log.info("subscriptions.provider_changes_applied", changes=applied)
     return applied
 
 
-async def _apply_all(engine: AsyncEngine, held: SetAside[int], ids: Sequence[int]) -> None:
+async def _apply_all(engine: AsyncEngine, held: SetAside[int], ids: Sequence[int]) -> int:
     async with engine.begin() as connection:
-        for change in await store.take_changes(connection, ids=ids):
+        taken = await store.take_changes(connection, ids=ids)
+        for change in taken:
             await _apply(connection, change)
     for change_id in ids:
         held.forget(change_id)
+    return len(taken)
 
 
 async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:

@@ -228,12 +228,13 @@ class WebhookSender:
         finally:
             self._is_writing = False
 
-    async def _record(self, made: Sequence[tuple[Claimed, Attempt]]) -> None:
+    async def _record(self, made: Sequence[tuple[Claimed, Attempt]]) -> int:
         async with self._transactions, self._engine.begin() as connection:
             await record_attempts(connection, made, failing_max=self._policy.failing_max)
         for claimed, _ in made:
             self._set_aside.forget(claimed.id)
         self._show_attempts(made)
+        return len(made)
 
     async def _put_aside(self, made: tuple[Claimed, Attempt], error: Exception) -> None:
         """Sets the delivery aside. Its lease runs out, and it rests before it is sent again."""
