@@ -51,6 +51,10 @@ class Campaign:
         self.readers = readers
         self.expected = Expectation(audience=readers.addresses)
         self.last: IssueView | None = None
+        self.status_since_s = 0.0
+        """When the watcher first saw the status that it sees now (monotonic). A scenario may wait for other things
+        meanwhile, such as the start of a process.
+        """
         self.after = first_after
         """Sequence number of the sandbox's last message before it was published."""
 
@@ -239,6 +243,7 @@ class Stage:
                     self.expect(holds=False, otherwise=f"the counts did not add up: {seen.counts}")
                 if campaign.last is None or campaign.last.status != seen.status:
                     self.note(f"issue {campaign.issue_id} is {_told(seen)}")
+                    campaign.status_since_s = time.monotonic()
                 campaign.last = seen
             await asyncio.sleep(WATCH_POLL_S)
 

@@ -46,7 +46,7 @@ async def shifted_clocks(stage: Stage) -> None:
     stage.note(f"killed {victim}")
     began = time.monotonic()
     settled = await stage.settled(campaign)
-    seconds = None if settled is None else time.monotonic() - began
+    seconds = None if settled is None else max(0.0, campaign.status_since_s - began)
     stage.recovered(seconds, within_s=RECOVERY_MAX_S, what="from the kill, everything was settled")
 
 

@@ -30,7 +30,7 @@ async def kill_a_sender(stage: Stage) -> None:
         await stage.stack.start(victim)
         stage.note(f"{victim} is back")
     settled = await stage.settled(campaign)
-    seconds = None if settled is None else time.monotonic() - began
+    seconds = None if settled is None else max(0.0, campaign.status_since_s - began)
     stage.recovered(seconds, within_s=RECOVERY_MAX_S, what="from the kill, everything was settled")
 
 
@@ -48,7 +48,7 @@ async def kill_all_senders(stage: Stage) -> None:
     began = time.monotonic()
     await stage.sandbox.clear_faults()
     settled = await stage.settled(campaign)
-    seconds = None if settled is None else time.monotonic() - began
+    seconds = None if settled is None else max(0.0, campaign.status_since_s - began)
     stage.recovered(seconds, within_s=RECOVERY_MAX_S, what="from their return, everything was settled")
 
 
@@ -176,7 +176,7 @@ async def kill_the_reconciler(stage: Stage) -> None:
         stage.note(f"killed {victim}")
         await stage.stack.start(victim)
     settled = await stage.settled(campaign)
-    seconds = None if settled is None else time.monotonic() - began
+    seconds = None if settled is None else max(0.0, campaign.status_since_s - began)
     stage.recovered(seconds, within_s=RECONCILE_MAX_S, what="from the first doubt, everything was settled")
 
 
@@ -213,5 +213,5 @@ async def stop_the_reconciler(stage: Stage) -> None:
         for victim in victims:
             stage.stack.send_signal(victim, signal.SIGCONT)
     settled = await stage.settled(campaign)
-    seconds = None if settled is None else time.monotonic() - began
+    seconds = None if settled is None else max(0.0, campaign.status_since_s - began)
     stage.recovered(seconds, within_s=90.0, what="from the first doubt, everything was settled")
