@@ -315,6 +315,19 @@ async def test_the_receivers_wish_to_wait_is_read_where_it_is_a_count(
     assert answer.retry_after_s == wished_s
 
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Certified:
     """A certificate authority of the test's own, and a server's certificate for `hooks.example.com` by it."""
 
@@ -337,6 +350,9 @@ class Certified:
         root = (
             certificate(authority, authority_key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            # Python verifies strictly from 3.13 on (RFC 5280, 4.2.1).
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
             .sign(authority_key, SHA256())
         )
         leaf = (
@@ -346,6 +362,9 @@ class Certified:
                     [x509.DNSName("hooks.example.com"), x509.IPAddress(ip_address("127.0.0.9"))]
                 ),
                 critical=True,
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
             )
             .sign(authority_key, SHA256())
         )
