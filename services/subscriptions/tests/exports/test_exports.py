@@ -152,6 +152,9 @@ async def test_what_is_exported_and_imported_again_is_what_was_there(
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows_of(text) for cell in row)
     _fill(subscriptions.owner_url, [])
     found = await importing.run(text)
+    if found["undecided_columns"]:  # an attribute or a tag may be a word such as "invalid": then somebody decides
+        mapping = {title: target for title, target in found["mapping"].items() if target is not None}
+        found = await importing.run(text, mapping=json.dumps(mapping))
     assert (found["counts"]["created"], found["counts"]["rows"]) == (len(people), len(people))
     assert subscriptions.rows(_SELECT) == before
 
