@@ -1,7 +1,7 @@
 """The runner of background loops: nothing that a round does ends its loop, and how each stands is to be seen."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -240,6 +240,50 @@ async def test_of_a_batch_that_fails_only_what_is_to_blame_is_put_aside(items: l
     count = await batch_or_each(numbered, batch, put_aside=put_aside)
     assert done == [number for number, poison in numbered if not poison]
     assert (count, aside) == (len(done), [number for number, poison in numbered if poison])
+
+
+@pytest.mark.parametrize("is_locked", [False, True])
+async def test_batches_end_when_nothing_is_left_or_others_have_it(*, is_locked: bool) -> None:
+    """What another replica has locked still waits: asking for it again at once would only spin."""
+    left, asked = [1, 2, 3, 4, 5], []
+    held: SetAside[int] = SetAside("test.loop")
+
+    async def waiting(resting: frozenset[int]) -> list[int]:
+        await asyncio.sleep(0)
+        asked.append(resting)
+        return [item for item in left if item not in resting][:2]
+
+    async def work(items: Sequence[int]) -> int:
+        await asyncio.sleep(0)
+        if 3 in items:
+            raise UnforeseenError
+        if is_locked:
+            return 0
+        for item in items:
+            left.remove(item)
+        return len(items)
+
+    assert await held.in_batches(waiting, work, batches_max=10) == (0 if is_locked else 4)
+    assert left == ([1, 2, 3, 4, 5] if is_locked else [3])
+    assert len(asked) == (1 if is_locked else 4)
+    assert held.resting() == (frozenset() if is_locked else frozenset({3}))
+
+
+async def test_no_round_has_more_batches_than_its_bound() -> None:
+    held: SetAside[int] = SetAside("test.loop")
+    batches: list[int] = []
+
+    async def waiting(_resting: frozenset[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return [len(batches)]
+
+    async def work(items: Sequence[int]) -> int:
+        await asyncio.sleep(0)
+        batches.extend(items)
+        return len(items)
+
+    assert await held.in_batches(waiting, work, batches_max=3) == 3
+    assert batches == [0, 1, 2]
 
 
 @given(failures=st.integers(1, 10_000), fraction=st.floats(0, 1))

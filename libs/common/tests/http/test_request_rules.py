@@ -86,6 +86,9 @@ def test_every_string_of_a_document_is_looked_at() -> None:
     assert {fault.pointer for fault in refusal.value.errors} == {
         "/title", "/text_content", "/tags/1", "/deep/0/a~1b/0", "/nul\N{REPLACEMENT CHARACTER}",
     }  # fmt: skip
+    check_json_text({"token": "a\0\u2066"})  # its handler judges it, so that all bad tokens have one answer
+    with pytest.raises(InvalidInputError):
+        check_json_text({"token": {"token ": "a\0"}})
     check_json_text({"a": ["שלום", "مرحبا", "\u200f", "é", "👩‍👩‍👧"], "b": None, "c": {"d": 1.5}})
 
 

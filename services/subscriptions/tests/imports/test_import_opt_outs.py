@@ -120,11 +120,6 @@ EXPORTS: dict[str, tuple[str, list[str], list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def importing(subscriptions: Subscriptions) -> Importing:
-    return Importing(subscriptions)
-
-
 def states_of(file: str, mapping: dict[str, str | None] | None = None) -> list[str | None]:
     """What the columns of each row together say; no column may be left undecided."""
     import csv

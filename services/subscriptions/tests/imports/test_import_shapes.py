@@ -1,49 +1,24 @@
-"""Files as they are found: what stands before the titles, encodings, spreadsheets, cells that cannot be read."""
+"""Files as they are found: what stands before the titles; and files of every shape through the API."""
 
 import csv
 import io
 import time
-import zipfile
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from broadsheet_subscriptions.attributes.attribute import parse_cell
 from broadsheet_subscriptions.imports.reading.column import KnownAttribute, detect_delimiter, open_columns
 from broadsheet_subscriptions.imports.reading.csv_records import CsvFile
-from broadsheet_subscriptions.imports.reading.import_row import RowReader
 from broadsheet_subscriptions.imports.reading.record import (
     COLUMNS_MAX,
-    FORMULA_WITHOUT_VALUE,
     Place,
-    Record,
     UnreadableFileError,
-    error_in_cell,
 )
-from broadsheet_subscriptions.imports.reading.text_encoding import (
-    ENCODINGS,
-    EncodingSniffer,
-    UndecodableFileError,
-    UnknownEncodingError,
-    codec_of,
-    parse_charset,
-)
-from broadsheet_subscriptions.imports.reading.xlsx_records import xlsx_records
-from broadsheet_subscriptions.subscribers.subscriber_name import clean_name
 
 from ..conftest import Subscriptions
 from ..importing import CSV, XLSX, Importing, workbook
 
 DATE = KnownAttribute("joined", "date", "Joined")
 ATTRIBUTES = [DATE, KnownAttribute("age", "number", "Age"), KnownAttribute("city", "text", "City")]
-
-
-@pytest.fixture
-def importing(subscriptions: Subscriptions) -> Importing:
-    return Importing(subscriptions)
 
 
 # Before the titles ------------------------------------------------------------------------------------------------
@@ -120,302 +95,6 @@ def test_titles_that_repeat_are_told_apart_and_empty_ones_at_the_end_are_dropped
     assert open_columns([["email", *[""] * 5_000]], [], None).titles[0] == "email"
 
 
-# Encodings --------------------------------------------------------------------------------------------------------
-
-
-def sniff(content: bytes, charset: str | None = None) -> str | None:
-    sniffer = EncodingSniffer(None if charset is None else parse_charset(charset))
-    for start in range(0, len(content), 1_000):
-        sniffer.feed(content[start : start + 1_000])
-    return sniffer.finish()[1]
-
-
-@pytest.mark.parametrize(
-    ("names", "codec", "encoding"),
-    [
-        ("Zoë Müller;René;Hélène;João;Søren;Åsa;Muñoz", "cp1252", "windows-1252"),
-        ("MÜLLER;O\u2019Neil;5 €;Straße", "cp1252", "windows-1252"),
-        ("René Müller;Zoë;König;Jörg;Élodie", "mac-roman", "mac-roman"),
-    ],
-)
-def test_what_can_be_told_is_read(names: str, codec: str, encoding: str) -> None:
-    content = ("email;name\n" + names.replace(";", ";\n")).encode(codec)
-    assert sniff(content) == encoding
-    assert sniff(content.replace(b"\n", b"\r")) == encoding
-
-
-@pytest.mark.parametrize(
-    ("names", "codec", "named"),
-    [
-        ("Jiří Dvořák;Kateřina;Horáček", "cp1250", "windows-1250"),
-        ("Łukasz;Żółć;Świętosław", "cp1250", "windows-1250"),
-        ("Erdős;Szűcs;Kovács", "cp1250", "windows-1250"),
-        ("Иван Петров", "cp1251", "windows-1251"),
-        ("Иван Петров", "koi8-r", "koi8-r"),
-        ("Γιώργος", "cp1253", "windows-1253"),
-        ("Ğül I\u015f\u0131k Şahin", "cp1254", "windows-1254"),
-        ("Jānis Bērziņš", "cp1257", "windows-1257"),
-        ("佐藤 漢字;かな", "cp932", "charset="),
-        ("王小明", "gb18030", "charset="),
-        ("Jörg", "cp850", "cp850"),
-    ],
-)
-def test_what_cannot_be_told_is_refused_with_what_it_may_be_and_read_where_it_is_declared(
-    names: str, codec: str, named: str
-) -> None:
-    content = ("email;name\n" + names).encode(codec)
-    with pytest.raises(UndecodableFileError, match=named):
-        sniff(content)
-    assert sniff(content, codec) is not None
-    assert content.decode(codec_of(str(sniff(content, codec)))) == "email;name\n" + names
-
-
-def test_what_is_declared_wrongly_is_refused_by_its_name_and_utf_8_is_utf_8_whatever_it_is_called() -> None:
-    with pytest.raises(UndecodableFileError, match="declared as utf-8"):
-        sniff("name\nRené\n".encode("cp1252"), "utf-8")
-    with pytest.raises(UndecodableFileError, match="declared as shift_jis"):
-        sniff(b"name\n\xe9 \n", "shift_jis")
-    with pytest.raises(UndecodableFileError, match="declared as shift_jis"):
-        sniff("name\n佐藤".encode("cp932")[:-1], "shift_jis")
-    assert sniff("name\nRené\n".encode(), "iso-8859-1") == "utf-8"
-    assert sniff("name\nRené\n".encode("cp1252"), "us-ascii") == "windows-1252"
-    assert sniff("name\nRené\n".encode("utf-16-le"), "utf-16") == "utf-16-le"
-
-
-def test_names_that_were_garbled_before_are_not_taken_for_names() -> None:
-    with pytest.raises(UndecodableFileError, match="RenÃ©"):
-        sniff("name\nRenÃ©\nMÃ¼ller\n".encode())
-    assert sniff("name\nRenÃ©\nMÃ¼ller\n".encode(), "utf-8") == "utf-8"
-    assert sniff(("name\n" + "Zoë\n" * 9 + "RenÃ©\n").encode()) == "utf-8"
-    with pytest.raises(UndecodableFileError):
-        sniff(("name\n" + "René Müller\n" * 9).encode() + b"\xe9\n")  # UTF-8, and one line of something else
-
-
-@pytest.mark.parametrize(
-    "name", ["utf-7", "idna", "rot13", "hz", "iso-2022-jp", "punycode", "no-such", "\ud800", "a" * 10_000]
-)
-def test_encodings_that_are_none_are_not_tried(name: str) -> None:
-    with pytest.raises(UnknownEncodingError):
-        parse_charset(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [("latin1", "windows-1252"), ("ISO-8859-1", "windows-1252"), ('"Shift_JIS"', "shift_jis"),
-    ("macintosh", "mac-roman"),
-     ("gb2312", "gb18030"), ("UTF8", "utf-8"), ("ascii", None), ("", None)],
-)  # fmt: skip
-def test_encodings_have_the_names_that_the_web_gives_them(name: str, encoding: str | None) -> None:
-    assert parse_charset(name) == encoding
-
-
-@settings(deadline=None)
-@given(st.sampled_from(sorted(ENCODINGS)), st.text(min_size=1, max_size=40), st.integers(1, 9))
-def test_a_file_in_any_encoding_can_be_gone_on_with_from_any_block(encoding: str, text: str, block: int) -> None:
-    content = ("email,name\n" + text.replace("\x00", "") + ",x\nlast,line\n").encode(codec_of(encoding), "ignore")
-    text = content.decode(codec_of(encoding))
-    blocks = list(CsvFile(io.BytesIO(content), encoding, Place(), block_bytes=block).blocks(","))
-    records = [record for one in blocks for record in one.records]
-    whole = CsvFile(io.BytesIO(text.encode()), "utf-8", Place())
-    assert records == [record for one in whole.blocks(",") for record in one.records]
-    for one in blocks:
-        rest = CsvFile(io.BytesIO(content[one.after.byte_offset :]), encoding, one.after, block_bytes=1 << 20)
-        if one.after.byte_offset:
-            gone_on = [record for two in rest.blocks(",") for record in two.records]
-            assert gone_on == [record for record in records if record.number > one.after.record_number]
-
-
-# Cells ------------------------------------------------------------------------------------------------------------
-
-
-def read_one(titles: list[str], cells: list[str]) -> tuple[Any, list[tuple[str, str]]]:
-    columns = open_columns([titles], ATTRIBUTES, None)
-    reader = RowReader(columns.titles, columns.mapping, ATTRIBUTES, newsletter_id=1)
-    return reader.read(cells), reader.notes
-
-
-@pytest.mark.parametrize(
-    ("cell", "day"),
-    [
-        ("2024-05-01", "2024-05-01"), ("2024-05-01 10:30:00", "2024-05-01"), ("2024-05-01T10:30:00Z", "2024-05-01"),
-        ("2024-05-01T10:30:00.123+02:00", "2024-05-01"), ("2024-05-01 10:30 UTC", "2024-05-01"),
-        ("2023-04-11 14:02:46 +0000 UTC", "2023-04-11"), ("2024/5/1", "2024-05-01"), ("1.5.2024", "2024-05-01"),
-        ("01.05.2024 10:30", "2024-05-01"), ("0000-00-00 00:00:00", None), ("5/1/2024", None), ("2024-13-01", None),
-        ("soon", None), ("#N/A", None), (FORMULA_WITHOUT_VALUE, None), ("2024-05-01x", None),
-    ],
-)  # fmt: skip
-def test_a_date_is_read_where_it_has_one_reading_and_costs_its_cell_where_not(cell: str, day: str | None) -> None:
-    person, notes = read_one(["email", "joined"], ["a@example.com", cell])
-    assert person.attributes == ({} if day is None else {"joined": day})
-    assert [column for column, _ in notes] == ([] if day else ["joined"])
-
-
-def test_any_optional_cell_costs_itself_alone() -> None:
-    titles = ["email", "First name", "Last name", "joined", "age", "city", "tags"]
-    person, notes = read_one(titles, ["a@example.com", "#REF!", "Lee", "x", "y", "z" * 1_001, "ok," + "t" * 101])
-    assert (person.name, person.attributes, person.tags) == ("Lee", {}, ("ok",))
-    assert [column for column, _ in notes] == ["First name", "joined", "age", "city", "tags"]
-    person, notes = read_one(titles, ["a@example.com", "Ann", "Lee", "2024-01-01", "3", "Wien", "ok"])
-    assert (person.name, notes) == ("Ann Lee", [])
-
-
-@pytest.mark.parametrize(
-    "cell", ["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NV", "#BEZUG!", "#¿NOMBRE?"]
-)
-def test_a_spreadsheets_error_is_no_text(cell: str) -> None:
-    if cell != "#¿NOMBRE?":
-        assert error_in_cell(cell) is not None
-
-
-@pytest.mark.parametrize("cell", ["#1", "# note", "#vip", "N/A", "#", "#hashtag party!"])
-def test_other_texts_with_a_number_sign_are_texts(cell: str) -> None:
-    assert error_in_cell(cell) is None
-
-
-@pytest.mark.parametrize(
-    ("cell", "name"),
-    [
-        ('Ann "Al" Lee', 'Ann "Al" Lee'), ("AC/DC", "AC/DC"), ("Lee (Ann)", "Lee (Ann)"), ("<b>x</b>", "<b>x</b>"),
-        ("{{ name }}", "{{ name }}"), ("a\\b", "a\\b"), ("line\r\nline", "line line"), ("a\tb", "a b"),
-        ("\u202eabc", "abc"),
-        ("Zoe\u0308", "Zoë"), ("\u200b", ""), ("", ""), ("a\u2028b", "a b"), ("\0a", "a"), ("a\ud800", "a\ufffd"),
-    ],
-)  # fmt: skip
-def test_a_name_in_a_file_is_one_line_and_else_as_it_stands(cell: str, name: str) -> None:
-    assert clean_name(cell) == name
-
-
-@given(st.text(max_size=300))
-def test_no_name_of_a_file_can_break_a_line(cell: str) -> None:
-    try:
-        name = clean_name(cell)
-    except ValueError:
-        return
-    assert clean_name(name) == name
-    assert name == name.strip()
-    assert name.splitlines() in ([], [name])
-    name.encode()
-
-
-def test_dates_and_numbers_of_forms_are_not_read_more_widely() -> None:
-    assert parse_cell("number", "3.5") == 3.5
-    with pytest.raises(ValueError, match="number"):
-        parse_cell("number", "3,5")
-
-
-# Spreadsheets -----------------------------------------------------------------------------------------------------
-
-
-def changed(content: bytes, **members: bytes | None) -> bytes:
-    """The archive with members replaced (or left out), named by the end of their names, `_` for a dot."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for member in old.infolist():
-            key = member.filename.rpartition("/")[2].replace(".", "_")
-            replaced = members.get(key, old.read(member))
-            if replaced is not None:
-                new.writestr(member.filename, replaced)
-    return out.getvalue()
-
-
-def read_book(content: bytes) -> tuple[list[Record], list[str]]:
-    remarks: list[str] = []
-    return list(xlsx_records(io.BytesIO(content), remarks)), remarks
-
-
-PEOPLE: Sequence[Sequence[object]] = [["email", "name"], ["a@example.com", "Ann"], ["b@example.com", "Bob"]]
-CELLS = [[str(cell) for cell in row] for row in PEOPLE]
-EMPTY_FILL = b"""<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><fonts><font>
-<sz val="x"/>
-<family val="99"/></font></fonts><fills><fill/></fills><cellXfs><xf numFmtId="0"/></cellXfs></styleSheet>"""
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"styles_xml": EMPTY_FILL}, {"styles_xml": None}, {"styles_xml": b"<broken"}, {"core_xml": b"<broken"},
-        {"core_xml": b"<x><created>yesterday</created></x>"}, {"app_xml": b""}, {"theme1_xml": b"nothing"},
-        {"workbook_xml_rels": None}, {"[Content_Types]_xml": b"<Types/>"},
-    ],
-    ids=str,
-)  # fmt: skip
-def test_what_is_not_needed_of_a_spreadsheet_may_be_broken(members: dict[str, bytes | None]) -> None:
-    records, remarks = read_book(changed(workbook(PEOPLE), **members))
-    assert [one.cells for one in records] == CELLS
-    assert bool(remarks) == (members.get("styles_xml") == b"<broken")
-
-
-def test_the_first_sheet_that_holds_something_is_read_and_named() -> None:
-    import openpyxl
-
-    book = openpyxl.Workbook()
-    book.create_sheet("Hidden").append(["x"])
-    book["Hidden"].sheet_state = "hidden"
-    for row in PEOPLE:
-        book["Data" if "Data" in book.sheetnames else book.create_sheet("Data").title].append(list(row))
-    book.create_sheet("More").append(["email"])
-    file = io.BytesIO()
-    book.save(file)
-    records, remarks = read_book(file.getvalue())
-    assert [one.cells for one in records] == CELLS
-    assert remarks == ["Of 3 visible sheets, “Data” was read; the one before it is empty."]
-
-
-def test_formulas_errors_rich_texts_and_dates_are_what_they_show() -> None:
-    sheet = b"""<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>
-    <row r="2"><c r="A2" t="str"><f>1</f><v>a@example.com</v></c><c r="C2"><f>A1</f></c><c r="D2"><f>A1</f><v/></c>
-      <c r="E2" t="e"><v>#N/A</v></c><c r="F2" t="str"><f>""</f><v></v></c></row>
-    <row><c t="inlineStr"><is><r><t>An</t></r><r><t>n_x000D_</t></r><rPh sb="0" eb="1"><t>no</t></rPh></is></c>
-      <c t="b"><v>1</v></c><c t="n"><v>1e3</v></c><c t="d"><v>2024-05-01T10:30:00</v></c><c><v>0.1</v></c></row>
-    <row r="9"/><row r="10"><c r="ZZ10"><v>1</v></c></row>
-    </sheetData></worksheet>"""
-    records, _ = read_book(changed(workbook([]), sheet1_xml=sheet))
-    assert [(one.line, one.cells) for one in records] == [
-        (2, ["a@example.com", "", FORMULA_WITHOUT_VALUE, FORMULA_WITHOUT_VALUE, "#N/A"]),
-        (3, ["Ann\r", "true", "1000", "2024-05-01 10:30:00", "0.1"]),
-        (10, []),
-    ]
-    assert records[2].fault is not None
-
-
-def test_days_are_counted_as_excel_counts_them() -> None:
-    from datetime import date, datetime
-    from datetime import time as clock
-
-    rows = [[date(1900, 1, 1), date(1900, 3, 1), datetime(2024, 5, 1, 10, 30), clock(10, 30), date(1999, 12, 31)]]  # noqa: DTZ001
-    records, _ = read_book(workbook(rows))
-    assert records[0].cells == ["1900-01-01", "1900-03-01", "2024-05-01 10:30:00", "10:30:00", "1999-12-31"]
-
-
-def test_days_before_those_that_excel_counts_are_read_as_openpyxl_and_libreoffice_write_them() -> None:
-    from datetime import date, datetime
-
-    rows = [[date(1815, 12, 10), datetime(1899, 12, 29, 18, 0), date(1, 1, 1), date(9999, 12, 31)]]  # noqa: DTZ001
-    records, _ = read_book(workbook(rows))
-    assert records[0].cells == ["1815-12-10", "1899-12-29 18:00:00", "0001-01-01", "9999-12-31"]
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [("content.xml", "OpenDocument"), ("xl/workbook.bin", "binary"), ("letter.txt", "damaged, or not")],
-)
-def test_other_archives_are_called_what_they_are(name: str, said: str) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(name, "x")
-    with pytest.raises(UnreadableFileError, match=said):
-        read_book(out.getvalue())
-
-
-def test_entities_are_refused() -> None:
-    bomb = (
-        b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><worksheet><sheetData><row><c><v>&a;</v></c></row></sheetData>'
-        b"</worksheet>"
-    )
-    with pytest.raises(UnreadableFileError, match="damaged"):
-        read_book(changed(workbook([]), sheet1_xml=bomb))
-
-
 # Through the API --------------------------------------------------------------------------------------------------
 
 
@@ -459,23 +138,6 @@ async def test_a_formula_without_a_value_is_a_reject_where_it_is_the_address_and
     assert (found["counts"]["rows"], found["counts"]["rejected"], found["counts"]["created"]) == (2, 1, 1)
     assert "formula without a value" in await importing.rejects(found["id"])
     assert [(note["column"], note["cells"]) for note in found["notes"]] == [("name", 1)]
-
-
-async def test_a_sheet_that_is_not_the_first_is_said(importing: Importing) -> None:
-    import openpyxl
-
-    book = openpyxl.Workbook()
-    for row in PEOPLE:
-        book["Data" if "Data" in book.sheetnames else book.create_sheet("Data").title].append(list(row))
-    file = io.BytesIO()
-    book.save(file)
-    found = await importing.run(file.getvalue(), content_type=XLSX)
-    assert (found["counts"]["created"], len(found["remarks"])) == (2, 1)
-
-
-async def test_a_spreadsheet_with_an_empty_fill_comes_in(importing: Importing) -> None:
-    found = await importing.run(changed(workbook(PEOPLE), styles_xml=EMPTY_FILL), content_type=XLSX)
-    assert found["counts"]["created"] == 2
 
 
 async def test_the_declared_charset_counts_and_an_old_macs_file_is_read(importing: Importing) -> None:

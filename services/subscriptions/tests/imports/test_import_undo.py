@@ -1,14 +1,7 @@
 """Taking an import back: what came with it goes, what it changed is as before, and life since is left alone."""
 
-import pytest
-
 from ..conftest import Subscriptions
 from ..importing import Importing
-
-
-@pytest.fixture
-def importing(subscriptions: Subscriptions) -> Importing:
-    return Importing(subscriptions)
 
 
 async def undone(importing: Importing, import_id: int) -> dict[str, object]:

@@ -15,11 +15,6 @@ from ..conftest import Subscriptions
 from ..importing import BASIS, XLSX, Importing, workbook
 
 
-@pytest.fixture
-def importing(subscriptions: Subscriptions) -> Importing:
-    return Importing(subscriptions)
-
-
 async def test_a_file_of_people_becomes_subscribers_with_all_that_it_says_of_them(
     subscriptions: Subscriptions, importing: Importing
 ) -> None:

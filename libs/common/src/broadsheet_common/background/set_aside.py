@@ -108,6 +108,39 @@ class SetAside(Generic[KeyT]):
                 done += 1
         return done
 
+    async def in_batches(
+        self,
+        waiting: Callable[[frozenset[KeyT]], Awaitable[Sequence[KeyT]]],
+        work: Callable[[Sequence[KeyT]], Awaitable[int]],
+        *,
+        batches_max: int,
+    ) -> int:
+        """Do `work` on batches of waiting items until none is left. Returns how many items were handled.
+
+        `waiting` returns the next batch, without the items it is given, which rest. `work` returns how many it
+        handled. A batch that fails is done item by item (`batch_or_each`), and an item that fails alone is set aside.
+        A batch of which none was handled is the last of the round: other replicas have them, or they were set aside.
+
+        Raises if the database is unavailable: then no item is to blame.
+        """
+
+        async def work_and_forget(items: Sequence[KeyT]) -> int:
+            handled = await work(items)
+            for item in items:
+                self.forget(item)
+            return handled
+
+        async def put_aside(item: KeyT, error: Exception) -> None:
+            self.hold(item, error)
+
+        done = 0
+        for _ in range(batches_max):
+            handled = await batch_or_each(await waiting(self.resting()), work_and_forget, put_aside=put_aside)
+            if not handled:
+                break
+            done += handled
+        return done
+
 
 class SetAsides:
     """The `SetAside` of each of a service's loops."""

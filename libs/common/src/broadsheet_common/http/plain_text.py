@@ -8,6 +8,7 @@ than shown: a single line of right-to-left text does not need them. Bodies of ma
 import re
 
 NUL = "\0"
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BIDI_CONTROL = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _SUSPECT = re.compile("[\0\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -25,6 +26,11 @@ def find_text_fault(text: str, *, may_hold_bidi: bool = False) -> str | None:
     if found is None or may_hold_bidi:
         return None
     return f"It may not hold characters that change the direction of text (U+{ord(found[0]):04X})."
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres can store it: it has neither a NUL character nor an unpaired surrogate."""
+    return _UNSTORABLE.search(text) is None
 
 
 def without_bidi_controls(text: str) -> str:

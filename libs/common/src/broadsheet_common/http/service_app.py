@@ -47,6 +47,17 @@ class _AnsweredError(Exception):
     """The answer is complete: ends a handler that would go on streaming."""
 
 
+def _ends_a_cut_answer(error: BaseException | None) -> bool:
+    """Whether it is an `_AnsweredError`, or was raised because of one: a handler may stream in a task group, and
+    Litestar tries to answer what a handler raises.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_ends_a_cut_answer, error.exceptions))
+    while error is not None and not isinstance(error, _AnsweredError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 class ServiceApp(Litestar):
     async def __call__(
         self,
@@ -65,8 +76,8 @@ class ServiceApp(Litestar):
         answer = _Answer(self, http_scope, method, cast("Send", send))
         try:
             await super().__call__(scope, receive, answer.send)
-        except Exception:
-            if not answer.is_finished:
+        except Exception as error:
+            if not _ends_a_cut_answer(error):
                 raise
 
     def allowed_methods(self, path: str) -> frozenset[str]:

@@ -137,7 +137,6 @@ async def create_suppression(
         email = EmailAddress.parse(data.email)
     except ValueError as error:
         raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
-    note = None if data.note is None else data.note.replace("\x00", "")
     async with engine.begin() as connection:
         return _shown(
             await suppress_address(
@@ -146,7 +145,7 @@ async def create_suppression(
                 email=email,
                 stream=data.stream,
                 transactional_stream=transactional_stream,
-                note=note,
+                note=data.note,
             )
         )
 

@@ -64,7 +64,10 @@ async def _lift_by_consent(context: DeliveryContext) -> int:
 
     async def lift(requests: Sequence[_LiftRequest]) -> int:
         async with context.engine.begin() as connection:
-            return await lift_by_consent(connection, ids=[request.id for request in requests])
+            handled = await lift_by_consent(connection, ids=[request.id for request in requests])
+        for request in requests:
+            held.forget(request)
+        return handled
 
     async def put_aside(request: _LiftRequest, error: Exception) -> None:
         held.hold(request, error)

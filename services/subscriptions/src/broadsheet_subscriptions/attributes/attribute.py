@@ -11,6 +11,8 @@ import unicodedata
 from datetime import date
 from typing import Literal, assert_never, get_args
 
+from broadsheet_common.http.plain_text import is_storable
+
 AttributeType = Literal["text", "number", "boolean", "date"]
 AttributeValue = str | float | int | bool
 """A value as in JSON; a date as `YYYY-MM-DD`."""
@@ -22,7 +24,6 @@ TAGS_MAX = 100
 """Per subscriber."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TRUE = frozenset({"true", "yes", "y", "1"})
 _FALSE = frozenset({"false", "no", "n", "0"})
 # Long enough for a float, and for any whole number that a float holds exactly.
@@ -111,7 +112,7 @@ def parse_tag(text: str) -> str:
         raise ValueError("A tag may not be empty.")
     if len(tag) > TAG_CHARS_MAX:
         raise ValueError(f"A tag may be at most {TAG_CHARS_MAX} characters long.")
-    if _UNSTORABLE.search(tag) or not tag.isprintable():
+    if not is_storable(tag) or not tag.isprintable():
         raise ValueError("A tag may not hold control characters.")
     return tag
 
@@ -120,7 +121,7 @@ def _text(value: str) -> str:
     text = unicodedata.normalize("NFC", value)
     if len(text) > TEXT_CHARS_MAX:
         raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
-    if _UNSTORABLE.search(text):
+    if not is_storable(text):
         raise ValueError("A text may not hold a NUL character or an unpaired surrogate.")
     return text
 

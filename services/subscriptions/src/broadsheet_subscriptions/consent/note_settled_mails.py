@@ -5,11 +5,10 @@ service's record. Any number of replicas may run this at once: each skips the ro
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.background.set_aside import SetAside, batch_or_each
+from broadsheet_common.background.set_aside import SetAside
 from broadsheet_subscriptions.consent import store
 
 POLL_S = 5.0
@@ -25,24 +24,13 @@ async def note_settled_mails(engine: AsyncEngine, set_aside: SetAside[int] | Non
     The mails of a failed batch are tried one by one. A mail that fails alone is set aside.
     """
     held = SetAside[int](LOOP) if set_aside is None else set_aside
-    looked_at = 0
-    for _ in range(BATCHES_A_ROUND_MAX):
+
+    async def waiting(resting: frozenset[int]) -> list[int]:
         async with engine.connect() as connection:
-            ids = await store.unsettled_mails(connection, limit=MAILS_A_BATCH_MAX, resting=held.resting())
+            return await store.unsettled_mails(connection, limit=MAILS_A_BATCH_MAX, resting=resting)
 
-        async def put_aside(event_id: int, error: Exception) -> None:
-            held.hold(event_id, error)
+    async def note(event_ids: Sequence[int]) -> int:
+        async with engine.begin() as connection:
+            return await store.note_settled_mails(connection, event_ids=event_ids)
 
-        done = await batch_or_each(ids, partial(_note, engine, held), put_aside=put_aside)
-        looked_at += done
-        if not done or len(ids) < MAILS_A_BATCH_MAX:
-            break  # if none was looked at, other replicas have these, or they were set aside
-    return looked_at
-
-
-async def _note(engine: AsyncEngine, held: SetAside[int], event_ids: Sequence[int]) -> int:
-    async with engine.begin() as connection:
-        looked_at = await store.note_settled_mails(connection, event_ids=event_ids)
-    for event_id in event_ids:
-        held.forget(event_id)
-    return looked_at
+    return await held.in_batches(waiting, note, batches_max=BATCHES_A_ROUND_MAX)

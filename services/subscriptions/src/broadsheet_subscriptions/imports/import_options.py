@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from broadsheet_common.http.plain_text import is_storable
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, parse_tag
 from broadsheet_subscriptions.imports.reading.column import Mapping_, fault_of_mapping
@@ -43,7 +44,7 @@ def parse_options(
     """Raises `InvalidInputError` that names every invalid field."""
     problems: list[FieldProblem] = []
     basis = consent_basis.strip()
-    if not basis or len(basis) > CONSENT_BASIS_CHARS_MAX or not _is_storable(basis):
+    if not basis or len(basis) > CONSENT_BASIS_CHARS_MAX or not is_storable(basis):
         detail = f"Say in 1 to {CONSENT_BASIS_CHARS_MAX} characters why these people may be written to."
         problems.append(FieldProblem(pointer="/consent_basis", detail=detail))
     tags: dict[str, None] = {}
@@ -56,14 +57,10 @@ def parse_options(
         problems.append(FieldProblem(pointer="/tags", detail=f"There may be at most {TAGS_MAX} tags."))
     if mapping is not None:
         fault = fault_of_mapping(mapping, attribute_names)
-        if fault is None and not all(map(_is_storable, mapping)):
+        if fault is None and not all(map(is_storable, mapping)):
             fault = "A column's title may not hold a NUL character or an unpaired surrogate."
         if fault is not None:
             problems.append(FieldProblem(pointer="/mapping", detail=fault))
     if problems:
         raise InvalidInputError(errors=tuple(problems))
     return ImportOptions(basis, given_state, existing, list(tags), dry_run, None if mapping is None else dict(mapping))
-
-
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

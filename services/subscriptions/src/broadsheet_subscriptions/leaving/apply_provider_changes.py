@@ -6,13 +6,12 @@ decision, not the person's, and delivery's suppression already stops the mail.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import assert_never
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.background.set_aside import SetAside, batch_or_each
+from broadsheet_common.background.set_aside import SetAside
 from broadsheet_subscriptions.leaving import provider_change_store as store
 from broadsheet_subscriptions.leaving.provider_change_store import ProviderChange
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
@@ -34,33 +33,22 @@ async def apply_provider_changes(engine: AsyncEngine, set_aside: SetAside[int] |
     aside.
     """
     held = SetAside[int](LOOP) if set_aside is None else set_aside
-    applied = 0
-    for _ in range(BATCHES_A_ROUND_MAX):
+
+    async def waiting(resting: frozenset[int]) -> list[int]:
         async with engine.connect() as connection:
-            ids = await store.waiting_changes(connection, limit=CHANGES_A_BATCH_MAX, resting=held.resting())
-        if not ids:
-            break
+            return await store.waiting_changes(connection, limit=CHANGES_A_BATCH_MAX, resting=resting)
 
-        async def put_aside(change_id: int, error: Exception) -> None:
-            held.hold(change_id, error)
+    async def apply(ids: Sequence[int]) -> int:
+        async with engine.begin() as connection:
+            taken = await store.take_changes(connection, ids=ids)
+            for change in taken:
+                await _apply(connection, change)
+        return len(taken)
 
-        done = await batch_or_each(ids, partial(_apply_all, engine, held), put_aside=put_aside)
-        if not done:
-            break  # other replicas have these, or they were set aside
-        applied += done
+    applied = await held.in_batches(waiting, apply, batches_max=BATCHES_A_ROUND_MAX)
     if applied:
         _log.info("subscriptions.provider_changes_applied", changes=applied)
     return applied
-
-
-async def _apply_all(engine: AsyncEngine, held: SetAside[int], ids: Sequence[int]) -> int:
-    async with engine.begin() as connection:
-        taken = await store.take_changes(connection, ids=ids)
-        for change in taken:
-            await _apply(connection, change)
-    for change_id in ids:
-        held.forget(change_id)
-    return len(taken)
 
 
 async def _apply(connection: AsyncConnection, change: ProviderChange) -> None:

@@ -134,6 +134,11 @@ async def _names_them(connection: AsyncConnection, waiting: _WaitingFile, wanted
     return wanted.search(text.encode().lower()) is not None
 
 
+# All that `zipfile` raises for an archive it cannot read. NotImplementedError: an unknown compression; RuntimeError: a
+# password is needed.
+_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zlib.error)
+
+
 def _names_in_spreadsheet(content: bytes, wanted: re.Pattern[bytes]) -> bool:
     left = _INFLATED_BYTES_MAX
     try:
@@ -146,7 +151,7 @@ def _names_in_spreadsheet(content: bytes, wanted: re.Pattern[bytes]) -> bool:
                     if left < 0 or wanted.search(text.lower()):
                         return True
                     before = text[-_OVERLAP_BYTES:]
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zlib.error):
+    except _ZIP_ERRORS:
         return True
     return False
 

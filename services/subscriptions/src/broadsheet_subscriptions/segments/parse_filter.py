@@ -1,6 +1,5 @@
 """Parses a filter from JSON into its tree. Every fault is reported with its JSON Pointer. Pure."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -9,6 +8,7 @@ from typing import Any, Final, Literal, TypeVar, assert_never
 import msgspec
 
 from broadsheet_common.http.allowed_values import explain
+from broadsheet_common.http.plain_text import is_storable
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_common.mail.email_address import EmailAddress
@@ -60,7 +60,6 @@ _OPS: Final[Mapping[AttributeType, frozenset[str]]] = {
     "date": frozenset({"eq", "ne", "in", "lt", "le", "gt", "ge", "between", "within_days", "is_set"}),
 }
 _BETWEEN = 2
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class _AttributeLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="field", tag="attribute"):
@@ -358,7 +357,7 @@ def _text(value: str) -> str:
     text = unicodedata.normalize("NFC", value)
     if len(text) > TEXT_CHARS_MAX:
         raise ValueError(f"A text may be at most {TEXT_CHARS_MAX} characters long.")
-    if _UNSTORABLE.search(text):
+    if not is_storable(text):
         raise ValueError("A text may not hold a NUL character or an unpaired surrogate.")
     return text
 

@@ -222,8 +222,8 @@ class SubscriberController(Controller):
             state=_parse_state(subscription_state),
             newsletter_id=newsletter_id,
             email_key=None if email is None else _parse_filter(email).key,
-            email_prefix=None if email_prefix is None else _searchable(email_prefix, "/email_prefix").lower(),
-            name_prefix=None if name_prefix is None else _searchable(name_prefix, "/name_prefix"),
+            email_prefix=None if email_prefix is None else _searchable(email_prefix).lower(),
+            name_prefix=None if name_prefix is None else _searchable(name_prefix),
             tag=None if tag is None else _parse_tag(tag),
             suppressed=suppressed,
         )
@@ -375,13 +375,8 @@ def _parse_tag(text: str) -> str:
         raise InvalidInputError(errors=(FieldProblem(pointer="/tag", detail=str(error)),)) from error
 
 
-def _searchable(text: str, pointer: str) -> str:
-    """The text in the normal form in which names are stored.
-
-    A query cannot contain a surrogate, but it can contain a NUL, which Postgres does not store.
-    """
-    if "\0" in text:
-        raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="It may not hold the character NUL."),))
+def _searchable(text: str) -> str:
+    """In the normal form that names are stored in."""
     return unicodedata.normalize("NFC", text)
 
 
