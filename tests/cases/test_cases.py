@@ -149,7 +149,7 @@ async def test_a_batch_of_500_that_times_out_is_asked_about(
 ) -> None:
     issue_id = seed.published_issue(seed.subscribers(500))
     oracle.fault({"kind": "hang", "accept": True, "seconds": 30, "count": 1})
-    async with delivering(database, sandbox.base_url, sandbox.token, delivery_http_timeout_s=1.0) as driven:
+    async with delivering(database, sandbox.base_url, sandbox.token, delivery_http_timeout_s=5.0) as driven:
         await driven.send_all_due()
         assert seed.progress(issue_id).counts == {"uncertain": 500}
         make_due(seed)

@@ -35,7 +35,10 @@ STEPS_MAX = 10_000
 
 
 def delivery_settings(database: Database, base_url: str, token: str, **changes: object) -> DeliverySettings:
-    """Settings for a test's replica: short leases, so that what a dead worker held is found soon."""
+    """Settings for a test's replica. A call has so much of its lease left to begin in that a machine that stands
+    still for some seconds changes no test: a test that waits for a time-out, or for a lease that runs out, sets its
+    own.
+    """
     settings = DeliverySettings(
         broadsheet_env="local",
         bind_port=1,
@@ -47,8 +50,8 @@ def delivery_settings(database: Database, base_url: str, token: str, **changes: 
         mail_from="Broadsheet <newsletter@example.com>",
         postmark_base_url=HttpUrl.parse(base_url),
         postmark_server_token=Secret(token),
-        delivery_http_timeout_s=5.0,
-        delivery_lease_s=8.0,
+        delivery_http_timeout_s=30.0,
+        delivery_lease_s=60.0,
         delivery_reconcile_floor_s=0.001,
     )
     return msgspec.structs.replace(settings, **changes)

@@ -50,9 +50,9 @@ async def test_a_provider_that_fails_during_delivery_loses_and_doubles_nobody(
         system.database, sandbox.base_url, sandbox.token, delivery_canary_address=OPERATOR
     ) as replica:
         await replica.send_all_due()
-        age_attempts(system.seed)
 
         async def is_sent() -> bool:
+            age_attempts(system.seed)
             make_due(system.seed)
             await replica.send_all_due()
             await replica.reconcile()

@@ -208,7 +208,7 @@ async def test_a_call_that_would_hang_past_the_lease_ends_before_it(
     issue_id = seed.published_issue(seed.subscribers(10))
     oracle.fault({"kind": "hang", "accept": True, "seconds": 30, "count": 1})
     async with delivering(
-        database, sandbox.base_url, sandbox.token, delivery_http_timeout_s=0.5, delivery_lease_s=30.0
+        database, sandbox.base_url, sandbox.token, delivery_http_timeout_s=5.0, delivery_lease_s=30.0
     ) as driven:
         assert await driven.send_one_chunk()
         assert _statuses(seed) == ["uncertain"]
@@ -368,7 +368,15 @@ async def test_failover_to_a_read_only_server_and_back(
         )
 
     with structlog.testing.capture_logs() as logs:
-        async with running_worker(database, sandbox.base_url, sandbox.token, delivery_concurrent_calls=2):
+        # What was leased when the server changed is free again after a short lease.
+        async with running_worker(
+            database,
+            sandbox.base_url,
+            sandbox.token,
+            delivery_concurrent_calls=2,
+            delivery_http_timeout_s=5.0,
+            delivery_lease_s=8.0,
+        ):
             await eventually(lambda: seed.progress(issue_id).accepted > 0, within_s=FINISH_S, what="it has begun")
             await asyncio.to_thread(fail_over, read_only=True)
             await eventually(

@@ -123,7 +123,7 @@ async def test_a_canary_that_was_lost_is_followed_by_another(
             await driven.reconcile()
         # The first canary is on its way as far as anybody knows: no other is sent meanwhile.
         assert oracle.sends() == {}
-        seed.execute("UPDATE delivery.send_attempt SET started_at = started_at - interval '10 s'")
+        age_attempts(seed)
         for _ in range(2):
             make_due(seed)
             await driven.reconcile()
