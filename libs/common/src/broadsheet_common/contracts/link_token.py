@@ -24,7 +24,8 @@ class LinkSigner:
     """Signs and verifies link tokens with keys given as `id:hex,id:hex,…`, the current one first."""
 
     def __init__(self, keys: dict[str, bytes]) -> None:
-        self._keys = keys
+        # A started HMAC is copied for each token: half the time of hashing the key again.
+        self._started = {key_id: hmac.new(key, digestmod="sha256") for key_id, key in keys.items()}
         self._current = next(iter(keys))
 
     @classmethod
@@ -40,7 +41,7 @@ class LinkSigner:
     def verify(self, purpose: Purpose, token: str) -> int | None:
         """The id the token was made for; None if we did not make it for this purpose."""
         key_id, _, body = token.partition(".")
-        if key_id not in self._keys or not _BODY.fullmatch(body):
+        if key_id not in self._started or not _BODY.fullmatch(body):
             return None
         raw = base64.urlsafe_b64decode(body)
         packed, mac = raw[:_ID_BYTES], raw[_ID_BYTES:]
@@ -49,4 +50,6 @@ class LinkSigner:
         return int.from_bytes(packed, "big")
 
     def _mac(self, key_id: str, purpose: Purpose, packed: bytes) -> bytes:
-        return hmac.digest(self._keys[key_id], purpose.encode() + b"\0" + packed, "sha256")[:_MAC_BYTES]
+        mac = self._started[key_id].copy()
+        mac.update(purpose.encode() + b"\0" + packed)
+        return mac.digest()[:_MAC_BYTES]

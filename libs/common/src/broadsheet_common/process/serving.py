@@ -7,6 +7,7 @@ managers close what they opened.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,11 @@ from broadsheet_common.process.settings import ServiceSettings, SettingsError, e
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 _log = structlog.get_logger()
+
+_GC_THRESHOLD = 50_000
+"""So many new containers (lists, dictionaries, rows) start a collection; Python's 700 are fewer than one batch of mails
+holds at once, and then each batch is walked through several times, only to find that all of it is in use.
+"""
 
 
 class PortInUseError(Exception):
@@ -57,6 +63,13 @@ def _logs_what_escapes(app: ASGIApp) -> ASGIApp:
             raise
 
     return wrapped
+
+
+def _leave_started_objects_alone() -> None:
+    """Keep the garbage collector from walking through what lives as long as the process: modules, routes, tables."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
 
 
 def connection_limits(settings: ServiceSettings) -> ConnectionLimits:
@@ -95,6 +108,7 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
                 note_close=lambda reason: metrics.connections_closed.labels(reason).inc(),
             )
             metrics.connections.set_function(lambda: len(server.connections.open))
+            _leave_started_objects_alone()
             stop = asyncio.Event()
             serving = asyncio.create_task(server.serve(stop, drain_s=settings.drain_s))
             telling = asyncio.create_task(told.wait())
