@@ -37,8 +37,7 @@ check:
 
 # Mutation testing: change the code that decides the contract, one piece at a time; a test must fail (libs/common, services/delivery)
 mutate package *args:
-    cd {{ package }} && mutmut run {{ if args == "" { "--max-children 1" } else { args } }}
-    cd {{ package }} && mutmut results
+    PYTHONPATH=tests python -m harness.mutate {{ package }} {{ args }}
 
 # Format the code
 format:

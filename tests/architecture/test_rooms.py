@@ -1,9 +1,11 @@
-"""The folders of a service: SQL stands in its stores, a store belongs to its folder, and no folder grows too large.
+"""The folders of a service: SQL stands in its stores, a store is imported in its own folder only, and no folder grows
+too large. What others may use of a folder's stores is named in its `interface`.
 
 The folders of tests neither, and they have the names of the folders that they test.
 """
 
 import ast
+import importlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,56 +27,6 @@ TESTS_OF_ALL_ROOMS = {
 """Folders of a part's tests that are about no one room."""
 MODULES_MAX = 16
 """Modules of one folder beside its `__init__`: "about fifteen"."""
-MAY_USE = {
-    # A use case that touches two folders' rows in one transaction uses the other's store; each pair is named here.
-    "delivery": {
-        ("erasure", "events"): "an erasure takes the person out of recorded events",
-        ("events", "erasure"): "an event about an erased address is kept under its hash",
-        ("events", "queue"): "an event settles the delivery it is about",
-        ("events", "suppressions"): "a bounce or a complaint suppresses in the event's transaction",
-        ("preflight", "suppressions"): "a new stream takes over what is suppressed on all streams",
-        ("preflight", "throttle"): "a stream that does not fit pauses its issue",
-        ("queue", "throttle"): "a claim takes its permit in the same transaction",
-        ("reporting", "retention"): "a list says that what it would show was removed",
-        ("reporting", "settling"): "a delivery's page shows what was decided about it",
-        ("retention", "erasure"): "hashes of erased addresses are removed when they are old",
-        ("senders", "preflight"): "the senders' page lists issues that wait for their preflight",
-        ("senders", "throttle"): "the senders' page shows and sets the sending state",
-        ("sending", "queue"): "sending starts, ends and splits chunks and mails",
-        ("sending", "throttle"): "a call's end is noted for all replicas with its result",
-        ("settling", "queue"): "settling changes chunks, mails and attempts",
-        ("settling", "retention"): "a retry refuses what was removed",
-        ("settling", "throttle"): "resuming and sending again wake the replicas",
-        ("suppressions", "erasure"): "an erased address is suppressed under its hash",
-        ("suppressions", "events"): "lifting a suppression asks for the backstop's next turn",
-        ("throttle", "preflight"): "the gauges count issues that wait for their preflight",
-    },
-    "gateway": {
-        ("api_keys", "accounts"): "a key belongs to a user",
-        ("author", "accounts"): "an issue's page names its author",
-        ("author", "api_keys"): "an issue's page names the key that wrote it",
-    },
-    "publishing": {
-        ("issues", "fan_out"): "publishing looks whether there is an audience",
-        ("issues", "newsletters"): "an issue belongs to a newsletter",
-        ("schedule", "issues"): "a schedule is part of an issue's row",
-    },
-    "subscriptions": {
-        ("background", "preferences"): "pruning removes links that have expired",
-        ("consent", "subscribers"): "the record of one subscriber",
-        ("exports", "attributes"): "columns of an export",
-        ("imports", "attributes"): "columns of an import",
-        ("imports", "sign_up"): "imported people are asked to confirm as a sign-up is",
-        ("leaving", "subscribers"): "an operator unsubscribes a subscriber by id",
-        ("personal_data", "imports"): "an erasure looks through waiting files",
-        ("personal_data", "sign_up"): "an erasure removes the mailbox's quota",
-        ("preferences", "leaving"): "the preference page unsubscribes",
-        ("segments", "attributes"): "a filter is checked against the types of attributes",
-        ("sign_up", "consent"): "a sign-up writes its consent entry",
-        ("sign_up", "subscribers"): "a sign-up makes the subscriber",
-        ("subscribers", "attributes"): "a subscriber's attributes",
-    },
-}
 SQL_ELSEWHERE = {
     "delivery": {},
     "gateway": {},
@@ -168,35 +120,75 @@ def test_sql_stands_in_stores(service: str) -> None:
     assert elsewhere == set(SQL_ELSEWHERE[service])
 
 
-def stores_of_others(package: str, path: Path) -> list[str]:
-    """The stores of other folders of the same service that a module imports. Texts in `…_sql` may be shared."""
-    room = path.relative_to(PACKAGES[package]).parts[0]
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imports_of(source: str) -> set[str]:
+    """Whatever a module imports, as dotted names: `a.b` and, of `from a import b`, `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
         match node:
             case ast.ImportFrom(module=str(module), names=names):
-                imported = [module, *(f"{module}.{alias.name}" for alias in names)]
+                found |= {module, *(f"{module}.{alias.name}" for alias in names)}
             case ast.Import(names=names):
-                imported = [alias.name for alias in names]
-            case _:
-                continue
-        for name in imported:
-            parts = name.split(".")
-            if parts[0] != package or len(parts) < 3:  # package, room, module
-                continue
-            stem = next((part for part in parts[2:] if part == "store" or part.endswith("_store")), None)
-            if stem is not None and parts[1] != room and name.endswith(stem):
-                found.append(name)
+                found |= {alias.name for alias in names}
     return found
 
 
+def stores_of_others(package: str, room: str | None, source: str) -> list[str]:
+    """The stores of other folders that a module imports. Texts in `…_sql` may be shared. `room`: None for the root."""
+    stores = set()
+    for name in imports_of(source):
+        parts = name.split(".")
+        if parts[0] == package and len(parts) > 2 and parts[1] != room:
+            stores |= {name for part in parts[2:] if part == "store" or part.endswith("_store")}
+    return sorted(stores)
+
+
+def test_a_store_of_another_folder_is_found_however_it_is_imported() -> None:
+    for line in (
+        "from broadsheet_x.queue.chunk_store import lease",
+        "from broadsheet_x.queue import chunk_store",
+        "from broadsheet_x.queue import chunk_store as queue",
+        "import broadsheet_x.queue.chunk_store",
+        "def f():\n    from broadsheet_x.queue.deeper.store import lease",
+    ):
+        assert stores_of_others("broadsheet_x", "sending", line), line
+        assert stores_of_others("broadsheet_x", None, line), line
+        assert stores_of_others("broadsheet_x", "queue", line) == [], line
+    assert stores_of_others("broadsheet_x", "sending", "from broadsheet_x.queue.interface import lease") == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_store_is_used_in_its_own_folder_or_by_a_named_one(service: str) -> None:
+def test_a_store_is_imported_in_its_own_folder_only(service: str) -> None:
     package = f"broadsheet_{service}"
     reached = {
-        (path.relative_to(PACKAGES[package]).parts[0], name.split(".")[1])
+        path.relative_to(ROOT).as_posix(): stores
         for path in modules_of(package)
-        if len(path.relative_to(PACKAGES[package]).parts) > 1
-        for name in stores_of_others(package, path)
+        if (stores := stores_of_others(package, room_of(package, path), path.read_text(encoding="utf-8")))
     }
-    assert reached == set(MAY_USE[service])
+    assert reached == {}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_interface_names_what_others_use_and_nothing_else(service: str) -> None:
+    package = f"broadsheet_{service}"
+    offered, used = set(), set()
+    for path in modules_of(package):
+        room = room_of(package, path)
+        source = path.read_text(encoding="utf-8")
+        if path.stem == "interface":
+            module = importlib.import_module(f"{package}.{room}.interface")
+            offered |= {f"{package}.{room}.interface.{name}" for name in module.__all__}
+        # A module taken whole, as `from …attributes import interface`, shows its names where they are used.
+        whole = {name.removesuffix(".interface") for name in imports_of(source) if name.endswith(".interface")}
+        names = {node.attr for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+        used |= {
+            name
+            for name in (*imports_of(source), *(f"{one}.interface.{attr}" for one in whole for attr in names))
+            if f"{package}.{room}.interface" not in name
+        }
+    assert offered
+    assert offered - used == set()
+
+
+def room_of(package: str, path: Path) -> str | None:
+    parts = path.relative_to(PACKAGES[package]).parts
+    return parts[0] if len(parts) > 1 else None

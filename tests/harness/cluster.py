@@ -35,6 +35,8 @@ _SPEED_SETTINGS = {
 }
 _SHARED_MEMORY = Path("/dev/shm")  # a folder with a random name is made in it
 _FREE_BYTES_MIN = 4 << 30
+TEMPLATE_VARIABLE = "TEST_TEMPLATE_DATABASE"
+"""Names a migrated database of the server TEST_DATABASE_URL, so that many short test runs need not migrate one each."""
 
 
 def _with_database(url: str, name: str) -> str:
@@ -55,20 +57,25 @@ class Database(msgspec.Struct, frozen=True):
 
 
 class Cluster:
-    """A server, with a migrated template that databases are cloned from."""
+    """A server, with a migrated template that databases are cloned from. `template`: one that is there already."""
 
-    def __init__(self, superuser_url: str) -> None:
+    def __init__(self, superuser_url: str, template: str | None = None) -> None:
         self.superuser_url = superuser_url
-        self._template = f"template_{secrets.token_hex(4)}"
-        self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template)))
-        template_url = _with_database(superuser_url, self._template)
+        self._is_borrowed = template is not None
+        self.template = template or f"template_{secrets.token_hex(4)}"
+        if not self._is_borrowed:
+            self._migrate()
+
+    def _migrate(self) -> None:
+        self._admin(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.template)))
+        template_url = _with_database(self.superuser_url, self.template)
         subprocess.run(
             [sys.executable, "-m", "broadsheet_migrations", "upgrade"],
             check=True,
             env={**os.environ, "MIGRATION_DATABASE_URL": template_url},
             timeout=120,
         )
-        set_role_passwords(superuser_url, dict.fromkeys(ROLES, ROLE_PASSWORD))
+        set_role_passwords(self.superuser_url, dict.fromkeys(ROLES, ROLE_PASSWORD))
 
     def _admin(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
@@ -78,7 +85,7 @@ class Cluster:
     def database(self) -> Iterator[Database]:
         name = f"test_{secrets.token_hex(6)}"
         self._admin(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self._template))
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self.template))
         )
         try:
             yield Database(_with_database(self.superuser_url, name), name)
@@ -86,7 +93,9 @@ class Cluster:
             self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._template)))
+        if self._is_borrowed:
+            return
+        self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.template)))
 
 
 @contextmanager
@@ -122,6 +131,6 @@ def running_cluster() -> Iterator[Cluster]:
             )
             guardian = stack.enter_context(running_guardian())
             url = stack.enter_context(EmbeddedPostgres(folder, settings=_SPEED_SETTINGS, guardian=guardian)).url
-        cluster = Cluster(url)
+        cluster = Cluster(url, os.environ.get(TEMPLATE_VARIABLE))
         stack.callback(cluster.close)
         yield cluster

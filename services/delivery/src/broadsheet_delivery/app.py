@@ -36,7 +36,7 @@ from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.settling.reconcile import ASKED_AT_ONCE_MAX
 from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
-from broadsheet_delivery.throttle.permit_store import left_when_slow
+from broadsheet_delivery.throttle.interface import left_when_slow
 from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_MAX, DeliveryWorker
 
 _CONNECT_TIMEOUT_S = 10.0

@@ -24,12 +24,12 @@ from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.events.run_backstop import run_backstop
 from broadsheet_delivery.preflight.check_stream import preflight_issues
 from broadsheet_delivery.queue.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
+from broadsheet_delivery.queue.interface import SinglePart
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
-from broadsheet_delivery.queue.single_mail_store import SinglePart
 from broadsheet_delivery.queue.wake_up import RECONNECT_S, listen
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
 from broadsheet_delivery.retention.remove_old import retain
-from broadsheet_delivery.senders.store import report_alive
+from broadsheet_delivery.senders.interface import report_alive
 from broadsheet_delivery.sending.place import Place, Places
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails, send_single_mails

@@ -21,7 +21,7 @@ from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_subscriptions.attributes import remove_attribute_values as remove_values
 from broadsheet_subscriptions.attributes.api import AttributeController
 from broadsheet_subscriptions.background import prune
-from broadsheet_subscriptions.background.prune_store import Lifetimes
+from broadsheet_subscriptions.background.interface import Lifetimes
 from broadsheet_subscriptions.consent import note_settled_mails
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.exports.api import ExportController
@@ -36,7 +36,7 @@ from broadsheet_subscriptions.segments.api import SegmentController
 from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, SubscriptionsSettings
 from broadsheet_subscriptions.sign_up.api import PublicController
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
-from broadsheet_subscriptions.sign_up.store import MailBounds
+from broadsheet_subscriptions.sign_up.interface import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.subscribers.api import SubscriberController

@@ -8,7 +8,7 @@ from broadsheet_local.chaos.catalogue import FAULTS
 from broadsheet_local.chaos.run import ChaosOptions
 from broadsheet_local.errors import LaunchError
 
-JOBS_A_CORE = 3
+JOBS_A_CORE = 2
 JOBS_DEFAULT_MAX = 8
 
 

@@ -17,8 +17,8 @@ from broadsheet_delivery.erasure.store import (
     read_failing_events,
     untouched_events,
 )
+from broadsheet_delivery.events.interface import delete_inbox
 from broadsheet_delivery.events.provider_event import names_address
-from broadsheet_delivery.events.store import delete_inbox
 from broadsheet_delivery.throttle.back_off import retry_wait_s
 
 ERASURES_A_ROUND_MAX: Final = 50

@@ -13,13 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.provider_change import ProviderChangeKind, enqueue_provider_change
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.erasure.store import Whose, erased_among
+from broadsheet_delivery.erasure.interface import Whose, erased_among
 from broadsheet_delivery.events import store
 from broadsheet_delivery.events.provider_event import ProviderEvent, email_key, parse_event
 from broadsheet_delivery.events.settle_by_event import settle_by_events
 from broadsheet_delivery.events.store import InboxRow
 from broadsheet_delivery.suppressions.count_soft_bounces import count_soft_bounces
-from broadsheet_delivery.suppressions.store import apply_lift, apply_suppress, newsletters_on_stream
+from broadsheet_delivery.suppressions.interface import apply_lift, apply_suppress, newsletters_on_stream
 from broadsheet_delivery.suppressions.suppression import CountSoftBounce, Lift, Suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.erasure.store import erased_among, suppressed_while_erased
+from broadsheet_delivery.erasure.interface import erased_among, suppressed_while_erased
 from broadsheet_delivery.events import backstop_store as store
 from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.events.backstop_store import Turn

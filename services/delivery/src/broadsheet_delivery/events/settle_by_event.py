@@ -10,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_delivery.events.provider_event import ProviderEvent
 from broadsheet_delivery.events.store import OpenDelivery, known_attempts, open_deliveries, open_mails
-from broadsheet_delivery.queue.chunk_store import Settled, insert_outcomes, settle_uncertain
+from broadsheet_delivery.queue.interface import Settled, SettledMail, insert_outcomes, settle_mails, settle_uncertain
 from broadsheet_delivery.queue.outcome import Accepted
-from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mails
 
 
 async def settle_by_events(engine: AsyncEngine, events: Sequence[ProviderEvent]) -> int:

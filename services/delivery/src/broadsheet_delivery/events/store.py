@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.events.provider_event import ProviderEvent
-from broadsheet_delivery.queue.chunk_store import ChunkRange
+from broadsheet_delivery.queue.interface import ChunkRange
 
 
 class InboxRow(msgspec.Struct, frozen=True):

@@ -13,9 +13,9 @@ from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.preflight.store import UncheckedIssue, due_issues, put_off, set_passed
 from broadsheet_delivery.preflight.verdict import AccountRefused, NoSuchStream, NotAsked, Stream, mismatch
-from broadsheet_delivery.suppressions.store import extend_to_stream
+from broadsheet_delivery.suppressions.interface import extend_to_stream
 from broadsheet_delivery.throttle.back_off import shared_wait_s
-from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
+from broadsheet_delivery.throttle.interface import pause_issue, pause_sending
 
 ISSUES_A_ROUND_MAX = 100
 

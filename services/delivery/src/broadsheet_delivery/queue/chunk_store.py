@@ -13,7 +13,7 @@ from broadsheet_delivery.queue.chunk_counts_sql import COUNTERS, counted
 from broadsheet_delivery.queue.outcome import Outcome, outcome_columns
 from broadsheet_delivery.queue.recipient import Recipient, sendability
 from broadsheet_delivery.queue.recipient_sql import join_person
-from broadsheet_delivery.throttle.permit_store import RESTRAINED
+from broadsheet_delivery.throttle.interface import RESTRAINED
 
 ISSUES_LOOKED_AT_MAX = 1000
 

@@ -22,8 +22,14 @@ from broadsheet_delivery.queue.chunk_store import (
     unsettled_recipients,
 )
 from broadsheet_delivery.queue.recipient import Recipient
-from broadsheet_delivery.throttle.permit_store import PROBE_MARGIN_S, Denied, ask_permit, left_when_slow, spend
-from broadsheet_delivery.throttle.state_store import pause_issue
+from broadsheet_delivery.throttle.interface import (
+    PROBE_MARGIN_S,
+    Denied,
+    ask_permit,
+    left_when_slow,
+    pause_issue,
+    spend,
+)
 
 
 class ClaimedChunk(msgspec.Struct, frozen=True):

@@ -43,10 +43,10 @@ from broadsheet_delivery.reporting.timeline_store import (
     earlier_outcomes_of,
     provider_events_of,
 )
-from broadsheet_delivery.retention.removed_store import RemovedError, refuse_removed
+from broadsheet_delivery.retention.interface import RemovedError, refuse_removed
 from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_delivery
 from broadsheet_delivery.settling.decision_request import DecisionRequest
-from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
+from broadsheet_delivery.settling.interface import Decision, issue_decisions
 
 SEQ_MAX = 2**31 - 1
 

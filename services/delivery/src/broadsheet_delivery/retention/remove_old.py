@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.background.each import do_each
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.erasure.store import forget_old_hashes
+from broadsheet_delivery.erasure.interface import forget_old_hashes
 from broadsheet_delivery.retention.store import (
     ROWS_A_ROUND_MAX,
     freeze_counts,

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import requires
 from broadsheet_common.http.route_rules import documents, json_only
-from broadsheet_delivery.preflight.store import WaitingIssue, unchecked_issues
+from broadsheet_delivery.preflight.interface import WaitingIssue, unchecked_issues
 from broadsheet_delivery.senders.pause_request import PauseRequest
 from broadsheet_delivery.senders.store import ReplicaRow, live_replicas
-from broadsheet_delivery.throttle.state_store import (
+from broadsheet_delivery.throttle.interface import (
     SendingLimits,
     SendingState,
     pause_sending,

@@ -14,7 +14,7 @@ from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSe
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.settings import LEASE_MARGIN_S
-from broadsheet_delivery.throttle.breaker_store import note_unknown
+from broadsheet_delivery.throttle.interface import note_unknown
 
 LEASE_TOO_SHORT = "The call was not begun: too little of the lease was left."
 

@@ -17,12 +17,14 @@ from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.judge_item import judge_item
-from broadsheet_delivery.queue.attempt_store import insert_attempt, insert_attempt_end
-from broadsheet_delivery.queue.chunk_store import (
+from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
+from broadsheet_delivery.queue.interface import (
     LeasedChunk,
     Settled,
     end_attempt,
     hand_over,
+    insert_attempt,
+    insert_attempt_end,
     insert_outcomes,
     no_longer_sendable,
     range_of,
@@ -32,7 +34,6 @@ from broadsheet_delivery.queue.chunk_store import (
     split_leased_chunk,
     start_chunk,
 )
-from broadsheet_delivery.queue.claim_chunk import ClaimedChunk
 from broadsheet_delivery.queue.outcome import (
     Accepted,
     AskAlone,
@@ -48,9 +49,14 @@ from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.suppressions.suppress_refused import suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
-from broadsheet_delivery.throttle.breaker_store import note_answered, note_refused, note_unknown
-from broadsheet_delivery.throttle.permit_store import end_probe
-from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
+from broadsheet_delivery.throttle.interface import (
+    end_probe,
+    note_answered,
+    note_refused,
+    note_unknown,
+    pause_issue,
+    pause_sending,
+)
 
 
 async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Place | None = None) -> None:

@@ -21,8 +21,21 @@ from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSe
 from broadsheet_delivery.postmark.error_class import ErrorClass
 from broadsheet_delivery.postmark.judge_item import judge_item
 from broadsheet_delivery.postmark.message import Message, encode_message
-from broadsheet_delivery.queue.attempt_store import insert_attempt, insert_attempt_end
-from broadsheet_delivery.queue.chunk_store import no_longer_sendable
+from broadsheet_delivery.queue.interface import (
+    LeasedMail,
+    SettledMail,
+    SinglePart,
+    expire_mails,
+    insert_attempt,
+    insert_attempt_end,
+    lease_mails,
+    newsletter_recipients,
+    no_longer_sendable,
+    put_back,
+    settle_mails,
+    start_mails,
+    suppressed_mails,
+)
 from broadsheet_delivery.queue.outcome import (
     Accepted,
     AskAlone,
@@ -35,34 +48,25 @@ from broadsheet_delivery.queue.outcome import (
     Suppressed,
 )
 from broadsheet_delivery.queue.recipient import Recipient
-from broadsheet_delivery.queue.single_mail_store import (
-    LeasedMail,
-    SettledMail,
-    SinglePart,
-    expire_mails,
-    lease_mails,
-    newsletter_recipients,
-    put_back,
-    settle_mails,
-    start_mails,
-    suppressed_mails,
-)
 from broadsheet_delivery.sending.persist import persist
 from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
 from broadsheet_delivery.suppressions.suppress_refused import suppress
 from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
-from broadsheet_delivery.throttle.breaker_store import note_answered, note_refused, note_unknown
-from broadsheet_delivery.throttle.permit_store import (
+from broadsheet_delivery.throttle.interface import (
     PROBE_MARGIN_S,
     Denied,
     ask_permit,
     end_probe,
     is_restrained,
     left_when_slow,
+    note_answered,
+    note_refused,
+    note_unknown,
+    pause_issue,
+    pause_sending,
     spend,
 )
-from broadsheet_delivery.throttle.state_store import pause_issue, pause_sending
 
 FAULTY_WAIT_S = 60.0
 MAILS_A_CALL_MAX = 100

@@ -19,13 +19,13 @@ from broadsheet_common.http.pagination import (
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents, json_only
-from broadsheet_delivery.retention.removed_store import RemovedError
+from broadsheet_delivery.retention.interface import RemovedError
 from broadsheet_delivery.senders.pause_request import PauseRequest
 from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_issue
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
 from broadsheet_delivery.settling.retry_failed import retry_failed
-from broadsheet_delivery.throttle.state_store import issue_run_state, pause_issue, resume_issue
+from broadsheet_delivery.throttle.interface import issue_run_state, pause_issue, resume_issue
 
 
 class IssueRunState(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from broadsheet_delivery.settling.decision_store import (
     settle_decided_mails,
     wake_senders,
 )
-from broadsheet_delivery.throttle.state_store import issue_run_state
+from broadsheet_delivery.throttle.interface import issue_run_state
 
 ROUNDS_MAX = 1000
 

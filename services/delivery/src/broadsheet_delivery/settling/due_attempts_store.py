@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.queue.chunk_store import ChunkRange
+from broadsheet_delivery.queue.interface import ChunkRange
 
 _INTERVALS = [sa.bindparam(name, type_=sa.Interval) for name in ("call_timeout", "floor", "deadline")]
 

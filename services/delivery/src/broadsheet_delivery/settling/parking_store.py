@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.queue.chunk_store import Settled
-from broadsheet_delivery.queue.single_mail_store import SettledMail, settle_mails
+from broadsheet_delivery.queue.interface import Settled, SettledMail, settle_mails
 
 OVERDUE_A_ROUND_MAX: Final = 500
 

@@ -29,16 +29,22 @@ from broadsheet_delivery.postmark.answer import FoundMessage, UnusableAnswerErro
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered
 from broadsheet_delivery.postmark.message import METADATA_DELIVERY, METADATA_MAIL, encode_message
-from broadsheet_delivery.queue.attempt_store import (
+from broadsheet_delivery.queue.interface import (
+    ChunkRange,
+    Settled,
+    SettledMail,
     canary_is_wanted,
     find_canary,
     insert_attempt,
     insert_attempt_end,
+    insert_outcomes,
     raise_accepted_count,
+    requeue_uncertain,
+    settle_mails,
+    settle_uncertain,
+    uncertain_mails,
 )
-from broadsheet_delivery.queue.chunk_store import ChunkRange, Settled, insert_outcomes, settle_uncertain
 from broadsheet_delivery.queue.outcome import Accepted
-from broadsheet_delivery.queue.single_mail_store import SettledMail, requeue_uncertain, settle_mails, uncertain_mails
 from broadsheet_delivery.settling.due_attempts_store import UncertainAttempt, take_due_attempts
 from broadsheet_delivery.settling.parking_store import (
     OVERDUE_A_ROUND_MAX,

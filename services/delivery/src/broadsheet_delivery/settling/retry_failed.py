@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.http.problems import NotFoundError
-from broadsheet_delivery.retention.removed_store import RemovedError
+from broadsheet_delivery.retention.interface import RemovedError
 from broadsheet_delivery.settling.chunk_rounds_store import MAILS_A_ROUND_MAX, pick_failed_chunks, recount_chunks
 from broadsheet_delivery.settling.decide_uncertain import CancelledError
 from broadsheet_delivery.settling.decision_store import (

@@ -9,7 +9,7 @@ from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.erasure import enter_addresses
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_delivery.events.backstop_store import streams_in_use
+from broadsheet_delivery.events.interface import streams_in_use
 from broadsheet_delivery.events.run_backstop import STREAMS_MAX
 from broadsheet_delivery.suppressions.store import SuppressionRow, decide_lift, decide_suppress, find_suppression
 from broadsheet_delivery.suppressions.suppression import ALL_STREAMS

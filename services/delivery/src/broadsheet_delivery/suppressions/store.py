@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.suppression import REASONS, SuppressionKind, SuppressionOrigin
-from broadsheet_delivery.erasure.store import Whose, table_of
+from broadsheet_delivery.erasure.interface import Whose, table_of
 from broadsheet_delivery.suppressions.suppression import ALL_STREAMS, LIFTED_BY_CONSENT, Lift, Suppress
 
 

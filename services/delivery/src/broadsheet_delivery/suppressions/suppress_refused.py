@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_delivery.erasure.store import erased_among
+from broadsheet_delivery.erasure.interface import erased_among
 from broadsheet_delivery.suppressions.store import insert_refused
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.preflight.store import count_unchecked_issues
+from broadsheet_delivery.preflight.interface import count_unchecked_issues
 from broadsheet_delivery.throttle.permit_store import left_when_slow
 from broadsheet_delivery.throttle.state_store import read_sending_state
 

@@ -5,7 +5,7 @@ import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Scope
-from broadsheet_gateway.accounts.store import find_user_by_name
+from broadsheet_gateway.accounts.interface import find_user_by_name
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
 from broadsheet_gateway.api_keys.store import find_api_key_id, put_api_key
 

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.store import find_user
-from broadsheet_gateway.api_keys.store import find_api_key_name
+from broadsheet_gateway.accounts.interface import find_user
+from broadsheet_gateway.api_keys.interface import find_api_key_name
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.pages.views import Senders, UnsentRow

@@ -6,7 +6,7 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.issue import IssueContent
 from broadsheet_publishing.issues.publish_issue import publish_issue
-from broadsheet_publishing.newsletters.store import find_default_newsletter_id, find_newsletter
+from broadsheet_publishing.newsletters.interface import find_default_newsletter_id, find_newsletter
 
 
 async def create_issue(

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.audience import request_audience
 from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
-from broadsheet_publishing.fan_out.store import has_audience
+from broadsheet_publishing.fan_out.interface import has_audience
 from broadsheet_publishing.issues import store
 
 

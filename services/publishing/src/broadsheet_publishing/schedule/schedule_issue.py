@@ -6,7 +6,7 @@ The issue's row lock serialises them with publishing, by hand or by schedule. Ti
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import ConflictError, NotFoundError
-from broadsheet_publishing.issues import store
+from broadsheet_publishing.issues.interface import IssueRow, find_issue
 from broadsheet_publishing.issues.publish_issue import AlreadyPublishedError
 from broadsheet_publishing.schedule import store as schedule_store
 from broadsheet_publishing.schedule.schedule import Occurrence, parse_schedule
@@ -14,7 +14,7 @@ from broadsheet_publishing.schedule.schedule import Occurrence, parse_schedule
 
 async def schedule_issue(
     connection: AsyncConnection, issue_id: int, *, at: str, time_zone: str | None, occurrence: Occurrence | None
-) -> store.IssueRow:
+) -> IssueRow:
     """`schedule.parse_schedule` says what `at` may be.
 
     Raises:
@@ -27,7 +27,7 @@ async def schedule_issue(
     return await schedule_store.set_scheduled(connection, issue_id, chosen)
 
 
-async def unschedule_issue(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
+async def unschedule_issue(connection: AsyncConnection, issue_id: int) -> IssueRow:
     """A draft again; a draft stays one.
 
     Raises:
@@ -39,7 +39,7 @@ async def unschedule_issue(connection: AsyncConnection, issue_id: int) -> store.
 
 
 async def _lock(connection: AsyncConnection, issue_id: int) -> None:
-    issue = await store.find_issue(connection, issue_id, lock=True)
+    issue = await find_issue(connection, issue_id, lock=True)
     if issue is None:
         raise NotFoundError("There is no such issue.")
     if issue.status == "published":

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.issues.store import ISSUE_COLUMNS, IssueRow
+from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow
 from broadsheet_publishing.schedule.schedule import ScheduledTime
 
 

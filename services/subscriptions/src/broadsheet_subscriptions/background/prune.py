@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_common.background.each import do_each
 from broadsheet_subscriptions.background import prune_store as store
 from broadsheet_subscriptions.background.prune_store import Lifetimes
-from broadsheet_subscriptions.preferences.store import prune_links
+from broadsheet_subscriptions.preferences.interface import prune_links
 
 INTERVAL_S = 450.0
 BOUND_S = 3600.0

@@ -22,7 +22,7 @@ from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents
 from broadsheet_subscriptions.consent import store
 from broadsheet_subscriptions.consent.evidence import ConsentKind, ConsentSource, SignUpMail
-from broadsheet_subscriptions.subscribers.store import find_subscriber
+from broadsheet_subscriptions.subscribers.interface import find_subscriber
 
 
 class Wording(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_subscriptions.attributes.store import list_attributes
+from broadsheet_subscriptions.attributes.interface import list_attributes
 from broadsheet_subscriptions.exports import store
 from broadsheet_subscriptions.exports.csv_writer import csv_line, csv_lines
 from broadsheet_subscriptions.exports.store import ExportedPerson

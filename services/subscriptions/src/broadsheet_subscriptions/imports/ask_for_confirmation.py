@@ -18,7 +18,7 @@ from broadsheet_subscriptions.imports import ask_store
 from broadsheet_subscriptions.imports.ask_store import PersonToAsk
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
-from broadsheet_subscriptions.sign_up.store import record_request
+from broadsheet_subscriptions.sign_up.interface import record_request
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
 MAILS_A_BATCH: Final = 20

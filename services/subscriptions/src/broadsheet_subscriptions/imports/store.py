@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.attributes import store as attribute_store
+from broadsheet_subscriptions.attributes import interface as attributes
 from broadsheet_subscriptions.imports.import_options import ExistingPolicy, GivenState, ImportOptions, Status
 from broadsheet_subscriptions.imports.reading.column import KnownAttribute, Mapping_
 from broadsheet_subscriptions.imports.reading.frame import LANES, Note
@@ -157,7 +157,7 @@ async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None
 
 async def list_attributes(connection: AsyncConnection) -> list[KnownAttribute]:
     """Attributes that are being removed are left out."""
-    return [KnownAttribute(row.name, row.type, row.label) for row in await attribute_store.list_attributes(connection)]
+    return [KnownAttribute(row.name, row.type, row.label) for row in await attributes.list_attributes(connection)]
 
 
 async def begin_import(

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_subscriptions.attributes.store import attribute_types, hold_attributes
+from broadsheet_subscriptions.attributes.interface import attribute_types, hold_attributes
 from broadsheet_subscriptions.imports.store import ImportRow
 
 # As the import made it, and not changed since. A confirmation mail that was sent meanwhile does not count as a change.

@@ -7,8 +7,8 @@ from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
 from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.leaving import store as leaving_store
-from broadsheet_subscriptions.subscribers import store
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.interface import SubscriberRow, find_subscriber, list_subscriptions
 from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
 
 
@@ -41,17 +41,17 @@ async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigne
 
 async def unsubscribe_subscriber(
     connection: AsyncConnection, *, subscriber_id: int, newsletter_id: int | None
-) -> store.SubscriberRow:
+) -> SubscriberRow:
     """Unsubscribe from one newsletter or (None) every one, in the caller's transaction.
 
     Raises:
         NotFoundError: there is no such subscriber.
         InvalidInputError: the subscriber never subscribed to this newsletter.
     """
-    subscriber = await store.find_subscriber(connection, subscriber_id, lock=True)
+    subscriber = await find_subscriber(connection, subscriber_id, lock=True)
     if subscriber is None:
         raise NotFoundError("There is no such subscriber.")
-    subscriptions = await store.list_subscriptions(connection, [subscriber_id])
+    subscriptions = await list_subscriptions(connection, [subscriber_id])
     chosen = [item.id for item in subscriptions if newsletter_id in {None, item.newsletter_id}]
     if newsletter_id is not None and not chosen:
         problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")

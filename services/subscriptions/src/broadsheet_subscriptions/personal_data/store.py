@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress, exact_pattern
 from broadsheet_subscriptions.personal_data.records import RECORDS, PersonalRecord
-from broadsheet_subscriptions.sign_up.store import hash_mailbox
+from broadsheet_subscriptions.sign_up.interface import hash_mailbox
 
 ERASED_ADDRESS = "erased@erased.example"
 """Replaces an erased address in a segment's filter. Like the erased address, it matches nobody: the domain is

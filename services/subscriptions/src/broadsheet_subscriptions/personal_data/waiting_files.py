@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import exact_pattern
-from broadsheet_subscriptions.imports.store import PIECE_BYTES, read_piece
+from broadsheet_subscriptions.imports.interface import PIECE_BYTES, read_piece
 
 FILE_GIVEN_UP: Final = "The file was removed because it names a person who was erased. Upload it again without them."
 

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
-from broadsheet_subscriptions.leaving.store import set_unsubscribed
+from broadsheet_subscriptions.leaving.interface import set_unsubscribed
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.open_link import open_link
 from broadsheet_subscriptions.preferences.store import Person

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
-from broadsheet_subscriptions.attributes.store import attribute_types
+from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.segments import store
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.process.database import may_be_the_items_fault
-from broadsheet_subscriptions.attributes.store import attribute_types
+from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.segments import audience_store as store
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
-from broadsheet_subscriptions.attributes.store import attribute_types, hold_attributes
+from broadsheet_subscriptions.attributes.interface import attribute_types, hold_attributes
 from broadsheet_subscriptions.segments import store
 from broadsheet_subscriptions.segments.filter import attributes_of
 from broadsheet_subscriptions.segments.parse_filter import parse_filter

@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
-from broadsheet_subscriptions.consent.store import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
+from broadsheet_subscriptions.consent.interface import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
+from broadsheet_subscriptions.subscribers.interface import SubscriberRow
 from broadsheet_subscriptions.subscribers.linked_subscription import (
     LINKED_COLUMNS,
     LinkedSubscription,
     linked_subscription,
 )
-from broadsheet_subscriptions.subscribers.store import SubscriberRow
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
 

@@ -21,7 +21,7 @@ from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_already_subscribed_mail, write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, hash_token
 from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
-from broadsheet_subscriptions.subscribers.store import SubscriberRow
+from broadsheet_subscriptions.subscribers.interface import SubscriberRow
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import state_after_sign_up
 

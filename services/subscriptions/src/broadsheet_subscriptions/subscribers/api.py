@@ -40,8 +40,8 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError, Not
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_subscriptions.attributes import store as attribute_store
 from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
+from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
 from broadsheet_subscriptions.segments.load_segment import load_filter
@@ -247,7 +247,7 @@ class SubscriberController(Controller):
         self, data: JSONBody[SubscriberSearch], engine: NamedDependency[AsyncEngine]
     ) -> Page[Subscriber]:
         async with engine.connect() as connection:
-            matching = parse_filter(data.filter, await attribute_store.attribute_types(connection))
+            matching = parse_filter(data.filter, await attribute_types(connection))
             page = await list_subscribers(connection, Wanted(matching=matching), cursor=data.cursor, limit=data.limit)
             return Page(await _show(connection, page.ids), page.next_cursor)
 

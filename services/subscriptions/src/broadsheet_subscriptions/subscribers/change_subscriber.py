@@ -8,7 +8,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
-from broadsheet_subscriptions.attributes import store as attribute_store
 from broadsheet_subscriptions.attributes.attribute import (
     TAGS_MAX,
     AttributeType,
@@ -17,6 +16,7 @@ from broadsheet_subscriptions.attributes.attribute import (
     parse_tag,
     read_value,
 )
+from broadsheet_subscriptions.attributes.interface import hold_attributes
 from broadsheet_subscriptions.subscribers import store
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 
@@ -46,7 +46,7 @@ async def read_notes(
     """
     problems: list[FieldProblem] = []
     given = attributes or {}
-    types = await attribute_store.hold_attributes(connection, filter(is_attribute_name, given)) if given else {}
+    types = await hold_attributes(connection, filter(is_attribute_name, given)) if given else {}
     notes = Notes(_name(name, problems), _attributes(given, types, problems), _tags(tags, problems))
     if problems:
         raise InvalidInputError(errors=tuple(problems))

@@ -3,11 +3,13 @@
 import asyncio
 import time
 
+from broadsheet_local.chaos.api import Answer
 from broadsheet_local.chaos.faults.database import is_settled
 from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S
-from broadsheet_local.chaos.stage import Stage
+from broadsheet_local.chaos.stage import REFUSED_MAX_S, Stage
 
 PAUSED_MAX_S = 30.0
+_COME_BACK = 503
 ACCOUNT_ERRORS = ((401, 10), (422, 405), (422, 412), (422, 413))
 
 
@@ -90,7 +92,10 @@ async def _replace(stage: Stage, name: str) -> None:
 
 
 async def publish_many_times(stage: Stage) -> None:
-    """One issue is published 50 times at once, with the same key and with different ones: one fan-out."""
+    """One issue is published 50 times at once, with the same key and with different ones: one fan-out.
+
+    A client that is told to come back (503) does, under the same key.
+    """
     await stage.slow_calls(high_ms=200)
     readers = await stage.readers(stage.random.randint(300, 600))
     title = f"Issue {stage.slug()}"
@@ -99,12 +104,17 @@ async def publish_many_times(stage: Stage) -> None:
     same = stage.random.randint(10, 40)
     keys = [f"same-{title}"] * same + [f"other-{number}-{title}" for number in range(50 - same)]
     stage.random.shuffle(keys)
-    answers = await asyncio.gather(
-        *(
-            stage.api.request("POST", f"/api/v1/issues/{issue_id}/publish", headers={"Idempotency-Key": key})
-            for key in keys
-        )
-    )
+
+    async def publish(key: str) -> Answer:
+        path = f"/api/v1/issues/{issue_id}/publish"
+        until = time.monotonic() + REFUSED_MAX_S
+        while True:
+            answer: Answer = await stage.api.request("POST", path, headers={"Idempotency-Key": key})
+            if answer.status != _COME_BACK or time.monotonic() > until:
+                return answer
+            await asyncio.sleep(0.25)
+
+    answers = await asyncio.gather(*(publish(key) for key in keys))
     campaign = stage.adopt(title, issue_id, readers, after)
     statuses = sorted({answer.status or 0 for answer in answers})
     accepted = {key for key, answer in zip(keys, answers, strict=True) if answer.succeeded}

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX, AttributeType
-from broadsheet_subscriptions.attributes.store import hold_attributes
+from broadsheet_subscriptions.attributes.interface import hold_attributes
 from broadsheet_subscriptions.imports.reading.frame import INCOMING_COLUMNS, REJECT_COLUMNS
 from broadsheet_subscriptions.imports.store import AddedIds, Counts, ImportRow
 

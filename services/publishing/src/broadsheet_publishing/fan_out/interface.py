@@ -1,0 +1,5 @@
+"""What the other folders may use of this one's stores."""
+
+from broadsheet_publishing.fan_out.store import has_audience
+
+__all__ = ["has_audience"]
