@@ -129,6 +129,8 @@ def imports_of(source: str) -> set[str]:
                 found |= {module, *(f"{module}.{alias.name}" for alias in names)}
             case ast.Import(names=names):
                 found |= {alias.name for alias in names}
+            case _:
+                pass
     return found
 
 

@@ -19,8 +19,9 @@ def main(arguments: list[str]) -> int:
             "TEST_DATABASE_URL": cluster.superuser_url,
             TEMPLATE_VARIABLE: cluster.template,
         }
-        subprocess.run(["mutmut", "run", *(options or ["--max-children", "2"])], cwd=Path(package), env=environment)
-    return subprocess.run(["mutmut", "results"], cwd=Path(package)).returncode
+        run = ["mutmut", "run", *(options or ["--max-children", "2"])]
+        subprocess.run(run, check=True, cwd=Path(package), env=environment)
+    return subprocess.run(["mutmut", "results"], check=False, cwd=Path(package)).returncode
 
 
 if __name__ == "__main__":

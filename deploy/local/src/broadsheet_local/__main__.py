@@ -260,7 +260,7 @@ def parser() -> argparse.ArgumentParser:
         "--jobs",
         type=whole_number(1, JOBS_MAX),
         metavar="J",
-        help="complete set-ups run in parallel, about 700 MB each (default: three a core, at most 8)",
+        help="complete set-ups run in parallel, about 700 MB each (default: two a core, at most 8)",
     )
     chaos_parser.add_argument(
         "--keep",
