@@ -55,7 +55,7 @@ async def finished(seed: Seed, delivery: Delivering) -> None:
 
 
 def suppress_at_postmark(sandbox: RunningSandbox, email: str) -> None:
-    """Without a word to us."""
+    """Without telling us."""
     url = f"{sandbox.base_url}/message-streams/broadcast/suppressions"
     body = {"Suppressions": [{"EmailAddress": email}]}
     httpx.post(url, json=body, headers=sandbox.headers).raise_for_status()
@@ -298,7 +298,7 @@ async def test_a_webhook_that_cannot_be_applied_is_dropped_if_it_names_the_perso
 async def test_facts_from_before_this_version_lose_the_address_too(
     seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
-    """Reasons were once written as Postmark words them."""
+    """Reasons were once stored in the text that Postmark wrote."""
     reader, _ = await one_sent(seed, delivery, oracle)
     said = f"406: Found inactive addresses: {ADA}. Inactive recipients are …"
     seed.execute("UPDATE delivery.delivery_outcome SET outcome = 'suppressed', reason = %s", (said,))

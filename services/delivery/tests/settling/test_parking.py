@@ -1,4 +1,4 @@
-"""What stays uncertain is parked, and a person's word settles it: audited, and never against what is settled."""
+"""What stays uncertain is parked, and a person's decision settles it: audited, and never against what is settled."""
 
 import asyncio
 import uuid

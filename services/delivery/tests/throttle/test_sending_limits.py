@@ -183,7 +183,7 @@ async def test_a_pause_holds_on_every_replica_from_its_commit_on(
 async def test_idle_replicas_notice_at_once_that_they_may_go_on(
     database: Database, seed: Seed, sandbox: RunningSandbox, delivery: Delivering, held_by: str
 ) -> None:
-    """They would look by themselves after a minute: it is the word of the change that wakes them."""
+    """They would look by themselves after a minute: the notice of the change wakes them."""
     issue_id = seed.published_issue(seed.subscribers(20))
     async with delivery.context.engine.begin() as connection:
         if held_by == "pause":

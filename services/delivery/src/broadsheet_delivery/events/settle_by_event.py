@@ -45,14 +45,14 @@ async def _settle_deliveries(engine: AsyncEngine, together: Sequence[OpenDeliver
     """Deliveries of one chunk, in the order of their numbers, as a worker writes them."""
     async with engine.begin() as connection:
         for one in together:
-            word = Accepted(one.message_id)
+            outcome = Accepted(one.message_id)
             if one.single_mail_id is not None:
                 await settle_mails(
-                    connection, settled=[SettledMail(one.single_mail_id, word)], attempt_id=one.attempt_id
+                    connection, settled=[SettledMail(one.single_mail_id, outcome)], attempt_id=one.attempt_id
                 )
             else:
                 await insert_outcomes(
-                    connection, issue_id=one.issue_id, attempt_id=one.attempt_id, settled=[Settled(one.seq, word)]
+                    connection, issue_id=one.issue_id, attempt_id=one.attempt_id, settled=[Settled(one.seq, outcome)]
                 )
         chunk, attempt_id = together[0].chunk, together[0].chunk_attempt_id
         if chunk is not None and attempt_id is not None:

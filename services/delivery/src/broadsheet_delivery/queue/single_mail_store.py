@@ -178,18 +178,18 @@ async def settle_mails(
     columns = [outcome_columns(one.outcome) for one in settled]
     await connection.execute(
         sa.text("""
-            WITH word AS (
+            WITH given AS (
                 SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:statuses AS text[]), CAST(:message_ids AS uuid[]),
                                      CAST(:error_codes AS integer[]), CAST(:reasons AS text[]))
-                         AS word (id, status, message_id, error_code, reason)
+                         AS given (id, status, message_id, error_code, reason)
             ), settled AS (
                 UPDATE delivery.single_mail AS mail
-                   SET status = word.status, message_id = word.message_id, error_code = word.error_code,
-                       reason = word.reason, settled_at = now(), html_body = NULL, text_body = NULL,
+                   SET status = given.status, message_id = given.message_id, error_code = given.error_code,
+                       reason = given.reason, settled_at = now(), html_body = NULL, text_body = NULL,
                        lease_token = NULL, lease_until = NULL, parked_at = NULL
-                  FROM word
-                 WHERE mail.id = word.id AND mail.settled_at IS NULL
-                RETURNING mail.issue_id, mail.seq, word.*
+                  FROM given
+                 WHERE mail.id = given.id AND mail.settled_at IS NULL
+                RETURNING mail.issue_id, mail.seq, given.*
             )
             INSERT INTO delivery.delivery_outcome (issue_id, seq, outcome, attempt_id, message_id, error_code, reason)
             SELECT issue_id, seq, status, :attempt_id, message_id, error_code, reason

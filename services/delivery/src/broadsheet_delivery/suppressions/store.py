@@ -206,11 +206,11 @@ async def extend_to_stream(connection: AsyncConnection, *, stream: str) -> None:
         sa.text(f"""
             INSERT INTO delivery.suppression
                    (message_stream, email_key, kind, reason, source, origin, note, active, all_streams, tell_run_at)
-            SELECT :stream, word.email_key, word.kind, word.reason, word.source, word.origin, word.note, true, true,
-                   now()
-              FROM delivery.suppression AS word
-             WHERE word.message_stream = '{ALL_STREAMS}' AND word.active
-             ORDER BY word.email_key
+            SELECT :stream, general.email_key, general.kind, general.reason, general.source, general.origin,
+                   general.note, true, true, now()
+              FROM delivery.suppression AS general
+             WHERE general.message_stream = '{ALL_STREAMS}' AND general.active
+             ORDER BY general.email_key
             ON CONFLICT (message_stream, email_key) DO NOTHING
         """),
         {"stream": stream},
@@ -223,13 +223,13 @@ async def decide_lift(connection: AsyncConnection, suppression_id: int) -> None:
     """
     await connection.execute(
         sa.text(f"""
-            WITH word AS MATERIALIZED (
+            WITH general AS MATERIALIZED (
                 SELECT email_key FROM delivery.suppression
                  WHERE id = :id AND message_stream = '{ALL_STREAMS}' AND active
             ), meant AS MATERIALIZED (
                 SELECT id FROM delivery.suppression
                  WHERE id = :id
-                    OR (email_key IN (SELECT email_key FROM word) AND all_streams AND source = 'operator')
+                    OR (email_key IN (SELECT email_key FROM general) AND all_streams AND source = 'operator')
                  ORDER BY message_stream FOR UPDATE
             )
             UPDATE delivery.suppression
