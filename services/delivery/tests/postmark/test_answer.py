@@ -22,11 +22,13 @@ from broadsheet_delivery.postmark.answer import (
     read_dump,
     read_metadata,
     read_search_answer,
+    read_stream_answer,
     read_told,
 )
 from broadsheet_delivery.postmark.call_result import AcceptedItem, Answered, NotSent, RejectedItem, Unknown
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.error_class import ErrorClass
+from broadsheet_delivery.preflight.verdict import AccountRefused, NoSuchStream, NotAsked, Stream, StreamAnswer
 
 ATTEMPT: Final = uuid.UUID(int=1)
 OTHER_ATTEMPT: Final = uuid.UUID(int=99)
@@ -375,3 +377,128 @@ def test_what_became_of_an_address_is_one_of_three() -> None:
     ]
     with pytest.raises(UnusableAnswerError):
         read_told(told("Queued"))
+
+
+# -- what the record says of an answer -----------------------------------------------
+
+
+def test_the_reason_names_the_status_and_postmarks_own_error() -> None:
+    assert read_batch_answer(refused(422, 402), 1) == NotSent(
+        ErrorClass.CONFIGURATION, "HTTP 422, code 402: As it is.", 422, 402
+    )
+    assert read_batch_answer(refused(500, 101), 1) == Unknown("HTTP 500, code 101: As it is.", 500, 101)
+    assert read_batch_answer(http_answer(502, PAGE), 1) == Unknown(
+        "HTTP 502, an answer that is not Postmark's", 502, None
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<html>", "unreadable answer"),
+        (b"[]", "0 results for 1 messages"),
+        (b"[{}]", "a result that is neither accepted nor refused"),
+    ],
+)
+def test_the_reason_says_what_is_wrong_with_a_200(content: bytes, reason: str) -> None:
+    assert read_batch_answer(http_answer(200, content), 1) == Unknown(reason, 200, None)
+
+
+def test_a_request_refused_for_one_address_is_refused_as_a_whole_whatever_field_it_names() -> None:
+    for message, error_class in (
+        ("Invalid 'From' address.", ErrorClass.CONFIGURATION),
+        ("Invalid 'To' address.", ErrorClass.CONFIGURATION),
+    ):
+        content = msgspec.json.encode({"ErrorCode": 300, "Message": message})
+        result = read_batch_answer(http_answer(422, content, X_PM_ApiErrorCode="300"), 1)
+        assert isinstance(result, NotSent)
+        assert result.error_class is error_class
+    # Of a status that is not documented, only a code that stops the issue or the account is a proof.
+    for message, expected in (("Invalid 'From' address.", NotSent), ("Invalid 'To' address.", Unknown)):
+        content = msgspec.json.encode({"ErrorCode": 300, "Message": message})
+        assert isinstance(read_batch_answer(http_answer(400, content, X_PM_ApiErrorCode="300"), 1), expected)
+
+
+def test_the_search_gives_ids_metadata_and_recipients() -> None:
+    [found] = read_search_answer(search(1, row(7)), attempt_id=ATTEMPT, stream="broadcast")
+    assert found == FoundMessage(
+        uuid.UUID(int=1007), {"bs_attempt": str(ATTEMPT), "bs_delivery": "1-7"}, ("reader-7@example.com",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (search(1), "the search counts 1 messages and shows 0"),
+        (search(501), "the search counts 501 messages"),
+        (search(1, row(1, stream="outbound")), "the search shows another stream"),
+        (search(1, row(1, attempt=OTHER_ATTEMPT)), "the search shows another call's messages"),
+        (http_answer(200, PAGE), "unreadable answer"),
+        (http_answer(502, PAGE), "status 502"),
+        (refused(422, 700), "status 422, code 700"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_says_why_and_names_nobody(answer: HttpAnswer, told: str) -> None:
+    with pytest.raises(UnusableAnswerError) as caught:
+        read_search_answer(answer, attempt_id=ATTEMPT, stream="broadcast")
+    assert str(caught.value) == told
+
+
+def test_a_cut_page_of_bounces_says_by_how_much() -> None:
+    with pytest.raises(UnusableAnswerError, match="a page of bounces shows 1 of 3 from 0, not 3"):
+        read_bounce_page(json_answer(200, {"TotalCount": 3, "Bounces": [{}]}), offset=0)
+
+
+# -- streams -----------------------------------------------
+
+
+def stream_answer(**changes: object) -> HttpAnswer:
+    body: dict[str, object] = {
+        "ID": "broadcast",
+        "MessageStreamType": "Broadcasts",
+        "ArchivedAt": None,
+        "SubscriptionManagementConfiguration": {"UnsubscribeHandlingType": "Custom"},
+    }
+    return json_answer(200, body | changes)
+
+
+def test_a_stream_is_read_with_its_type_and_its_way_to_unsubscribe() -> None:
+    assert read_stream_answer(stream_answer()) == Stream("broadcast", "Broadcasts", "Custom", False)
+    assert read_stream_answer(stream_answer(ArchivedAt="2026-01-01T00:00:00Z")) == Stream(
+        "broadcast", "Broadcasts", "Custom", True
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (refused(401, 10), AccountRefused("HTTP 401, code 10: As it is.")),
+        (refused(422, 405), AccountRefused("HTTP 422, code 405: As it is.")),
+        (refused(404, 1226), NoSuchStream("HTTP 404, code 1226: As it is.")),
+        (refused(422, 300), NoSuchStream("HTTP 422, code 300: As it is.")),
+        (refused(503, 100), NotAsked("HTTP 503, code 100: As it is.")),
+        (refused(429, 429), NotAsked("HTTP 429, code 429: As it is.")),
+        (refused(500, 101), NotAsked("HTTP 500, code 101: As it is.")),
+        (http_answer(404, PAGE), NotAsked("HTTP 404, an answer that is not Postmark's")),
+        (http_answer(200, PAGE), NotAsked("unreadable answer")),
+        (json_answer(200, {}), NotAsked("unreadable answer")),
+    ],
+)
+def test_a_stream_is_missing_or_the_account_refused_only_if_postmark_says_so(
+    answer: HttpAnswer, expected: StreamAnswer
+) -> None:
+    assert read_stream_answer(answer) == expected
+
+
+# -- suppressions -----------------------------------------------
+
+
+def test_the_dump_gives_its_rows() -> None:
+    shown = {
+        "EmailAddress": "ada@example.com",
+        "SuppressionReason": "HardBounce",
+        "Origin": "Recipient",
+        "CreatedAt": "2026-01-01T00:00:00-05:00",
+    }
+    [row_] = read_dump(json_answer(200, {"Suppressions": [shown]}))
+    assert (row_.email_address, row_.suppression_reason, row_.origin) == ("ada@example.com", "HardBounce", "Recipient")

@@ -1,4 +1,4 @@
-"""Mails that went alone, and whose call was lost: found, or sent again once the search proves that they were not."""
+"""Calls whose answer was lost: their mails are found, or sent again once the search proves that they were not sent."""
 
 import pytest
 import structlog
@@ -45,14 +45,10 @@ async def test_a_delivery_that_went_alone_waits_for_proof_and_then_goes_again_at
     [(before,)] = seed.execute("SELECT now()")
     await delivery.reconcile()
     assert seed.progress(issue_id).counts == {"accepted": 2, "uncertain": 1}
-    [(first_wait_s, first_wait_max_s)] = seed.execute(
-        "SELECT extract(epoch FROM run_at - %s)::float8, extract(epoch FROM run_at - now())::float8 "
-        "FROM delivery.single_mail",
-        (before,),
-    )
-    # The first search's wait: 2 s, of which at most half is taken away.
-    assert float(str(first_wait_s)) >= 1.0
-    assert float(str(first_wait_max_s)) <= 2.0
+    longest_s, shortest_s = wait_of(seed, "delivery.single_mail", before)
+    # 2 s after the first search, of which at most half is taken away.
+    assert longest_s >= 1.0
+    assert shortest_s <= 2.0
     seed.published_issue(seed.subscribers(1, prefix="later"), title="A later issue")
     await delivery.send_all_due()
     make_due(seed)
@@ -61,6 +57,54 @@ async def test_a_delivery_that_went_alone_waits_for_proof_and_then_goes_again_at
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 3}
     assert set(oracle.sends().values()) == {1}
+
+
+def wait_of(seed: Seed, table: str, before: object) -> tuple[float, float]:
+    """Bounds of the wait before the next search: it counts from a moment between `before` and now."""
+    [(longest, shortest)] = seed.execute(
+        f"SELECT extract(epoch FROM run_at - %s)::float8, extract(epoch FROM run_at - now())::float8 FROM {table}",
+        (before,),
+    )
+    return float(str(longest)), float(str(shortest))
+
+
+async def test_a_chunk_is_found_by_its_call_and_the_log_says_so(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(3))
+    oracle.fault({"kind": "drop_after", "count": 1})
+    await delivery.send_all_due()
+    make_due(seed)
+    with structlog.testing.capture_logs() as logs:
+        await delivery.reconcile()
+    [(attempt_id,)] = seed.execute("SELECT id FROM delivery.send_attempt")
+    rows = seed.execute("SELECT message_id, attempt_id FROM delivery.delivery_outcome ORDER BY seq")
+    assert rows == [(message.message_id, attempt_id) for message in oracle.messages()]
+    [said] = [one for one in logs if one["event"] == "delivery.reconciled"]
+    assert {name: said[name] for name in ("attempt_id", "issue_id", "found", "rest_was_not_sent", "held")} == {
+        "attempt_id": str(attempt_id),
+        "issue_id": issue_id,
+        "found": 3,
+        "rest_was_not_sent": False,
+        "held": True,
+    }
+
+
+async def test_a_chunk_that_is_not_found_waits_longer_after_each_search(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    issue_id = seed.published_issue(seed.subscribers(3))
+    oracle.fault({"kind": "drop_before", "count": 1})
+    await delivery.send_all_due()
+    for least_s in (1.0, 2.0):
+        make_due(seed)
+        [(before,)] = seed.execute("SELECT now()")
+        await delivery.reconcile()
+        longest_s, shortest_s = wait_of(seed, "delivery.delivery_chunk", before)
+        # 2 s after the first search, 4 s after the second, of which at most half is taken away.
+        assert longest_s >= least_s
+        assert shortest_s <= 2 * least_s
+    assert seed.progress(issue_id).counts == {"uncertain": 3}
 
 
 async def test_what_is_parked_is_bounded_and_logged(
