@@ -344,6 +344,22 @@ async def test_a_payload_that_is_too_large_is_sent_in_parts(seed: Seed, delivery
     assert set(oracle.sends().values()) == {1}
 
 
+async def test_the_parts_of_a_payload_that_is_too_large_count_each_outcome_once(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    """The last of them left before: that outcome belongs to the second part alone."""
+    readers = seed.subscribers(4)
+    issue_id = seed.published_issue(readers)
+    seed.leave(readers[3])
+    oracle.fault({"kind": "status", "status": 413, "error_code": 0, "count": 1})
+    assert await delivery.send_one_chunk()
+    assert seed.count("delivery.delivery_chunk") == 2
+    assert seed.progress(issue_id).counts == {"excluded": 1, "pending": 3}
+    make_due(seed)
+    await delivery.send_all_due()
+    assert seed.progress(issue_id).counts == {"accepted": 3, "excluded": 1}
+
+
 async def test_one_message_that_is_too_large_alone_is_final(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
     issue_id = seed.published_issue(seed.subscribers(4))
     oracle.fault({"kind": "status", "status": 413, "error_code": 0, "match": {"recipient": "^reader-3@"}})
