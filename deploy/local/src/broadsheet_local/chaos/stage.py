@@ -192,12 +192,20 @@ class Stage:
         issue_id: int = answer.json()["id"]
         return issue_id
 
-    async def insist(self, method: str, path: str, *, key: str, json: object = None) -> Answer:
-        """Retry until it succeeds, under one idempotency key, within a bound."""
+    async def insist(
+        self,
+        method: str,
+        path: str,
+        *,
+        key: str,
+        json: object = None,
+        ends: Callable[[Answer], bool] = lambda answer: answer.succeeded,
+    ) -> Answer:
+        """Retry until an answer `ends` it (by default: a success), under one idempotency key, within a bound."""
         began = time.monotonic()
         while True:
             answer: Answer = await self.api.request(method, path, json=json, headers={"Idempotency-Key": key})
-            if answer.succeeded:
+            if ends(answer):
                 return answer
             if time.monotonic() - began > REFUSED_MAX_S:
                 raise ScenarioError(f"{method} {path} was refused for {REFUSED_MAX_S:g} s, last with {answer}")

@@ -134,9 +134,9 @@ async def _names_them(connection: AsyncConnection, waiting: _WaitingFile, wanted
     return wanted.search(text.encode().lower()) is not None
 
 
-# All that `zipfile` raises for an archive it cannot read. NotImplementedError: an unknown compression; RuntimeError: a
-# password is needed.
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, zlib.error)
+# All that `zipfile` raises for an archive it cannot read. RuntimeError: a password is needed, or the compression is
+# unknown.
+_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, zlib.error)
 
 
 def _names_in_spreadsheet(content: bytes, wanted: re.Pattern[bytes]) -> bool:

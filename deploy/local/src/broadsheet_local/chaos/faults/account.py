@@ -3,10 +3,9 @@
 import asyncio
 import time
 
-from broadsheet_local.chaos.api import Answer
 from broadsheet_local.chaos.faults.database import is_settled
 from broadsheet_local.chaos.shortened import CALL_TIMEOUT_S
-from broadsheet_local.chaos.stage import REFUSED_MAX_S, Stage
+from broadsheet_local.chaos.stage import Stage
 
 PAUSED_MAX_S = 30.0
 _COME_BACK = 503
@@ -104,17 +103,10 @@ async def publish_many_times(stage: Stage) -> None:
     same = stage.random.randint(10, 40)
     keys = [f"same-{title}"] * same + [f"other-{number}-{title}" for number in range(50 - same)]
     stage.random.shuffle(keys)
-
-    async def publish(key: str) -> Answer:
-        path = f"/api/v1/issues/{issue_id}/publish"
-        until = time.monotonic() + REFUSED_MAX_S
-        while True:
-            answer: Answer = await stage.api.request("POST", path, headers={"Idempotency-Key": key})
-            if answer.status != _COME_BACK or time.monotonic() > until:
-                return answer
-            await asyncio.sleep(0.25)
-
-    answers = await asyncio.gather(*(publish(key) for key in keys))
+    path = f"/api/v1/issues/{issue_id}/publish"
+    answers = await asyncio.gather(
+        *(stage.insist("POST", path, key=key, ends=lambda answer: answer.status != _COME_BACK) for key in keys)
+    )
     campaign = stage.adopt(title, issue_id, readers, after)
     statuses = sorted({answer.status or 0 for answer in answers})
     accepted = {key for key, answer in zip(keys, answers, strict=True) if answer.succeeded}
