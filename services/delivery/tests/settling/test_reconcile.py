@@ -59,6 +59,15 @@ async def test_a_delivery_that_went_alone_waits_for_proof_and_then_goes_again_at
     assert set(oracle.sends().values()) == {1}
 
 
+async def lost(seed: Seed, delivery: Delivering, oracle: Oracle, *, sent: bool) -> int:
+    """An issue for three, whose one call was lost."""
+    issue_id = seed.published_issue(seed.subscribers(3))
+    oracle.fault({"kind": "drop_after" if sent else "drop_before", "count": 1})
+    await delivery.send_all_due()
+    make_due(seed)
+    return issue_id
+
+
 def wait_of(seed: Seed, table: str, before: object) -> tuple[float, float]:
     """Bounds of the wait before the next search: it counts from a moment between `before` and now."""
     [(longest, shortest)] = seed.execute(
@@ -71,10 +80,7 @@ def wait_of(seed: Seed, table: str, before: object) -> tuple[float, float]:
 async def test_a_chunk_is_found_by_its_call_and_the_log_says_so(
     seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
-    issue_id = seed.published_issue(seed.subscribers(3))
-    oracle.fault({"kind": "drop_after", "count": 1})
-    await delivery.send_all_due()
-    make_due(seed)
+    issue_id = await lost(seed, delivery, oracle, sent=True)
     with structlog.testing.capture_logs() as logs:
         await delivery.reconcile()
     [(attempt_id,)] = seed.execute("SELECT id FROM delivery.send_attempt")
@@ -93,9 +99,7 @@ async def test_a_chunk_is_found_by_its_call_and_the_log_says_so(
 async def test_a_chunk_that_is_not_found_waits_longer_after_each_search(
     seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:
-    issue_id = seed.published_issue(seed.subscribers(3))
-    oracle.fault({"kind": "drop_before", "count": 1})
-    await delivery.send_all_due()
+    issue_id = await lost(seed, delivery, oracle, sent=False)
     for least_s in (1.0, 2.0):
         make_due(seed)
         [(before,)] = seed.execute("SELECT now()")
@@ -129,11 +133,8 @@ async def test_what_is_parked_is_bounded_and_logged(
 
 
 async def test_the_log_names_the_call_that_is_parked(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
-    seed.published_issue(seed.subscribers(1))
-    oracle.fault({"kind": "drop_before", "count": 1})
-    await delivery.send_all_due()
+    await lost(seed, delivery, oracle, sent=False)
     age_attempts(seed)
-    make_due(seed)
     with structlog.testing.capture_logs() as logs:
         await delivery.reconcile()
     [(attempt_id,)] = seed.execute("SELECT id FROM delivery.send_attempt")
