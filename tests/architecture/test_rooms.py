@@ -136,12 +136,13 @@ def imports_of(source: str) -> set[str]:
 
 def stores_of_others(package: str, room: str | None, source: str) -> list[str]:
     """The stores of other folders that a module imports. Texts in `…_sql` may be shared. `room`: None for the root."""
-    stores = set()
+    found = []
     for name in imports_of(source):
         parts = name.split(".")
-        if parts[0] == package and len(parts) > 2 and parts[1] != room:
-            stores |= {name for part in parts[2:] if part == "store" or part.endswith("_store")}
-    return sorted(stores)
+        of_another = parts[0] == package and len(parts) > 2 and parts[1] != room
+        if of_another and any(part == "store" or part.endswith("_store") for part in parts[2:]):
+            found.append(name)
+    return sorted(found)
 
 
 def test_a_store_of_another_folder_is_found_however_it_is_imported() -> None:
