@@ -1,0 +1,37 @@
+"""What the compiler makes of an issue, or the faults it found; pure."""
+
+from typing import Literal
+
+import msgspec
+
+Field = Literal["title", "subject", "preheader", "content", "text_content", "layout"]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an issue cannot become a mail, and where. `line` and `column` count from 1; None: of the whole field."""
+
+    code: str
+    """Stable, with hyphens: `unknown-field`, `template-syntax`, `mjml-syntax`, `nested-too-deep`, …"""
+    field: Field
+    detail: str
+    """One or two sentences for the author, which say what to do."""
+    line: int | None = None
+    column: int | None = None
+
+
+class CompiledIssue(msgspec.Struct, frozen=True, kw_only=True):
+    """The templates of one issue's mails, as delivery parses and renders them. `html_content` None: plain text only."""
+
+    title: str
+    subject: str
+    preheader: str
+    html_content: str | None
+    text_content: str
+
+
+class CompileError(Exception):
+    """The issue cannot become a mail. `faults` is never empty."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(fault.detail for fault in faults))
+        self.faults = faults
