@@ -7,7 +7,7 @@ import msgspec
 from broadsheet_common.contracts.identity import IdentityVerifier
 from broadsheet_common.process.settings import ServiceSettings
 
-EXPECTED_SCHEMA_VERSION = "0004"
+EXPECTED_SCHEMA_VERSION = "0005"
 """The migration this code was written for."""
 
 

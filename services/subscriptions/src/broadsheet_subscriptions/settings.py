@@ -12,7 +12,7 @@ from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy, parse_networks
 
-EXPECTED_SCHEMA_VERSION = "0004"
+EXPECTED_SCHEMA_VERSION = "0005"
 """The migration for which this code was written."""
 
 DAY_S = 86_400
