@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from broadsheet_local.arguments import add_output_options, whole_number
 from broadsheet_local.bench.arguments import add_bench_parser
-from broadsheet_local.default_newsletter import NAME_CHARS_MAX
+from broadsheet_local.default_newsletter import NAME_CHARS_MAX, POSTAL_ADDRESS_CHARS_MAX
 from broadsheet_local.environment import Provider
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.interrupts import Finished, Interrupted, Interrupts, exit_code_of
@@ -69,6 +69,7 @@ def up(parsed: argparse.Namespace) -> int:
             postmark=postmark(parsed.postmark_url, os.environ),
             newsletter_name=parsed.newsletter_name,
             mail_from=parsed.mail_from,
+            postal_address=parsed.postal_address,
             canary_address=parsed.canary_address,
         ),
         say,
@@ -112,6 +113,7 @@ def demo(parsed: argparse.Namespace) -> int:
             latency_ms=parsed.latency_ms,
             newsletter_name=parsed.newsletter_name,
             mail_from=parsed.mail_from,
+            postal_address=parsed.postal_address,
         ),
         say,
     )
@@ -305,6 +307,12 @@ def add_common(command: argparse.ArgumentParser, *, replicas: int, latency_ms: i
         metavar="S",
         help="the sender of all mail, as 'Name <address>' (kept between runs)",
     )
+    command.add_argument(
+        "--postal-address",
+        type=postal_address,
+        metavar="P",
+        help="the newsletter's postal address, in each of its mails (kept between runs; with the sandbox, a sample)",
+    )
     add_output_options(command)
 
 
@@ -313,6 +321,13 @@ def newsletter_name(raw: str) -> str:
     if not 1 <= len(name) <= NAME_CHARS_MAX or not name.isprintable():
         raise argparse.ArgumentTypeError(f"a name has 1 to {NAME_CHARS_MAX} printable characters")
     return name
+
+
+def postal_address(raw: str) -> str:
+    address = raw.strip()
+    if not 1 <= len(address) <= POSTAL_ADDRESS_CHARS_MAX or not address.isprintable():
+        raise argparse.ArgumentTypeError(f"a postal address has 1 to {POSTAL_ADDRESS_CHARS_MAX} printable characters")
+    return address
 
 
 def sender(raw: str) -> str:

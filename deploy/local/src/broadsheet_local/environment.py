@@ -133,12 +133,17 @@ def service_environment(
         composed["SECRET_ENCRYPTION_KEYS_FILE"] = str(credentials.secret_encryption_keys_file)
         # Webhook receivers under development run on this machine.
         tunable |= {"WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128", "WEBHOOK_ALLOW_HTTP": "true"}
+    if service in {"publishing", "delivery"}:
+        tunable["MAIL_FROM"] = MAIL_FROM
+        # The command line overrides the environment.
+        if mail_from is not None:
+            composed["MAIL_FROM"] = mail_from
     if service == "delivery":
         composed |= {
             "POSTMARK_BASE_URL": provider.base_url,
             "POSTMARK_SERVER_TOKEN": provider.server_token,
         }
-        tunable |= {"MAIL_FROM": MAIL_FROM} | KEEP_FREED_MEMORY
+        tunable |= KEEP_FREED_MEMORY
         if provider.is_sandbox:
             # A sandbox answers at once, so a crashed sender's mail can be settled in seconds.
             tunable |= {
@@ -147,9 +152,6 @@ def service_environment(
                 "DELIVERY_RECONCILE_FLOOR_S": "5",
                 "DELIVERY_CANARY_ADDRESS": CANARY_ADDRESS,
             }
-        # The command line overrides the environment.
-        if mail_from is not None:
-            composed["MAIL_FROM"] = mail_from
         if canary_address is not None:
             composed["DELIVERY_CANARY_ADDRESS"] = canary_address
     return tunable | inherited(os.environ) | composed

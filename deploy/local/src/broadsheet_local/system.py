@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from broadsheet_local.default_newsletter import name_default_newsletter
+from broadsheet_local.default_newsletter import SAMPLE_POSTAL_ADDRESS, set_up_default_newsletter
 from broadsheet_local.embedded.bootstrap_check import has_author_and_key
 from broadsheet_local.embedded.credentials import LOCAL_PASSWORD, LOCAL_USERNAME, Credentials, load_or_create
 from broadsheet_local.embedded.data_folder import DataFolder
@@ -61,6 +61,8 @@ class Options(msgspec.Struct, frozen=True):
     """The name of the default newsletter; None leaves it as it is."""
     mail_from: str | None = None
     """`Name <address>` that mail is sent from; None leaves it as it is."""
+    postal_address: str | None = None
+    """The default newsletter's, which is in each of its mails; None leaves it as it is."""
     canary_address: str | None = None
     """Where the canary mail goes that shows whether Postmark's search is up to date (docs/guarantee.md)."""
     delivery_settings: Mapping[str, str] = {}
@@ -142,7 +144,7 @@ class LocalSystem(StartedWhole):
         sandbox = self._start_sandbox()
         await self._start_stores()
         await self._migrate()
-        self._mail_from = await in_thread(self._name_newsletter)
+        self._mail_from = await in_thread(self._set_up_newsletter)
         services = self._start_services()
         waits: list[Awaitable[None]] = [self._bootstrap()]
         waits += [self._wait_ready(child, port, path) for child, port, path in [*sandbox, *services]]
@@ -235,9 +237,16 @@ class LocalSystem(StartedWhole):
         if done.returncode != 0:
             raise LaunchError(f"nothing was started: {done.stderr.decode(errors='replace').strip()}")
 
-    def _name_newsletter(self) -> str | None:
+    def _set_up_newsletter(self) -> str | None:
         options = self._options
-        return name_default_newsletter(self.database_url, name=options.newsletter_name, mail_from=options.mail_from)
+        return set_up_default_newsletter(
+            self.database_url,
+            name=options.newsletter_name,
+            mail_from=options.mail_from,
+            postal_address=options.postal_address,
+            # Nobody gets these mails. With a real Postmark, a wrong address would be worse than none.
+            first_postal_address=SAMPLE_POSTAL_ADDRESS if options.postmark is None else "",
+        )
 
     async def _migrate(self) -> None:
         spec = self._spec(

@@ -10,9 +10,12 @@ from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVer
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_publishing.drafts.api import DraftController
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues.api import IssueController
+from broadsheet_publishing.layouts.api import LayoutController
 from broadsheet_publishing.newsletters.api import NewsletterController
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 
@@ -31,7 +34,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
         engine, page_rows=settings.fan_out_page_rows, partition_above=settings.delivery_partition_above
     )
 
-    schedule_worker = ScheduleWorker(engine, on_published=worker.wake)
+    installation = Installation(sender=settings.mail_from, public_url=settings.public_url)
+    schedule_worker = ScheduleWorker(engine, installation, on_published=worker.wake)
     metrics = ServerMetrics()
     background = BackgroundRunner([*worker.loops, schedule_worker.loop], registry=metrics.registry)
 
@@ -45,8 +49,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
             await engine.dispose()
 
     return create_service_app(
-        route_handlers=[NewsletterController, IssueController, openapi_document],
-        dependencies={"engine": engine, "fan_out_worker": worker},
+        route_handlers=[NewsletterController, LayoutController, IssueController, DraftController, openapi_document],
+        dependencies={"engine": engine, "fan_out_worker": worker, "installation": installation},
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         background=background,
         metrics=metrics,

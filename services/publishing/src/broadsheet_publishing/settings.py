@@ -1,19 +1,24 @@
 """The settings of the publishing service, from the environment."""
 
+from email.utils import parseaddr
 from typing import Annotated
 
 import msgspec
 
 from broadsheet_common.contracts.identity import IdentityVerifier
-from broadsheet_common.process.settings import ServiceSettings
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.process.settings import HttpUrl, ServiceSettings
 
 EXPECTED_SCHEMA_VERSION = "0005"
 """The migration this code was written for."""
 
 
 class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
+    public_url: HttpUrl
     identity_public_key: str
     """PEM, Ed25519: the gateway's identities are verified with it."""
+    mail_from: str | None = None
+    """The sender of newsletters that set none, as delivery has it. Without it, each newsletter needs its own."""
     fan_out_page_rows: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10_000
     """Subscribers enqueued in one transaction."""
     delivery_partition_above: Annotated[int, msgspec.Meta(ge=1)] = 50_000
@@ -24,3 +29,8 @@ class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
             IdentityVerifier(self.identity_public_key, "publishing")
         except (ValueError, TypeError) as error:
             raise ValueError(f"IDENTITY_PUBLIC_KEY is malformed: {error}") from error
+        if self.mail_from is not None:
+            try:
+                EmailAddress.parse(parseaddr(self.mail_from)[1])
+            except ValueError as error:
+                raise ValueError(f"MAIL_FROM is malformed: {error}") from error

@@ -42,9 +42,13 @@ def require_match(if_match: str | None, representation: msgspec.Struct) -> None:
         PreconditionRequiredError: there is no If-Match.
         PreconditionFailedError: it names another version. Weak tags never match (RFC 9110, section 13.1.1).
     """
+    require_tag(if_match, entity_tag(representation))
+
+
+def require_tag(if_match: str | None, current: str) -> None:
+    """As `require_match`, with the entity tag itself."""
     if if_match is None:
         raise PreconditionRequiredError
-    current = entity_tag(representation)
     named = {part.strip() for part in if_match.split(",")}
     if "*" not in named and current not in named:
         raise PreconditionFailedError(headers={"ETag": current})

@@ -1,8 +1,5 @@
-"""The JSON API on issues: `/api/v1/issues`."""
+"""The JSON API on issues: `/api/v1/issues`. Saving drafts is in `drafts/api.py`."""
 
-import asyncio
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -10,7 +7,7 @@ import structlog
 from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
@@ -32,18 +29,26 @@ from broadsheet_common.http.pagination import (
 from broadsheet_common.http.problems import ConflictError, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.drafts.create_draft import NewsletterArchivedError
+from broadsheet_publishing.drafts.draft import parse_draft
+from broadsheet_publishing.drafts.save_draft import SlugTakenError
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.cancel_issue import AlreadySentError, cancel_issue
-from broadsheet_publishing.issues.create_issue import create_issue
-from broadsheet_publishing.issues.issue import RAW_TITLE_CHARS_MAX, IssueContent, Status, status_of, status_reason
+from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
+from broadsheet_publishing.issues.create_issue import NewIssue, compile_new_issue, create_issue
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
+    DraftChangedError,
+    NewsletterNotReadyError,
     NoRecipientsError,
     SegmentGoneError,
     publish_issue,
 )
-from broadsheet_publishing.issues.store import Counts
+from broadsheet_publishing.issues.show_issue import show_issue, with_faults
+from broadsheet_publishing.issues.wire import Issue, IssueFields, IssueSummary, issue_summary, summary_tag
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule.schedule import RAW_CHARS_MAX, Occurrence
 from broadsheet_publishing.schedule.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.tables import idempotency_key
@@ -55,51 +60,15 @@ NewsletterFilter = Annotated[
 ]
 
 
-class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """An issue as lists show it. `status_reason` says why it is paused, or what it waits for.
-
-    `scheduled_at` is when it goes out, or was to; `scheduled_local` in `scheduled_time_zone` is what its author chose,
-    where it was a local time. `counts` is all 0 for a draft; `parked` of its uncertain deliveries wait for a person's
-    decision.
-    """
-
-    id: int
-    newsletter_id: int
-    segment_id: int | None
-    title: str
-    status: Status
-    status_reason: str | None
-    created_by: str
-    created_at: datetime
-    updated_at: datetime
-    scheduled_at: datetime | None
-    scheduled_local: str | None
-    scheduled_time_zone: str | None
-    published_at: datetime | None
-    finished_at: datetime | None
-    parked: int
-    counts: Counts
-
-
-class Issue(IssueSummary, frozen=True, kw_only=True):
-    """An issue with its content."""
-
-    html_content: str
-    text_content: str
-
-
-class IssueInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A new issue; the contents are Liquid templates. `newsletter_id` null is the default newsletter.
+class IssueInput(IssueFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A new issue. `newsletter_id` null is the default newsletter; every other field may follow later, unless
+    `publish` is true.
 
     With a `segment_id` it goes to those of the newsletter's confirmed subscribers who are in the segment when it is
     published.
     """
 
-    title: Annotated[str, msgspec.Meta(max_length=RAW_TITLE_CHARS_MAX)]
-    html_content: str
-    text_content: str
     newsletter_id: RecordId | None = None
-    segment_id: RecordId | None = None
     publish: bool = False
 
 
@@ -138,7 +107,7 @@ class IssueController(Controller):
                 connection, before_id=decode_cursor(cursor), limit=limit + 1, newsletter_id=newsletter_id
             )
             progress = await store.read_progress(connection, [row.id for row in rows[:limit]])
-        return Page([_summary(row, progress) for row in rows[:limit]], _next_cursor(rows, limit))
+        return Page([issue_summary(row, progress) for row in rows[:limit]], _next_cursor(rows, limit))
 
     @get(
         "/{issue_id:int}",
@@ -147,12 +116,15 @@ class IssueController(Controller):
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
-    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: PathId) -> Issue:
+    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: PathId) -> Response[Issue]:
+        """A draft's `faults` say why it cannot be published as it is."""
         async with engine.connect() as connection:
             row = await store.find_issue(connection, issue_id)
             if row is None:
                 raise NotFoundError("There is no such issue.")
-            return await _issue(connection, row)
+            issue = await show_issue(connection, row)
+            attributes = await store.read_attribute_names(connection)
+        return _answer(await with_faults(issue, attributes))
 
     @post(
         operation_id="createIssue",
@@ -160,6 +132,10 @@ class IssueController(Controller):
         guards=[requires("write"), json_only],
         responses=documents(
             InvalidInputError,
+            IssueHasFaultsError,
+            NewsletterArchivedError,
+            NewsletterNotReadyError,
+            SlugTakenError,
             NoRecipientsError,
             SegmentGoneError,
             IdempotencyKeyReusedError,
@@ -172,30 +148,27 @@ class IssueController(Controller):
         request: ServiceRequest,
         data: JSONBody[IssueInput],
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
+        installation: NamedDependency[Installation],
         fan_out_worker: NamedDependency[FanOutWorker],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
-        # Two templates of the largest size take about half a second to parse: not on the event loop.
-        content = await asyncio.to_thread(
-            IssueContent.parse, title=data.title, html_content=data.html_content, text_content=data.text_content
-        )
+        """A draft may lack anything and hold faults, which `faults` lists; what is to be published must not."""
+        new = NewIssue(parse_draft(data.given()), data.newsletter_id)
+        compiled = await compile_new_issue(engine, compiler, new) if data.publish else None
         async with engine.begin() as connection:
+            attributes = await store.read_attribute_names(connection)
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
             row = await create_issue(
-                connection,
-                content=content,
-                newsletter_id=data.newsletter_id,
-                segment_id=data.segment_id,
-                created_by=request.user.subject,
-                publish=data.publish,
+                connection, new, compiled=compiled, created_by=request.user.subject, installation=installation
             )
-            issue = await _issue(connection, row)
+            issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
         if data.publish:
             fan_out_worker.wake()
             _log.info("publishing.issue_published", issue_id=issue.id)
-        return Response(issue, status_code=201)
+        return _answer(await with_faults(issue, attributes), status_code=201)
 
     @post(
         "/{issue_id:int}/publish",
@@ -206,6 +179,9 @@ class IssueController(Controller):
         responses=documents(
             NotFoundError,
             AlreadyPublishedError,
+            IssueHasFaultsError,
+            NewsletterNotReadyError,
+            DraftChangedError,
             NoRecipientsError,
             SegmentGoneError,
             ConflictError,
@@ -218,14 +194,18 @@ class IssueController(Controller):
         request: ServiceRequest,
         issue_id: PathId,
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
+        installation: NamedDependency[Installation],
         fan_out_worker: NamedDependency[FanOutWorker],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
+        """The draft is compiled first; if it is saved meanwhile, nothing is published."""
+        compiled = await compile_draft(engine, compiler, issue_id)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
-            row = await publish_issue(connection, issue_id)
-            issue = await _issue(connection, row)
+            row = await publish_issue(connection, issue_id, compiled=compiled, installation=installation)
+            issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=202, body=issue)
         fan_out_worker.wake()
         _log.info("publishing.issue_published", issue_id=issue.id)
@@ -240,6 +220,9 @@ class IssueController(Controller):
         responses=documents(
             NotFoundError,
             AlreadyPublishedError,
+            IssueHasFaultsError,
+            NewsletterNotReadyError,
+            DraftChangedError,
             ConflictError,
             InvalidInputError,
             IdempotencyKeyReusedError,
@@ -253,20 +236,29 @@ class IssueController(Controller):
         issue_id: PathId,
         data: JSONBody[ScheduleInput],
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
+        installation: NamedDependency[Installation],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         """At that time it is published to everybody who is confirmed on its newsletter then.
 
         If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
-        was down is published when it is up again.
+        was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
         """
+        compiled = await compile_draft(engine, compiler, issue_id)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
             row = await schedule_issue(
-                connection, issue_id, at=data.at, time_zone=data.time_zone, occurrence=data.occurrence
+                connection,
+                issue_id,
+                at=data.at,
+                time_zone=data.time_zone,
+                occurrence=data.occurrence,
+                compiled=compiled,
+                installation=installation,
             )
-            issue = await _issue(connection, row)
+            issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
         _log.info("publishing.issue_scheduled", issue_id=issue.id)
         return Response(issue, status_code=200)
@@ -282,7 +274,7 @@ class IssueController(Controller):
     async def unschedule_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> Issue:
         """A draft stays one."""
         async with engine.begin() as connection:
-            issue = await _issue(connection, await unschedule_issue(connection, issue_id))
+            issue = await show_issue(connection, await unschedule_issue(connection, issue_id))
         _log.info("publishing.issue_unscheduled", issue_id=issue.id)
         return issue
 
@@ -309,7 +301,7 @@ class IssueController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
             row = await cancel_issue(connection, issue_id, cancelled_by=request.user.subject)
-            issue = await _issue(connection, row)
+            issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
         _log.info("publishing.issue_cancelled", issue_id=issue.id)
         return Response(issue, status_code=200)
@@ -320,31 +312,5 @@ def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:
     return encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
 
 
-def _summary(row: store.IssueRow, all_progress: Mapping[int, store.ProgressRow]) -> IssueSummary:
-    # A draft that is being published at this moment is still shown as a draft, with all its fields.
-    found = all_progress.get(row.id) if row.status == "published" else None
-    return IssueSummary(
-        id=row.id,
-        newsletter_id=row.newsletter_id,
-        segment_id=row.segment_id,
-        title=row.title,
-        status=status_of(row.status, found.progress if found else None),
-        status_reason=status_reason(found.progress, found.parked) if found else row.schedule_note,
-        created_by=row.created_by,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        scheduled_at=row.scheduled_at,
-        scheduled_local=row.scheduled_local,
-        scheduled_time_zone=row.scheduled_time_zone,
-        published_at=row.published_at,
-        finished_at=found.finished_at if found else None,
-        parked=found.parked if found else 0,
-        counts=found.counts if found else Counts(),
-    )
-
-
-async def _issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
-    summary = _summary(row, await store.read_progress(connection, [row.id]))
-    html_content, text_content = await store.read_content(connection, row.id)
-    fields = {name: getattr(summary, name) for name in summary.__struct_fields__}
-    return Issue(**fields, html_content=html_content, text_content=text_content)
+def _answer(issue: Issue, *, status_code: int = 200) -> Response[Issue]:
+    return Response(issue, status_code=status_code, headers={"ETag": summary_tag(issue)})

@@ -1,44 +1,66 @@
 """Write an issue: a draft, or one that is published in the same transaction."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections.abc import Mapping
 
-from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.drafts.create_draft import create_draft, find_open_newsletter
+from broadsheet_publishing.drafts.draft import DRAFT_FIELDS, Draft
 from broadsheet_publishing.issues import store
-from broadsheet_publishing.issues.issue import IssueContent
+from broadsheet_publishing.issues.compile_draft import CompiledDraft, compile_input, is_in_archive, read_compile_input
 from broadsheet_publishing.issues.publish_issue import publish_issue
-from broadsheet_publishing.newsletters.interface import find_default_newsletter_id, find_newsletter
+from broadsheet_publishing.newsletters.installation import Installation
+
+
+class NewIssue(msgspec.Struct, frozen=True):
+    """`values` by column, as `parse_draft` returns them; `newsletter_id` None is the default newsletter."""
+
+    values: Mapping[str, object]
+    newsletter_id: int | None
+
+
+async def compile_new_issue(engine: AsyncEngine, compiler: Compiler, new: NewIssue) -> CompiledDraft:
+    """Before it is there: its first version.
+
+    Raises:
+        InvalidInputError: there is no such newsletter.
+        NewsletterArchivedError, IssueHasFaultsError
+    """
+    draft = Draft(**{name: value for name, value in new.values.items() if name in DRAFT_FIELDS})  # type: ignore[arg-type]  # parsed
+    chosen, segment_id = new.values.get("in_archive"), new.values.get("segment_id")
+    async with engine.connect() as connection:
+        newsletter = await find_open_newsletter(connection, new.newsletter_id)
+        given = await read_compile_input(
+            connection,
+            draft,
+            newsletter,
+            in_archive=is_in_archive(
+                chosen if isinstance(chosen, bool) else None,
+                segment_id if isinstance(segment_id, int) else None,
+                newsletter,
+            ),
+        )
+    return CompiledDraft(version=1, content=await compile_input(compiler, given))
 
 
 async def create_issue(
     connection: AsyncConnection,
+    new: NewIssue,
     *,
-    content: IssueContent,
-    newsletter_id: int | None,
-    segment_id: int | None,
+    compiled: CompiledDraft | None,
     created_by: str,
-    publish: bool,
+    installation: Installation,
 ) -> store.IssueRow:
-    """In the caller's transaction; `newsletter_id` None is the default newsletter.
+    """In the caller's transaction. With `compiled` it is published.
 
     Raises:
-        InvalidInputError: there is no such newsletter, or no such segment.
-        NoRecipientsError: `publish`, and nobody is confirmed on the newsletter; no draft stays behind.
+        InvalidInputError: there is no such newsletter, segment or layout.
+        NewsletterArchivedError, SlugTakenError
+        NoRecipientsError, NewsletterNotReadyError: it was to be published; no draft stays behind.
     """
-    chosen = await _find_newsletter_id(connection, newsletter_id)
-    if segment_id is not None and not await store.segment_exists(connection, segment_id):
-        raise InvalidInputError(errors=(FieldProblem(pointer="/segment_id", detail="There is no such segment."),))
-    row = await store.insert_issue(
-        connection, newsletter_id=chosen, content=content, created_by=created_by, segment_id=segment_id
-    )
-    return await publish_issue(connection, row.id) if publish else row
-
-
-async def _find_newsletter_id(connection: AsyncConnection, newsletter_id: int | None) -> int:
-    if newsletter_id is None:
-        found = await find_default_newsletter_id(connection)
-    else:
-        newsletter = await find_newsletter(connection, newsletter_id)
-        found = None if newsletter is None else newsletter.id
-    if found is None:
-        raise InvalidInputError(errors=(FieldProblem(pointer="/newsletter_id", detail="There is no such newsletter."),))
-    return found
+    row = await create_draft(connection, new.values, newsletter_id=new.newsletter_id, created_by=created_by)
+    if compiled is None:
+        return row
+    return await publish_issue(connection, row.id, compiled=compiled, installation=installation)

@@ -1,5 +1,27 @@
 """What the other folders may use of this one's stores."""
 
-from broadsheet_publishing.issues.store import ISSUE_COLUMNS, IssueRow, find_issue
+from broadsheet_publishing.issues.compiled_store import drop_compiled
+from broadsheet_publishing.issues.store import (
+    ISSUE_COLUMNS,
+    Counts,
+    IssueRow,
+    ProgressRow,
+    find_issue,
+    issue_row,
+    read_attribute_names,
+    read_progress,
+    segment_exists,
+)
 
-__all__ = ["ISSUE_COLUMNS", "IssueRow", "find_issue"]
+__all__ = [
+    "ISSUE_COLUMNS",
+    "Counts",
+    "IssueRow",
+    "ProgressRow",
+    "drop_compiled",
+    "find_issue",
+    "issue_row",
+    "read_attribute_names",
+    "read_progress",
+    "segment_exists",
+]

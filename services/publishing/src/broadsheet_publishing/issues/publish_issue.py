@@ -7,9 +7,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.audience import request_audience
 from broadsheet_common.contracts.queue import open_issue_run
-from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
+from broadsheet_common.http.problems import ConflictError, FieldProblem, NotFoundError, ProblemError
+from broadsheet_publishing.drafts.draft import slug_from
 from broadsheet_publishing.fan_out.interface import has_audience
-from broadsheet_publishing.issues import store
+from broadsheet_publishing.issues import compiled_store, store
+from broadsheet_publishing.issues.compile_draft import CompiledDraft, is_in_archive
+from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
+from broadsheet_publishing.newsletters.newsletter import missing_settings
 
 
 class AlreadyPublishedError(ProblemError):
@@ -24,11 +29,45 @@ class NoRecipientsError(ProblemError):
     slug, title, status = "no-recipients", "Nobody is confirmed on this newsletter, so nobody would get the issue", 409
 
 
-async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
-    """In the caller's transaction, which the fan-out worker sees once it is committed.
+class NewsletterNotReadyError(ConflictError):
+    slug, title = "newsletter-not-ready", "The newsletter lacks what every mail needs"
+
+
+class DraftChangedError(ConflictError):
+    slug, title = "draft-changed", "The draft was saved while it was being published: look at it again"
+
+
+async def publish_issue(
+    connection: AsyncConnection, issue_id: int, *, compiled: CompiledDraft | None, installation: Installation
+) -> store.IssueRow:
+    """In the caller's transaction, which the fan-out worker sees once it is committed. `compiled` None: it was compiled
+    when it was scheduled.
 
     Raises:
-        NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError
+        NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError, NewsletterNotReadyError
+        DraftChangedError: `compiled` was made of another version.
+        ConflictError: the issue was cancelled.
+    """
+    issue = await lock_unpublished(connection, issue_id)
+    newsletter = await find_ready_newsletter(connection, issue.newsletter_id, installation)
+    if not await has_audience(connection, issue.newsletter_id):
+        raise NoRecipientsError
+    if issue.segment_id is not None and not await request_audience(
+        connection, issue_id=issue_id, newsletter_id=issue.newsletter_id, segment_id=issue.segment_id
+    ):
+        raise SegmentGoneError
+    if compiled is not None:
+        await keep_compiled(connection, issue, newsletter, compiled)
+    published = await store.set_published(connection, issue_id)
+    await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
+    return published
+
+
+async def lock_unpublished(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
+    """A draft or a scheduled issue, locked.
+
+    Raises:
+        NotFoundError, AlreadyPublishedError
         ConflictError: the issue was cancelled.
     """
     issue = await store.find_issue(connection, issue_id, lock=True)
@@ -38,12 +77,47 @@ async def publish_issue(connection: AsyncConnection, issue_id: int) -> store.Iss
         raise AlreadyPublishedError
     if issue.status == "cancelled":
         raise ConflictError("The issue was cancelled.")
-    if not await has_audience(connection, issue.newsletter_id):
-        raise NoRecipientsError
-    if issue.segment_id is not None and not await request_audience(
-        connection, issue_id=issue_id, newsletter_id=issue.newsletter_id, segment_id=issue.segment_id
-    ):
-        raise SegmentGoneError
-    published = await store.set_published(connection, issue_id)
-    await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
-    return published
+    return issue
+
+
+async def find_ready_newsletter(
+    connection: AsyncConnection, newsletter_id: int, installation: Installation
+) -> NewsletterRow:
+    """Raises `NewsletterNotReadyError`, which names every setting that is missing."""
+    newsletter = await find_newsletter(connection, newsletter_id, share=True)
+    assert newsletter is not None, "the issue's foreign key"
+    if newsletter.archived_at is not None:
+        raise NewsletterNotReadyError("The newsletter is archived.")
+    missing = missing_settings(
+        from_email=newsletter.from_email,
+        postal_address=newsletter.postal_address,
+        installation_has_sender=installation.sender is not None,
+    )
+    if missing:
+        raise NewsletterNotReadyError(
+            f"It has no {' and no '.join(_WORDS[name] for name in missing)}. Set it in the newsletter's settings.",
+            errors=tuple(FieldProblem(pointer=f"/{name}", detail="It is not set.") for name in missing),
+        )
+    return newsletter
+
+
+_WORDS = {"from_email": "sender address", "postal_address": "postal address"}
+
+
+async def keep_compiled(
+    connection: AsyncConnection, issue: store.IssueRow, newsletter: NewsletterRow, compiled: CompiledDraft
+) -> None:
+    """What will be mailed, and where it will stand on the web. Raises `DraftChangedError`."""
+    if compiled.version != issue.version:
+        raise DraftChangedError
+    web_path: str | None = None
+    if is_in_archive(issue.in_archive, issue.segment_id, newsletter):
+        wanted = slug_from(issue.title) or f"issue-{issue.id}"
+        slug = await compiled_store.take_slug(
+            connection,
+            issue.id,
+            newsletter_id=issue.newsletter_id,
+            wanted=wanted,
+        )
+        web_path = f"/newsletters/{newsletter.slug}/issues/{slug}"
+    await compiled_store.put_compiled(connection, issue.id, compiled.content, web_path=web_path)

@@ -2,22 +2,33 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.issues.issue import IssueContent, Progress, StoredStatus
+from broadsheet_publishing.compiling.issue_source import Format
+from broadsheet_publishing.issues.issue import Progress, StoredStatus
 
 
-class IssueRow(msgspec.Struct, frozen=True):
+class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     """An issue without its content, which may be megabytes."""
 
     id: int
     newsletter_id: int
+    segment_id: int | None
+    layout_id: int | None
     title: str
+    subject: str | None
+    preheader: str
+    format: Format
+    slug: str | None
+    in_archive: bool | None
     status: StoredStatus
+    version: int
     created_by: str
+    saved_by: str
     created_at: datetime
     updated_at: datetime
     published_at: datetime | None
@@ -25,7 +36,6 @@ class IssueRow(msgspec.Struct, frozen=True):
     scheduled_local: str | None
     scheduled_time_zone: str | None
     schedule_note: str | None
-    segment_id: int | None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -51,40 +61,15 @@ class ProgressRow(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-ISSUE_COLUMNS = """
-    id, newsletter_id, title, status, created_by, created_at, updated_at, published_at, scheduled_at, scheduled_local,
-    scheduled_time_zone, schedule_note, segment_id
-"""
+ISSUE_COLUMNS: Final = ", ".join(IssueRow.__struct_fields__)
+
+
+def issue_row(found: sa.RowMapping) -> IssueRow:
+    """From a row of `ISSUE_COLUMNS`."""
+    return IssueRow(**found)  # columns by their names
 
 
 _COUNT_COLUMNS = "audience, pending, in_flight, accepted, failed, suppressed, excluded, uncertain, cancelled"
-
-
-async def insert_issue(
-    connection: AsyncConnection,
-    *,
-    newsletter_id: int,
-    content: IssueContent,
-    created_by: str,
-    segment_id: int | None = None,
-) -> IssueRow:
-    """A new draft."""
-    result = await connection.execute(
-        sa.text(f"""
-            INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, created_by, segment_id)
-            VALUES (:newsletter_id, :title, :html_content, :text_content, :created_by, :segment_id)
-            RETURNING {ISSUE_COLUMNS}
-        """).bindparams(sa.bindparam("segment_id", type_=sa.BigInteger)),  # constant columns
-        {
-            "segment_id": segment_id,
-            "newsletter_id": newsletter_id,
-            "title": content.title,
-            "html_content": content.html_content,
-            "text_content": content.text_content,
-            "created_by": created_by,
-        },
-    )
-    return IssueRow(*result.one())
 
 
 async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool = False) -> IssueRow | None:
@@ -95,18 +80,8 @@ async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool =
         """),  # constant texts
         {"issue_id": issue_id},
     )
-    row = result.one_or_none()
-    return None if row is None else IssueRow(*row)
-
-
-async def read_content(connection: AsyncConnection, issue_id: int) -> tuple[str, str]:
-    """HTML and text of an issue that is there."""
-    result = await connection.execute(
-        sa.text("SELECT html_content, text_content FROM publishing.issue WHERE id = :issue_id"),
-        {"issue_id": issue_id},
-    )
-    row = result.one()
-    return row.html_content, row.text_content
+    row = result.mappings().one_or_none()
+    return None if row is None else issue_row(row)
 
 
 async def list_issues(
@@ -126,7 +101,7 @@ async def list_issues(
         ),
         {"before_id": before_id, "limit": limit, "newsletter_id": newsletter_id},
     )
-    return [IssueRow(*row) for row in result]
+    return [issue_row(row) for row in result.mappings()]
 
 
 async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -> dict[int, ProgressRow]:
@@ -159,6 +134,12 @@ async def segment_exists(connection: AsyncConnection, segment_id: int) -> bool:
     return bool(row.scalar_one())
 
 
+async def read_attribute_names(connection: AsyncConnection) -> frozenset[str]:
+    """The attributes that merge fields may name."""
+    result = await connection.execute(sa.text("SELECT name FROM subscriptions.published_attributes"))
+    return frozenset(result.scalars())
+
+
 async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
     """Freeze the issue and begin its fan-out; the audience is who is confirmed at this transaction's moment."""
     result = await connection.execute(
@@ -170,7 +151,7 @@ async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
         """),  # constant columns
         {"issue_id": issue_id},
     )
-    row = IssueRow(*result.one())
+    row = issue_row(result.mappings().one())
     await connection.execute(
         sa.text("INSERT INTO publishing.fan_out (issue_id, is_segmented) VALUES (:issue_id, :is_segmented)"),
         {"issue_id": issue_id, "is_segmented": row.segment_id is not None},
@@ -188,4 +169,4 @@ async def set_cancelled(connection: AsyncConnection, issue_id: int) -> IssueRow:
         """),  # constant columns
         {"issue_id": issue_id},
     )
-    return IssueRow(*result.one())
+    return issue_row(result.mappings().one())

@@ -1,77 +1,172 @@
 """The SQL of newsletters: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-class NewsletterRow(msgspec.Struct, frozen=True):
+class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     slug: str
     name: str
     is_default: bool
+    description: str
     from_name: str | None
     from_email: str | None
     reply_to: str | None
-    message_stream: str
-    unsubscribe_handling: str
     postal_address: str
+    message_stream: str
+    unsubscribe_handling: Literal["custom", "postmark"]
+    language: str
+    direction: Literal["ltr", "rtl"]
+    time_zone: str
+    accent_colour: str
+    logo_url: str | None
+    logo_alt: str
+    layout_id: int | None
+    sign_up_heading: str
+    sign_up_text: str
+    sign_up_button: str
     allowed_origins: list[str]
     is_listed: bool
+    has_archive: bool
+    archive_is_hidden: bool
+    requires_approval: bool
+    created_at: datetime
+    archived_at: datetime | None
 
 
-_NEWSLETTER_COLUMNS = """
-    id, slug, name, is_default, from_name, from_email, reply_to, message_stream, unsubscribe_handling, postal_address,
-    allowed_origins, is_listed
-"""
+_COLUMNS = ", ".join(NewsletterRow.__struct_fields__)
+SETTABLE = frozenset(NewsletterRow.__struct_fields__) - {"id", "is_default", "created_at", "archived_at"}
+"""The columns that an author sets."""
 
 
-async def list_newsletters(connection: AsyncConnection, *, after_id: int, limit: int) -> list[NewsletterRow]:
+def _row(found: sa.RowMapping) -> NewsletterRow:
+    return NewsletterRow(**found)  # columns by their names
+
+
+async def list_newsletters(
+    connection: AsyncConnection, *, after_id: int, limit: int, with_archived: bool
+) -> list[NewsletterRow]:
     """Oldest first."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id > :after_id ORDER BY id LIMIT :limit
+            SELECT {_COLUMNS} FROM publishing.newsletter
+             WHERE id > :after_id AND (:with_archived OR archived_at IS NULL)
+             ORDER BY id LIMIT :limit
         """),  # constant columns
-        {"after_id": after_id, "limit": limit},
+        {"after_id": after_id, "limit": limit, "with_archived": with_archived},
     )
-    return [NewsletterRow(*row) for row in result]
+    return [_row(row) for row in result.mappings()]
 
 
 async def find_newsletter(
-    connection: AsyncConnection, newsletter_id: int, *, lock: bool = False
+    connection: AsyncConnection, newsletter_id: int, *, lock: bool = False, share: bool = False
 ) -> NewsletterRow | None:
+    """`share`: it stays as it is until the transaction ends, and others may say so too."""
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_NEWSLETTER_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id
-            {"FOR NO KEY UPDATE" if lock else ""}
+            SELECT {_COLUMNS} FROM publishing.newsletter WHERE id = :newsletter_id
+            {"FOR NO KEY UPDATE" if lock else "FOR SHARE" if share else ""}
         """),  # constant texts
         {"newsletter_id": newsletter_id},
     )
-    row = result.one_or_none()
-    return None if row is None else NewsletterRow(*row)
+    row = result.mappings().one_or_none()
+    return None if row is None else _row(row)
+
+
+def _parameters(values: Mapping[str, object]) -> tuple[list[str], list[sa.BindParameter[object]]]:
+    columns = sorted(values)
+    unknown = set(columns) - SETTABLE
+    assert not unknown, unknown
+    types: dict[str, Any] = {"allowed_origins": ARRAY(sa.Text), "layout_id": sa.BigInteger()}
+    return columns, [sa.bindparam(name, type_=types[name]) for name in columns if name in types]
+
+
+async def lock_slugs(connection: AsyncConnection) -> None:
+    """Those who set a slug take turns, so that a taken one is an answer and never a fault."""
+    await connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended('publishing.newsletter.slug', 0))"))
+
+
+async def insert_newsletter(connection: AsyncConnection, values: Mapping[str, object]) -> NewsletterRow | None:
+    """`values` by column. None: another newsletter has this slug."""
+    columns, types = _parameters(values)
+    result = await connection.execute(
+        sa.text(f"""
+            INSERT INTO publishing.newsletter ({", ".join(columns)})
+            VALUES ({", ".join(f":{name}" for name in columns)})
+            ON CONFLICT (slug) DO NOTHING
+            RETURNING {_COLUMNS}
+        """).bindparams(*types),  # columns of SETTABLE
+        dict(values),
+    )
+    row = result.mappings().one_or_none()
+    return None if row is None else _row(row)
 
 
 async def change_newsletter(
-    connection: AsyncConnection, newsletter_id: int, *, allowed_origins: Sequence[str] | None, is_listed: bool | None
+    connection: AsyncConnection, newsletter_id: int, values: Mapping[str, object]
 ) -> NewsletterRow:
-    """None stays as it is."""
+    """`values` by column; other columns stay."""
+    columns, types = _parameters(values)
+    changes = ", ".join(f"{name} = :{name}" for name in columns) or "name = name"
+    result = await connection.execute(
+        sa.text(f"""
+            UPDATE publishing.newsletter SET {changes} WHERE id = :id RETURNING {_COLUMNS}
+        """).bindparams(*types),  # columns of SETTABLE
+        dict(values) | {"id": newsletter_id},
+    )
+    return _row(result.mappings().one())
+
+
+async def slug_is_taken(connection: AsyncConnection, slug: str, *, by_other_than: int) -> bool:
+    result = await connection.execute(
+        sa.text("SELECT EXISTS (SELECT FROM publishing.newsletter WHERE slug = :slug AND id <> :id)"),
+        {"slug": slug, "id": by_other_than},
+    )
+    return bool(result.scalar_one())
+
+
+async def layout_exists(connection: AsyncConnection, layout_id: int) -> bool:
+    """Locked until the transaction ends, so that nobody deletes it meanwhile."""
+    result = await connection.execute(
+        sa.text("SELECT id FROM publishing.layout WHERE id = :id FOR KEY SHARE"), {"id": layout_id}
+    )
+    return result.one_or_none() is not None
+
+
+async def has_open_issues(connection: AsyncConnection, newsletter_id: int) -> bool:
+    """Whether an issue waits for its time, or is on its way."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT EXISTS (
+                SELECT FROM publishing.issue
+                  LEFT JOIN delivery.published_issue_progress AS progress ON progress.issue_id = issue.id
+                 WHERE issue.newsletter_id = :id
+                   AND (issue.status = 'scheduled'
+                        OR issue.status = 'published' AND coalesce(progress.state, 'open') IN ('open', 'paused')))
+        """),
+        {"id": newsletter_id},
+    )
+    return bool(result.scalar_one())
+
+
+async def set_archived(connection: AsyncConnection, newsletter_id: int, *, is_archived: bool) -> NewsletterRow:
     result = await connection.execute(
         sa.text(f"""
             UPDATE publishing.newsletter
-               SET allowed_origins = coalesce(CAST(:allowed_origins AS text[]), allowed_origins),
-                   is_listed = coalesce(CAST(:is_listed AS boolean), is_listed)
-             WHERE id = :newsletter_id
-            RETURNING {_NEWSLETTER_COLUMNS}
+               SET archived_at = CASE WHEN :is_archived THEN coalesce(archived_at, now()) END
+             WHERE id = :id
+            RETURNING {_COLUMNS}
         """),  # constant columns
-        {
-            "newsletter_id": newsletter_id,
-            "allowed_origins": None if allowed_origins is None else [str(origin) for origin in allowed_origins],
-            "is_listed": is_listed,
-        },
+        {"id": newsletter_id, "is_archived": is_archived},
     )
-    return NewsletterRow(*result.one())
+    return _row(result.mappings().one())
 
 
 async def find_default_newsletter_id(connection: AsyncConnection) -> int | None:

@@ -5,12 +5,20 @@ it was, and the next process publishes it, however late.
 """
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.process.database import may_be_the_items_fault
-from broadsheet_publishing.issues.publish_issue import NoRecipientsError, SegmentGoneError, publish_issue
+from broadsheet_publishing.issues.interface import drop_compiled
+from broadsheet_publishing.issues.publish_issue import (
+    NewsletterNotReadyError,
+    NoRecipientsError,
+    SegmentGoneError,
+    publish_issue,
+)
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule import store as schedule_store
 
+NOT_AT_ITS_TIME = "It was not published at its time."
 NOBODY_THERE = "It was not published at its time: nobody was confirmed on the newsletter."
 SEGMENT_GONE = "It was not published at its time: its segment was deleted."
 
@@ -22,7 +30,7 @@ class Fired(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A draft again, with the reason: nobody to send to, or an unknown segment."""
+    """A draft again, with the reason: nobody to send to, an unknown segment, or a newsletter that is not ready."""
 
     issue_id: int
 
@@ -43,7 +51,7 @@ class FiringFailedError(Exception):
 
 
 async def fire_next_schedule(
-    engine: AsyncEngine, *, resting_issue_ids: frozenset[int] = frozenset()
+    engine: AsyncEngine, installation: Installation, *, resting_issue_ids: frozenset[int] = frozenset()
 ) -> Fired | Withdrawn | NothingDue:
     """The issue that has been due longest, except those that are set aside.
 
@@ -56,15 +64,21 @@ async def fire_next_schedule(
         if issue_id is None:
             return NothingDue(await schedule_store.read_seconds_to_next(connection))
         try:
-            await publish_issue(connection, issue_id)
+            await publish_issue(connection, issue_id, compiled=None, installation=installation)
         except NoRecipientsError:
-            await schedule_store.set_draft(connection, issue_id, note=NOBODY_THERE)
-            return Withdrawn(issue_id)
+            return await _withdraw(connection, issue_id, NOBODY_THERE)
         except SegmentGoneError:
-            await schedule_store.set_draft(connection, issue_id, note=SEGMENT_GONE)
-            return Withdrawn(issue_id)
+            return await _withdraw(connection, issue_id, SEGMENT_GONE)
+        except NewsletterNotReadyError as error:
+            return await _withdraw(connection, issue_id, f"{NOT_AT_ITS_TIME} {error.detail}")
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
             raise FiringFailedError(issue_id, error) from error
         return Fired(issue_id)
+
+
+async def _withdraw(connection: AsyncConnection, issue_id: int, note: str) -> Withdrawn:
+    await drop_compiled(connection, issue_id)
+    await schedule_store.set_draft(connection, issue_id, note=note)
+    return Withdrawn(issue_id)

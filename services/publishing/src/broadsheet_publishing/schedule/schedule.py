@@ -7,13 +7,13 @@ times beside it, the second wants to be told which of the two is meant.
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_publishing.newsletters.time_zone import find_zone
 
 AHEAD_MAX = timedelta(days=731)
 """Two years; further away it is a typing error, and time zones' rules are not known."""
@@ -63,14 +63,10 @@ def parse_schedule(*, at: str, time_zone: str | None, occurrence: Occurrence | N
 
 def zone_named(name: str) -> ZoneInfo:
     """Raises `InvalidInputError` for a name that is none of the IANA time zones'."""
-    if name not in _zone_names():
+    zone = find_zone(name)
+    if zone is None:
         raise _fault("/time_zone", "There is no such time zone. Expected is an IANA name, for example Europe/Paris.")
-    return ZoneInfo(name)
-
-
-@cache
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return zone
 
 
 def _instant_of(local: datetime, zone: ZoneInfo, occurrence: Occurrence | None) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow
+from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow, issue_row
 from broadsheet_publishing.schedule.schedule import ScheduledTime
 
 
@@ -31,7 +31,7 @@ async def set_scheduled(connection: AsyncConnection, issue_id: int, chosen: Sche
             "time_zone": chosen.time_zone,
         },
     )
-    return IssueRow(*result.one())
+    return issue_row(result.mappings().one())
 
 
 async def set_draft(connection: AsyncConnection, issue_id: int, *, note: str | None) -> IssueRow:
@@ -46,7 +46,7 @@ async def set_draft(connection: AsyncConnection, issue_id: int, *, note: str | N
         """),  # constant columns
         {"issue_id": issue_id, "note": note},
     )
-    return IssueRow(*result.one())
+    return issue_row(result.mappings().one())
 
 
 async def lock_due_issue(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> int | None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.loop import Loop, Next
 from broadsheet_common.background.set_aside import SetAside
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule.fire_schedule import (
     Fired,
     FiringFailedError,
@@ -30,8 +31,9 @@ _log = structlog.get_logger()
 class ScheduleWorker:
     """One a process: its `loop`. `on_published` is told when there is something to fan out."""
 
-    def __init__(self, engine: AsyncEngine, *, on_published: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, installation: Installation, *, on_published: Callable[[], None]) -> None:
         self._engine = engine
+        self._installation = installation
         self._on_published = on_published
         self._random = random.Random()  # noqa: S311  # jitter
         self._set_aside: SetAside[int] = SetAside("publishing.schedules")
@@ -52,7 +54,9 @@ class ScheduleWorker:
         """Publish what is due. Returns how long to wait before the next round, in seconds."""
         while True:
             try:
-                step = await fire_next_schedule(self._engine, resting_issue_ids=self._set_aside.resting())
+                step = await fire_next_schedule(
+                    self._engine, self._installation, resting_issue_ids=self._set_aside.resting()
+                )
             except FiringFailedError as error:
                 self._set_aside.hold(error.issue_id, error.cause)
                 continue

@@ -1,0 +1,1 @@
+"""Drafts: saving what an author writes, and every version of it."""

@@ -1,0 +1,5 @@
+"""What the other folders may use of this one's stores."""
+
+from broadsheet_publishing.drafts.store import read_draft
+
+__all__ = ["read_draft"]

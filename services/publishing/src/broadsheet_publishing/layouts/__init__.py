@@ -1,0 +1,1 @@
+"""Layouts of one's own, which wrap the content of Markdown issues."""

@@ -1,0 +1,41 @@
+"""Create a newsletter."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
+from broadsheet_publishing.newsletters import store
+from broadsheet_publishing.newsletters.newsletter import slug_from
+
+
+class SlugTakenError(ConflictError):
+    slug, title = "slug-taken", "Another newsletter has this slug"
+
+
+async def create_newsletter(connection: AsyncConnection, values: Mapping[str, object]) -> store.NewsletterRow:
+    """In the caller's transaction. `values` by column, as `parse_settings` returns them; without a slug, the name
+    gives it.
+
+    Raises:
+        SlugTakenError
+        InvalidInputError: the name gives no slug, or there is no such layout.
+    """
+    slug = values.get("slug") or slug_from(str(values["name"]))
+    if not slug:
+        raise InvalidInputError(
+            errors=(FieldProblem(pointer="/slug", detail="The name has no letters for a slug: give one."),)
+        )
+    await require_layout(connection, values)
+    await store.lock_slugs(connection)
+    row = await store.insert_newsletter(connection, dict(values) | {"slug": slug})
+    if row is None:
+        raise SlugTakenError(errors=(FieldProblem(pointer="/slug", detail="Another newsletter has this slug."),))
+    return row
+
+
+async def require_layout(connection: AsyncConnection, values: Mapping[str, object]) -> None:
+    """Raises `InvalidInputError` for a layout that does not exist."""
+    layout_id = values.get("layout_id")
+    if isinstance(layout_id, int) and not await store.layout_exists(connection, layout_id):
+        raise InvalidInputError(errors=(FieldProblem(pointer="/layout_id", detail="There is no such layout."),))

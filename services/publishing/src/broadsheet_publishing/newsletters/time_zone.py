@@ -1,0 +1,14 @@
+"""IANA time zones, pure. They come from the system, or from the package `tzdata` where it has none."""
+
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """None for a name that is none of the IANA time zones'."""
+    return ZoneInfo(name) if name in _names() else None
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(available_timezones())
