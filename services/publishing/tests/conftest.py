@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
 from broadsheet_common.process.database import create_engine
-from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_publishing.app import create_app
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import Cluster, Database
 from harness.keys import identity_keys
@@ -26,9 +27,13 @@ from harness.owner import Owner
 
 ISSUE = {
     "title": "The first issue",
-    "html_content": "<p>Hello {{ subscriber.name }}</p>",
+    "format": "html",
+    "content": "<p>Hello {{ subscriber.name }}</p>",
     "text_content": "Hello {{ subscriber.name }}",
 }
+
+
+INSTALLATION = Installation(sender="Broadsheet <news@example.com>", public_url="https://news.example.com")
 
 
 class PublishingOwner(Owner):
@@ -113,12 +118,17 @@ class Publishing(PublishingOwner):
         return await self.client.get(f"/api/v1/{path}", params=query, headers=self.identity("read"))
 
     async def post(self, path: str, body: object = None, *, key: str | None = None, subject: str = "key:1") -> Response:
-        headers = self.identity("write", subject=subject) | ({"Idempotency-Key": key} if key else {})
+        headers = self.identity("read", "write", subject=subject) | ({"Idempotency-Key": key} if key else {})
         content: dict[str, Any] = {} if body is None else {"json": body}
         return await self.client.post(f"/api/v1/{path}", headers=headers, **content)
 
     async def delete(self, path: str) -> Response:
-        return await self.client.delete(f"/api/v1/{path}", headers=self.identity("write"))
+        return await self.client.delete(f"/api/v1/{path}", headers=self.identity("read", "write"))
+
+    async def patch(self, path: str, body: object, *, tag: str | None = "*", subject: str = "key:1") -> Response:
+        """`tag`: the If-Match header."""
+        headers = self.identity("read", "write", subject=subject) | ({} if tag is None else {"If-Match": tag})
+        return await self.client.patch(f"/api/v1/{path}", json=body, headers=headers)
 
     async def write_issue(self, **fields: object) -> Response:
         return await self.post("issues", ISSUE | fields)
@@ -154,6 +164,8 @@ def settings_for(database: Database) -> PublishingSettings:
         bind_port=1,
         database_url=PostgresUrl(database.url_for("broadsheet_publishing")),
         identity_public_key=identity_keys()[1],
+        public_url=HttpUrl(INSTALLATION.public_url),
+        mail_from=INSTALLATION.sender,
     )
 
 

@@ -105,7 +105,7 @@ async def test_too_many_sites_are_refused(shared_publishing: Publishing) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [{"name": "x"}, {"allowed_origins": "x"}, {"allowed_origins": [1]}, [], {"is_listed": "perhaps"}]
+    "body", [{"id": 3}, {"allowed_origins": "x"}, {"allowed_origins": [1]}, [], {"is_listed": "perhaps"}]
 )
 async def test_a_body_that_is_not_a_change_is_400(shared_publishing: Publishing, body: object) -> None:
     assert (await change(shared_publishing, body)).status_code == 400

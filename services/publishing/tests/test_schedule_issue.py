@@ -20,7 +20,7 @@ from broadsheet_publishing.schedule.fire_schedule import (
 )
 from broadsheet_publishing.schedule.worker import POLL_S, ScheduleWorker
 
-from .conftest import Publishing, PublishingOwner, until
+from .conftest import INSTALLATION, Publishing, PublishingOwner, until
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 
@@ -101,7 +101,7 @@ async def test_a_cancelled_schedule_does_not_fire(publishing: Publishing, engine
     assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": TOMORROW})).is_success
     assert (await publishing.post(f"issues/{issue_id}/cancel")).json()["status"] == "cancelled"
     publishing.rows("UPDATE publishing.issue SET scheduled_at = now() - interval '1 hour'")
-    assert isinstance(await fire_next_schedule(engine), NothingDue)
+    assert isinstance(await fire_next_schedule(engine, INSTALLATION), NothingDue)
     assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": TOMORROW})).status_code == 409
     assert (await publishing.delete(f"issues/{issue_id}/schedule")).status_code == 409
 
@@ -141,7 +141,7 @@ async def test_many_workers_at_once_fire_each_schedule_once(engine: AsyncEngine,
     fired: list[int] = []
 
     async def work() -> None:
-        while isinstance(step := await fire_next_schedule(engine), Fired):
+        while isinstance(step := await fire_next_schedule(engine, INSTALLATION), Fired):
             fired.append(step.issue_id)
 
     await asyncio.gather(*(work() for _ in range(5)))
@@ -163,9 +163,9 @@ async def test_a_worker_that_dies_before_its_commit_leaves_the_schedule_as_it_wa
     with monkeypatch.context() as patched:
         patched.setattr("broadsheet_publishing.schedule.fire_schedule.publish_issue", dying)
         with pytest.raises(asyncio.CancelledError):
-            await fire_next_schedule(engine)
+            await fire_next_schedule(engine, INSTALLATION)
     assert (status(owner, issue_id), runs(owner)) == ("scheduled", [])
-    assert await fire_next_schedule(engine) == Fired(issue_id)
+    assert await fire_next_schedule(engine, INSTALLATION) == Fired(issue_id)
     assert (status(owner, issue_id), runs(owner)) == ("published", [issue_id])
 
 
@@ -173,7 +173,7 @@ async def test_who_has_no_readers_is_a_draft_again_and_says_why(publishing: Publ
     issue_id = (await publishing.write_issue()).json()["id"]
     assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": TOMORROW})).is_success
     publishing.rows("UPDATE publishing.issue SET scheduled_at = now()")
-    while isinstance(await fire_next_schedule(engine), Withdrawn):
+    while isinstance(await fire_next_schedule(engine, INSTALLATION), Withdrawn):
         pass
     body = (await publishing.get(f"issues/{issue_id}")).json()
     assert (body["status"], body["scheduled_at"]) == ("draft", None)
@@ -191,7 +191,7 @@ async def test_one_whose_segment_is_gone_is_a_draft_again_and_says_why(
         "UPDATE publishing.issue SET segment_id = 999, status = 'scheduled', scheduled_at = now() WHERE id = %s",
         issue_id,
     )
-    while isinstance(await fire_next_schedule(engine), Withdrawn):
+    while isinstance(await fire_next_schedule(engine, INSTALLATION), Withdrawn):
         pass
     body = (await publishing.get(f"issues/{issue_id}")).json()
     assert (body["status"], runs(publishing)) == ("draft", [])
@@ -203,8 +203,11 @@ async def test_what_was_due_long_ago_goes_out_late_and_the_longest_due_first(
 ) -> None:
     owner.add_confirmed(1)
     recent, old = add_due_issue(owner), add_due_issue(owner, ago="3 hours")
-    assert [await fire_next_schedule(engine), await fire_next_schedule(engine)] == [Fired(old), Fired(recent)]
-    assert await fire_next_schedule(engine) == NothingDue(None)
+    assert [await fire_next_schedule(engine, INSTALLATION), await fire_next_schedule(engine, INSTALLATION)] == [
+        Fired(old),
+        Fired(recent),
+    ]
+    assert await fire_next_schedule(engine, INSTALLATION) == NothingDue(None)
 
 
 async def test_one_that_cannot_be_published_does_not_hold_up_the_others(
@@ -215,9 +218,9 @@ async def test_one_that_cannot_be_published_does_not_hold_up_the_others(
     # Something of the issue is there already, so that its run cannot be opened.
     owner.rows("INSERT INTO publishing.fan_out (issue_id) VALUES (%s)", broken)
     with pytest.raises(FiringFailedError):
-        await fire_next_schedule(engine)
+        await fire_next_schedule(engine, INSTALLATION)
     woken: list[bool] = []
-    worker = ScheduleWorker(engine, on_published=lambda: woken.append(True))
+    worker = ScheduleWorker(engine, INSTALLATION, on_published=lambda: woken.append(True))
     assert 0 < await worker.fire_all_due() <= POLL_S
     assert (status(owner, broken), status(owner, good)) == ("scheduled", "published")
     assert woken == [True]
@@ -226,7 +229,7 @@ async def test_one_that_cannot_be_published_does_not_hold_up_the_others(
 async def test_the_wait_ends_when_the_next_one_is_due_by_the_databases_clock(
     engine: AsyncEngine, owner: PublishingOwner
 ) -> None:
-    worker = ScheduleWorker(engine, on_published=lambda: None)
+    worker = ScheduleWorker(engine, INSTALLATION, on_published=lambda: None)
     assert POLL_S / 2 <= await worker.fire_all_due() <= POLL_S
     add_due_issue(owner, ago="-1 day")
     assert POLL_S / 2 <= await worker.fire_all_due() <= POLL_S
@@ -239,7 +242,7 @@ async def test_a_database_that_is_away_is_waited_for(
 ) -> None:
     owner.add_confirmed(1)
     issue_id = add_due_issue(owner)
-    worker = ScheduleWorker(engine, on_published=lambda: None)
+    worker = ScheduleWorker(engine, INSTALLATION, on_published=lambda: None)
     real, failures = schedule_store.lock_due_issue, iter([ConnectionError(), TimeoutError()])
 
     async def failing(connection: AsyncConnection, *, resting_issue_ids: Sequence[int]) -> int | None:

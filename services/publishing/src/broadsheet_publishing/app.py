@@ -10,12 +10,17 @@ from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVer
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
-from broadsheet_publishing.drafts.api import DraftController
+from broadsheet_publishing.approvals.api import ApprovalController
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.drafts.api import RevisionController
 from broadsheet_publishing.fan_out.worker import FanOutWorker
+from broadsheet_publishing.history.api import HistoryController
 from broadsheet_publishing.issues.api import IssueController
+from broadsheet_publishing.issues.steps_api import IssueStepController
 from broadsheet_publishing.layouts.api import LayoutController
 from broadsheet_publishing.newsletters.api import NewsletterController
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.schedule.api import ScheduleController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
 
@@ -49,8 +54,23 @@ def create_app(settings: PublishingSettings) -> Litestar:
             await engine.dispose()
 
     return create_service_app(
-        route_handlers=[NewsletterController, LayoutController, IssueController, DraftController, openapi_document],
-        dependencies={"engine": engine, "fan_out_worker": worker, "installation": installation},
+        route_handlers=[
+            NewsletterController,
+            LayoutController,
+            IssueController,
+            IssueStepController,
+            ScheduleController,
+            RevisionController,
+            ApprovalController,
+            HistoryController,
+            openapi_document,
+        ],
+        dependencies={
+            "engine": engine,
+            "fan_out_worker": worker,
+            "installation": installation,
+            "compiler": Compiler(),
+        },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         background=background,
         metrics=metrics,

@@ -114,6 +114,37 @@ issue_revision = sa.Table(
     schema=SCHEMA,
 )
 
+issue_step = sa.Table(
+    "issue_step",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Index("issue_step_by_issue", "issue_id", "id"),
+    schema=SCHEMA,
+)
+
+issue_approval = sa.Table(
+    "issue_approval",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("requested_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("request_note", sa.Text, nullable=False, server_default=""),
+    sa.Column("decided_by", sa.Text),
+    sa.Column("decided_at", _TIME),
+    sa.Column("decision", sa.Text),
+    sa.Column("decision_note", sa.Text, nullable=False, server_default=""),
+    sa.Index("issue_approval_by_issue", "issue_id", "id"),
+    schema=SCHEMA,
+)
+
 fan_out = sa.Table(
     "fan_out",
     metadata,

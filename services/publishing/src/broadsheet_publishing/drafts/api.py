@@ -1,25 +1,17 @@
-"""The JSON API on drafts: saving, revisions, duplicates; below `/api/v1/issues`."""
+"""The JSON API on revisions, the saves of an issue; below `/api/v1/issues`."""
 
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 import structlog
-from litestar import Controller, Response, delete, get, patch, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.entity_tag import IfMatchHeader, PreconditionFailedError, PreconditionRequiredError
-from broadsheet_common.http.idempotency import (
-    IdempotencyInFlightError,
-    IdempotencyKeyHeader,
-    IdempotencyKeyReusedError,
-    find_first_answer,
-    keep_answer,
-    replay,
-)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -30,19 +22,15 @@ from broadsheet_common.http.pagination import (
 )
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
-from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.http.route_rules import JsonRequest, documents
 from broadsheet_publishing.compiling.issue_source import Format
 from broadsheet_publishing.drafts import revision_store
 from broadsheet_publishing.drafts.compare_revisions import FieldChange, compare_revisions
-from broadsheet_publishing.drafts.create_draft import NewsletterArchivedError, duplicate_issue
-from broadsheet_publishing.drafts.delete_draft import delete_draft
-from broadsheet_publishing.drafts.draft import parse_draft
 from broadsheet_publishing.drafts.restore_revision import find_revision, restore_revision
-from broadsheet_publishing.drafts.save_draft import NotADraftError, SlugTakenError, save_draft
+from broadsheet_publishing.drafts.save_draft import NotADraftError
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, read_attribute_names
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
-from broadsheet_publishing.issues.wire import Issue, IssueFields, draft_tag, summary_tag
-from broadsheet_publishing.tables import idempotency_key
+from broadsheet_publishing.issues.wire import Issue, draft_tag, summary_tag
 
 _log = structlog.get_logger()
 
@@ -50,12 +38,6 @@ OtherVersion = Annotated[
     int,
     QueryParameter(name="with", ge=1, le=RECORD_ID_MAX, description="The version to compare it with"),
 ]
-
-
-class IssuePatch(IssueFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Fields to change; a field that is left out stays unchanged. Null: no subject of its own (the title is it), the
-    plain text is made from the content, no segment, the newsletter's layout, a slug made of the title.
-    """
 
 
 class RevisionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,94 +72,11 @@ class RevisionChanges(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[FieldChange]
 
 
-class DraftController(Controller):
+class RevisionController(Controller):
     path = "/api/v1/issues"
-    tags = ("Drafts",)
+    tags = ("Revisions",)
     guards = (requires("read"),)
     request_class = JsonRequest
-
-    @patch(
-        "/{issue_id:int}",
-        operation_id="changeIssue",
-        summary="Save a draft",
-        guards=[requires("write"), json_only],
-        responses=documents(
-            NotFoundError,
-            NotADraftError,
-            SlugTakenError,
-            InvalidInputError,
-            PreconditionRequiredError,
-            PreconditionFailedError,
-            body=True,
-        ),
-    )
-    async def change_issue(
-        self,
-        request: ServiceRequest,
-        issue_id: PathId,
-        data: JSONBody[IssuePatch],
-        engine: NamedDependency[AsyncEngine],
-        if_match: IfMatchHeader = None,
-    ) -> Response[Issue]:
-        """What cannot be published yet is saved too; `faults` says what and where. Every save is kept as a revision.
-        A save that changes nothing is none.
-        """
-        values = parse_draft(data.given())
-        async with engine.begin() as connection:
-            row = await save_draft(
-                connection,
-                issue_id,
-                values,
-                if_match=if_match,
-                tag_of=draft_tag,
-                saved_by=request.user.subject,
-            )
-            issue = await show_issue(connection, row)
-            attributes = await read_attribute_names(connection)
-        _log.info("publishing.draft_saved", issue_id=issue.id, version=issue.version)
-        return _answer(await with_faults(issue, attributes))
-
-    @delete(
-        "/{issue_id:int}",
-        operation_id="deleteIssue",
-        summary="Delete a draft with its revisions",
-        status_code=204,
-        guards=[requires("write")],
-        responses=documents(NotFoundError, NotADraftError),
-    )
-    async def delete_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
-        """Or an issue that was cancelled before it was published."""
-        async with engine.begin() as connection:
-            await delete_draft(connection, issue_id)
-        _log.info("publishing.draft_deleted", issue_id=issue_id)
-
-    @post(
-        "/{issue_id:int}/duplicate",
-        operation_id="duplicateIssue",
-        summary="Write a new draft with the content of an issue",
-        status_code=201,
-        guards=[requires("write")],
-        responses=documents(
-            NotFoundError, NewsletterArchivedError, IdempotencyKeyReusedError, IdempotencyInFlightError
-        ),
-    )
-    async def duplicate_issue(
-        self,
-        request: ServiceRequest,
-        issue_id: PathId,
-        engine: NamedDependency[AsyncEngine],
-        key: IdempotencyKeyHeader = None,
-    ) -> Response[Issue]:
-        """Of any issue, whatever its status."""
-        async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Issue)
-            row = await duplicate_issue(connection, issue_id, created_by=request.user.subject)
-            issue = await show_issue(connection, row)
-            attributes = await read_attribute_names(connection)
-            await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
-        _log.info("publishing.issue_duplicated", issue_id=issue_id, duplicate_id=issue.id)
-        return _answer(await with_faults(issue, attributes), status_code=201)
 
     @get(
         "/{issue_id:int}/revisions",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Final, Literal
 
 import msgspec
@@ -98,10 +98,12 @@ def _lines(before: Sequence[str], after: Sequence[str]) -> Iterator[Line]:
         yield from (Line("removed", text) for text in old)
         yield from (Line("added", text) for text in new)
     else:
-        for code in Indel.opcodes(old, new):
-            if code.tag == "equal":
-                yield from (Line("same", text) for text in old[code.src_start : code.src_end])
+        for is_same, run in groupby(Indel.opcodes(old, new), key=lambda code: code.tag == "equal"):
+            codes = list(run)
+            removed = old[codes[0].src_start : codes[-1].src_end]
+            if is_same:
+                yield from (Line("same", text) for text in removed)
             else:
-                yield from (Line("removed", text) for text in old[code.src_start : code.src_end])
-                yield from (Line("added", text) for text in new[code.dest_start : code.dest_end])
+                yield from (Line("removed", text) for text in removed)
+                yield from (Line("added", text) for text in new[codes[0].dest_start : codes[-1].dest_end])
     yield from (Line("same", text) for text in before[len(before) - tail :])

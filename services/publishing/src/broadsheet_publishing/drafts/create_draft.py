@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_publishing.drafts import revision_store, store
 from broadsheet_publishing.drafts.save_draft import require_references
+from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, segment_exists
 from broadsheet_publishing.newsletters.interface import (
     NewsletterRow,
@@ -22,7 +23,12 @@ class NewsletterArchivedError(ConflictError):
 
 
 async def create_draft(
-    connection: AsyncConnection, values: Mapping[str, object], *, newsletter_id: int | None, created_by: str
+    connection: AsyncConnection,
+    values: Mapping[str, object],
+    *,
+    newsletter_id: int | None,
+    created_by: str,
+    duplicate_of: int | None = None,
 ) -> IssueRow:
     """`values` by column, as `parse_draft` returns them; `newsletter_id` None is the default newsletter.
 
@@ -34,6 +40,10 @@ async def create_draft(
     await require_references(connection, values, newsletter_id=newsletter.id, issue_id=0)
     row = await store.insert_draft(connection, newsletter_id=newsletter.id, values=values, saved_by=created_by)
     await revision_store.insert_revision(connection, row.id)
+    if duplicate_of is None:
+        await record_step(connection, row.id, "created", actor=created_by)
+    else:
+        await record_step(connection, row.id, "duplicated", actor=created_by, note=f"Of issue {duplicate_of}.")
     return row
 
 
@@ -54,7 +64,9 @@ async def duplicate_issue(connection: AsyncConnection, issue_id: int, *, created
         values["segment_id"] = None
     if draft.layout_id is not None and not await layout_exists(connection, draft.layout_id):
         values["layout_id"] = None
-    return await create_draft(connection, values, newsletter_id=issue.newsletter_id, created_by=created_by)
+    return await create_draft(
+        connection, values, newsletter_id=issue.newsletter_id, created_by=created_by, duplicate_of=issue_id
+    )
 
 
 async def find_open_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> NewsletterRow:

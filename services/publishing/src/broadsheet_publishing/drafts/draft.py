@@ -20,7 +20,6 @@ RAW_LINE_CHARS_MAX: Final = 10_000
 SLUG_CHARS_MAX: Final = 100
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-_NOT_IN_SLUGS: Final = re.compile(r"[^\w]+|_+")
 # Control characters, line and paragraph separators, unpaired surrogates: nothing that a header may hold.
 _FORBIDDEN_IN_LINES: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})
 
@@ -64,12 +63,6 @@ def parse_draft(given: Mapping[str, object]) -> dict[str, object]:
     if problems:
         raise InvalidInputError(errors=tuple(problems))
     return parsed
-
-
-def slug_from(title: str) -> str:
-    """A slug made of a title: `Autumn, at last!` becomes `autumn-at-last`. Empty if it has no letter of ASCII."""
-    ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    return _NOT_IN_SLUGS.sub("-", ascii_title).strip("-")[: SLUG_CHARS_MAX - 20].rstrip("-")
 
 
 def _header_line(text: str) -> str:

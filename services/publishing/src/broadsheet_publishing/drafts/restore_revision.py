@@ -9,6 +9,7 @@ from broadsheet_common.http.problems import NotFoundError
 from broadsheet_publishing.drafts import revision_store
 from broadsheet_publishing.drafts.draft import Draft
 from broadsheet_publishing.drafts.save_draft import save_draft
+from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.interface import IssueRow
 from broadsheet_publishing.newsletters.interface import layout_exists
 
@@ -40,7 +41,7 @@ async def restore_revision(
     _, draft = await find_revision(connection, issue_id, version)
     if draft.layout_id is not None and not await layout_exists(connection, draft.layout_id):
         draft = msgspec.structs.replace(draft, layout_id=None)
-    return await save_draft(
+    row = await save_draft(
         connection,
         issue_id,
         msgspec.structs.asdict(draft),
@@ -49,3 +50,5 @@ async def restore_revision(
         saved_by=saved_by,
         restored_from=version,
     )
+    await record_step(connection, issue_id, "restored", actor=saved_by, note=f"Version {version}.")
+    return row

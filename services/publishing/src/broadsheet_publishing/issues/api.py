@@ -1,15 +1,17 @@
-"""The JSON API on issues: `/api/v1/issues`. Saving drafts is in `drafts/api.py`."""
+"""The JSON API on issues: `/api/v1/issues`. The steps of their lives are in `steps_api.py` and `schedule/api.py`, their
+revisions in `drafts/api.py`.
+"""
 
 from typing import Annotated
 
-import msgspec
 import structlog
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.entity_tag import IfMatchHeader, PreconditionFailedError, PreconditionRequiredError
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -26,31 +28,26 @@ from broadsheet_common.http.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from broadsheet_common.http.problems import ConflictError, InvalidInputError, NotFoundError
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.compiling.compiler import Compiler
-from broadsheet_publishing.drafts.create_draft import NewsletterArchivedError
+from broadsheet_publishing.drafts.create_draft import NewsletterArchivedError, duplicate_issue
+from broadsheet_publishing.drafts.delete_draft import delete_draft
 from broadsheet_publishing.drafts.draft import parse_draft
-from broadsheet_publishing.drafts.save_draft import SlugTakenError
+from broadsheet_publishing.drafts.save_draft import NotADraftError, SlugTakenError, save_draft
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues import store
-from broadsheet_publishing.issues.cancel_issue import AlreadySentError, cancel_issue
-from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
+from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.create_issue import NewIssue, compile_new_issue, create_issue
 from broadsheet_publishing.issues.publish_issue import (
-    AlreadyPublishedError,
-    DraftChangedError,
     NewsletterNotReadyError,
     NoRecipientsError,
     SegmentGoneError,
-    publish_issue,
 )
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
-from broadsheet_publishing.issues.wire import Issue, IssueFields, IssueSummary, issue_summary, summary_tag
+from broadsheet_publishing.issues.wire import Issue, IssueFields, IssueSummary, draft_tag, issue_summary, summary_tag
 from broadsheet_publishing.newsletters.installation import Installation
-from broadsheet_publishing.schedule.schedule import RAW_CHARS_MAX, Occurrence
-from broadsheet_publishing.schedule.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.tables import idempotency_key
 
 _log = structlog.get_logger()
@@ -72,16 +69,10 @@ class IssueInput(IssueFields, frozen=True, forbid_unknown_fields=True, kw_only=T
     publish: bool = False
 
 
-class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an issue is to be sent: `at` with an offset (`2026-10-25T08:00:00Z`), or a local time in `time_zone`.
-
-    A local time that does not exist because the clocks are put forward is refused. One that occurs twice because
-    they are put back needs `occurrence`.
+class IssuePatch(IssueFields, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Fields to change; a field that is left out stays unchanged. Null: no subject of its own (the title is it), the
+    plain text is made from the content, no segment, the newsletter's layout, a slug made of the title.
     """
-
-    at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
-    time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
-    occurrence: Occurrence | None = None
 
 
 class IssueController(Controller):
@@ -170,141 +161,88 @@ class IssueController(Controller):
             _log.info("publishing.issue_published", issue_id=issue.id)
         return _answer(await with_faults(issue, attributes), status_code=201)
 
-    @post(
-        "/{issue_id:int}/publish",
-        operation_id="publishIssue",
-        summary="Publish an issue to everybody who is confirmed on its newsletter now",
-        status_code=202,
-        guards=[requires("write")],
-        responses=documents(
-            NotFoundError,
-            AlreadyPublishedError,
-            IssueHasFaultsError,
-            NewsletterNotReadyError,
-            DraftChangedError,
-            NoRecipientsError,
-            SegmentGoneError,
-            ConflictError,
-            IdempotencyKeyReusedError,
-            IdempotencyInFlightError,
-        ),
-    )
-    async def publish_issue(
-        self,
-        request: ServiceRequest,
-        issue_id: PathId,
-        engine: NamedDependency[AsyncEngine],
-        compiler: NamedDependency[Compiler],
-        installation: NamedDependency[Installation],
-        fan_out_worker: NamedDependency[FanOutWorker],
-        key: IdempotencyKeyHeader = None,
-    ) -> Response[Issue]:
-        """The draft is compiled first; if it is saved meanwhile, nothing is published."""
-        compiled = await compile_draft(engine, compiler, issue_id)
-        async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Issue)
-            row = await publish_issue(connection, issue_id, compiled=compiled, installation=installation)
-            issue = await show_issue(connection, row)
-            await keep_answer(connection, idempotency_key, request, key, status=202, body=issue)
-        fan_out_worker.wake()
-        _log.info("publishing.issue_published", issue_id=issue.id)
-        return Response(issue, status_code=202)
-
-    @post(
-        "/{issue_id:int}/schedule",
-        operation_id="scheduleIssue",
-        summary="Let an issue go out at a time, or at another one than before",
-        status_code=200,
+    @patch(
+        "/{issue_id:int}",
+        operation_id="changeIssue",
+        summary="Save a draft",
         guards=[requires("write"), json_only],
         responses=documents(
             NotFoundError,
-            AlreadyPublishedError,
-            IssueHasFaultsError,
-            NewsletterNotReadyError,
-            DraftChangedError,
-            ConflictError,
+            NotADraftError,
+            SlugTakenError,
             InvalidInputError,
-            IdempotencyKeyReusedError,
-            IdempotencyInFlightError,
+            PreconditionRequiredError,
+            PreconditionFailedError,
             body=True,
         ),
     )
-    async def schedule_issue(
+    async def change_issue(
         self,
         request: ServiceRequest,
         issue_id: PathId,
-        data: JSONBody[ScheduleInput],
+        data: JSONBody[IssuePatch],
         engine: NamedDependency[AsyncEngine],
-        compiler: NamedDependency[Compiler],
-        installation: NamedDependency[Installation],
-        key: IdempotencyKeyHeader = None,
+        if_match: IfMatchHeader = None,
     ) -> Response[Issue]:
-        """At that time it is published to everybody who is confirmed on its newsletter then.
-
-        If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
-        was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
+        """What cannot be published yet is saved too; `faults` says what and where. Every save is kept as a revision.
+        A save that changes nothing is none.
         """
-        compiled = await compile_draft(engine, compiler, issue_id)
+        values = parse_draft(data.given())
         async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Issue)
-            row = await schedule_issue(
+            row = await save_draft(
                 connection,
                 issue_id,
-                at=data.at,
-                time_zone=data.time_zone,
-                occurrence=data.occurrence,
-                compiled=compiled,
-                installation=installation,
+                values,
+                if_match=if_match,
+                tag_of=draft_tag,
+                saved_by=request.user.subject,
             )
             issue = await show_issue(connection, row)
-            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
-        _log.info("publishing.issue_scheduled", issue_id=issue.id)
-        return Response(issue, status_code=200)
+            attributes = await store.read_attribute_names(connection)
+        _log.info("publishing.draft_saved", issue_id=issue.id, version=issue.version)
+        return _answer(await with_faults(issue, attributes))
 
     @delete(
-        "/{issue_id:int}/schedule",
-        operation_id="unscheduleIssue",
-        summary="Make a scheduled issue a draft again",
-        status_code=200,
+        "/{issue_id:int}",
+        operation_id="deleteIssue",
+        summary="Delete a draft with its revisions",
+        status_code=204,
         guards=[requires("write")],
-        responses=documents(NotFoundError, AlreadyPublishedError, ConflictError),
+        responses=documents(NotFoundError, NotADraftError),
     )
-    async def unschedule_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> Issue:
-        """A draft stays one."""
+    async def delete_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
+        """Or an issue that was cancelled before it was published."""
         async with engine.begin() as connection:
-            issue = await show_issue(connection, await unschedule_issue(connection, issue_id))
-        _log.info("publishing.issue_unscheduled", issue_id=issue.id)
-        return issue
+            await delete_draft(connection, issue_id)
+        _log.info("publishing.draft_deleted", issue_id=issue_id)
 
     @post(
-        "/{issue_id:int}/cancel",
-        operation_id="cancelIssue",
-        summary="Cancel an issue: a draft for good, or what is left to send of a published one",
-        status_code=200,
+        "/{issue_id:int}/duplicate",
+        operation_id="duplicateIssue",
+        summary="Write a new draft with the content of an issue",
+        status_code=201,
         guards=[requires("write")],
-        responses=documents(NotFoundError, AlreadySentError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+        responses=documents(
+            NotFoundError, NewsletterArchivedError, IdempotencyKeyReusedError, IdempotencyInFlightError
+        ),
     )
-    async def cancel_issue(
+    async def duplicate_issue(
         self,
         request: ServiceRequest,
         issue_id: PathId,
         engine: NamedDependency[AsyncEngine],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
-        """No further call to Postmark is begun after the answer. Calls under way end, and their results count.
-
-        Cancelling a cancelled issue changes nothing.
-        """
+        """Of any issue, whatever its status."""
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
-            row = await cancel_issue(connection, issue_id, cancelled_by=request.user.subject)
+            row = await duplicate_issue(connection, issue_id, created_by=request.user.subject)
             issue = await show_issue(connection, row)
-            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
-        _log.info("publishing.issue_cancelled", issue_id=issue.id)
-        return Response(issue, status_code=200)
+            attributes = await store.read_attribute_names(connection)
+            await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
+        _log.info("publishing.issue_duplicated", issue_id=issue_id, duplicate_id=issue.id)
+        return _answer(await with_faults(issue, attributes), status_code=201)
 
 
 def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:

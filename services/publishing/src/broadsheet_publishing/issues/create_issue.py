@@ -63,4 +63,6 @@ async def create_issue(
     row = await create_draft(connection, new.values, newsletter_id=new.newsletter_id, created_by=created_by)
     if compiled is None:
         return row
-    return await publish_issue(connection, row.id, compiled=compiled, installation=installation)
+    return await publish_issue(
+        connection, row.id, compiled=compiled, installation=installation, published_by=created_by
+    )

@@ -8,13 +8,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.audience import request_audience
 from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, FieldProblem, NotFoundError, ProblemError
-from broadsheet_publishing.drafts.draft import slug_from
+from broadsheet_publishing.approvals.approval import state_of
+from broadsheet_publishing.approvals.interface import find_approval
 from broadsheet_publishing.fan_out.interface import has_audience
+from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues import compiled_store, store
 from broadsheet_publishing.issues.compile_draft import CompiledDraft, is_in_archive
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 from broadsheet_publishing.newsletters.newsletter import missing_settings
+from broadsheet_publishing.newsletters.slug import slug_from
 
 
 class AlreadyPublishedError(ProblemError):
@@ -33,23 +36,34 @@ class NewsletterNotReadyError(ConflictError):
     slug, title = "newsletter-not-ready", "The newsletter lacks what every mail needs"
 
 
+class NotApprovedError(ConflictError):
+    slug, title = "not-approved", "Issues of this newsletter go out only when another person has approved them"
+
+
 class DraftChangedError(ConflictError):
     slug, title = "draft-changed", "The draft was saved while it was being published: look at it again"
 
 
 async def publish_issue(
-    connection: AsyncConnection, issue_id: int, *, compiled: CompiledDraft | None, installation: Installation
+    connection: AsyncConnection,
+    issue_id: int,
+    *,
+    compiled: CompiledDraft | None,
+    installation: Installation,
+    published_by: str,
 ) -> store.IssueRow:
     """In the caller's transaction, which the fan-out worker sees once it is committed. `compiled` None: it was compiled
     when it was scheduled.
 
     Raises:
-        NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError, NewsletterNotReadyError
+        NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError, NewsletterNotReadyError,
+        NotApprovedError
         DraftChangedError: `compiled` was made of another version.
         ConflictError: the issue was cancelled.
     """
     issue = await lock_unpublished(connection, issue_id)
     newsletter = await find_ready_newsletter(connection, issue.newsletter_id, installation)
+    await require_approval(connection, issue, newsletter)
     if not await has_audience(connection, issue.newsletter_id):
         raise NoRecipientsError
     if issue.segment_id is not None and not await request_audience(
@@ -60,7 +74,17 @@ async def publish_issue(
         await keep_compiled(connection, issue, newsletter, compiled)
     published = await store.set_published(connection, issue_id)
     await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
+    await record_step(connection, issue_id, "published", actor=published_by)
     return published
+
+
+async def require_approval(connection: AsyncConnection, issue: store.IssueRow, newsletter: NewsletterRow) -> None:
+    """Raises `NotApprovedError`. What is scheduled was approved when it was scheduled, and is as it was."""
+    if not newsletter.requires_approval or issue.status == "scheduled":
+        return
+    state = state_of(await find_approval(connection, issue.id), version=issue.version)
+    if state != "approved":
+        raise NotApprovedError(_NOT_APPROVED[state])
 
 
 async def lock_unpublished(connection: AsyncConnection, issue_id: int) -> store.IssueRow:
@@ -101,6 +125,14 @@ async def find_ready_newsletter(
     return newsletter
 
 
+_SLUG_CHARS_MAX = 80
+"""A number may follow, if another issue has the slug."""
+_NOT_APPROVED = {
+    "none": "Nobody was asked to approve it.",
+    "requested": "Its approval was asked for, and nobody has decided yet.",
+    "refused": "Its approval was refused.",
+    "void": "It was changed since its approval was asked for: ask again.",
+}
 _WORDS = {"from_email": "sender address", "postal_address": "postal address"}
 
 
@@ -112,7 +144,7 @@ async def keep_compiled(
         raise DraftChangedError
     web_path: str | None = None
     if is_in_archive(issue.in_archive, issue.segment_id, newsletter):
-        wanted = slug_from(issue.title) or f"issue-{issue.id}"
+        wanted = slug_from(issue.title, chars_max=_SLUG_CHARS_MAX) or f"issue-{issue.id}"
         slug = await compiled_store.take_slug(
             connection,
             issue.id,

@@ -6,7 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
 from broadsheet_publishing.newsletters import store
-from broadsheet_publishing.newsletters.newsletter import slug_from
+from broadsheet_publishing.newsletters.newsletter import SLUG_CHARS_MAX
+from broadsheet_publishing.newsletters.slug import slug_from
 
 
 class SlugTakenError(ConflictError):
@@ -21,7 +22,7 @@ async def create_newsletter(connection: AsyncConnection, values: Mapping[str, ob
         SlugTakenError
         InvalidInputError: the name gives no slug, or there is no such layout.
     """
-    slug = values.get("slug") or slug_from(str(values["name"]))
+    slug = values.get("slug") or slug_from(str(values["name"]), chars_max=SLUG_CHARS_MAX)
     if not slug:
         raise InvalidInputError(
             errors=(FieldProblem(pointer="/slug", detail="The name has no letters for a slug: give one."),)

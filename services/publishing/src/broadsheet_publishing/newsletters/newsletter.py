@@ -23,7 +23,6 @@ BUTTON_CHARS_MAX: Final = 60
 HEADING_CHARS_MAX: Final = 200
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_NOT_IN_SLUGS = re.compile(r"[^a-z0-9]+")
 # https://postmarkapp.com/developer/api/message-streams-api: letters, digits, - and _; it begins with a letter.
 _STREAM = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,29}")
 # RFC 5646, the forms in use: language, script, region, variants.
@@ -72,12 +71,6 @@ def parse_settings(given: Mapping[str, object]) -> dict[str, object]:
     if problems:
         raise InvalidInputError(errors=tuple(problems))
     return parsed
-
-
-def slug_from(name: str) -> str:
-    """A slug made of a name: `The Tuesday Post` becomes `the-tuesday-post`. Empty without a letter of ASCII."""
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return _NOT_IN_SLUGS.sub("-", ascii_name).strip("-")[:SLUG_CHARS_MAX].rstrip("-")
 
 
 def _origins(raw: Sequence[object], problems: list[FieldProblem]) -> list[str]:

@@ -8,6 +8,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.process.database import may_be_the_items_fault
+from broadsheet_publishing.history.interface import record_step
+from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import drop_compiled
 from broadsheet_publishing.issues.publish_issue import (
     NewsletterNotReadyError,
@@ -64,7 +66,9 @@ async def fire_next_schedule(
         if issue_id is None:
             return NothingDue(await schedule_store.read_seconds_to_next(connection))
         try:
-            await publish_issue(connection, issue_id, compiled=None, installation=installation)
+            await publish_issue(
+                connection, issue_id, compiled=None, installation=installation, published_by=BY_SCHEDULE
+            )
         except NoRecipientsError:
             return await _withdraw(connection, issue_id, NOBODY_THERE)
         except SegmentGoneError:
@@ -81,4 +85,5 @@ async def fire_next_schedule(
 async def _withdraw(connection: AsyncConnection, issue_id: int, note: str) -> Withdrawn:
     await drop_compiled(connection, issue_id)
     await schedule_store.set_draft(connection, issue_id, note=note)
+    await record_step(connection, issue_id, "withdrawn", actor=BY_SCHEDULE, note=note)
     return Withdrawn(issue_id)

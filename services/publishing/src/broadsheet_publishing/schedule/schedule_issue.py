@@ -6,6 +6,7 @@ is compiled at once: its author sees faults now, and what goes out is what was l
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.compile_draft import CompiledDraft
 from broadsheet_publishing.issues.interface import IssueRow, drop_compiled
 from broadsheet_publishing.issues.publish_issue import (
@@ -13,6 +14,7 @@ from broadsheet_publishing.issues.publish_issue import (
     find_ready_newsletter,
     keep_compiled,
     lock_unpublished,
+    require_approval,
 )
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule import store as schedule_store
@@ -28,11 +30,13 @@ async def schedule_issue(
     occurrence: Occurrence | None,
     compiled: CompiledDraft | None,
     installation: Installation,
+    scheduled_by: str,
 ) -> IssueRow:
     """`schedule.parse_schedule` says what `at` may be.
 
     Raises:
-        NotFoundError, AlreadyPublishedError, InvalidInputError, NewsletterNotReadyError, DraftChangedError
+        NotFoundError, AlreadyPublishedError, InvalidInputError, NewsletterNotReadyError, DraftChangedError,
+        NotApprovedError
         ConflictError: the issue was cancelled.
     """
     issue = await lock_unpublished(connection, issue_id)
@@ -42,17 +46,28 @@ async def schedule_issue(
     if compiled is None:
         # It was published or cancelled when it was read; it has come back to life in no way.
         raise AlreadyPublishedError
+    await require_approval(connection, issue, newsletter)
     await keep_compiled(connection, issue, newsletter, compiled)
-    return await schedule_store.set_scheduled(connection, issue_id, chosen)
+    scheduled = await schedule_store.set_scheduled(connection, issue_id, chosen)
+    await record_step(
+        connection,
+        issue_id,
+        "scheduled",
+        actor=scheduled_by,
+        note=f"For {chosen.instant.isoformat(timespec='seconds')}.",
+    )
+    return scheduled
 
 
-async def unschedule_issue(connection: AsyncConnection, issue_id: int) -> IssueRow:
+async def unschedule_issue(connection: AsyncConnection, issue_id: int, *, unscheduled_by: str) -> IssueRow:
     """A draft again; a draft stays one.
 
     Raises:
         NotFoundError, AlreadyPublishedError
         ConflictError: the issue was cancelled.
     """
-    await lock_unpublished(connection, issue_id)
+    issue = await lock_unpublished(connection, issue_id)
     await drop_compiled(connection, issue_id)
+    if issue.status == "scheduled":
+        await record_step(connection, issue_id, "unscheduled", actor=unscheduled_by)
     return await schedule_store.set_draft(connection, issue_id, note=None)

@@ -1,0 +1,1 @@
+"""A second person looks at an issue before it goes out."""

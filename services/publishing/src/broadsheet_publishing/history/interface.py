@@ -1,0 +1,5 @@
+"""What the other folders may use of this one's stores."""
+
+from broadsheet_publishing.history.store import record_step
+
+__all__ = ["record_step"]

@@ -1,0 +1,116 @@
+"""The JSON API on the steps of an issue: publish and cancel; below `/api/v1/issues`."""
+
+import structlog
+from litestar import Controller, Response, post
+from litestar.di import NamedDependency
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay,
+)
+from broadsheet_common.http.problems import ConflictError, NotFoundError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.fan_out.worker import FanOutWorker
+from broadsheet_publishing.issues.cancel_issue import AlreadySentError, cancel_issue
+from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
+from broadsheet_publishing.issues.publish_issue import (
+    AlreadyPublishedError,
+    DraftChangedError,
+    NewsletterNotReadyError,
+    NoRecipientsError,
+    NotApprovedError,
+    SegmentGoneError,
+    publish_issue,
+)
+from broadsheet_publishing.issues.show_issue import show_issue
+from broadsheet_publishing.issues.wire import Issue
+from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.tables import idempotency_key
+
+_log = structlog.get_logger()
+
+
+class IssueStepController(Controller):
+    path = "/api/v1/issues"
+    tags = ("Issues",)
+    request_class = JsonRequest
+
+    @post(
+        "/{issue_id:int}/publish",
+        operation_id="publishIssue",
+        summary="Publish an issue to everybody who is confirmed on its newsletter now",
+        status_code=202,
+        guards=[requires("write")],
+        responses=documents(
+            NotFoundError,
+            AlreadyPublishedError,
+            IssueHasFaultsError,
+            NewsletterNotReadyError,
+            NotApprovedError,
+            DraftChangedError,
+            NoRecipientsError,
+            SegmentGoneError,
+            ConflictError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+        ),
+    )
+    async def publish_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
+        installation: NamedDependency[Installation],
+        fan_out_worker: NamedDependency[FanOutWorker],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        """The draft is compiled first; if it is saved meanwhile, nothing is published."""
+        compiled = await compile_draft(engine, compiler, issue_id)
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
+            row = await publish_issue(
+                connection, issue_id, compiled=compiled, installation=installation, published_by=request.user.subject
+            )
+            issue = await show_issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=202, body=issue)
+        fan_out_worker.wake()
+        _log.info("publishing.issue_published", issue_id=issue.id)
+        return Response(issue, status_code=202)
+
+    @post(
+        "/{issue_id:int}/cancel",
+        operation_id="cancelIssue",
+        summary="Cancel an issue: a draft for good, or what is left to send of a published one",
+        status_code=200,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, AlreadySentError, IdempotencyKeyReusedError, IdempotencyInFlightError),
+    )
+    async def cancel_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        """No further call to Postmark is begun after the answer. Calls under way end, and their results count.
+
+        Cancelling a cancelled issue changes nothing.
+        """
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
+            row = await cancel_issue(connection, issue_id, cancelled_by=request.user.subject)
+            issue = await show_issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
+        _log.info("publishing.issue_cancelled", issue_id=issue.id)
+        return Response(issue, status_code=200)

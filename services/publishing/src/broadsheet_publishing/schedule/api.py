@@ -1,0 +1,131 @@
+"""The JSON API on schedules; below `/api/v1/issues`."""
+
+from typing import Annotated
+
+import msgspec
+import structlog
+from litestar import Controller, Response, delete, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay,
+)
+from broadsheet_common.http.problems import ConflictError, InvalidInputError, NotFoundError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
+from broadsheet_publishing.issues.publish_issue import (
+    AlreadyPublishedError,
+    DraftChangedError,
+    NewsletterNotReadyError,
+    NotApprovedError,
+)
+from broadsheet_publishing.issues.show_issue import show_issue
+from broadsheet_publishing.issues.wire import Issue
+from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.schedule.schedule import RAW_CHARS_MAX, Occurrence
+from broadsheet_publishing.schedule.schedule_issue import schedule_issue, unschedule_issue
+from broadsheet_publishing.tables import idempotency_key
+
+_log = structlog.get_logger()
+
+
+class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an issue is to be sent: `at` with an offset (`2026-10-25T08:00:00Z`), or a local time in `time_zone`.
+
+    A local time that does not exist because the clocks are put forward is refused. One that occurs twice because
+    they are put back needs `occurrence`.
+    """
+
+    at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
+    time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
+    occurrence: Occurrence | None = None
+
+
+class ScheduleController(Controller):
+    path = "/api/v1/issues"
+    tags = ("Issues",)
+    request_class = JsonRequest
+
+    @post(
+        "/{issue_id:int}/schedule",
+        operation_id="scheduleIssue",
+        summary="Let an issue go out at a time, or at another one than before",
+        status_code=200,
+        guards=[requires("write"), json_only],
+        responses=documents(
+            NotFoundError,
+            AlreadyPublishedError,
+            IssueHasFaultsError,
+            NewsletterNotReadyError,
+            NotApprovedError,
+            NotApprovedError,
+            DraftChangedError,
+            ConflictError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
+    )
+    async def schedule_issue(
+        self,
+        request: ServiceRequest,
+        issue_id: PathId,
+        data: JSONBody[ScheduleInput],
+        engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
+        installation: NamedDependency[Installation],
+        key: IdempotencyKeyHeader = None,
+    ) -> Response[Issue]:
+        """At that time it is published to everybody who is confirmed on its newsletter then.
+
+        If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
+        was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
+        """
+        compiled = await compile_draft(engine, compiler, issue_id)
+        async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay(answer, Issue)
+            row = await schedule_issue(
+                connection,
+                issue_id,
+                at=data.at,
+                time_zone=data.time_zone,
+                occurrence=data.occurrence,
+                compiled=compiled,
+                installation=installation,
+                scheduled_by=request.user.subject,
+            )
+            issue = await show_issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
+        _log.info("publishing.issue_scheduled", issue_id=issue.id)
+        return Response(issue, status_code=200)
+
+    @delete(
+        "/{issue_id:int}/schedule",
+        operation_id="unscheduleIssue",
+        summary="Make a scheduled issue a draft again",
+        status_code=200,
+        guards=[requires("write")],
+        responses=documents(NotFoundError, AlreadyPublishedError, ConflictError),
+    )
+    async def unschedule_issue(
+        self, request: ServiceRequest, issue_id: PathId, engine: NamedDependency[AsyncEngine]
+    ) -> Issue:
+        """A draft stays one."""
+        async with engine.begin() as connection:
+            issue = await show_issue(
+                connection, await unschedule_issue(connection, issue_id, unscheduled_by=request.user.subject)
+            )
+        _log.info("publishing.issue_unscheduled", issue_id=issue.id)
+        return issue
