@@ -14,13 +14,13 @@ _PAGES_MAX = 200
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """One accepted message."""
+    """One accepted message. A body that was not sent at all is None."""
 
     message_id: uuid.UUID
     stream: str
     to: str
     subject: str
-    html: str
+    html: str | None
     text: str
     headers: dict[str, str]
     metadata: dict[str, str]
@@ -71,7 +71,7 @@ def _captured(item: dict[str, Any]) -> Captured:
         stream=item["stream"],
         to=message["To"],
         subject=message["Subject"],
-        html=message["HtmlBody"],
+        html=message.get("HtmlBody"),
         text=message["TextBody"],
         headers={header["Name"]: header["Value"] for header in message.get("Headers") or []},
         metadata=message.get("Metadata") or {},

@@ -28,6 +28,8 @@ newsletter = sa.Table(
     sa.Column("allowed_origins", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
     sa.Column("is_listed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("sender_version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("track_opens", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("track_links", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("newsletter_one_default", "is_default", unique=True, postgresql_where=sa.text("is_default")),
     schema=SCHEMA,
 )
@@ -53,6 +55,22 @@ issue = sa.Table(
     sa.Column("segment_id", sa.BigInteger),
     sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
     sa.Index("issue_by_newsletter", "newsletter_id", "id"),
+    schema=SCHEMA,
+)
+
+compiled_content = sa.Table(
+    "compiled_content",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id), primary_key=True),
+    sa.Column("variant", sa.SmallInteger, primary_key=True, server_default="1"),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("preheader", sa.Text, nullable=False, server_default=""),
+    sa.Column("html_content", sa.Text),
+    sa.Column("text_content", sa.Text, nullable=False),
+    sa.Column("web_path", sa.Text),
+    sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("compiled_at", _TIME, nullable=False, server_default=sa.func.now()),
     schema=SCHEMA,
 )
 
