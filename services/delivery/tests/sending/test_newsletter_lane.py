@@ -145,7 +145,7 @@ async def test_an_issue_of_plain_text_only_has_no_html_body_at_all(
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 2}
     for mail in oracle.messages():
-        assert mail.html is None
+        assert not mail.has_html
         assert mail.text.startswith("Hello Reader ")
         assert mail.headers["List-Unsubscribe"].strip("<>") in mail.text
 

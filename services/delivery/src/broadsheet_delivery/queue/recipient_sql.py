@@ -1,9 +1,9 @@
 """SQL that looks up the recipient of a delivery, the same in every query that needs it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from broadsheet_common.mail.merge_fields import AttributeValue
 from broadsheet_delivery.queue.recipient import Recipient, UsedValues
@@ -65,10 +65,13 @@ def merged_parameters(used: UsedValues) -> dict[str, object]:
     return {"uses_tags": used.tags, "used_attributes": list(used.attributes)} if used else {}
 
 
-def to_recipient(row: sa.Row[Any], used: UsedValues) -> Recipient:
+def to_recipient(row: Sequence[Any], used: UsedValues) -> Recipient:
     """From a row of `RECIPIENT_COLUMNS` and `merged_columns`."""
     if not used:
-        return Recipient(*row.tuple())
-    plain, (tags, attributes) = row[:-2], row[-2:]
-    merged = {} if attributes is None else _attributes.decode(attributes)
-    return Recipient(*plain, tags=tuple(tags or ()), attributes=merged)
+        return Recipient(*row)
+    tags, attributes = row[-2:]
+    return msgspec.structs.replace(
+        Recipient(*row[:-2]),
+        tags=tuple(tags or ()),
+        attributes={} if attributes is None else _attributes.decode(attributes),
+    )
