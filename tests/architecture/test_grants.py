@@ -23,6 +23,7 @@ READS: dict[str, set[str]] = {
         "delivery.published_erased_addresses",
     },
     "publishing": {
+        "subscriptions.published_attributes",
         "subscriptions.published_audience",
         "subscriptions.published_segments",
         "subscriptions.published_complete_audiences",
@@ -31,6 +32,8 @@ READS: dict[str, set[str]] = {
     },
     "delivery": {
         "subscriptions.published_recipients",
+        "subscriptions.published_merge_values",
+        "publishing.published_contents",
         "publishing.published_newsletters",
         "publishing.published_issues",
     },

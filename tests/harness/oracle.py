@@ -14,13 +14,14 @@ _PAGES_MAX = 200
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """One accepted message."""
+    """One accepted message. `has_html` is false where no HtmlBody was sent at all; `html` is empty then."""
 
     message_id: uuid.UUID
     stream: str
     to: str
     subject: str
     html: str
+    has_html: bool
     text: str
     headers: dict[str, str]
     metadata: dict[str, str]
@@ -71,7 +72,8 @@ def _captured(item: dict[str, Any]) -> Captured:
         stream=item["stream"],
         to=message["To"],
         subject=message["Subject"],
-        html=message["HtmlBody"],
+        html=message.get("HtmlBody", ""),
+        has_html="HtmlBody" in message,
         text=message["TextBody"],
         headers={header["Name"]: header["Value"] for header in message.get("Headers") or []},
         metadata=message.get("Metadata") or {},

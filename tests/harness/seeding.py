@@ -93,7 +93,7 @@ class Seed:
         self.execute(
             "UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', from_name = NULL, "
             "from_email = NULL, reply_to = NULL, message_stream = 'broadcast', unsubscribe_handling = 'custom', "
-            "postal_address = '', allowed_origins = '{}', is_listed = false"
+            "postal_address = '', allowed_origins = '{}', is_listed = false, track_opens = false, track_links = false"
         )
         self.execute("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         self.execute("DELETE FROM delivery.sending_state")

@@ -1,11 +1,14 @@
 """A way to leave and the sender's address: in every mail, where a reader sees them."""
 
+import re
+
 import msgspec
 import pytest
 
 from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, text_shows_link
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
-from broadsheet_common.mail.mail_template import SAMPLE_VALUES, MailValues, parse
+from broadsheet_common.mail.mail_template import parse
+from broadsheet_common.mail.merge_fields import SAMPLE_VALUES, SHARED_VARIABLES, SUBJECT_VARIABLES, MailValues
 from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_common.mail.visible_html import look_at_html
 
@@ -150,6 +153,35 @@ def test_the_postal_address_is_seen_in_every_mail_once(way: str) -> None:
     assert text_of(f"{way}1 Example Street, Exampletown {{{{ unsubscribe_url }}}}", ADDRESS).count("Exampletown") == 1
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_an_address_that_is_merged_is_not_added_again(way: str) -> None:
+    values = msgspec.structs.replace(SAMPLE_VALUES, newsletter_postal_address=ADDRESS)
+    footer = Footer("News & More", ADDRESS)
+    source = f"{way}<p>{{{{ newsletter.postal_address }}}}</p>{LINK}"
+    html = _text(HtmlBody(parse(source, "html").filled(values), footer).render(values, Work()))
+    assert html.count("Exampletown") == 1
+    source = f"{way}{{{{ newsletter.postal_address }}}}\n{{{{ unsubscribe_url }}}}"
+    text = _text(TextBody(parse(source, "text").filled(values), footer).render(values, Work()))
+    assert text.count("Exampletown") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_link_to_the_preferences_is_no_link_to_unsubscribe(way: str) -> None:
+    assert SAMPLE_VALUES.preferences_url.startswith(URL)
+    rendered = html_of(f"<body>{way}<a href='{{{{ preferences_url }}}}'>your settings</a></body>")
+    assert look_at_html(rendered, URL).shows_link
+    rendered = text_of(f"{way}\nYour settings: {{{{ preferences_url }}}}")
+    assert text_shows_link(rendered, URL)
+    assert rendered.count(f"{URL}/choices") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_link_of_the_footer_is_not_tracked(way: str) -> None:
+    [link] = re.findall(r"<a [^>]*>Unsubscribe</a>", html_of(f"<p>Hi</p>{way}"))
+    assert " data-pm-no-track " in link
+    assert f'href="{URL}"' in link
+
+
 def test_a_body_that_is_hidden_as_a_whole_is_refused() -> None:
     with pytest.raises(TemplateError, match="hidden"):
         html_of("<html><body style='display:none'><p>Hi</p></body></html>")
@@ -196,6 +228,39 @@ def test_a_subject_is_never_longer_than_postmark_takes() -> None:
     subject = Subject("x{{ subscriber.name }}").render(named, Work())
     assert len(subject.encode("utf-16-le")) // 2 <= SUBJECT_UTF16_UNITS_MAX
     assert subject.endswith("😀…")
+
+
+def test_a_title_may_use_what_belongs_to_its_reader_and_its_newsletter() -> None:
+    source = (
+        "{{ newsletter.name }} {{ issue.published_on }}: {{ subscriber.attributes.city | default: 'you' }}"
+        "{% if subscriber.tags contains 'reader' %}, reader{% endif %}"
+    )
+    title = Subject(source)
+    assert title.render(SAMPLE_VALUES, Work()) == "Newsletter 2026-01-31: you, reader"
+    assert title.plain_text is None
+    assert title.uses_tags
+    assert title.attributes == {"city"}
+    assert Subject(source, attributes=frozenset({"city"})).attributes == {"city"}
+    with pytest.raises(TemplateError, match=r"attributes\.city`.*attributes\.town \}\}$") as raised:
+        Subject(source, attributes=frozenset({"town"}))
+    assert (raised.value.line, raised.value.column) == (1, 52)
+
+
+def test_a_subject_may_use_the_title_besides() -> None:
+    subject = Subject("{{ newsletter.name }}: {{ issue.title }}", allowed=SUBJECT_VARIABLES)
+    assert subject.render(SAMPLE_VALUES, Work()) == "Newsletter: Title"
+    assert subject.filled(SAMPLE_VALUES).plain_text is None
+    assert subject.filled(SAMPLE_VALUES, SHARED_VARIABLES | {"issue.title"}).plain_text == "Newsletter: Title"
+    for link in ("unsubscribe_url", "preferences_url", "web_url"):
+        with pytest.raises(TemplateError, match=link):
+            Subject(f"{{{{ {link} }}}}", allowed=SUBJECT_VARIABLES)
+
+
+def test_a_title_that_is_the_same_for_everybody_is_known_as_such() -> None:
+    assert Subject("{{ newsletter.slug }} {{ issue.published_on }}").plain_text is None
+    filled = Subject("{{ newsletter.slug }} {{ issue.published_on }}").filled(SAMPLE_VALUES)
+    assert filled.plain_text == "newsletter 2026-01-31"
+    assert Subject("Hi {{ subscriber.name }}").filled(SAMPLE_VALUES).plain_text is None
 
 
 @pytest.mark.parametrize("title", ["{{ issue.title }}", "{{ unsubscribe_url }}", "{{ nobody }}", "{{ x", "{% for %}"])

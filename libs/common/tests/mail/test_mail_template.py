@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 from liquid import Environment
 
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.mail_template import (
-    MARKUP_COUNT_MAX,
+from broadsheet_common.mail.mail_template import MARKUP_COUNT_MAX, SOURCE_BYTES_MAX, Kind, parse
+from broadsheet_common.mail.merge_fields import (
     SAMPLE_VALUES,
-    SOURCE_BYTES_MAX,
+    SHARED_VARIABLES,
     VARIABLES,
-    Kind,
+    AttributeType,
     MailValues,
-    parse,
+    is_known,
+    sample_values,
+    variable_names,
 )
 from broadsheet_common.mail.template_engine import FILTERS, TAGS
 from broadsheet_common.mail.template_work import TemplateError
@@ -26,18 +28,20 @@ HANG_S = 20.0
 """Far above what any of these takes alone (under half a second), and far below a hang (minutes)."""
 
 
-def values(**changed: str) -> MailValues:
+def values(**changed: object) -> MailValues:
     return msgspec.structs.replace(SAMPLE_VALUES, **changed)
 
 
 def test_variables_are_merged() -> None:
-    source = (
-        "{{ subscriber.name }}, {{ subscriber.email }}, {{ newsletter.name }}, {{ issue.title }}, {{ unsubscribe_url }}"
-    )
-    template = parse(source, "text")
+    template = parse("".join(f"{name}={{{{ {name} }}}}\n" for name in sorted(VARIABLES)), "text")
     assert template.unknown_variables == ()
-    assert template.render(MailValues("Ada", "ada@example.com", "News", "First", "https://example.com/u")) == (
-        "Ada, ada@example.com, News, First, https://example.com/u"
+    assert template.render(SAMPLE_VALUES) == (
+        "issue.published_on=2026-01-31\nissue.title=Title\nnewsletter.name=Newsletter\n"
+        "newsletter.postal_address=1 Example Street, Exampletown\nnewsletter.slug=newsletter\n"
+        "preferences_url=https://example.com/unsubscribe/sample/choices\nsubscriber.email=ada@example.com\n"
+        "subscriber.name=Ada Lovelace\nsubscriber.tags=reader\n"
+        "unsubscribe_url=https://example.com/unsubscribe/sample\n"
+        "web_url=https://example.com/archive/newsletter/title\n"
     )
 
 
@@ -128,18 +132,159 @@ def test_what_cannot_be_rendered_says_where(source: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("source", "unknown"),
     [
-        ("{{ name }}\n{{ subscriber.nmae }}", [("name", 1), ("subscriber.nmae", 2)]),
-        ("{{ subscriber }}", [("subscriber", 1)]),
-        ("{{ now }}{{ today }}", [("now", 1), ("today", 1)]),
-        ("{% if vip %}a{% endif %}", [("vip", 1)]),
-        ("{{ subscriber.name.__class__ }}", [("subscriber.name.__class__", 1)]),
-        ("{{ subscriber[issue.title] }}", [("subscriber[issue.title]", 1)]),
+        ("{{ name }}\n  é{{ subscriber.nmae }}", [("name", 1, 4), ("subscriber.nmae", 2, 7)]),
+        ("{{ subscriber }}", [("subscriber", 1, 4)]),
+        ("{{ now }}{{ today }}", [("now", 1, 4), ("today", 1, 13)]),
+        ("{% if vip %}a{% endif %}", [("vip", 1, 7)]),
+        ("{{ subscriber.name.__class__ }}", [("subscriber.name.__class__", 1, 4)]),
+        ("{{ subscriber[issue.title] }}", [("subscriber[issue.title]", 1, 4)]),
+        ("{{ subscriber.attributes }}", [("subscriber.attributes", 1, 4)]),
+        ("{{ subscriber.attributes.town }}", [("subscriber.attributes.town", 1, 4)]),
+        ("{{ subscriber.attributes.city.size }}", [("subscriber.attributes.city.size", 1, 4)]),
+        ("{{ subscriber.attributes[issue.title] }}", [("subscriber.attributes[issue.title]", 1, 4)]),
+        ("{{ subscriber.tags.vip }}", [("subscriber.tags.vip", 1, 4)]),
+        ("{{ subscriber.tags.size }}{{ subscriber.attributes['city'] }}", []),
         ("{% assign a = 'x' %}{{ a }}{{ subscriber['name'] }}", []),
     ],
 )
-def test_unknown_variables_are_named_with_their_lines(source: str, unknown: list[tuple[str, int]]) -> None:
-    found = parse(source, "html").unknown_variables
-    assert [(variable.name, variable.line) for variable in found] == unknown
+def test_unknown_variables_are_named_with_their_places(source: str, unknown: list[tuple[str, int, int]]) -> None:
+    found = parse(source, "html", attributes=frozenset({"city"})).unknown_variables
+    assert [(variable.name, variable.line, variable.column) for variable in found] == unknown
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column"),
+    [
+        ("one\ntwo {{ subscriber.name", 2, 5),
+        ("\n é{% for x in y %}{% endfor %}", 2, 3),
+        ("{{ subscriber.name | shout }}", 1, 22),
+        ("x\n{% assign x = \u201cy\u201d %}", 2, 15),
+    ],
+)
+def test_a_fault_says_its_line_and_column(source: str, line: int, column: int) -> None:
+    with pytest.raises(TemplateError) as raised:
+        parse(source, "html")
+    assert (raised.value.line, raised.value.column) == (line, column)
+    assert str(raised.value) == f"Line {line}: {raised.value.fault}"
+
+
+_PERSON = values(
+    subscriber_tags=("vip", "a & b"),
+    subscriber_attributes={
+        "city": "Köln & Bonn", "age": 41.0, "score": 2.5, "member": True, "asked": False, "born": "1984-02-29",
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "rendered"),
+    [
+        ("{{ subscriber.attributes.city }}", "Köln &amp; Bonn"),
+        ("{{ subscriber.attributes.city | upcase }}", "KÖLN &amp; BONN"),
+        ("{{ subscriber.attributes.age }}|{{ subscriber.attributes.age | append: '!' }}", "41|41!"),
+        ("{{ subscriber.attributes.score }}|{{ subscriber.attributes.score | append: '!' }}", "2.5|2.5!"),
+        ("{{ subscriber.attributes.member }}|{{ subscriber.attributes.asked }}", "true|false"),
+        ("{{ subscriber.attributes.born }}", "1984-02-29"),
+        ("{% if subscriber.attributes.born < '2000-01-01' %}x{% endif %}", "x"),
+        ("{% if subscriber.attributes.age > 40 %}x{% endif %}", "x"),
+        ("{% if subscriber.attributes.member %}x{% endif %}{% if subscriber.attributes.asked %}y{% endif %}", "x"),
+        # Nobody has the rest.
+        ("[{{ subscriber.attributes.town }}{{ subscriber.attributes.town | upcase }}]", "[]"),
+        ('{{ subscriber.attributes.town | default: "there" }}', "there"),
+        ("{% if subscriber.attributes.visits > 3 %}x{% else %}y{% endif %}", "y"),
+        ("{% if subscriber.attributes.town contains 'x' %}x{% else %}y{% endif %}", "y"),
+        ("{% if subscriber.attributes.town %}x{% else %}y{% endif %}", "y"),
+        ("[{{ subscriber.attributes.size }}{{ subscriber.attributes.first | default: '-' }}]", "[-]"),
+        # Tags.
+        ('{% if subscriber.tags contains "vip" %}x{% endif %}', "x"),
+        ('{% if subscriber.tags contains "vi" %}x{% else %}y{% endif %}', "y"),
+        ("{{ subscriber.tags | first }}|{{ subscriber.tags | last }}", "vip|a &amp; b"),
+        ("{{ subscriber.tags | size }}|{{ subscriber.tags.size }}|{{ subscriber.tags.first }}", "2|2|vip"),
+        ("{% assign subscriber = 'x' %}[{{ subscriber.attributes.city }}]", "[]"),
+    ],
+)
+def test_attributes_and_tags_of_a_person(source: str, rendered: str) -> None:
+    names = frozenset({*_PERSON.subscriber_attributes, "town", "visits", "size", "first"})
+    template = parse(source, "html", attributes=names)
+    assert template.unknown_variables == ()
+    assert template.render(_PERSON) == rendered
+    assert json.loads(template.render_json(_PERSON)) == rendered
+    # Which attributes there are decides only what is reported.
+    assert parse(source, "html").render(_PERSON) == rendered
+
+
+def test_who_has_no_tags_and_no_attributes_gets_nothing_in_their_place() -> None:
+    source = (
+        "[{{ subscriber.tags }}{{ subscriber.tags | first }}{{ subscriber.tags | size }}{{ subscriber.attributes.a }}]"
+    )
+    assert parse(source, "text").render(values(subscriber_tags=())) == "[0]"
+
+
+def test_a_template_says_which_attributes_it_uses_and_whether_tags() -> None:
+    source = (
+        "{{ subscriber.attributes.a }}{% if subscriber.attributes['b'] %}{{ 'x' | append: subscriber.attributes.c }}"
+    )
+    template = parse(source + "{% endif %}{{ newsletter.name }}", "html")
+    assert template.attributes == {"a", "b", "c"}
+    assert not template.uses_tags
+    for used in ("{{ subscriber.tags | first }}", "{% if subscriber.tags.size > 3 %}{% endif %}"):
+        assert parse(used, "html").uses_tags
+
+
+def test_sample_values_fit_the_types_of_attributes() -> None:
+    types: dict[str, AttributeType] = {"city": "text", "age": "number", "member": "boolean", "born": "date"}
+    source = "{% if subscriber.attributes.age > 0 and subscriber.attributes.born > '2000' %}x{% endif %}"
+    parse(source, "text").check(sample_values(types))
+    with pytest.raises(TemplateError, match="not supported"):
+        parse("{% if subscriber.attributes.city > 0 %}x{% endif %}", "text").check(sample_values(types))
+
+
+def test_the_names_of_fields_are_listed_for_authors() -> None:
+    listed = variable_names(frozenset({"city", "age"}))
+    assert listed.startswith("{{ issue.published_on }}, {{ issue.title }}, ")
+    assert listed.endswith("{{ web_url }}, {{ subscriber.attributes.age }}, {{ subscriber.attributes.city }}")
+    assert is_known("subscriber.attributes.city", frozenset({"city"}))
+    assert not is_known("subscriber.attributes.city", frozenset())
+
+
+@pytest.mark.parametrize("kind", ["html", "text"])
+def test_what_all_mails_share_is_filled_in_once(kind: Kind) -> None:
+    shared = values(newsletter_name="News & More", newsletter_postal_address="1 <Example> Street", issue_title="First")
+    source = (
+        "{{ newsletter.name }} {{ newsletter.slug }} {{ newsletter.postal_address | upcase }} {{ issue.published_on }}"
+        "{{ web_url }}{{ 'x' | upcase }} {{ issue.title }}"
+    )
+    template = parse(source, kind)
+    filled = template.filled(shared, SHARED_VARIABLES | {"issue.title"})
+    assert filled.steps == (template.render(shared),)
+    # Nothing of it is read any more for a mail.
+    assert filled.render(SAMPLE_VALUES) == template.render(shared)
+    assert json.loads(filled.render_json(SAMPLE_VALUES)) == template.render(shared)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ newsletter.name | append: subscriber.name }}",
+        "{{ subscriber.name }}{{ newsletter.name }}",
+        "{{ issue.title }}",
+        "{{ newsletter[subscriber.name] }}",
+        "{% if newsletter.name == 'Newsletter' %}{{ subscriber.name }}{% endif %}",
+        "{% assign newsletter = subscriber %}{{ newsletter.name }}{{ newsletter.name | upcase }}",
+        "{% assign a = subscriber.name %}{{ a }}{{ a | append: newsletter.name }}",
+    ],
+)
+def test_what_differs_between_mails_is_not_filled_in(source: str) -> None:
+    template = parse(source, "text")
+    filled = template.filled(SAMPLE_VALUES)
+    for name in ("Ada", "Ben"):
+        mail = values(subscriber_name=name, issue_title=name)
+        assert filled.render(mail) == template.render(mail)
+
+
+def test_what_cannot_be_filled_in_is_an_error_before_any_mail() -> None:
+    with pytest.raises(TemplateError, match="truncate expected an integer"):
+        parse("{{ newsletter.name | truncate: 'many' }}", "text").filled(SAMPLE_VALUES)
 
 
 def test_python_is_out_of_reach() -> None:
@@ -171,7 +316,7 @@ def test_no_template_raises_anything_but_its_own_error(pieces: list[str], kind: 
 @st.composite
 def _markup(draw: st.DrawFn) -> str:
     """A piece of markup that is likely to be valid."""
-    variable = draw(st.sampled_from(sorted(VARIABLES)))
+    variable = draw(st.sampled_from([*sorted(VARIABLES), "subscriber.attributes.city"]))
     filters = draw(st.lists(st.sampled_from(["upcase", "escape", "strip", "default: 'x'", "append: ' y'"]), max_size=3))
     expression = " | ".join([variable, *filters])
     shape = draw(
@@ -192,22 +337,45 @@ def _markup(draw: st.DrawFn) -> str:
 @given(
     pieces=st.lists(st.one_of(_markup(), st.text(alphabet=st.characters(codec="utf-8"), max_size=10)), max_size=8),
     kind=st.sampled_from(["html", "text"]),
-    merged=st.builds(values, subscriber_name=st.text("a<&'\"{}% é\\\n\x01\u2028😀", max_size=10)),
+    merged=st.builds(
+        values,
+        subscriber_name=st.text("a<&'\"{}% é\\\n\x01\u2028😀", max_size=10),
+        subscriber_tags=st.lists(st.text("a<&", max_size=3), max_size=3).map(tuple),
+        subscriber_attributes=st.dictionaries(
+            st.just("city"), st.one_of(st.text("a<&", max_size=3), st.booleans(), st.integers(), st.just(1.5))
+        ),
+    ),
+    is_filled=st.booleans(),
 )
-def test_it_renders_as_the_whole_of_liquid_would(pieces: list[str], kind: Kind, merged: MailValues) -> None:
+def test_it_renders_as_the_whole_of_liquid_would(
+    pieces: list[str], kind: Kind, merged: MailValues, *, is_filled: bool
+) -> None:
     source = "".join(pieces)
     try:
         template = parse(source, kind)
     except TemplateError:
         return
+    if is_filled:
+        template = template.filled(merged)
     reference = Environment(autoescape=kind == "html").from_string(source)
     rendered = template.render(merged)
     assert json.loads(template.render_json(merged)) == rendered
     assert rendered == reference.render(
-        subscriber={"name": merged.subscriber_name, "email": merged.subscriber_email},
-        newsletter={"name": merged.newsletter_name},
-        issue={"title": merged.issue_title},
+        subscriber={
+            "name": merged.subscriber_name,
+            "email": merged.subscriber_email,
+            "tags": list(merged.subscriber_tags),
+            "attributes": dict(merged.subscriber_attributes),
+        },
+        newsletter={
+            "name": merged.newsletter_name,
+            "slug": merged.newsletter_slug,
+            "postal_address": merged.newsletter_postal_address,
+        },
+        issue={"title": merged.issue_title, "published_on": merged.issue_published_on},
         unsubscribe_url=merged.unsubscribe_url,
+        preferences_url=merged.preferences_url,
+        web_url=merged.web_url,
     )
 
 
@@ -216,8 +384,11 @@ def test_every_variable_is_merged_as_json_too_whatever_kind_of_text_it_is(kind: 
     class OwnText(str):
         __slots__ = ()
 
-    merged = MailValues(*(OwnText(f"<{name}>") for name in MailValues.__struct_fields__))
-    merged = msgspec.structs.replace(merged, subscriber_email=EmailAddress.parse("ada&co@example.com"))
+    texts = [name for name in MailValues.__struct_fields__ if isinstance(getattr(SAMPLE_VALUES, name), str)]
+    merged = values(**{name: OwnText(f"<{name}>") for name in texts})
+    merged = msgspec.structs.replace(
+        merged, subscriber_email=EmailAddress.parse("ada&co@example.com"), subscriber_tags=(OwnText("<tag>"),)
+    )
     template = parse("".join(f"{{{{ {name} }}}}{{{{ {name} | upcase }}}}" for name in sorted(VARIABLES)), kind)
     assert json.loads(template.render_json(merged)) == template.render(merged)
 

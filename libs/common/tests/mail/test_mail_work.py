@@ -1,9 +1,11 @@
 """What rendering one mail may cost: counted by size, never timed, so that these tests say the same on every machine."""
 
+import msgspec
 import pytest
 
-from broadsheet_common.mail.mail_template import SAMPLE_VALUES, Kind, MailValues, parse
-from broadsheet_common.mail.template_work import WORK_MAX, TooMuchWorkError, Work
+from broadsheet_common.mail.mail_template import Kind, parse
+from broadsheet_common.mail.merge_fields import SAMPLE_VALUES, SHARED_VARIABLES, MailValues
+from broadsheet_common.mail.template_work import COPIED_CHARS_PER_UNIT, WORK_MAX, TooMuchWorkError, Work
 
 _LONG = "{% assign l = 'word ' | append: issue.title | append: issue.title | append: issue.title %}"
 _LIST = _LONG + "{% assign s = l | split: '' %}"
@@ -59,6 +61,40 @@ def test_outputs_comparisons_filters_and_assignments_are_charged_by_size(piece: 
 def test_too_much_work_ends_before_it_is_done(source: str, kind: Kind) -> None:
     with pytest.raises(TooMuchWorkError):
         used(source, kind)
+
+
+_OWN = {"long": "x" * 5_000}
+_PERSON = msgspec.structs.replace(
+    _VALUES, subscriber_tags=tuple(f"{n:0>100}" for n in range(100)), subscriber_attributes=_OWN
+)
+
+
+@pytest.mark.parametrize(
+    ("piece", "least"),
+    [
+        ("{{ subscriber.tags }}", 10_000),
+        ("{{ subscriber.tags | upcase }}", 10_000),
+        ("{% if subscriber.tags contains 'x' %}{% endif %}", 2_000),
+        ("{% if subscriber.tags == subscriber.tags %}{% endif %}", 4_000),
+        ("{{ subscriber.tags | size }}", 2_000),
+        ("{{ subscriber.attributes.long }}", 5_000),
+        ("{{ subscriber.attributes.long | upcase }}", 5_000),
+        ("{% if subscriber.attributes.long == subscriber.attributes.long %}{% endif %}", 10_000),
+        ("{% assign a = subscriber.attributes.long %}", 5_000),
+    ],
+)
+def test_tags_and_attributes_are_charged_by_size(piece: str, least: int) -> None:
+    nobody = msgspec.structs.replace(_VALUES, subscriber_tags=(), subscriber_attributes={})
+    assert used(piece, merged=_PERSON) - used(piece, merged=nobody) >= least
+    with pytest.raises(TooMuchWorkError):
+        used(piece * 450, merged=_PERSON)
+
+
+def test_a_mail_pays_nothing_for_what_was_filled_in_but_its_copy() -> None:
+    template = parse("{{ newsletter.name | upcase }}{{ issue.title }}" * 400, "text")
+    work = Work()
+    template.filled(_VALUES, SHARED_VARIABLES | {"issue.title"}).render_json(_VALUES, work)
+    assert work.used < 1_000 + 400 * 2_004 // COPIED_CHARS_PER_UNIT
 
 
 def test_all_texts_of_a_mail_share_its_work() -> None:

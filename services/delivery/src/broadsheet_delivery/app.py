@@ -92,7 +92,7 @@ def create_context(
             sender=settings.mail_from,
             transactional_stream=settings.postmark_transactional_stream,
         ),
-        contents=IssueContents(default_sender=settings.mail_from),
+        contents=IssueContents(default_sender=settings.mail_from, public_url=settings.public_url),
         turns=ComposeTurns(),
         render_counts=RenderCounts(),
         preflights=PassedPreflights(time.monotonic),

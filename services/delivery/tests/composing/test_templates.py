@@ -32,7 +32,14 @@ TOO_MUCH = (
     + "{{ a }}" * 300
     + "{% endif %}"
 )
-JUST_UNDER = "{{ newsletter.name | upcase }}" * 950
+JUST_UNDER = "{{ subscriber.name | upcase }}" * 950
+
+
+def _correct(seed: Seed, issue_id: int, *, html_content: str) -> None:
+    """As docs/operating/repair.md says it."""
+    seed.execute(
+        "UPDATE publishing.compiled_content SET html_content = %s WHERE issue_id = %s", (html_content, issue_id)
+    )
 
 
 class RecordedTurns(ComposeTurns):
@@ -75,14 +82,14 @@ async def test_an_issue_that_fails_everywhere_is_paused_and_nobody_is_marked_fai
         await delivery.send_one_chunk()
         oracle.heal()
         make_due(seed)
-        seed.execute("UPDATE publishing.issue SET html_content = %s WHERE id = %s", (TOO_MUCH, issue_id))
+        _correct(seed, issue_id, html_content=TOO_MUCH)
     await delivery.send_all_due()
     progress = seed.progress(issue_id)
     assert (progress.state, progress.counts) == ("paused", {"pending": count})
     [(reason,)] = seed.execute("SELECT pause_reason FROM delivery.issue_run WHERE issue_id = %s", (issue_id,))
     assert "too much work" in str(reason)
     assert oracle.messages() == []
-    seed.execute("UPDATE publishing.issue SET html_content = '<p>put right</p>' WHERE id = %s", (issue_id,))
+    _correct(seed, issue_id, html_content="<p>put right</p>")
     async with delivery.context.engine.begin() as connection:
         assert await resume_issue(connection, issue_id=issue_id)
     await delivery.send_all_due()
@@ -188,7 +195,7 @@ async def test_a_correction_reaches_every_replica_with_its_next_claim(
         async with delivery.context.engine.begin() as connection:
             assert await pause_issue(connection, issue_id=issue_id, reason="by hand")
         if corrected == "content":
-            seed.execute("UPDATE publishing.issue SET html_content = '<p>right</p>' WHERE id = %s", (issue_id,))
+            _correct(seed, issue_id, html_content="<p>right</p>")
         else:
             seed.execute("UPDATE publishing.newsletter SET from_email = 'right@example.com', from_name = 'Right'")
         async with delivery.context.engine.begin() as connection:
@@ -221,8 +228,7 @@ async def test_the_title_is_merged_for_each_reader_and_holds_no_line_break(
     seed.execute(
         "UPDATE subscriptions.subscriber SET name = %s WHERE id = %s", ("Ann\r\nBcc: all@example.com", readers[1])
     )
-    issue_id = seed.published_issue(readers, html="<p>{{ issue.title }}</p>")
-    seed.execute("UPDATE publishing.issue SET title = 'Hi {{ subscriber.name }}, news' WHERE id = %s", (issue_id,))
+    seed.published_issue(readers, html="<p>{{ issue.title }}</p>", title="Hi {{ subscriber.name }}, news")
     await delivery.send_all_due()
     subjects = {message.to: message.subject for message in oracle.messages()}
     assert subjects["reader-2@example.com"] == "Hi Ann Bcc: all@example.com, news"

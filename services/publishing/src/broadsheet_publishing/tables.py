@@ -56,6 +56,8 @@ newsletter = sa.Table(
     sa.Column("requires_approval", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("archived_at", _TIME),
     sa.Index("newsletter_by_layout", "layout_id", postgresql_where=sa.text("layout_id IS NOT NULL")),
+    sa.Column("track_opens", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("track_links", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("newsletter_one_default", "is_default", unique=True, postgresql_where=sa.text("is_default")),
     schema=SCHEMA,
 )
@@ -142,6 +144,22 @@ issue_approval = sa.Table(
     sa.Column("decision", sa.Text),
     sa.Column("decision_note", sa.Text, nullable=False, server_default=""),
     sa.Index("issue_approval_by_issue", "issue_id", "id"),
+    schema=SCHEMA,
+)
+
+compiled_content = sa.Table(
+    "compiled_content",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("variant", sa.SmallInteger, primary_key=True, server_default="1"),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("preheader", sa.Text, nullable=False, server_default=""),
+    sa.Column("html_content", sa.Text),
+    sa.Column("text_content", sa.Text, nullable=False),
+    sa.Column("web_path", sa.Text),
+    sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("compiled_at", _TIME, nullable=False, server_default=sa.func.now()),
     schema=SCHEMA,
 )
 

@@ -76,7 +76,3 @@ SELECT id, version, title, '', format, content, text_content,
        octet_length(title) + octet_length(content) + coalesce(octet_length(text_content), 0), created_at, created_by
   FROM publishing.issue WHERE status IN ('draft', 'scheduled');
 GRANT SELECT, INSERT, UPDATE, DELETE ON publishing.issue_revision TO broadsheet_publishing;
-
-CREATE OR REPLACE VIEW subscriptions.published_attributes AS
-    SELECT name, type FROM subscriptions.attribute WHERE removed_at IS NULL;
-GRANT SELECT ON subscriptions.published_attributes TO broadsheet_publishing;

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from broadsheet_common.mail.mail_template import MailValues, Merge, Step, Template
+from broadsheet_common.mail.mail_template import MailValues, Merge, MergeAttribute, Step, Template
 from broadsheet_common.mail.template_work import ENCODED_CHARS_PER_UNIT, EXPRESSION_WORK, TemplateError, Work
 from broadsheet_common.mail.visible_html import TAGS_MAX, Marks, look_at_html
 
@@ -138,7 +138,7 @@ def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tupl
     if with_link:
         why = f"You get this because you subscribed to {html.escape(footer.newsletter_name)}. "
         end = f'">Unsubscribe</a>{f"<br>{address}" if with_address else ""}</p>'
-        return f'{start}{why}<a style="display:inline!important" href="', Merge(_LINK), end
+        return f'{start}{why}<a data-pm-no-track style="display:inline!important" href="', Merge(_LINK), end
     return (f"{start}{address}</p>",) if with_address else ()
 
 
@@ -187,7 +187,9 @@ def _mark(step: Step) -> str:
     if isinstance(step, str):
         return step
     if isinstance(step, Merge):
-        return _LINK_MARK if step.attribute == _LINK else _MARKS.value
+        return _LINK_MARK if step.field == _LINK else _MARKS.value
+    if isinstance(step, MergeAttribute):
+        return _MARKS.value
     return _MARKS.part
 
 

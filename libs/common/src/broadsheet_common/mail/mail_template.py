@@ -2,10 +2,12 @@
 anything.
 
 A contract between services: publishing refuses what does not parse here, and delivery renders the same way.
-Allowed are the variables in `VARIABLES`, the tags in `TAGS` (and `raw`) and the filters in `FILTERS`. There are
-no loops, ranges, includes or arithmetic. Markup, values and the work per mail are bounded, and with them parsing
-and rendering. A template may name variables that no mail has; `Template.unknown_variables` lists them, so that
-publishing can refuse them.
+Allowed are the variables in `VARIABLES`, attributes of subscribers, the tags in `TAGS` (and `raw`) and the filters in
+`FILTERS`. There are no loops, ranges, includes or arithmetic. Markup, values and the work per mail are bounded, and
+with them parsing and rendering. A template may name variables that no mail has; `Template.unknown_variables` lists
+them, so that publishing can refuse them.
+
+What is the same in all mails of an issue is filled in once (`Template.filled`).
 
 Work is counted, not timed: everything that is read, compared, written or passed to a filter is charged to the
 mail's `Work` by its size. So a mail that needs too much work fails on every machine under every load, and any
@@ -16,7 +18,7 @@ never closed or contains long runs of blanks.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from io import StringIO
 from typing import Literal, TypeVar
@@ -29,12 +31,27 @@ from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 
+from broadsheet_common.mail.merge_fields import (
+    SAMPLE_VALUES,
+    SHARED_VARIABLES,
+    TITLE_VARIABLES,
+    VARIABLES,
+    MailValues,
+    attribute_of,
+    field_of,
+    globals_of,
+    is_known,
+    text_of,
+    uses_tags,
+)
 from broadsheet_common.mail.template_engine import FILTERS, TAGS, MailContext, MailEnvironment, render_every_branch
 from broadsheet_common.mail.template_work import (
     CHAR_WORK,
     COPIED_CHARS_PER_UNIT,
     ENCODED_CHARS_PER_UNIT,
+    ITEM_WORK,
     NODE_WORK,
     RENDERED_CHARS_MAX,
     TemplateError,
@@ -55,9 +72,7 @@ MARKUP_BLANKS_MAX = 40
 BRACKETS_MAX, DOTS_MAX = 4, 40
 """In one of them: the engine takes quadratic time on deep paths."""
 UNKNOWN_REPORTED_MAX = 20
-VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name", "issue.title", "unsubscribe_url"})
-TITLE_VARIABLES = frozenset({"subscriber.name", "subscriber.email", "newsletter.name"})
-"""The variables that a title may use. It cannot contain itself, and an unsubscribe link does not belong in a title."""
+__all__ = ["SAMPLE_VALUES", "SHARED_VARIABLES", "TITLE_VARIABLES", "VARIABLES", "MailValues"]
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
 _log = structlog.get_logger()
@@ -70,46 +85,34 @@ _SPECIAL_IN_HTML = re.compile("[&<>'\"]")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
-class MailValues(msgspec.Struct, frozen=True):
-    """The values merged into one mail, as plain text: the template escapes them."""
-
-    subscriber_name: str
-    subscriber_email: str
-    newsletter_name: str
-    issue_title: str
-    unsubscribe_url: str
-
-
-SAMPLE_VALUES = MailValues(
-    subscriber_name="Ada Lovelace",
-    subscriber_email="ada@example.com",
-    newsletter_name="Newsletter",
-    issue_title="Title",
-    unsubscribe_url="https://example.com/unsubscribe/sample",
-)
-"""For previews, and for finding templates at publish time that fail for every recipient."""
-
-
 class UnknownVariable(msgspec.Struct, frozen=True):
-    """A variable that no mail has, and the line that uses it."""
+    """A variable that no mail has, and where it is used first; line and column count from 1."""
 
     name: str
     line: int
+    column: int
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """One of `VARIABLES` without filters, escaped in HTML. `attribute` names its field in MailValues."""
+    """A variable without filters, escaped in HTML. `field` names its field in MailValues."""
 
-    attribute: str
+    field: str
 
 
-Step = str | Merge | Node
+class MergeAttribute(msgspec.Struct, frozen=True):
+    """An attribute of the subscriber without filters, escaped in HTML."""
+
+    name: str
+
+
+Step = str | Merge | MergeAttribute | Node
 
 
 class Template:
     """A parsed template. It is immutable, so tasks and threads may render it concurrently."""
 
     __slots__ = (
+        "_assigned",
         "_autoescape",
         "_base_work",
         "_bound",
@@ -129,16 +132,18 @@ class Template:
         unknown_variables: tuple[UnknownVariable, ...],
         *,
         variables: frozenset[str],
+        assigned: frozenset[str],
         autoescape: bool,
     ) -> None:
         self._bound = bound
+        self._assigned = assigned
         self._autoescape = autoescape
         self._steps = steps
         # The texts that all mails share, with an empty entry for each part that differs.
         self._texts = [step if isinstance(step, str) else "" for step in steps]
         self._json_texts: list[bytes] | None = None
         self._differing = tuple(
-            (place, step.attribute if isinstance(step, Merge) else step)
+            (place, step.field if isinstance(step, Merge) else step)
             for place, step in enumerate(steps)
             if not isinstance(step, str)
         )
@@ -155,8 +160,45 @@ class Template:
     def with_steps(self, steps: "tuple[Step, ...]") -> "Template":
         """The same template with texts or variables added."""
         return Template(
-            self._bound, steps, self.unknown_variables, variables=self.variables, autoescape=self._autoescape
+            self._bound,
+            steps,
+            self.unknown_variables,
+            variables=self.variables,
+            assigned=self._assigned,
+            autoescape=self._autoescape,
         )
+
+    def filled(self, values: MailValues, names: frozenset[str] = SHARED_VARIABLES) -> "Template":
+        """The same template with these variables, and outputs that use no others, filled in once for all mails.
+
+        What is left reads all values anew, so `values` must agree with those of each mail on `names`.
+
+        Raises:
+            TemplateError: as `render`.
+        """
+        fields = {field for name in names if (field := field_of(name)) is not None}
+        never_assigned = frozenset(name for name in names if name.partition(".")[0] not in self._assigned)
+        context = self._context(values, Work())
+        filled: list[Step] = []
+        for step in self._steps:
+            if isinstance(step, Merge) and step.field in fields:
+                context.work.charge(NODE_WORK)
+                text: str = getattr(values, step.field)
+                filled.append(_escaped(text) if self._autoescape else text)
+            elif isinstance(step, OutputNode) and _only_reads(step.expression, never_assigned):
+                filled.append(_render_node(step, context))
+            else:
+                filled.append(step)
+        return self.with_steps(_joined(filled))
+
+    @property
+    def uses_tags(self) -> bool:
+        return any(uses_tags(name) for name in self.variables)
+
+    @property
+    def attributes(self) -> frozenset[str]:
+        """The names of the attributes that it uses."""
+        return frozenset(name for variable in self.variables if (name := attribute_of(variable)) is not None)
 
     def render(self, values: MailValues, work: Work | None = None) -> str:
         """The mail's text. Its cost is charged to `work`, the work of the whole mail (default: of this text alone).
@@ -216,15 +258,18 @@ class Template:
         work.charge(self._base_work)
         text: str
         for place, step in self._differing:
-            if isinstance(step, str):
-                text = getattr(values, step)
-                work.charge(len(text) * CHAR_WORK)
-                if self._autoescape:
-                    text = _escaped(text)
-            else:
+            if isinstance(step, Node):
                 context = context or self._context(values, work)
                 text = _render_node(step, context)
                 rendered.append(text)
+            else:
+                if isinstance(step, str):
+                    text = getattr(values, step)
+                else:
+                    text = text_of(values.subscriber_attributes.get(step.name))
+                work.charge(len(text) * CHAR_WORK)
+                if self._autoescape:
+                    text = _escaped(text)
             chars += len(text)
             pieces[place] = piece(text)
         if chars > RENDERED_CHARS_MAX:
@@ -235,16 +280,9 @@ class Template:
         return pieces
 
     def _context(self, values: MailValues, work: Work) -> "MailContext":
-        return MailContext(
-            self._bound,
-            work,
-            globals={
-                "subscriber": {"name": values.subscriber_name, "email": values.subscriber_email},
-                "newsletter": {"name": values.newsletter_name},
-                "issue": {"title": values.issue_title},
-                "unsubscribe_url": values.unsubscribe_url,
-            },
-        )
+        # Made before anything is read of them, and each read is charged besides.
+        work.charge((len(values.subscriber_tags) + len(values.subscriber_attributes)) * ITEM_WORK)
+        return MailContext(self._bound, work, globals=globals_of(values))
 
 
 def _render_node(node: Node, context: "MailContext") -> str:
@@ -288,13 +326,41 @@ def _step(node: Node, assigned: frozenset[str]) -> "Step":
         expression = node.expression
         if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
             variable = str(expression.left)
-            if variable in VARIABLES and variable.partition(".")[0] not in assigned:
-                return Merge(variable.replace(".", "_"))
+            if variable.partition(".")[0] not in assigned:
+                if (field := field_of(variable)) is not None:
+                    return Merge(field)
+                if (attribute := attribute_of(variable)) is not None:
+                    return MergeAttribute(attribute)
     return node
 
 
-def parse(source: str, kind: Kind) -> Template:
+def _only_reads(expression: Expression, names: frozenset[str]) -> bool:
+    """Whether the expression reads no other variables than these."""
+    if isinstance(expression, Path):
+        return str(expression) in names
+    return all(_only_reads(child, names) for child in expression.children())
+
+
+def _joined(steps: Iterable[Step]) -> "tuple[Step, ...]":
+    """The same steps, with neighbouring texts made one."""
+    joined: list[Step] = []
+    texts: list[str] = []
+    for step in steps:
+        if isinstance(step, str):
+            texts.append(step)
+            continue
+        if texts:
+            joined.append("".join(texts))
+            texts = []
+        joined.append(step)
+    return (*joined, "".join(texts)) if texts else tuple(joined)
+
+
+def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) -> Template:
     """Parse the body of a mail; values merged into `html` are escaped.
+
+    `attributes`: the names of the attributes that subscribers have; all others are unknown variables. A mail shows
+    nothing for them, as for a value that a subscriber does not have.
 
     Raises:
         TemplateError: with the line, and a sentence for the author.
@@ -311,15 +377,20 @@ def parse(source: str, kind: Kind) -> Template:
         raise TemplateError(f"It cannot be parsed ({type(error).__name__})") from error
     for name, spans in analysis.filters.items():
         if name not in FILTERS:
-            raise TemplateError(f"there is no filter `{name}`", _line_at(source, spans[0].index))
+            raise TemplateError(f"there is no filter `{name}`", *_place_of(source, spans[0].index))
     unknown = sorted(
-        (use.span.index, str(use)) for uses in analysis.globals.values() for use in uses if str(use) not in VARIABLES
+        (use.span.index, str(use))
+        for uses in analysis.globals.values()
+        for use in uses
+        if not is_known(str(use), attributes)
     )
+    assigned = frozenset(name.partition(".")[0] for name in analysis.locals)
     return Template(
         bound,
-        _steps(bound, assigned=frozenset(name.partition(".")[0] for name in analysis.locals)),
-        tuple(UnknownVariable(name, _line_at(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
+        _steps(bound, assigned=assigned),
+        tuple(UnknownVariable(name, *_place_of(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
         variables=frozenset(str(use) for uses in analysis.globals.values() for use in uses),
+        assigned=assigned,
         autoescape=kind == "html",
     )
 
@@ -353,7 +424,7 @@ def _measure_markup(source: str) -> None:
         else:
             fault = _fault_of(markup, is_tag=is_tag)
         if fault is not None:
-            raise TemplateError(fault, _line_at(source, opening.start()))
+            raise TemplateError(fault, *_place_of(source, opening.start()))
 
 
 def _fault_of(markup: str, *, is_tag: bool) -> str | None:
@@ -377,9 +448,11 @@ def _tag_name(markup: str) -> str:
 def _template_error(error: LiquidError) -> TemplateError:
     # Not str(error), which splits the whole source to show the place.
     token = error.token
-    place = _line_at(token.source, token.start_index) if token is not None and token.start_index >= 0 else None
-    return TemplateError(str(error.message or type(error).__name__), place)
+    is_placed = token is not None and token.start_index >= 0
+    place = _place_of(token.source, token.start_index) if token is not None and is_placed else (None, None)
+    return TemplateError(str(error.message or type(error).__name__), *place)
 
 
-def _line_at(source: str, index: int) -> int:
-    return source.count("\n", 0, index) + 1
+def _place_of(source: str, index: int) -> tuple[int, int]:
+    """Line and column of a character; both count from 1."""
+    return source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)

@@ -22,11 +22,16 @@ SLOW_FILTERS = frozenset({"escape_once", "newline_to_br", "strip_newlines", "tru
 
 
 class TemplateError(ValueError):
-    """The template cannot be used. `line` counts from 1; None if the fault has no line."""
+    """The template cannot be used. `line` and `column` count from 1; None if the fault has no place.
 
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message if line is None else f"Line {line}: {message}")
+    The error's text begins with the line; `fault` is the text without it.
+    """
+
+    def __init__(self, fault: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(fault if line is None else f"Line {line}: {fault}")
+        self.fault = fault
         self.line = line
+        self.column = column
 
 
 class TooMuchWorkError(TemplateError):
@@ -61,10 +66,12 @@ def too_long() -> TemplateError:
 
 
 def size_of(value: object) -> int:
-    """The size in units of work. The content of a list was charged when the list was made."""
+    """The size in units of work. A list's texts are only compared: what is written of them is charged by itself."""
     if isinstance(value, str):
         return len(value)
-    return len(value) * ITEM_WORK if isinstance(value, list) else 1
+    if isinstance(value, list):
+        return len(value) * ITEM_WORK + sum(map(len, value)) // COPIED_CHARS_PER_UNIT
+    return 1
 
 
 def search_work(text: object, wanted: object) -> int:

@@ -7,7 +7,6 @@ import msgspec
 
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.mail_template import MailValues
 from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
@@ -63,18 +62,22 @@ class MailComposer:
         unsubscribe_url = (
             f"{self._public_url}/unsubscribe/{self._signer.sign('unsubscribe', recipient.subscription_id)}"
         )
-        values = MailValues(
+        values = msgspec.structs.replace(
+            content.shared,
             subscriber_name=recipient.name or "",
             subscriber_email=address,
-            newsletter_name=content.newsletter_name,
-            issue_title=content.subject.title,
+            subscriber_tags=recipient.tags,
+            subscriber_attributes=recipient.attributes,
             unsubscribe_url=unsubscribe_url,
+            # Whoever was forwarded the mail may leave for its reader, and have a link to the rest mailed to them.
+            preferences_url=f"{unsubscribe_url}/choices",
         )
         try:
-            subject = content.subject.render(values, work)
-            if not content.subject.is_plain:
-                values = msgspec.structs.replace(values, issue_title=subject)
-            html_body = content.html.render(values, work)
+            title = content.title.render(values, work)
+            if content.title.plain_text is None:
+                values = msgspec.structs.replace(values, issue_title=title)
+            subject = title if content.subject is content.title else content.subject.render(values, work)
+            html_body = None if content.html is None else content.html.render(values, work)
             text_body = content.text.render(values, work)
         except TemplateError as error:
             return Unrenderable(str(error))
@@ -92,6 +95,8 @@ class MailComposer:
                 METADATA_DELIVERY: delivery_id(content.issue_id, recipient.seq),
                 METADATA_ATTEMPT: str(attempt_id),
             },
+            track_opens=content.track_opens,
+            track_links=content.track_links,
         )
 
     def _newsletter_headers(self, content: IssueContent, unsubscribe_url: str) -> tuple[Header, ...]:
@@ -126,6 +131,9 @@ class MailComposer:
             # RFC 3834: no vacation notice should answer it.
             headers=(Header("Auto-Submitted", "auto-generated"),),
             metadata={METADATA_MAIL: str(mail_id), METADATA_ATTEMPT: str(attempt_id)},
+            # Its links are credentials.
+            track_opens=False,
+            track_links="None",
         )
 
     def canary_mail(self, *, to: str, stream: str, attempt_id: uuid.UUID) -> Message:
@@ -140,4 +148,6 @@ class MailComposer:
             message_stream=stream,
             headers=(Header("Auto-Submitted", "auto-generated"),),
             metadata={METADATA_ATTEMPT: str(attempt_id)},
+            track_opens=False,
+            track_links="None",
         )

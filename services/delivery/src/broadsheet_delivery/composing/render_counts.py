@@ -15,14 +15,14 @@ class IssueFailsError(Exception):
 
 
 class RenderCounts:
-    """How many mails of this version of an issue this replica could render, and how many not."""
+    """How many mails of this variant and version of an issue this replica could render, and how many not."""
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[int, ContentVersion], tuple[int, int]] = OrderedDict()
+        self._counts: OrderedDict[tuple[int, int, ContentVersion], tuple[int, int]] = OrderedDict()
 
     def add(self, content: IssueContent, *, rendered: int, failed: int) -> None:
         """Raises `IssueFailsError`, and then counts from zero: resuming the issue tries again."""
-        key = content.issue_id, content.version
+        key = content.issue_id, content.variant, content.version
         before = self._counts.pop(key, (0, 0))
         rendered, failed = before[0] + rendered, before[1] + failed
         if failed >= RENDER_FAILURES_MIN and failed > rendered:

@@ -11,33 +11,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_delivery.composing.issue_content import ContentVersion
 
 
-async def find_issue(connection: AsyncConnection, issue_id: int) -> sa.Row[Any] | None:
-    """A published issue with its newsletter's sender; None if it is not published."""
+async def find_issue(connection: AsyncConnection, issue_id: int, variant: int) -> sa.Row[Any] | None:
+    """A variant of a published issue with its newsletter's sender; None if it is not published."""
     rows = await connection.execute(
         sa.text("""
-            SELECT issue.issue_id, issue.newsletter_id, issue.title, issue.html_content, issue.text_content,
+            SELECT issue.issue_id, issue.variant, issue.newsletter_id, issue.title, issue.subject,
+                   issue.html_content, issue.text_content, issue.web_path, issue.published_at,
                    letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
                    letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
-                   issue.content_version, letter.sender_version
-              FROM publishing.published_issues AS issue
+                   letter.track_opens, letter.track_links, issue.content_version, letter.sender_version
+              FROM publishing.published_contents AS issue
               JOIN publishing.published_newsletters AS letter USING (newsletter_id)
-             WHERE issue.issue_id = :issue_id
+             WHERE issue.issue_id = :issue_id AND issue.variant = :variant
         """),
-        {"issue_id": issue_id},
+        {"issue_id": issue_id, "variant": variant},
     )
     return rows.one_or_none()
 
 
-async def find_version(connection: AsyncConnection, issue_id: int) -> ContentVersion | None:
-    """The versions of the issue's content and of its newsletter's sender."""
+async def find_version(connection: AsyncConnection, issue_id: int, variant: int) -> ContentVersion | None:
+    """The versions of this variant of the issue and of its newsletter's sender."""
     row = await connection.execute(
         sa.text("""
             SELECT issue.content_version, letter.sender_version
-              FROM publishing.published_issues AS issue
+              FROM publishing.published_contents AS issue
               JOIN publishing.published_newsletters AS letter USING (newsletter_id)
-             WHERE issue.issue_id = :issue_id
+             WHERE issue.issue_id = :issue_id AND issue.variant = :variant
         """),
-        {"issue_id": issue_id},
+        {"issue_id": issue_id, "variant": variant},
     )
     found = row.one_or_none()
     return None if found is None else ContentVersion(*found)

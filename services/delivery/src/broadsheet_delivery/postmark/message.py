@@ -3,7 +3,7 @@
 Source: Postmark's documentation, "Email API".
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,26 +12,33 @@ METADATA_MAIL: Final = "bs_mail"
 METADATA_ATTEMPT: Final = "bs_attempt"
 
 
+TrackLinks = Literal["None", "HtmlOnly"]
+
+
 class Header(msgspec.Struct, frozen=True, rename="pascal"):
     name: str
     value: str
 
 
-class Message(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """One mail as `POST /email/batch` takes it. A body may be there as JSON already."""
+class Message(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """One mail as `POST /email/batch` takes it. A body may be there as JSON already; `html_body` None: plain text only,
+    because Postmark refuses an empty body.
+
+    What is tracked is said in every mail that we compose: None leaves it to the setting of the server at Postmark.
+    """
 
     from_: str = msgspec.field(name="From")
     to: str
     subject: str
-    html_body: str | msgspec.Raw
+    html_body: str | msgspec.Raw | None = None
     text_body: str | msgspec.Raw
     message_stream: str
     headers: tuple[Header, ...]
     metadata: dict[str, str]
     reply_to: str | None = None
     tag: str | None = None
-    track_opens: bool = False
-    track_links: str = "None"
+    track_opens: bool | None = None
+    track_links: TrackLinks | None = None
 
 
 _encoder = msgspec.json.Encoder()

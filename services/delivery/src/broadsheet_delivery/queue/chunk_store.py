@@ -11,8 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.queue.chunk_counts_sql import COUNTERS, counted
 from broadsheet_delivery.queue.outcome import Outcome, outcome_columns
-from broadsheet_delivery.queue.recipient import Recipient, sendability
-from broadsheet_delivery.queue.recipient_sql import join_person
+from broadsheet_delivery.queue.recipient import NOTHING_USED, Recipient, UsedValues, sendability
+from broadsheet_delivery.queue.recipient_sql import (
+    RECIPIENT_COLUMNS,
+    join_merged,
+    join_person,
+    merged_columns,
+    merged_parameters,
+    to_recipient,
+)
 from broadsheet_delivery.throttle.interface import RESTRAINED
 
 ISSUES_LOOKED_AT_MAX = 1000
@@ -102,17 +109,18 @@ async def lease_chunk(
     return LeasedChunk(**found) if found else None
 
 
-async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, *, stream: str) -> list[Recipient]:
+async def unsettled_recipients(
+    connection: AsyncConnection, chunk: LeasedChunk, *, stream: str, used: UsedValues = NOTHING_USED
+) -> list[Recipient]:
     """The chunk's deliveries that have no outcome and were not handed over to the single-mail lane, in order."""
     rows = await connection.execute(
         sa.text(f"""
-            SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
-                   suppression.reason AS suppression_reason
+            SELECT {RECIPIENT_COLUMNS}{merged_columns(used)}
               FROM delivery.delivery AS d
               LEFT JOIN delivery.delivery_outcome AS outcome
                 ON outcome.issue_id = d.issue_id AND outcome.seq = d.seq
                AND outcome.seq BETWEEN :first_seq AND :last_seq
-               {join_person("d.subscriber_id")}
+               {join_person("d.subscriber_id")}{join_merged("d.subscriber_id", used)}
             WHERE d.issue_id = :issue_id AND d.seq BETWEEN :first_seq AND :last_seq
                AND outcome.seq IS NULL
                AND NOT EXISTS (SELECT 1 FROM delivery.single_mail AS alone
@@ -126,9 +134,10 @@ async def unsettled_recipients(connection: AsyncConnection, chunk: LeasedChunk, 
             "issue_id": chunk.issue_id,
             "first_seq": chunk.first_seq,
             "last_seq": chunk.last_seq,
+            **merged_parameters(used),
         },
     )
-    return [Recipient(*row) for row in rows]
+    return [to_recipient(row, used) for row in rows]
 
 
 async def no_longer_sendable(

@@ -89,7 +89,7 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
                 await pause_issue(connection, issue_id=issue_id, reason=str(error))
                 context.log.error("delivery.issue_unusable", issue_id=issue_id)
                 continue
-            recipients = await unsettled_recipients(connection, chunk, stream=content.stream)
+            recipients = await unsettled_recipients(connection, chunk, stream=content.stream, used=content.used)
             if permit.messages_max is not None and len(recipients) > permit.messages_max:
                 recipients = recipients[: permit.messages_max]
                 chunk = await _cut(connection, chunk, last_seq=recipients[-1].seq)

@@ -1,12 +1,32 @@
 """The recipient of a delivery, as the claim finds it. Pure."""
 
+from collections.abc import Mapping
+
 import msgspec
 
+from broadsheet_common.mail.merge_fields import AttributeValue
 from broadsheet_delivery.queue.outcome import Excluded, Outcome, Suppressed
 
 
+class UsedValues(msgspec.Struct, frozen=True):
+    """What an issue's templates use of a recipient besides name and address: only that is read."""
+
+    tags: bool = False
+    attributes: tuple[str, ...] = ()
+    """Their names."""
+
+    def __bool__(self) -> bool:
+        return self.tags or bool(self.attributes)
+
+
+NOTHING_USED = UsedValues()
+
+
 class Recipient(msgspec.Struct, frozen=True):
-    """A delivery without an outcome, and its subscriber's current data. All None: the subscriber was erased."""
+    """A delivery without an outcome, and its subscriber's current data. All None: the subscriber was erased.
+
+    `tags` and `attributes` are empty unless they are among the `UsedValues`.
+    """
 
     seq: int
     subscriber_id: int
@@ -15,6 +35,8 @@ class Recipient(msgspec.Struct, frozen=True):
     name: str | None
     state: str | None
     suppression_reason: str | None
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, AttributeValue] = {}
 
 
 def sendability(state: str | None, suppression_reason: str | None) -> Outcome | None:

@@ -11,8 +11,15 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.queue.outcome import Outcome, outcome_columns
-from broadsheet_delivery.queue.recipient import Recipient
-from broadsheet_delivery.queue.recipient_sql import join_person
+from broadsheet_delivery.queue.recipient import NOTHING_USED, Recipient, UsedValues
+from broadsheet_delivery.queue.recipient_sql import (
+    RECIPIENT_COLUMNS,
+    join_merged,
+    join_person,
+    merged_columns,
+    merged_parameters,
+    to_recipient,
+)
 
 SinglePart = Literal["transactional", "newsletter"]
 
@@ -95,24 +102,35 @@ async def lease_mails(
 
 
 async def newsletter_recipients(
-    connection: AsyncConnection, *, issue_id: int, newsletter_id: int, stream: str, seqs: Sequence[int]
+    connection: AsyncConnection,
+    *,
+    issue_id: int,
+    newsletter_id: int,
+    stream: str,
+    seqs: Sequence[int],
+    used: UsedValues = NOTHING_USED,
 ) -> list[Recipient]:
     """The recipients of newsletter mails in this lane."""
     rows = await connection.execute(
         sa.text(f"""
-            SELECT d.seq, d.subscriber_id, person.subscription_id, person.email, person.name, person.state,
-                   suppression.reason AS suppression_reason
+            SELECT {RECIPIENT_COLUMNS}{merged_columns(used)}
               FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
               JOIN LATERAL (
                    SELECT found.seq, found.subscriber_id FROM delivery.delivery AS found
                     WHERE found.issue_id = :issue_id AND found.seq = wanted.seq
                     LIMIT 1
               ) AS d ON true
-               {join_person("d.subscriber_id")}
+               {join_person("d.subscriber_id")}{join_merged("d.subscriber_id", used)}
        """),
-        {"issue_id": issue_id, "newsletter_id": newsletter_id, "stream": stream, "seqs": list(seqs)},
+        {
+            "issue_id": issue_id,
+            "newsletter_id": newsletter_id,
+            "stream": stream,
+            "seqs": list(seqs),
+            **merged_parameters(used),
+        },
     )
-    return [Recipient(*row) for row in rows]
+    return [to_recipient(row, used) for row in rows]
 
 
 async def suppressed_mails(connection: AsyncConnection, *, ids: Sequence[int], stream: str) -> dict[int, str]:

@@ -215,6 +215,7 @@ async def _claim_newsletter(
         newsletter_id=content.newsletter_id,
         stream=content.stream,
         seqs=[seq for seq in ours if seq is not None],
+        used=content.used,
     )
     return ClaimedMails(token, attempt_id, content.stream, list(ours.values()), content, recipients)
 

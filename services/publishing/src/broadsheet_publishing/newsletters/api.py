@@ -63,7 +63,8 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     `accent_colour` (`#rrggbb`) and the logo are for its mails and public pages. `layout_id` null is the layout that
     ships. Empty `sign_up_…` texts mean the page's own words. `allowed_origins`: sites that hold its form, and whose
     scripts may read the answers. `is_listed`: the public home page names it. `has_archive`: what was sent can be read
-    on the web; `archive_is_hidden`: search engines are asked not to list it. `requires_approval`: an issue goes out
+    on the web; `archive_is_hidden`: search engines are asked not to list it. `track_opens`, `track_links`: Postmark
+    reports who opened a mail and which links were followed; its sign-up page says so. `requires_approval`: an issue goes out
     only after another person approved it. An archived newsletter takes no sign-ups and publishes nothing.
     """
 
@@ -94,6 +95,8 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     is_listed: bool
     has_archive: bool
     archive_is_hidden: bool
+    track_opens: bool
+    track_links: bool
     requires_approval: bool
     created_at: datetime
     archived_at: datetime | None
@@ -127,6 +130,8 @@ class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     is_listed: bool | UnsetType = UNSET
     has_archive: bool | UnsetType = UNSET
     archive_is_hidden: bool | UnsetType = UNSET
+    track_opens: bool | UnsetType = UNSET
+    track_links: bool | UnsetType = UNSET
     requires_approval: bool | UnsetType = UNSET
 
     def given(self) -> dict[str, object]:

@@ -36,6 +36,8 @@ class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
     is_listed: bool
     has_archive: bool
     archive_is_hidden: bool
+    track_opens: bool
+    track_links: bool
     requires_approval: bool
     created_at: datetime
     archived_at: datetime | None
