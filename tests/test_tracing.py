@@ -16,7 +16,7 @@ async def test_a_trace_goes_from_the_gateway_through_the_services_into_the_queue
     assert (await system.confirm(await system.confirmation_link("reader@example.com"))).status_code == 200
     created = await system.api.post(
         "/api/v1/issues",
-        json={"title": "An issue", "html_content": "<p>x</p>", "text_content": "x", "publish": True},
+        json={"title": "An issue", "format": "html", "content": "<p>x</p>", "text_content": "x", "publish": True},
         headers=TRACEPARENT,
     )
     assert created.status_code == 201

@@ -39,7 +39,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/subscribers/1/erase", {}),
     ("/api/v1/attributes", {"name": "city", "type": "text"}),
     ("/api/v1/segments", {"name": "A", "filter": {"all": []}}),
-    ("/api/v1/issues", {"title": "A", "html_content": "B", "text_content": "C"}),
+    ("/api/v1/issues", {"title": "A", "format": "html", "content": "B", "text_content": "C"}),
     ("/api/v1/issues/1/publish", {}),
     ("/api/v1/issues/1/pause", {}),
     ("/api/v1/issues/1/resume", {}),
@@ -54,7 +54,7 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/webhook-endpoints/1/test", {}),
     ("/api/v1/webhook-deliveries/1/retry", {}),
 ]
-ISSUE = {"title": "A", "html_content": "B", "text_content": "C"}
+ISSUE = {"title": "A", "format": "html", "content": "B", "text_content": "C"}
 
 
 async def _key(system: System, *scopes: Scope) -> str:

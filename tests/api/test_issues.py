@@ -9,7 +9,7 @@ import pytest
 from harness.system import System
 
 ISSUES = "/api/v1/issues"
-BODY = {"title": "First", "html_content": "<p>HTML</p>", "text_content": "Text"}
+BODY = {"title": "First", "format": "html", "content": "<p>HTML</p>", "text_content": "Text"}
 ZERO = dict.fromkeys(
     ["audience", "pending", "in_flight", "accepted", "failed", "suppressed", "excluded", "uncertain", "cancelled"], 0
 )
@@ -33,7 +33,7 @@ async def test_an_issue_begins_as_a_draft_with_all_counts_0(system: System) -> N
     issue = await _draft(system)
     assert issue["status"] == "draft"
     assert issue["counts"] == ZERO
-    assert (issue["html_content"], issue["text_content"]) == ("<p>HTML</p>", "Text")
+    assert (issue["content"], issue["text_content"]) == ("<p>HTML</p>", "Text")
     assert (await system.api.get(f"{ISSUES}/{issue['id']}")).json() == issue
     system.seed.subscribers(1)
     await system.deliver_all_pending()
@@ -70,7 +70,7 @@ async def test_the_list_is_newest_first_with_counts_and_without_contents(system:
         ("Published", "sent", 1),
         ("Draft", "draft", 0),
     ]
-    assert not {"html_content", "text_content"} & set(items[0])
+    assert not {"content", "text_content"} & set(items[0])
 
 
 async def test_pages_of_issues_cover_all_of_them_once(system: System) -> None:
@@ -213,7 +213,7 @@ async def test_the_senders_can_be_seen_paused_and_resumed(system: System) -> Non
 async def test_an_issue_of_another_newsletter_goes_to_its_own_subscribers(system: System) -> None:
     system.seed.subscribers(2)
     [(made,)] = system.seed.execute(
-        "INSERT INTO publishing.newsletter (slug, name) VALUES ('second', 'Second') RETURNING id"
+        "INSERT INTO publishing.newsletter (slug, name, postal_address) VALUES ('second', 'Second', 'x') RETURNING id"
     )
     other = int(str(made))
     created = await system.api.post(

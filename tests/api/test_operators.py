@@ -3,7 +3,7 @@
 from harness.system import System
 
 ISSUES = "/api/v1/issues"
-BODY = {"title": "First", "html_content": "<p>HTML</p>", "text_content": "Text"}
+BODY = {"title": "First", "format": "html", "content": "<p>HTML</p>", "text_content": "Text"}
 
 
 async def test_a_cancelled_issue_is_not_sent_and_says_so(system: System) -> None:

@@ -30,7 +30,7 @@ def filled(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Databas
     with cluster.database() as database, Seed.connect(database) as seed:
         for table in ("subscriber", "subscription", "subscriber_tag"):
             seed.execute(f"ALTER TABLE subscriptions.{table} SET (autovacuum_enabled = false)")
-        seed.execute("INSERT INTO publishing.newsletter (slug, name) VALUES ('second', 'Second')")
+        seed.execute("INSERT INTO publishing.newsletter (slug, name, postal_address) VALUES ('second', 'Second', 'x')")
         seed.execute(
             f"""
             INSERT INTO subscriptions.subscriber (email, email_key, name, tags)

@@ -109,7 +109,13 @@ async def does_its_work(system: System) -> None:
     await eventually(lambda: len(mails("outbound")) == 1, within_s=RECOVERED_MAX_S, what="the confirmation is out")
     [link] = set(LINK.findall(mails("outbound")[0]))
     assert (await system.confirm(link)).status_code == 200
-    content = {"title": "An issue", "html_content": "<p>Hello</p>", "text_content": "Hello", "publish": True}
+    content = {
+        "title": "An issue",
+        "format": "html",
+        "content": "<p>Hello</p>",
+        "text_content": "Hello",
+        "publish": True,
+    }
     published = await system.api.post("/api/v1/issues", json=content, headers={"idempotency-key": "one"})
     assert published.is_success, published.text
     await eventually(lambda: len(mails("broadcast")) == 1, within_s=RECOVERED_MAX_S, what="the issue is out")

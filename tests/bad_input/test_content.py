@@ -5,7 +5,7 @@ import pytest
 from harness.system import System
 
 ISSUES = "/api/v1/issues"
-ISSUE = {"title": "First", "html_content": "<p>HTML</p>", "text_content": "Text"}
+ISSUE = {"title": "First", "format": "html", "content": "<p>HTML</p>", "text_content": "Text"}
 BREAKS = ["\r\nBcc: other@example.com", "\nX: y", "\r", "\u2028", "\u2029", "\x00", "\x1b[2J", "\x85"]
 
 
@@ -39,14 +39,14 @@ async def test_a_title_cannot_bring_a_header_along(system: System, broken: str, 
         ({"title": "   "}, "/title"),
         ({"title": "\u200b\u2060"}, "/title"),
         ({"title": "x" * 2_001}, "/title"),
-        ({"html_content": ""}, "/html_content"),
+        ({"format": "html", "content": ""}, "/content"),
         ({"text_content": " \n"}, "/text_content"),
-        ({"html_content": "{{ subscriber.name"}, "/html_content"),
-        ({"html_content": "{% if %}"}, "/html_content"),
+        ({"format": "html", "content": "{{ subscriber.name"}, "/content"),
+        ({"format": "html", "content": "{% if %}"}, "/content"),
         ({"text_content": "{% for x in (1..1000000000) %}x{% endfor %}"}, "/text_content"),
         ({"text_content": "{{ no_such_field }}"}, "/text_content"),
-        ({"html_content": "a\x00b"}, "/html_content"),
-        ({"html_content": "x" * 5_000_001}, "/html_content"),
+        ({"format": "html", "content": "a\x00b"}, "/content"),
+        ({"format": "html", "content": "x" * 5_000_001}, "/content"),
         ({"newsletter_id": 999}, "/newsletter_id"),
     ],
     ids=lambda value: repr(value)[:40],
@@ -64,9 +64,9 @@ async def test_an_issue_that_could_not_be_mailed_is_422_and_names_the_field(
 
 
 async def test_every_field_at_fault_is_named_at_once(system: System) -> None:
-    answer = await system.api.post(ISSUES, json={"title": "", "html_content": "", "text_content": ""})
+    answer = await system.api.post(ISSUES, json={"title": "", "format": "html", "content": "", "text_content": ""})
     assert answer.status_code == 422
-    assert {error["pointer"] for error in answer.json()["errors"]} == {"/title", "/html_content", "/text_content"}
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"/title", "/content", "/text_content"}
 
 
 async def test_a_publish_without_recipients_changes_nothing(system: System) -> None:
@@ -115,7 +115,7 @@ async def test_a_newsletter_id_that_is_none_is_400(system: System, newsletter_id
 async def test_a_name_with_markup_that_gets_in_by_another_way_is_escaped_once(system: System, field: str) -> None:
     [reader] = system.seed.subscribers(1)
     system.seed.execute("UPDATE subscriptions.subscriber SET name = '<b>&' WHERE id = %s", (reader,))
-    await system.api.post(ISSUES, json={**ISSUE, "html_content": f"<p>{field}</p>", "publish": True})
+    await system.api.post(ISSUES, json={**ISSUE, "format": "html", "content": f"<p>{field}</p>", "publish": True})
     await system.deliver_all_pending()
     [mail] = system.newsletter_mails()
     assert "<p>&lt;b&gt;&amp;</p>" in mail.html

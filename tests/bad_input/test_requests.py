@@ -66,7 +66,7 @@ def assert_unchanged(system: System) -> None:
         b'{"title": "\xff"}',
         b"{}" * 2,
         b'{"unknown_member": 1}',
-        b'{"title": 1, "html_content": [], "email": {}, "reason": 5, "newsletter_id": "x"}',
+        b'{"title": 1, "content": [], "email": {}, "reason": 5, "newsletter_id": "x"}',
         b'{"reason": "\\ud800", "title": "\\ud800", "email": "\\ud800", "name": "\\ud800"}',
         b"[" * 100_000,
     ],
@@ -213,7 +213,7 @@ async def test_a_cursor_that_no_page_gave_out_is_400(system: System, path: str, 
 async def test_an_idempotency_key_that_is_empty_or_too_long_is_400(system: System, key: str) -> None:
     answer = await system.api.post(
         "/api/v1/issues",
-        json={"title": "A", "html_content": "B", "text_content": "C"},
+        json={"title": "A", "format": "html", "content": "B", "text_content": "C"},
         headers={"Idempotency-Key": key},
     )
     assert_problem(answer, 400)

@@ -33,7 +33,8 @@ async def _publish(system: System, segment_id: int) -> int:
         "/api/v1/issues",
         json={
             "title": "To some",
-            "html_content": "<p>Hello</p>",
+            "format": "html",
+            "content": "<p>Hello</p>",
             "text_content": "Hello",
             "segment_id": segment_id,
             "publish": True,
@@ -98,7 +99,7 @@ async def test_a_segment_that_nobody_is_in_ends_sent_to_nobody(system: System) -
 
 async def test_an_issue_to_a_segment_that_is_not_there_is_refused(system: System) -> None:
     system.seed.subscribers(1)
-    body = {"title": "T", "html_content": "<p>x</p>", "text_content": "x", "segment_id": 999}
+    body = {"title": "T", "format": "html", "content": "<p>x</p>", "text_content": "x", "segment_id": 999}
     refused = await system.api.post("/api/v1/issues", json=body)
     assert [one["pointer"] for one in refused.json()["errors"]] == ["/segment_id"]
     assert system.seed.count("publishing.issue") == 0

@@ -34,7 +34,7 @@ async def test_a_name_of_any_kind_is_neutral_in_subjects_in_html_and_in_headers(
     """An address line holds no name; a subject is one line whatever is merged into it; HTML shows it as text."""
     await _import_all(system)
     issue = {
-        "title": "For {{ subscriber.name }}", "html_content": "<p>Dear {{ subscriber.name }}.</p>",
+        "title": "For {{ subscriber.name }}", "format": "html", "content": "<p>Dear {{ subscriber.name }}.</p>",
         "text_content": "Dear {{ subscriber.name }}.", "publish": True,
     }  # fmt: skip
     assert (await system.api.post("/api/v1/issues", json=issue)).status_code == 201

@@ -14,7 +14,7 @@ async def _mails(system: System, *, title: str, html_content: str) -> list[Captu
     """What the readers get of an issue that is written and published by one request."""
     await system.confirmed_subscriber(READER, NAME)
     await system.confirmed_subscriber(OTHER, "Ben")
-    issue = {"title": title, "html_content": html_content, "text_content": "x", "publish": True}
+    issue = {"title": title, "format": "html", "content": html_content, "text_content": "x", "publish": True}
     answer = await system.api.post("/api/v1/issues", json=issue)
     assert answer.status_code == 201, answer.text
     await system.fan_outs_finished()
@@ -38,7 +38,7 @@ async def test_a_merge_field_in_the_title_is_rendered(system: System) -> None:
 
 
 async def test_an_unknown_merge_field_in_the_title_is_refused_with_its_pointer(system: System) -> None:
-    issue = {"title": "Hi {{ subscriber.nmae }}", "html_content": "<p>x</p>", "text_content": "x"}
+    issue = {"title": "Hi {{ subscriber.nmae }}", "format": "html", "content": "<p>x</p>", "text_content": "x"}
     answer = await system.api.post("/api/v1/issues", json=issue)
     assert answer.status_code == 422
     [error] = answer.json()["errors"]

@@ -24,6 +24,8 @@ from broadsheet_migrations.roles import set_role_passwords
 from harness.containers import postgres_container_url
 
 ROLES = ("broadsheet_subscriptions", "broadsheet_publishing", "broadsheet_delivery", "broadsheet_gateway")
+POSTAL_ADDRESS = "1 Example Street, Example Town"
+"""Of each newsletter in the tests."""
 ROLE_PASSWORD = "test-password"  # of roles in a throw-away cluster
 _SPEED_SETTINGS = {
     "fsync": "off",
@@ -76,6 +78,9 @@ class Cluster:
             timeout=120,
         )
         set_role_passwords(self.superuser_url, dict.fromkeys(ROLES, ROLE_PASSWORD))
+        with psycopg.connect(template_url, autocommit=True) as connection:
+            # Without one a newsletter cannot publish.
+            connection.execute("UPDATE publishing.newsletter SET postal_address = %s", [POSTAL_ADDRESS])
 
     def _admin(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:

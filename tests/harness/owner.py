@@ -4,6 +4,8 @@ from typing import Any
 
 import psycopg
 
+from harness.cluster import POSTAL_ADDRESS
+
 
 class Owner:
     """A connection of the database's owner, who may insert and delete anything."""
@@ -18,7 +20,10 @@ class Owner:
 
     def add_newsletter(self, slug: str) -> int:
         ((newsletter_id,),) = self.rows(
-            "INSERT INTO publishing.newsletter (slug, name) VALUES (%s, %s) RETURNING id", slug, slug.title()
+            "INSERT INTO publishing.newsletter (slug, name, postal_address) VALUES (%s, %s, %s) RETURNING id",
+            slug,
+            slug.title(),
+            POSTAL_ADDRESS,
         )
         return int(newsletter_id)
 

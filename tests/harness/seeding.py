@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 import psycopg
 
-from harness.cluster import Database
+from harness.cluster import POSTAL_ADDRESS, Database
 
 DEFAULT_NEWSLETTER_ID = 1
 
@@ -90,11 +90,16 @@ class Seed:
         self.execute("SET lock_timeout = '10 s'")
         self._truncate(str(tables[0][0]))
         self.execute("DELETE FROM publishing.newsletter WHERE id <> %s", (DEFAULT_NEWSLETTER_ID,))
-        self.execute(
-            "UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', from_name = NULL, "
-            "from_email = NULL, reply_to = NULL, message_stream = 'broadcast', unsubscribe_handling = 'custom', "
-            "postal_address = '', allowed_origins = '{}', is_listed = false, track_opens = false, track_links = false"
+        [(defaults,)] = self.execute(
+            """
+            SELECT string_agg(format('%I = DEFAULT', column_name), ', ')
+              FROM information_schema.columns
+             WHERE table_schema = 'publishing' AND table_name = 'newsletter'
+               AND column_name NOT IN ('id', 'name', 'slug', 'is_default')
+            """
         )
+        self.execute(f"UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', {defaults}")
+        self.execute("UPDATE publishing.newsletter SET postal_address = %s", (POSTAL_ADDRESS,))
         self.execute("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         self.execute("DELETE FROM delivery.sending_state")
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")

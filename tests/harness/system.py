@@ -164,6 +164,8 @@ async def running_system(
             broadsheet_env="local",
             bind_port=1,
             database_url=PostgresUrl.parse(database.url_for("publishing")),
+            public_url=HttpUrl.parse(PUBLIC_URL),
+            mail_from=MAIL_FROM,
             identity_public_key=public_key,
         )
     )

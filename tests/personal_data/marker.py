@@ -51,7 +51,9 @@ async def plant(system: System) -> int:
     """Signs up through the form and the API, gets issues and opens one, changes name and address, asks for another, is
     noted, tagged and put into a segment, bounces and is suppressed; a mail and a webhook wait. Answers the number.
     """
-    system.seed.execute("INSERT INTO publishing.newsletter (slug, name) VALUES ('second', 'Second')")
+    system.seed.execute(
+        "INSERT INTO publishing.newsletter (slug, name, postal_address) VALUES ('second', 'Second', 'x')"
+    )
     # Whom somebody else's system is told of; what is told of it waits, as the endpoint is switched off before it is.
     system.seed.execute(
         "INSERT INTO subscriptions.webhook_endpoint (url, events) VALUES"

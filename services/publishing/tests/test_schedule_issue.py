@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -156,8 +157,8 @@ async def test_a_worker_that_dies_before_its_commit_leaves_the_schedule_as_it_wa
     owner.add_confirmed(1)
     issue_id = add_due_issue(owner)
 
-    async def dying(connection: AsyncConnection, issue_id: int) -> None:
-        await publish_issue(connection, issue_id)
+    async def dying(connection: AsyncConnection, issue_id: int, **rest: Any) -> None:
+        await publish_issue(connection, issue_id, **rest)
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:

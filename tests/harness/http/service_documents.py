@@ -36,7 +36,9 @@ def _apps() -> dict[ServiceName, Litestar]:
             )
         ),
         "publishing": create_publishing_app(
-            PublishingSettings(bind_port=1, database_url=_NOWHERE, identity_public_key=public_key)
+            PublishingSettings(
+                bind_port=1, database_url=_NOWHERE, public_url=_PUBLIC_URL, identity_public_key=public_key
+            )
         ),
         "delivery": create_delivery_app(
             DeliverySettings(

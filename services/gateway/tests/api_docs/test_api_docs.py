@@ -58,7 +58,7 @@ def test_the_body_lists_its_members_and_links_to_its_schema(docs: ApiDocs) -> No
     assert body is not None
     assert [(part.text, part.anchor) for part in body.type] == [("NewIssue", "schema-newissue")]
     assert [(member.name, member.required) for member in body.properties] == [
-        ("title", True), ("html_content", True), ("text_content", True), ("publish", False),
+        ("title", True), ("content", True), ("text_content", True), ("publish", False),
     ]  # fmt: skip
     assert body.properties[0].limits == ("at least 1 character", "at most 2000 characters")
 
@@ -70,7 +70,7 @@ def test_the_curl_example_is_a_command_that_sends_the_example_body(docs: ApiDocs
     assert "Authorization: Bearer $BROADSHEET_API_KEY" in words
     assert msgspec.json.decode(words[words.index("-d") + 1]) == {
         "title": "Reader’s digest",  # noqa: RUF001
-        "html_content": "<p>Hello, Reader.</p>",
+        "content": "<p>Hello, Reader.</p>",
         "text_content": "Hello, Reader.",
         "publish": False,
     }
@@ -95,7 +95,7 @@ def test_answers_carry_their_phrase_and_success_an_example(docs: ApiDocs) -> Non
 def test_schemas_merge_what_they_are_made_of(docs: ApiDocs) -> None:
     issue = next(schema for schema in docs.schemas if schema.name == "Issue")
     assert [member.name for member in issue.properties] == [
-        "title", "html_content", "text_content", "publish", "id", "status", "published_at", "counts",
+        "title", "content", "text_content", "publish", "id", "status", "published_at", "counts",
     ]  # fmt: skip
     counts = issue.properties[-1]
     assert "".join(part.text for part in counts.type) == "map of string to integer"

@@ -36,7 +36,8 @@ def issue(**changes: Any) -> dict[str, Any]:
         "published_at": "2026-01-02T03:04:05Z",
         "finished_at": None,
         "counts": COUNTS,
-        "html_content": "<p>Hello</p>",
+        "format": "html",
+        "content": "<p>Hello</p>",
         "text_content": "Hello",
         **changes,
     }
@@ -97,7 +98,8 @@ async def test_the_form_publishes_in_one_call_with_its_key(gateway: Gateway, aut
     assert request.json == {
         "title": FORM["title"],
         "text_content": FORM["text_content"],
-        "html_content": FORM["html_content"],
+        "format": "html",
+        "content": FORM["html_content"],
         "publish": True,
     }
     assert request.headers["idempotency-key"] == "key-1"
@@ -228,7 +230,7 @@ async def test_a_large_issue_fits_and_a_too_large_form_does_not(gateway: Gateway
     html = "<p>x</p>" * 100_000
     response = await author.post("/admin/newsletters", data={**FORM, "html_content": html})
     assert response.status_code == 303
-    assert gateway.publishing.last.json["html_content"] == html
+    assert gateway.publishing.last.json["content"] == html
     length = gateway.publishing.last.headers["content-length"]
     assert int(length) == len(gateway.publishing.last.body)
     handled = len(gateway.publishing.received)

@@ -35,7 +35,8 @@ def _issue(status: IssueStatus, accepted: int, failed: int = 0) -> IssueDetail:
         published_at=_FIRST_PUBLISHED,
         finished_at=_FIRST_PUBLISHED if status is IssueStatus.SENT else None,
         created_by="admin",
-        html_content="<p>Hello</p>",
+        format="html",
+        content="<p>Hello</p>",
         text_content="Hello",
     )
 

@@ -6,9 +6,14 @@ from typing import Any
 import msgspec
 import psycopg
 
+from broadsheet_local.default_newsletter import SAMPLE_POSTAL_ADDRESS
 from broadsheet_local.demo.bulk_import import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_MS
 
-_NEWSLETTER = "INSERT INTO publishing.newsletter (slug, name) VALUES (%(slug)s, %(slug)s) RETURNING id"
+_NEWSLETTER = """\
+INSERT INTO publishing.newsletter (slug, name, postal_address)
+VALUES (%(slug)s, %(slug)s, %(postal_address)s)
+RETURNING id
+"""
 
 _SUBSCRIBERS = """\
 INSERT INTO subscriptions.subscriber (email, email_key, name)
@@ -42,7 +47,7 @@ def import_readers(database_url: str, slug: str, count: int) -> Readers:
     """Insert `count` people, confirmed on a new newsletter with this slug, in one transaction."""
     options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
     with psycopg.connect(database_url, connect_timeout=CONNECT_TIMEOUT_S, options=options) as connection:
-        values: dict[str, Any] = {"slug": slug, "count": count}
+        values: dict[str, Any] = {"slug": slug, "count": count, "postal_address": SAMPLE_POSTAL_ADDRESS}
         row = connection.execute(_NEWSLETTER, values).fetchone()
         assert row is not None
         values["newsletter_id"] = row[0]

@@ -183,7 +183,8 @@ class Stage:
     async def create_issue(self, readers: Readers, title: str, *, html: str = HTML, publish: bool) -> int:
         body = {
             "title": title,
-            "html_content": html,
+            "format": "html",
+            "content": html,
             "text_content": TEXT,
             "newsletter_id": readers.newsletter_id,
             "publish": publish,

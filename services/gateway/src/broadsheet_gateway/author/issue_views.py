@@ -141,8 +141,9 @@ class IssueDetail(IssueRow, frozen=True, kw_only=True):
     """An issue with its content (the API's Issue)."""
 
     created_by: str
-    html_content: str
-    text_content: str
+    format: str
+    content: str
+    text_content: str | None
 
 
 class IssueProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,7 +107,8 @@ async def submit_newsletter(
             body={
                 "title": typed.title,
                 "text_content": typed.text_content,
-                "html_content": typed.html_content,
+                "format": "html",
+                "content": typed.html_content,
                 "publish": True,
             },
         )
@@ -138,8 +139,12 @@ def _refused(refusal: UpstreamRefusalError, responder: Responder, session: Sessi
             message = "The same form is being processed. Send it again in a second to see the result."
             headers = {"Retry-After": refusal.headers.get("retry-after", "1")}
             return _form_again(responder, session, typed, status=409, form_error=message, headers=headers)
+        case "newsletter-not-ready" | "not-approved":
+            # What is missing is no field of this form.
+            detail = refusal.problem.detail or refusal.problem.title
+            return _form_again(responder, session, typed, status=409, form_error=detail)
         case _:
-            errors = field_errors(refusal)
+            errors = {_FIELD_OF.get(name, name): detail for name, detail in field_errors(refusal).items()}
             status = 400 if errors else refusal.status
             detail = refusal.problem.detail or refusal.problem.title
             return _form_again(
@@ -170,5 +175,8 @@ def _form_again(
     )
     return responder.page(view, status=status, headers=headers)
 
+
+_FIELD_OF = {"content": "html_content"}
+"""The form's fields whose name is another than the API's."""
 
 NEWSLETTER_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_newsletter_form, submit_newsletter)

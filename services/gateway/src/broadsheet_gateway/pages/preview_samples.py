@@ -128,7 +128,8 @@ def _detail(row: IssueRow) -> IssueDetail:
         published_at=row.published_at,
         finished_at=row.finished_at,
         created_by="admin",
-        html_content=_HTML,
+        format="html",
+        content=_HTML,
         text_content=_TEXT,
     )
 
@@ -233,10 +234,10 @@ def _sample_schemas() -> dict[str, Any]:
     return {
         "NewIssue": {
             "type": "object",
-            "required": ["title", "html_content", "text_content"],
+            "required": ["title", "content", "text_content"],
             "properties": {
                 "title": {"type": "string", "minLength": 1, "maxLength": 2000, "examples": ["Reader’s digest"]},  # noqa: RUF001
-                "html_content": {"type": "string", "example": "<p>Hello, Reader.</p>"},
+                "content": {"type": "string", "example": "<p>Hello, Reader.</p>"},
                 "text_content": {"type": "string", "example": "Hello, Reader."},
                 "publish": {"type": "boolean", "default": False},
             },

@@ -64,8 +64,8 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     ships. Empty `sign_up_…` texts mean the page's own words. `allowed_origins`: sites that hold its form, and whose
     scripts may read the answers. `is_listed`: the public home page names it. `has_archive`: what was sent can be read
     on the web; `archive_is_hidden`: search engines are asked not to list it. `track_opens`, `track_links`: Postmark
-    reports who opened a mail and which links were followed; its sign-up page says so. `requires_approval`: an issue goes out
-    only after another person approved it. An archived newsletter takes no sign-ups and publishes nothing.
+    reports who opened a mail and which links were followed; its sign-up page says so. `requires_approval`: an issue
+    goes out only after another person approved it. An archived newsletter takes no sign-ups and publishes nothing.
     """
 
     id: int

@@ -42,7 +42,7 @@ class Author:
         """A draft; its id."""
         answer = await self._client.post(
             "/api/v1/issues",
-            json={"title": issue.title, "html_content": issue.html, "text_content": issue.text},
+            json={"title": issue.title, "format": "html", "content": issue.html, "text_content": issue.text},
             headers={"Idempotency-Key": secrets.token_hex(16)},
         )
         expect(answer, httpx.codes.CREATED, "writing the issue")

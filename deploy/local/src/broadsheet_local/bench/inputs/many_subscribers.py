@@ -70,7 +70,9 @@ _COPY_SUBSCRIBERS = (
 _COPY_SUBSCRIPTIONS = (
     "COPY subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at, unsubscribed_at) FROM STDIN"
 )
-_ADD_NEWSLETTER = "INSERT INTO publishing.newsletter (slug, name) VALUES ('second', 'Second') RETURNING id"
+_ADD_NEWSLETTER = (
+    "INSERT INTO publishing.newsletter (slug, name, postal_address) VALUES ('second', 'Second', 'x') RETURNING id"
+)
 _DEFINE_ATTRIBUTES = """
 INSERT INTO subscriptions.attribute (name, type, label)
 VALUES ('country', 'text', 'Country'), ('age', 'number', 'Age'), ('joined', 'date', 'Joined')
