@@ -31,6 +31,7 @@ from broadsheet_delivery.worker import DeliveryWorker
 from harness.cluster import Database
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys
 
+MAIL_FROM = "Broadsheet <newsletter@example.com>"
 STEPS_MAX = 10_000
 
 
@@ -47,7 +48,7 @@ def delivery_settings(database: Database, base_url: str, token: str, **changes: 
         identity_public_key=identity_keys()[1],
         link_signing_keys=LINK_SIGNING_KEYS,
         erasure_keys=ERASURE_KEYS,
-        mail_from="Broadsheet <newsletter@example.com>",
+        mail_from=MAIL_FROM,
         postmark_base_url=HttpUrl.parse(base_url),
         postmark_server_token=Secret(token),
         delivery_http_timeout_s=30.0,

@@ -34,7 +34,7 @@ from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Database
-from harness.delivering import Delivering, delivering, delivery_settings
+from harness.delivering import MAIL_FROM, Delivering, delivering, delivery_settings
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 from harness.oracle import Captured, Oracle
 from harness.queue.queue_time import make_due
