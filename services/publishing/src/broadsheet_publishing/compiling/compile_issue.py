@@ -25,7 +25,7 @@ from broadsheet_publishing.compiling.liquid_shield import Covered, Shield
 from broadsheet_publishing.compiling.markdown_html import MarkdownPage, read_markdown, script_in_markdown
 from broadsheet_publishing.compiling.markdown_text import text_of_markdown
 from broadsheet_publishing.compiling.markup import Place, find_too_deep, pieces_of
-from broadsheet_publishing.compiling.mjml_html import MjmlFaultError, html_of_mjml, lost_or_doubled
+from broadsheet_publishing.compiling.mjml_html import MjmlFaultError, html_of_mjml, is_panic, lost_or_doubled
 from broadsheet_publishing.compiling.script import script_in, script_in_covered, script_in_liquid
 from broadsheet_publishing.compiling.template_faults import (
     faults_of_compiled,
@@ -47,6 +47,7 @@ BYTES_MAX: Final[dict[Format, int]] = {
 LAYOUT_BYTES_MAX: Final = 500_000
 TEXT_SOURCE_BYTES_MAX: Final = 1_000_000
 """HTML that a plain text is made from."""
+_WORDS_TO_FIND: Final = 10
 
 
 def compile_issue(
@@ -62,9 +63,7 @@ def compile_issue(
 
 
 class _Compilation:
-    def __init__(
-        self, source: IssueSource, layout: Layout | None, look: Look, attributes: frozenset[str]
-    ) -> None:
+    def __init__(self, source: IssueSource, layout: Layout | None, look: Look, attributes: frozenset[str]) -> None:
         self._source = msgspec.structs.replace(
             source,
             content=_with_plain_newlines(source.content),
@@ -152,6 +151,11 @@ class _Compilation:
             self._add([Fault(code="html-syntax", field="content", detail=detail)])
         except _StopError:
             pass
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            detail = "A parser fails on this markup. Look for tags that are not complete, and take out odd characters."
+            self._add([Fault(code="html-syntax", field="content", detail=detail)])
         return None, ""
 
     def _of_markdown(self, covered: Covered, shield: Shield, layout: Layout) -> tuple[str, str]:
@@ -161,7 +165,7 @@ class _Compilation:
         how = "Markdown has no place for it here, or what holds it is not used"
         self._add(lost_or_doubled(covered, page.html, shield, how))
         self._add(_of_depth(page.html, "content"))
-        self._add(_of_ends(page.html, "content"))
+        self._add(_of_ends(page.html, "content", covered, is_derived=True))
         covered_layout = shield.cover("layout", layout.source)
         self._add(self._of_layout(layout, covered_layout, shield))
         if self._faults:
@@ -191,10 +195,8 @@ class _Compilation:
 
     def _isolated(self, page: MarkdownPage, shield: Shield) -> str:
         """The content, with every element closed that it opens: its own HTML cannot end the layout's tables."""
-        has_html = any(
-            token.type in {"html_block", "html_inline"} for block in page.tokens for token in (block, *(block.children or ()))
-        )
-        if not has_html:
+        tokens = (token for block in page.tokens for token in (block, *(block.children or ())))
+        if not any(token.type in {"html_block", "html_inline"} for token in tokens):
             return page.html
         document = HtmlDocument(page.html, shield)
         self._add(document.check())
@@ -290,14 +292,19 @@ def _of_depth(text: str, field: Field, covered: Covered | None = None, *, is_mjm
     return [_placed("nested-too-deep", field, detail, place)]
 
 
-def _of_ends(text: str, field: Field, covered: Covered | None = None) -> list[Fault]:
-    """Of a tag, a comment or an element like `<style>` that never ends: all that follows would be lost."""
+def _of_ends(text: str, field: Field, covered: Covered | None = None, *, is_derived: bool = False) -> list[Fault]:
+    """Of a tag, a comment or an element like `<style>` that never ends: all that follows would be lost. `is_derived`:
+    `text` was made of what was covered, and the place is where the same words stand there.
+    """
     before = None
     for piece in pieces_of(text):
         if piece.kind == "broken" or (piece.kind == "raw" and piece.end == len(text)):
             start = before.start if piece.kind == "raw" and before is not None else piece.start
-            place = covered.place(start) if covered is not None else None
-            return [_placed("html-syntax", field, "A tag, a comment or a style begins here and never ends. Close it.", place)]
+            if is_derived and covered is not None:
+                start = covered.text.rfind(text[start : start + _WORDS_TO_FIND])
+            place = covered.place(start) if covered is not None and start >= 0 else None
+            detail = "A tag, a comment or a style begins here and never ends. Close it."
+            return [_placed("html-syntax", field, detail, place)]
         before = piece
     return []
 

@@ -50,9 +50,7 @@ def _next(source: BinaryIO) -> Order | None:
 
 def _answer(order: Order) -> Answer:
     try:
-        return Compiled(
-            compile_issue(order.source, layout=order.layout, look=order.look, attributes=order.attributes)
-        )
+        return Compiled(compile_issue(order.source, layout=order.layout, look=order.look, attributes=order.attributes))
     except CompileError as error:
         return Faulty(error.faults)
     except MemoryError:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 from types import TracebackType
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 import msgspec
 import structlog
@@ -78,7 +78,7 @@ class Compiler:
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         self._waiting = 0
 
-    async def __aenter__(self) -> "Compiler":
+    async def __aenter__(self) -> Self:
         for process in self._processes:
             await process.start()
             self._idle.put_nowait(process)

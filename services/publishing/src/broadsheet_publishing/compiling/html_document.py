@@ -25,10 +25,12 @@ _HIDDEN: Final = (
     "display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all"
 )
 _TITLE: Final = "{{ issue.title }}"
+_PLAIN_FIELD: Final = re.compile(r"\{\{-?\s*[\w.]+\s*-?\}\}")
 _OPENERS: Final = frozenset({"if", "unless", "case"})
+_OF_HEADS: Final = frozenset({"base", "link", "meta", "noscript", "style", "title"})
 _IGNORE: Final = ' data-css-inline="ignore"'
 _HAS_STYLE: Final = re.compile(r"\bstyle\s*=", re.IGNORECASE)
-_VALUES: Final = r'(?: [^\s=">]+="[^"]*")*?'
+_STYLE: Final = "style="
 
 
 class InlineFaultError(Exception):
@@ -45,14 +47,19 @@ class HtmlDocument:
         self._prefix = f"{shield.prefix}h"
         self.faults: list[Fault] = []
         self._before = self._numbers_outside_styles(source)
-        self.inlined = self._inlined(self._prepared(source))
+        self.inlined = self._inlined(self._prepared(_with_body(source)))
 
     def finished(self, preheader: str, look: Look) -> str:
         """The document, still with words for its Liquid. `preheader` is HTML."""
         text = self._uncovered(_with_title(_with_language(self.inlined, look), self._shield))
         if preheader:
-            text = _after_body_tag(text, f'<div style="{_HIDDEN}">{preheader}{_PADDING}</div>')
-        return text if text.lstrip()[:9].lower() == "<!doctype" or _has_doctype(text) else f"<!DOCTYPE html>\n{text}"
+            shown = f'<div style="{_HIDDEN}">{preheader}</div>'
+            if not all(_PLAIN_FIELD.fullmatch(self._shield[number].text) for number in self._shield.numbers_in(shown)):
+                # Delivery then looks at this part of each mail. Otherwise it would look at each whole mail, because
+                # what is computed within a hidden element might end it.
+                shown = f"{self._shield.add('{% if true %}')}{shown}{self._shield.add('{% endif %}')}"
+            text = _after_body_tag(text, f'{shown}<div style="{_HIDDEN}">{_PADDING}</div>')
+        return text if _has_doctype(text) else f"<!DOCTYPE html>\n{text}"
 
     def for_text(self) -> str:
         """The document for the plain text: without the preheader, words alone in comments."""
@@ -91,7 +98,7 @@ class HtmlDocument:
         if loose:
             first, last = attributes[loose[0]], attributes[loose[-1]]
             region = source[first.start : last.end]
-            if len(loose) > 1 and _HAS_STYLE.search(region):
+            if len(loose) > 1 and _HAS_STYLE.search(self._shield.word.sub(" ", region)):
                 number = self._shield.numbers_in(first.name)[0]
                 self.faults.append(
                     self._shield.fault(
@@ -110,7 +117,7 @@ class HtmlDocument:
     def _attribute(self, source: str, attribute: Attribute) -> str:
         text = source[attribute.start : attribute.end]
         if attribute.name == "style" and self._shield.word.search(text):
-            return self._hide(f"style={attribute.value}")
+            return self._hide(f"{_STYLE}{attribute.value}")
         return text
 
     def _hide(self, text: str) -> str:
@@ -139,20 +146,31 @@ class HtmlDocument:
 
     def _with_own_styles(self, text: str) -> str:
         """A style that was hidden follows what style sheets gave the element, in one attribute."""
-        for number, hidden in enumerate(self._hidden):
-            if not hidden.startswith("style="):
-                continue
-            own = hidden.removeprefix("style=").replace('"', "&quot;")
-            word = rf'{self._prefix}{number}z=""'
-            at = text.find(word)
-            start = text.rfind("<", 0, at)
-            style = re.compile(rf'( style="[^"]*)"({_VALUES}) $').search(text, start, at)
-            if style is not None:
-                head = f'{text[: style.start()]}{style[1].rstrip("; ")};{own}"{style[2]}'
-                text = head + text[at + len(word) :]
-            elif at >= 0:
-                text = f'{text[:at]}style="{own}"{text[at + len(word) :]}'
-        return text
+        parts: list[str] = []
+        for piece in pieces_of(text):
+            written = text[piece.start : piece.end]
+            if piece.kind == "start" and self._prefix in written:
+                written = self._with_own_style(text, piece)
+            parts.append(written)
+        return "".join(parts)
+
+    def _with_own_style(self, text: str, tag: Piece) -> str:
+        attributes = attributes_of(text, tag)
+        hidden = {at: self._hidden_style(one) for at, one in enumerate(attributes)}
+        own = next((style for style in hidden.values() if style is not None), None)
+        if own is None:
+            return text[tag.start : tag.end]
+        given = next((one.value for one in attributes if one.name == "style" and one.value), "").rstrip("; ")
+        kept = [
+            text[one.start : one.end] for at, one in enumerate(attributes) if hidden[at] is None and one.name != "style"
+        ]
+        style = ";".join(filter(None, (given, own))).replace('"', "&quot;")
+        return f'<{tag.name} {" ".join([*kept, ""])}style="{style}">'
+
+    def _hidden_style(self, attribute: Attribute) -> str | None:
+        match = re.fullmatch(rf"{self._prefix}(\d+)z", attribute.name)
+        shown = self._hidden[int(match[1])] if match is not None else ""
+        return shown.removeprefix(_STYLE) if shown.startswith(_STYLE) else None
 
     def _numbers_outside_styles(self, text: str) -> list[int]:
         return [
@@ -205,6 +223,28 @@ class HtmlDocument:
         return faults
 
 
+def _with_body(source: str) -> str:
+    """A document without `<body>` gets it where its content begins. A parser would begin it later, after Liquid."""
+    content_at: int | None = None
+    in_head = False
+    for piece in pieces_of(source):
+        if piece.kind in {"start", "end"} and piece.name in {"head", "html"}:
+            in_head = piece.name == "head" and piece.kind == "start"
+        elif piece.kind == "start" and piece.name in {"body", "frameset"}:
+            return source
+        elif content_at is None and not in_head and _is_content(source, piece):
+            content_at = piece.start
+    return source if content_at is None else f"{source[:content_at]}<body>{source[content_at:]}"
+
+
+def _is_content(source: str, piece: Piece) -> bool:
+    if piece.kind == "declaration":
+        return source.startswith("<![", piece.start)
+    if piece.kind == "text":
+        return not source[piece.start : piece.end].isspace()
+    return piece.kind == "start" and piece.name not in _OF_HEADS
+
+
 @cache
 def _inliner() -> css_inline.CSSInliner:
     return css_inline.CSSInliner(
@@ -243,7 +283,8 @@ def _inner(text: str, name: str) -> str:
 
 
 def _has_doctype(text: str) -> bool:
-    return next((True for piece in pieces_of(text[:2_000]) if piece.kind == "declaration"), False)
+    declarations = (text[one.start : one.end] for one in pieces_of(text) if one.kind == "declaration")
+    return next(declarations, "").lower().startswith("<!doctype")
 
 
 def _with_language(text: str, look: Look) -> str:
@@ -266,7 +307,8 @@ def _with_title(text: str, shield: Shield) -> str:
         if piece.kind == "start" and piece.name == "title":
             if following.kind == "raw" and text[following.start : following.end].strip():
                 return text
-            return f"{text[: piece.end]}{shield.add(_TITLE)}{text[following.start if following.kind == 'end' else following.end :]}"
+            after = following.end if following.kind == "raw" else following.start
+            return f"{text[: piece.end]}{shield.add(_TITLE)}{text[after:]}"
         if piece.kind == "end" and piece.name == "head":
             return f"{text[: piece.start]}<title>{shield.add(_TITLE)}</title>{text[piece.start :]}"
     return text

@@ -18,7 +18,9 @@ _BETWEEN_ROWS: Final = frozenset({"table", "tbody", "thead", "tfoot"})
 
 
 def text_of_html(source: str, shield: Shield) -> str:
-    """Words stand in the place of Liquid, as in `source`, in texts or alone in comments. Empty if nothing is visible."""
+    """Words stand in the place of Liquid, as in `source`, in texts or alone in comments. Empty if there is
+    nothing to see.
+    """
     visible = _with_words_in_cells(source, shield)
     if not visible.strip():
         return ""

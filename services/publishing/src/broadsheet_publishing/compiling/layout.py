@@ -146,12 +146,13 @@ class _Escaped(str):
 
 @cache
 def _shipped() -> BoundTemplate:
-    # Other signs than those of the mail's own Liquid, which must stay in it.
-    signs = {
-        "tag_start_string": "[%",
-        "tag_end_string": "%]",
-        "statement_start_string": "[[",
-        "statement_end_string": "]]",
-    }
     source = resources.files(__package__ or "").joinpath("layouts/broadsheet.html").read_text(encoding="utf-8")
-    return Environment(autoescape=True, **signs).from_string(source)
+    # Other signs than those of the mail's own Liquid, which must stay in it.
+    environment = Environment(
+        autoescape=True,
+        tag_start_string="[%",
+        tag_end_string="%]",
+        statement_start_string="[[",
+        statement_end_string="]]",
+    )
+    return environment.from_string(source)

@@ -30,7 +30,7 @@ _BRACE: Final = re.compile(r"\{(?=[{%])")
 
 
 class Markup(msgspec.Struct, frozen=True):
-    """One piece of Liquid. `start` is its index in the field's source; `field` None: the compiler added it."""
+    """One piece of Liquid, and its place in its field's source. `field` None: the compiler added it."""
 
     kind: Kind
     text: str
@@ -87,8 +87,14 @@ class Shield:
         marks: list[tuple[int, int]] = []
         first = len(self._markups)
         position, length = 0, 0
+        line, line_start = 1, 0
         for start, end, kind in _markups(source):
-            parts += [source[position:start], self._add(Markup(kind, source[start:end], field, place_at(source, start)))]
+            line += source.count("\n", position, start)
+            line_start = max(line_start, source.rfind("\n", position, start) + 1)
+            word = self._add(Markup(kind, source[start:end], field, Place(line, start - line_start + 1)))
+            line += source.count("\n", start, end)
+            line_start = max(line_start, source.rfind("\n", start, end) + 1)
+            parts += [source[position:start], word]
             here = length + start - position
             length = here + len(parts[-1])
             marks += [(here, start), (length, end)]

@@ -1,8 +1,8 @@
 """Markdown becomes HTML and plain text, both from the same tokens; pure.
 
-CommonMark with tables, strikethrough, footnotes, bare addresses as links, HTML, and attributes in braces after a link or
-a picture (`{.button}`, `{width=300}`). Quotes and dashes stay as they were typed. In code, Liquid is shown as it was
-written: nobody reads `{{ … }}` there and means its value. For a value that looks like code, an author writes
+CommonMark with tables, strikethrough, footnotes, bare addresses as links, HTML, and attributes in braces after a link
+or a picture (`{.button}`, `{width=300}`). Quotes and dashes stay as they were typed. In code, Liquid is shown as it was
+written, because code shows what stands in it. For a value that looks like code, an author writes
 `<code>{{ … }}</code>`.
 """
 
@@ -109,20 +109,35 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def _liquid_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: ARG001, FBT001
+def _liquid_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: ARG001
     """A line that holds nothing but Liquid tags is no paragraph: it stands between the blocks around it."""
-    if state.is_code_block(start) or (silent and state.parentType == "table"):
-        return False
     line = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]].strip()
     shield = cast("Shield", state.env["shield"])
-    if not _is_tags_alone(line, shield):
+    if state.is_code_block(start) or not _is_tags_alone(line, shield):
         return False
+    if silent and state.parentType == "table":
+        # It is a row, unless it ends what began before the table.
+        return _depth_after(_depth_in_table(state), line, shield) < 0
     if not silent:
         state.line = start + 1
         token = state.push(LIQUID_BLOCK, "", 0)
         token.content = line
         token.map = [start, state.line]
     return True
+
+
+def _depth_in_table(state: StateBlock) -> int:
+    """How many blocks of Liquid the rows so far have opened and not closed. Each row is looked at once."""
+    table = next(at for at in reversed(range(len(state.tokens))) if state.tokens[at].type == "table_open")
+    known_table, seen, depth = cast("tuple[int, int, int]", state.env.get("depth_in_table", (-1, 0, 0)))
+    if known_table != table:
+        seen, depth = table, 0
+    shield = cast("Shield", state.env["shield"])
+    for token in state.tokens[seen:]:
+        if token.type == "inline" and _is_tags_alone(token.content, shield):
+            depth = _depth_after(depth, token.content, shield)
+    state.env["depth_in_table"] = (table, len(state.tokens), depth)
+    return depth
 
 
 def _is_tags_alone(text: str, shield: Shield) -> bool:
@@ -162,14 +177,14 @@ def _move_out(done: list[Token], shield: Shield) -> None:
     first = end
     while done[first - 1].type == LIQUID_BLOCK:
         first -= 1
-    table = max(at for at in range(first) if done[at].type == "table_open")
+    table = next(at for at in reversed(range(first)) if done[at].type == "table_open")
     depth = 0
     for token in done[table:first]:
         if token.type == LIQUID_BLOCK:
-            depth = _depth_after(depth, token, shield)
+            depth = _depth_after(depth, token.content, shield)
     kept = first
     for at in range(first, end):
-        depth = _depth_after(depth, done[at], shield)
+        depth = _depth_after(depth, done[at].content, shield)
         if depth < 0:
             break
         if depth == 0:
@@ -177,8 +192,9 @@ def _move_out(done: list[Token], shield: Shield) -> None:
     done[kept:] = [*done[end:], *done[kept:end]]
 
 
-def _depth_after(depth: int, token: Token, shield: Shield) -> int:
-    for number in shield.numbers_in(token.content):
+def _depth_after(depth: int, text: str, shield: Shield) -> int:
+    """-1 as soon as something ends that did not begin."""
+    for number in shield.numbers_in(text):
         name = shield[number].tag_name
         depth += (name in _OPENERS) - name.startswith("end")
         if depth < 0:

@@ -57,6 +57,20 @@ class _Writer:
                 text = "\n".join(self.blocks("heading_close"))
                 underline = _UNDERLINES.get(token.tag)
                 return f"{text}\n{underline * min(self._length(text), _UNDERLINE_CHARS_MAX)}" if underline else text
+            case "fence" | "code_block":
+                return _prefixed(token.content.rstrip("\n"), "    ", "    ")
+            case "hr":
+                return _RULE
+            case "html_block":
+                return text_of_html(token.content, self._shield)
+            case "table_open":
+                return self._table()
+            case _:
+                return self._holder(token)
+
+    def _holder(self, token: Token) -> str:
+        """A block that holds others. Paragraphs and the like are nothing of their own: their text follows."""
+        match token.type:
             case "blockquote_open":
                 return _prefixed("\n\n".join(self.blocks("blockquote_close")), "> ", "> ")
             case "bullet_list_open":
@@ -64,21 +78,12 @@ class _Writer:
             case "ordered_list_open":
                 first = int(token.attrGet("start") or 1)
                 return self._list("ordered_list_close", lambda number: f"{first + number}. ")
-            case "table_open":
-                return self._table()
-            case "fence" | "code_block":
-                return _prefixed(token.content.rstrip("\n"), "    ", "    ")
-            case "hr":
-                return _RULE
-            case "html_block":
-                return text_of_html(token.content, self._shield)
             case "footnote_block_open":
                 return "\n\n".join([_RULE, *self.blocks("footnote_block_close")])
             case "footnote_open":
                 number = int(token.meta.get("id", 0)) + 1
                 return _prefixed("\n\n".join(self.blocks("footnote_close")), f"[{number}] ", "    ")
             case _:
-                # Paragraphs and the like have their text in what follows.
                 return ""
 
     def _list(self, closing: str, bullet: Callable[[int], str]) -> str:
@@ -123,10 +128,13 @@ class _Writer:
         lines: list[str] = []
         for number, (before, row) in enumerate(rows, start=1):
             padded = [cell + " " * (width - self._length(cell)) for cell, width in zip(row, widths, strict=False)]
-            lines.append(before + " | ".join(padded).rstrip())
+            # A branch begins with the line's break, so that one that is not taken leaves no blank line.
+            if lines:
+                lines[-1] += before
+            lines.append(" | ".join(padded).rstrip())
             if number == heads:
                 lines.append("-+-".join("-" * width for width in widths))
-        return "\n".join([*lines, tags] if tags else lines)
+        return "\n".join(lines) + tags
 
     def _inline(self, token: Token) -> str:
         parts: list[str] = []

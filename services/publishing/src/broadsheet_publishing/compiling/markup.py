@@ -46,8 +46,9 @@ _FORMATTING: Final = frozenset({
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A part of the text, `source[start:end]`. Tags have a `name` in lower case, and `inner_start` and `inner_end` around
-    their attributes; so have comments, around what they say. `raw` is the text of an element like `style`, `name`.
+    """A part of the text, `source[start:end]`. Tags have a `name` in lower case, and `inner_start` and `inner_end`
+    around their attributes; so have comments, around what they say. `raw` is the text in an element like `style`, whose
+    name is `name`.
     """
 
     kind: Kind
@@ -105,7 +106,7 @@ def pieces_of(source: str, *, is_mjml: bool = False) -> Iterator[Piece]:
         if piece.kind == "start" and piece.name in raw_names and not foreign:
             end = _raw_end(piece.name).search(source, position)
             until = end.start() if end is not None else len(source)
-            if until > position:
+            if until > position or end is None:
                 yield Piece("raw", position, until, piece.name)
             position = until
         elif piece.kind == "start" and piece.name == "plaintext" and not is_mjml:

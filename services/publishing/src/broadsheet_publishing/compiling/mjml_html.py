@@ -10,7 +10,7 @@ import mjml
 from broadsheet_publishing.compiling.compiled_issue import Fault
 from broadsheet_publishing.compiling.issue_source import Look
 from broadsheet_publishing.compiling.liquid_shield import Covered, Shield, shortened
-from broadsheet_publishing.compiling.markup import VOID, attributes_of, pieces_of
+from broadsheet_publishing.compiling.markup import VOID, Piece, attributes_of, pieces_of
 
 _ELEMENTS: Final = frozenset({
     "mjml", "mj-head", "mj-body", "mj-attributes", "mj-all", "mj-class", "mj-breakpoint", "mj-font",
@@ -23,6 +23,7 @@ _HOLD_TEXT: Final = frozenset({
     "mj-accordion-text", "mj-accordion-title", "mj-button", "mj-navbar-link", "mj-preview", "mj-raw",
     "mj-social-element", "mj-style", "mj-table", "mj-text", "mj-title",
 })  # fmt: skip
+FAULTS_MAX: Final = 20
 _POSITION: Final = re.compile(r"(?: in root template)?(?: at position (\d+):\d+)?$")
 
 
@@ -49,10 +50,19 @@ def html_of_mjml(covered: Covered, shield: Shield, look: Look) -> str:
         html = mjml.mjml2html(prepared.text, fonts={})
     except ValueError as error:
         raise MjmlFaultError(_syntax_fault(str(error), covered, prepared)) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise MjmlFaultError(_syntax_fault("its parser fails on it", covered, prepared)) from error
     faults = lost_or_doubled(covered, html, shield, "MJML has no place for it here. Put it in a text or an attribute")
     if faults:
         raise MjmlFaultError(*faults)
     return html
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a parser in Rust gave up. It raises a BaseException of a type that no module offers."""
+    return type(error).__name__ == "PanicException"
 
 
 def lost_or_doubled(covered: Covered, html: str, shield: Shield, how: str) -> list[Fault]:
@@ -62,7 +72,8 @@ def lost_or_doubled(covered: Covered, html: str, shield: Shield, how: str) -> li
     for piece in pieces_of(html):
         numbers = shield.numbers_in(html[piece.start : piece.end])
         everywhere.update(numbers)
-        if piece.kind == "text" or (piece.kind == "comment" and shield.word.fullmatch(html, *_inner(piece.start, piece.end))):
+        inner = html[piece.inner_start : piece.inner_end]
+        if piece.kind == "text" or (piece.kind == "comment" and shield.word.fullmatch(inner)):
             as_text.update(numbers)
     in_comments = {
         number
@@ -76,10 +87,6 @@ def lost_or_doubled(covered: Covered, html: str, shield: Shield, how: str) -> li
             text = shortened(shield[number].text)
             faults.append(shield.fault(number, "field-doubled", f"`{text}` would come out {as_text[number]} times."))
     return faults
-
-
-def _inner(start: int, end: int) -> tuple[int, int]:
-    return start + len("<!--"), end - len("-->")
 
 
 class _Prepared:
@@ -122,8 +129,9 @@ def _unknown_elements(covered: Covered) -> list[Fault]:
     for piece in pieces_of(covered.text, is_mjml=True):
         if piece.kind == "start" and piece.name.startswith("mj-") and piece.name not in _ELEMENTS:
             how = "Put the other file's text here." if piece.name == "mj-include" else "Look at its spelling."
-            faults.append(_fault(covered, piece.start, f"MJML has no element `<{piece.name}>` here. {how}", "unknown-element"))
-    return faults[:20]
+            detail = f"MJML has no element `<{piece.name}>` here. {how}"
+            faults.append(_fault(covered, piece.start, detail, "unknown-element"))
+    return faults[:FAULTS_MAX]
 
 
 def _syntax_fault(said: str, covered: Covered, prepared: _Prepared) -> Fault:
@@ -149,19 +157,28 @@ def _first_broken(covered: Covered) -> tuple[int, str] | None:
         if piece.kind == "text" and source[piece.start] == "<":
             return piece.start, "A `<` that begins no tag is written `&lt;`."
         if piece.kind == "start":
-            for attribute in attributes_of(source, piece):
-                if attribute.value is None or source[attribute.end - 1] not in "\"'":
-                    return attribute.start, f"In MJML, an attribute has a value in quotes: {attribute.name}=\"…\"."
+            if (bare := _bare_attribute(source, piece)) is not None:
+                return bare
             if not source.startswith("/>", piece.end - 2) and piece.name not in VOID:
                 stack.append((piece.name, piece.start))
         elif piece.kind == "end":
-            if not stack:
-                return piece.start, f"`</{piece.name}>` ends nothing."
-            name, start = stack.pop()
+            name, start = stack.pop() if stack else ("", 0)
             if name != piece.name:
-                return start, f"`<{name}>` is not closed before `</{piece.name}>`."
-    if stack:
-        return stack[-1][1], f"`<{stack[-1][0]}>` is not closed."
+                return (
+                    (start, f"`<{name}>` is not closed before `</{piece.name}>`.")
+                    if name
+                    else (
+                        piece.start,
+                        f"`</{piece.name}>` ends nothing.",
+                    )
+                )
+    return (stack[-1][1], f"`<{stack[-1][0]}>` is not closed.") if stack else None
+
+
+def _bare_attribute(source: str, tag: Piece) -> tuple[int, str] | None:
+    for attribute in attributes_of(source, tag):
+        if attribute.value is None or source[attribute.end - 1] not in "\"'":
+            return attribute.start, f'In MJML, an attribute has a value in quotes: {attribute.name}="…".'
     return None
 
 

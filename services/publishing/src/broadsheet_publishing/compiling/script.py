@@ -21,7 +21,9 @@ _SHOWS_PICTURES: Final = frozenset({"background", "background-url", "poster", "s
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*):")
 _IGNORED_IN_ADDRESSES: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u200b\ufeff]+")
 _RUNS_SCRIPT: Final = frozenset({"javascript", "vbscript", "livescript", "mocha"})
-_IN_STYLE: Final = re.compile(r"(?:java|vb)script\s*:|expression\s*\(|-moz-binding\s*:|behavior\s*:\s*url", re.IGNORECASE)
+_IN_STYLE: Final = re.compile(
+    r"(?:java|vb)script\s*:|expression\s*\(|-moz-binding\s*:|behavior\s*:\s*url", re.IGNORECASE
+)
 _IN_LIQUID: Final = re.compile(r"<\s*/?\s*script\b|(?:java|vb)script\s*:|<[^>]*\son[a-z]+\s*=", re.IGNORECASE)
 _CSS_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 
@@ -95,9 +97,9 @@ def _look(
 
 
 def _fault_of(tag: Piece, attribute: Attribute, shield: Shield) -> str | None:
-    name = attribute.name
+    name = shield.without_words(attribute.name)
     if _HANDLER.match(name):
-        return f"`{shortened(shield.without_words(name))}` of `<{tag.name}>` runs script"
+        return f"`{shortened(name)}` of `<{tag.name}>` runs script"
     if attribute.value is None:
         return None
     if name == "style":

@@ -61,7 +61,9 @@ def faults_of_source(source: str, field: Field, kind: mail_template.Kind, attrib
         return [_fault("template-syntax", field, f"The template is not valid: {_sentence(error)}", source, error.line)]
     names = ", ".join(f"{{{{ {name} }}}}" for name in sorted(VARIABLES))
     return [
-        _fault("unknown-field", field, f"There is no field `{one.name}`. There are: {names}.", source, one.line, one.name)
+        _fault(
+            "unknown-field", field, f"There is no field `{one.name}`. There are: {names}.", source, one.line, one.name
+        )
         for one in template.unknown_variables[:_FAULTS_MAX]
     ]
 
