@@ -90,6 +90,12 @@ def test_the_work_of_all_parts_together_is_bounded() -> None:
     }
 
 
+def test_frames_are_a_fault_because_they_swallow_the_content() -> None:
+    assert places_of("<html>\n<frameset>x</frameset></html>", "html") == [("html-syntax", 2, 1)]
+    (fault,) = faults_of("x", layout=Layout("html", "<frameset>{{ content }}</frameset>"))
+    assert (fault.field, fault.code, fault.line) == ("layout", "html-syntax", 1)
+
+
 def test_a_document_that_hides_its_end_is_a_fault() -> None:
     faults = all_faults(content='<body style="display:none">x</body>', format_="html", text_content="x")
     assert [fault.code for fault in faults] == ["template-render"]

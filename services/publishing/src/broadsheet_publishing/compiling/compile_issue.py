@@ -305,6 +305,10 @@ def _of_ends(text: str, field: Field, covered: Covered | None = None, *, is_deri
             place = covered.place(start) if covered is not None and start >= 0 else None
             detail = "A tag, a comment or a style begins here and never ends. Close it."
             return [_placed("html-syntax", field, detail, place)]
+        if piece.kind == "start" and piece.name == "frameset":
+            place = covered.place(piece.start) if covered is not None and not is_derived else None
+            detail = "No mail program shows frames, and what stands between them is lost. Take out `<frameset>`."
+            return [_placed("html-syntax", field, detail, place)]
         before = piece
     return []
 
