@@ -151,7 +151,7 @@ async def test_a_newsletter_in_use_is_not_archived(publishing: Publishing) -> No
     await publishing.delete(f"issues/{issue_id}/schedule")
     await publishing.publish(issue_id)
     assert (await publishing.post(f"newsletters/{newsletter_id}/archive")).status_code == 409
-    publishing.rows("UPDATE delivery.issue_run SET state = 'finished', finished_at = now()")
+    await publishing.post(f"issues/{issue_id}/cancel")
     assert (await publishing.post(f"newsletters/{newsletter_id}/archive")).status_code == 200
     assert (await publishing.post("newsletters/4711/archive")).status_code == 404
 

@@ -41,6 +41,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
 
     installation = Installation(sender=settings.mail_from, public_url=settings.public_url)
     schedule_worker = ScheduleWorker(engine, installation, on_published=worker.wake)
+    compiler = Compiler(settings.compiler)
     metrics = ServerMetrics()
     background = BackgroundRunner([*worker.loops, schedule_worker.loop], registry=metrics.registry)
 
@@ -48,7 +49,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
         try:
             # A step that is cut short rolls back, and whoever comes next does it again.
-            async with background.running(stop_timeout_s=settings.drain_s):
+            async with compiler, background.running(stop_timeout_s=settings.drain_s):
                 yield
         finally:
             await engine.dispose()
@@ -69,7 +70,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
             "engine": engine,
             "fan_out_worker": worker,
             "installation": installation,
-            "compiler": Compiler(),
+            "compiler": compiler,
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         background=background,

@@ -8,6 +8,7 @@ import msgspec
 from broadsheet_common.contracts.identity import IdentityVerifier
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.process.settings import HttpUrl, ServiceSettings
+from broadsheet_publishing.compiling.compiler import CompilerSettings
 
 EXPECTED_SCHEMA_VERSION = "0005"
 """The migration this code was written for."""
@@ -23,6 +24,15 @@ class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
     """Subscribers enqueued in one transaction."""
     delivery_partition_above: Annotated[int, msgspec.Meta(ge=1)] = 50_000
     """Recipients above which an issue gets partitions of its own in the queue, dropped whole when they are old."""
+
+    compiler_processes: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    """Processes that make mails of what authors wrote, for previews, checks and publishing."""
+    compiler_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
+    """How long one issue may take, and how long it may wait for its turn."""
+
+    @property
+    def compiler(self) -> CompilerSettings:
+        return CompilerSettings(processes=self.compiler_processes, timeout_s=self.compiler_timeout_s)
 
     def __post_init__(self) -> None:
         try:

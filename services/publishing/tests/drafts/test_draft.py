@@ -24,7 +24,8 @@ def fault(field: str, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "title", ["", "A", "Größe & Maß", "🎉", "\U0001fadc", "Re: {{ subscriber.name }}", "50 % {off}", "{% if", "x" * 2_000]
+    "title",
+    ["", "A", "Größe & Maß", "🎉", "\U0001fadc", "Re: {{ subscriber.name }}", "50 % {off}", "{% if", "x" * 2_000],
 )
 def test_any_line_is_kept(title: str) -> None:
     assert parse("title", title) == title

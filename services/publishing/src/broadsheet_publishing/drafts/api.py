@@ -23,6 +23,7 @@ from broadsheet_common.http.pagination import (
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.compiling.issue_source import Format
 from broadsheet_publishing.drafts import revision_store
 from broadsheet_publishing.drafts.compare_revisions import FieldChange, compare_revisions
@@ -143,6 +144,7 @@ class RevisionController(Controller):
         issue_id: PathId,
         version: PathId,
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
         if_match: IfMatchHeader = None,
     ) -> Response[Issue]:
         """As a new version, so that it can be undone as well."""
@@ -158,7 +160,7 @@ class RevisionController(Controller):
             issue = await show_issue(connection, row)
             attributes = await read_attribute_names(connection)
         _log.info("publishing.revision_restored", issue_id=issue.id, restored=version, version=issue.version)
-        return _answer(await with_faults(issue, attributes))
+        return _answer(await with_faults(issue, attributes, compiler))
 
 
 async def _find(connection: AsyncConnection, issue_id: int) -> IssueRow:

@@ -1,40 +1,47 @@
 """Why a draft cannot be published as it is, as far as its templates alone say. It is quick: every save asks."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Final
 
-from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_template import TITLE_VARIABLES
-from broadsheet_common.mail.template_work import TemplateError
-from broadsheet_publishing.compiling.compiled_issue import Fault, Field
+from broadsheet_common.mail.template_work import Work
+from broadsheet_publishing.compiling.compiled_issue import CompileError, Fault
+from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.compiling.issue_source import IssueSource, Look
+from broadsheet_publishing.compiling.template_faults import faults_of_preheader, faults_of_source, faults_of_title
 from broadsheet_publishing.drafts.draft import Draft
 
-_ONE_LINE: Final[tuple[Field, ...]] = ("title", "subject", "preheader")
+_OF_TEMPLATES: Final = frozenset({"template-syntax", "unknown-field"})
+_ANY_LOOK: Final = Look(newsletter_name="Newsletter", postal_address="1 Example Street")
 
 
-async def find_faults(draft: Draft, attributes: frozenset[str]) -> tuple[Fault, ...]:
+async def find_faults(draft: Draft, attributes: frozenset[str], compiler: Compiler) -> tuple[Fault, ...]:
     """`attributes`: the names that merge fields may use."""
     # Parsing texts of the largest size takes about half a second: not on the event loop.
-    return await asyncio.to_thread(lambda: tuple(_faults(draft, attributes)))
+    found = await asyncio.to_thread(_quick_faults, draft, attributes)
+    if draft.format != "markdown" or not any(fault.field == "content" for fault in found):
+        return found
+    # Markdown shows the Liquid in code as it is written, and only its own parser knows where code is.
+    others = tuple(fault for fault in found if fault.field != "content")
+    return others + await _faults_of_markdown(draft, attributes, compiler)
 
 
-def _faults(draft: Draft, attributes: frozenset[str]) -> Iterator[Fault]:
-    for field in _ONE_LINE:
-        yield from _faults_of(field, getattr(draft, field), attributes, allowed=TITLE_VARIABLES)
-    yield from _faults_of("content", draft.content, attributes)
-    yield from _faults_of("text_content", draft.text_content, attributes)
+def _quick_faults(draft: Draft, attributes: frozenset[str]) -> tuple[Fault, ...]:
+    faults: list[Fault] = []
+    if draft.title:
+        faults += faults_of_title(draft.title, "title", Work(), attributes)
+    if draft.subject:
+        faults += faults_of_title(draft.subject, "subject", Work(), attributes)
+    faults += faults_of_preheader(draft.preheader, attributes)
+    faults += faults_of_source(draft.content, "content", "text" if draft.format == "text" else "html", attributes)
+    if draft.text_content is not None:
+        faults += faults_of_source(draft.text_content, "text_content", "text", attributes)
+    return tuple(faults)
 
 
-def _faults_of(
-    field: Field, source: str | None, attributes: frozenset[str], *, allowed: frozenset[str] | None = None
-) -> Iterator[Fault]:
-    if not source:
-        return
+async def _faults_of_markdown(draft: Draft, attributes: frozenset[str], compiler: Compiler) -> tuple[Fault, ...]:
+    source = IssueSource(title="Title", content=draft.content)
     try:
-        template = mail_template.parse(source, "text")
-    except TemplateError as error:
-        yield Fault(code="template-syntax", field=field, detail=str(error), line=error.line)
-        return
-    for unknown in template.unknown_variables:
-        yield Fault(code="unknown-field", field=field, detail=f"There is no field `{unknown.name}`.", line=unknown.line)
+        await compiler.compile(source, layout=None, look=_ANY_LOOK, attributes=attributes)
+    except CompileError as error:
+        return tuple(fault for fault in error.faults if fault.field == "content" and fault.code in _OF_TEMPLATES)
+    return ()

@@ -107,7 +107,9 @@ class IssueController(Controller):
         guards=[requires("read")],
         responses=documents(NotFoundError),
     )
-    async def get_issue(self, engine: NamedDependency[AsyncEngine], issue_id: PathId) -> Response[Issue]:
+    async def get_issue(
+        self, engine: NamedDependency[AsyncEngine], compiler: NamedDependency[Compiler], issue_id: PathId
+    ) -> Response[Issue]:
         """A draft's `faults` say why it cannot be published as it is."""
         async with engine.connect() as connection:
             row = await store.find_issue(connection, issue_id)
@@ -115,7 +117,7 @@ class IssueController(Controller):
                 raise NotFoundError("There is no such issue.")
             issue = await show_issue(connection, row)
             attributes = await store.read_attribute_names(connection)
-        return _answer(await with_faults(issue, attributes))
+        return _answer(await with_faults(issue, attributes, compiler))
 
     @post(
         operation_id="createIssue",
@@ -159,7 +161,7 @@ class IssueController(Controller):
         if data.publish:
             fan_out_worker.wake()
             _log.info("publishing.issue_published", issue_id=issue.id)
-        return _answer(await with_faults(issue, attributes), status_code=201)
+        return _answer(await with_faults(issue, attributes, compiler), status_code=201)
 
     @patch(
         "/{issue_id:int}",
@@ -182,6 +184,7 @@ class IssueController(Controller):
         issue_id: PathId,
         data: JSONBody[IssuePatch],
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
         if_match: IfMatchHeader = None,
     ) -> Response[Issue]:
         """What cannot be published yet is saved too; `faults` says what and where. Every save is kept as a revision.
@@ -200,7 +203,7 @@ class IssueController(Controller):
             issue = await show_issue(connection, row)
             attributes = await store.read_attribute_names(connection)
         _log.info("publishing.draft_saved", issue_id=issue.id, version=issue.version)
-        return _answer(await with_faults(issue, attributes))
+        return _answer(await with_faults(issue, attributes, compiler))
 
     @delete(
         "/{issue_id:int}",
@@ -231,6 +234,7 @@ class IssueController(Controller):
         request: ServiceRequest,
         issue_id: PathId,
         engine: NamedDependency[AsyncEngine],
+        compiler: NamedDependency[Compiler],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         """Of any issue, whatever its status."""
@@ -242,7 +246,7 @@ class IssueController(Controller):
             attributes = await store.read_attribute_names(connection)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
         _log.info("publishing.issue_duplicated", issue_id=issue_id, duplicate_id=issue.id)
-        return _answer(await with_faults(issue, attributes), status_code=201)
+        return _answer(await with_faults(issue, attributes, compiler), status_code=201)
 
 
 def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:

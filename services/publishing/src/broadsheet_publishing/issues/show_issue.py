@@ -3,6 +3,7 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.draft import Draft
 from broadsheet_publishing.drafts.find_faults import find_faults
 from broadsheet_publishing.drafts.interface import read_draft
@@ -24,9 +25,9 @@ async def show_issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
     )
 
 
-async def with_faults(issue: Issue, attributes: frozenset[str]) -> Issue:
+async def with_faults(issue: Issue, attributes: frozenset[str], compiler: Compiler) -> Issue:
     """With the faults of a draft. `attributes`: the names that merge fields may use."""
     if issue.status != "draft":
         return issue
     draft = Draft(**{name: getattr(issue, name) for name in Draft.__struct_fields__})
-    return msgspec.structs.replace(issue, faults=await find_faults(draft, attributes))
+    return msgspec.structs.replace(issue, faults=await find_faults(draft, attributes, compiler))

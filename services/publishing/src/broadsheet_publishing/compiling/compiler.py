@@ -1,0 +1,198 @@
+"""The service's side of the compiler: a few warm processes (`compile_worker`), each with one order at a time.
+
+A process that takes too long or dies is replaced, and its issue gets a fault. Texts are compiled in the order in which
+they come; whoever finds the queue full is told so at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from types import TracebackType
+from typing import Annotated, Final, Self
+
+import msgspec
+import structlog
+
+from broadsheet_publishing.compiling.compile_message import (
+    LENGTH_BYTES,
+    MESSAGE_BYTES_MAX,
+    Answer,
+    Compiled,
+    Failed,
+    Faulty,
+    Order,
+    decode_answer,
+    encode,
+)
+from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault
+from broadsheet_publishing.compiling.issue_source import IssueSource, Layout, Look
+
+_PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
+"""The environment variables that a process gets: what Python needs, and none of the service's secrets."""
+_STARTING_TIMEOUT_S: Final = 30.0
+"""Longer than for an issue: a fresh process loads its parsers, perhaps on a busy machine."""
+_ISSUES_OF_A_PROCESS_MAX: Final = 5_000
+"""Then it is replaced, so that what a parser may leak stays bounded."""
+
+_log = structlog.get_logger()
+
+_TIMED_OUT: Final = Fault(
+    code="compile-timeout",
+    field="content",
+    detail="It takes too long to compile. Shorten it, or simplify what is nested or repeated in it.",
+)
+_CRASHED: Final = Fault(
+    code="compile-crashed",
+    field="content",
+    detail="It cannot be compiled: its markup makes a parser fail. Take out what you added last, and try again.",
+)
+_BUSY: Final = Fault(
+    code="compiler-busy", field="content", detail="Too many issues are being compiled. Try again in a few seconds."
+)
+
+
+class CompilerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    processes: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0
+    """For one issue, and for waiting until its turn comes."""
+    memory_bytes_max: Annotated[int, msgspec.Meta(ge=256 * 1024 * 1024)] = 1024 * 1024 * 1024
+    """Of one process (its address space)."""
+    waiting_max: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 32
+    """Issues that wait for a process."""
+
+
+class CompilerBusyError(CompileError):
+    """Nothing is wrong with the issue: too many are being compiled, and it may be tried again."""
+
+    def __init__(self) -> None:
+        super().__init__((_BUSY,))
+
+
+class Compiler:
+    """An async context: its processes start with it and have ended when it ends. It belongs to one event loop."""
+
+    def __init__(self, settings: CompilerSettings | None = None) -> None:
+        self._settings = settings or CompilerSettings()
+        self._processes = [_Process(self._settings) for _ in range(self._settings.processes)]
+        self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
+        self._waiting = 0
+
+    async def __aenter__(self) -> Self:
+        for process in self._processes:
+            await process.start()
+            self._idle.put_nowait(process)
+        return self
+
+    async def __aexit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            await process.end()
+
+    async def compile(
+        self, source: IssueSource, *, layout: Layout | None, look: Look, attributes: frozenset[str]
+    ) -> CompiledIssue:
+        """As `compile_issue`.
+
+        Raises:
+            CompileError: the issue's faults; also if it takes too long, or a parser crashes on it.
+            CompilerBusyError: a CompileError; too many issues wait.
+        """
+        process = await self._free_process()
+        try:
+            answer = await process.ask(encode(Order(source, layout, look, attributes)))
+        finally:
+            self._idle.put_nowait(process)
+        match answer:
+            case Compiled(issue):
+                return issue
+            case Faulty(faults):
+                raise CompileError(faults)
+            case Failed(error, place):
+                _log.error("compiler.failed", error=error, place=place)
+                raise CompileError((_CRASHED,))
+
+    async def _free_process(self) -> "_Process":
+        if self._idle.empty() and self._waiting >= self._settings.waiting_max:
+            raise CompilerBusyError
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await self._idle.get()
+        except TimeoutError as error:
+            raise CompilerBusyError from error
+        finally:
+            self._waiting -= 1
+
+
+class _Process:
+    """One process, which is started when it is needed and not there."""
+
+    def __init__(self, settings: CompilerSettings) -> None:
+        self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
+        self._asked = 0
+
+    async def start(self) -> None:
+        self._asked = 0
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "broadsheet_publishing.compiling.compile_worker",
+            str(self._settings.memory_bytes_max),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # What a parser says last may quote the text.
+            stderr=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name in _PASSED_ON},
+        )
+
+    async def end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.communicate()
+
+    async def ask(self, message: bytes) -> Answer:
+        """The answer to one order. Raises CompileError if there is none; then the process has ended."""
+        if self._process is not None and (
+            self._process.returncode is not None or self._asked >= _ISSUES_OF_A_PROCESS_MAX
+        ):
+            await self.end()
+        if self._process is None:
+            await self.start()
+        timeout_s = self._settings.timeout_s if self._asked else max(self._settings.timeout_s, _STARTING_TIMEOUT_S)
+        self._asked += 1
+        is_answered = False
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._exchange(message)
+            is_answered = True
+        except TimeoutError as error:
+            _log.warning("compiler.timed_out", timeout_s=timeout_s)
+            raise CompileError((_TIMED_OUT,)) from error
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError) as error:
+            await self.end()
+            _log.warning("compiler.crashed", error=type(error).__name__)
+            raise CompileError((_CRASHED,)) from error
+        finally:
+            # Also if the caller gave up: what the process is doing would be the answer to the next order.
+            if not is_answered:
+                await asyncio.shield(self.end())
+        return answer
+
+    async def _exchange(self, message: bytes) -> Answer:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+        await process.stdin.drain()
+        size = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+        if size > MESSAGE_BYTES_MAX:
+            raise ConnectionError(f"an answer of {size} bytes")
+        return decode_answer.decode(await process.stdout.readexactly(size))
