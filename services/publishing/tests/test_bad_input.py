@@ -19,39 +19,55 @@ def stored(publishing: Publishing) -> list[tuple[int]]:
 @pytest.mark.parametrize(
     ("fields", "pointers"),
     [
-        ({"title": ""}, ["/title"]),
         ({"title": "Title\r\nBcc: eve@example.com"}, ["/title"]),
         ({"title": "a\0"}, ["/title"]),
         ({"title": "🎉" * 1_001}, ["/title"]),
-        ({"format": "html", "content": " "}, ["/content"]),
-        ({"text_content": ""}, ["/text_content"]),
         ({"text_content": "a\0"}, ["/text_content"]),
-        ({"format": "html", "content": "{% include 'secrets' %}"}, ["/content"]),
-        ({"format": "html", "content": "{{ subscriber.password }}"}, ["/content"]),
-        ({"format": "html", "content": "x" * 5_000_001}, ["/content"]),
-        # Each is within its bound, and both together are not.
-        (dict.fromkeys(("html_content", "text_content"), "{{ subscriber.name | upcase }}" * 600), ["/content"]),
-        ({"title": "", "format": "html", "content": "", "text_content": "{{"}, ["/title", "/content", "/text_content"]),
+        ({"content": "x" * 5_000_001}, ["/content"]),
+        ({"title": "a\nb", "slug": "?", "text_content": "{{"}, ["/title", "/slug"]),
         ({"newsletter_id": 77}, ["/newsletter_id"]),
     ],
     ids=lambda value: None if isinstance(value, list) else ",".join(value),
 )
-async def test_invalid_fields_are_named_together_and_nothing_is_stored(
-    publishing: Publishing, fields: dict[str, object], pointers: list[str]
+@pytest.mark.parametrize("publish", [False, True])
+async def test_what_cannot_be_kept_is_named_together_and_nothing_is_stored(
+    publishing: Publishing, fields: dict[str, object], pointers: list[str], publish: bool
 ) -> None:
-    response = await publishing.write_issue(**fields)
+    response = await publishing.write_issue(**fields, publish=publish)
     assert (response.status_code, response.json()["type"]) == (422, "urn:broadsheet:problem:invalid-input")
     assert [problem["pointer"] for problem in response.json()["errors"]] == pointers
     assert stored(publishing) == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("fields", "pointers"),
+    [
+        ({"title": ""}, ["/title"]),
+        ({"title": "{{ unsubscribe_url }}"}, ["/title"]),
+        ({"content": " "}, ["/content"]),
+        ({"text_content": ""}, ["/text_content"]),
+        ({"content": "{% include 'secrets' %}"}, ["/content"]),
+        ({"content": "{{ subscriber.password }}"}, ["/content"]),
+        # Each is within its bound, and both together are not.
+        (dict.fromkeys(("content", "text_content"), "{{ subscriber.name | upcase }}" * 600), ["/content"]),
+        ({"title": "", "content": "{% if", "text_content": "{{"}, ["/title", "/text_content", "/content"]),
+    ],
+    ids=lambda value: None if isinstance(value, list) else ",".join(value),
+)
+async def test_what_cannot_be_mailed_is_not_published_and_leaves_no_draft(
+    publishing: Publishing, fields: dict[str, object], pointers: list[str]
+) -> None:
+    response = await publishing.write_issue(**fields, publish=True)
+    assert (response.status_code, response.json()["type"]) == (422, "urn:broadsheet:problem:issue-has-faults")
+    assert [problem["pointer"] for problem in response.json()["errors"]] == pointers
+    assert stored(publishing) == [(0,)]
+
+
 _MALFORMED = [
-    b"",
     b"{",
     b"null",
     b"[]",
     b"\xff",
-    b'{"title": "x"}',
     json.dumps(ISSUE | {"title": 5}).encode(),
     json.dumps(ISSUE | {"publish": "perhaps"}).encode(),
     json.dumps(ISSUE | {"newsletter_id": 0}).encode(),
@@ -73,10 +89,10 @@ async def test_malformed_bodies_are_refused(publishing: Publishing, body: bytes)
 
 
 async def test_the_largest_contents_are_taken_and_anything_beyond_is_too_large(publishing: Publishing) -> None:
-    largest = await publishing.write_issue(html_content="x" * 5_000_000, text_content="y" * 5_000_000)
+    largest = await publishing.write_issue(content="x" * 5_000_000, text_content="y" * 5_000_000)
     assert largest.status_code == 201
     publishing.rows("DELETE FROM publishing.issue")
-    response = await publishing.write_issue(html_content="x" * (13 * 1024 * 1024))
+    response = await publishing.write_issue(content="x" * (13 * 1024 * 1024))
     assert (response.status_code, response.json()["type"]) == (413, "urn:broadsheet:problem:request-entity-too-large")
 
 
