@@ -1,12 +1,12 @@
 """From a recipient and an issue, or a ready single mail, to the message for Postmark. No I/O."""
 
 import uuid
-from urllib.parse import urlsplit
 
 import msgspec
 
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.issue_mail import Reader, newsletter_headers
 from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
@@ -44,7 +44,6 @@ class MailComposer:
 
     def __init__(self, *, public_url: str, signer: LinkSigner, sender: str, transactional_stream: str) -> None:
         self._public_url = public_url
-        self._host = urlsplit(public_url).hostname or "localhost"
         self._signer = signer
         self._sender = sender
         self._transactional_stream = transactional_stream
@@ -62,32 +61,26 @@ class MailComposer:
         unsubscribe_url = (
             f"{self._public_url}/unsubscribe/{self._signer.sign('unsubscribe', recipient.subscription_id)}"
         )
-        values = msgspec.structs.replace(
-            content.shared,
-            subscriber_name=recipient.name or "",
-            subscriber_email=address,
-            subscriber_tags=recipient.tags,
-            subscriber_attributes=recipient.attributes,
+        reader = Reader(
+            name=recipient.name or "",
+            email=address,
+            tags=recipient.tags,
+            attributes=recipient.attributes,
             unsubscribe_url=unsubscribe_url,
             # Whoever was forwarded the mail may leave for its reader, and have a link to the rest mailed to them.
             preferences_url=f"{unsubscribe_url}/choices",
         )
         try:
-            title = content.title.render(values, work)
-            if content.title.plain_text is None:
-                values = msgspec.structs.replace(values, issue_title=title)
-            subject = title if content.subject is content.title else content.subject.render(values, work)
-            html_body = None if content.html is None else content.html.render(values, work)
-            text_body = content.text.render(values, work)
+            mail = content.mail.render(reader, work)
         except TemplateError as error:
             return Unrenderable(str(error))
         return Message(
             from_=content.sender,
             reply_to=content.reply_to,
             to=str(address),
-            subject=subject,
-            html_body=html_body,
-            text_body=text_body,
+            subject=mail.subject,
+            html_body=mail.html_body,
+            text_body=mail.text_body,
             message_stream=content.stream,
             tag=f"issue-{content.issue_id}",
             headers=self._newsletter_headers(content, unsubscribe_url),
@@ -100,18 +93,13 @@ class MailComposer:
         )
 
     def _newsletter_headers(self, content: IssueContent, unsubscribe_url: str) -> tuple[Header, ...]:
-        """RFC 8058 (one HTTPS address, one POST), RFC 2919 and Gmail's Feedback-ID."""
-        always = (
-            Header("List-ID", f"<{content.newsletter_slug}.{self._host}>"),
-            Header("Feedback-ID", f"{content.issue_id}:{content.newsletter_slug}:newsletter:broadsheet"),
+        headers = newsletter_headers(
+            issue_id=content.issue_id,
+            newsletter_slug=content.newsletter_slug,
+            public_url=self._public_url,
+            unsubscribe_url=unsubscribe_url if content.adds_unsubscribe_headers else None,
         )
-        if not content.adds_unsubscribe_headers:
-            return always
-        return (
-            Header("List-Unsubscribe", f"<{unsubscribe_url}>"),
-            Header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-            *always,
-        )
+        return tuple(Header(name, value) for name, value in headers)
 
     def single_mail(
         self, *, mail_id: int, to: str, subject: str, html_body: str, text_body: str, attempt_id: uuid.UUID

@@ -2,9 +2,7 @@
 
 import msgspec
 
-from broadsheet_common.mail.mail_body import HtmlBody, TextBody
-from broadsheet_common.mail.mail_subject import Subject
-from broadsheet_common.mail.merge_fields import MailValues
+from broadsheet_common.mail.issue_mail import IssueMail
 from broadsheet_delivery.postmark.message import TrackLinks
 from broadsheet_delivery.queue.recipient import UsedValues
 
@@ -27,14 +25,7 @@ class IssueContent(msgspec.Struct, frozen=True):
     variant: int
     newsletter_id: int
     version: ContentVersion
-    title: Subject
-    subject: Subject
-    """The same object as `title` where the title is the subject."""
-    html: HtmlBody | None
-    """None: the mails are plain text only."""
-    text: TextBody
-    shared: MailValues
-    """The values that all mails have; those of a recipient are empty."""
+    mail: IssueMail
     used: UsedValues
     newsletter_slug: str
     sender: str

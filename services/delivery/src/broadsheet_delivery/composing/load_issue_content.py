@@ -2,18 +2,13 @@
 
 import asyncio
 from collections import OrderedDict
-from datetime import UTC
 from email.utils import formataddr
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
-from broadsheet_common.mail.mail_subject import Subject
-from broadsheet_common.mail.merge_fields import SHARED_VARIABLES, SUBJECT_VARIABLES, MailValues
+from broadsheet_common.mail.issue_mail import IssueFacts, IssueMail, IssueTemplates
 from broadsheet_common.mail.template_work import TemplateError
 from broadsheet_delivery.composing.issue_content import ContentVersion, IssueContent, UnusableIssueError
 from broadsheet_delivery.composing.store import find_issue, find_version
@@ -37,45 +32,28 @@ async def _read(
 
 def _parse(found: sa.Row[Any], *, default_sender: str, public_url: str) -> IssueContent:
     """Raises `TemplateError`."""
-    shared = MailValues(
-        subscriber_name="",
-        subscriber_email="",
-        newsletter_name=found.name,
-        issue_title="",
-        unsubscribe_url="",
-        newsletter_slug=found.slug,
-        newsletter_postal_address=found.postal_address,
-        issue_published_on=found.published_at.astimezone(UTC).date().isoformat(),
-        web_url=f"{public_url}{found.web_path}" if found.web_path is not None else "",
+    mail = IssueMail(
+        IssueTemplates(
+            title=found.title,
+            subject=found.subject,
+            html_content=found.html_content,
+            text_content=found.text_content,
+        ),
+        IssueFacts(
+            newsletter_name=found.name,
+            newsletter_slug=found.slug,
+            postal_address=found.postal_address,
+            published_at=found.published_at,
+            web_url=f"{public_url}{found.web_path}" if found.web_path is not None else "",
+        ),
     )
-    title = Subject(found.title).filled(shared)
-    names = SHARED_VARIABLES
-    if title.plain_text is not None:
-        shared = msgspec.structs.replace(shared, issue_title=title.plain_text)
-        names |= {"issue.title"}
-    subject = title
-    if found.subject != found.title:
-        subject = Subject(found.subject, allowed=SUBJECT_VARIABLES).filled(shared, names)
-    footer = Footer(newsletter_name=found.name, postal_address=found.postal_address)
-    html_template = None
-    if found.html_content is not None:
-        html_template = mail_template.parse(found.html_content, "html").filled(shared, names)
-    text_template = mail_template.parse(found.text_content, "text").filled(shared, names)
-    templates = [one for one in (title, subject, html_template, text_template) if one is not None]
     return IssueContent(
         issue_id=found.issue_id,
         variant=found.variant,
         newsletter_id=found.newsletter_id,
         version=ContentVersion(found.content_version, found.sender_version),
-        title=title,
-        subject=subject,
-        html=None if html_template is None else HtmlBody(html_template, footer),
-        text=TextBody(text_template, footer),
-        shared=shared,
-        used=UsedValues(
-            tags=any(one.uses_tags for one in templates),
-            attributes=tuple(sorted({name for one in templates for name in one.attributes})),
-        ),
+        mail=mail,
+        used=UsedValues(tags=mail.uses_tags, attributes=tuple(sorted(mail.attributes))),
         newsletter_slug=found.slug,
         sender=formataddr((found.from_name or "", found.from_email)) if found.from_email else default_sender,
         reply_to=found.reply_to,
