@@ -197,7 +197,7 @@ def findings_of(results: Iterable[LinkResult]) -> list[Finding]:
                     detail=f"'{result.url}' cannot be reached. {result.detail}",
                     advice="Open it, and correct it.",
                     field="content",
-                    data={"href": result.url} | ({} if result.status is None else {"status": result.status}),
+                    data={"href": result.url, "status": result.status or 0},
                 )
             )
         elif result.state in {"doubtful", "not-checked"}:
