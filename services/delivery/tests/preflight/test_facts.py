@@ -110,7 +110,8 @@ async def test_a_newsletter_that_is_not_there_leaves_no_request(database: Databa
 async def test_a_round_is_bounded(database: Database, seed: Seed, delivery: Delivering) -> None:
     count = FACTS_A_ROUND_MAX + 2
     seed.execute(
-        f"INSERT INTO publishing.newsletter (slug, name) SELECT 'more-' || n, 'More' FROM generate_series(1, {count}) AS n"
+        "INSERT INTO publishing.newsletter (slug, name) "
+        f"SELECT 'more-' || n, 'More' FROM generate_series(1, {count}) AS n"
     )
     seed.execute("SELECT delivery.request_preflight(newsletter_id) FROM publishing.published_newsletters")
     assert await refresh_facts(delivery.context) == FACTS_A_ROUND_MAX

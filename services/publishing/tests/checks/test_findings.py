@@ -62,8 +62,8 @@ def of_size(size: int) -> CheckedIssue:
 
 GOOD_IMAGE = 'src="https://example.org/a.png" alt="The bridge" width="600"'
 HEBREW = "הנהר עלה שוב השבוע והגשר היה סגור יומיים בזמן שאנשים הסתכלו עליו מרחוק"
-RTL = {"newsletter": {"language": "he", "direction": "rtl"}}
-TRACKED = {"newsletter": {"tracks_links": True}}
+RTL = {"language": "he", "direction": "rtl"}
+TRACKED = {"tracks_links": True}
 UNTRACKED_FOOTER = FOOTER.replace("<a ", "<a data-pm-no-track ")
 
 CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
@@ -77,15 +77,18 @@ CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
     "colour-without-background": (styled("color:#333333"), styled("color:#333333;background:#ffffff")),
     "compile-fault": (uncompiled(), issue()),
     "content-empty": (issue(html="<html lang=en></html>", text=""), issue("<p>A word</p>", text="A word")),
-    "direction-differs": (issue(**RTL), issue(html=page(f"<p>{HEBREW}</p>", html='lang="he" dir="rtl"'), **RTL)),
+    "direction-differs": (
+        issue(newsletter=RTL),
+        issue(html=page(f"<p>{HEBREW}</p>", html='lang="he" dir="rtl"'), newsletter=RTL),
+    ),
     "direction-unlike-text": (
         issue(f"<p>{HEBREW}</p>"),
-        issue(html=page(f"<p>{HEBREW}</p>", html='lang="he" dir="rtl"'), **RTL),
+        issue(html=page(f"<p>{HEBREW}</p>", html='lang="he" dir="rtl"'), newsletter=RTL),
     ),
     "field-without-default": (
         issue("<p>Hello {{ subscriber.name }},</p>", missing_values=MissingValues({"subscriber.name": 0.1})),
         issue(
-            "<p>Hello {{ subscriber.name | default: 'you' }}{% if subscriber.name %}, {{ subscriber.name }}{% endif %}</p>",
+            "<p>Hello {{ subscriber.name | default: 'you' }}{% if subscriber.name %}{{ subscriber.name }}{% endif %}",
             missing_values=MissingValues({"subscriber.name": 0.1}),
         ),
     ),
@@ -138,8 +141,8 @@ CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
     "text-part-differs": (issue(text="Other words altogether. " * 9), issue()),
     "text-part-missing": (issue(text="\n"), issue()),
     "tracking-of-protected-link": (
-        issue(**TRACKED),
-        issue(html=page(f"<p>{WORDS}</p>", footer=UNTRACKED_FOOTER), **TRACKED),
+        issue(newsletter=TRACKED),
+        issue(html=page(f"<p>{WORDS}</p>", footer=UNTRACKED_FOOTER), newsletter=TRACKED),
     ),
     "unsubscribe-link-missing": (
         msgspec.structs.replace(
