@@ -7,8 +7,8 @@ from broadsheet_publishing.checks.check_issue import check_issue
 from broadsheet_publishing.checks.checked_issue import RecentIssues, SenderFact, StreamFact, Unknown
 from broadsheet_publishing.checks.colour_findings import DARK_BACKGROUND, dark_preview
 from broadsheet_publishing.checks.links.link import must_not_be_tracked
-from broadsheet_publishing.checks.liquid_markup import shield
-from broadsheet_publishing.checks.reading_time import length_of
+from broadsheet_publishing.checks.reading.liquid_markup import shield
+from broadsheet_publishing.checks.reading.reading_time import length_of
 
 from .world import ADDRESS, FOOTER, WORDS, codes, found, issue, page
 

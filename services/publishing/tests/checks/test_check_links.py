@@ -17,7 +17,7 @@ from broadsheet_publishing.checks.links.check_links import (
     askable,
     check_links,
 )
-from broadsheet_publishing.checks.liquid_markup import shield
+from broadsheet_publishing.checks.reading.liquid_markup import shield
 
 # One address of this machine stands for what is public, every other one is what must not be reached.
 ALLOWED = TargetPolicy((ip_network("127.0.0.1/32"),), allow_http=True)

@@ -13,12 +13,12 @@ from broadsheet_common.contracts.queue import request_preflight
 from broadsheet_publishing.checks.checked_issue import SenderFact, StreamFact, Unknown
 from broadsheet_publishing.checks.clients import client_support as client_support_module
 from broadsheet_publishing.checks.clients.client_support import WEIGHTS, by_name, client_support
-from broadsheet_publishing.checks.liquid_markup import shield
-from broadsheet_publishing.checks.mail_document import MailDocument
-from broadsheet_publishing.checks.nesting import ATTRIBUTES_MAX, DEPTH_MAX, why_not_parsed
 from broadsheet_publishing.checks.postmark_facts import VALID_FOR, Preflight, facts_of
+from broadsheet_publishing.checks.reading.liquid_markup import shield
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.nesting import ATTRIBUTES_MAX, DEPTH_MAX, why_not_parsed
+from broadsheet_publishing.checks.reading.style import CSS_CHARS_MAX
 from broadsheet_publishing.checks.store import find_preflight
-from broadsheet_publishing.checks.style import CSS_CHARS_MAX
 
 from ..conftest import PublishingOwner
 from .world import found, issue

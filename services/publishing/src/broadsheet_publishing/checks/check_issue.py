@@ -15,11 +15,11 @@ from broadsheet_publishing.checks.colour_findings import check_colours
 from broadsheet_publishing.checks.finding import CheckName, Finding, bounded, did_not_run
 from broadsheet_publishing.checks.image_findings import check_active_content, check_images
 from broadsheet_publishing.checks.links.link_findings import check_link_labels, check_link_syntax, check_tracking
-from broadsheet_publishing.checks.liquid_markup import Shielded, shield
-from broadsheet_publishing.checks.mail_document import MailDocument
 from broadsheet_publishing.checks.mail_findings import check_footer, check_language, check_size
-from broadsheet_publishing.checks.nesting import why_not_parsed
 from broadsheet_publishing.checks.outside_findings import check_fields, check_sender, check_sent_before, check_stream
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.nesting import why_not_parsed
 from broadsheet_publishing.checks.subject_findings import check_preheader, check_subject
 from broadsheet_publishing.checks.text_findings import check_reading_time, check_text_part
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue

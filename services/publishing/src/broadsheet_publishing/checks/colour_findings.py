@@ -6,8 +6,8 @@ from typing import Final
 from tinycss2.color3 import parse_color
 
 from broadsheet_publishing.checks.finding import Finding, Value
-from broadsheet_publishing.checks.mail_document import MailDocument
-from broadsheet_publishing.checks.places import place_in_content
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 DARK_BACKGROUND: Final = "#121212"

@@ -6,9 +6,9 @@ from typing import Final, Literal
 
 from broadsheet_publishing.checks.finding import Finding
 from broadsheet_publishing.checks.links.link import plain
-from broadsheet_publishing.checks.liquid_markup import Shielded
-from broadsheet_publishing.checks.mail_document import Image, MailDocument
-from broadsheet_publishing.checks.places import place_in_content
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded
+from broadsheet_publishing.checks.reading.mail_document import Image, MailDocument
+from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 IMAGES_MANY: Final = 30

@@ -8,7 +8,7 @@ import regex  # type: ignore[import-untyped]  # it ships no types
 from broadsheet_common.mail.template_work import RENDERED_CHARS_MAX
 from broadsheet_publishing.checks.checked_issue import NewsletterFacts, Rendered
 from broadsheet_publishing.checks.finding import Finding, Value
-from broadsheet_publishing.checks.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
 
 GMAIL_BYTES_MAX: Final = 102 * 1024
 """Gmail shows that much of the HTML and hides the rest behind a link. Google documents no figure; this one is what

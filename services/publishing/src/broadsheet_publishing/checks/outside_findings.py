@@ -14,8 +14,8 @@ from broadsheet_publishing.checks.checked_issue import (
     Unknown,
 )
 from broadsheet_publishing.checks.finding import Finding, did_not_run
-from broadsheet_publishing.checks.liquid_markup import shield
-from broadsheet_publishing.checks.places import place_at
+from broadsheet_publishing.checks.reading.liquid_markup import shield
+from broadsheet_publishing.checks.reading.places import place_at
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Field
 from broadsheet_publishing.compiling.issue_source import IssueSource
 

@@ -6,7 +6,7 @@ from typing import Final
 import regex  # type: ignore[import-untyped]  # it ships no types
 
 from broadsheet_publishing.checks.finding import Finding
-from broadsheet_publishing.checks.liquid_markup import shield
+from broadsheet_publishing.checks.reading.liquid_markup import shield
 from broadsheet_publishing.compiling.compiled_issue import Field
 from broadsheet_publishing.compiling.issue_source import IssueSource
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from broadsheet_publishing.checks.finding import Finding
-from broadsheet_publishing.checks.liquid_markup import shield
-from broadsheet_publishing.checks.mail_document import MailDocument
-from broadsheet_publishing.checks.reading_time import length_of, words_of
+from broadsheet_publishing.checks.reading.liquid_markup import shield
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.reading_time import length_of, words_of
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Field
 from broadsheet_publishing.compiling.issue_source import IssueSource
 

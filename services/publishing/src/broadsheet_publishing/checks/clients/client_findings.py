@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 from broadsheet_publishing.checks.clients.client_support import Feature, Kind, by_name
 from broadsheet_publishing.checks.finding import Finding
-from broadsheet_publishing.checks.liquid_markup import Shielded
-from broadsheet_publishing.checks.mail_document import MailDocument
-from broadsheet_publishing.checks.places import place_in_content
-from broadsheet_publishing.checks.style import Style
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded
+from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.checks.reading.places import place_in_content
+from broadsheet_publishing.checks.reading.style import Style
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 NOTED_SHARE_MIN: Final = 0.02

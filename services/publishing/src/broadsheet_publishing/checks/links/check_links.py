@@ -21,7 +21,7 @@ from broadsheet_common.outgoing.guarded_session import AddressRefusedError, Look
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_publishing.checks.finding import Finding
 from broadsheet_publishing.checks.links.link import must_not_be_tracked, plain
-from broadsheet_publishing.checks.liquid_markup import Shielded
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded
 
 LINKS_MAX: Final = 100
 AT_ONCE_MAX: Final = 8

@@ -10,7 +10,7 @@ from yarl import URL
 
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.outgoing.target import is_public
-from broadsheet_publishing.checks.liquid_markup import Shielded
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded
 
 ADDRESS_FIELDS: Final = frozenset({"unsubscribe_url", "preferences_url", "web_url"})
 """Merge fields that yield a whole address."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from broadsheet_publishing.checks.checked_issue import NewsletterFacts, RenderedMail
 from broadsheet_publishing.checks.finding import CODES, Finding
 from broadsheet_publishing.checks.links.link import judge, must_not_be_tracked
-from broadsheet_publishing.checks.liquid_markup import Shielded, shield
-from broadsheet_publishing.checks.mail_document import Link, MailDocument
-from broadsheet_publishing.checks.places import place_in_content
+from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
+from broadsheet_publishing.checks.reading.mail_document import Link, MailDocument
+from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 NO_TRACK = "data-pm-no-track"

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from broadsheet_publishing.checks.style import Style, Styles, StyleSheet
+from broadsheet_publishing.checks.reading.style import Style, Styles, StyleSheet
 
 _NOT_SHOWN: Final = frozenset({"head", "script", "style", "template", "title", "noscript", "textarea", "select"})
 _ACTIVE: Final = frozenset({"script", "iframe", "object", "embed", "applet", "base"})
