@@ -22,7 +22,7 @@ ALLOWED = {
     "broadsheet_subscriptions/imports/running/run_import.py": (4, "the lanes of one import, which waits for them"),
     "broadsheet_publishing/checks/links/check_links.py": (
         1,
-        "one for each link, awaited or cancelled before it returns",
+        "one a link, awaited or cancelled",
     ),
     "broadsheet_common/outgoing/guarded_session.py": (1, "one look-up of a name; the calls wait for it"),
     "broadsheet_subscriptions/webhooks/sending/sender.py": (2, "one attempt, one write; each catches its faults"),
