@@ -20,7 +20,11 @@ ALLOWED = {
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),
     "broadsheet_subscriptions/imports/running/run_import.py": (4, "the lanes of one import, which waits for them"),
-    "broadsheet_subscriptions/webhooks/sending/call_endpoint.py": (1, "one look-up of a name; the calls wait for it"),
+    "broadsheet_publishing/checks/links/check_links.py": (
+        1,
+        "one a link, awaited or cancelled",
+    ),
+    "broadsheet_common/outgoing/guarded_session.py": (1, "one look-up of a name; the calls wait for it"),
     "broadsheet_subscriptions/webhooks/sending/sender.py": (2, "one attempt, one write; each catches its faults"),
 }
 

@@ -29,6 +29,7 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_complete_audiences",
         "subscriptions.published_audience_blocks",
         "delivery.published_issue_progress",
+        "delivery.published_preflight",
     },
     "delivery": {
         "subscriptions.published_recipients",
@@ -50,6 +51,7 @@ CALLS: dict[str, set[str]] = {
         "partition_issue",
         "cancel_issue",
         "request_audience",
+        "request_preflight",
         "release_audience",
     },
     "delivery": {

@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _ROW = re.compile(r"^\| (?P<case>[^|]+) \|(?: [^|]+ \|)? `(?P<file>[\w/]+\.py)::(?P<test>test_\w+)` \|$", re.MULTILINE)
 CASES = {str(number) for number in range(1, 26)}
+AUTHOR_CASES = {f"author-{number}" for number in (*range(12, 21), 26)}
 _QUEUE_CASES_MIN = 11
 
 
@@ -25,8 +26,8 @@ def test_every_case_has_its_tests_and_they_are_there() -> None:
     missing = [f"{file}::{test}" for _, file, test in rows if test not in _tests_in(ROOT / file)]
     assert missing == []
     named = {case for case, _, _ in rows}
-    assert named >= CASES
-    assert len(named - CASES) >= _QUEUE_CASES_MIN
+    assert named >= CASES | AUTHOR_CASES
+    assert len(named - CASES - AUTHOR_CASES) >= _QUEUE_CASES_MIN
 
 
 def test_every_row_of_the_tables_names_a_test() -> None:
@@ -37,6 +38,7 @@ def test_every_row_of_the_tables_names_a_test() -> None:
 
 def test_no_test_of_a_case_is_left_out() -> None:
     here = {
+        "services/publishing/tests/checks/test_authoring_cases.py",
         "tests/cases/test_arriving.py",
         "tests/cases/test_cases.py",
         "tests/cases/test_files_of_people.py",

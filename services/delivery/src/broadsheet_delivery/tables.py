@@ -43,6 +43,7 @@ issue_run = sa.Table(
         "issue_id",
         postgresql_where=sa.text("state = 'cancelled' AND finished_at IS NULL"),
     ),
+    sa.Index("issue_run_by_newsletter", "newsletter_id", "issue_id"),
     sa.Index("issue_run_kept", "finished_at", postgresql_where=sa.text("outcomes_removed_at IS NULL")),
 )
 
@@ -399,6 +400,22 @@ engagement_queue = sa.Table(
     sa.Column("issue_id", sa.BigInteger, nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("day", sa.Date, nullable=False),
+)
+
+preflight_fact = sa.Table(
+    "preflight_fact",
+    metadata,
+    sa.Column("newsletter_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("requested_at", _TIME, nullable=False, server_default=_NOW),
+    sa.Column("checked_at", _TIME),
+    sa.Column("message_stream", sa.Text),
+    sa.Column("unsubscribe_handling", sa.Text),
+    sa.Column("stream_state", sa.Text),
+    sa.Column("stream_reason", sa.Text),
+    sa.Column("sender", sa.Text),
+    sa.Column("sender_since", _TIME),
+    sa.Column("sender_state", sa.Text),
+    sa.Column("sender_reason", sa.Text),
 )
 
 engagement_pass = sa.Table(

@@ -23,6 +23,7 @@ from broadsheet_delivery.erasure.finish_erasures import finish_erasures
 from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.events.run_backstop import run_backstop
 from broadsheet_delivery.preflight.check_stream import preflight_issues
+from broadsheet_delivery.preflight.refresh_facts import FACTS_A_ROUND_MAX, refresh_facts
 from broadsheet_delivery.queue.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.queue.interface import SinglePart
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
@@ -53,6 +54,7 @@ _TELL_INTERVAL_S: Final = 1.0
 _ERASURE_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
 _ENGAGEMENT_INTERVAL_S: Final = 3.0
+_PREFLIGHT_FACTS_INTERVAL_S: Final = 1.0
 _BOUND_S: Final = 60.0
 """How long a loop may go without a successful round before readiness names it."""
 _LONG_BOUND_S: Final = 1800.0
@@ -178,6 +180,13 @@ class DeliveryWorker:
             self._loop("delivery.finish_erasures", partial(finish_erasures, context), _ERASURE_INTERVAL_S),
             self._loop("delivery.backstop", partial(run_backstop, context), _BACKSTOP_LOOK_S, bound_s=_LONG_BOUND_S),
             self._loop("delivery.engagement", partial(roll_up_engagement, context), _ENGAGEMENT_INTERVAL_S),
+            self._loop(
+                "delivery.preflight_facts",
+                partial(refresh_facts, context),
+                _PREFLIGHT_FACTS_INTERVAL_S,
+                # A round may wait for the answers about all of its newsletters.
+                bound_s=_BOUND_S + FACTS_A_ROUND_MAX * context.call_timeout.total_seconds(),
+            ),
             self._listen_loop(listen_url),
         ]
         self.runner = BackgroundRunner(loops, registry=registry)

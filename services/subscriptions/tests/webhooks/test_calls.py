@@ -20,9 +20,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
+from broadsheet_common.outgoing.guarded_session import AddrInfo, Lookup
+from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.sending.answer import ANSWER_READ_BYTES_MAX, Answer, Answered, NotAnswered
-from broadsheet_subscriptions.webhooks.sending.call_endpoint import AddrInfo, Lookup, open_caller
-from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
+from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
 
 from .receiver import Received, Receiver, never, receiving
 

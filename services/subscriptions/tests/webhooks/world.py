@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.runner import BackgroundRunner
+from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.endpoints.create_endpoint import create_endpoint
 from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import parse_fields
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
@@ -17,7 +18,6 @@ from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
 from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
 from broadsheet_subscriptions.webhooks.sending.event import EVENT_TYPES, EventType
 from broadsheet_subscriptions.webhooks.sending.sender import SendingPolicy, WebhookMetrics, WebhookSender
-from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 from harness.keys import SECRET_ENCRYPTION_KEYS
 from harness.owner import Owner
 

@@ -103,6 +103,13 @@ async def cancel_issue(connection: AsyncConnection, *, issue_id: int, cancelled_
     return was
 
 
+async def request_preflight(connection: AsyncConnection, *, newsletter_id: int) -> None:
+    """Ask for a fresh look at the newsletter's stream and sender; `delivery.published_preflight` has it soon after."""
+    await connection.execute(
+        sa.text("SELECT delivery.request_preflight(:newsletter_id)"), {"newsletter_id": newsletter_id}
+    )
+
+
 async def enqueue_provider_events(connection: AsyncConnection, bodies: Sequence[str]) -> None:
     """Queue the provider's webhooks unchanged, each a JSON document; delivery applies them."""
     await connection.execute(

@@ -3,6 +3,7 @@
 Delivery sends what this renders, and publishing's preview shows it: they cannot differ.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -51,6 +52,11 @@ class RenderedMail(msgspec.Struct, frozen=True):
     subject: str
     html_body: str | msgspec.Raw | None
     text_body: str | msgspec.Raw
+
+
+def text_of(body: str | msgspec.Raw) -> str:
+    """A body as text, also where it is JSON already."""
+    return body if isinstance(body, str) else msgspec.json.decode(body, type=str)
 
 
 class IssueMail:

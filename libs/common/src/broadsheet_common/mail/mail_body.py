@@ -138,6 +138,7 @@ def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tupl
     if with_link:
         why = f"You get this because you subscribed to {html.escape(footer.newsletter_name)}. "
         end = f'">Unsubscribe</a>{f"<br>{address}" if with_address else ""}</p>'
+        # Postmark must neither count nor rewrite a link that acts for its reader.
         return f'{start}{why}<a data-pm-no-track style="display:inline!important" href="', Merge(_LINK), end
     return (f"{start}{address}</p>",) if with_address else ()
 

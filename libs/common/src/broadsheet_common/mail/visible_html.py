@@ -18,8 +18,9 @@ TAGS_MAX: Final = 10_000
 _SPACE: Final = r"[ \t\n\f\r]"
 _VALUE: Final = r"""(?:"[^"]*+"|'[^']*+'|[^ \t\n\f\r"'>][^ \t\n\f\r>]*+)"""
 _ATTRIBUTE: Final = rf"[^ \t\n\f\r/>=][^ \t\n\f\r/>=]*+(?:{_SPACE}*+={_SPACE}*+{_VALUE})?+"
-_TAG: Final = re.compile(rf"<(/?)([a-zA-Z][^ \t\n\f\r/>]*+)((?:[ \t\n\f\r/]++|{_ATTRIBUTE})*+)>")
-_ATTRIBUTES: Final = re.compile(rf"([^ \t\n\f\r/>=][^ \t\n\f\r/>=]*+)(?:{_SPACE}*+={_SPACE}*+({_VALUE}))?+")
+TAG: Final = re.compile(rf"<(/?)([a-zA-Z][^ \t\n\f\r/>]*+)((?:[ \t\n\f\r/]++|{_ATTRIBUTE})*+)>")
+"""One whole tag: `/` of an end, its name, and its attributes as they are written."""
+ATTRIBUTES: Final = re.compile(rf"([^ \t\n\f\r/>=][^ \t\n\f\r/>=]*+)(?:{_SPACE}*+={_SPACE}*+({_VALUE}))?+")
 _COMMENT_END: Final = re.compile("--!?>")
 _MAY_HIDE: Final = re.compile("hidden|style", re.IGNORECASE | re.ASCII)
 _WORD: Final = re.compile(r"\w")
@@ -193,7 +194,7 @@ class _Look:
         letter = source[start + 2 : start + 3] if following == "/" else following
         if letter.isascii() and letter.isalpha():
             self._tags_left -= 1
-            tag = _TAG.match(source, start)
+            tag = TAG.match(source, start)
             if tag is None or self._tags_left < 0:
                 return None
             return self._read_tag(tag)
@@ -339,7 +340,7 @@ def _raw_text_end(name: str) -> re.Pattern[str]:
 def _attributes(written: str) -> dict[str, str]:
     """Attributes by name. If a name comes twice, the first counts, as in browsers."""
     found: dict[str, str] = {}
-    for match in _ATTRIBUTES.finditer(written):
+    for match in ATTRIBUTES.finditer(written):
         value = match[2] or ""
         unquoted = value[1:-1] if value[:1] in {'"', "'"} else value
         found.setdefault(match[1].lower(), html.unescape(unquoted))
@@ -359,7 +360,7 @@ _HARMLESS: Final = frozenset({"alt", "href", "src", "title", "aria-label", "cont
 
 def _only_in_harmless_values(written: str, merged: str) -> bool:
     rest = written
-    for match in _ATTRIBUTES.finditer(written):
+    for match in ATTRIBUTES.finditer(written):
         if merged in match[0]:
             value = match[2] or ""
             is_quoted = value[:1] in {'"', "'"}

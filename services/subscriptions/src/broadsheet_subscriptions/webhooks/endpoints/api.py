@@ -34,6 +34,7 @@ from broadsheet_common.http.pagination import (
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.outgoing.target import URL_CHARS_MAX, TargetPolicy
 from broadsheet_subscriptions.tables import idempotency_key
 from broadsheet_subscriptions.webhooks.endpoints import store
 from broadsheet_subscriptions.webhooks.endpoints.change_endpoint import (
@@ -51,7 +52,6 @@ from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import (
 from broadsheet_subscriptions.webhooks.endpoints.rotate_secret import rotate_secret
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.event import EVENT_TYPES, EventType
-from broadsheet_subscriptions.webhooks.sending.target import URL_CHARS_MAX, TargetPolicy
 
 OVERLAP_S_DEFAULT: Final = 86_400
 OVERLAP_S_MAX: Final = 7 * 86_400

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.sending.event import EventType
-from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 
 DESCRIPTION_CHARS_MAX: Final = 500
 

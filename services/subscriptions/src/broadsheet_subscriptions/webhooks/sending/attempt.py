@@ -7,6 +7,7 @@ from typing import Final, assert_never
 import msgspec
 import structlog
 
+from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.endpoints.endpoint import secret_purpose
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox, UnreadableSecretError
 from broadsheet_subscriptions.webhooks.sending.answer import (
@@ -23,7 +24,6 @@ from broadsheet_subscriptions.webhooks.sending.call_endpoint import EndpointCall
 from broadsheet_subscriptions.webhooks.sending.event import may_be_told, write_message
 from broadsheet_subscriptions.webhooks.sending.signature import SigningSecret, signed_headers
 from broadsheet_subscriptions.webhooks.sending.store import Claimed
-from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy
 
 BEGIN_WITHIN_S: Final = 1.0
 """For how long after the claim the person's data may be used: they may have been removed since."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.webhooks.sending.target import TargetPolicy, is_public, parse_networks
+from broadsheet_common.outgoing.target import TargetPolicy, is_public, parse_networks
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e", "64:ff9b::8.8.8.8"]
 NOT_PUBLIC = [

@@ -1,4 +1,4 @@
-"""The targets that a webhook may call: which network addresses, and which URLs; pure.
+"""The targets that a service may call for somebody: which network addresses, and which URLs; pure.
 
 Otherwise anybody who may set a URL could make this service call what only it can reach: databases, cloud
 metadata, admin pages. A name can resolve to any address, and to another one a moment later, so the deciding check
@@ -97,7 +97,7 @@ class TargetPolicy:
         if not host or port is None:
             raise ValueError("The URL needs a host.")
         if url.user is not None or url.password is not None:
-            raise ValueError("The URL must hold no user name or password: receivers check the signature instead.")
+            raise ValueError("The URL must hold no user name or password.")
         if url.raw_fragment:
             raise ValueError("The URL must have no fragment (#).")
         allowed_ports = {_HTTPS_PORT, _HTTP_PORT} if self.allow_http else {_HTTPS_PORT}

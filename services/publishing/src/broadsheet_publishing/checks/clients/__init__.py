@@ -1,0 +1,1 @@
+"""What mail programs drop of CSS and HTML, from derived data; pure."""
