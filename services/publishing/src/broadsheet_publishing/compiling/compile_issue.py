@@ -24,7 +24,7 @@ from broadsheet_publishing.compiling.layout import (
 from broadsheet_publishing.compiling.liquid_shield import Covered, Shield
 from broadsheet_publishing.compiling.markdown_html import MarkdownPage, read_markdown, script_in_markdown
 from broadsheet_publishing.compiling.markdown_text import text_of_markdown
-from broadsheet_publishing.compiling.markup import Place, find_too_deep, pieces_of
+from broadsheet_publishing.compiling.markup import Place, all_pieces_of, find_too_deep
 from broadsheet_publishing.compiling.mjml_html import MjmlFaultError, html_of_mjml, is_panic, lost_or_doubled
 from broadsheet_publishing.compiling.script import script_in, script_in_covered, script_in_liquid
 from broadsheet_publishing.compiling.template_faults import (
@@ -297,7 +297,7 @@ def _of_ends(text: str, field: Field, covered: Covered | None = None, *, is_deri
     `text` was made of what was covered, and the place is where the same words stand there.
     """
     before = None
-    for piece in pieces_of(text):
+    for piece in all_pieces_of(text):
         if piece.kind == "broken" or (piece.kind == "raw" and piece.end == len(text)):
             start = before.start if piece.kind == "raw" and before is not None else piece.start
             if is_derived and covered is not None:

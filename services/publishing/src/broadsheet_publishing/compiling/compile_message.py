@@ -1,4 +1,5 @@
 """The protocol between the service and its compiler's process, pure: length, then a message, one answer for each.
+An empty message comes first: the process is ready.
 
 Messages are MessagePack of these types: what a damaged process sends is refused, and cannot become anything else.
 """

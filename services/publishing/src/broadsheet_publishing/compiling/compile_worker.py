@@ -37,10 +37,14 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     # What a library prints must not be taken for an answer.
     sys.stdout = sys.stderr
+    _send(sink, b"")
     while (order := _next(source)) is not None:
-        message = encode(_answer(order))
-        sink.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
-        sink.flush()
+        _send(sink, encode(_answer(order)))
+
+
+def _send(sink: BinaryIO, message: bytes) -> None:
+    sink.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+    sink.flush()
 
 
 def _next(source: BinaryIO) -> Order | None:

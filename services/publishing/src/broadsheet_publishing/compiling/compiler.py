@@ -31,7 +31,7 @@ from broadsheet_publishing.compiling.issue_source import IssueSource, Layout, Lo
 _PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"})
 """The environment variables that a process gets: what Python needs, and none of the service's secrets."""
 _STARTING_TIMEOUT_S: Final = 30.0
-"""Longer than for an issue: a fresh process loads its parsers, perhaps on a busy machine."""
+"""A fresh process loads its parsers first, perhaps on a busy machine."""
 _ISSUES_OF_A_PROCESS_MAX: Final = 5_000
 """Then it is replaced, so that what a parser may leak stays bounded."""
 
@@ -103,7 +103,10 @@ class Compiler:
         try:
             answer = await process.ask(encode(Order(source, layout, look, attributes)))
         finally:
-            self._idle.put_nowait(process)
+            try:
+                await asyncio.shield(process.start())
+            finally:
+                self._idle.put_nowait(process)
         match answer:
             case Compiled(issue):
                 return issue
@@ -127,15 +130,19 @@ class Compiler:
 
 
 class _Process:
-    """One process, which is started when it is needed and not there."""
+    """One process. One that has ended is started again before it is asked."""
 
     def __init__(self, settings: CompilerSettings) -> None:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
+        self._is_ready = False
         self._asked = 0
 
     async def start(self) -> None:
-        self._asked = 0
+        """Does nothing if it runs."""
+        if self._process is not None:
+            return
+        self._asked, self._is_ready = 0, False
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -163,20 +170,21 @@ class _Process:
             self._process.returncode is not None or self._asked >= _ISSUES_OF_A_PROCESS_MAX
         ):
             await self.end()
-        if self._process is None:
-            await self.start()
-        timeout_s = self._settings.timeout_s if self._asked else max(self._settings.timeout_s, _STARTING_TIMEOUT_S)
+        await self.start()
         self._asked += 1
         is_answered = False
         try:
-            async with asyncio.timeout(timeout_s):
+            if not self._is_ready:
+                async with asyncio.timeout(_STARTING_TIMEOUT_S):
+                    await self._read()
+                self._is_ready = True
+            async with asyncio.timeout(self._settings.timeout_s):
                 answer = await self._exchange(message)
             is_answered = True
         except TimeoutError as error:
-            _log.warning("compiler.timed_out", timeout_s=timeout_s)
+            _log.warning("compiler.timed_out", was_ready=self._is_ready)
             raise CompileError((_TIMED_OUT,)) from error
         except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError) as error:
-            await self.end()
             _log.warning("compiler.crashed", error=type(error).__name__)
             raise CompileError((_CRASHED,)) from error
         finally:
@@ -186,13 +194,16 @@ class _Process:
         return answer
 
     async def _exchange(self, message: bytes) -> Answer:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
-        await process.stdin.drain()
-        size = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+        await self._process.stdin.drain()
+        return decode_answer.decode(await self._read())
+
+    async def _read(self) -> bytes:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        size = int.from_bytes(await self._process.stdout.readexactly(LENGTH_BYTES), "big")
         if size > MESSAGE_BYTES_MAX:
             raise ConnectionError(f"an answer of {size} bytes")
-        return decode_answer.decode(await process.stdout.readexactly(size))
+        return await self._process.stdout.readexactly(size)

@@ -17,7 +17,7 @@ import css_inline
 from broadsheet_publishing.compiling.compiled_issue import Fault
 from broadsheet_publishing.compiling.issue_source import Look
 from broadsheet_publishing.compiling.liquid_shield import Shield, shortened
-from broadsheet_publishing.compiling.markup import VOID, Attribute, Piece, attributes_of, pieces_of
+from broadsheet_publishing.compiling.markup import VOID, Attribute, Piece, all_pieces_of, attributes_of, pieces_of
 
 _PADDING: Final = "&#847;&zwnj;&nbsp;&#8199;&shy;" * 40
 """Invisible, so that a list of mails shows nothing of the body after a short preheader."""
@@ -77,8 +77,10 @@ class HtmlDocument:
     # What the parser must not see
 
     def _prepared(self, source: str) -> str:
+        if self._shield.word.search(source) is None and "<![" not in source:
+            return source
         parts: list[str] = []
-        for piece in pieces_of(source):
+        for piece in all_pieces_of(source):
             text = source[piece.start : piece.end]
             if piece.kind == "text":
                 text = self._shield.word.sub(lambda word: f"<!--{word[0]}-->", text)
@@ -135,7 +137,8 @@ class HtmlDocument:
     def _uncovered(self, inlined: str, *, keep_comments: bool = False) -> str:
         text = inlined.replace(_IGNORE, "")
         if self._hidden:
-            text = self._with_own_styles(text)
+            if any(hidden.startswith(_STYLE) for hidden in self._hidden):
+                text = self._with_own_styles(text)
             text = re.sub(rf'<!--{self._prefix}(\d+)z-->|{self._prefix}(\d+)z(?:="")?', self._shown, text)
         if keep_comments:
             return text
@@ -173,9 +176,11 @@ class HtmlDocument:
         return shown.removeprefix(_STYLE) if shown.startswith(_STYLE) else None
 
     def _numbers_outside_styles(self, text: str) -> list[int]:
+        if self._shield.word.search(text) is None:
+            return []
         return [
             number
-            for piece in pieces_of(text)
+            for piece in all_pieces_of(text)
             if not (piece.kind == "raw" and piece.name == "style")
             for number in self._shield.numbers_in(text[piece.start : piece.end])
         ]
@@ -199,6 +204,8 @@ class HtmlDocument:
 
     def _torn(self) -> list[Fault]:
         """Conditions whose branches do not hold whole elements: the parser closed what a branch left open."""
+        if not any(self._shield[number].tag_name in _OPENERS for number in self._before):
+            return []
         parents = _parents(self.inlined, self._shield)
         faults: list[Fault] = []
         open_blocks: list[int] = []
@@ -227,7 +234,7 @@ def _with_body(source: str) -> str:
     """A document without `<body>` gets it where its content begins. A parser would begin it later, after Liquid."""
     content_at: int | None = None
     in_head = False
-    for piece in pieces_of(source):
+    for piece in all_pieces_of(source):
         if piece.kind in {"start", "end"} and piece.name in {"head", "html"}:
             in_head = piece.name == "head" and piece.kind == "start"
         elif piece.kind == "start" and piece.name in {"body", "frameset"}:

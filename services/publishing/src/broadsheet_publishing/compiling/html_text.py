@@ -30,6 +30,8 @@ def text_of_html(source: str, shield: Shield) -> str:
 
 def _with_words_in_cells(source: str, shield: Shield) -> str:
     """Between the rows and the cells of a table, text is no place: there, the words get a row or a cell."""
+    if shield.word.search(source) is None:
+        return source
     parts: list[str] = []
     stack: list[str] = []
     for piece in pieces_of(source):

@@ -9,6 +9,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -114,6 +115,12 @@ def pieces_of(source: str, *, is_mjml: bool = False) -> Iterator[Piece]:
             return
 
 
+@lru_cache(maxsize=2)
+def all_pieces_of(source: str, *, is_mjml: bool = False) -> tuple[Piece, ...]:
+    """As `pieces_of`, for a text that several look at from end to end: it is read once."""
+    return tuple(pieces_of(source, is_mjml=is_mjml))
+
+
 def attributes_of(source: str, tag: Piece) -> list[Attribute]:
     return [_attribute(match) for match in _ATTRIBUTES.finditer(source, tag.inner_start, tag.inner_end)]
 
@@ -132,7 +139,7 @@ def find_too_deep(source: str, depth_max: int, *, is_mjml: bool = False) -> int 
     is_open: Counter[str] = Counter()
     lingering: Counter[str] = Counter()
     lingering_count = 0
-    for piece in pieces_of(source, is_mjml=is_mjml):
+    for piece in all_pieces_of(source, is_mjml=is_mjml):
         name = piece.name
         if piece.kind == "start":
             if name in VOID or (is_mjml and source[piece.end - 2] == "/"):

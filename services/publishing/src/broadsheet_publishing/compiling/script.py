@@ -9,7 +9,7 @@ from typing import Final
 
 from broadsheet_publishing.compiling.compiled_issue import Fault, Field
 from broadsheet_publishing.compiling.liquid_shield import Covered, Markup, Shield, shortened
-from broadsheet_publishing.compiling.markup import Attribute, Piece, Place, attributes_of, is_outlooks, pieces_of
+from broadsheet_publishing.compiling.markup import Attribute, Piece, Place, all_pieces_of, attributes_of, is_outlooks
 
 FAULTS_MAX: Final = 20
 _HANDLER: Final = re.compile(r"on[a-z]")
@@ -77,7 +77,7 @@ def _place(markup: Markup) -> Place | None:
 def _look(
     text: str, shield: Shield, faults: list[Fault], fault: Callable[[int, str], Fault], *, is_mjml: bool = False
 ) -> None:
-    for piece in pieces_of(text, is_mjml=is_mjml):
+    for piece in all_pieces_of(text, is_mjml=is_mjml):
         if len(faults) >= FAULTS_MAX:
             return
         if piece.kind == "comment" and is_outlooks(text, piece):
