@@ -97,8 +97,10 @@ def test_whatever_title_is_accepted_fits_one_header_line_and_parses_to_itself(ra
         (
             "one\ntwo {{ subscriber.nmae }}",
             (
-                "Line 2: there is no variable `subscriber.nmae`. There are: {{ issue.title }}, {{ newsletter.name }}, "
-                "{{ subscriber.email }}, {{ subscriber.name }}, {{ unsubscribe_url }}."
+                "Line 2: there is no variable `subscriber.nmae`. There are: {{ issue.published_on }}, "
+                "{{ issue.title }}, {{ newsletter.name }}, {{ newsletter.postal_address }}, {{ newsletter.slug }}, "
+                "{{ preferences_url }}, {{ subscriber.email }}, {{ subscriber.name }}, {{ subscriber.tags }}, "
+                "{{ unsubscribe_url }}, {{ web_url }}."
             ),
         ),
         (

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
+from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, keep_links_to_leave
 from broadsheet_common.mail.mail_subject import Subject
 from broadsheet_common.mail.merge_fields import SHARED_VARIABLES, SUBJECT_VARIABLES, MailValues
 from broadsheet_common.mail.template_work import TemplateError
@@ -48,18 +48,19 @@ def _parse(found: sa.Row[Any], *, default_sender: str, public_url: str) -> Issue
         issue_published_on=found.published_at.astimezone(UTC).date().isoformat(),
         web_url=f"{public_url}{found.web_path}" if found.web_path is not None else "",
     )
-    title = Subject(found.title).filled(shared)
+    title = Subject(found.title, attributes=None).filled(shared)
     names = SHARED_VARIABLES
     if title.plain_text is not None:
         shared = msgspec.structs.replace(shared, issue_title=title.plain_text)
         names |= {"issue.title"}
     subject = title
     if found.subject != found.title:
-        subject = Subject(found.subject, allowed=SUBJECT_VARIABLES).filled(shared, names)
+        subject = Subject(found.subject, allowed=SUBJECT_VARIABLES, attributes=None).filled(shared, names)
     footer = Footer(newsletter_name=found.name, postal_address=found.postal_address)
     html_template = None
     if found.html_content is not None:
-        html_template = mail_template.parse(found.html_content, "html").filled(shared, names)
+        html_source = keep_links_to_leave(found.html_content) if found.track_links else found.html_content
+        html_template = mail_template.parse(html_source, "html").filled(shared, names)
     text_template = mail_template.parse(found.text_content, "text").filled(shared, names)
     templates = [one for one in (title, subject, html_template, text_template) if one is not None]
     return IssueContent(
