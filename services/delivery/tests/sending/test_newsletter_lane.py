@@ -177,6 +177,18 @@ async def test_nothing_is_tracked_unless_the_newsletter_says_so(
     ]  # fmt: skip
 
 
+async def test_mails_whose_links_are_credentials_say_that_nothing_is_tracked(delivery: Delivering) -> None:
+    composer = delivery.context.composer
+    to, attempt_id = "ada@example.com", uuid.uuid4()
+    single = composer.single_mail(
+        mail_id=1, to=to, subject="s", html_body="<p>h</p>", text_body="t", attempt_id=attempt_id
+    )
+    for mail in (single, composer.canary_mail(to=to, stream="outbound", attempt_id=attempt_id)):
+        assert isinstance(mail, Message)
+        sent = msgspec.json.decode(encode_message(mail))
+        assert (sent["TrackOpens"], sent["TrackLinks"]) == (False, "None")
+
+
 async def test_a_link_to_unsubscribe_is_never_tracked(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
     seed.execute("UPDATE publishing.newsletter SET track_links = true")
     seed.published_issue(
