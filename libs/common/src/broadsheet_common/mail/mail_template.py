@@ -18,7 +18,7 @@ never closed or contains long runs of blanks.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import StringIO
 from typing import Literal, TypeVar
@@ -28,7 +28,7 @@ import structlog
 from liquid import BoundTemplate, Environment, escape
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions import Filter, FilteredExpression, Path, PositionalArgument, StringLiteral
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
@@ -94,15 +94,26 @@ class UnknownVariable(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """A variable without filters, escaped in HTML. `field` names its field in MailValues."""
+    """A variable without filters but `default`, escaped in HTML. `field` names its field in MailValues."""
 
     field: str
+    default: str = ""
+
+    def text(self, values: MailValues) -> str:
+        return getattr(values, self.field) or self.default
 
 
 class MergeAttribute(msgspec.Struct, frozen=True):
-    """An attribute of the subscriber without filters, escaped in HTML."""
+    """An attribute of the subscriber without filters but `default`, escaped in HTML."""
 
     name: str
+    default: str | None = None
+
+    def text(self, values: MailValues) -> str:
+        value = values.subscriber_attributes.get(self.name)
+        if self.default is not None and (value is None or value is False or value == ""):
+            return self.default
+        return text_of(value)
 
 
 Step = str | Merge | MergeAttribute | Node
@@ -142,11 +153,7 @@ class Template:
         # The texts that all mails share, with an empty entry for each part that differs.
         self._texts = [step if isinstance(step, str) else "" for step in steps]
         self._json_texts: list[bytes] | None = None
-        self._differing = tuple(
-            (place, step.field if isinstance(step, Merge) else step)
-            for place, step in enumerate(steps)
-            if not isinstance(step, str)
-        )
+        self._differing = tuple((place, step) for place, step in enumerate(steps) if not isinstance(step, str))
         self._static_chars = sum(len(step) for step in steps if isinstance(step, str))
         self._base_work = NODE_WORK * len(steps) + self._static_chars // COPIED_CHARS_PER_UNIT
         self.unknown_variables = unknown_variables
@@ -183,7 +190,7 @@ class Template:
         for step in self._steps:
             if isinstance(step, Merge) and step.field in fields:
                 context.work.charge(NODE_WORK)
-                text: str = getattr(values, step.field)
+                text = step.text(values)
                 filled.append(_escaped(text) if self._autoescape else text)
             elif isinstance(step, OutputNode) and _only_reads(step.expression, never_assigned):
                 filled.append(_render_node(step, context))
@@ -256,17 +263,13 @@ class Template:
         rendered: list[str] = []
         chars = self._static_chars
         work.charge(self._base_work)
-        text: str
         for place, step in self._differing:
             if isinstance(step, Node):
                 context = context or self._context(values, work)
                 text = _render_node(step, context)
                 rendered.append(text)
             else:
-                if isinstance(step, str):
-                    text = getattr(values, step)
-                else:
-                    text = text_of(values.subscriber_attributes.get(step.name))
+                text = step.text(values)
                 work.charge(len(text) * CHAR_WORK)
                 if self._autoescape:
                     text = _escaped(text)
@@ -324,14 +327,27 @@ def _step(node: Node, assigned: frozenset[str]) -> "Step":
         return str(node.text)
     if isinstance(node, OutputNode):
         expression = node.expression
-        if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
-            variable = str(expression.left)
-            if variable.partition(".")[0] not in assigned:
-                if (field := field_of(variable)) is not None:
-                    return Merge(field)
-                if (attribute := attribute_of(variable)) is not None:
-                    return MergeAttribute(attribute)
+        if type(expression) is FilteredExpression and type(expression.left) is Path:
+            variable, default = str(expression.left), _only_default(expression.filters)
+            if variable.partition(".")[0] in assigned or (expression.filters and default is None):
+                return node
+            if (field := field_of(variable)) is not None:
+                return Merge(field, default or "")
+            if (attribute := attribute_of(variable)) is not None:
+                return MergeAttribute(attribute, default)
     return node
+
+
+def _only_default(filters: Sequence[Filter] | None) -> str | None:
+    """The text of `| default: "text"`, if that is the only filter. None too for a text with markup in it: a literal is
+    not escaped, a merged value is.
+    """
+    if filters is None or len(filters) != 1 or filters[0].name != "default" or len(filters[0].args) != 1:
+        return None
+    argument = filters[0].args[0]
+    if not isinstance(argument, PositionalArgument) or type(argument.value) is not StringLiteral:
+        return None
+    return None if _SPECIAL_IN_HTML.search(argument.value.value) else argument.value.value
 
 
 def _only_reads(expression: Expression, names: frozenset[str]) -> bool:
