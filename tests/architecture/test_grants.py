@@ -95,6 +95,8 @@ TRIGGERS = {
     "enqueue_engagement",
     "count_content_version",
     "count_sender_version",
+    "count_compiled_version",
+    "compile_as_written",
 }
 """Functions that nobody calls."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"

@@ -121,3 +121,19 @@ def test_text_that_is_not_in_normal_form_c_is_brought_into_it(empty_database: Da
         ]
         counted = owner.execute("SELECT tag, count(*) FROM subscriptions.subscriber_tag GROUP BY tag ORDER BY tag")
         assert counted.fetchall() == [("caf\u00e9", 2), ("x", 1)]
+
+
+def test_what_was_published_before_is_what_delivery_renders_and_a_draft_is_not(empty_database: Database) -> None:
+    command.upgrade(alembic_config(empty_database.owner_url), "0004")
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        owner.execute(
+            "INSERT INTO publishing.issue (newsletter_id, title, html_content, text_content, status, created_by,"
+            " published_at) VALUES (1, 'Old', '<p>old</p>', 'old', 'published', 'user:1', now()),"
+            " (1, 'Draft', '<p>draft</p>', 'draft', 'draft', 'user:1', NULL)"
+        )
+    command.upgrade(alembic_config(empty_database.owner_url), "head")
+    with psycopg.connect(empty_database.owner_url, autocommit=True) as owner:
+        found = owner.execute(
+            "SELECT variant, title, subject, html_content, text_content, web_path FROM publishing.published_contents"
+        ).fetchall()
+        assert found == [(1, "Old", "Old", "<p>old</p>", "old", None)]

@@ -23,6 +23,7 @@ from broadsheet_delivery.queue.chunk_store import (
     unsettled_recipients,
 )
 from broadsheet_delivery.queue.outcome import Accepted
+from broadsheet_delivery.queue.recipient import UsedValues
 from broadsheet_delivery.queue.single_mail_store import newsletter_recipients
 from harness.cluster import Cluster, Database
 from harness.seeding import DEFAULT_NEWSLETTER_ID, Seed
@@ -31,6 +32,7 @@ READERS = 40_000
 CHUNK = 500
 # Each delivery of the chunk is met in about ten nodes of the plan.
 ROWS_TOUCHED_MAX = CHUNK * 30
+USED = [UsedValues(), UsedValues(tags=True, attributes=("city", "age"))]
 
 TABLES = (
     "delivery.delivery_part_default",
@@ -134,9 +136,10 @@ async def _touched_by(engine: AsyncEngine, run: Callable[[AsyncConnection], Awai
     return total, plans
 
 
-async def test_reading_a_chunks_recipients(engine: AsyncEngine, chunk: LeasedChunk) -> None:
+@pytest.mark.parametrize("used", USED, ids=["name and address", "tags and attributes"])
+async def test_reading_a_chunks_recipients(engine: AsyncEngine, chunk: LeasedChunk, used: UsedValues) -> None:
     async def read(connection: AsyncConnection) -> None:
-        assert len(await unsettled_recipients(connection, chunk, stream="broadcast")) == CHUNK
+        assert len(await unsettled_recipients(connection, chunk, stream="broadcast", used=used)) == CHUNK
 
     touched, plans = await _touched_by(engine, read)
     assert touched < ROWS_TOUCHED_MAX, plans
@@ -166,7 +169,10 @@ async def test_writing_a_chunks_outcomes_and_counting_them(engine: AsyncEngine, 
     assert touched < ROWS_TOUCHED_MAX, plans
 
 
-async def test_reading_the_recipients_of_mails_that_go_alone(engine: AsyncEngine, chunk: LeasedChunk) -> None:
+@pytest.mark.parametrize("used", USED, ids=["name and address", "tags and attributes"])
+async def test_reading_the_recipients_of_mails_that_go_alone(
+    engine: AsyncEngine, chunk: LeasedChunk, used: UsedValues
+) -> None:
     async def read(connection: AsyncConnection) -> None:
         found = await newsletter_recipients(
             connection,
@@ -174,6 +180,7 @@ async def test_reading_the_recipients_of_mails_that_go_alone(engine: AsyncEngine
             newsletter_id=DEFAULT_NEWSLETTER_ID,
             stream="broadcast",
             seqs=list(range(chunk.first_seq, chunk.first_seq + 100)),
+            used=used,
         )
         assert len(found) == 100
 

@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, text_shows_link
+from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, keep_links_to_leave, text_shows_link
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
 from broadsheet_common.mail.mail_template import parse
 from broadsheet_common.mail.merge_fields import SAMPLE_VALUES, SHARED_VARIABLES, SUBJECT_VARIABLES, MailValues
@@ -182,6 +182,29 @@ def test_the_link_of_the_footer_is_not_tracked(way: str) -> None:
     assert f'href="{URL}"' in link
 
 
+@pytest.mark.parametrize("field", ["unsubscribe_url", "preferences_url"])
+def test_the_authors_own_links_to_leave_are_kept_from_tracking_and_no_others(field: str) -> None:
+    other = (
+        "<a href='https://example.com'>x</a><abbr title='{{ unsubscribe_url }}'>y</abbr><b>{{ unsubscribe_url }}</b>"
+    )
+    for link in (
+        f"<a href='{{{{ {field} }}}}'>z</a>",
+        f'<A class="x"\n href="{{{{- {field} | escape -}}}}">z</A>',
+        f"{{% if true %}}<a href={{{{{field}}}}}>z</a>{{% endif %}}",
+    ):
+        kept = keep_links_to_leave(f"{other}{link}{other}")
+        at = link.lower().index("<a") + len("<a")
+        assert kept == f"{other}{link[:at]} data-pm-no-track{link[at:]}{other}"
+        assert keep_links_to_leave(kept) == kept
+    own = f"<a href='{{{{ {field} }}}}' data-pm-no-track>z</a>"
+    assert keep_links_to_leave(own) == own
+
+
+def test_looking_for_links_to_leave_takes_no_more_than_one_pass() -> None:
+    for source in ("<a " * 1_500_000, "<a {{" * 1_000_000, "<a " + "{{ " * 1_500_000, "<a " + "x" * 4_000_000):
+        assert keep_links_to_leave(source) == source
+
+
 def test_a_body_that_is_hidden_as_a_whole_is_refused() -> None:
     with pytest.raises(TemplateError, match="hidden"):
         html_of("<html><body style='display:none'><p>Hi</p></body></html>")
@@ -235,7 +258,7 @@ def test_a_title_may_use_what_belongs_to_its_reader_and_its_newsletter() -> None
         "{{ newsletter.name }} {{ issue.published_on }}: {{ subscriber.attributes.city | default: 'you' }}"
         "{% if subscriber.tags contains 'reader' %}, reader{% endif %}"
     )
-    title = Subject(source)
+    title = Subject(source, attributes=None)
     assert title.render(SAMPLE_VALUES, Work()) == "Newsletter 2026-01-31: you, reader"
     assert title.plain_text is None
     assert title.uses_tags
@@ -263,7 +286,17 @@ def test_a_title_that_is_the_same_for_everybody_is_known_as_such() -> None:
     assert Subject("Hi {{ subscriber.name }}").filled(SAMPLE_VALUES).plain_text is None
 
 
-@pytest.mark.parametrize("title", ["{{ issue.title }}", "{{ unsubscribe_url }}", "{{ nobody }}", "{{ x", "{% for %}"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "{{ issue.title }}",
+        "{{ subscriber.attributes.city }}",
+        "{{ unsubscribe_url }}",
+        "{{ nobody }}",
+        "{{ x",
+        "{% for %}",
+    ],
+)
 def test_a_title_that_cannot_be_rendered_is_refused(title: str) -> None:
     with pytest.raises(TemplateError):
         Subject(title)

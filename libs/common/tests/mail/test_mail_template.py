@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from liquid import Environment
 
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.mail_template import MARKUP_COUNT_MAX, SOURCE_BYTES_MAX, Kind, parse
+from broadsheet_common.mail.mail_template import SOURCE_BYTES_MAX, Kind, parse
+from broadsheet_common.mail.markup_bounds import MARKUP_COUNT_MAX
 from broadsheet_common.mail.merge_fields import (
     SAMPLE_VALUES,
     SHARED_VARIABLES,
@@ -172,7 +173,9 @@ _PERSON = values(
     subscriber_tags=("vip", "a & b"),
     subscriber_attributes={
         "city": "Köln & Bonn", "age": 41.0, "score": 2.5, "member": True, "asked": False, "born": "1984-02-29",
+        "zero": 0, "empty": "",
     },
+    web_url="",
 )  # fmt: skip
 
 
@@ -191,6 +194,14 @@ _PERSON = values(
         # Nobody has the rest.
         ("[{{ subscriber.attributes.town }}{{ subscriber.attributes.town | upcase }}]", "[]"),
         ('{{ subscriber.attributes.town | default: "there" }}', "there"),
+        ("{{ subscriber.attributes.asked | default: 'no' }}|{{ subscriber.attributes.age | default: 'no' }}", "no|41"),
+        ("{{ subscriber.attributes.asked | default: 'no', allow_false: true }}", "false"),
+        ("{{ subscriber.attributes.town | default: '<b>you</b>' }}", "<b>you</b>"),
+        ("{{ subscriber.attributes.town | default: subscriber.attributes.city }}", "Köln &amp; Bonn"),
+        ("{{ subscriber.attributes.zero | default: 'none' }}", "0"),
+        # A word of the language can be a name too.
+        ("{{ subscriber.attributes['empty'] | default: 'none' }}", "none"),
+        ("{{ web_url | default: 'nowhere' }}{{ web_url | default: '' }}", "nowhere"),
         ("{% if subscriber.attributes.visits > 3 %}x{% else %}y{% endif %}", "y"),
         ("{% if subscriber.attributes.town contains 'x' %}x{% else %}y{% endif %}", "y"),
         ("{% if subscriber.attributes.town %}x{% else %}y{% endif %}", "y"),
@@ -317,7 +328,8 @@ def test_no_template_raises_anything_but_its_own_error(pieces: list[str], kind: 
 def _markup(draw: st.DrawFn) -> str:
     """A piece of markup that is likely to be valid."""
     variable = draw(st.sampled_from([*sorted(VARIABLES), "subscriber.attributes.city"]))
-    filters = draw(st.lists(st.sampled_from(["upcase", "escape", "strip", "default: 'x'", "append: ' y'"]), max_size=3))
+    filter_ = st.sampled_from(["upcase", "escape", "strip", "default: 'x'", "default: '<b>'", "append: ' y'"])
+    filters = draw(st.lists(filter_, max_size=3))
     expression = " | ".join([variable, *filters])
     shape = draw(
         st.sampled_from(

@@ -1,6 +1,7 @@
 """The newsletter lane on real Postgres and the strict sandbox: the oracle is what the sandbox accepted."""
 
 import asyncio
+import re
 import uuid
 from datetime import timedelta
 
@@ -175,6 +176,34 @@ async def test_nothing_is_tracked_unless_the_newsletter_says_so(
     assert [(row["TrackOpens"], row["TrackLinks"]) for row in rows] == [
         (False, "HtmlOnly"), (True, "None"), (False, "None"),
     ]  # fmt: skip
+
+
+async def test_mails_whose_links_are_credentials_say_that_nothing_is_tracked(delivery: Delivering) -> None:
+    composer = delivery.context.composer
+    to, attempt_id = "ada@example.com", uuid.uuid4()
+    single = composer.single_mail(
+        mail_id=1, to=to, subject="s", html_body="<p>h</p>", text_body="t", attempt_id=attempt_id
+    )
+    for mail in (single, composer.canary_mail(to=to, stream="outbound", attempt_id=attempt_id)):
+        assert isinstance(mail, Message)
+        sent = msgspec.json.decode(encode_message(mail))
+        assert (sent["TrackOpens"], sent["TrackLinks"]) == (False, "None")
+
+
+async def test_a_link_to_unsubscribe_is_never_tracked(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
+    seed.execute("UPDATE publishing.newsletter SET track_links = true")
+    seed.published_issue(
+        seed.subscribers(1), html="<p><a href='{{ unsubscribe_url }}'>leave</a> <a href='https://example.com'>x</a></p>"
+    )
+    seed.published_issue(seed.subscribers(1, prefix="second"), html="<p><a href='{{ preferences_url }}'>more</a></p>")
+    await delivery.send_all_due()
+    own, added = sorted(oracle.messages(), key=lambda mail: mail.to)
+    for mail, links in ((own, 1), (added, 2)):
+        link = mail.headers["List-Unsubscribe"].strip("<>")
+        found = [tag for tag in re.findall(r"<a [^>]*>", mail.html) if link in tag]
+        assert len(found) == links
+        assert all(tag.startswith("<a data-pm-no-track ") for tag in found)
+    assert "<a href='https://example.com'>" in own.html
 
 
 async def test_only_the_variant_that_is_asked_for_is_rendered(seed: Seed, delivery: Delivering) -> None:

@@ -18,6 +18,7 @@ SUBSCRIBERS_MAX = 5_000_000
 REQUESTS_MAX = 10_000
 COUNTS_MAX = 1_000
 SIGN_UPS_MAX = 10_000
+ROUNDS_MAX = 100
 
 
 class AddParser(Protocol):
@@ -27,7 +28,9 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers` and `bench sign-up`."""
+    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers`, `bench sign-up` and
+    `bench render`.
+    """
     bench = add_parser(
         "bench",
         help="measure mails a second on this machine, compared with a plain pipeline",
@@ -153,7 +156,28 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="N",
         help="sign-ups of each state (default: 500)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups):
+
+    render = kinds.add_parser(
+        "render",
+        help="mails that one core renders a second",
+        description="Renders an issue for one reader after another, alone: no database, no network.",
+    )
+    _add_body(render)
+    render.add_argument(
+        "--mails",
+        type=whole_number(100, RECIPIENTS_MAX),
+        default=50_000,
+        metavar="N",
+        help="mails of each round (default: 50000)",
+    )
+    render.add_argument(
+        "--rounds",
+        type=whole_number(1, ROUNDS_MAX),
+        default=5,
+        metavar="R",
+        help="rounds, of which the best counts (default: 5)",
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups, render):
         add_output_options(kind)
 
 
@@ -172,6 +196,10 @@ def _add_size(command: argparse.ArgumentParser, *, recipients: int, latency_ms: 
         metavar="L",
         help=f"how long the sandbox takes to answer a call (default: {latency_ms})",
     )
+    _add_body(command)
+
+
+def _add_body(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--body-kb",
         type=whole_number(1, BODY_MAX_KB),

@@ -23,6 +23,7 @@ from broadsheet_local.bench.report import (
     print_claims,
     print_delivery,
     print_imports,
+    print_render,
     print_scaling,
     print_sign_ups,
     print_subscribers,
@@ -30,6 +31,7 @@ from broadsheet_local.bench.report import (
 from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
+from broadsheet_local.bench.runs.render import RenderFigures, measure_render
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures, measure_sign_ups
 from broadsheet_local.bench.runs.subscribers import measure_subscribers
 from broadsheet_local.errors import LaunchError
@@ -41,7 +43,14 @@ from broadsheet_local.system import LocalSystem, Options
 DELIVERY_CALLS = 4
 
 Figures = TypeVar(
-    "Figures", DeliveryFigures, ScalingFigures, ClaimFigures, ImportFigures, SubscriberFigures, SignUpFigures
+    "Figures",
+    DeliveryFigures,
+    ScalingFigures,
+    ClaimFigures,
+    ImportFigures,
+    SubscriberFigures,
+    SignUpFigures,
+    RenderFigures,
 )
 OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SignUpFigures)
 
@@ -131,6 +140,12 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 )
                 _print(lists, print_subscribers, as_json=parsed.json)
                 return 0 if lists.is_whole else 1
+            case "render":
+                renders = await in_thread(
+                    partial(measure_render, body_kb=parsed.body_kb, mails=parsed.mails, rounds=parsed.rounds, say=say)
+                )
+                _print(renders, print_render, as_json=parsed.json)
+                return 0 if renders.is_whole else 1
             case _:
                 claims = await measure_claims(long_queue=parsed.recipients, claims=parsed.claims, say=say)
                 _print(claims, print_claims, as_json=parsed.json)

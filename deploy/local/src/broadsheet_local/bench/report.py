@@ -12,6 +12,7 @@ from broadsheet_local.bench.measuring.figures import (
     SubscriberFigures,
 )
 from broadsheet_local.bench.runs.imports import ImportFigures
+from broadsheet_local.bench.runs.render import RenderFigures
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures
 
 
@@ -104,6 +105,14 @@ def print_claims(figures: ClaimFigures, console: Console) -> None:
         table.add_row(f"{queue:,}", str(times.claims), f"{times.p50:.2f} ms", f"{times.p99:.2f} ms")
     console.print(table)
     console.print(f"p99 of the long queue divided by that of the short one: {figures.ratio_p99:.2f}")
+
+
+def print_render(figures: RenderFigures, console: Console) -> None:
+    table = Table(title=f"{figures.body_kb} KB, the best of {figures.rounds} rounds", show_header=False)
+    table.add_row("HTML parts a second", f"{figures.html_per_s:,}")
+    table.add_row("mails a second, both parts", f"{figures.mails_per_s:,}")
+    table.add_row("as the issue says", "yes" if figures.is_whole else "no")
+    console.print(table)
 
 
 def print_imports(figures: ImportFigures, console: Console) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from broadsheet_common.mail import mail_template
-from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
+from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody, keep_links_to_leave
 from broadsheet_common.mail.mail_subject import Subject
 from broadsheet_common.mail.merge_fields import SHARED_VARIABLES, SUBJECT_VARIABLES, AttributeValue, MailValues
 from broadsheet_common.mail.template_work import Work
@@ -26,13 +26,16 @@ class IssueTemplates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssueFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What all mails of an issue share. `web_url` is empty for an issue that is not on the web."""
+    """What all mails of an issue share. `web_url` is empty for an issue that is not on the web. `tracks_links`:
+    Postmark rewrites links, but not those by which a reader leaves.
+    """
 
     newsletter_name: str
     newsletter_slug: str
     postal_address: str
     published_at: datetime
     web_url: str
+    tracks_links: bool = False
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class IssueMail:
             issue_published_on=facts.published_at.astimezone(UTC).date().isoformat(),
             web_url=facts.web_url,
         )
-        self._title = Subject(templates.title).filled(shared)
+        self._title = Subject(templates.title, attributes=None).filled(shared)
         names = SHARED_VARIABLES
         if self._title.plain_text is not None:
             shared = msgspec.structs.replace(shared, issue_title=self._title.plain_text)
@@ -89,11 +92,12 @@ class IssueMail:
         self._shared = shared
         self._subject = self._title
         if templates.subject != templates.title:
-            self._subject = Subject(templates.subject, allowed=SUBJECT_VARIABLES).filled(shared, names)
+            self._subject = Subject(templates.subject, allowed=SUBJECT_VARIABLES, attributes=None).filled(shared, names)
         footer = Footer(newsletter_name=facts.newsletter_name, postal_address=facts.postal_address)
         html = None
         if templates.html_content is not None:
-            html = mail_template.parse(templates.html_content, "html").filled(shared, names)
+            source = keep_links_to_leave(templates.html_content) if facts.tracks_links else templates.html_content
+            html = mail_template.parse(source, "html").filled(shared, names)
         text = mail_template.parse(templates.text_content, "text").filled(shared, names)
         parsed = [one for one in (self._title, self._subject, html, text) if one is not None]
         self._html = None if html is None else HtmlBody(html, footer)

@@ -7,6 +7,7 @@ what other templates render is checked for each mail.
 
 import contextlib
 import html
+import re
 from typing import Final
 
 import msgspec
@@ -24,6 +25,14 @@ _MARKS: Final = Marks(value="\ue000", part="\ue002")
 _BEFORE_LINK: Final = frozenset("<([{\"'>|*")
 _AFTER_LINK: Final = frozenset(">)]}\"'<|*")
 _ENDS_SENTENCE: Final = frozenset(".,;:!?")
+
+
+_UNTRACKED: Final = "data-pm-no-track"
+"""On a link, this keeps Postmark from replacing its address (https://postmarkapp.com/developer/user-guide/tracking-links)."""
+# `<a` of a link with one of these fields in it. A tag ends at the first `<` or `>`, so that this takes linear time.
+_LINK_TO_LEAVE: Final = re.compile(
+    rf"<a(?=\s)(?![^<>]*{_UNTRACKED})(?=[^<>]*\{{\{{-?\s*(?:unsubscribe_url|preferences_url)\b)", re.IGNORECASE
+)
 
 
 class Footer(msgspec.Struct, frozen=True):
@@ -139,7 +148,7 @@ def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tupl
         why = f"You get this because you subscribed to {html.escape(footer.newsletter_name)}. "
         end = f'">Unsubscribe</a>{f"<br>{address}" if with_address else ""}</p>'
         # Postmark must neither count nor rewrite a link that acts for its reader.
-        return f'{start}{why}<a data-pm-no-track style="display:inline!important" href="', Merge(_LINK), end
+        return f'{start}{why}<a {_UNTRACKED} style="display:inline!important" href="', Merge(_LINK), end
     return (f"{start}{address}</p>",) if with_address else ()
 
 
@@ -149,6 +158,11 @@ def _text_footer(footer: Footer, body: str, link: str) -> tuple[str | Merge, ...
         why = f"You get this because you subscribed to {footer.newsletter_name}."
         return f"\n\n-- \n{why}\nUnsubscribe: ", Merge(_LINK), f"\n{address}"
     return (f"\n\n-- \n{address}",) if address else ()
+
+
+def keep_links_to_leave(html_source: str) -> str:
+    """The same template, with its links to unsubscribe and to the preferences exempt from Postmark's tracking."""
+    return _LINK_TO_LEAVE.sub(lambda link: f"{link[0]} {_UNTRACKED}", html_source)
 
 
 def text_shows_link(text: str, link: str) -> bool:

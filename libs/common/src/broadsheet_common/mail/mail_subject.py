@@ -26,9 +26,14 @@ class Subject:
     __slots__ = ("_template", "plain_text", "source")
 
     def __init__(
-        self, source: str, *, allowed: frozenset[str] = TITLE_VARIABLES, attributes: frozenset[str] | None = None
+        self,
+        source: str,
+        *,
+        allowed: frozenset[str] = TITLE_VARIABLES,
+        attributes: frozenset[str] | None = frozenset(),
     ) -> None:
-        """`attributes`: the names of those that subscribers have; None: any name may be one.
+        """`attributes`: the names of those that subscribers have. None: any name may be one, for what was checked
+        before; it shows nothing if nobody has it.
 
         Raises:
             TemplateError: also for a variable that is not `allowed`.

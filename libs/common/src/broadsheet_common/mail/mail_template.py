@@ -13,12 +13,11 @@ Work is counted, not timed: everything that is read, compared, written or passed
 mail's `Work` by its size. So a mail that needs too much work fails on every machine under every load, and any
 other mail never fails because a machine is busy.
 
-All markup is measured before python-liquid sees it, because its scanner takes quadratic time on markup that is
-never closed or contains long runs of blanks.
+All markup is measured before python-liquid sees it (`markup_bounds`).
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from io import StringIO
 from typing import Literal, TypeVar
@@ -28,11 +27,12 @@ import structlog
 from liquid import BoundTemplate, Environment, escape
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions import Filter, FilteredExpression, Path, PositionalArgument, StringLiteral
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
+from broadsheet_common.mail.markup_bounds import measure_markup, place_of
 from broadsheet_common.mail.merge_fields import (
     SAMPLE_VALUES,
     SHARED_VARIABLES,
@@ -46,7 +46,7 @@ from broadsheet_common.mail.merge_fields import (
     text_of,
     uses_tags,
 )
-from broadsheet_common.mail.template_engine import FILTERS, TAGS, MailContext, MailEnvironment, render_every_branch
+from broadsheet_common.mail.template_engine import FILTERS, MailContext, MailEnvironment, render_every_branch
 from broadsheet_common.mail.template_work import (
     CHAR_WORK,
     COPIED_CHARS_PER_UNIT,
@@ -61,28 +61,12 @@ from broadsheet_common.mail.template_work import (
 
 SOURCE_BYTES_MAX = 5 * 1024 * 1024
 """Postmark takes at most 5 MB for each of HtmlBody and TextBody."""
-MARKUP_COUNT_MAX = 1_000
-"""The number of `{{ … }}` and `{% … %}` in one template."""
-MARKUP_CHARS_MAX = 500
-"""Length of each of them; the engine parses about 500,000 characters of markup a second."""
-MARKUP_TOTAL_CHARS_MAX = 100_000
-"""Length of all of them together."""
-MARKUP_BLANKS_MAX = 40
-"""Consecutive blanks within one of them."""
-BRACKETS_MAX, DOTS_MAX = 4, 40
-"""In one of them: the engine takes quadratic time on deep paths."""
 UNKNOWN_REPORTED_MAX = 20
 __all__ = ["SAMPLE_VALUES", "SHARED_VARIABLES", "TITLE_VARIABLES", "VARIABLES", "MailValues"]
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
 _log = structlog.get_logger()
-_INNER_TAGS = frozenset({"else", "elsif", "when", "endif", "endunless", "endcase", "endcomment"})
-_OPENING = re.compile(r"\{\{|\{%")
-_TAG_NAME = re.compile(r"-?\s*(#|\w*)")
-_END_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
-_BLANK_RUN = re.compile(rf"\s{{{MARKUP_BLANKS_MAX + 1}}}")
 _SPECIAL_IN_HTML = re.compile("[&<>'\"]")
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 
 class UnknownVariable(msgspec.Struct, frozen=True):
@@ -94,15 +78,26 @@ class UnknownVariable(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """A variable without filters, escaped in HTML. `field` names its field in MailValues."""
+    """A variable without filters but `default`, escaped in HTML. `field` names its field in MailValues."""
 
     field: str
+    default: str = ""
+
+    def text(self, values: MailValues) -> str:
+        return getattr(values, self.field) or self.default
 
 
 class MergeAttribute(msgspec.Struct, frozen=True):
-    """An attribute of the subscriber without filters, escaped in HTML."""
+    """An attribute of the subscriber without filters but `default`, escaped in HTML."""
 
     name: str
+    default: str | None = None
+
+    def text(self, values: MailValues) -> str:
+        value = values.subscriber_attributes.get(self.name)
+        if self.default is not None and (value is None or value is False or value == ""):
+            return self.default
+        return text_of(value)
 
 
 Step = str | Merge | MergeAttribute | Node
@@ -142,11 +137,7 @@ class Template:
         # The texts that all mails share, with an empty entry for each part that differs.
         self._texts = [step if isinstance(step, str) else "" for step in steps]
         self._json_texts: list[bytes] | None = None
-        self._differing = tuple(
-            (place, step.field if isinstance(step, Merge) else step)
-            for place, step in enumerate(steps)
-            if not isinstance(step, str)
-        )
+        self._differing = tuple((place, step) for place, step in enumerate(steps) if not isinstance(step, str))
         self._static_chars = sum(len(step) for step in steps if isinstance(step, str))
         self._base_work = NODE_WORK * len(steps) + self._static_chars // COPIED_CHARS_PER_UNIT
         self.unknown_variables = unknown_variables
@@ -183,7 +174,7 @@ class Template:
         for step in self._steps:
             if isinstance(step, Merge) and step.field in fields:
                 context.work.charge(NODE_WORK)
-                text: str = getattr(values, step.field)
+                text = step.text(values)
                 filled.append(_escaped(text) if self._autoescape else text)
             elif isinstance(step, OutputNode) and _only_reads(step.expression, never_assigned):
                 filled.append(_render_node(step, context))
@@ -256,17 +247,13 @@ class Template:
         rendered: list[str] = []
         chars = self._static_chars
         work.charge(self._base_work)
-        text: str
         for place, step in self._differing:
             if isinstance(step, Node):
                 context = context or self._context(values, work)
                 text = _render_node(step, context)
                 rendered.append(text)
             else:
-                if isinstance(step, str):
-                    text = getattr(values, step)
-                else:
-                    text = text_of(values.subscriber_attributes.get(step.name))
+                text = step.text(values)
                 work.charge(len(text) * CHAR_WORK)
                 if self._autoescape:
                     text = _escaped(text)
@@ -324,14 +311,27 @@ def _step(node: Node, assigned: frozenset[str]) -> "Step":
         return str(node.text)
     if isinstance(node, OutputNode):
         expression = node.expression
-        if type(expression) is FilteredExpression and not expression.filters and type(expression.left) is Path:
-            variable = str(expression.left)
-            if variable.partition(".")[0] not in assigned:
-                if (field := field_of(variable)) is not None:
-                    return Merge(field)
-                if (attribute := attribute_of(variable)) is not None:
-                    return MergeAttribute(attribute)
+        if type(expression) is FilteredExpression and type(expression.left) is Path:
+            variable, default = str(expression.left), _only_default(expression.filters)
+            if variable.partition(".")[0] in assigned or (expression.filters and default is None):
+                return node
+            if (field := field_of(variable)) is not None:
+                return Merge(field, default or "")
+            if (attribute := attribute_of(variable)) is not None:
+                return MergeAttribute(attribute, default)
     return node
+
+
+def _only_default(filters: Sequence[Filter] | None) -> str | None:
+    """The text of `| default: "text"`, if that is the only filter. None too for a text with markup in it: a literal is
+    not escaped, a merged value is.
+    """
+    if filters is None or len(filters) != 1 or filters[0].name != "default" or len(filters[0].args) != 1:
+        return None
+    argument = filters[0].args[0]
+    if not isinstance(argument, PositionalArgument) or type(argument.value) is not StringLiteral:
+        return None
+    return None if _SPECIAL_IN_HTML.search(argument.value.value) else argument.value.value
 
 
 def _only_reads(expression: Expression, names: frozenset[str]) -> bool:
@@ -367,7 +367,7 @@ def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) 
     """
     if len(source.encode("utf-8", "replace")) > SOURCE_BYTES_MAX:
         raise TemplateError(f"It is larger than {SOURCE_BYTES_MAX} bytes")
-    _measure_markup(source)
+    measure_markup(source)
     try:
         bound = _environment(kind).from_string(source)
         analysis = bound.analyze(include_partials=False)
@@ -377,7 +377,7 @@ def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) 
         raise TemplateError(f"It cannot be parsed ({type(error).__name__})") from error
     for name, spans in analysis.filters.items():
         if name not in FILTERS:
-            raise TemplateError(f"there is no filter `{name}`", *_place_of(source, spans[0].index))
+            raise TemplateError(f"there is no filter `{name}`", *place_of(source, spans[0].index))
     unknown = sorted(
         (use.span.index, str(use))
         for uses in analysis.globals.values()
@@ -388,7 +388,7 @@ def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) 
     return Template(
         bound,
         _steps(bound, assigned=assigned),
-        tuple(UnknownVariable(name, *_place_of(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
+        tuple(UnknownVariable(name, *place_of(source, index)) for index, name in unknown[:UNKNOWN_REPORTED_MAX]),
         variables=frozenset(str(use) for uses in analysis.globals.values() for use in uses),
         assigned=assigned,
         autoescape=kind == "html",
@@ -400,59 +400,9 @@ def _environment(kind: Kind) -> Environment:
     return MailEnvironment(autoescape=kind == "html")
 
 
-def _measure_markup(source: str) -> None:
-    """Refuse, in one pass, markup that would make the engine's scanner or a rendering slow, and tags that are not
-    allowed.
-    """
-    position, count, chars = 0, 0, 0
-    while (opening := _OPENING.search(source, position)) is not None:
-        is_tag = opening.group() == "{%"
-        closing = source.find("%}" if is_tag else "}}", opening.end(), opening.end() + MARKUP_CHARS_MAX)
-        markup = source[opening.end() : max(closing, opening.end())]
-        position = closing + 2
-        count, chars = count + 1, chars + len(markup)
-        fault: str | None = None
-        if closing < 0:
-            fault = f"`{opening.group()}` is not closed within {MARKUP_CHARS_MAX} characters"
-        elif count > MARKUP_COUNT_MAX or chars > MARKUP_TOTAL_CHARS_MAX:
-            fault = f"there are more than {MARKUP_COUNT_MAX} pieces or {MARKUP_TOTAL_CHARS_MAX} characters of markup"
-        elif is_tag and _tag_name(markup) == "raw":
-            # The engine outputs everything up to `endraw` unchanged, so it is not measured.
-            end = _END_RAW.search(source, position)
-            fault = "`raw` has no `endraw`" if end is None else None
-            position = end.end() if end is not None else position
-        else:
-            fault = _fault_of(markup, is_tag=is_tag)
-        if fault is not None:
-            raise TemplateError(fault, *_place_of(source, opening.start()))
-
-
-def _fault_of(markup: str, *, is_tag: bool) -> str | None:
-    if _BLANK_RUN.search(markup):
-        return f"there are more than {MARKUP_BLANKS_MAX} blanks in a row"
-    unquoted = _QUOTED.sub("", markup)
-    if ".." in unquoted:
-        return "ranges are not supported"
-    if unquoted.count("[") > BRACKETS_MAX or unquoted.count(".") > DOTS_MAX:
-        return f"there are more than {BRACKETS_MAX} brackets or {DOTS_MAX} dots"
-    if is_tag and (name := _tag_name(markup)) not in TAGS | _INNER_TAGS:
-        return f"there is no tag `{name}`" if name else "a tag has no name"
-    return None
-
-
-def _tag_name(markup: str) -> str:
-    match = _TAG_NAME.match(markup)
-    return match[1] if match else ""
-
-
 def _template_error(error: LiquidError) -> TemplateError:
     # Not str(error), which splits the whole source to show the place.
     token = error.token
     is_placed = token is not None and token.start_index >= 0
-    place = _place_of(token.source, token.start_index) if token is not None and is_placed else (None, None)
+    place = place_of(token.source, token.start_index) if token is not None and is_placed else (None, None)
     return TemplateError(str(error.message or type(error).__name__), *place)
-
-
-def _place_of(source: str, index: int) -> tuple[int, int]:
-    """Line and column of a character; both count from 1."""
-    return source.count("\n", 0, index) + 1, index - source.rfind("\n", 0, index)

@@ -45,6 +45,7 @@ def _parse(found: sa.Row[Any], *, default_sender: str, public_url: str) -> Issue
             postal_address=found.postal_address,
             published_at=found.published_at,
             web_url=f"{public_url}{found.web_path}" if found.web_path is not None else "",
+            tracks_links=found.track_links,
         ),
     )
     return IssueContent(

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.mail.mail_template import MARKUP_CHARS_MAX
+from broadsheet_common.mail.markup_bounds import MARKUP_CHARS_MAX
 from broadsheet_publishing.compiling.compiled_issue import Fault, Field
 from broadsheet_publishing.compiling.markup import Place, place_at
 

@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from broadsheet_common.mail import mail_template
+from broadsheet_common.mail.merge_fields import SHARED_VARIABLES, MailValues
 from broadsheet_local.bench.compared.comparison_lock import pass_start_gate
 from broadsheet_local.bench.compared.sender_settings import BATCH, SenderSettings, read_settings
 from broadsheet_local.bench.inputs.issue_body import NEWSLETTER_NAME
@@ -60,8 +61,16 @@ class PlainSender:
     async def load(self) -> None:
         title, html_content, text_content = await self._pool.fetchrow("SELECT * FROM issue")
         self._title = title
-        self._html = mail_template.parse(html_content, "html")
-        self._text = mail_template.parse(text_content, "text")
+        self._shared = MailValues(
+            subscriber_name="",
+            subscriber_email="",
+            newsletter_name=NEWSLETTER_NAME,
+            issue_title=title,
+            unsubscribe_url="",
+        )
+        names = SHARED_VARIABLES | {"issue.title"}
+        self._html = mail_template.parse(html_content, "html").filled(self._shared, names)
+        self._text = mail_template.parse(text_content, "text").filled(self._shared, names)
 
     async def send_all(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -90,12 +99,8 @@ class PlainSender:
 
     def _message(self, id_: int, email: str, name: str) -> Message:
         unsubscribe_url = f"{self._settings.public_url}/unsubscribe/{TOKEN}"
-        values = mail_template.MailValues(
-            subscriber_name=name,
-            subscriber_email=email,
-            newsletter_name=NEWSLETTER_NAME,
-            issue_title=self._title,
-            unsubscribe_url=unsubscribe_url,
+        values = msgspec.structs.replace(
+            self._shared, subscriber_name=name, subscriber_email=email, unsubscribe_url=unsubscribe_url
         )
         return Message(
             from_=MAIL_FROM,

@@ -1,4 +1,4 @@
-"""The issue that a benchmark sends: prose of a given length with every merge field in it."""
+"""The issue that a benchmark sends: prose of a given length with the usual merge fields in it."""
 
 import html
 

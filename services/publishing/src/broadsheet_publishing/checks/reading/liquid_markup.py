@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from broadsheet_common.mail.mail_template import MARKUP_CHARS_MAX
+from broadsheet_common.mail.markup_bounds import MARKUP_CHARS_MAX
 
 _OPENING: Final = re.compile(r"\{\{|\{%")
 _ENDS: Final = {
