@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from broadsheet_publishing.checks.check_subject import CheckReport, CheckSubject
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Fault
 from broadsheet_publishing.compiling.issue_source import IssueSource, Layout, Look
 
@@ -16,13 +17,26 @@ MESSAGE_BYTES_MAX: Final = 32 * 1024 * 1024
 """More than the texts of an issue that are within their limits."""
 
 
-class Order(msgspec.Struct, frozen=True):
+class CompileOrder(msgspec.Struct, frozen=True, tag="compile"):
     """What to compile: the arguments of `compile_issue`."""
 
     source: IssueSource
     layout: Layout | None
     look: Look
     attributes: frozenset[str]
+
+
+class CheckOrder(msgspec.Struct, frozen=True, tag="check"):
+    """What to check before it is sent."""
+
+    subject: CheckSubject
+
+
+Order = CompileOrder | CheckOrder
+
+
+class Checked(msgspec.Struct, frozen=True, tag="checked"):
+    report: CheckReport
 
 
 class Compiled(msgspec.Struct, frozen=True, tag="compiled"):
@@ -40,8 +54,8 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     place: str
 
 
-Answer = Compiled | Faulty | Failed
+Answer = Compiled | Checked | Faulty | Failed
 
 encode = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(Order).decode
+decode_order: "msgspec.msgpack.Decoder[Order]" = msgspec.msgpack.Decoder(Order)
 decode_answer: "msgspec.msgpack.Decoder[Answer]" = msgspec.msgpack.Decoder(Answer)

@@ -11,10 +11,13 @@ import traceback
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from broadsheet_publishing.checks.check_subject import check_subject
 from broadsheet_publishing.compiling.compile_issue import compile_issue
 from broadsheet_publishing.compiling.compile_message import (
     LENGTH_BYTES,
     Answer,
+    Checked,
+    CheckOrder,
     Compiled,
     Failed,
     Faulty,
@@ -49,11 +52,13 @@ def _send(sink: BinaryIO, message: bytes) -> None:
 
 def _next(source: BinaryIO) -> Order | None:
     head = source.read(LENGTH_BYTES)
-    return decode_order(source.read(int.from_bytes(head, "big"))) if len(head) == LENGTH_BYTES else None
+    return decode_order.decode(source.read(int.from_bytes(head, "big"))) if len(head) == LENGTH_BYTES else None
 
 
 def _answer(order: Order) -> Answer:
     try:
+        if isinstance(order, CheckOrder):
+            return Checked(check_subject(order.subject))
         return Compiled(compile_issue(order.source, layout=order.layout, look=order.look, attributes=order.attributes))
     except CompileError as error:
         return Faulty(error.faults)

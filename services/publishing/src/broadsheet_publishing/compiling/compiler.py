@@ -14,13 +14,17 @@ from typing import Annotated, Final, Self
 import msgspec
 import structlog
 
+from broadsheet_publishing.checks.check_subject import CheckReport, CheckSubject
 from broadsheet_publishing.compiling.compile_message import (
     LENGTH_BYTES,
     MESSAGE_BYTES_MAX,
     Answer,
+    Checked,
+    CheckOrder,
     Compiled,
     Failed,
     Faulty,
+    CompileOrder,
     Order,
     decode_answer,
     encode,
@@ -99,22 +103,43 @@ class Compiler:
             CompileError: the issue's faults; also if it takes too long, or a parser crashes on it.
             CompilerBusyError: a CompileError; too many issues wait.
         """
+        match await self._ask(CompileOrder(source, layout, look, attributes)):
+            case Compiled(issue):
+                return issue
+            case _:
+                raise CompileError((_CRASHED,))
+
+    async def check(self, subject: CheckSubject) -> CheckReport:
+        """As `check_subject`.
+
+        Raises:
+            CompileError: it takes too long, or a parser crashes on it.
+            CompilerBusyError: a CompileError; too many issues wait.
+        """
+        match await self._ask(CheckOrder(subject)):
+            case Checked(report):
+                return report
+            case _:
+                raise CompileError((_CRASHED,))
+
+    async def _ask(self, order: Order) -> Answer:
+        """Raises CompileError."""
         process = await self._free_process()
         try:
-            answer = await process.ask(encode(Order(source, layout, look, attributes)))
+            answer = await process.ask(encode(order))
         finally:
             try:
                 await asyncio.shield(process.start())
             finally:
                 self._idle.put_nowait(process)
         match answer:
-            case Compiled(issue):
-                return issue
             case Faulty(faults):
                 raise CompileError(faults)
             case Failed(error, place):
                 _log.error("compiler.failed", error=error, place=place)
                 raise CompileError((_CRASHED,))
+            case _:
+                return answer
 
     async def _free_process(self) -> "_Process":
         if self._idle.empty() and self._waiting >= self._settings.waiting_max:

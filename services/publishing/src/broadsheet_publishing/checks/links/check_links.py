@@ -20,8 +20,6 @@ from yarl import URL
 from broadsheet_common.outgoing.guarded_session import AddressRefusedError, Lookup, guarded_session, look_up
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_publishing.checks.finding import Finding
-from broadsheet_publishing.checks.links.link import must_not_be_tracked, plain
-from broadsheet_publishing.checks.reading.liquid_markup import Shielded
 
 LINKS_MAX: Final = 100
 AT_ONCE_MAX: Final = 8
@@ -48,19 +46,6 @@ class LinkResult(msgspec.Struct, frozen=True, kw_only=True):
     state: LinkState
     status: int | None = None
     detail: str = ""
-
-
-def askable(hrefs: Iterable[str], liquid: Shielded, *, public_url: str) -> list[str]:
-    """The addresses that may be asked, each once: http(s), without merge fields, signatures and what is our own."""
-    found: dict[str, None] = {}
-    for written in hrefs:
-        href = plain(written)
-        is_web = href.lower().startswith(("http://", "https://"))
-        is_own = bool(public_url) and href.startswith(public_url)
-        has_field = next(liquid.in_text(href), None) is not None
-        if is_web and not is_own and not has_field and must_not_be_tracked(href, liquid) is None:
-            found[href] = None
-    return list(found)
 
 
 async def check_links(

@@ -180,3 +180,16 @@ def must_not_be_tracked(written: str, liquid: Shielded, *, public_url: str = "")
         # Whoever cannot read it should not change it.
         return "signed"
     return "signed" if any(name.lower() in _SIGNATURES for name, _ in query) else None
+
+
+def askable(hrefs: Iterable[str], liquid: Shielded, *, public_url: str) -> list[str]:
+    """The addresses that may be asked, each once: http(s), without merge fields, signatures and what is our own."""
+    found: dict[str, None] = {}
+    for written in hrefs:
+        href = plain(written)
+        is_web = href.lower().startswith(("http://", "https://"))
+        is_own = bool(public_url) and href.startswith(public_url)
+        has_field = next(liquid.in_text(href), None) is not None
+        if is_web and not is_own and not has_field and must_not_be_tracked(href, liquid) is None:
+            found[href] = None
+    return list(found)
