@@ -38,7 +38,7 @@ def test_delivery_adds_nothing_and_checks_no_single_mail_of_it() -> None:
         compiled(f"Hi {NAME}", layout=None, preheader=f"For {NAME}").html_content or "", "html"
     )
     body = HtmlBody(template, footer)
-    assert bytes(body.render(SAMPLE_VALUES, Work())) == template.render_json(SAMPLE_VALUES)
+    assert msgspec.json.encode(body.render(SAMPLE_VALUES, Work())) == template.render_json(SAMPLE_VALUES)
     assert body._for_everybody is template
 
 

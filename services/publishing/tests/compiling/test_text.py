@@ -1,5 +1,6 @@
 """The plain text that is made of an issue."""
 
+import msgspec
 import pytest
 
 from broadsheet_common.mail import mail_template
@@ -136,7 +137,7 @@ def test_delivery_adds_nothing_to_a_text_that_was_made() -> None:
     for content in ("Hello", f"Hello [leave]({LINK})"):
         template = mail_template.parse(compiled(content).text_content, "text")
         body = TextBody(template, footer)
-        assert bytes(body.render(SAMPLE_VALUES, Work())) == template.render_json(SAMPLE_VALUES)
+        assert msgspec.json.encode(body.render(SAMPLE_VALUES, Work())) == template.render_json(SAMPLE_VALUES)
         assert template.render(SAMPLE_VALUES).count(SAMPLE_VALUES.unsubscribe_url) == 1
 
 

@@ -92,7 +92,7 @@ class Compiler:
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            await process.end()
+            await process.close()
 
     async def compile(
         self, source: IssueSource, *, layout: Layout | None, look: Look, attributes: frozenset[str]
@@ -161,11 +161,12 @@ class _Process:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self._is_ready = False
+        self._is_closed = False
         self._asked = 0
 
     async def start(self) -> None:
-        """Does nothing if it runs."""
-        if self._process is not None:
+        """Does nothing if it runs, or was closed."""
+        if self._process is not None or self._is_closed:
             return
         self._asked, self._is_ready = 0, False
         self._process = await asyncio.create_subprocess_exec(
@@ -180,6 +181,11 @@ class _Process:
             env={name: value for name, value in os.environ.items() if name in _PASSED_ON},
         )
 
+    async def close(self) -> None:
+        """It ends and is never started again, also if somebody still waits for its answer."""
+        self._is_closed = True
+        await self.end()
+
     async def end(self) -> None:
         process, self._process = self._process, None
         if process is None:
@@ -187,6 +193,8 @@ class _Process:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+        assert process.stdin is not None
+        process.stdin.close()
         await process.communicate()
 
     async def ask(self, message: bytes) -> Answer:
@@ -196,6 +204,8 @@ class _Process:
         ):
             await self.end()
         await self.start()
+        if self._process is None:
+            raise CompilerBusyError
         self._asked += 1
         is_answered = False
         try:

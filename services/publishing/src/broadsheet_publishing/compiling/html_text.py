@@ -48,12 +48,15 @@ def _with_words_in_cells(source: str, shield: Shield) -> str:
             while stack.pop() != piece.name:
                 pass
         elif piece.kind in {"comment", "text"} and shield.word.search(text):
-            if parent in _BETWEEN_ROWS:
-                text = f"<tr><td>{text}</td></tr>"
-            elif parent == "tr":
-                text = f"<td>{text}</td>"
+            text = _in_cell(text, parent)
         parts.append(text)
     return "".join(parts)
+
+
+def _in_cell(text: str, parent: str) -> str:
+    if parent in _BETWEEN_ROWS:
+        return f"<tr><td>{text}</td></tr>"
+    return f"<td>{text}</td>" if parent == "tr" else text
 
 
 @cache
