@@ -11,6 +11,7 @@ from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_publishing.approvals.api import ApprovalController
+from broadsheet_publishing.checks.api import CheckController
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.api import RevisionController
 from broadsheet_publishing.fan_out.worker import FanOutWorker
@@ -20,6 +21,7 @@ from broadsheet_publishing.issues.steps_api import IssueStepController
 from broadsheet_publishing.layouts.api import LayoutController
 from broadsheet_publishing.newsletters.api import NewsletterController
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.previews.api import PreviewController
 from broadsheet_publishing.schedule.api import ScheduleController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
@@ -62,6 +64,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
             IssueStepController,
             ScheduleController,
             RevisionController,
+            PreviewController,
+            CheckController,
             ApprovalController,
             HistoryController,
             openapi_document,

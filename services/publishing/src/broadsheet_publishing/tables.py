@@ -160,6 +160,7 @@ compiled_content = sa.Table(
     sa.Column("web_path", sa.Text),
     sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
     sa.Column("compiled_at", _TIME, nullable=False, server_default=sa.func.now()),
+    sa.Column("digest", sa.Text, nullable=False, server_default=""),
     schema=SCHEMA,
 )
 

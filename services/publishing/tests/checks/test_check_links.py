@@ -14,9 +14,9 @@ from broadsheet_publishing.checks.links.check_links import (
     LINKS_MAX,
     LinkResult,
     LinkState,
-    askable,
     check_links,
 )
+from broadsheet_publishing.checks.links.link import askable
 from broadsheet_publishing.checks.reading.liquid_markup import shield
 
 # One address of this machine stands for what is public, every other one is what must not be reached.

@@ -76,3 +76,17 @@ SELECT id, version, title, '', format, content, text_content,
        octet_length(title) + octet_length(content) + coalesce(octet_length(text_content), 0), created_at, created_by
   FROM publishing.issue WHERE status IN ('draft', 'scheduled');
 GRANT SELECT, INSERT, UPDATE, DELETE ON publishing.issue_revision TO broadsheet_publishing;
+
+-- The same for two issues whose mails are the same, but for what differs between readers. Empty: not known.
+ALTER TABLE publishing.compiled_content ADD COLUMN digest text NOT NULL DEFAULT '';
+
+-- An author previews an issue as a subscriber of its newsletter gets it.
+GRANT SELECT ON subscriptions.published_recipients, subscriptions.published_merge_values TO broadsheet_publishing;
+
+-- Addresses that somebody confirmed by a link in a mail: test mails go to these alone.
+CREATE VIEW subscriptions.published_verified_addresses AS
+    SELECT person.email_key
+      FROM subscriptions.subscriber AS person
+     WHERE EXISTS (SELECT FROM subscriptions.subscription AS held
+                    WHERE held.subscriber_id = person.id AND held.state = 'confirmed');
+GRANT SELECT ON subscriptions.published_verified_addresses TO broadsheet_publishing;

@@ -102,7 +102,7 @@ class MailComposer:
         return tuple(Header(name, value) for name, value in headers)
 
     def single_mail(
-        self, *, mail_id: int, to: str, subject: str, html_body: str, text_body: str, attempt_id: uuid.UUID
+        self, *, mail_id: int, to: str, subject: str, html_body: str | None, text_body: str, attempt_id: uuid.UUID
     ) -> Message | Failed:
         """A ready mail for the transactional stream."""
         try:

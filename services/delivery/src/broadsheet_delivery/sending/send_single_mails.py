@@ -150,7 +150,7 @@ def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> _
                 mail_id=mail.id,
                 to=mail.to_email or "",
                 subject=mail.subject or "",
-                html_body=mail.html_body or "",
+                html_body=mail.html_body or None,  # an empty body is an error at Postmark
                 text_body=mail.text_body or "",
                 attempt_id=claimed.attempt_id,
             )

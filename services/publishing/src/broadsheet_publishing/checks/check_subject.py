@@ -78,4 +78,4 @@ def _links(compiled: CompiledIssue | None, public_url: str) -> list[str]:
     shielded = shield(compiled.html_content)
     if why_not_parsed(shielded.text) is not None:
         return []
-    return askable((link.href for link in MailDocument(shielded).links), shielded, public_url=public_url)
+    return askable((link.href for link in MailDocument(shielded.text).links), shielded, public_url=public_url)

@@ -31,6 +31,7 @@ from broadsheet_common.http.pagination import (
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.checks.run_checks import BlockedByFindingsError, require_no_blocks
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.create_draft import NewsletterArchivedError, duplicate_issue
 from broadsheet_publishing.drafts.delete_draft import delete_draft
@@ -126,6 +127,7 @@ class IssueController(Controller):
         responses=documents(
             InvalidInputError,
             IssueHasFaultsError,
+            BlockedByFindingsError,
             NewsletterArchivedError,
             NewsletterNotReadyError,
             SlugTakenError,
@@ -149,6 +151,8 @@ class IssueController(Controller):
         """A draft may lack anything and hold faults, which `faults` lists; what is to be published must not."""
         new = NewIssue(parse_draft(data.given()), data.newsletter_id)
         compiled = await compile_new_issue(engine, compiler, new) if data.publish else None
+        if compiled is not None:
+            await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:
             attributes = await store.read_attribute_names(connection)
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:

@@ -37,10 +37,13 @@ class CompileInput(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompiledDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """`version` of the issue that it was made of."""
+    """`version` of the issue that it was made of; `issue_id` 0: one that is not there yet."""
 
+    issue_id: int
     version: int
     content: CompiledIssue
+    given: CompileInput
+    newsletter: NewsletterRow
 
 
 async def read_compile_input(
@@ -97,7 +100,8 @@ async def compile_draft(engine: AsyncEngine, compiler: Compiler, issue_id: int) 
         given = await read_compile_input(
             connection, draft, newsletter, in_archive=is_in_archive(row.in_archive, row.segment_id, newsletter)
         )
-    return CompiledDraft(version=row.version, content=await compile_input(compiler, given))
+    content = await compile_input(compiler, given)
+    return CompiledDraft(issue_id=issue_id, version=row.version, content=content, given=given, newsletter=newsletter)
 
 
 def is_in_archive(chosen: bool | None, segment_id: int | None, newsletter: NewsletterRow) -> bool:

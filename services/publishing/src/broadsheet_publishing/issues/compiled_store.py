@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_publishing.checks.outside_findings import content_digest
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue
 
 
@@ -13,12 +14,12 @@ async def put_compiled(
     await connection.execute(
         sa.text("""
             INSERT INTO publishing.compiled_content AS kept
-                   (issue_id, variant, title, subject, preheader, html_content, text_content, web_path)
-            VALUES (:issue_id, :variant, :title, :subject, :preheader, :html_content, :text_content, :web_path)
+                   (issue_id, variant, title, subject, preheader, html_content, text_content, web_path, digest)
+            VALUES (:issue_id, :variant, :title, :subject, :preheader, :html_content, :text_content, :web_path, :digest)
             ON CONFLICT (issue_id, variant) DO UPDATE
                SET title = excluded.title, subject = excluded.subject, preheader = excluded.preheader,
                    html_content = excluded.html_content, text_content = excluded.text_content,
-                   web_path = excluded.web_path, compiled_at = now()
+                   web_path = excluded.web_path, digest = excluded.digest, compiled_at = now()
         """),
         {
             "issue_id": issue_id,
@@ -29,6 +30,7 @@ async def put_compiled(
             "html_content": content.html_content,
             "text_content": content.text_content,
             "web_path": web_path,
+            "digest": content_digest(content),
         },
     )
 

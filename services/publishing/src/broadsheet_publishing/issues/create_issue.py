@@ -42,7 +42,8 @@ async def compile_new_issue(engine: AsyncEngine, compiler: Compiler, new: NewIss
                 newsletter,
             ),
         )
-    return CompiledDraft(version=1, content=await compile_input(compiler, given))
+    content = await compile_input(compiler, given)
+    return CompiledDraft(issue_id=0, version=1, content=content, given=given, newsletter=newsletter)
 
 
 async def create_issue(

@@ -17,6 +17,7 @@ from broadsheet_common.http.idempotency import (
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_publishing.checks.run_checks import BlockedByFindingsError, require_no_blocks
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues.cancel_issue import AlreadySentError, cancel_issue
@@ -53,6 +54,7 @@ class IssueStepController(Controller):
             NotFoundError,
             AlreadyPublishedError,
             IssueHasFaultsError,
+            BlockedByFindingsError,
             NewsletterNotReadyError,
             NotApprovedError,
             DraftChangedError,
@@ -75,6 +77,8 @@ class IssueStepController(Controller):
     ) -> Response[Issue]:
         """The draft is compiled first; if it is saved meanwhile, nothing is published."""
         compiled = await compile_draft(engine, compiler, issue_id)
+        if compiled is not None:
+            await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)

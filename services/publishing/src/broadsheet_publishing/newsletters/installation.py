@@ -1,5 +1,7 @@
 """What every newsletter of an installation has if it sets nothing of its own; pure."""
 
+from email.utils import parseaddr
+
 import msgspec
 
 
@@ -8,3 +10,8 @@ class Installation(msgspec.Struct, frozen=True):
 
     sender: str | None
     public_url: str
+
+    @property
+    def sender_address(self) -> str | None:
+        """Without the name."""
+        return None if self.sender is None else parseaddr(self.sender)[1]

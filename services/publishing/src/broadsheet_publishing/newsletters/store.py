@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from email.utils import formataddr
 from typing import Any, Literal
 
 import msgspec
@@ -41,6 +42,11 @@ class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
     requires_approval: bool
     created_at: datetime
     archived_at: datetime | None
+
+    @property
+    def sender(self) -> str | None:
+        """As in From; None: the installation's."""
+        return None if self.from_email is None else formataddr((self.from_name or "", self.from_email))
 
 
 _COLUMNS = ", ".join(NewsletterRow.__struct_fields__)

@@ -21,6 +21,7 @@ from broadsheet_common.http.idempotency import (
 from broadsheet_common.http.problems import ConflictError, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.checks.run_checks import BlockedByFindingsError, require_no_blocks
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
 from broadsheet_publishing.issues.publish_issue import (
@@ -66,6 +67,7 @@ class ScheduleController(Controller):
             NotFoundError,
             AlreadyPublishedError,
             IssueHasFaultsError,
+            BlockedByFindingsError,
             NewsletterNotReadyError,
             NotApprovedError,
             NotApprovedError,
@@ -93,6 +95,8 @@ class ScheduleController(Controller):
         was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
         """
         compiled = await compile_draft(engine, compiler, issue_id)
+        if compiled is not None:
+            await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)

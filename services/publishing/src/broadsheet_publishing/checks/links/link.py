@@ -1,6 +1,7 @@
 """One link of a mail: whether it leads anywhere, and whether it may be tracked; pure. Liquid is shielded in it."""
 
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit

@@ -1,0 +1,94 @@
+"""Send an issue to a few people before it is sent: through the lane of single mails, marked, and never counted.
+
+The mails are enqueued in one transaction, after they were rendered.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_publishing.history.interface import record_step
+from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.previews import store
+from broadsheet_publishing.previews.render_preview import Preview
+from broadsheet_publishing.previews.sample_reader import SUBJECT_MARK
+
+ADDRESSES_MAX: Final = 10
+EXPIRES_IN: Final = timedelta(hours=1)
+"""Nobody wants a test mail of yesterday."""
+
+
+def parse_addresses(raw: Sequence[str]) -> list[EmailAddress]:
+    """Each once, in order. Raises `InvalidInputError` that names every entry at fault."""
+    problems: list[FieldProblem] = []
+    found: dict[str, EmailAddress] = {}
+    for place, text in enumerate(raw):
+        try:
+            address = EmailAddress.parse(text)
+        except ValueError as error:
+            problems.append(FieldProblem(pointer=f"/to/{place}", detail=str(error)))
+        else:
+            found.setdefault(address.key, address)
+    if not raw or len(raw) > ADDRESSES_MAX:
+        problems.append(FieldProblem(pointer="/to", detail=f"Expected are 1 to {ADDRESSES_MAX} addresses."))
+    if problems:
+        raise InvalidInputError(errors=tuple(problems))
+    return list(found.values())
+
+
+async def require_verified(
+    engine: AsyncEngine, addresses: Sequence[EmailAddress], installation: Installation, own: Sequence[str | None]
+) -> None:
+    """`own`: the newsletter's sender and reply address. Others must be confirmed subscribers: a test mail is no way to
+    write to strangers.
+
+    Raises:
+        InvalidInputError: names every address that nobody confirmed.
+    """
+    known = {EmailAddress.parse(text).key for text in (*own, installation.sender_address) if text}
+    asked = [address.key for address in addresses if address.key not in known]
+    async with engine.connect() as connection:
+        unverified = await store.find_unverified(connection, asked)
+    problems = tuple(
+        FieldProblem(
+            pointer=f"/to/{place}",
+            detail="Nobody has confirmed this address: test mails go to confirmed subscribers and to the sender.",
+        )
+        for place, address in enumerate(addresses)
+        if address.key in unverified
+    )
+    if problems:
+        raise InvalidInputError(errors=problems)
+
+
+async def send_test(
+    connection: AsyncConnection,
+    issue_id: int,
+    preview: Preview,
+    addresses: Sequence[EmailAddress],
+    *,
+    sent_by: str,
+    request_key: str,
+) -> None:
+    """In the caller's transaction. `request_key` names the request: repeated, it sends nothing more."""
+    for address in addresses:
+        digest = hashlib.sha256(f"{request_key}\n{address.key}".encode()).hexdigest()[:32]
+        await enqueue_single_mail(
+            connection,
+            SingleMail(
+                kind="test",
+                to=address,
+                subject=f"{SUBJECT_MARK}{preview.subject}",
+                html_body=preview.html or "",
+                text_body=preview.text,
+                dedupe_key=f"test-{issue_id}-{digest}",
+                expires_in=EXPIRES_IN,
+            ),
+        )
+    await record_step(connection, issue_id, "test_sent", actor=sent_by, note=f"To {len(addresses)}.")
