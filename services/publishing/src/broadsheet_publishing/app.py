@@ -41,7 +41,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
         engine, page_rows=settings.fan_out_page_rows, partition_above=settings.delivery_partition_above
     )
 
-    installation = Installation(sender=settings.mail_from, public_url=settings.public_url)
+    installation = Installation(sender=settings.mail_from, public_url=str(settings.public_url))
     schedule_worker = ScheduleWorker(engine, installation, on_published=worker.wake)
     compiler = Compiler(settings.compiler)
     metrics = ServerMetrics()

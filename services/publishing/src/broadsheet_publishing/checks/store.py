@@ -49,7 +49,7 @@ async def list_recent(connection: AsyncConnection, newsletter_id: int, *, other_
 
 
 async def read_missing_shares(connection: AsyncConnection, newsletter_id: int) -> dict[str, float] | None:
-    """For each merge field, the share of readers without a value: of the 500 who were added last. None: no readers."""
+    """For each merge field, the share of readers without a value, of the 500 who were added last. None: no readers."""
     result = await connection.execute(
         sa.text("""
             WITH readers AS MATERIALIZED (
@@ -66,7 +66,8 @@ async def read_missing_shares(connection: AsyncConnection, newsletter_id: int) -
             SELECT 'subscriber.tags', (SELECT count(*) FROM readers WHERE tags = '{}'), total.readers FROM total
             UNION ALL
             SELECT 'subscriber.attributes.' || attribute.name,
-                   (SELECT count(*) FROM readers WHERE NOT jsonb_exists(readers.attributes, attribute.name)), total.readers
+                   (SELECT count(*) FROM readers WHERE NOT jsonb_exists(readers.attributes, attribute.name)),
+                   total.readers
               FROM subscriptions.published_attributes AS attribute CROSS JOIN total
         """),
         {"newsletter_id": newsletter_id},
