@@ -9,7 +9,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_PARTS: tuple[str, ...] = ()
+_PARTS: tuple[str, ...] = ("0005_reports",)
 
 
 def upgrade() -> None:
