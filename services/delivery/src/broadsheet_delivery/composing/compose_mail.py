@@ -62,6 +62,7 @@ class MailComposer:
             return Excluded(f"The address is not valid: {error}")
         unsubscribe_url = (
             f"{self._public_url}/unsubscribe/{self._signer.sign('unsubscribe', recipient.subscription_id)}"
+            f"?issue={content.issue_id}"
         )
         values = MailValues(
             subscriber_name=recipient.name or "",

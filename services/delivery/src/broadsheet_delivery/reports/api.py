@@ -110,7 +110,7 @@ async def _engagement(engine: AsyncEngine, newsletter_id: int) -> NewsletterEnga
 def _csv(text: str, file_name: str) -> Response[str]:
     return Response(
         text,
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
     )
 

@@ -40,7 +40,9 @@ from broadsheet_gateway.reader.public_pages import (
     UnknownLinkError,
     drop_body,
     find_newsletter_name,
+    issue_of_link,
     leave_by_token,
+    query_of_issue,
 )
 from broadsheet_gateway.reader.public_pages import field_errors as errors_of
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
@@ -89,11 +91,12 @@ class AddressChangesNowError(ConflictError):
 
 @route("/unsubscribe/{token:str}/choices", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_choices(
-    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    request: AnyRequest, token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """The same page for an unknown token, without a name."""
     name = await find_newsletter_name(upstreams, token)
-    return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+    action_path = f"/unsubscribe/{quote(token, safe='')}"
+    return responder.page(ChoicesPage(action_path=action_path, query=query_of_issue(request), newsletter_name=name))
 
 
 @post("/unsubscribe/{token:str}/all", status_code=200, include_in_schema=False)
@@ -106,7 +109,7 @@ async def leave_all_by_link(
 ) -> PageResponse:
     """The same answer for an unknown token."""
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes/all", token)
+    await leave_by_token(upstreams, "/public/unsubscribes/all", token, issue_id=issue_of_link(request))
     return responder.page(UnsubscribedPage(is_everything=True))
 
 

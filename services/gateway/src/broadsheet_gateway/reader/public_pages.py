@@ -31,6 +31,7 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+_ISSUE = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -145,14 +146,31 @@ async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
     await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
 
 
-async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
+def issue_of_link(request: AnyRequest) -> int | None:
+    """The issue whose mail held the link, for the issue's report alone; None where the link names none.
+
+    It is not signed: anybody may write another number, or nothing that is one, and leaves all the same.
+    """
+    given = request.query_params.getall("issue", [])
+    text = str(given[0]) if len(given) == 1 else ""
+    return int(text) if _ISSUE.fullmatch(text) else None
+
+
+def query_of_issue(request: AnyRequest) -> str:
+    """What `issue_of_link` read, for the page's own buttons."""
+    issue_id = issue_of_link(request)
+    return "" if issue_id is None else f"?issue={issue_id}"
+
+
+async def leave_by_token(upstreams: Upstreams, path: str, token: str, *, issue_id: int | None) -> None:
     """Unsubscribe by a link's token, at this path of subscriptions. An unknown token gets the same answer."""
     if not TOKEN.fullmatch(token):
         return
     try:
         await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any], body={"token": token}
-        )
+            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any],
+            body={"token": token} if issue_id is None else {"token": token, "issue_id": issue_id},
+        )  # fmt: skip
     except UpstreamRefusalError as refusal:
         if refusal.status != NotFoundError.status:
             raise
@@ -160,11 +178,14 @@ async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
 
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_unsubscribe(
-    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    request: AnyRequest, token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
     name = await find_newsletter_name(upstreams, token)
-    return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+    action_path = f"/unsubscribe/{quote(token, safe='')}"
+    return responder.page(
+        UnsubscribePage(action_path=action_path, query=query_of_issue(request), newsletter_name=name)
+    )
 
 
 @post("/unsubscribe/{token:str}", status_code=200, include_in_schema=False)
@@ -175,13 +196,14 @@ async def unsubscribe(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded.
+    """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded. The
+    address may name the issue, for its report.
 
     No cookie is read or set, and there is no redirect. Repeating it and a wrong token get the same answer. Only a
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes", token)
+    await leave_by_token(upstreams, "/public/unsubscribes", token, issue_id=issue_of_link(request))
     return responder.page(UnsubscribedPage())
 
 
