@@ -38,7 +38,14 @@ READS: dict[str, set[str]] = {
 }
 """What each service may read of the others'."""
 CALLS: dict[str, set[str]] = {
-    "subscriptions": {"enqueue_single_mail", "enqueue_erasure", "enqueue_lift", "enter_addresses", "person_data", "enqueue_departure"},
+    "subscriptions": {
+        "enqueue_single_mail",
+        "enqueue_erasure",
+        "enqueue_lift",
+        "enter_addresses",
+        "person_data",
+        "enqueue_departure",
+    },
     "publishing": {
         "enqueue_single_mail",
         "open_issue_run",

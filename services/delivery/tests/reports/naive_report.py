@@ -29,50 +29,59 @@ def count_naively(events: Iterable[Told], domains: Mapping[int, str]) -> Counter
     for one in set(events):
         theirs[one.seq].append(one)
     for seq, told in theirs.items():
-        people: set[str] = set()
-        totals: Counter[str] = Counter()
-        by_reader: set[str] = set()
-        delivered_at = min((one.at for one in told if one.record_type == "Delivery"), default=None)
-        clicks = [one for one in told if one.record_type == "Click"]
-        for one in told:
-            match one.record_type:
-                case "Delivery":
-                    people |= {"delivered", "delivery_reported"}
-                case "Open":
-                    people |= {"delivered", "opened"} | (set() if one.by_agent else {"opened_by_reader"})
-                    totals["opens"] += 1
-                    totals["machine_opens"] += one.by_agent
-                case "Click":
-                    machine = (
-                        one.by_agent
-                        or (delivered_at is not None and one.at < delivered_at + timedelta(seconds=5))
-                        or _is_in_burst(one, clicks)
-                    )
-                    people |= {"delivered", "clicked"} | (set() if machine else {"clicked_by_reader"})
-                    totals["clicks"] += 1
-                    totals["machine_clicks"] += machine
-                    counts["link", one.link, "clicks"] += 1
-                    counts["link", one.link, "machine_clicks"] += machine
-                    if not machine:
-                        by_reader.add(one.link)
-                case "SpamComplaint":
-                    people |= {"complained", "unsubscribed"}
-                case "SubscriptionChange" | "left by the link":
-                    people |= {"unsubscribed"}
-                case _:
-                    pass
-        types = {one.bounce_type for one in told if one.record_type == "Bounce"}
-        if types:
-            kind = "hard" if types & HARD else "soft" if types & SOFT else "other"
-            people |= {"bounced", f"bounced_{kind}"}
-        for link in {one.link for one in clicks}:
-            counts["link", link, "clicked"] += 1
-        for link in by_reader:
-            counts["link", link, "clicked_by_reader"] += 1
-        for figure, count in (totals + Counter(people)).items():
+        counts += _links(told)
+        for figure, count in (_all_of_them(told) + Counter(_once(told))).items():
             counts["all", "", figure] += count
             counts["domain", domains[seq], figure] += count
     return +counts
+
+
+def _once(told: list[Told]) -> set[str]:
+    """The figures that count the person."""
+    there = {one.record_type for one in told}
+    tests = {
+        "delivery_reported": "Delivery" in there,
+        "delivered": bool(there & {"Delivery", "Open", "Click"}),
+        "opened": "Open" in there,
+        "opened_by_reader": any(one.record_type == "Open" and not one.by_agent for one in told),
+        "clicked": "Click" in there,
+        "clicked_by_reader": any(one.record_type == "Click" and not _is_machine(one, told) for one in told),
+        "complained": "SpamComplaint" in there,
+        "unsubscribed": bool(there & {"SpamComplaint", "SubscriptionChange", LEFT_BY_LINK}),
+        "bounced": "Bounce" in there,
+    }
+    types = {one.bounce_type for one in told if one.record_type == "Bounce"}
+    kind = "hard" if types & HARD else "soft" if types & SOFT else "other"
+    return {figure for figure, holds in tests.items() if holds} | ({f"bounced_{kind}"} if types else set())
+
+
+def _all_of_them(told: list[Told]) -> Counter[str]:
+    opens = [one for one in told if one.record_type == "Open"]
+    clicks = [one for one in told if one.record_type == "Click"]
+    return Counter(
+        opens=len(opens),
+        machine_opens=sum(one.by_agent for one in opens),
+        clicks=len(clicks),
+        machine_clicks=sum(_is_machine(one, told) for one in clicks),
+    )
+
+
+def _links(told: list[Told]) -> Counter[tuple[str, str, str]]:
+    clicks = [one for one in told if one.record_type == "Click"]
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for link in {one.link for one in clicks}:
+        on_it = [_is_machine(one, told) for one in clicks if one.link == link]
+        counts["link", link, "clicked"] = 1
+        counts["link", link, "clicked_by_reader"] = int(not all(on_it))
+        counts["link", link, "clicks"] = len(on_it)
+        counts["link", link, "machine_clicks"] = sum(on_it)
+    return counts
+
+
+def _is_machine(click: Told, told: list[Told]) -> bool:
+    delivered_at = min((one.at for one in told if one.record_type == "Delivery"), default=None)
+    at_delivery = delivered_at is not None and click.at < delivered_at + timedelta(seconds=5)
+    return click.by_agent or at_delivery or _is_in_burst(click, [one for one in told if one.record_type == "Click"])
 
 
 def _is_in_burst(click: Told, clicks: list[Told]) -> bool:

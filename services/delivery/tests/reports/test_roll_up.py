@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.reports import roll_up_reports as module
+from broadsheet_delivery.reports import roll_up_store
 from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from harness.cluster import Cluster
 from harness.delivering import Delivering, delivering
@@ -19,9 +21,8 @@ from harness.postmark_events import event, hard_bounce, left, tell
 from harness.seeding import Seed
 
 from .naive_report import LEFT_BY_LINK, Told, count_naively
-from .world import figures, roll_up, store_events
+from .world import NOON, figures, roll_up, store_events
 
-NOON = datetime.now(UTC).replace(microsecond=0)
 PEOPLE = 4
 RECORDED = ["Delivery", "Bounce", "SpamComplaint", "Open", "Click", "SubscriptionChange", LEFT_BY_LINK]
 
@@ -86,7 +87,7 @@ def test_figures_are_those_of_a_plain_count_whatever_order_copies_crashes_and_re
     async def killed() -> None:
         with pytest.MonkeyPatch.context() as patch:
             # After the figures were added, and before the commit.
-            patch.setattr(module.store, "note_rolled", die)
+            patch.setattr(roll_up_store, "note_rolled", die)
             try:
                 await roll_up_reports(context)
             except _Killed:
@@ -236,7 +237,7 @@ async def test_a_link_that_is_different_for_everybody_is_one_line(
 async def test_an_issue_has_room_for_so_many_links_and_the_others_are_one(
     delivery: Delivering, seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module.store, "LINKS_MAX", 2)
+    monkeypatch.setattr(roll_up_store, "LINKS_MAX", 2)
     people = seed.subscribers(5)
     issue_id = seed.published_issue(people)
     for n in range(5):
@@ -303,19 +304,19 @@ async def test_an_issue_whose_step_fails_does_not_hold_up_another(
     bad, good = seed.published_issue(people), seed.published_issue(people)
     for issue_id in (bad, good):
         store_events(seed, issue_id, people, Told("Open", 1, NOON))
-    real = module.store.published_at
+    real = roll_up_store.published_at
 
-    async def fails(connection: Any, issue_id: int) -> datetime | None:
+    async def fails(connection: AsyncConnection, issue_id: int) -> datetime | None:
         if issue_id == bad:
             raise ValueError("a row that cannot be counted")
         return await real(connection, issue_id)
 
-    monkeypatch.setattr(module.store, "published_at", fails)
+    monkeypatch.setattr(roll_up_store, "published_at", fails)
     await delivery.send_all_due()
     await roll_up(delivery, seed)
     assert figures(seed, good)["all", "", "opens"] == 1
     assert figures(seed, bad)["all", "", "opens"] == 0
-    monkeypatch.setattr(module.store, "published_at", real)
+    monkeypatch.setattr(roll_up_store, "published_at", real)
     delivery.context.set_asides.of("delivery.reports").forget(bad)
     await roll_up(delivery, seed)
     assert figures(seed, bad)["all", "", "opens"] == 1

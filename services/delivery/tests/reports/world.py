@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from harness.seeding import Seed
 
 from .naive_report import LEFT_BY_LINK, Told
 
+NOON = datetime.now(UTC).replace(microsecond=0)
+"""A moment about now: issues are published now."""
 ROUNDS_MAX = 100
 
 

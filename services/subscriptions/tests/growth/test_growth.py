@@ -178,7 +178,5 @@ async def test_who_had_left_before_does_not_leave_because_of_the_issue(subscript
     ((ada,),) = subscriptions.rows("SELECT id FROM subscriptions.subscriber")
     subscriptions.rows("SELECT delivery.enqueue_deliveries(5, %s)", [ada])
     await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token())
-    assert (
-        await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token(), issue_id=5)
-    ).is_success
+    assert (await subscriptions.public("unsubscribes", token=subscriptions.unsubscribe_token(), issue_id=5)).is_success
     assert subscriptions.rows("SELECT count(*) FROM delivery.departure") == [(0,)]

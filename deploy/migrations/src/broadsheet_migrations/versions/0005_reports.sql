@@ -210,6 +210,112 @@ BEGIN
 END
 $$;
 
+-- As in 0003_leaving.sql, but a delivery says when the person left by the link in it.
+CREATE OR REPLACE FUNCTION delivery.person_data(for_subscriber_id bigint, email_keys text[], rows_max integer) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found jsonb;
+    truncated jsonb;
+BEGIN
+    WITH theirs AS MATERIALIZED (
+        SELECT one.issue_id, one.seq, run.opened_at FROM delivery.issue_run AS run
+         CROSS JOIN LATERAL (
+               SELECT d.issue_id, d.seq FROM delivery.delivery AS d
+                WHERE d.issue_id = run.issue_id AND d.subscriber_id = for_subscriber_id LIMIT 1
+         ) AS one
+         ORDER BY run.issue_id DESC LIMIT rows_max + 1
+    ), mails AS MATERIALIZED (
+        SELECT mail.* FROM delivery.single_mail AS mail
+         WHERE lower(mail.to_email) = ANY (email_keys) ORDER BY mail.id DESC LIMIT rows_max + 1
+    ), events AS MATERIALIZED (
+        SELECT event.* FROM (
+            SELECT heard.* FROM theirs
+              JOIN delivery.provider_event AS heard
+                ON heard.issue_id = theirs.issue_id AND heard.seq = theirs.seq
+            UNION
+            SELECT heard.* FROM delivery.provider_event AS heard WHERE heard.email_key = ANY (email_keys)
+            UNION
+            SELECT heard.* FROM mails JOIN delivery.provider_event AS heard ON heard.message_id = mails.message_id
+        ) AS event ORDER BY event.id DESC LIMIT rows_max + 1
+    ), engaged_issues AS MATERIALIZED (
+        SELECT run.issue_id, kind.event FROM delivery.issue_run AS run
+         CROSS JOIN (VALUES ('received'), ('opened'), ('clicked')) AS kind (event)
+          JOIN delivery.issue_engagement AS kept
+            ON kept.issue_id = run.issue_id AND kept.event = kind.event AND kept.block = for_subscriber_id / 8192
+         WHERE get_bit(kept.members, (for_subscriber_id % 8192)::integer) = 1
+         ORDER BY run.issue_id DESC, kind.event LIMIT rows_max + 1
+    ), engaged_days AS MATERIALIZED (
+        SELECT day.day::date AS day, kind.event FROM (VALUES ('received'), ('opened'), ('clicked')) AS kind (event)
+         CROSS JOIN LATERAL generate_series(
+               (SELECT min(one.day) FROM delivery.daily_engagement AS one WHERE one.event = kind.event),
+               (SELECT max(one.day) FROM delivery.daily_engagement AS one WHERE one.event = kind.event),
+               interval '1 day') AS day (day)
+          JOIN delivery.daily_engagement AS kept
+            ON kept.event = kind.event AND kept.day = day.day::date AND kept.block = for_subscriber_id / 8192
+         WHERE get_bit(kept.members, (for_subscriber_id % 8192)::integer) = 1
+         ORDER BY day.day DESC, kind.event LIMIT rows_max + 1
+    ), lists AS (
+        SELECT 'deliveries' AS name, (SELECT count(*) FROM theirs) AS size, (
+                   SELECT jsonb_agg(jsonb_build_object(
+                              'issue_id', theirs.issue_id, 'number', theirs.seq, 'issue_opened_at', theirs.opened_at,
+                              'outcome', said.outcome, 'reason', said.reason, 'message_id', said.message_id,
+                              'settled_at', said.settled_at,
+                              'left_by_its_link_at', (
+                                  SELECT gone.left_at FROM delivery.departure AS gone
+                                   WHERE gone.issue_id = theirs.issue_id AND gone.seq = theirs.seq),
+                              'earlier_outcomes', (
+                                  SELECT jsonb_agg(jsonb_build_object(
+                                             'outcome', history.outcome, 'reason', history.reason,
+                                             'settled_at', history.settled_at) ORDER BY history.id)
+                                    FROM delivery.outcome_history AS history
+                                   WHERE history.issue_id = theirs.issue_id AND history.seq = theirs.seq))
+                          ORDER BY theirs.issue_id DESC)
+                     FROM (SELECT * FROM theirs LIMIT rows_max) AS theirs
+                     LEFT JOIN LATERAL (
+                          SELECT one.* FROM delivery.delivery_outcome AS one
+                           WHERE one.issue_id = theirs.issue_id AND one.seq = theirs.seq LIMIT 1
+                     ) AS said ON true) AS items
+        UNION ALL
+        SELECT 'single_mails', (SELECT count(*) FROM mails), (
+                   SELECT jsonb_agg(jsonb_build_object(
+                              'kind', mails.kind, 'email', mails.to_email, 'subject', mails.subject,
+                              'status', mails.status, 'reason', mails.reason, 'message_id', mails.message_id,
+                              'created_at', mails.created_at, 'settled_at', mails.settled_at) ORDER BY mails.id DESC)
+                     FROM (SELECT * FROM mails LIMIT rows_max) AS mails)
+        UNION ALL
+        SELECT 'provider_events', (SELECT count(*) FROM events), (
+                   SELECT jsonb_agg(jsonb_build_object(
+                              'type', events.record_type, 'message_stream', events.message_stream,
+                              'message_id', events.message_id, 'issue_id', events.issue_id, 'email', events.email_key,
+                              'occurred_at', events.occurred_at, 'received_at', events.received_at,
+                              'detail', events.detail) ORDER BY events.id DESC)
+                     FROM (SELECT * FROM events LIMIT rows_max) AS events)
+        UNION ALL
+        SELECT 'engagement_by_issue', (SELECT count(*) FROM engaged_issues), (
+                   SELECT jsonb_agg(jsonb_build_object('issue_id', one.issue_id, 'event', one.event)
+                                    ORDER BY one.issue_id DESC, one.event)
+                     FROM (SELECT * FROM engaged_issues LIMIT rows_max) AS one)
+        UNION ALL
+        SELECT 'engagement_by_day', (SELECT count(*) FROM engaged_days), (
+                   SELECT jsonb_agg(jsonb_build_object('day', one.day, 'event', one.event)
+                                    ORDER BY one.day DESC, one.event)
+                     FROM (SELECT * FROM engaged_days LIMIT rows_max) AS one)
+        UNION ALL
+        SELECT 'suppressions', 0, (
+                   SELECT jsonb_agg(jsonb_build_object(
+                              'email', kept.email_key, 'message_stream', kept.message_stream, 'kind', kept.kind,
+                              'reason', kept.reason, 'origin', kept.origin, 'note', kept.note, 'active', kept.active,
+                              'created_at', kept.created_at, 'changed_at', kept.changed_at) ORDER BY kept.id)
+                     FROM delivery.suppression AS kept WHERE kept.email_key = ANY (email_keys))
+    )
+    SELECT jsonb_object_agg(lists.name, coalesce(lists.items, '[]')),
+           coalesce(jsonb_agg(lists.name) FILTER (WHERE lists.size > rows_max), '[]')
+      INTO found, truncated FROM lists;
+    RETURN found || jsonb_build_object('truncated', truncated);
+END
+$$;
+
 REVOKE ALL ON FUNCTION delivery.enqueue_report_events, delivery.enqueue_departure FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION delivery.enqueue_departure TO broadsheet_subscriptions;
 GRANT SELECT ON delivery.departure TO broadsheet_delivery;

@@ -112,7 +112,7 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
 async def _with_shared_links(
     connection: AsyncConnection, events: Sequence[tuple[ProviderEvent, InboxRow]], ours: set[uuid.UUID]
 ) -> list[tuple[ProviderEvent, InboxRow]]:
-    """A link is stored whole where it stands so in the issue, for everybody; any other may hold what is one person's."""
+    """A link is stored whole where it stands so in the issue, for all; any other may hold what is one person's."""
     wanted = {
         (event.delivery[0], event.whole_link)
         for event, _ in events

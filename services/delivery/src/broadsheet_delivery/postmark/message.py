@@ -10,6 +10,7 @@ import msgspec
 METADATA_DELIVERY: Final = "bs_delivery"
 METADATA_MAIL: Final = "bs_mail"
 METADATA_ATTEMPT: Final = "bs_attempt"
+NO_LINKS_TRACKED: Final = "None"
 
 
 class Header(msgspec.Struct, frozen=True, rename="pascal"):
@@ -31,7 +32,7 @@ class Message(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     reply_to: str | None = None
     tag: str | None = None
     track_opens: bool = False
-    track_links: str = "None"
+    track_links: str = NO_LINKS_TRACKED
 
 
 _encoder = msgspec.json.Encoder()

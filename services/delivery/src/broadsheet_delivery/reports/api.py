@@ -70,7 +70,9 @@ async def get_issue_report_as_csv(engine: NamedDependency[AsyncEngine], issue_id
     tags=["Reports"],
     responses=documents(NotFoundError),
 )
-async def get_newsletter_engagement(engine: NamedDependency[AsyncEngine], newsletter_id: PathId) -> NewsletterEngagement:
+async def get_newsletter_engagement(
+    engine: NamedDependency[AsyncEngine], newsletter_id: PathId
+) -> NewsletterEngagement:
     return await _engagement(engine, newsletter_id)
 
 
@@ -91,8 +93,7 @@ async def get_newsletter_engagement_as_csv(
 
 async def _issue_report(engine: AsyncEngine, issue_id: int) -> IssueReport:
     # One snapshot: the state says of which moment the figures are.
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="REPEATABLE READ")
+    async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
         state = await find_state(connection, issue_id)
         if state is None:
             raise NotFoundError("No issue with this id has been published.")
@@ -100,8 +101,7 @@ async def _issue_report(engine: AsyncEngine, issue_id: int) -> IssueReport:
 
 
 async def _engagement(engine: AsyncEngine, newsletter_id: int) -> NewsletterEngagement:
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="REPEATABLE READ")
+    async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
         if not await newsletter_exists(connection, newsletter_id):
             raise NotFoundError("There is no such newsletter.")
         return make_engagement(newsletter_id, await last_issues(connection, newsletter_id, limit=ISSUES_SHOWN))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_delivery.tables import REPORT_BLOCK_SIZE
+from broadsheet_delivery.reports.tables import REPORT_BLOCK_SIZE
 
 DOMAINS_MAX: Final = 5_000
 """Mail domains told apart in an issue; the others are counted together."""
@@ -63,9 +63,7 @@ async def fill_blocks(connection: AsyncConnection, issue_id: int, blocks: Sequen
         await _fill_block(connection, issue_id, block, first_seq=first_seq, last_seq=(block + 1) * REPORT_BLOCK_SIZE)
 
 
-async def _fill_block(
-    connection: AsyncConnection, issue_id: int, block: int, *, first_seq: int, last_seq: int
-) -> None:
+async def _fill_block(connection: AsyncConnection, issue_id: int, block: int, *, first_seq: int, last_seq: int) -> None:
     # One statement per delivery's look-up (LATERAL … LIMIT 1), so that the plan does not depend on fresh statistics.
     await connection.execute(
         sa.text(f"""

@@ -7,7 +7,7 @@ not measured or nobody got the mail yet.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -124,14 +124,14 @@ class Group(msgspec.Struct, frozen=True):
     clicked_without_machines: int
 
 
-class Variant(Group, frozen=True):
-    variant: int = 1
+class Variant(Group, frozen=True, kw_only=True):
+    variant: int
 
 
-class Domain(Group, frozen=True):
+class Domain(Group, frozen=True, kw_only=True):
     """`domain` is null for all further mail domains together."""
 
-    domain: str | None = None
+    domain: str | None
 
 
 class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,11 +319,15 @@ def _domains(
     rest = Counter(total)
     for _, count in shown:
         rest.subtract(count)
-    answer = [Domain(**_group(count), domain=name) for name, count in shown]
-    return [*answer, Domain(**_group(rest))] if rest["recipients"] > 0 else answer
+    answer = [_domain(name, count) for name, count in shown]
+    return [*answer, _domain(None, rest)] if rest["recipients"] > 0 else answer
 
 
-def _group(count: Counter[str]) -> dict[str, int]:
+def _domain(name: str | None, count: Counter[str]) -> Domain:
+    return Domain(**_group(count), domain=name)
+
+
+def _group(count: Counter[str]) -> dict[str, Any]:
     return {
         "recipients": count["recipients"],
         "accepted": count["accepted"],

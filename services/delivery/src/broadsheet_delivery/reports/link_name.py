@@ -25,6 +25,6 @@ def name_of_link(shared_link: str | None, link: str | None) -> str:
         return UNKNOWN_LINK
     parts = link.removesuffix(_QUERY).split("/")
     for part, following in pairwise(parts):
-        if part in _OWN_KINDS and following == _TOKEN:
+        if part in _OWN_KINDS and following.endswith(_TOKEN):
             return _OWN_KINDS[part]
     return link[:LINK_LENGTH_MAX]

@@ -35,9 +35,7 @@ class NewsletterEngagement(msgspec.Struct, frozen=True):
     issues: list[IssueEngagement]
 
 
-def make_engagement(
-    newsletter_id: int, issues: Sequence[tuple[IssueState, Mapping[str, int]]]
-) -> NewsletterEngagement:
+def make_engagement(newsletter_id: int, issues: Sequence[tuple[IssueState, Mapping[str, int]]]) -> NewsletterEngagement:
     return NewsletterEngagement(newsletter_id, [_issue(state, total) for state, total in issues])
 
 

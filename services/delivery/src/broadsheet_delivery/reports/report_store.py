@@ -4,7 +4,7 @@ Every function takes the connection of its caller's transaction.
 """
 
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +25,21 @@ _COUNTS: Final = (
 )
 
 
+def _state(row: sa.Row[Any]) -> IssueState:
+    """Of the columns that `find_state` and `last_issues` select."""
+    return IssueState(
+        issue_id=row.issue_id,
+        newsletter_id=row.newsletter_id,
+        published_at=row.opened_at,
+        rolled_at=row.rolled_at,
+        tracks_opens=row.tracks_opens,
+        tracks_links=row.tracks_links,
+        waiting=row.waiting,
+        older_events_wait=row.older_events_wait,
+        counts=Counts(**{name: int(getattr(row, name)) for name in Counts.__struct_fields__}),
+    )
+
+
 async def find_state(connection: AsyncConnection, issue_id: int) -> IssueState | None:
     """None: the issue was never published."""
     row = (
@@ -33,8 +48,10 @@ async def find_state(connection: AsyncConnection, issue_id: int) -> IssueState |
                 SELECT run.issue_id, run.newsletter_id, run.opened_at, report.rolled_at,
                        run.tracks_opens, run.tracks_links,
                        (SELECT count(*) FROM (SELECT FROM delivery.report_queue AS one
-                                               WHERE one.issue_id = run.issue_id LIMIT :waiting_max) AS some),
-                       EXISTS (SELECT FROM delivery.report_pace WHERE backfill_next_id <= backfill_end_id),
+                                               WHERE one.issue_id = run.issue_id
+                                               LIMIT :waiting_max) AS some_of_them) AS waiting,
+                       EXISTS (SELECT FROM delivery.report_pace
+                                WHERE backfill_next_id <= backfill_end_id) AS older_events_wait,
                        {_COUNTS}
                   FROM delivery.issue_run AS run
                   JOIN delivery.published_issue_progress AS progress USING (issue_id)
@@ -44,7 +61,7 @@ async def find_state(connection: AsyncConnection, issue_id: int) -> IssueState |
             {"issue_id": issue_id, "waiting_max": WAITING_COUNTED_MAX},
         )
     ).one_or_none()
-    return None if row is None else IssueState(*row[:8], counts=Counts(*(int(count) for count in row[8:])))
+    return None if row is None else _state(row)
 
 
 async def figures_for_report(connection: AsyncConnection, issue_id: int) -> list[Figure]:
@@ -82,9 +99,7 @@ async def figures_for_report(connection: AsyncConnection, issue_id: int) -> list
 
 async def newsletter_exists(connection: AsyncConnection, newsletter_id: int) -> bool:
     row = await connection.execute(
-        sa.text(
-            "SELECT EXISTS (SELECT FROM publishing.published_newsletters WHERE newsletter_id = :newsletter_id)"
-        ),
+        sa.text("SELECT EXISTS (SELECT FROM publishing.published_newsletters WHERE newsletter_id = :newsletter_id)"),
         {"newsletter_id": newsletter_id},
     )
     return bool(row.scalar_one())
@@ -98,8 +113,10 @@ async def last_issues(
         sa.text(f"""
             SELECT run.issue_id, run.newsletter_id, run.opened_at, report.rolled_at, run.tracks_opens, run.tracks_links,
                    (SELECT count(*) FROM (SELECT FROM delivery.report_queue AS one
-                                           WHERE one.issue_id = run.issue_id LIMIT :waiting_max) AS some),
-                   EXISTS (SELECT FROM delivery.report_pace WHERE backfill_next_id <= backfill_end_id),
+                                           WHERE one.issue_id = run.issue_id
+                                               LIMIT :waiting_max) AS some_of_them) AS waiting,
+                   EXISTS (SELECT FROM delivery.report_pace
+                                WHERE backfill_next_id <= backfill_end_id) AS older_events_wait,
                    {_COUNTS}
               FROM (SELECT * FROM delivery.issue_run WHERE newsletter_id = :newsletter_id
                      ORDER BY opened_at DESC, issue_id DESC LIMIT :limit) AS run
@@ -111,15 +128,15 @@ async def last_issues(
         """),
         {"newsletter_id": newsletter_id, "limit": limit, "waiting_max": WAITING_COUNTED_MAX // limit},
     )
-    found = [IssueState(*row[:8], counts=Counts(*(int(count) for count in row[8:]))) for row in states]
+    found = [_state(row) for row in states]
     rows = await connection.execute(
         sa.text("""
-            SELECT issue_id, figure, count FROM delivery.report_figure
+            SELECT issue_id, figure, count AS people FROM delivery.report_figure
              WHERE issue_id = ANY (CAST(:issue_ids AS bigint[])) AND part = 'variant'
         """),
         {"issue_ids": [state.issue_id for state in found]},
     )
     totals: dict[int, Counter[str]] = {state.issue_id: Counter() for state in found}
     for row in rows:
-        totals[row.issue_id][row.figure] += row.count
+        totals[row.issue_id][row.figure] += row.people
     return [(state, totals[state.issue_id]) for state in found]

@@ -21,12 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.background.set_aside import SetAside
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.reports import block_store, roll_up_store as store
+from broadsheet_delivery.reports import block_store
+from broadsheet_delivery.reports import roll_up_store as store
 from broadsheet_delivery.reports.block_store import Cohort, block_of
 from broadsheet_delivery.reports.link_name import name_of_link
 from broadsheet_delivery.reports.recipient_figures import Cell, Recipient, RecipientEvent, figures_of
 from broadsheet_delivery.reports.roll_up_store import Pace, StoredEvent
-from broadsheet_delivery.tables import REPORT_BLOCK_SIZE
+from broadsheet_delivery.reports.tables import REPORT_BLOCK_SIZE
 
 ITEMS_A_STEP: Final = 2_000
 OLDER_EVENTS_A_STEP: Final = 10_000
@@ -151,7 +152,9 @@ async def _count_events(connection: AsyncConnection, issue_id: int, pace: Pace) 
     names = {name_of_link(one.shared_link, one.link) for one in events if one.record_type == "Click"}
     links = await store.number_links(connection, issue_id, sorted(names)) if names else {}
     await store.add_figures(
-        connection, issue_id, _differences(cohorts, events, links, Arrivals(frozenset(new_ids), leaving, gone), published_at)
+        connection,
+        issue_id,
+        _differences(cohorts, events, links, Arrivals(frozenset(new_ids), leaving, gone), published_at),
     )
     await store.note_rolled(connection, issue_id)
 

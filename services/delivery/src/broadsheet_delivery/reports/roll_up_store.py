@@ -16,7 +16,7 @@ from broadsheet_delivery.reports.link_name import LINKS_MAX
 from broadsheet_delivery.reports.recipient_figures import Cell
 
 EVENTS_OF_A_RECIPIENT_MAX: Final = 500
-"""The first ones; a program that opens a mail every second would otherwise make each step longer than the one before."""
+"""The first ones: a program that opens a mail every second would otherwise make each step longer than the last."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -213,7 +213,9 @@ async def number_links(connection: AsyncConnection, issue_id: int, names: Sequen
                 SELECT :issue_id, number, url FROM missing WHERE number <= :links_max
                 RETURNING number, url
             )
-            SELECT url, number FROM held WHERE url = ANY (CAST(:names AS text[])) UNION ALL SELECT url, number FROM added
+            SELECT url, number FROM held WHERE url = ANY (CAST(:names AS text[]))
+            UNION ALL
+            SELECT url, number FROM added
         """).bindparams(sa.bindparam("issue_id", type_=sa.BigInteger)),
         {"issue_id": issue_id, "names": list(dict.fromkeys(names)), "links_max": LINKS_MAX},
     )
@@ -251,5 +253,3 @@ async def note_rolled(connection: AsyncConnection, issue_id: int) -> None:
         """),
         {"issue_id": issue_id},
     )
-
-

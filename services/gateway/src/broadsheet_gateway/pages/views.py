@@ -126,8 +126,6 @@ class UnsubscribePage(PageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "unsubscribe.html"
 
     action_path: str
-    query: str = ""
-    """Begins with `?`: the issue whose mail held the link, for its report."""
     newsletter_name: str | None = None
 
 
@@ -146,8 +144,6 @@ class ChoicesPage(PageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "choices.html"
 
     action_path: str
-    query: str = ""
-    """As on the page before."""
     newsletter_name: str | None = None
 
 

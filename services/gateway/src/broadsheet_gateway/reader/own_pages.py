@@ -40,9 +40,8 @@ from broadsheet_gateway.reader.public_pages import (
     UnknownLinkError,
     drop_body,
     find_newsletter_name,
-    issue_of_link,
-    leave_by_token,
-    query_of_issue,
+    leave_by_link,
+    parse_link,
 )
 from broadsheet_gateway.reader.public_pages import field_errors as errors_of
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
@@ -91,12 +90,11 @@ class AddressChangesNowError(ConflictError):
 
 @route("/unsubscribe/{token:str}/choices", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_choices(
-    request: AnyRequest, token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """The same page for an unknown token, without a name."""
     name = await find_newsletter_name(upstreams, token)
-    action_path = f"/unsubscribe/{quote(token, safe='')}"
-    return responder.page(ChoicesPage(action_path=action_path, query=query_of_issue(request), newsletter_name=name))
+    return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
 
 @post("/unsubscribe/{token:str}/all", status_code=200, include_in_schema=False)
@@ -109,7 +107,7 @@ async def leave_all_by_link(
 ) -> PageResponse:
     """The same answer for an unknown token."""
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes/all", token, issue_id=issue_of_link(request))
+    await leave_by_link(upstreams, "/public/unsubscribes/all", token)
     return responder.page(UnsubscribedPage(is_everything=True))
 
 
@@ -127,10 +125,11 @@ async def mail_link(
     """The same answer for every token: whoever asks may not be the subscriber."""
     await drop_body(request, settings)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
-    if TOKEN.fullmatch(token):
+    signed = parse_link(token).token
+    if TOKEN.fullmatch(signed):
         await upstreams.call(
             "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC, answer=dict[str, Any],
-            body={"token": token},
+            body={"token": signed},
         )  # fmt: skip
     return responder.page(LinkMailedPage())
 

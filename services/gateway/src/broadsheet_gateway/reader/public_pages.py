@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -127,8 +127,25 @@ async def _ask_about_confirmation(
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
 
 
-async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
+class UnsubscribeLink(NamedTuple):
+    """What an unsubscribe link holds. `issue_id`: the issue whose mail held it, for that issue's report alone.
+
+    It stands before the token as `<issue>~` and is not signed: whoever writes another number, or none, leaves all the
+    same. Links in older mails have none.
+    """
+
+    token: str
+    issue_id: int | None
+
+
+def parse_link(text: str) -> UnsubscribeLink:
+    issue, separator, token = text.rpartition("~")
+    return UnsubscribeLink(token, int(issue)) if separator and _ISSUE.fullmatch(issue) else UnsubscribeLink(text, None)
+
+
+async def find_newsletter_name(upstreams: Upstreams, link_text: str) -> str | None:
     """The name of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
+    token = parse_link(link_text).token
     if not TOKEN.fullmatch(token):
         return None
     try:
@@ -146,24 +163,9 @@ async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
     await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
 
 
-def issue_of_link(request: AnyRequest) -> int | None:
-    """The issue whose mail held the link, for the issue's report alone; None where the link names none.
-
-    It is not signed: anybody may write another number, or nothing that is one, and leaves all the same.
-    """
-    given = request.query_params.getall("issue", [])
-    text = str(given[0]) if len(given) == 1 else ""
-    return int(text) if _ISSUE.fullmatch(text) else None
-
-
-def query_of_issue(request: AnyRequest) -> str:
-    """What `issue_of_link` read, for the page's own buttons."""
-    issue_id = issue_of_link(request)
-    return "" if issue_id is None else f"?issue={issue_id}"
-
-
-async def leave_by_token(upstreams: Upstreams, path: str, token: str, *, issue_id: int | None) -> None:
-    """Unsubscribe by a link's token, at this path of subscriptions. An unknown token gets the same answer."""
+async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None:
+    """Unsubscribe by a link, at this path of subscriptions. An unknown token gets the same answer."""
+    token, issue_id = parse_link(link_text)
     if not TOKEN.fullmatch(token):
         return
     try:
@@ -178,14 +180,11 @@ async def leave_by_token(upstreams: Upstreams, path: str, token: str, *, issue_i
 
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_unsubscribe(
-    request: AnyRequest, token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
     name = await find_newsletter_name(upstreams, token)
-    action_path = f"/unsubscribe/{quote(token, safe='')}"
-    return responder.page(
-        UnsubscribePage(action_path=action_path, query=query_of_issue(request), newsletter_name=name)
-    )
+    return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
 
 @post("/unsubscribe/{token:str}", status_code=200, include_in_schema=False)
@@ -196,14 +195,13 @@ async def unsubscribe(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded. The
-    address may name the issue, for its report.
+    """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded.
 
     No cookie is read or set, and there is no redirect. Repeating it and a wrong token get the same answer. Only a
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes", token, issue_id=issue_of_link(request))
+    await leave_by_link(upstreams, "/public/unsubscribes", token)
     return responder.page(UnsubscribedPage())
 
 

@@ -80,16 +80,14 @@ class GrowthController(Controller):
         )
 
 
-async def _report(
-    engine: AsyncEngine, newsletter_id: int, from_day: date | None, to_day: date | None
-) -> GrowthReport:
+async def _report(engine: AsyncEngine, newsletter_id: int, from_day: date | None, to_day: date | None) -> GrowthReport:
     # One snapshot: what the loop moves meanwhile is counted once.
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="REPEATABLE READ")
+    async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
         if not await store.newsletter_exists(connection, newsletter_id):
             raise NotFoundError("There is no such newsletter.")
         last_day = to_day or await store.today(connection)
-        first_day = from_day or max(last_day, FIRST_DAY + timedelta(days=DAYS_DEFAULT)) - timedelta(days=DAYS_DEFAULT - 1)
+        month = timedelta(days=DAYS_DEFAULT - 1)
+        first_day = from_day or max(last_day, FIRST_DAY + month) - month
         _check(first_day, last_day)
         return make_report(
             newsletter_id,

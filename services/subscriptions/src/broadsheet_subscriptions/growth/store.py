@@ -26,7 +26,8 @@ async def fold(connection: AsyncConnection, *, limit: int) -> int:
                 SELECT pg_try_advisory_xact_lock(:lock) AS is_mine
             ), taken AS MATERIALIZED (
                 DELETE FROM subscriptions.growth_queue WHERE id = ANY (ARRAY (
-                    SELECT id FROM subscriptions.growth_queue WHERE (SELECT is_mine FROM turn) ORDER BY id LIMIT :limit))
+                    SELECT id FROM subscriptions.growth_queue WHERE (SELECT is_mine FROM turn)
+                     ORDER BY id LIMIT :limit))
                 RETURNING newsletter_id, day, change, cause, count
             ), added AS (
                 INSERT INTO subscriptions.growth_day AS kept (newsletter_id, day, change, cause, count)

@@ -27,7 +27,7 @@ async def unsubscribe_by_link(
 ) -> LinkedSubscription:
     """Unsubscribe from one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`.
 
-    `issue_id`: the issue whose mail held the link. Its report counts who left by it; who had left before is not counted.
+    `issue_id`: the issue whose mail held the link. Its report counts who left by it, and nobody who had left before.
     """
     linked = await _find(connection, signer, token, lock=True)
     await name_change_source(connection, "link")

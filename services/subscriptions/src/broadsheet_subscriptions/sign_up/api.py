@@ -64,8 +64,8 @@ class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LeavingInput(TokenInput, frozen=True, forbid_unknown_fields=True):
-    """`issue_id`: the issue whose mail held the link, as the link says. It counts in the issue's report only if a mail of
-    the issue went to this subscriber, and does nothing else.
+    """`issue_id`: the issue whose mail held the link, as the link says. It counts in the issue's report only if a mail
+    of the issue went to this subscriber, and does nothing else.
     """
 
     issue_id: RecordId | None = None

@@ -24,7 +24,8 @@ class LinkedSubscription(msgspec.Struct, frozen=True):
 
 
 LINKED_COLUMNS = """
-    subscription.id, subscription.subscriber_id, subscription.state, newsletter.newsletter_id, newsletter.name, person.email_key,
+    subscription.id, subscription.subscriber_id, subscription.state, newsletter.newsletter_id, newsletter.name,
+    person.email_key,
     (SELECT suppressed.kind FROM delivery.published_suppressed AS suppressed
       WHERE suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key)
     AS suppressed
