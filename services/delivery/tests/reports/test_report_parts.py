@@ -2,8 +2,8 @@
 
 import csv
 import io
-from itertools import pairwise
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given

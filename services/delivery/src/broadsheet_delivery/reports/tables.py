@@ -83,3 +83,16 @@ report_figure = sa.Table(
     sa.Column("key", sa.Text(collation="C"), primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
 )
+
+__all__ = [
+    "REPORT_BLOCK_SIZE",
+    "departure",
+    "metadata",
+    "report_block",
+    "report_domain",
+    "report_figure",
+    "report_issue",
+    "report_link",
+    "report_pace",
+    "report_queue",
+]

@@ -20,8 +20,8 @@ _SUBSCRIBERS = f"""
 WITH people AS (
     INSERT INTO subscriptions.subscriber (email, email_key, name)
     SELECT address, address, 'Reader' FROM (
-        SELECT 'reader-' || n || '@' || CASE WHEN n % 10 < 8 THEN 'large-' || n % {LARGE_DOMAINS}
-                                             ELSE 'small-' || n % {SMALL_DOMAINS} END || '.example' AS address
+        SELECT 'reader-' || n || '@' || CASE WHEN mod(n, 10) < 8 THEN 'large-' || mod(n, {LARGE_DOMAINS})
+                                             ELSE 'small-' || mod(n, {SMALL_DOMAINS}) END || '.example' AS address
           FROM generate_series(%s::integer, %s::integer) AS n) AS one
     RETURNING id
 )
@@ -95,15 +95,15 @@ class _Kind:
 _KINDS = (
     _Kind(
         "Delivery",
-        "n % 100 <> 7",
+        "mod(n, 100) <> 7",
         lambda n: n % 100 != 7,
         rounds=1,
-        at="now() + n % 60 * interval '1 s'",
+        at="now() + mod(n, 60) * interval '1 s'",
         detail="'{{}}'",
     ),
     _Kind(
         "Bounce",
-        "n % 100 = 7",
+        "mod(n, 100) = 7",
         lambda n: n % 100 == 7,
         rounds=1,
         at="now()",
@@ -111,19 +111,21 @@ _KINDS = (
     ),
     _Kind(
         "Open",
-        "n % 20 >= 9",
+        "mod(n, 20) >= 9",
         lambda n: n % 20 >= 9,
         rounds=3,
-        at="now() + (n * 7919 % 250000 + {round} * 3600) * interval '1 s'",
-        detail="""CASE WHEN n % 5 = 0 THEN '{{"machine": "privacy_prefetch"}}' ELSE '{{}}' END::jsonb""",
+        at="now() + (mod(n::bigint * 7919, 250000) + {round} * 3600) * interval '1 s'",
+        detail="""CASE WHEN mod(n, 5) = 0 THEN '{{"machine": "privacy_prefetch"}}' ELSE '{{}}' END::jsonb""",
     ),
     _Kind(
         "Click",
-        "n % 10 = 9",
+        "mod(n, 10) = 9",
         lambda n: n % 10 == 9,
         rounds=4,
-        at="now() + (n * 104729 % 250000 + {round} * 3600 + 600) * interval '1 s'",
-        detail="jsonb_build_object('link', 'https://example.com/article/' || (n / 10 + {round}) % " + str(LINKS) + ")",
+        at="now() + (mod(n::bigint * 104729, 250000) + {round} * 3600 + 600) * interval '1 s'",
+        detail="jsonb_build_object('link', 'https://example.com/article/' || mod(n / 10 + {round}, "
+        + str(LINKS)
+        + "))",
     ),
 )
 
@@ -160,9 +162,9 @@ def write_events(connection: psycopg.Connection, issue_id: int, recipients: int,
                 statement = _EVENT.format(
                     record_type=f"'{kind.record_type}'",
                     round=number,
-                    where=kind.where.replace("%", "%%"),
-                    occurred_at=kind.at.format(round=number).replace("%", "%%"),
-                    detail=kind.detail.format(round=number).replace("%", "%%"),
+                    where=kind.where,
+                    occurred_at=kind.at.format(round=number),
+                    detail=kind.detail.format(round=number),
                 )
                 connection.execute(statement.encode(), {"issue_id": issue_id, "first": first, "last": last})
                 expected.events += len(theirs)
