@@ -16,6 +16,20 @@ from broadsheet_delivery.reports.time_buckets import bucket_end
 LINKS_SHOWN_MAX: Final = 100
 DOMAINS_SHOWN_MAX: Final = 20
 OTHER: Final = "other"
+GROUP_FIGURES: Final = {
+    "recipients": "recipients",
+    "accepted": "accepted",
+    "delivered": "delivered",
+    "bounced": "bounced",
+    "complained": "complained",
+    "unsubscribed": "unsubscribed",
+    "opened": "opened",
+    "opened_without_machines": "opened_by_reader",
+    "clicked": "clicked",
+    "clicked_without_machines": "clicked_by_reader",
+}
+"""The figure that each field of `Group` shows."""
+LINK_FIGURES: Final = ("clicked", "clicked_by_reader", "clicks", "machine_clicks")
 TIME_ZONE: Final = "UTC"
 
 
@@ -328,18 +342,7 @@ def _domain(name: str | None, count: Counter[str]) -> Domain:
 
 
 def _group(count: Counter[str]) -> dict[str, Any]:
-    return {
-        "recipients": count["recipients"],
-        "accepted": count["accepted"],
-        "delivered": count["delivered"],
-        "bounced": count["bounced"],
-        "complained": count["complained"],
-        "unsubscribed": count["unsubscribed"],
-        "opened": count["opened"],
-        "opened_without_machines": count["opened_by_reader"],
-        "clicked": count["clicked"],
-        "clicked_without_machines": count["clicked_by_reader"],
-    }
+    return {name: count[figure] for name, figure in GROUP_FIGURES.items()}
 
 
 def _largest(figure: str) -> Callable[[tuple[str, Counter[str]]], tuple[int, str]]:

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.reports.issue_report import (
     DOMAINS_SHOWN_MAX,
+    GROUP_FIGURES,
+    LINK_FIGURES,
     LINKS_SHOWN_MAX,
     Counts,
     Figure,
@@ -85,14 +87,28 @@ async def figures_for_report(connection: AsyncConnection, issue_id: int) -> list
              WHERE issue_id = :issue_id AND part IN ('variant', 'time', 'bounce_type')
             UNION ALL
             SELECT one.part, one.figure, one.key, one.count, domains.name
-              FROM domains JOIN delivery.report_figure AS one
-                ON one.issue_id = :issue_id AND one.part = 'domain' AND one.key = domains.key
+              FROM domains CROSS JOIN unnest(CAST(:domain_figures AS text[])) AS wanted (figure)
+             CROSS JOIN LATERAL (
+                   SELECT kept.* FROM delivery.report_figure AS kept
+                    WHERE kept.issue_id = :issue_id AND kept.part = 'domain' AND kept.figure = wanted.figure
+                      AND kept.key = domains.key LIMIT 1
+             ) AS one
             UNION ALL
             SELECT one.part, one.figure, one.key, one.count, links.name
-              FROM links JOIN delivery.report_figure AS one
-                ON one.issue_id = :issue_id AND one.part = 'link' AND one.key = links.key
+              FROM links CROSS JOIN unnest(CAST(:link_figures AS text[])) AS wanted (figure)
+             CROSS JOIN LATERAL (
+                   SELECT kept.* FROM delivery.report_figure AS kept
+                    WHERE kept.issue_id = :issue_id AND kept.part = 'link' AND kept.figure = wanted.figure
+                      AND kept.key = links.key LIMIT 1
+             ) AS one
         """).bindparams(sa.bindparam("issue_id", type_=sa.BigInteger)),
-        {"issue_id": issue_id, "domains_max": DOMAINS_SHOWN_MAX, "links_max": LINKS_SHOWN_MAX},
+        {
+            "issue_id": issue_id,
+            "domains_max": DOMAINS_SHOWN_MAX,
+            "links_max": LINKS_SHOWN_MAX,
+            "domain_figures": list(GROUP_FIGURES.values()),
+            "link_figures": list(LINK_FIGURES),
+        },
     )
     return [Figure(*row) for row in rows]
 

@@ -25,7 +25,7 @@ from broadsheet_delivery.reports import block_store
 from broadsheet_delivery.reports import roll_up_store as store
 from broadsheet_delivery.reports.block_store import Cohort, block_of
 from broadsheet_delivery.reports.link_name import name_of_link
-from broadsheet_delivery.reports.recipient_figures import Cell, Recipient, RecipientEvent, figures_of
+from broadsheet_delivery.reports.recipient_figures import Cell, FigureSums, RecipientEvent
 from broadsheet_delivery.reports.roll_up_store import Pace, StoredEvent
 from broadsheet_delivery.reports.tables import REPORT_BLOCK_SIZE
 
@@ -169,17 +169,16 @@ def _differences(
     by_recipient: defaultdict[int, list[StoredEvent]] = defaultdict(list)
     for one in events:
         by_recipient[one.seq].append(one)
-    differences: Counter[Cell] = Counter()
+    sums = FigureSums(published_at)
     for cohort in cohorts:
         theirs = by_recipient.get(cohort.seq, [])
-        recipient = Recipient(cohort.variant, cohort.domain, published_at)
         left = cohort.seq in arrivals.gone
-        left_before = left and cohort.seq not in arrivals.leaving
         with_new = [_event(one, links) for one in theirs]
         before = [event for event, one in zip(with_new, theirs, strict=True) if one.id not in arrivals.event_ids]
-        differences.update(figures_of(recipient, with_new, left=left))
-        differences.subtract(figures_of(recipient, before, left=left_before))
-    return differences
+        sums.add(with_new, variant=cohort.variant, domain=cohort.domain, left=left, weight=1)
+        left_before = left and cohort.seq not in arrivals.leaving
+        sums.add(before, variant=cohort.variant, domain=cohort.domain, left=left_before, weight=-1)
+    return sums.cells()
 
 
 def _event(one: StoredEvent, links: Mapping[str, int]) -> RecipientEvent:

@@ -157,14 +157,17 @@ async def events_of_recipients(
                    AND coalesce(event.detail ->> 'reason' <> 'HardBounce', true) AS leaves
               FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
              CROSS JOIN LATERAL (
-                   SELECT one.id, one.seq, one.record_type, one.occurred_at, one.detail
-                     FROM delivery.provider_event AS one
-                    WHERE one.issue_id = :issue_id AND one.seq = wanted.seq
-                      AND one.record_type IN
+                   -- OFFSET 0: by the index of deliveries, and not through the table in the order of ids.
+                   SELECT one.* FROM (
+                       SELECT held.id, held.seq, held.record_type, held.occurred_at, held.detail
+                         FROM delivery.provider_event AS held
+                        WHERE held.issue_id = :issue_id AND held.seq = wanted.seq OFFSET 0
+                   ) AS one
+                    WHERE one.record_type IN
                           ('Delivery', 'Bounce', 'SpamComplaint', 'Open', 'Click', 'SubscriptionChange')
                       AND NOT one.id BETWEEN :backfill_next_id AND :backfill_end_id
-                      AND NOT EXISTS (SELECT FROM delivery.report_queue AS waiting
-                                       WHERE waiting.issue_id = :issue_id AND waiting.item = one.id)
+                      AND (SELECT true FROM delivery.report_queue AS waiting
+                            WHERE waiting.issue_id = :issue_id AND waiting.item = one.id LIMIT 1) IS NULL
                     ORDER BY one.id LIMIT :events_max
              ) AS event
         """).bindparams(

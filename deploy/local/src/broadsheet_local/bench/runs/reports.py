@@ -174,8 +174,8 @@ async def _time(client: httpx.AsyncClient, minter: IdentityMinter, path: str, *,
     times_ms.sort()
     return RequestTimes(
         requests,
-        p50=round(percentile(times_ms, 0.5), 2),
-        p99=round(percentile(times_ms, 0.99), 2),
+        p50=round(percentile(times_ms, 50), 2),
+        p99=round(percentile(times_ms, 99), 2),
         max=round(times_ms[-1], 2),
     )
 
