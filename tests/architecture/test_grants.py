@@ -42,7 +42,14 @@ READS: dict[str, set[str]] = {
 }
 """What each service may read of the others'."""
 CALLS: dict[str, set[str]] = {
-    "subscriptions": {"enqueue_single_mail", "enqueue_erasure", "enqueue_lift", "enter_addresses", "person_data"},
+    "subscriptions": {
+        "enqueue_single_mail",
+        "enqueue_erasure",
+        "enqueue_lift",
+        "enter_addresses",
+        "person_data",
+        "enqueue_departure",
+    },
     "publishing": {
         "enqueue_single_mail",
         "open_issue_run",
@@ -82,7 +89,7 @@ FACTS: dict[str, set[str]] = {
     },
 }
 """Append-only tables: their own service adds to them, and neither changes nor deletes what is there."""
-READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history"}, "subscriptions": {"subscriber_tag"}}
+READ_ONLY: dict[str, set[str]] = {"delivery": {"outcome_history", "departure"}, "subscriptions": {"subscriber_tag"}}
 """Tables that only a function with the owner's rights writes."""
 TRIGGERS = {
     "refuse_unsettled_end",
@@ -93,6 +100,9 @@ TRIGGERS = {
     "index_new_tags",
     "index_changed_tags",
     "enqueue_engagement",
+    "enqueue_report_events",
+    "count_growth",
+    "count_bounced",
     "count_content_version",
     "count_sender_version",
     "count_compiled_version",

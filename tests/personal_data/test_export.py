@@ -14,6 +14,7 @@ SHOWN_BY_DELIVERY = {
     "delivery.delivery_outcome.seq": "deliveries",
     "delivery.outcome_history.seq": "deliveries",
     "delivery.single_mail.seq": "deliveries",
+    "delivery.departure.seq": "deliveries",
     "delivery.provider_event.seq": "provider_events",
     "delivery.issue_engagement.members": "engagement_by_issue",
     "delivery.daily_engagement.members": "engagement_by_day",

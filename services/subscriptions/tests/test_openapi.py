@@ -16,6 +16,8 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",
         "GET /api/v1/subscribers/{subscriber_id}/export",
         "POST /api/v1/subscribers/{subscriber_id}/erase",
+        "GET /api/v1/newsletters/{newsletter_id}/report",
+        "GET /api/v1/newsletters/{newsletter_id}/report/csv",
         "POST /public/unsubscribes/all",
         "POST /public/preferences-links",
         "POST /public/preferences/lookup",

@@ -37,6 +37,8 @@ issue_run = sa.Table(
     sa.Column("frozen_counts", pg.JSONB),
     sa.Column("work_removed_at", _TIME),
     sa.Column("outcomes_removed_at", _TIME),
+    sa.Column("tracks_opens", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    sa.Column("tracks_links", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.Index("issue_run_unfinished", "issue_id", postgresql_where=sa.text("state IN ('open', 'paused')")),
     sa.Index(
         "issue_run_cancelling",
@@ -94,6 +96,7 @@ delivery_chunk = sa.Table(
     _counter("handed_over_count"),
     sa.Column("enqueued_at", _TIME, server_default=_NOW),
     sa.Column("parked_at", _TIME),
+    sa.Column("variant", sa.SmallInteger, nullable=False, server_default=sa.text("1")),
     sa.UniqueConstraint("issue_id", "first_seq"),
     sa.Index("delivery_chunk_claimable", "issue_id", "id", postgresql_where=sa.text("status = 'pending'")),
     sa.Index("delivery_chunk_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),

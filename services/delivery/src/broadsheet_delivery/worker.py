@@ -29,6 +29,7 @@ from broadsheet_delivery.queue.interface import SinglePart
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
 from broadsheet_delivery.queue.wake_up import RECONNECT_S, listen
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
+from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from broadsheet_delivery.retention.remove_old import retain
 from broadsheet_delivery.senders.interface import report_alive
 from broadsheet_delivery.sending.place import Place, Places
@@ -55,6 +56,7 @@ _ERASURE_INTERVAL_S: Final = 1.0
 _BACKSTOP_LOOK_S: Final = 10.0
 _ENGAGEMENT_INTERVAL_S: Final = 3.0
 _PREFLIGHT_FACTS_INTERVAL_S: Final = 1.0
+_REPORTS_INTERVAL_S: Final = 1.0
 _BOUND_S: Final = 60.0
 """How long a loop may go without a successful round before readiness names it."""
 _LONG_BOUND_S: Final = 1800.0
@@ -187,6 +189,7 @@ class DeliveryWorker:
                 # A round may wait for the answers about all of its newsletters.
                 bound_s=_BOUND_S + FACTS_A_ROUND_MAX * context.call_timeout.total_seconds(),
             ),
+            self._loop("delivery.reports", partial(roll_up_reports, context), _REPORTS_INTERVAL_S),
             self._listen_loop(listen_url),
         ]
         self.runner = BackgroundRunner(loops, registry=registry)

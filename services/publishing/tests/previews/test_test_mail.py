@@ -10,9 +10,7 @@ def verified(publishing: Publishing) -> str:
 
 
 def queued(publishing: Publishing) -> list[tuple[str, str, str]]:
-    return publishing.rows(  # type: ignore[return-value]
-        "SELECT kind, to_email, subject FROM delivery.single_mail ORDER BY id"
-    )
+    return publishing.rows("SELECT kind, to_email, subject FROM delivery.single_mail ORDER BY id")
 
 
 async def draft(publishing: Publishing, **fields: object) -> int:

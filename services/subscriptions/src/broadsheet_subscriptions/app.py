@@ -25,6 +25,8 @@ from broadsheet_subscriptions.background.interface import Lifetimes
 from broadsheet_subscriptions.consent import note_settled_mails
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.exports.api import ExportController
+from broadsheet_subscriptions.growth import fold_growth
+from broadsheet_subscriptions.growth.api import GrowthController
 from broadsheet_subscriptions.imports.api import ImportController
 from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.leaving import apply_provider_changes
@@ -117,6 +119,7 @@ def create_app(
             SegmentController,
             ImportController,
             ExportController,
+            GrowthController,
             PublicController,
             openapi_document,
         ],
@@ -178,6 +181,13 @@ def _tidying_loops(engine: AsyncEngine, lifetimes: Lifetimes) -> list[Loop]:
             partial(freeze_audience.freeze_audiences, engine),
             interval_s=freeze_audience.INTERVAL_S,
             bound_s=freeze_audience.BOUND_S,
+            cancel_on_stop=True,
+        ),
+        Loop(
+            "subscriptions.growth",
+            partial(fold_growth.fold_growth, engine),
+            interval_s=fold_growth.INTERVAL_S,
+            bound_s=fold_growth.BOUND_S,
             cancel_on_stop=True,
         ),
         Loop(

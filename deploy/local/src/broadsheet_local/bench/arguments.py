@@ -16,6 +16,7 @@ IMPORT_ROWS_MAX = 10_000_000
 CLAIM_ROUNDS_MAX = 10_000
 SUBSCRIBERS_MAX = 5_000_000
 REQUESTS_MAX = 10_000
+EVENTS_MAX = 10_000_000
 COUNTS_MAX = 1_000
 SIGN_UPS_MAX = 10_000
 ROUNDS_MAX = 100
@@ -28,9 +29,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers`, `bench sign-up` and
-    `bench render`.
-    """
+    """`bench delivery`, `scaling`, `claim`, `import`, `subscribers`, `reports`, `sign-up` and `render`."""
     bench = add_parser(
         "bench",
         help="measure mails a second on this machine, compared with a plain pipeline",
@@ -143,6 +142,41 @@ def add_bench_parser(add_parser: AddParser) -> None:
         help="counts of each segment (default: 10)",
     )
 
+    reports = kinds.add_parser(
+        "reports",
+        help="rolling up events, the time of a report's request, and what rolling up costs sending",
+        description="Rolls up the events of one issue and asks for its report, and compares the sending rate with the "
+        "roll-up halted and at work.",
+    )
+    reports.add_argument(
+        "--recipients",
+        type=whole_number(1_000, RECIPIENTS_MAX),
+        default=1_000_000,
+        metavar="N",
+        help="recipients of the issue (default: 1000000)",
+    )
+    reports.add_argument(
+        "--events",
+        type=whole_number(1_000, EVENTS_MAX),
+        default=3_000_000,
+        metavar="E",
+        help="events about it, at most (default: 3000000)",
+    )
+    reports.add_argument(
+        "--requests",
+        type=whole_number(10, REQUESTS_MAX),
+        default=300,
+        metavar="R",
+        help="requests of each kind (default: 300)",
+    )
+    reports.add_argument(
+        "--sent",
+        type=whole_number(0, RECIPIENTS_MAX),
+        default=200_000,
+        metavar="S",
+        help="mails of each of the runs that measure what it costs sending; 0: none of them (default: 200000)",
+    )
+
     sign_ups = kinds.add_parser(
         "sign-up",
         help="the timing side channel of the sign-up form: does the response time depend on an address's state?",
@@ -177,7 +211,7 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="R",
         help="rounds, of which the best counts (default: 5)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups, render):
+    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render):
         add_output_options(kind)
 
 

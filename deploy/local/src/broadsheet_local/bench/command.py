@@ -15,8 +15,10 @@ from rich.console import Console
 from broadsheet_local.bench.measuring.figures import (
     ClaimFigures,
     DeliveryFigures,
+    ReportFigures,
     ScalingFigures,
     ScalingStep,
+    SendingCostFigures,
     SubscriberFigures,
 )
 from broadsheet_local.bench.report import (
@@ -24,6 +26,7 @@ from broadsheet_local.bench.report import (
     print_delivery,
     print_imports,
     print_render,
+    print_reports,
     print_scaling,
     print_sign_ups,
     print_subscribers,
@@ -32,6 +35,7 @@ from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
 from broadsheet_local.bench.runs.render import RenderFigures, measure_render
+from broadsheet_local.bench.runs.reports import measure_reports, measure_sending_cost
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures, measure_sign_ups
 from broadsheet_local.bench.runs.subscribers import measure_subscribers
 from broadsheet_local.errors import LaunchError
@@ -41,6 +45,8 @@ from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem, Options
 
 DELIVERY_CALLS = 4
+REPORT_REPLICAS = 2
+REPORT_LATENCY_MS = 100
 
 Figures = TypeVar(
     "Figures",
@@ -51,8 +57,9 @@ Figures = TypeVar(
     SubscriberFigures,
     SignUpFigures,
     RenderFigures,
+    ReportFigures,
 )
-OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SignUpFigures)
+OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures)
 
 
 class Systems:
@@ -134,6 +141,10 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 )
                 _print(sign_ups, print_sign_ups, as_json=parsed.json)
                 return 0 if sign_ups.is_whole else 1
+            case "reports":
+                reports = await _reports(parsed, systems, say)
+                _print(reports, print_reports, as_json=parsed.json)
+                return 0 if reports.is_whole else 1
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say
@@ -167,6 +178,26 @@ async def _delivery(parsed: argparse.Namespace, systems: Systems, say: Say) -> D
         alone=parsed.alone,
     )
     return await systems.with_one(partial(measure_delivery, options=options, say=say), partial(_for_delivery, options))
+
+
+async def _reports(parsed: argparse.Namespace, systems: Systems, say: Say) -> ReportFigures:
+    found = await measure_reports(recipients=parsed.recipients, events=parsed.events, requests=parsed.requests, say=say)
+    if parsed.sent == 0:
+        return found
+    options = DeliveryOptions(
+        recipients=parsed.sent,
+        replicas=REPORT_REPLICAS,
+        calls=DELIVERY_CALLS,
+        latency_ms=REPORT_LATENCY_MS,
+        body_kb=0,
+        pinned_xmin=False,
+        sign_ups=False,
+        alone=True,
+    )
+    sending = await systems.with_one(
+        partial(measure_sending_cost, recipients=parsed.sent, say=say), partial(_for_delivery, options)
+    )
+    return msgspec.structs.replace(found, sending=sending)
 
 
 async def _scaling(parsed: argparse.Namespace, systems: Systems, say: Say) -> ScalingFigures:

@@ -7,6 +7,7 @@ from broadsheet_local.bench.measuring.claim_log import ClaimTimes
 from broadsheet_local.bench.measuring.figures import (
     ClaimFigures,
     DeliveryFigures,
+    ReportFigures,
     RequestTimes,
     ScalingFigures,
     SubscriberFigures,
@@ -151,6 +152,24 @@ def print_subscribers(figures: SubscriberFigures, console: Console) -> None:
     console.print(
         f"an audience frozen in {figures.freeze_audience_seconds:.2f} s; wrong answers: {figures.wrong_answers}"
     )
+
+
+def print_reports(figures: ReportFigures, console: Console) -> None:
+    what = f"of {figures.events:,} events about {figures.recipients:,} recipients"
+    table = Table(what, "requests", "p50", "p99", "longest")
+    for kind, times in figures.request_ms.items():
+        table.add_row(kind.replace("_", " "), *_request_times(times))
+    console.print(table)
+    console.print(
+        f"rolled up in {figures.roll_up_seconds:.1f} s, {figures.rolled_up_events_per_s:,.0f} events a second; "
+        f"wrong figures: {figures.wrong_figures}"
+    )
+    if figures.sending is not None:
+        cost = figures.sending
+        console.print(
+            f"mails a second without the roll-up {cost.emails_per_s_without}, with it {cost.emails_per_s_with}: "
+            f"it costs {cost.cost:.1%}, and rolled up {cost.events_rolled_up:,} of {cost.events_waiting:,} events"
+        )
 
 
 def _request_times(times: RequestTimes) -> tuple[str, str, str, str]:

@@ -12,7 +12,7 @@ from broadsheet_delivery.composing.compose_turns import MAIL_WORK, SLICE_WORK
 from broadsheet_delivery.composing.issue_content import IssueContent
 from broadsheet_delivery.composing.render_counts import IssueFailsError
 from broadsheet_delivery.context import DeliveryContext
-from broadsheet_delivery.postmark.message import Message, encode_message
+from broadsheet_delivery.postmark.message import NO_LINKS_TRACKED, Message, encode_message
 from broadsheet_delivery.queue.outcome import Failed, Outcome
 from broadsheet_delivery.queue.recipient import Recipient, sendability
 
@@ -33,12 +33,14 @@ class Prepared(msgspec.Struct, frozen=True):
 
 class Composed(msgspec.Struct, frozen=True):
     """`settled`: recipients who get no mail, with their outcomes. The first `reached` recipients were composed: the
-    others did not fit.
+    others did not fit. `tracks_opens`, `tracks_links`: what some of the mails asks Postmark to track.
     """
 
     prepared: list[Prepared]
     settled: list[tuple[Recipient, Outcome]]
     reached: int
+    tracks_opens: bool = False
+    tracks_links: bool = False
 
 
 async def compose_batch(
@@ -58,7 +60,7 @@ async def compose_batch(
         context.render_counts.add(content, rendered=len(batch.prepared), failed=batch.failed)
     except IssueFailsError:
         raise IssueFailsError(f"Most mails of this issue cannot be rendered: {batch.fault}") from None
-    return Composed(batch.prepared, batch.settled, reached)
+    return Composed(batch.prepared, batch.settled, reached, batch.tracks_opens, batch.tracks_links)
 
 
 class _Batch:
@@ -73,6 +75,8 @@ class _Batch:
         self.failed = 0
         self.fault = ""
         self.is_full = False
+        self.tracks_opens = False
+        self.tracks_links = False
 
     def compose_slice(self, recipients: Sequence[Recipient]) -> int:
         """How many were looked at, before the slice or the batch was used up."""
@@ -118,6 +122,8 @@ class _Batch:
             else:
                 self._bytes += len(encoded) + 1
                 self.prepared.append(Prepared(recipient, mail.to, encoded))
+                self.tracks_opens = self.tracks_opens or bool(mail.track_opens)
+                self.tracks_links = self.tracks_links or mail.track_links != NO_LINKS_TRACKED
         else:
             self.settled.append((recipient, mail))
         return True

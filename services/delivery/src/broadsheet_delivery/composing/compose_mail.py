@@ -58,9 +58,8 @@ class MailComposer:
             address = EmailAddress.parse(recipient.email)
         except ValueError as error:
             return Excluded(f"The address is not valid: {error}")
-        unsubscribe_url = (
-            f"{self._public_url}/unsubscribe/{self._signer.sign('unsubscribe', recipient.subscription_id)}"
-        )
+        token = self._signer.sign("unsubscribe", recipient.subscription_id)
+        unsubscribe_url = f"{self._public_url}/unsubscribe/{content.issue_id}~{token}"
         reader = Reader(
             name=recipient.name or "",
             email=address,

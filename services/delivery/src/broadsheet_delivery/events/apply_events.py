@@ -87,7 +87,7 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
         {event.email_key for event, _ in named if event.effect is not None and event.email_key is not None},
     )
     recorded = [(_without_address(event) if event.email_key in erased else event, row) for event, row in named]
-    new = await store.insert_events(connection, recorded, ours)
+    new = await store.insert_events(connection, await _with_shared_links(connection, recorded, ours), ours)
     # In the order of addresses, so that two replicas cannot deadlock on suppressions.
     effective = sorted(
         ((event, row) for event, row in named if event.effect is not None and event.dedupe_key in new),
@@ -107,6 +107,26 @@ async def _record_and_apply(context: DeliveryContext, connection: AsyncConnectio
     if context.soft_bounce_rule is not None:
         counted = [event for event, _ in named if event.dedupe_key in new and event.email_key not in erased]
         await count_soft_bounces(connection, context.soft_bounce_rule, counted)
+
+
+async def _with_shared_links(
+    connection: AsyncConnection, events: Sequence[tuple[ProviderEvent, InboxRow]], ours: set[uuid.UUID]
+) -> list[tuple[ProviderEvent, InboxRow]]:
+    """A link is stored whole where it stands so in the issue, for all; any other may hold what is one person's."""
+    wanted = {
+        (event.delivery[0], event.whole_link)
+        for event, _ in events
+        if event.whole_link is not None and event.delivery is not None and event.attempt_id in ours
+    }
+    shared = await store.links_in_issues(connection, sorted(wanted)) if wanted else set()
+    if not shared:
+        return list(events)
+    return [
+        (msgspec.structs.replace(event, detail=event.detail | {"shared_link": event.whole_link}), row)
+        if event.delivery is not None and (event.delivery[0], event.whole_link) in shared
+        else (event, row)
+        for event, row in events
+    ]
 
 
 def _without_address(event: ProviderEvent) -> ProviderEvent:

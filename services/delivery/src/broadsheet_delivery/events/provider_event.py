@@ -17,10 +17,13 @@ from broadsheet_common.mail.email_address import EmailAddress, names_exactly
 from broadsheet_common.process.redaction import redact
 from broadsheet_delivery.composing.compose_mail import DELIVERY_ID_SEPARATOR
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL
+from broadsheet_delivery.reports.link_name import LINK_LENGTH_MAX
+from broadsheet_delivery.reports.machine_rules import rule_of_agent
 from broadsheet_delivery.suppressions.suppression import DEFAULT_STREAM, CountSoftBounce, Effect, Lift, Suppress
 
 _TEXT_MAX: Final = 300
 _NAME_MAX: Final = 100
+_AGENT_MAX: Final = 500
 _EMAIL_MAX: Final = 254
 _DIGITS_MAX: Final = 18
 _SEQ_MAX: Final = 2**31 - 1
@@ -67,6 +70,8 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     dedupe_key: str
     detail: dict[str, Any]
     effect: Effect | None
+    whole_link: str | None = None
+    """Of a click whose link is redacted in `detail`: the link itself, which is not stored."""
 
     @property
     def effective_stream(self) -> str:
@@ -96,6 +101,7 @@ def parse_event(body: str, received_at: datetime) -> ProviderEvent:
         dedupe_key=_dedupe_key(record_type, payload, body, message_id, email, happened),
         detail=_detail(record_type, payload),
         effect=effect,
+        whole_link=_whole_link(payload) if record_type == "Click" else None,
     )
 
 
@@ -233,12 +239,17 @@ def _detail(record_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
                 "inactive": _flag(payload, "Inactive"),
             }
         case "Open":
-            found = {"first_open": _flag(payload, "FirstOpen"), "platform": _text(payload, "Platform", _NAME_MAX)}
+            found = {
+                "first_open": _flag(payload, "FirstOpen"),
+                "platform": _text(payload, "Platform", _NAME_MAX),
+                "machine": rule_of_agent(_text(payload, "UserAgent", _AGENT_MAX)),
+            }
         case "Click":
             found = {
                 "platform": _text(payload, "Platform", _NAME_MAX),
                 "location": _text(payload, "ClickLocation", _NAME_MAX),
-                "link": _redacted(payload, "OriginalLink"),
+                "link": _redacted_link(payload),
+                "machine": rule_of_agent(_text(payload, "UserAgent", _AGENT_MAX)),
             }
         case "SubscriptionChange":
             found = {
@@ -249,6 +260,21 @@ def _detail(record_type: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         case _:
             found = {}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _whole_link(payload: Mapping[str, Any]) -> str | None:
+    """A link that is not stored as it is, unless it is too long to be named in full anyway."""
+    link = _text(payload, "OriginalLink", LINK_LENGTH_MAX + 1)
+    return link if link and len(link) <= LINK_LENGTH_MAX and link != _redacted_link(payload) else None
+
+
+def _redacted_link(payload: Mapping[str, Any]) -> str | None:
+    """Without its query and fragment, so that an address in those does not take the rest of the link with it."""
+    link = _text(payload, "OriginalLink", 10 * _TEXT_MAX)
+    if link is None:
+        return None
+    base, query, _ = link.partition("#")[0].partition("?")
+    return (redact(base) + ("?[query]" if query else ""))[:_TEXT_MAX]
 
 
 def _redacted(payload: Mapping[str, Any], name: str) -> str | None:

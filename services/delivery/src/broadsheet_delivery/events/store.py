@@ -130,6 +130,22 @@ async def insert_events(
     return set(rows.scalars())
 
 
+async def links_in_issues(connection: AsyncConnection, wanted: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of these links, each with its issue, that stand in the issue's content as they are."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT DISTINCT wanted.issue_id, wanted.link
+              FROM unnest(CAST(:issue_ids AS bigint[]), CAST(:links AS text[])) AS wanted (issue_id, link)
+              JOIN publishing.published_contents AS issue USING (issue_id)
+             WHERE strpos(issue.html_content, wanted.link) > 0
+                OR strpos(issue.html_content, replace(wanted.link, '&', '&amp;')) > 0
+                OR strpos(issue.text_content, wanted.link) > 0
+        """),
+        {"issue_ids": [one[0] for one in wanted], "links": [one[1] for one in wanted]},
+    )
+    return {(row.issue_id, row.link) for row in rows}
+
+
 class OpenDelivery(msgspec.Struct, frozen=True):
     """A delivery without an outcome. It is counted by its chunk, or by the single mail it was handed over to."""
 

@@ -10,6 +10,7 @@ import msgspec
 METADATA_DELIVERY: Final = "bs_delivery"
 METADATA_MAIL: Final = "bs_mail"
 METADATA_ATTEMPT: Final = "bs_attempt"
+NO_LINKS_TRACKED: Final = "None"
 
 
 TrackLinks = Literal["None", "HtmlOnly"]

@@ -322,10 +322,10 @@ async def _split(connection: AsyncConnection, chunk: LeasedChunk, last_seq: int,
                        excluded_count = 0, cancelled_count = 0, handed_over_count = 0
                  WHERE id = :id AND status = :status AND lease_token = :token
                    AND first_seq <= :last_seq AND last_seq = :old_last_seq AND :last_seq < :old_last_seq
-                RETURNING id, issue_id, enqueued_at
+                RETURNING id, issue_id, enqueued_at, variant
             ), rest AS (
-                INSERT INTO delivery.delivery_chunk (issue_id, first_seq, last_seq, enqueued_at)
-                SELECT issue_id, :last_seq + 1, :old_last_seq, enqueued_at FROM kept
+                INSERT INTO delivery.delivery_chunk (issue_id, first_seq, last_seq, enqueued_at, variant)
+                SELECT issue_id, :last_seq + 1, :old_last_seq, enqueued_at, variant FROM kept
                 RETURNING id
             )
             SELECT id FROM kept UNION ALL SELECT id FROM rest

@@ -7,6 +7,7 @@ from broadsheet_delivery.context import DeliveryContext
 
 ROWS_A_ROUND_MAX = 5_000
 _ISSUES_A_ROUND_MAX = 20
+_PARTITION_BUSY = -1
 ADVISORY_LOCK = 0x62736865_72657461 & 0x7FFFFFFFFFFFFFFF
 
 
@@ -65,7 +66,7 @@ async def remove_work(context: DeliveryContext, connection: AsyncConnection) -> 
 
 
 async def remove_outcomes(context: DeliveryContext, connection: AsyncConnection) -> int:
-    """A partition that cannot be locked at once is left to a later step."""
+    """Left to a later step: a partition that cannot be locked at once, and what is not in the report's figures yet."""
     issue = await connection.execute(
         sa.text("""
             SELECT issue_id FROM delivery.issue_run
@@ -85,7 +86,8 @@ async def remove_outcomes(context: DeliveryContext, connection: AsyncConnection)
         if removed > 0:
             return removed
         if removed < 0:
-            context.log.warning("delivery.partition_busy", issue_id=issue_id)
+            event = "delivery.partition_busy" if removed == _PARTITION_BUSY else "delivery.report_not_complete"
+            context.log.warning(event, issue_id=issue_id)
     return 0
 
 

@@ -44,6 +44,7 @@ from broadsheet_delivery.queue.outcome import (
     StopSending,
     Suppressed,
 )
+from broadsheet_delivery.reports.interface import note_tracking
 from broadsheet_delivery.sending.persist import persist
 from broadsheet_delivery.sending.place import Place
 from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
@@ -72,6 +73,15 @@ async def send_chunk(context: DeliveryContext, claimed: ClaimedChunk, place: Pla
     if composed.reached < len(claimed.recipients):
         chunk = await _cut(context, chunk, last_seq=claimed.recipients[composed.reached - 1].seq)
     settled = [Settled(recipient.seq, outcome) for recipient, outcome in composed.settled]
+    if composed.tracks_opens or composed.tracks_links:
+        # In a commit of its own, before the lease is used: it locks the issue's row the first time.
+        async with context.engine.begin() as connection:
+            await note_tracking(
+                connection,
+                issue_id=chunk.issue_id,
+                tracks_opens=composed.tracks_opens,
+                tracks_links=composed.tracks_links,
+            )
     began_s = boot_time_s()
     started = await _start(context, chunk, claimed.content, composed.prepared, settled, attempt_id)
     if started is None:

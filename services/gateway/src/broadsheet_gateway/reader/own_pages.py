@@ -40,7 +40,8 @@ from broadsheet_gateway.reader.public_pages import (
     UnknownLinkError,
     drop_body,
     find_newsletter_name,
-    leave_by_token,
+    leave_by_link,
+    parse_link,
 )
 from broadsheet_gateway.reader.public_pages import field_errors as errors_of
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
@@ -106,7 +107,7 @@ async def leave_all_by_link(
 ) -> PageResponse:
     """The same answer for an unknown token."""
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes/all", token)
+    await leave_by_link(upstreams, "/public/unsubscribes/all", token)
     return responder.page(UnsubscribedPage(is_everything=True))
 
 
@@ -124,10 +125,11 @@ async def mail_link(
     """The same answer for every token: whoever asks may not be the subscriber."""
     await drop_body(request, settings)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
-    if TOKEN.fullmatch(token):
+    signed = parse_link(token).token
+    if TOKEN.fullmatch(signed):
         await upstreams.call(
             "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC, answer=dict[str, Any],
-            body={"token": token},
+            body={"token": signed},
         )  # fmt: skip
     return responder.page(LinkMailedPage())
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -31,6 +31,7 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+_ISSUE = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -126,8 +127,25 @@ async def _ask_about_confirmation(
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
 
 
-async def find_newsletter_name(upstreams: Upstreams, token: str) -> str | None:
+class UnsubscribeLink(NamedTuple):
+    """What an unsubscribe link holds. `issue_id`: the issue whose mail held it, for that issue's report alone.
+
+    It stands before the token as `<issue>~` and is not signed: whoever writes another number, or none, leaves all the
+    same. Links in older mails have none.
+    """
+
+    token: str
+    issue_id: int | None
+
+
+def parse_link(text: str) -> UnsubscribeLink:
+    issue, separator, token = text.rpartition("~")
+    return UnsubscribeLink(token, int(issue)) if separator and _ISSUE.fullmatch(issue) else UnsubscribeLink(text, None)
+
+
+async def find_newsletter_name(upstreams: Upstreams, link_text: str) -> str | None:
     """The name of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
+    token = parse_link(link_text).token
     if not TOKEN.fullmatch(token):
         return None
     try:
@@ -145,14 +163,16 @@ async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
     await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
 
 
-async def leave_by_token(upstreams: Upstreams, path: str, token: str) -> None:
-    """Unsubscribe by a link's token, at this path of subscriptions. An unknown token gets the same answer."""
+async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None:
+    """Unsubscribe by a link, at this path of subscriptions. An unknown token gets the same answer."""
+    token, issue_id = parse_link(link_text)
     if not TOKEN.fullmatch(token):
         return
     try:
         await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any], body={"token": token}
-        )
+            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any],
+            body={"token": token} if issue_id is None else {"token": token, "issue_id": issue_id},
+        )  # fmt: skip
     except UpstreamRefusalError as refusal:
         if refusal.status != NotFoundError.status:
             raise
@@ -181,7 +201,7 @@ async def unsubscribe(
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await drop_body(request, settings)
-    await leave_by_token(upstreams, "/public/unsubscribes", token)
+    await leave_by_link(upstreams, "/public/unsubscribes", token)
     return responder.page(UnsubscribedPage())
 
 

@@ -3,6 +3,7 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.departure import enqueue_departure
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
 from broadsheet_common.http.record_id import RECORD_ID_MAX
@@ -21,15 +22,24 @@ async def look_up_unsubscribe(connection: AsyncConnection, signer: LinkSigner, t
     return await _find(connection, signer, token, lock=False)
 
 
-async def unsubscribe_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> LinkedSubscription:
-    """Unsubscribe from one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`."""
+async def unsubscribe_by_link(
+    connection: AsyncConnection, signer: LinkSigner, token: str, *, issue_id: int | None
+) -> LinkedSubscription:
+    """Unsubscribe from one newsletter, in the caller's transaction. Raises `UnknownUnsubscribeTokenError`.
+
+    `issue_id`: the issue whose mail held the link. Its report counts who left by it, and nobody who had left before.
+    """
     linked = await _find(connection, signer, token, lock=True)
     await name_change_source(connection, "link")
     await leaving_store.set_unsubscribed(connection, [linked.id])
+    if issue_id is not None and linked.state != "unsubscribed":
+        await enqueue_departure(connection, issue_id=issue_id, subscriber_id=linked.subscriber_id)
     return msgspec.structs.replace(linked, state="unsubscribed")
 
 
-async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigner, token: str) -> None:
+async def unsubscribe_all_by_link(
+    connection: AsyncConnection, signer: LinkSigner, token: str, *, issue_id: int | None
+) -> None:
     """Unsubscribe the subscriber the link was sent to from every newsletter, in the caller's transaction.
 
     Raises `UnknownUnsubscribeTokenError`.
@@ -37,6 +47,8 @@ async def unsubscribe_all_by_link(connection: AsyncConnection, signer: LinkSigne
     linked = await _find(connection, signer, token, lock=False)
     await name_change_source(connection, "link")
     await leaving_store.set_all_unsubscribed(connection, subscription_id=linked.id)
+    if issue_id is not None and linked.state != "unsubscribed":
+        await enqueue_departure(connection, issue_id=issue_id, subscriber_id=linked.subscriber_id)
 
 
 async def unsubscribe_subscriber(

@@ -63,6 +63,14 @@ class TokenInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
 
 
+class LeavingInput(TokenInput, frozen=True, forbid_unknown_fields=True):
+    """`issue_id`: the issue whose mail held the link, as the link says. It counts in the issue's report only if a mail
+    of the issue went to this subscriber, and does nothing else.
+    """
+
+    issue_id: RecordId | None = None
+
+
 class ConfirmationInput(TokenInput, frozen=True, forbid_unknown_fields=True):
     visitor: Visitor = Visitor()
 
@@ -185,12 +193,12 @@ class PublicController(Controller):
     )
     async def unsubscribe(
         self,
-        data: JSONBody[TokenInput],
+        data: JSONBody[LeavingInput],
         engine: NamedDependency[AsyncEngine],
         link_signer: NamedDependency[LinkSigner],
     ) -> LinkedSubscription:
         async with engine.begin() as connection:
-            linked = await unsubscribe_by_link(connection, link_signer, data.token)
+            linked = await unsubscribe_by_link(connection, link_signer, data.token, issue_id=data.issue_id)
         return _answer(linked)
 
     @post(
@@ -202,12 +210,12 @@ class PublicController(Controller):
     )
     async def unsubscribe_from_all(
         self,
-        data: JSONBody[TokenInput],
+        data: JSONBody[LeavingInput],
         engine: NamedDependency[AsyncEngine],
         link_signer: NamedDependency[LinkSigner],
     ) -> LeftAll:
         async with engine.begin() as connection:
-            await unsubscribe_all_by_link(connection, link_signer, data.token)
+            await unsubscribe_all_by_link(connection, link_signer, data.token, issue_id=data.issue_id)
         return LeftAll()
 
 

@@ -15,6 +15,7 @@ class LinkedSubscription(msgspec.Struct, frozen=True):
     """
 
     id: int
+    subscriber_id: int
     state: State
     newsletter_id: int
     newsletter_name: str
@@ -23,7 +24,8 @@ class LinkedSubscription(msgspec.Struct, frozen=True):
 
 
 LINKED_COLUMNS = """
-    subscription.id, subscription.state, newsletter.newsletter_id, newsletter.name, person.email_key,
+    subscription.id, subscription.subscriber_id, subscription.state, newsletter.newsletter_id, newsletter.name,
+    person.email_key,
     (SELECT suppressed.kind FROM delivery.published_suppressed AS suppressed
       WHERE suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key)
     AS suppressed
@@ -35,5 +37,7 @@ def linked_subscription(row: sa.Row[Any] | None) -> LinkedSubscription | None:
     return (
         None
         if row is None
-        else LinkedSubscription(row.id, row.state, row.newsletter_id, row.name, row.email_key, row.suppressed)
+        else LinkedSubscription(
+            row.id, row.subscriber_id, row.state, row.newsletter_id, row.name, row.email_key, row.suppressed
+        )
     )

@@ -9,6 +9,7 @@ from broadsheet_subscriptions.tables.core import (
     subscriber,
     subscription,
 )
+from broadsheet_subscriptions.tables.growth import growth_day, growth_queue
 from broadsheet_subscriptions.tables.jobs import (
     import_job,
     import_lane,
@@ -36,6 +37,8 @@ __all__ = [
     "confirmation_token",
     "consent_event",
     "erasure",
+    "growth_day",
+    "growth_queue",
     "idempotency_key",
     "import_job",
     "import_lane",

@@ -136,6 +136,42 @@ class SubscriberFigures(msgspec.Struct, frozen=True):
         return self.wrong_answers == 0
 
 
+class SendingCostFigures(msgspec.Struct, frozen=True):
+    """Mails a second with the roll-up halted, and with more events waiting than it can take. `cost`: the part of the
+    rate that is lost, from the means.
+    """
+
+    recipients: int
+    emails_per_s_without: list[float]
+    emails_per_s_with: list[float]
+    cost: float
+    events_waiting: int
+    events_rolled_up: int
+    missing: int
+    duplicates: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.missing + self.duplicates == 0
+
+
+class ReportFigures(msgspec.Struct, frozen=True):
+    """`wrong_figures` counts figures of the report that differ from the computed ones."""
+
+    recipients: int
+    events: int
+    recorded_events_per_s: float
+    roll_up_seconds: float
+    rolled_up_events_per_s: float
+    request_ms: dict[str, RequestTimes]
+    wrong_figures: int
+    sending: SendingCostFigures | None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.wrong_figures == 0 and (self.sending is None or self.sending.is_whole)
+
+
 def cpu_us_per_email(uses: dict[str, ProcessUse], mails: int) -> dict[str, float]:
     """By process name, with numbered ones (`delivery-1`, …) added together, and `total`."""
     summed: dict[str, float] = {}

@@ -1,0 +1,1 @@
+"""The growth of newsletters: how many people joined and left, by day."""
