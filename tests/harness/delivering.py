@@ -19,6 +19,7 @@ from broadsheet_delivery.events.run_backstop import run_backstop
 from broadsheet_delivery.preflight.check_stream import preflight_issues
 from broadsheet_delivery.queue.claim_chunk import ClaimedChunk, IssueRotation, claim_chunk
 from broadsheet_delivery.queue.rescue_leases import rescue_leases
+from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from broadsheet_delivery.retention.remove_old import retain
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
@@ -110,6 +111,10 @@ class Delivering:
         return await cancel_remainders(self.context)
 
     async def retain(self) -> int:
+        """When reports are up to date, for which what is to be removed waits."""
+        for _ in range(STEPS_MAX):
+            if await roll_up_reports(self.context) == 0:
+                break
         return await retain(self.context)
 
     async def apply_events(self) -> int:

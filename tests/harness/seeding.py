@@ -82,8 +82,9 @@ class Seed:
               FROM pg_tables
              WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
                AND (schemaname, tablename) NOT IN (
-                   ('publishing', 'newsletter'), ('gateway', 'user_account'), ('gateway', 'api_key'),
-                   ('delivery', 'sending_state'), ('delivery', 'replica'),
+                   ('publishing', 'newsletter'), ('publishing', 'layout'),
+                   ('gateway', 'user_account'), ('gateway', 'api_key'),
+                   ('delivery', 'sending_state'), ('delivery', 'replica'), ('delivery', 'report_pace'),
                    ('subscriptions', 'import_mail_pace'))
             """
         )
@@ -100,6 +101,8 @@ class Seed:
         )
         self.execute(f"UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', {defaults}")
         self.execute("UPDATE publishing.newsletter SET postal_address = %s", (POSTAL_ADDRESS,))
+        self.execute("DELETE FROM publishing.layout")
+        self.execute("UPDATE delivery.report_pace SET next_at = '-infinity'")
         self.execute("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         self.execute("DELETE FROM delivery.sending_state")
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")

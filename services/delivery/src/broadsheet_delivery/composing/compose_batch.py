@@ -123,7 +123,7 @@ class _Batch:
                 self._bytes += len(encoded) + 1
                 self.prepared.append(Prepared(recipient, mail.to, encoded))
                 self.tracks_opens = self.tracks_opens or bool(mail.track_opens)
-                self.tracks_links = self.tracks_links or mail.track_links != NO_LINKS_TRACKED
+                self.tracks_links = self.tracks_links or mail.track_links not in {None, NO_LINKS_TRACKED}
         else:
             self.settled.append((recipient, mail))
         return True

@@ -30,6 +30,7 @@ from broadsheet_gateway.pages.views import (
     SignedIn,
     SubscribeForm,
     SubscriberTotals,
+    TestLinkPage,
     UnsentRow,
     UnsubscribedPage,
     UnsubscribePage,
@@ -330,6 +331,7 @@ def _public_samples() -> dict[str, PageView]:
         "confirmed-suppressed": ConfirmedPage(newsletter_name=_NEWSLETTER, suppressed="unsubscribe"),
         "unsubscribe": UnsubscribePage(newsletter_name=_NEWSLETTER, action_path="/unsubscribe/sample-token"),
         "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
+        "test-link": TestLinkPage(),
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
         **own_samples(_NEWSLETTER),
         "error-404": ErrorPage(

@@ -129,6 +129,12 @@ class UnsubscribePage(PageView, frozen=True, kw_only=True):
     newsletter_name: str | None = None
 
 
+class TestLinkPage(PageView, frozen=True, kw_only=True):
+    """Where the links of a test mail lead: they act for nobody."""
+
+    template: ClassVar[str] = "test_link.html"
+
+
 class UnsubscribedPage(PageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "unsubscribed.html"
 

@@ -32,10 +32,12 @@ from broadsheet_gateway.pages.views import (
     LinkMailedPage,
     Membership,
     PreferencesPage,
+    TestLinkPage,
     UnsubscribedPage,
 )
 from broadsheet_gateway.reader.public_pages import (
     PUBLIC,
+    TEST_TOKEN,
     TOKEN,
     UnknownLinkError,
     drop_body,
@@ -93,6 +95,8 @@ async def show_choices(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """The same page for an unknown token, without a name."""
+    if token == TEST_TOKEN:
+        return responder.page(TestLinkPage())
     name = await find_newsletter_name(upstreams, token)
     return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
 
