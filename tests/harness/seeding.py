@@ -93,7 +93,7 @@ class Seed:
         self.execute("DELETE FROM publishing.newsletter WHERE id <> %s", (DEFAULT_NEWSLETTER_ID,))
         [(defaults,)] = self.execute(
             """
-            SELECT string_agg(format('%I = DEFAULT', column_name), ', ')
+            SELECT string_agg(format('%%I = DEFAULT', column_name), ', ')
               FROM information_schema.columns
              WHERE table_schema = 'publishing' AND table_name = 'newsletter'
                AND column_name NOT IN ('id', 'name', 'slug', 'is_default')
