@@ -16,6 +16,7 @@ EXPECTED_SCHEMA_VERSION = "0005"
 
 class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
     public_url: HttpUrl
+    """The address that people see: links in previews and the archive begin with it."""
     identity_public_key: str
     """PEM, Ed25519: the gateway's identities are verified with it."""
     mail_from: str | None = None
