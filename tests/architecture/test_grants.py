@@ -24,6 +24,9 @@ READS: dict[str, set[str]] = {
     },
     "publishing": {
         "subscriptions.published_attributes",
+        "subscriptions.published_recipients",
+        "subscriptions.published_merge_values",
+        "subscriptions.published_verified_addresses",
         "subscriptions.published_audience",
         "subscriptions.published_segments",
         "subscriptions.published_complete_audiences",
@@ -77,6 +80,7 @@ CALLS: dict[str, set[str]] = {
 """The queue's doors, and who may go through which."""
 FACTS: dict[str, set[str]] = {
     "subscriptions": {"consent_event", "erasure"},
+    "publishing": {"issue_step"},
     "delivery": {
         "delivery",
         "delivery_part_default",
@@ -107,6 +111,7 @@ TRIGGERS = {
     "count_sender_version",
     "count_compiled_version",
     "compile_as_written",
+    "take_html_content",
 }
 """Functions that nobody calls."""
 TRACE = f"00-{'1' * 32}-{'2' * 16}-01"

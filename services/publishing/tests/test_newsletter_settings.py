@@ -129,7 +129,7 @@ async def test_an_archived_newsletter_takes_nobody_and_sends_nothing(publishing:
     listed = (await publishing.get("newsletters", archived=True)).json()["items"]
     assert newsletter_id in {one["id"] for one in listed}
     assert publishing.rows(
-        "SELECT is_archived FROM publishing.published_newsletters WHERE newsletter_id = %s", newsletter_id
+        "SELECT archived_at IS NOT NULL FROM publishing.published_newsletters WHERE newsletter_id = %s", newsletter_id
     ) == [(True,)]
     refused = await publishing.post("issues", ISSUE | {"newsletter_id": newsletter_id})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:broadsheet:problem:newsletter-archived")

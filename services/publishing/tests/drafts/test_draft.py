@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX
-from broadsheet_publishing.drafts.draft import CONTENT_BYTES_MAX, parse_draft
+from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX
+from broadsheet_publishing.drafts.draft import parse_draft
 
 LINES = pytest.mark.parametrize("field", ["title", "subject", "preheader"])
 

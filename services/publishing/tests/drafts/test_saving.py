@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from broadsheet_publishing.drafts.draft import CONTENT_BYTES_MAX
+from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX
 
 from ..conftest import ISSUE, Publishing
 

@@ -31,4 +31,4 @@ CREATE TABLE publishing.issue_approval (
     CHECK (decided_by IS NULL OR decided_by <> requested_by)
 );
 CREATE INDEX issue_approval_by_issue ON publishing.issue_approval (issue_id, id);
-GRANT SELECT, INSERT, UPDATE ON publishing.issue_approval TO broadsheet_publishing;
+GRANT SELECT, INSERT, UPDATE, DELETE ON publishing.issue_approval TO broadsheet_publishing;

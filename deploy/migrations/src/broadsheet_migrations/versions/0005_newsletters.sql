@@ -45,5 +45,5 @@ CREATE INDEX newsletter_by_layout ON publishing.newsletter (layout_id) WHERE lay
 CREATE OR REPLACE VIEW publishing.published_newsletters AS
     SELECT id AS newsletter_id, slug, name, is_default, from_name, from_email, reply_to, message_stream,
            unsubscribe_handling, postal_address, allowed_origins, is_listed, sender_version,
-           track_opens, track_links, archived_at IS NOT NULL AS is_archived
+           track_opens, track_links, archived_at
       FROM publishing.newsletter;

@@ -12,7 +12,7 @@ from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault, Field
 from broadsheet_publishing.compiling.html_document import HtmlDocument, InlineFaultError
 from broadsheet_publishing.compiling.html_text import text_of_html
-from broadsheet_publishing.compiling.issue_source import Format, IssueSource, Layout, Look
+from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX, Format, IssueSource, Layout, Look
 from broadsheet_publishing.compiling.layout import (
     OPTIONAL_LINKS,
     WORDS,
@@ -33,7 +33,6 @@ from broadsheet_publishing.compiling.template_faults import (
     faults_of_source,
     faults_of_title,
 )
-from broadsheet_publishing.drafts.draft import CONTENT_BYTES_MAX
 
 NESTING_MAX: Final = 200
 """Elements within each other. libxml2, which the plain text is made with, reads 256; MJML's parser dies near 2,000."""

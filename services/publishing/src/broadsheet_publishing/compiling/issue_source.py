@@ -1,6 +1,6 @@
 """What an author wrote, and what the newsletter adds to it; pure. The input of the compiler."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -8,6 +8,10 @@ Format = Literal["markdown", "html", "mjml", "text"]
 Direction = Literal["ltr", "rtl"]
 LayoutFormat = Literal["html", "mjml"]
 
+CONTENT_BYTES_MAX: Final = 5_000_000
+"""Postmark takes 5 MB (5,242,880 bytes) a body; the rest is for the footer and for merged values."""
+RAW_LINE_CHARS_MAX: Final = 10_000
+"""Longer titles, subjects and preheaders are refused before they are looked at."""
 CONTENT_PLACE = "{{ content }}"
 """Where a layout takes the issue's content, once. Blanks inside the braces do not matter."""
 

@@ -12,8 +12,7 @@ from broadsheet_common.mail.mail_template import Template
 from broadsheet_common.mail.merge_fields import SAMPLE_VALUES, SUBJECT_VARIABLES, TITLE_VARIABLES, variable_names
 from broadsheet_common.mail.template_work import WORK_MAX, TemplateError, Work
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Fault, Field
-from broadsheet_publishing.compiling.issue_source import Look
-from broadsheet_publishing.drafts.draft import CONTENT_BYTES_MAX, RAW_LINE_CHARS_MAX
+from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX, RAW_LINE_CHARS_MAX, Look
 
 # Control characters, line and paragraph separators, halves of surrogate pairs: nothing that a header may hold.
 _FORBIDDEN_IN_TITLES: Final = frozenset({"Cc", "Zl", "Zp", "Cs"})

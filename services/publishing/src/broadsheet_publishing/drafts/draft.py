@@ -10,13 +10,9 @@ import msgspec
 from broadsheet_common.http.plain_text import is_storable
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX
-from broadsheet_publishing.compiling.issue_source import Format
+from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX, Format
 
-CONTENT_BYTES_MAX: Final = 5_000_000
-"""Postmark takes 5 MB (5,242,880 bytes) a body; the rest is for the footer and for merged values."""
 PREHEADER_CHARS_MAX: Final = 1_000
-RAW_LINE_CHARS_MAX: Final = 10_000
-"""Longer titles, subjects and preheaders are refused before they are looked at."""
 SLUG_CHARS_MAX: Final = 100
 
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")

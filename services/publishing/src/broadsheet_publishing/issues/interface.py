@@ -3,25 +3,19 @@
 from broadsheet_publishing.issues.compiled_store import drop_compiled
 from broadsheet_publishing.issues.store import (
     ISSUE_COLUMNS,
-    Counts,
     IssueRow,
-    ProgressRow,
     find_issue,
     issue_row,
     read_attribute_names,
-    read_progress,
     segment_exists,
 )
 
 __all__ = [
     "ISSUE_COLUMNS",
-    "Counts",
     "IssueRow",
-    "ProgressRow",
     "drop_compiled",
     "find_issue",
     "issue_row",
     "read_attribute_names",
-    "read_progress",
     "segment_exists",
 ]

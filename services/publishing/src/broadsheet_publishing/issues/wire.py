@@ -10,10 +10,9 @@ from msgspec import UNSET, UnsetType
 from broadsheet_common.http.entity_tag import entity_tag
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_publishing.compiling.compiled_issue import Fault
-from broadsheet_publishing.compiling.issue_source import Format
-from broadsheet_publishing.drafts.draft import RAW_LINE_CHARS_MAX
-from broadsheet_publishing.issues.interface import Counts, IssueRow, ProgressRow
+from broadsheet_publishing.compiling.issue_source import RAW_LINE_CHARS_MAX, Format
 from broadsheet_publishing.issues.issue import Status, status_of, status_reason
+from broadsheet_publishing.issues.store import Counts, IssueRow, ProgressRow
 
 
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):

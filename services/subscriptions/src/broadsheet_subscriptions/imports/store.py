@@ -147,7 +147,7 @@ async def find_newsletter(connection: AsyncConnection, newsletter_id: int | None
     result = await connection.execute(
         sa.text("""
             SELECT newsletter_id FROM publishing.published_newsletters
-             WHERE (newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)) AND NOT is_archived
+             WHERE (newsletter_id = :newsletter_id OR (:newsletter_id IS NULL AND is_default)) AND archived_at IS NULL
         """).bindparams(sa.bindparam("newsletter_id", type_=sa.BigInteger)),
         {"newsletter_id": newsletter_id},
     )

@@ -77,7 +77,7 @@ async def enter_sign_up(
                  WHERE CASE WHEN :newsletter_id IS NOT NULL THEN newsletter_id = :newsletter_id
                             WHEN :slug IS NOT NULL THEN slug = :slug
                             ELSE is_default END
-                   AND NOT is_archived
+                   AND archived_at IS NULL
             ), quota AS (
                 INSERT INTO subscriptions.mailbox_quota AS kept (mailbox_hash)
                 SELECT :mailbox_hash FROM newsletter
