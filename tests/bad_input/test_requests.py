@@ -81,6 +81,10 @@ async def test_malformed_json_is_400_or_422(system: System, path: str, body: byt
 @pytest.mark.parametrize("path", JSON_POSTS)
 @pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}], ids=["no type", "as JSON"])
 async def test_no_body_is_the_same_as_an_empty_object(system: System, path: str, headers: dict[str, str]) -> None:
+    if path == "/api/v1/issues":
+        drafts = [await system.api.post(path, json={}), await system.api.post(path, headers=headers)]
+        assert [draft.status_code for draft in drafts] == [201, 201], "a draft may be empty"
+        return
     empty = await system.api.post(path, json={})
     none = await system.api.post(path, headers=headers)
     assert (none.status_code, none.json()) == (empty.status_code, empty.json())

@@ -27,7 +27,7 @@ async def _mails(system: System, *, title: str, html_content: str) -> list[Captu
 async def test_a_dotted_capital_i_leaves_the_html_whole(system: System) -> None:
     html_content = "<html><body><p>İSTANBUL İÇİN İYİ GÜNLER</p></body></html>"
     for mail in await _mails(system, title="İstanbul", html_content=html_content):
-        assert mail.html.startswith("<html><body><p>İSTANBUL İÇİN İYİ GÜNLER</p><p style=")
+        assert "<body><p>İSTANBUL İÇİN İYİ GÜNLER</p><p style=" in mail.html
         assert mail.html.endswith("</p></body></html>")
 
 
@@ -39,7 +39,9 @@ async def test_a_merge_field_in_the_title_is_rendered(system: System) -> None:
 
 async def test_an_unknown_merge_field_in_the_title_is_refused_with_its_pointer(system: System) -> None:
     issue = {"title": "Hi {{ subscriber.nmae }}", "format": "html", "content": "<p>x</p>", "text_content": "x"}
-    answer = await system.api.post("/api/v1/issues", json=issue)
+    draft = await system.api.post("/api/v1/issues", json=issue)
+    assert [(fault["field"], fault["line"], fault["column"]) for fault in draft.json()["faults"]] == [("title", 1, 7)]
+    answer = await system.api.post("/api/v1/issues", json=issue | {"publish": True})
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
     assert error["pointer"] == "/title"

@@ -116,6 +116,14 @@ async def test_what_can_be_sent_by_no_means_is_refused_at_its_field(
     assert (await publishing.get(f"issues/{issue_id}")).json()["version"] == 1
 
 
+async def test_what_an_issue_names_must_be_there_also_when_it_is_published_at_once(publishing: Publishing) -> None:
+    publishing.add_confirmed(1)
+    for field in ("layout_id", "segment_id", "newsletter_id"):
+        refused = await publishing.write_issue(publish=True, **{field: 77})
+        assert refused.status_code == 422
+        assert [problem["pointer"] for problem in refused.json()["errors"]] == [f"/{field}"]
+
+
 async def test_a_format_that_there_is_not_is_named_with_those_that_there_are(publishing: Publishing) -> None:
     answer = await publishing.post("issues", {"format": "docx"})
     (problem,) = answer.json()["errors"]

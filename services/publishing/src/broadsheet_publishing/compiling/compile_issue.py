@@ -81,7 +81,10 @@ class _Compilation:
         if source.subject is not None:
             self._add(faults_of_title(source.subject, "subject", Work(), self._attributes))
         self._add(faults_of_preheader(source.preheader, self._attributes))
-        if source.text_content is not None and source.format != "text":
+        if source.text_content is not None and not source.text_content.strip():
+            detail = "The plain text is empty. Write it, or leave it out: then it is made of the content."
+            self._add([Fault(code="empty", field="text_content", detail=detail)])
+        elif source.text_content is not None and source.format != "text":
             self._add(faults_of_source(source.text_content, "text_content", "text", self._attributes))
         html_content, text_content = self._bodies()
         self._stop_at_faults()

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.create_draft import create_draft, find_open_newsletter
 from broadsheet_publishing.drafts.draft import DRAFT_FIELDS, Draft
+from broadsheet_publishing.drafts.save_draft import require_references
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.compile_draft import CompiledDraft, compile_input, is_in_archive, read_compile_input
 from broadsheet_publishing.issues.publish_issue import publish_issue
@@ -25,13 +26,15 @@ async def compile_new_issue(engine: AsyncEngine, compiler: Compiler, new: NewIss
     """Before it is there: its first version.
 
     Raises:
-        InvalidInputError: there is no such newsletter.
+        InvalidInputError: there is no such newsletter, layout or segment.
         NewsletterArchivedError, IssueHasFaultsError
     """
     draft = Draft(**{name: value for name, value in new.values.items() if name in DRAFT_FIELDS})  # type: ignore[arg-type]  # parsed
     chosen, segment_id = new.values.get("in_archive"), new.values.get("segment_id")
     async with engine.connect() as connection:
         newsletter = await find_open_newsletter(connection, new.newsletter_id)
+        named = {name: value for name, value in new.values.items() if name in {"layout_id", "segment_id"}}
+        await require_references(connection, named, newsletter_id=newsletter.id, issue_id=0)
         given = await read_compile_input(
             connection,
             draft,

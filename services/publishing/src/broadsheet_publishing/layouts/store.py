@@ -45,11 +45,10 @@ async def find_layout_row(connection: AsyncConnection, layout_id: int, *, lock: 
     return None if row is None else _row(row)
 
 
-async def find_layout(connection: AsyncConnection, layout_id: int) -> Layout:
-    """One that a newsletter or an issue names, so that it is there."""
+async def find_layout(connection: AsyncConnection, layout_id: int) -> Layout | None:
+    """None: it was deleted."""
     row = await find_layout_row(connection, layout_id)
-    assert row is not None, "the foreign key of who names it"
-    return Layout(row.format, row.source)
+    return None if row is None else Layout(row.format, row.source)
 
 
 async def insert_layout(

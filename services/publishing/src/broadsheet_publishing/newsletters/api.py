@@ -217,7 +217,7 @@ class NewsletterController(Controller):
     @patch(
         "/{newsletter_id:int}",
         operation_id="changeNewsletter",
-        summary="Change a newsletter's settings",
+        summary="Change the settings of a newsletter",
         guards=[requires("write"), json_only],
         responses=documents(
             NotFoundError,
