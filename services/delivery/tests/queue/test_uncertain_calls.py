@@ -337,7 +337,7 @@ async def test_a_late_end_takes_no_chunk_from_the_worker_that_has_it_now(
     async with delivery.context.engine.begin() as connection:
         assert not await release_chunk(connection, late.chunk)
         assert await start_chunk(connection, newer.chunk, attempt_id=uuid.uuid4(), lease=delivery.context.lease)
-        assert not await end_attempt(connection, late.chunk, status=status)
+        assert not await end_attempt(connection, late.chunk, status=status, wait_s=0.0)
     assert seed.progress(issue_id).counts == {"in_flight": 10}
     assert seed.execute("SELECT status, lease_token FROM delivery.delivery_chunk") == [
         ("attempting", newer.chunk.token)

@@ -276,7 +276,7 @@ def range_of(chunk: LeasedChunk) -> ChunkRange:
     return ChunkRange(chunk.id, chunk.issue_id, chunk.first_seq, chunk.last_seq)
 
 
-async def end_attempt(connection: AsyncConnection, chunk: LeasedChunk, *, status: str, wait_s: float = 0.0) -> bool:
+async def end_attempt(connection: AsyncConnection, chunk: LeasedChunk, *, status: str, wait_s: float) -> bool:
     """After a call: `done` if every delivery has an outcome, else `status` (pending or uncertain). False: the lease
     is lost.
     """
