@@ -182,7 +182,7 @@ async def test_a_json_body_over_10_mib_is_413_announced_or_not(system: System, a
         ("DELETE", "/api/v1/issues"),
         ("PUT", "/api/v1/subscribers/1"),
         ("GET", "/api/v1/issues/1/publish"),
-        ("POST", "/api/v1/newsletters"),
+        ("DELETE", "/api/v1/newsletters"),
     ],
 )
 async def test_a_method_that_a_path_does_not_have_is_405_with_those_that_it_has(

@@ -1,10 +1,12 @@
 """What a chunk's row says at each step: whom it leaves out and why, how often it was searched, what may follow."""
 
 import msgspec
+import psycopg
 import pytest
 
 from broadsheet_delivery.queue.claim_chunk import IssueRotation, NothingToClaim, claim_chunk
 from broadsheet_delivery.sending.send_chunk import send_chunk
+from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.queue.queue_time import make_due
@@ -78,3 +80,14 @@ async def test_what_is_left_of_a_chunk_keeps_what_was_left(seed: Seed, delivery:
     assert len(chunks) > 1
     assert [seq for first, last in chunks for seq in range(int(str(first)), int(str(last)) + 1)] == [1, 2, 3, 4]
     assert seed.progress(issue_id).counts == {"accepted": 4}
+
+
+async def test_a_chunk_that_another_worker_is_claiming_is_passed_over(
+    database: Database, seed: Seed, delivery: Delivering
+) -> None:
+    seed.published_issue(seed.subscribers(1))
+    await delivery.preflight()
+    with psycopg.connect(database.owner_url) as other:
+        other.execute("SELECT id FROM delivery.delivery_chunk FOR UPDATE")
+        assert isinstance(await claim_chunk(delivery.context, IssueRotation()), NothingToClaim)
+    assert await delivery.claim() is not None
