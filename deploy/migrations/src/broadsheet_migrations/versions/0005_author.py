@@ -9,7 +9,14 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_PARTS = ("0005_compiled_content", "0005_newsletters", "0005_drafts", "0005_approvals", "0005_preflight_facts")
+_PARTS = (
+    "0005_compiled_content",
+    "0005_newsletters",
+    "0005_drafts",
+    "0005_approvals",
+    "0005_preflight_facts",
+    "0005_archive",
+)
 
 
 def upgrade() -> None:

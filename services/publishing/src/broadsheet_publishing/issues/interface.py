@@ -1,6 +1,7 @@
 """What the other folders may use of this one's stores."""
 
 from broadsheet_publishing.issues.compiled_store import drop_compiled
+from broadsheet_publishing.issues.give_web_path import give_web_path
 from broadsheet_publishing.issues.store import (
     ISSUE_COLUMNS,
     Counts,
@@ -20,6 +21,7 @@ __all__ = [
     "ProgressRow",
     "drop_compiled",
     "find_issue",
+    "give_web_path",
     "issue_row",
     "read_attribute_names",
     "read_progress",
