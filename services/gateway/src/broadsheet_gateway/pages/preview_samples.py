@@ -7,6 +7,7 @@ from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT
 from broadsheet_gateway.api_docs.page import read_api_docs
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -332,6 +333,7 @@ def _public_samples() -> dict[str, PageView]:
         "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
         **own_samples(_NEWSLETTER),
+        **archive_samples(),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

@@ -15,15 +15,15 @@ ACTING_PATHS: Final = ("/unsubscribe/", "/preferences/", "/subscriptions/confirm
 
 _TAGS: Final = frozenset({
     "a", "abbr", "address", "article", "aside", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite",
-    "code", "col", "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "footer", "h1", "h2",
-    "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp",
-    "section", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
-    "u", "ul", "var", "wbr",
+    "code", "col", "colgroup", "dd", "del", "dfn", "div", "dl", "dt", "em", "figcaption", "figure", "footer", "h1",
+    "h2", "h3", "h4", "h5", "h6", "header", "hr", "i", "img", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s",
+    "samp", "section", "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th",
+    "thead", "tr", "u", "ul", "var", "wbr",
 })  # fmt: skip
 _DROPPED_WHOLE: Final = frozenset({
-    "applet", "audio", "base", "button", "canvas", "datalist", "dialog", "embed", "fieldset", "form", "frame", "frameset",
-    "head", "iframe", "input", "link", "map", "math", "meta", "noembed", "noframes", "noscript", "object", "option",
-    "script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp",
+    "applet", "audio", "base", "button", "canvas", "datalist", "dialog", "embed", "fieldset", "form", "frame",
+    "frameset", "head", "iframe", "input", "link", "map", "math", "meta", "noembed", "noframes", "noscript", "object",
+    "option", "script", "select", "style", "svg", "template", "textarea", "title", "video", "xmp",
 })  # fmt: skip
 _ATTRIBUTES: Final[dict[str, set[str]]] = {
     "*": {"dir", "id", "lang", "title"},

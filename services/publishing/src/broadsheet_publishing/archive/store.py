@@ -1,8 +1,8 @@
 """The SQL of the archive: plain functions that take the connection of the caller's transaction.
 
 An issue is in the archive when its newsletter has one and is not archived itself, the issue is published and has an
-address on the web, its author did not take it out, and delivery sends it or has sent it. A cancelled one counts if mails
-of it went out: they lead here.
+address on the web, its author did not take it out, and delivery sends it or has sent it. A cancelled one counts if
+mails of it went out: they lead here.
 """
 
 from datetime import datetime
