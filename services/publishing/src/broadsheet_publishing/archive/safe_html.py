@@ -4,14 +4,17 @@ An allow-list: what is not named here is not shown. Nothing runs, nothing is sen
 https, and nothing lies over the page around it.
 """
 
+import re
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+import idna
 import nh3
 
-ACTING_PATHS: Final = ("/unsubscribe/", "/preferences/", "/subscriptions/confirm", "/change-of-address/")
-"""Of the own site: what is below these acts for the person whose token the address holds."""
+_PUBLIC_PATH: Final = re.compile(r"/?|/newsletters/[a-z0-9-]+/?(?:(?<=/)(?:issues(?:/[a-z0-9-]+)?|feed\.atom)/?)?")
+"""Of the own site: pages that are the same for everybody. Others may act for the person whose token they hold."""
+_WEB_ADDRESS: Final = re.compile(r"[\x00-\x20]*(https?):[/\\]*(.*)", re.IGNORECASE | re.DOTALL)
 
 _TAGS: Final = frozenset({
     "a", "abbr", "address", "article", "aside", "b", "bdi", "bdo", "blockquote", "br", "caption", "center", "cite",
@@ -70,7 +73,7 @@ def safe_html(html: str, *, keeps_look: bool, public_url: str, neutral_url: str)
     if keeps_look:
         for tag, names in _LOOK.items():
             attributes.setdefault(tag, set()).update(names)
-    return nh3.clean(
+    found = nh3.clean(
         html,
         tags=set(_TAGS),
         clean_content_tags=set(_DROPPED_WHOLE),
@@ -84,6 +87,7 @@ def safe_html(html: str, *, keeps_look: bool, public_url: str, neutral_url: str)
         link_rel="noopener noreferrer",
         id_prefix=_ID_PREFIX,
     )
+    return without_acting_addresses(found, public_url=public_url, neutral_url=neutral_url)
 
 
 def _own_section(url: str) -> str | None:
@@ -92,7 +96,7 @@ def _own_section(url: str) -> str | None:
 
 
 def _attribute_filter(public_url: str, neutral_url: str) -> Callable[[str, str, str], str | None]:
-    own_host = (urlsplit(public_url).hostname or "").lower()
+    own_host = _host_of(public_url) or ""
 
     def judge(tag: str, name: str, value: str) -> str | None:
         if name == "style":
@@ -109,10 +113,49 @@ def _attribute_filter(public_url: str, neutral_url: str) -> Callable[[str, str, 
 
 
 def acts_for_somebody(url: str, own_host: str) -> bool:
-    """Whether it is one of the own site's links that do something for the person they were mailed to."""
-    try:
-        parts = urlsplit(url.strip())
-        host = (parts.hostname or "").lower()
-    except ValueError:
+    """Whether it leads to a page of the own site that is not the same for everybody."""
+    parts = _split(url)
+    if parts is None:
+        return False
+    host = _host(parts)
+    if host is None:
         return True  # browsers may read it otherwise
-    return host == own_host and parts.path.lower().startswith(ACTING_PATHS)
+    return host == own_host and _PUBLIC_PATH.fullmatch(parts.path) is None
+
+
+def without_acting_addresses(text: str, *, public_url: str, neutral_url: str) -> str:
+    """Text or HTML, with addresses that act for somebody replaced also where they are only written."""
+    own_host = _host_of(public_url) or ""
+    address = re.compile(rf"(?<![\w.-])(https?:/*)?{re.escape(own_host)}\.?(?::[0-9]+)?/[^\s<>\"']*", re.IGNORECASE)
+
+    def judge(found: re.Match[str]) -> str:
+        url = found[0] if found[1] else f"https://{found[0]}"
+        return neutral_url if acts_for_somebody(url, own_host) else found[0]
+
+    return address.sub(judge, text)
+
+
+def _host_of(url: str) -> str | None:
+    parts = _split(url)
+    return None if parts is None else _host(parts)
+
+
+def _split(url: str) -> SplitResult | None:
+    """As browsers do: any number of slashes of either kind. None: it is no address of the web."""
+    found = _WEB_ADDRESS.match(url)
+    if found is None:
+        return None
+    rest = found[2].replace("\\", "/")
+    try:
+        return urlsplit(f"{found[1]}://{rest}")
+    except ValueError:
+        return SplitResult("https", "", "", "", "")
+
+
+def _host(parts: SplitResult) -> str | None:
+    """As browsers write it. None: there is none, or none that can be read."""
+    try:
+        host = unquote(parts.hostname or "").rstrip(".")
+        return (host if host.isascii() else idna.encode(host, uts46=True).decode()).lower() or None
+    except ValueError:  # `idna.IDNAError` too
+        return None

@@ -19,7 +19,7 @@ from broadsheet_common.mail.issue_mail import IssueFacts, IssueMail, IssueTempla
 from broadsheet_common.mail.mail_subject import Subject
 from broadsheet_common.mail.merge_fields import SUBJECT_VARIABLES, MailValues
 from broadsheet_common.mail.template_work import TemplateError, Work
-from broadsheet_publishing.archive.safe_html import safe_html
+from broadsheet_publishing.archive.safe_html import safe_html, without_acting_addresses
 from broadsheet_publishing.checks.reading.nesting import why_not_parsed
 
 SUMMARY_CHARS_MAX: Final = 200
@@ -114,9 +114,13 @@ def _values(place: WebPlace) -> MailValues:
 
 def _line(template: str, place: WebPlace, values: MailValues) -> str:
     try:
-        return Subject(template, allowed=SUBJECT_VARIABLES).render(values, Work())
+        return _public(Subject(template, allowed=SUBJECT_VARIABLES).render(values, Work()), place)
     except TemplateError:
         return place.newsletter_name
+
+
+def _public(text: str, place: WebPlace) -> str:
+    return without_acting_addresses(text, public_url=place.public_url, neutral_url=place.sign_up_url)
 
 
 def _from_html(document: str, place: WebPlace, shown_title: str) -> WebContent:
@@ -138,7 +142,7 @@ def _from_html(document: str, place: WebPlace, shown_title: str) -> WebContent:
         public_url=place.public_url,
         neutral_url=place.sign_up_url,
     )
-    return WebContent(found, keeps_look=keeps_look, text_start=_start(place_of_content.text(separator=" ")))
+    return WebContent(found, keeps_look=keeps_look, text_start=_start(place_of_content.text(separator=" "), place))
 
 
 def _drop_added_footer(content: LexborNode, sign_up_url: str) -> None:
@@ -161,7 +165,7 @@ def _from_text(text: str, place: WebPlace) -> WebContent:
     blocks = [part.strip("\n") for part in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n"))]
     shown = "".join(cast("str", parser.render(part)) for part in blocks if part.strip())
     safe = safe_html(shown, keeps_look=False, public_url=place.public_url, neutral_url=place.sign_up_url)
-    return WebContent(safe, keeps_look=False, text_start=_start(text))
+    return WebContent(safe, keeps_look=False, text_start=_start(text, place))
 
 
 @cache
@@ -174,6 +178,6 @@ def _plain(text: str) -> str:
     return _SPACES.sub(" ", html.unescape(text)).strip().casefold()
 
 
-def _start(text: str) -> str:
-    plain = _SPACES.sub(" ", text).strip()
+def _start(text: str, place: WebPlace) -> str:
+    plain = _SPACES.sub(" ", _public(text, place)).strip()
     return plain if len(plain) <= SUMMARY_CHARS_MAX else plain[: SUMMARY_CHARS_MAX - 1].rstrip() + "…"
