@@ -57,25 +57,24 @@ class PageCache:
         self._bytes = 0
         # Addresses that are not in an archive, and until when that is believed.
         self._missing: OrderedDict[str, float] = OrderedDict()
-        self._making: dict[str, asyncio.Lock] = {}
+        self._making: dict[str, asyncio.Task[KeptPage]] = {}
 
     async def get(self, key: str, make: Callable[[], Awaitable[KeptPage]]) -> KeptPage:
-        """Raises what `make` raises, if there is no page to show instead."""
+        """Raises what `make` raises, if there is no page to show instead. All who wait for it get the same."""
         entry = self._find(key)
         if entry is not None and (self._monotonic_s() < entry.refresh_at_s or key in self._making):
             return entry.page
-        lock = self._making.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                # Another request may have made it meanwhile.
-                entry = self._find(key)
-                if entry is not None and self._monotonic_s() < entry.refresh_at_s:
-                    return entry.page
-                return await self._make(key, make, entry)
-        finally:
-            # The last one to leave, or one of several: the others hold the lock itself.
-            if self._making.get(key) is lock and not lock.locked():
-                del self._making[key]
+        making = self._making.get(key)
+        if making is None:
+            # A task of its own: whoever asked first may go away, and others wait for it.
+            making = self._making[key] = asyncio.create_task(self._make(key, make, entry))
+            making.add_done_callback(lambda done: self._end(key, done))
+        return await asyncio.shield(making)
+
+    def _end(self, key: str, done: asyncio.Task[KeptPage]) -> None:
+        del self._making[key]
+        if not done.cancelled():
+            done.exception()  # so that it is not reported as never seen, where everybody went away
 
     def _find(self, key: str) -> _Entry | None:
         now_s = self._monotonic_s()
