@@ -82,7 +82,8 @@ class Seed:
               FROM pg_tables
              WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
                AND (schemaname, tablename) NOT IN (
-                   ('publishing', 'newsletter'), ('gateway', 'user_account'), ('gateway', 'api_key'),
+                   ('publishing', 'newsletter'), ('publishing', 'layout'),
+                   ('gateway', 'user_account'), ('gateway', 'api_key'),
                    ('delivery', 'sending_state'), ('delivery', 'replica'),
                    ('subscriptions', 'import_mail_pace'))
             """
@@ -92,7 +93,7 @@ class Seed:
         self.execute("DELETE FROM publishing.newsletter WHERE id <> %s", (DEFAULT_NEWSLETTER_ID,))
         [(defaults,)] = self.execute(
             """
-            SELECT string_agg(format('%I = DEFAULT', column_name), ', ')
+            SELECT string_agg(format('%%I = DEFAULT', column_name), ', ')
               FROM information_schema.columns
              WHERE table_schema = 'publishing' AND table_name = 'newsletter'
                AND column_name NOT IN ('id', 'name', 'slug', 'is_default')
@@ -100,6 +101,7 @@ class Seed:
         )
         self.execute(f"UPDATE publishing.newsletter SET name = 'Newsletter', slug = 'newsletter', {defaults}")
         self.execute("UPDATE publishing.newsletter SET postal_address = %s", (POSTAL_ADDRESS,))
+        self.execute("DELETE FROM publishing.layout")
         self.execute("UPDATE subscriptions.import_mail_pace SET next_at = now()")
         self.execute("DELETE FROM delivery.sending_state")
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")

@@ -162,7 +162,12 @@ def create_app(
             "upstreams": service_calls,
             "request_origin": request_origin,
             "sign_up_desk": sign_up_desk,
-            "archive_desk": ArchiveDesk(ArchiveSource(service_calls), pages, public_url=str(settings.public_url)),
+            "archive_desk": ArchiveDesk(
+                ArchiveSource(service_calls),
+                pages,
+                public_url=str(settings.public_url),
+                cache_s=settings.archive_cache_s,
+            ),
             "webhook_door": WebhookDoor(
                 user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
             ),

@@ -85,7 +85,7 @@ def _hostile_struct(struct: msgspec.Struct) -> msgspec.Struct:
     changes = {
         name: _hostile_value(getattr(struct, name), hints[name])
         for name in struct.__struct_fields__
-        if name not in {"anchor", "action_path", "page_path"}
+        if name not in {"anchor", "action_path", "archive_path", "page_path"}
     }
     return msgspec.structs.replace(struct, **changes)
 

@@ -136,6 +136,7 @@ def test_the_preheader_and_what_a_mail_hides_are_not_shown() -> None:
     content = shown(html)
     assert content.html.strip() == "<p>Seen.</p>"
     assert "secret" not in content.text_start
+    assert shown("<p>Seen.</p><script>unseen()</script><style>p { color: red }</style>").text_start == "Seen."
     assert "for phones" not in content.text_start
 
 

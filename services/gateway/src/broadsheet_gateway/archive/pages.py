@@ -35,9 +35,8 @@ from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.archive_views import ArchiveArticle, ArchivedLink, ArchiveIssues, ArchiveLook
 from broadsheet_gateway.pages.views import PageView
 
-FRESH_S: Final = 30.0
 STALE_S: Final = 3600.0
-_CACHE_CONTROL: Final = f"public, max-age={FRESH_S:.0f}, stale-if-error={STALE_S:.0f}"
+SITEMAP_FRESH_S: Final = 300.0
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _PLAIN_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; form-action 'none'; "
@@ -54,13 +53,17 @@ BeforeId = Annotated[int | None, QueryParameter(name="before", ge=1, le=RECORD_I
 class ArchiveDesk:
     """What the handlers here share."""
 
-    def __init__(self, source: ArchiveSource, pages: Pages, *, public_url: str) -> None:
-        """`public_url`: absolute, without a slash at its end."""
+    def __init__(self, source: ArchiveSource, pages: Pages, *, public_url: str, cache_s: float) -> None:
+        """`public_url`: absolute, without a slash at its end. `cache_s`: how long a page is good for."""
         self._source = source
         self._pages = pages
         self._public_url = public_url
-        self._cache = PageCache(fresh_s=FRESH_S, stale_s=STALE_S, entries_max=2_000, bytes_max=64 * 1024 * 1024)
-        self._sitemaps = PageCache(fresh_s=300.0, stale_s=STALE_S, entries_max=1, bytes_max=32 * 1024 * 1024)
+        self._cache = PageCache(fresh_s=cache_s, stale_s=STALE_S, entries_max=2_000, bytes_max=64 * 1024 * 1024)
+        # Larger, and made of every issue there is.
+        self._sitemaps = PageCache(
+            fresh_s=max(cache_s, SITEMAP_FRESH_S), stale_s=STALE_S, entries_max=1, bytes_max=32 * 1024 * 1024
+        )
+        self._caching = f"public, max-age={cache_s:.0f}, stale-if-error={STALE_S:.0f}"
 
     async def issues(self, slug: str, before_id: int | None) -> AnyResponse:
         _check(slug)
@@ -88,7 +91,7 @@ class ArchiveDesk:
             found = await self._source.read_feed(slug)
             body = atom_feed(found, archive_url=self._url(_path(found.newsletter)))
             changed_at = format_datetime(found.newsletter.changed_at.astimezone(UTC), usegmt=True)
-            return _kept(body, ATOM, _XML_POLICY, {"Last-Modified": changed_at})
+            return self._kept(body, ATOM, _XML_POLICY, {"Last-Modified": changed_at})
 
         response = await self._answer(f"feed/{slug}", make)
         if _is_unchanged(request, response.headers["Last-Modified"]):
@@ -99,7 +102,7 @@ class ArchiveDesk:
     async def sitemap(self) -> AnyResponse:
         async def make() -> KeptPage:
             body = sitemap_xml(await self._source.read_sitemap(), public_url=self._public_url)
-            return _kept(body, SITEMAP, _XML_POLICY, {})
+            return self._kept(body, SITEMAP, _XML_POLICY, {})
 
         return _response(await self._sitemaps.get("sitemap", make))
 
@@ -107,7 +110,12 @@ class ArchiveDesk:
         return _response(await self._cache.get(key, make))
 
     def _page(self, view: PageView, policy: str) -> KeptPage:
-        return _kept(self._pages.render(view).encode(), HTML, policy, {})
+        return self._kept(self._pages.render(view).encode(), HTML, policy, {})
+
+    def _kept(self, body: bytes, media_type: str, policy: str, headers: dict[str, str]) -> KeptPage:
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        own = {"ETag": tag, "Cache-Control": self._caching, "Content-Security-Policy": policy}
+        return KeptPage(body, media_type, own | headers)
 
     def _url(self, path: str) -> str:
         return self._public_url + path
@@ -171,15 +179,6 @@ def _link(newsletter: ArchiveNewsletter, line: ArchiveLine) -> ArchivedLink:
 def _check(slug: str) -> None:
     if _SLUG.fullmatch(slug) is None:
         raise NotFoundError("There is no such page in an archive.")
-
-
-def _kept(body: bytes, media_type: str, policy: str, headers: dict[str, str]) -> KeptPage:
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    return KeptPage(
-        body,
-        media_type,
-        {"ETag": tag, "Cache-Control": _CACHE_CONTROL, "Content-Security-Policy": policy, **headers},
-    )
 
 
 def _response(page: KeptPage) -> AnyResponse:

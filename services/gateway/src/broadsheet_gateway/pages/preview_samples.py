@@ -289,7 +289,12 @@ def sample_pages() -> dict[str, PageView]:
 
 def _public_samples() -> dict[str, PageView]:
     return {
-        "home": HomePage(newsletter_name=_NEWSLETTER, action_path="/subscriptions", proof=_PROOF),
+        "home": HomePage(
+            newsletter_name=_NEWSLETTER,
+            action_path="/subscriptions",
+            proof=_PROOF,
+            archive_path="/newsletters/systems/issues",
+        ),
         "home-others": HomePage(
             newsletter_name=_NEWSLETTER,
             action_path="/subscriptions",

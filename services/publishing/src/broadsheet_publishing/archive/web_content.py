@@ -142,7 +142,9 @@ def _from_html(document: str, place: WebPlace, shown_title: str) -> WebContent:
         public_url=place.public_url,
         neutral_url=place.sign_up_url,
     )
-    return WebContent(found, keeps_look=keeps_look, text_start=_start(place_of_content.text(separator=" "), place))
+    # Of what is shown: a parser takes a script for text too.
+    text = LexborHTMLParser(found).root
+    return WebContent(found, keeps_look=keeps_look, text_start=_start(text.text(separator=" ") if text else "", place))
 
 
 def _drop_added_footer(content: LexborNode, sign_up_url: str) -> None:
