@@ -18,6 +18,7 @@ SUBSCRIBERS_MAX = 5_000_000
 REQUESTS_MAX = 10_000
 COUNTS_MAX = 1_000
 SIGN_UPS_MAX = 10_000
+ARCHIVE_SECONDS_MAX = 600
 
 
 class AddParser(Protocol):
@@ -27,7 +28,9 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers` and `bench sign-up`."""
+    """`bench delivery`, `bench scaling`, `bench claim`, `bench import`, `bench subscribers`,
+    `bench sign-up` and `bench archive`.
+    """
     bench = add_parser(
         "bench",
         help="measure mails a second on this machine, compared with a plain pipeline",
@@ -153,7 +156,20 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="N",
         help="sign-ups of each state (default: 500)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups):
+
+    archive = kinds.add_parser(
+        "archive",
+        help="pages of a sent issue that the gateway answers a second from its cache",
+        description="Publishes one issue of 10 KB and asks the gateway for its page over kept connections.",
+    )
+    archive.add_argument(
+        "--seconds",
+        type=whole_number(1, ARCHIVE_SECONDS_MAX),
+        default=10,
+        metavar="S",
+        help="how long each of the two measurements takes (default: 10)",
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, sign_ups, archive):
         add_output_options(kind)
 
 

@@ -20,6 +20,7 @@ from broadsheet_local.bench.measuring.figures import (
     SubscriberFigures,
 )
 from broadsheet_local.bench.report import (
+    print_archive,
     print_claims,
     print_delivery,
     print_imports,
@@ -27,6 +28,7 @@ from broadsheet_local.bench.report import (
     print_sign_ups,
     print_subscribers,
 )
+from broadsheet_local.bench.runs.archive import ArchiveFigures, measure_archive
 from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
@@ -41,9 +43,16 @@ from broadsheet_local.system import LocalSystem, Options
 DELIVERY_CALLS = 4
 
 Figures = TypeVar(
-    "Figures", DeliveryFigures, ScalingFigures, ClaimFigures, ImportFigures, SubscriberFigures, SignUpFigures
+    "Figures",
+    DeliveryFigures,
+    ScalingFigures,
+    ClaimFigures,
+    ImportFigures,
+    SubscriberFigures,
+    SignUpFigures,
+    ArchiveFigures,
 )
-OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SignUpFigures)
+OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SignUpFigures, ArchiveFigures)
 
 
 class Systems:
@@ -125,6 +134,12 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 )
                 _print(sign_ups, print_sign_ups, as_json=parsed.json)
                 return 0 if sign_ups.is_whole else 1
+            case "archive":
+                archive = await systems.with_one(
+                    partial(measure_archive, seconds=parsed.seconds, say=say), lambda folder: Options(data_dir=folder)
+                )
+                _print(archive, print_archive, as_json=parsed.json)
+                return 0 if archive.is_whole else 1
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say
