@@ -194,6 +194,18 @@ async def test_pages_are_kept_and_answered_with_304(made: Gateway, path: str) ->
     assert len(asked(made)) == 1
 
 
+async def test_what_is_answered_from_the_cache_is_what_was_made(made: Gateway) -> None:
+    first, again = await get(made, ARTICLE), await get(made, ARTICLE)
+    assert again.content == first.content
+    own = {"x-request-id"}
+    assert {name: value for name, value in again.headers.items() if name not in own} == {
+        name: value for name, value in first.headers.items() if name not in own
+    }
+    client = await made.client()
+    posted = await client.post(ARTICLE)
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
 async def test_a_query_does_not_make_another_page(made: Gateway) -> None:
     for query in ("", "?utm_source=mail", "?x=1"):
         assert (await get(made, ARTICLE + query)).status_code == 200

@@ -29,6 +29,8 @@ class KeptPage(msgspec.Struct, frozen=True):
     body: bytes
     media_type: str
     headers: dict[str, str]
+    raw_headers: tuple[tuple[bytes, bytes], ...] = ()
+    """All of them, as they are sent."""
 
 
 class _Entry(msgspec.Struct):
@@ -75,6 +77,14 @@ class PageCache:
         del self._making[key]
         if not done.cancelled():
             done.exception()  # so that it is not reported as never seen, where everybody went away
+
+    def fresh(self, key: str) -> KeptPage | None:
+        """The page, if it is there and needs no refreshing."""
+        entry = self._entries.get(key)
+        if entry is None or self._monotonic_s() >= entry.refresh_at_s:
+            return None
+        self._entries.move_to_end(key)
+        return entry.page
 
     def _find(self, key: str) -> _Entry | None:
         now_s = self._monotonic_s()

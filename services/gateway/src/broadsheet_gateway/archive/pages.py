@@ -84,6 +84,10 @@ class ArchiveDesk:
 
         return await self._answer(f"issue/{slug}/{issue_slug}", make)
 
+    def kept_article(self, slug: str, issue_slug: str) -> KeptPage | None:
+        """None: it must be asked for by `article`."""
+        return self._cache.fresh(f"issue/{slug}/{issue_slug}")
+
     async def feed(self, request: AnyRequest, slug: str) -> AnyResponse:
         _check(slug)
 
@@ -115,7 +119,10 @@ class ArchiveDesk:
     def _kept(self, body: bytes, media_type: str, policy: str, headers: dict[str, str]) -> KeptPage:
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         own = {"ETag": tag, "Cache-Control": self._caching, "Content-Security-Policy": policy}
-        return KeptPage(body, media_type, own | headers)
+        headers = own | headers
+        sent = headers | {"Content-Type": f"{media_type}; charset=utf-8", "Content-Length": str(len(body))}
+        raw_headers = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in sent.items())
+        return KeptPage(body, media_type, headers, raw_headers)
 
     def _url(self, path: str) -> str:
         return self._public_url + path
