@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from broadsheet_gateway.archive.archive_source import ArchiveFeed, ArchiveIssue
+from broadsheet_gateway.archive.archive_answers import ArchiveFeed, ArchiveIssue
 from broadsheet_gateway.archive.permanent_id import permanent_id
 
 MEDIA_TYPE: Final = "application/atom+xml"

@@ -18,13 +18,8 @@ from markupsafe import Markup
 
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX
-from broadsheet_gateway.archive.archive_source import (
-    ArchiveLine,
-    ArchiveList,
-    ArchiveNewsletter,
-    ArchivePage,
-    ArchiveSource,
-)
+from broadsheet_gateway.archive.archive_answers import ArchiveLine, ArchiveList, ArchiveNewsletter, ArchivePage
+from broadsheet_gateway.archive.archive_source import ArchiveSource
 from broadsheet_gateway.archive.atom_feed import MEDIA_TYPE as ATOM
 from broadsheet_gateway.archive.atom_feed import atom_feed
 from broadsheet_gateway.archive.page_cache import KeptPage, PageCache

@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from broadsheet_gateway.archive.archive_source import Sitemap
+from broadsheet_gateway.archive.archive_answers import Sitemap
 
 MEDIA_TYPE: Final = "application/xml"
 _SITEMAP: Final = "http://www.sitemaps.org/schemas/sitemap/0.9"
