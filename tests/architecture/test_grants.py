@@ -33,6 +33,7 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_audience_blocks",
         "delivery.published_issue_progress",
         "delivery.published_preflight",
+        "delivery.published_runs",
     },
     "delivery": {
         "subscriptions.published_recipients",

@@ -163,7 +163,7 @@ async def test_writing_a_chunks_outcomes_and_counting_them(engine: AsyncEngine, 
     async def write(connection: AsyncConnection) -> None:
         settled = [Settled(seq, Accepted(uuid.uuid4())) for seq in range(chunk.first_seq, chunk.last_seq + 1)]
         await insert_outcomes(connection, issue_id=chunk.issue_id, attempt_id=None, settled=settled)
-        await end_attempt(connection, chunk, status="pending")
+        await end_attempt(connection, chunk, status="pending", wait_s=0.0)
 
     touched, plans = await _touched_by(engine, write)
     assert touched < ROWS_TOUCHED_MAX, plans

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _ROW = re.compile(r"^\| (?P<case>[^|]+) \|(?: [^|]+ \|)? `(?P<file>[\w/]+\.py)::(?P<test>test_\w+)` \|$", re.MULTILINE)
 CASES = {str(number) for number in range(1, 26)}
-AUTHOR_CASES = {f"author-{number}" for number in (*range(12, 21), 26)}
+AUTHOR_CASES = {f"author-{number}" for number in (*range(12, 21), 26, 27, 28, 29)}
 _QUEUE_CASES_MIN = 11
 
 
@@ -39,6 +39,7 @@ def test_every_row_of_the_tables_names_a_test() -> None:
 def test_no_test_of_a_case_is_left_out() -> None:
     here = {
         "services/publishing/tests/checks/test_authoring_cases.py",
+        "tests/cases/test_archive.py",
         "tests/cases/test_arriving.py",
         "tests/cases/test_cases.py",
         "tests/cases/test_files_of_people.py",

@@ -228,6 +228,7 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         identity_private_key=Secret(private_key),
         metrics_token=Secret(METRICS_TOKEN),
         newsletter_cache_s=0.001,  # tests change newsletters between two requests
+        archive_cache_s=0.001,
     )
     return msgspec.structs.replace(settings, **changes)
 

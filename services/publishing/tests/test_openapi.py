@@ -40,6 +40,11 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
         "POST /api/v1/issues/{issue_id}/cancel",
         "POST /api/v1/issues/{issue_id}/schedule",
         "DELETE /api/v1/issues/{issue_id}/schedule",
+        "POST /api/v1/issues/{issue_id}/archive",
+        "GET /public/archive",
+        "GET /public/archive/{newsletter_slug}/issues",
+        "GET /public/archive/{newsletter_slug}/issues/{issue_slug}",
+        "GET /public/archive/{newsletter_slug}/feed",
     }
     bodiless = frozenset(
         {

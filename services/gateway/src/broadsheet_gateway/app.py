@@ -19,6 +19,9 @@ from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
+from broadsheet_gateway.archive.answer_kept import AnswerKeptMiddleware
+from broadsheet_gateway.archive.archive_source import ArchiveSource
+from broadsheet_gateway.archive.pages import ARCHIVE_HANDLERS, ArchiveDesk
 from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
@@ -114,6 +117,9 @@ def create_app(
         upstreams=service_calls,
         request_origin=request_origin,
     )
+    archive_desk = ArchiveDesk(
+        ArchiveSource(service_calls), pages, public_url=str(settings.public_url), cache_s=settings.archive_cache_s
+    )
     metrics = ServerMetrics()
     webhook_inbox = WebhookInbox(engine, registry=metrics.registry)
 
@@ -136,6 +142,7 @@ def create_app(
     return create_service_app(
         route_handlers=[
             *SIGN_UP_HANDLERS,
+            *ARCHIVE_HANDLERS,
             *PUBLIC_HANDLERS,
             *OWN_HANDLERS,
             *LOGIN_HANDLERS,
@@ -159,6 +166,7 @@ def create_app(
             "upstreams": service_calls,
             "request_origin": request_origin,
             "sign_up_desk": sign_up_desk,
+            "archive_desk": archive_desk,
             "webhook_door": WebhookDoor(
                 user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
             ),
@@ -172,7 +180,10 @@ def create_app(
         optional_checks={"redis": _redis_check(redis)},
         background=webhook_inbox.runner,
         metrics=metrics,
-        middleware=[MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None)],
+        middleware=[
+            MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),
+            AnswerKeptMiddleware(archive_desk),
+        ],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
         configure=_configure(settings, responder),

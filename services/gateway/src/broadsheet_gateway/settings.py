@@ -130,6 +130,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
 
     newsletter_cache_s: PositiveSeconds = 10.0
     """How long public pages cache newsletters, which is the longest delay until a change shows."""
+    archive_cache_s: PositiveSeconds = 30.0
+    """How long pages of sent issues are kept, here and then in browsers; the site map at least five minutes."""
     signup_fill_min_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """A sign-up form that comes back sooner is treated as a bot's. 1 by default; 0 if BROADSHEET_ENV=local."""
 

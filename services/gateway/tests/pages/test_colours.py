@@ -15,6 +15,7 @@ _TEXT_PAIRS = (
     ("link", "good-wash"), ("link", "info-wash"), ("accent", "paper"), ("accent", "sheet"), ("on-button", "button"),
     ("on-button", "accent"), ("on-button", "bad"), ("good", "paper"), ("good", "good-wash"), ("bad", "paper"),
     ("bad", "sheet"), ("bad", "bad-wash"), ("note", "paper"), ("note", "note-wash"),
+    ("mail-ink", "mail-paper"), ("mail-link", "mail-paper"),
 )  # fmt: skip
 # Edges of controls, focus rings and the parts of a bar: at least 3 to 1.
 _SHAPE_PAIRS = (

@@ -11,6 +11,8 @@ from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_publishing.approvals.api import ApprovalController
+from broadsheet_publishing.archive.api import ArchiveStepController, PublicArchiveController
+from broadsheet_publishing.archive.read_archive import ArchiveReader
 from broadsheet_publishing.checks.api import CheckController
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.api import RevisionController
@@ -68,6 +70,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
             CheckController,
             ApprovalController,
             HistoryController,
+            ArchiveStepController,
+            PublicArchiveController,
             openapi_document,
         ],
         dependencies={
@@ -75,6 +79,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
             "fan_out_worker": worker,
             "installation": installation,
             "compiler": compiler,
+            "archive_reader": ArchiveReader(engine, public_url=str(settings.public_url)),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         background=background,

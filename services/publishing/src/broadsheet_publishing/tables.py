@@ -94,6 +94,13 @@ issue = sa.Table(
     sa.Index("issue_slug_once", "newsletter_id", "slug", unique=True, postgresql_where=sa.text("slug IS NOT NULL")),
     sa.Index("issue_by_layout", "layout_id", postgresql_where=sa.text("layout_id IS NOT NULL")),
     sa.Index("issue_by_newsletter", "newsletter_id", "id"),
+    sa.Index(
+        "issue_by_publication",
+        "newsletter_id",
+        "published_at",
+        "id",
+        postgresql_where=sa.text("status = 'published'"),
+    ),
     schema=SCHEMA,
 )
 

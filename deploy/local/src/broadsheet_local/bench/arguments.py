@@ -20,6 +20,7 @@ EVENTS_MAX = 10_000_000
 COUNTS_MAX = 1_000
 SIGN_UPS_MAX = 10_000
 ROUNDS_MAX = 100
+ARCHIVE_SECONDS_MAX = 600
 
 
 class AddParser(Protocol):
@@ -29,7 +30,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `scaling`, `claim`, `import`, `subscribers`, `reports`, `sign-up` and `render`."""
+    """`bench delivery`, `scaling`, `claim`, `import`, `subscribers`, `reports`, `sign-up`, `render` and `archive`."""
     bench = add_parser(
         "bench",
         help="measure mails a second on this machine, compared with a plain pipeline",
@@ -211,7 +212,19 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="R",
         help="rounds, of which the best counts (default: 5)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render):
+    archive = kinds.add_parser(
+        "archive",
+        help="pages of a sent issue that the gateway answers a second from its cache",
+        description="Publishes one issue of 10 KB and asks the gateway for its page over kept connections.",
+    )
+    archive.add_argument(
+        "--seconds",
+        type=whole_number(1, ARCHIVE_SECONDS_MAX),
+        default=10,
+        metavar="S",
+        help="how long each of the two measurements takes (default: 10)",
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render, archive):
         add_output_options(kind)
 
 

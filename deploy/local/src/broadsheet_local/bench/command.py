@@ -22,6 +22,7 @@ from broadsheet_local.bench.measuring.figures import (
     SubscriberFigures,
 )
 from broadsheet_local.bench.report import (
+    print_archive,
     print_claims,
     print_delivery,
     print_imports,
@@ -31,6 +32,7 @@ from broadsheet_local.bench.report import (
     print_sign_ups,
     print_subscribers,
 )
+from broadsheet_local.bench.runs.archive import ArchiveFigures, measure_archive
 from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
@@ -58,8 +60,9 @@ Figures = TypeVar(
     SignUpFigures,
     RenderFigures,
     ReportFigures,
+    ArchiveFigures,
 )
-OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures)
+OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures, ArchiveFigures)
 
 
 class Systems:
@@ -145,6 +148,12 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 reports = await _reports(parsed, systems, say)
                 _print(reports, print_reports, as_json=parsed.json)
                 return 0 if reports.is_whole else 1
+            case "archive":
+                archive = await systems.with_one(
+                    partial(measure_archive, seconds=parsed.seconds, say=say), lambda folder: Options(data_dir=folder)
+                )
+                _print(archive, print_archive, as_json=parsed.json)
+                return 0 if archive.is_whole else 1
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say

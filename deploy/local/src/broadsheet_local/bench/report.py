@@ -12,6 +12,7 @@ from broadsheet_local.bench.measuring.figures import (
     ScalingFigures,
     SubscriberFigures,
 )
+from broadsheet_local.bench.runs.archive import ArchiveFigures
 from broadsheet_local.bench.runs.imports import ImportFigures
 from broadsheet_local.bench.runs.render import RenderFigures
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures
@@ -139,6 +140,23 @@ def print_sign_ups(figures: SignUpFigures, console: Console) -> None:
         table.add_row(state.replace("_", " "), *(f"{ms} ms" for ms in (times.ms_p50, times.ms_p90, times.ms_p99)))
     console.print(table)
     console.print(f"medians apart: {figures.ms_p50_spread} ms; the same page: {'yes' if figures.is_whole else 'no'}")
+
+
+def print_archive(figures: ArchiveFigures, console: Console) -> None:
+    table = Table(f"{figures.page_bytes:,} bytes, {figures.connections} connections", "a second", "p50", "p99", "CPU")
+    for what, times in (("page", figures.page), ("not modified", figures.not_modified)):
+        table.add_row(
+            what,
+            f"{times.answers_per_s:,.0f}",
+            f"{times.ms_p50} ms",
+            f"{times.ms_p99} ms",
+            f"{times.gateway_cpu_us} µs",
+        )
+    console.print(table)
+    console.print(
+        f"{figures.processors} processors, load {figures.load_before} before; "
+        f"as they should be: {'yes' if figures.is_whole else 'no'}"
+    )
 
 
 def print_subscribers(figures: SubscriberFigures, console: Console) -> None:

@@ -16,6 +16,7 @@ _PARTS = (
     "0005_approvals",
     "0005_preflight_facts",
     "0005_reports",
+    "0005_archive",
 )
 
 

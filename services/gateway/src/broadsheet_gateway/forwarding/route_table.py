@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
     ("/api/v1/issues/{id}/history", "publishing", "GET"),
     ("/api/v1/issues/{id}/publish", "publishing", "POST"),
     ("/api/v1/issues/{id}/cancel", "publishing", "POST"),
+    ("/api/v1/issues/{id}/archive", "publishing", "POST"),
     ("/api/v1/issues/{id}/schedule", "publishing", "DELETE POST"),
     ("/api/v1/issues/{id}/deliveries", "delivery", "GET"),
     ("/api/v1/issues/{id}/decide-uncertain", "delivery", "POST"),

@@ -1,7 +1,8 @@
 """Security headers on every answer, errors included.
 
 `Cache-Control: no-store` is set unless a handler set another value, so that no browser or proxy stores a
-session's page or a token.
+session's page or a token. A page that needs another policy sets `Content-Security-Policy` itself: two of them would
+both be in force.
 """
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
@@ -11,6 +12,10 @@ from broadsheet_gateway.http.request_path import sent_path
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
 )
+_UNLESS_SAID = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"cache-control", b"no-store"),
+)
 _HSTS = "max-age=31536000"
 _TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/")
 
@@ -18,7 +23,6 @@ _TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/ch
 def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
     """A Litestar `before_send` hook: unlike middleware, it also sees the answers to paths that have no route."""
     fixed = {
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -38,8 +42,8 @@ def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
         # also make browsers send `Origin: null` with our own forms.
         is_token_page = sent_path(scope).startswith(_TOKEN_PATHS)
         policy = (b"referrer-policy", b"no-referrer" if is_token_page else b"same-origin")
-        is_cache_said = any(name.lower() == b"cache-control" for name, _ in given)
-        caching = [] if is_cache_said else [(b"cache-control", b"no-store")]
-        message["headers"] = [*given, *fixed_pairs, policy, *caching]
+        said = {name.lower() for name, _ in given}
+        unless_said = [pair for pair in _UNLESS_SAID if pair[0] not in said]
+        message["headers"] = [*given, *fixed_pairs, policy, *unless_said]
 
     return add_headers

@@ -7,6 +7,7 @@ from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT
 from broadsheet_gateway.api_docs.page import read_api_docs
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -289,7 +290,12 @@ def sample_pages() -> dict[str, PageView]:
 
 def _public_samples() -> dict[str, PageView]:
     return {
-        "home": HomePage(newsletter_name=_NEWSLETTER, action_path="/subscriptions", proof=_PROOF),
+        "home": HomePage(
+            newsletter_name=_NEWSLETTER,
+            action_path="/subscriptions",
+            proof=_PROOF,
+            archive_path="/newsletters/systems/issues",
+        ),
         "home-others": HomePage(
             newsletter_name=_NEWSLETTER,
             action_path="/subscriptions",
@@ -334,6 +340,7 @@ def _public_samples() -> dict[str, PageView]:
         "test-link": TestLinkPage(),
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
         **own_samples(_NEWSLETTER),
+        **archive_samples(),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

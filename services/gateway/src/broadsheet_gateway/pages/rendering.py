@@ -35,6 +35,7 @@ class Pages:
         environment.filters["number"] = _number
         environment.filters["utc"] = _utc
         environment.filters["local_time"] = _local_time
+        environment.filters["local_date"] = _local_date
         environment.filters["paragraphs"] = _paragraphs
         environment.tests["unset"] = _is_unset
         self._templates = {
@@ -72,6 +73,10 @@ def _utc(value: datetime) -> str:
 
 def _local_time(value: datetime) -> str:
     return f"{value:%-d %B %Y, %H:%M}"
+
+
+def _local_date(value: datetime) -> str:
+    return f"{value:%-d %B %Y}"
 
 
 def _paragraphs(text: str) -> list[list[tuple[bool, str]]]:

@@ -67,6 +67,7 @@ class HomePage(PageView, frozen=True, kw_only=True):
     """`GET /` and `GET /newsletters/{slug}`, and the forms of both answered with faults.
 
     Fields of `errors`: name, email. `action_path`: where the form is sent. `others`: newsletters to go on to.
+    `archive_path`: its sent issues; empty if they are not on the web.
     """
 
     template: ClassVar[str] = "home.html"
@@ -75,6 +76,7 @@ class HomePage(PageView, frozen=True, kw_only=True):
     action_path: str
     proof: FormProof
     others: tuple[NewsletterLink, ...] = ()
+    archive_path: str = ""
     form: SubscribeForm = SubscribeForm()
     errors: FieldErrors = {}
     form_error: str = ""

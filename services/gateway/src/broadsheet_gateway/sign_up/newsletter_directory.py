@@ -29,6 +29,7 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
     is_default: bool = False
     is_listed: bool = False
     allowed_origins: tuple[str, ...] = ()
+    has_archive: bool = False
 
 
 class _Newsletters(msgspec.Struct, frozen=True):

@@ -96,6 +96,7 @@ class SignUpDesk:
             newsletter_name=newsletter.name,
             action_path=path,
             proof=FormProof(ticket=self._tickets.issue(path), wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
+            archive_path=f"{newsletter_path(newsletter.slug)}/issues" if newsletter.has_archive else "",
             others=tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ()),
             **shown,
         )

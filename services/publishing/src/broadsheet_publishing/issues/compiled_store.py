@@ -35,6 +35,25 @@ async def put_compiled(
     )
 
 
+async def set_web_path(connection: AsyncConnection, issue_id: int, web_path: str) -> None:
+    """Of all variants of a published issue."""
+    await connection.execute(
+        sa.text("UPDATE publishing.compiled_content SET web_path = :web_path WHERE issue_id = :issue_id"),
+        {"issue_id": issue_id, "web_path": web_path},
+    )
+
+
+async def has_web_path(connection: AsyncConnection, issue_id: int) -> bool:
+    result = await connection.execute(
+        sa.text("""
+            SELECT EXISTS (SELECT FROM publishing.compiled_content
+                            WHERE issue_id = :issue_id AND web_path IS NOT NULL)
+        """),
+        {"issue_id": issue_id},
+    )
+    return bool(result.scalar_one())
+
+
 async def drop_compiled(connection: AsyncConnection, issue_id: int) -> None:
     """Of an issue that is a draft again."""
     await connection.execute(

@@ -14,10 +14,10 @@ from broadsheet_publishing.fan_out.interface import has_audience
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues import compiled_store, store
 from broadsheet_publishing.issues.compile_draft import CompiledDraft, is_in_archive
+from broadsheet_publishing.issues.give_web_path import take_web_path
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 from broadsheet_publishing.newsletters.newsletter import missing_settings
-from broadsheet_publishing.newsletters.slug import slug_from
 
 
 class AlreadyPublishedError(ProblemError):
@@ -125,8 +125,6 @@ async def find_ready_newsletter(
     return newsletter
 
 
-_SLUG_CHARS_MAX = 80
-"""A number may follow, if another issue has the slug."""
 _NOT_APPROVED = {
     "none": "Nobody was asked to approve it.",
     "requested": "Its approval was asked for, and nobody has decided yet.",
@@ -144,12 +142,5 @@ async def keep_compiled(
         raise DraftChangedError
     web_path: str | None = None
     if is_in_archive(issue.in_archive, issue.segment_id, newsletter):
-        wanted = slug_from(issue.title, chars_max=_SLUG_CHARS_MAX) or f"issue-{issue.id}"
-        slug = await compiled_store.take_slug(
-            connection,
-            issue.id,
-            newsletter_id=issue.newsletter_id,
-            wanted=wanted,
-        )
-        web_path = f"/newsletters/{newsletter.slug}/issues/{slug}"
+        web_path = await take_web_path(connection, issue, newsletter)
     await compiled_store.put_compiled(connection, issue.id, compiled.content, web_path=web_path)

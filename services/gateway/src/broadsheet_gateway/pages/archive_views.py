@@ -1,0 +1,64 @@
+"""The public pages of sent issues: one Struct a page, as in `views`."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import msgspec
+from markupsafe import Markup
+
+from broadsheet_gateway.pages.views import PageView
+
+
+class ArchiveLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What a newsletter looks like. `accent_colour` is `#rrggbb`. Empty `sign_up_…` texts: the page's own words."""
+
+    newsletter_name: str
+    description: str
+    language: str
+    direction: Literal["ltr", "rtl"]
+    accent_colour: str
+    logo_url: str | None
+    logo_alt: str
+    is_hidden: bool
+    sign_up_heading: str
+    sign_up_text: str
+    sign_up_button: str
+    page_path: str
+
+
+class ArchivedLink(msgspec.Struct, frozen=True, kw_only=True):
+    title: str
+    summary: str
+    published_at: datetime
+    page_path: str
+
+
+class ArchiveIssues(PageView, frozen=True, kw_only=True):
+    """`GET /newsletters/{slug}/issues`, the newest first. `older_before_id`: where the next page begins."""
+
+    template: ClassVar[str] = "archive_issues.html"
+
+    look: ArchiveLook
+    canonical_url: str
+    items: tuple[ArchivedLink, ...]
+    is_first: bool = True
+    older_before_id: int | None = None
+
+
+class ArchiveArticle(PageView, frozen=True, kw_only=True):
+    """`GET /newsletters/{slug}/issues/{issue slug}`. `content` is HTML that was made safe; `keeps_look`: with styles of
+    its own, which are made for a light ground.
+    """
+
+    template: ClassVar[str] = "archive_article.html"
+
+    look: ArchiveLook
+    canonical_url: str
+    title: str
+    description: str
+    published_at: datetime
+    updated_at: datetime
+    content: Markup
+    keeps_look: bool
+    previous: ArchivedLink | None = None
+    next: ArchivedLink | None = None

@@ -1,0 +1,1 @@
+"""What readers find of sent issues on the web."""
