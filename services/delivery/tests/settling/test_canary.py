@@ -1,8 +1,11 @@
 """The canary: what is recorded of it, and how soon the search is asked again."""
 
+import asyncio
+
 import pytest
 import structlog
 
+from broadsheet_delivery.settling import reconcile as reconciling
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
@@ -121,3 +124,37 @@ async def test_a_search_that_is_down_is_said_in_the_log_with_the_call(
     [said] = [one for one in logs if one["event"] == "delivery.search_unavailable"]
     assert said["attempt_id"] == str(attempt_id)
     assert len(said["reason"]) > len("None")
+
+
+async def test_one_that_hangs_ends_with_the_time_of_a_search(
+    database: Database, seed: Seed, sandbox: RunningSandbox, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other calls wait for the result of the round, and a call to send may take minutes."""
+    monkeypatch.setattr("broadsheet_delivery.postmark.client.SEARCH_TIMEOUT_S", 0.5)
+    async with delivering(
+        database,
+        sandbox.base_url,
+        sandbox.token,
+        delivery_canary_address=ADDRESS,
+        delivery_http_timeout_s=600.0,
+        delivery_lease_s=1200.0,
+    ) as driven:
+        await lost_long_ago(seed, driven, oracle)
+        oracle.fault({"kind": "hang", "count": 1})
+        async with asyncio.timeout(60):
+            await driven.reconcile()
+        assert ends_of_canaries(seed) == [(1, "uncertain", 0)]
+        oracle.heal()
+
+
+async def test_a_round_asks_about_so_many_calls_and_no_more(
+    seed: Seed, delivery: Delivering, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = seed.subscribers(1)
+    for _ in range(3):
+        seed.published_issue(readers)
+    oracle.fault({"kind": "drop_after", "count": 3})
+    await delivery.send_all_due()
+    make_due(seed)
+    monkeypatch.setattr(reconciling, "ATTEMPTS_A_ROUND_MAX", 2)
+    assert [await delivery.reconcile() for _ in range(3)] == [2, 1, 0]
