@@ -8,6 +8,7 @@ import httpx
 
 from broadsheet_delivery.events.apply_events import apply_provider_events
 from broadsheet_delivery.postmark.message import Message
+from broadsheet_delivery.retention.remove_old import retain
 from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.postmark_events import event, hard_bounce, tell
@@ -116,7 +117,7 @@ async def test_figures_stay_when_deliveries_and_events_are_removed(
     seed.execute("UPDATE delivery.issue_run SET finished_at = finished_at - interval '900 days'")
     # Nothing is removed before it is in the figures.
     for _ in range(5):
-        await delivery.retain()
+        await retain(delivery.context)
     assert seed.count("delivery.provider_event") == 2
     await roll_up(delivery, seed)
     before = await _get(delivery_api, f"issues/{issue_id}/report")
