@@ -42,13 +42,13 @@ from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.create_issue import NewIssue, compile_new_issue, create_issue
 from broadsheet_publishing.issues.publish_issue import (
-    NewsletterNotReadyError,
     NoRecipientsError,
     SegmentGoneError,
 )
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
 from broadsheet_publishing.issues.wire import Issue, IssueFields, IssueSummary, draft_tag, issue_summary, summary_tag
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.tables import idempotency_key
 
 _log = structlog.get_logger()
@@ -150,7 +150,7 @@ class IssueController(Controller):
     ) -> Response[Issue]:
         """A draft may lack anything and hold faults, which `faults` lists; what is to be published must not."""
         new = NewIssue(parse_draft(data.given()), data.newsletter_id)
-        compiled = await compile_new_issue(engine, compiler, new) if data.publish else None
+        compiled = await compile_new_issue(engine, compiler, installation, new) if data.publish else None
         if compiled is not None:
             await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:

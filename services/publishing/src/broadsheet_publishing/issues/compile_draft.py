@@ -14,7 +14,9 @@ from broadsheet_publishing.drafts.draft import Draft
 from broadsheet_publishing.drafts.interface import read_draft
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.layouts.interface import find_layout
+from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
+from broadsheet_publishing.newsletters.readiness import require_ready
 
 
 class IssueHasFaultsError(ProblemError):
@@ -82,11 +84,13 @@ async def compile_input(compiler: Compiler, given: CompileInput) -> CompiledIssu
         raise IssueHasFaultsError(error.faults) from error
 
 
-async def compile_draft(engine: AsyncEngine, compiler: Compiler, issue_id: int) -> CompiledDraft | None:
+async def compile_draft(
+    engine: AsyncEngine, compiler: Compiler, installation: Installation, issue_id: int
+) -> CompiledDraft | None:
     """None for an issue that was published or cancelled: whoever asked will be told by the step itself.
 
     Raises:
-        NotFoundError, IssueHasFaultsError
+        NotFoundError, NewsletterNotReadyError, IssueHasFaultsError
     """
     async with engine.connect() as connection:
         row = await store.find_issue(connection, issue_id)
@@ -96,6 +100,7 @@ async def compile_draft(engine: AsyncEngine, compiler: Compiler, issue_id: int) 
             return None
         newsletter = await find_newsletter(connection, row.newsletter_id)
         assert newsletter is not None, "the issue's foreign key"
+        require_ready(newsletter, installation)
         draft = await read_draft(connection, issue_id)
         given = await read_compile_input(
             connection, draft, newsletter, in_archive=is_in_archive(row.in_archive, row.segment_id, newsletter)

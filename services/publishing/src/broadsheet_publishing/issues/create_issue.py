@@ -13,6 +13,7 @@ from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.compile_draft import CompiledDraft, compile_input, is_in_archive, read_compile_input
 from broadsheet_publishing.issues.publish_issue import publish_issue
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.readiness import require_ready
 
 
 class NewIssue(msgspec.Struct, frozen=True):
@@ -22,17 +23,20 @@ class NewIssue(msgspec.Struct, frozen=True):
     newsletter_id: int | None
 
 
-async def compile_new_issue(engine: AsyncEngine, compiler: Compiler, new: NewIssue) -> CompiledDraft:
+async def compile_new_issue(
+    engine: AsyncEngine, compiler: Compiler, installation: Installation, new: NewIssue
+) -> CompiledDraft:
     """Before it is there: its first version.
 
     Raises:
         InvalidInputError: there is no such newsletter, layout or segment.
-        NewsletterArchivedError, IssueHasFaultsError
+        NewsletterArchivedError, NewsletterNotReadyError, IssueHasFaultsError
     """
     draft = Draft(**{name: value for name, value in new.values.items() if name in DRAFT_FIELDS})  # type: ignore[arg-type]  # parsed
     chosen, segment_id = new.values.get("in_archive"), new.values.get("segment_id")
     async with engine.connect() as connection:
         newsletter = await find_open_newsletter(connection, new.newsletter_id)
+        require_ready(newsletter, installation)
         named = {name: value for name, value in new.values.items() if name in {"layout_id", "segment_id"}}
         await require_references(connection, named, newsletter_id=newsletter.id, issue_id=0)
         given = await read_compile_input(

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.audience import request_audience
 from broadsheet_common.contracts.queue import open_issue_run
-from broadsheet_common.http.problems import ConflictError, FieldProblem, NotFoundError, ProblemError
+from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
 from broadsheet_publishing.approvals.approval import state_of
 from broadsheet_publishing.approvals.interface import find_approval
 from broadsheet_publishing.fan_out.interface import has_audience
@@ -17,7 +17,7 @@ from broadsheet_publishing.issues.compile_draft import CompiledDraft, is_in_arch
 from broadsheet_publishing.issues.give_web_path import take_web_path
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
-from broadsheet_publishing.newsletters.newsletter import missing_settings
+from broadsheet_publishing.newsletters.readiness import require_ready
 
 
 class AlreadyPublishedError(ProblemError):
@@ -30,10 +30,6 @@ class SegmentGoneError(ConflictError):
 
 class NoRecipientsError(ProblemError):
     slug, title, status = "no-recipients", "Nobody is confirmed on this newsletter, so nobody would get the issue", 409
-
-
-class NewsletterNotReadyError(ConflictError):
-    slug, title = "newsletter-not-ready", "The newsletter lacks what every mail needs"
 
 
 class NotApprovedError(ConflictError):
@@ -110,18 +106,7 @@ async def find_ready_newsletter(
     """Raises `NewsletterNotReadyError`, which names every setting that is missing."""
     newsletter = await find_newsletter(connection, newsletter_id, share=True)
     assert newsletter is not None, "the issue's foreign key"
-    if newsletter.archived_at is not None:
-        raise NewsletterNotReadyError("The newsletter is archived.")
-    missing = missing_settings(
-        from_email=newsletter.from_email,
-        postal_address=newsletter.postal_address,
-        installation_has_sender=installation.sender is not None,
-    )
-    if missing:
-        raise NewsletterNotReadyError(
-            f"It has no {' and no '.join(_WORDS[name] for name in missing)}. Set it in the newsletter's settings.",
-            errors=tuple(FieldProblem(pointer=f"/{name}", detail="It is not set.") for name in missing),
-        )
+    require_ready(newsletter, installation)
     return newsletter
 
 
@@ -131,7 +116,6 @@ _NOT_APPROVED = {
     "refused": "Its approval was refused.",
     "void": "It was changed since its approval was asked for: ask again.",
 }
-_WORDS = {"from_email": "sender address", "postal_address": "postal address"}
 
 
 async def keep_compiled(

@@ -25,7 +25,6 @@ from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, comp
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
     DraftChangedError,
-    NewsletterNotReadyError,
     NoRecipientsError,
     NotApprovedError,
     SegmentGoneError,
@@ -34,6 +33,7 @@ from broadsheet_publishing.issues.publish_issue import (
 from broadsheet_publishing.issues.show_issue import show_issue
 from broadsheet_publishing.issues.wire import Issue
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.tables import idempotency_key
 
 _log = structlog.get_logger()
@@ -76,7 +76,7 @@ class IssueStepController(Controller):
         key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         """The draft is compiled first; if it is saved meanwhile, nothing is published."""
-        compiled = await compile_draft(engine, compiler, issue_id)
+        compiled = await compile_draft(engine, compiler, installation, issue_id)
         if compiled is not None:
             await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:

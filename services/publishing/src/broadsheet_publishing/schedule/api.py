@@ -27,12 +27,12 @@ from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, comp
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
     DraftChangedError,
-    NewsletterNotReadyError,
     NotApprovedError,
 )
 from broadsheet_publishing.issues.show_issue import show_issue
 from broadsheet_publishing.issues.wire import Issue
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.schedule.schedule import RAW_CHARS_MAX, Occurrence
 from broadsheet_publishing.schedule.schedule_issue import schedule_issue, unschedule_issue
 from broadsheet_publishing.tables import idempotency_key
@@ -94,7 +94,7 @@ class ScheduleController(Controller):
         If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
         was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
         """
-        compiled = await compile_draft(engine, compiler, issue_id)
+        compiled = await compile_draft(engine, compiler, installation, issue_id)
         if compiled is not None:
             await require_no_blocks(engine, compiler, installation, compiled)
         async with engine.begin() as connection:

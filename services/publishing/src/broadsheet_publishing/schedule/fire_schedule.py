@@ -12,12 +12,12 @@ from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import drop_compiled
 from broadsheet_publishing.issues.publish_issue import (
-    NewsletterNotReadyError,
     NoRecipientsError,
     SegmentGoneError,
     publish_issue,
 )
 from broadsheet_publishing.newsletters.installation import Installation
+from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.schedule import store as schedule_store
 
 NOT_AT_ITS_TIME = "It was not published at its time."
