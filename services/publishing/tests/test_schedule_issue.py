@@ -69,9 +69,9 @@ async def test_a_draft_is_scheduled_and_says_for_when(publishing: Publishing) ->
 async def test_it_goes_out_by_itself_at_its_time(publishing: Publishing) -> None:
     publishing.add_confirmed(3)
     issue_id = (await publishing.write_issue()).json()["id"]
-    soon = publishing.rows("SELECT now() + interval '6 seconds'")[0][0]
+    soon = publishing.rows("SELECT now() + interval '15 seconds'")[0][0]
     assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": soon.isoformat("T", "seconds")})).is_success
-    await until(lambda: is_published(publishing, issue_id))
+    await until(lambda: is_published(publishing, issue_id), timeout_s=60.0)
     await publishing.until_fanned_out(issue_id)
     assert publishing.enqueued(issue_id) == publishing.audience()
     assert publishing.rows(
