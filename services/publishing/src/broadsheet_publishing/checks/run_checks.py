@@ -28,7 +28,7 @@ from broadsheet_publishing.issues.compile_draft import (
     is_in_archive,
     read_compile_input,
 )
-from broadsheet_publishing.issues.interface import find_issue
+from broadsheet_publishing.issues.interface import find_issue, read_attribute_types
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 
@@ -128,7 +128,7 @@ async def _read_subject(
         handling=newsletter.unsubscribe_handling,
         from_email=newsletter.from_email,
     )
-    types = await store.read_attribute_types(connection)
+    types = await read_attribute_types(connection)
     sample = _sample(types, newsletter, installation, now)
     return CheckSubject(
         source=given.source,

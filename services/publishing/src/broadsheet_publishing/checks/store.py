@@ -5,7 +5,6 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.mail.merge_fields import AttributeType
 from broadsheet_publishing.checks.checked_issue import RecentIssue
 from broadsheet_publishing.checks.postmark_facts import Preflight
 
@@ -25,11 +24,6 @@ async def find_preflight(connection: AsyncConnection, newsletter_id: int) -> tup
     ).one()
     now, checked_at, *rest = row
     return (None if checked_at is None else Preflight(checked_at, *rest)), now
-
-
-async def read_attribute_types(connection: AsyncConnection) -> dict[str, AttributeType]:
-    result = await connection.execute(sa.text("SELECT name, type FROM subscriptions.published_attributes"))
-    return {row.name: row.type for row in result}
 
 
 async def list_recent(connection: AsyncConnection, newsletter_id: int, *, other_than: int) -> tuple[RecentIssue, ...]:

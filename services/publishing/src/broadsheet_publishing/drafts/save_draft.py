@@ -13,7 +13,7 @@ from broadsheet_common.http.problems import ConflictError, FieldProblem, Invalid
 from broadsheet_publishing.drafts import revision_store, store
 from broadsheet_publishing.drafts.draft import DRAFT_FIELDS
 from broadsheet_publishing.drafts.thin_revisions import versions_to_remove
-from broadsheet_publishing.issues.interface import IssueRow, find_issue, segment_exists
+from broadsheet_publishing.issues.interface import IssueRow, find_issue, lock_slugs, segment_exists
 from broadsheet_publishing.newsletters.interface import layout_exists
 
 THIN_EVERY: Final = 10
@@ -92,7 +92,7 @@ async def require_references(
     if problems:
         raise InvalidInputError(errors=tuple(problems))
     if isinstance(slug, str):
-        await store.lock_slugs(connection, newsletter_id)
+        await lock_slugs(connection, newsletter_id)
         if await store.slug_is_taken(connection, slug, newsletter_id=newsletter_id, by_other_than=issue_id):
             raise SlugTakenError(
                 errors=(FieldProblem(pointer="/slug", detail="Another issue of the newsletter has this slug."),)

@@ -75,14 +75,6 @@ async def slug_is_taken(connection: AsyncConnection, slug: str, *, newsletter_id
     return bool(result.scalar_one())
 
 
-async def lock_slugs(connection: AsyncConnection, newsletter_id: int) -> None:
-    """Those who set a slug of the newsletter's issues take turns, so that a taken one is an answer, never a fault."""
-    await connection.execute(
-        sa.text("SELECT pg_advisory_xact_lock(hashtextextended('publishing.issue.slug', :newsletter_id))"),
-        {"newsletter_id": newsletter_id},
-    )
-
-
 async def delete_draft(connection: AsyncConnection, issue_id: int) -> None:
     """With its revisions."""
     await connection.execute(sa.text("DELETE FROM publishing.issue WHERE id = :issue_id"), {"issue_id": issue_id})

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.checks.outside_findings import content_digest
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue
+from broadsheet_publishing.issues.store import lock_slugs
 
 
 async def put_compiled(
@@ -63,10 +64,7 @@ async def drop_compiled(connection: AsyncConnection, issue_id: int) -> None:
 
 async def take_slug(connection: AsyncConnection, issue_id: int, *, newsletter_id: int, wanted: str) -> str:
     """The issue's slug: the one it has, or `wanted`, with a number behind it if another issue has it."""
-    await connection.execute(
-        sa.text("SELECT pg_advisory_xact_lock(hashtextextended('publishing.issue.slug', :newsletter_id))"),
-        {"newsletter_id": newsletter_id},
-    )
+    await lock_slugs(connection, newsletter_id)
     result = await connection.execute(
         sa.text("""
             UPDATE publishing.issue

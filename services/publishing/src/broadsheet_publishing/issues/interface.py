@@ -7,7 +7,10 @@ from broadsheet_publishing.issues.store import (
     IssueRow,
     find_issue,
     issue_row,
+    lock_slugs,
     read_attribute_names,
+    read_attribute_types,
+    read_now,
     segment_exists,
 )
 
@@ -18,6 +21,9 @@ __all__ = [
     "find_issue",
     "give_web_path",
     "issue_row",
+    "lock_slugs",
     "read_attribute_names",
+    "read_attribute_types",
+    "read_now",
     "segment_exists",
 ]

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.mail.merge_fields import AttributeType
 from broadsheet_publishing.compiling.issue_source import Format
 from broadsheet_publishing.issues.issue import Progress, StoredStatus
 
@@ -134,10 +135,28 @@ async def segment_exists(connection: AsyncConnection, segment_id: int) -> bool:
     return bool(row.scalar_one())
 
 
+async def read_attribute_types(connection: AsyncConnection) -> dict[str, AttributeType]:
+    """The attributes that merge fields may name, by name."""
+    result = await connection.execute(sa.text("SELECT name, type FROM subscriptions.published_attributes"))
+    return {row.name: row.type for row in result}
+
+
 async def read_attribute_names(connection: AsyncConnection) -> frozenset[str]:
-    """The attributes that merge fields may name."""
-    result = await connection.execute(sa.text("SELECT name FROM subscriptions.published_attributes"))
-    return frozenset(result.scalars())
+    return frozenset(await read_attribute_types(connection))
+
+
+async def read_now(connection: AsyncConnection) -> datetime:
+    """The time of the transaction."""
+    now: datetime = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
+    return now
+
+
+async def lock_slugs(connection: AsyncConnection, newsletter_id: int) -> None:
+    """Those who set a slug of the newsletter's issues take turns, so that a taken one is an answer, never a fault."""
+    await connection.execute(
+        sa.text("SELECT pg_advisory_xact_lock(hashtextextended('publishing.issue.slug', :newsletter_id))"),
+        {"newsletter_id": newsletter_id},
+    )
 
 
 async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:

@@ -29,7 +29,7 @@ from broadsheet_publishing.issues.compile_draft import (
     is_in_archive,
     read_compile_input,
 )
-from broadsheet_publishing.issues.interface import IssueRow, find_issue
+from broadsheet_publishing.issues.interface import IssueRow, find_issue, read_attribute_types, read_now
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 from broadsheet_publishing.previews import store
@@ -175,7 +175,7 @@ async def _read(
         if person is None:
             raise NoSubscriberError
     if person is None:
-        reader = sample_reader(installation.public_url, await store.read_attribute_types(connection))
+        reader = sample_reader(installation.public_url, await read_attribute_types(connection))
     else:
         unsubscribe_url, preferences_url = links_of(installation.public_url)
         reader = Reader(
@@ -191,6 +191,6 @@ async def _read(
         newsletter=newsletter,
         given=given,
         sent=sent,
-        published_at=issue.published_at or await store.read_now(connection),
+        published_at=issue.published_at or await read_now(connection),
         reader=reader,
     )

@@ -1,7 +1,6 @@
 """The SQL of previews: plain functions that take the connection of the caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.issue_mail import IssueTemplates
-from broadsheet_common.mail.merge_fields import AttributeType, AttributeValue
+from broadsheet_common.mail.merge_fields import AttributeValue
 
 
 class ReaderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +50,6 @@ def _attributes(found: Any) -> dict[str, AttributeValue]:
     return msgspec.convert(raw, dict[str, AttributeValue])
 
 
-async def read_attribute_types(connection: AsyncConnection) -> dict[str, AttributeType]:
-    result = await connection.execute(sa.text("SELECT name, type FROM subscriptions.published_attributes"))
-    return {row.name: row.type for row in result}
-
-
 async def find_compiled(connection: AsyncConnection, issue_id: int) -> SentContent | None:
     """The first variant."""
     result = await connection.execute(
@@ -75,11 +69,6 @@ async def find_compiled(connection: AsyncConnection, issue_id: int) -> SentConte
         preheader=row.preheader,
         web_path=row.web_path,
     )
-
-
-async def read_now(connection: AsyncConnection) -> datetime:
-    now: datetime = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
-    return now
 
 
 async def find_unverified(connection: AsyncConnection, email_keys: Sequence[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.compile_draft import CompiledDraft
-from broadsheet_publishing.issues.interface import IssueRow, drop_compiled
+from broadsheet_publishing.issues.interface import IssueRow, drop_compiled, read_now
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
     find_ready_newsletter,
@@ -40,11 +40,11 @@ async def schedule_issue(
         ConflictError: the issue was cancelled.
     """
     issue = await lock_unpublished(connection, issue_id)
-    now = await schedule_store.read_now(connection)
+    now = await read_now(connection)
     chosen = parse_schedule(at=at, time_zone=time_zone, occurrence=occurrence, now=now)
     newsletter = await find_ready_newsletter(connection, issue.newsletter_id, installation)
     if compiled is None:
-        # It was published or cancelled when it was read; it has come back to life in no way.
+        # It was published or cancelled when it was read to be compiled, and neither is ever undone.
         raise AlreadyPublishedError
     await require_approval(connection, issue, newsletter)
     await keep_compiled(connection, issue, newsletter, compiled)

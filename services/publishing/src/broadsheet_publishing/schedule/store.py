@@ -1,18 +1,12 @@
 """The SQL of schedules: plain functions that take the connection of the caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow, issue_row
 from broadsheet_publishing.schedule.schedule import ScheduledTime
-
-
-async def read_now(connection: AsyncConnection) -> datetime:
-    now: datetime = (await connection.execute(sa.text("SELECT now()"))).scalar_one()
-    return now
 
 
 async def set_scheduled(connection: AsyncConnection, issue_id: int, chosen: ScheduledTime) -> IssueRow:
