@@ -4,13 +4,9 @@ Nothing else runs, so that what is timed is the claim and not a wait for the eve
 before the next claim, as a worker would leave it, so that the table ages as in a real run.
 """
 
-import os
 import secrets
-import shutil
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,13 +24,12 @@ from broadsheet_local.bench.inputs.issue_body import make_issue
 from broadsheet_local.bench.measuring.claim_log import ClaimTimes, claim_times
 from broadsheet_local.bench.measuring.database import connected
 from broadsheet_local.bench.measuring.figures import ClaimFigures
-from broadsheet_local.check_migrations import migrations
+from broadsheet_local.bench.measuring.own_postgres import own_postgres
 from broadsheet_local.demo.bulk_import import import_readers
 from broadsheet_local.embedded.postgres import EmbeddedPostgres
-from broadsheet_local.environment import MAIL_FROM, inherited
+from broadsheet_local.environment import MAIL_FROM
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.concurrency import in_thread
-from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_local.supervision.supervisor import Say
 
 SHORT_QUEUE = 10_000
@@ -71,27 +66,11 @@ SELECT issue_id, seq, 'accepted', gen_random_uuid() FROM closed, generate_series
 
 async def measure_claims(*, long_queue: int, claims: int, say: Say) -> ClaimFigures:
     """Raises LaunchError when a claim finds nothing where chunks wait."""
-    folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
-    guardian = Guardian()
-    guardian.start()
-    try:
-        postgres = EmbeddedPostgres(folder / "postgres", guardian=guardian)
-        await in_thread(postgres.start)
-        try:
-            return await _measure(postgres, long_queue=long_queue, claims=claims, say=say)
-        finally:
-            await in_thread(postgres.stop)
-    finally:
-        await in_thread(guardian.close)
-        await in_thread(lambda: shutil.rmtree(folder))
+    async with own_postgres(DELIVERY_DB_PASSWORD=DELIVERY_DB_PASSWORD) as postgres:
+        return await _measure(postgres, long_queue=long_queue, claims=claims, say=say)
 
 
 async def _measure(postgres: EmbeddedPostgres, *, long_queue: int, claims: int, say: Say) -> ClaimFigures:
-    environment = inherited(os.environ) | {
-        "MIGRATION_DATABASE_URL": postgres.url,
-        "DELIVERY_DB_PASSWORD": DELIVERY_DB_PASSWORD,
-    }
-    await in_thread(lambda: migrations("upgrade", environment, "the migrations do not run on an empty database"))
     say(f"importing {long_queue:,} confirmed subscribers")
     await in_thread(lambda: import_readers(postgres.url, 1, long_queue))
     settings = load_settings(

@@ -5,14 +5,10 @@ system, with the roll-up halted and with as much to roll up as it can take.
 """
 
 import gc
-import os
 import secrets
-import shutil
-import tempfile
 import time
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -34,15 +30,14 @@ from broadsheet_local.bench.measuring.claim_log import percentile
 from broadsheet_local.bench.measuring.database import connected
 from broadsheet_local.bench.measuring.figures import ReportFigures, RequestTimes, SendingCostFigures
 from broadsheet_local.bench.measuring.oracle import Oracle
+from broadsheet_local.bench.measuring.own_postgres import own_postgres
 from broadsheet_local.bench.runs.run_issue import IssueRun, run_issue
-from broadsheet_local.check_migrations import migrations
 from broadsheet_local.demo.bulk_import import import_readers
 from broadsheet_local.demo.progress import Phases
 from broadsheet_local.embedded.postgres import EmbeddedPostgres
-from broadsheet_local.environment import MAIL_FROM, inherited
+from broadsheet_local.environment import MAIL_FROM
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.concurrency import in_thread
-from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_local.supervision.supervisor import Say
 from broadsheet_local.system import LocalSystem
 
@@ -60,29 +55,13 @@ _WAITING = "SELECT count(*) FROM delivery.report_queue"
 
 async def measure_reports(*, recipients: int, events: int, requests: int, say: Say) -> ReportFigures:
     """Raises LaunchError when a request fails; wrong figures are counted."""
-    folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
-    guardian = Guardian()
-    guardian.start()
-    try:
-        postgres = EmbeddedPostgres(folder / "postgres", guardian=guardian)
-        await in_thread(postgres.start)
-        try:
-            return await _measure(postgres, recipients=recipients, events=events, requests=requests, say=say)
-        finally:
-            await in_thread(postgres.stop)
-    finally:
-        await in_thread(guardian.close)
-        await in_thread(lambda: shutil.rmtree(folder))
+    async with own_postgres(DELIVERY_DB_PASSWORD=DB_PASSWORD) as postgres:
+        return await _measure(postgres, recipients=recipients, events=events, requests=requests, say=say)
 
 
 async def _measure(
     postgres: EmbeddedPostgres, *, recipients: int, events: int, requests: int, say: Say
 ) -> ReportFigures:
-    environment = inherited(os.environ) | {
-        "MIGRATION_DATABASE_URL": postgres.url,
-        "DELIVERY_DB_PASSWORD": DB_PASSWORD,
-    }
-    await in_thread(lambda: migrations("upgrade", environment, "the migrations do not run on an empty database"))
     say(f"writing an issue to {recipients:,} people and {events:,} events")
     issue_id, expected, recorded_s = await in_thread(lambda: _fill(postgres.url, recipients, events))
     configure_logs(service="bench", log_format="json", level="WARNING")

@@ -6,14 +6,10 @@ others. Every answer is compared with the computed one.
 
 import bisect
 import gc
-import os
 import random
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Self, cast
 
 import httpx
@@ -30,12 +26,10 @@ from broadsheet_local.bench.inputs.many_subscribers import CLUSTERED_TAG, ISSUE_
 from broadsheet_local.bench.measuring.claim_log import percentile
 from broadsheet_local.bench.measuring.database import connected
 from broadsheet_local.bench.measuring.figures import RequestTimes, SubscriberFigures
-from broadsheet_local.check_migrations import migrations
+from broadsheet_local.bench.measuring.own_postgres import own_postgres
 from broadsheet_local.embedded.postgres import EmbeddedPostgres
-from broadsheet_local.environment import inherited
 from broadsheet_local.errors import LaunchError
 from broadsheet_local.supervision.concurrency import in_thread
-from broadsheet_local.supervision.guardian import Guardian
 from broadsheet_local.supervision.supervisor import Say
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.segments.freeze_audience import freeze_audiences
@@ -104,29 +98,13 @@ TREES: dict[str, tuple[dict[str, Any], Expected]] = {
 
 async def measure_subscribers(*, count: int, requests: int, counts: int, say: Say) -> SubscriberFigures:
     """Raises LaunchError when a request fails; wrong answers are counted."""
-    folder = Path(tempfile.mkdtemp(prefix="broadsheet-bench-"))
-    guardian = Guardian()
-    guardian.start()
-    try:
-        postgres = EmbeddedPostgres(folder / "postgres", guardian=guardian)
-        await in_thread(postgres.start)
-        try:
-            return await _measure(postgres, count=count, requests=requests, counts=counts, say=say)
-        finally:
-            await in_thread(postgres.stop)
-    finally:
-        await in_thread(guardian.close)
-        await in_thread(lambda: shutil.rmtree(folder))
+    async with own_postgres(SUBSCRIPTIONS_DB_PASSWORD=DB_PASSWORD) as postgres:
+        return await _measure(postgres, count=count, requests=requests, counts=counts, say=say)
 
 
 async def _measure(
     postgres: EmbeddedPostgres, *, count: int, requests: int, counts: int, say: Say
 ) -> SubscriberFigures:
-    environment = inherited(os.environ) | {
-        "MIGRATION_DATABASE_URL": postgres.url,
-        "SUBSCRIPTIONS_DB_PASSWORD": DB_PASSWORD,
-    }
-    await in_thread(lambda: migrations("upgrade", environment, "the migrations do not run on an empty database"))
     say(f"writing {count:,} subscribers")
     await in_thread(lambda: _fill(postgres.url, count))
     configure_logs(service="bench", log_format="json", level="WARNING")
