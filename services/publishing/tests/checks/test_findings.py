@@ -23,8 +23,7 @@ from broadsheet_publishing.checks.checked_issue import (
 )
 from broadsheet_publishing.checks.finding import CODES, FINDINGS_OF_A_CODE_MAX, Finding, bounded
 from broadsheet_publishing.checks.links.check_links import LinkResult, findings_of
-from broadsheet_publishing.checks.outside_findings import content_digest
-from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Fault
+from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Fault, content_digest
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 from .world import FOOTER, WORDS, codes, found, issue, page

@@ -16,6 +16,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import ConflictError, MalformedRequestError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
@@ -37,7 +38,6 @@ from broadsheet_gateway.pages.views import (
 )
 from broadsheet_gateway.reader.public_pages import (
     PUBLIC,
-    TEST_TOKEN,
     TOKEN,
     UnknownLinkError,
     drop_body,
@@ -95,7 +95,7 @@ async def show_choices(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """The same page for an unknown token, without a name."""
-    if token == TEST_TOKEN:
+    if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage())
     name = await find_newsletter_name(upstreams, token)
     return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
@@ -31,7 +32,6 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 
 PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
-TEST_TOKEN = "test"  # noqa: S105  # a word in the place of a token, in previews and test mails
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _ISSUE = re.compile(r"[1-9][0-9]{0,17}")
 
@@ -185,7 +185,7 @@ async def show_unsubscribe(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
-    if token == TEST_TOKEN:
+    if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage())
     name = await find_newsletter_name(upstreams, token)
     return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
@@ -205,7 +205,7 @@ async def unsubscribe(
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
     await drop_body(request, settings)
-    if token == TEST_TOKEN:
+    if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage())
     await leave_by_link(upstreams, "/public/unsubscribes", token)
     return responder.page(UnsubscribedPage())

@@ -1,9 +1,6 @@
 """What facts from outside say: sender, stream, issues sent before, and values that readers lack; pure."""
 
-import hashlib
 from collections.abc import Iterator
-
-import msgspec
 
 from broadsheet_publishing.checks.checked_issue import (
     MissingValues,
@@ -16,7 +13,7 @@ from broadsheet_publishing.checks.checked_issue import (
 from broadsheet_publishing.checks.finding import Finding, did_not_run
 from broadsheet_publishing.checks.reading.liquid_markup import shield
 from broadsheet_publishing.checks.reading.places import place_at
-from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Field
+from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Field, content_digest
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 
@@ -49,12 +46,6 @@ def check_stream(stream: StreamFact | Unknown) -> Iterator[Finding]:
             detail=stream.mismatch,
             advice="Choose another stream in the newsletter's settings, or change the stream at Postmark.",
         )
-
-
-def content_digest(compiled: CompiledIssue) -> str:
-    """The same for two issues whose mails are the same, but for what differs between readers."""
-    parts = (compiled.subject, compiled.html_content or "", compiled.text_content)
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def check_sent_before(compiled: CompiledIssue, recent: RecentIssues | Unknown) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What the compiler makes of an issue, or the faults it found; pure."""
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -27,6 +28,12 @@ class CompiledIssue(msgspec.Struct, frozen=True, kw_only=True):
     preheader: str
     html_content: str | None
     text_content: str
+
+
+def content_digest(compiled: CompiledIssue) -> str:
+    """The same for two issues whose mails are the same, but for what differs between readers."""
+    parts = (compiled.subject, compiled.html_content or "", compiled.text_content)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 class CompileError(Exception):

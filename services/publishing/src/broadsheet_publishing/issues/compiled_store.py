@@ -3,8 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.checks.outside_findings import content_digest
-from broadsheet_publishing.compiling.compiled_issue import CompiledIssue
+from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, content_digest
 from broadsheet_publishing.issues.store import lock_slugs
 
 

@@ -1,15 +1,15 @@
 """The links of previews and test mails, pure: they act for nobody, and their pages say so."""
 
+from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.mail.issue_mail import Reader
 from broadsheet_common.mail.merge_fields import AttributeType, sample_values
 
-TEST_TOKEN = "test"  # noqa: S105  # a word in the place of a token; the gateway's pages know it
 SUBJECT_MARK = "[Test] "
 
 
 def links_of(public_url: str) -> tuple[str, str]:
     """The addresses for unsubscribing and for preferences."""
-    return f"{public_url}/unsubscribe/{TEST_TOKEN}", f"{public_url}/unsubscribe/{TEST_TOKEN}/choices"
+    return f"{public_url}/unsubscribe/{PREVIEW_TOKEN}", f"{public_url}/unsubscribe/{PREVIEW_TOKEN}/choices"
 
 
 def sample_reader(public_url: str, attribute_types: dict[str, AttributeType]) -> Reader:
