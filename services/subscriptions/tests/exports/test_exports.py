@@ -58,7 +58,7 @@ def _values(draw: st.DrawFn, type_: AttributeType) -> AttributeValue:
     )
     match type_:
         case "text":
-            return draw(texts)
+            return read_value("text", draw(texts))
         case "number":
             numbers = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
             return read_value("number", draw(numbers))

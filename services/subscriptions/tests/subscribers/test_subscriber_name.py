@@ -7,7 +7,7 @@ import regex  # type: ignore[import-untyped]  # it ships no types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.subscribers.subscriber_name import BYTES_MAX, GRAPHEMES_MAX, SubscriberName
+from broadsheet_subscriptions.subscribers.subscriber_name import BYTES_MAX, GRAPHEMES_MAX, SubscriberName, clean_name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,24 @@ def test_surrounding_blanks_are_dropped() -> None:
     assert SubscriberName.parse("  Ada Lovelace\u00a0") == "Ada Lovelace"
 
 
-@given(st.text(max_size=400))
+def test_blanks_within_become_one_space_and_marks_of_direction_are_removed() -> None:
+    assert SubscriberName.parse("Ada\u00a0 King,\u2003\u202eLovelace\u200f") == "Ada King, Lovelace"
+
+
+# Blanks of all kinds, marks of direction, joiners, and letters that normal form C changes.
+_TRICKY = st.text(alphabet=st.sampled_from("Aé9 \u00a0\u2003\u3000\u202e\u200f\u200d\u0301\uf900\u2126\u037e\u1fef'"))
+
+
+@given(st.one_of(st.text(max_size=400), _TRICKY))
+def test_a_name_that_was_typed_is_the_same_when_a_file_brings_it_again(raw: str) -> None:
+    try:
+        name = SubscriberName.parse(raw)
+    except ValueError:
+        return
+    assert clean_name(name) == name
+
+
+@given(st.one_of(st.text(max_size=400), _TRICKY))
 def test_whatever_is_accepted_keeps_every_rule_and_parses_to_itself(raw: str) -> None:
     try:
         name = SubscriberName.parse(raw)

@@ -359,23 +359,26 @@ BEGIN
         SELECT newsletter_id, today, 'joined', coalesce(named_source, 'other'), count(*) FROM new_rows
          WHERE state = 'confirmed' GROUP BY newsletter_id;
     WHEN 'UPDATE' THEN
-        INSERT INTO subscriptions.growth_queue (newsletter_id, day, change, cause, count)
-        SELECT now_row.newsletter_id, today, one.change, one.cause, count(*)
-          FROM new_rows AS now_row
-          JOIN old_rows AS was USING (id)
-         CROSS JOIN LATERAL (
-               SELECT CASE now_row.state WHEN 'confirmed' THEN 'joined' ELSE 'left' END AS change,
-                      -- Who followed the link in a confirmation mail came from where they had asked for it.
-                      CASE WHEN now_row.state = 'confirmed' AND named_source IS NOT DISTINCT FROM 'link'
-                           THEN coalesce((SELECT asked.source FROM subscriptions.consent_event AS asked
-                                           WHERE asked.subscriber_id = now_row.subscriber_id
-                                             AND asked.newsletter_id = now_row.newsletter_id
-                                             AND asked.kind = 'requested'
-                                           ORDER BY asked.id DESC LIMIT 1), 'link')
-                           ELSE coalesce(named_source, 'other') END AS cause
-               ) AS one
-         WHERE (now_row.state = 'confirmed') <> (was.state = 'confirmed')
-         GROUP BY now_row.newsletter_id, one.change, one.cause;
+        -- Planned anew each time: a plan made for one row would compare each of a million with each.
+        EXECUTE $sql$
+            INSERT INTO subscriptions.growth_queue (newsletter_id, day, change, cause, count)
+            SELECT now_row.newsletter_id, $2, one.change, one.cause, count(*)
+              FROM new_rows AS now_row
+              JOIN old_rows AS was USING (id)
+             CROSS JOIN LATERAL (
+                   SELECT CASE now_row.state WHEN 'confirmed' THEN 'joined' ELSE 'left' END AS change,
+                          -- Who followed the link in a confirmation mail came from where they had asked for it.
+                          CASE WHEN now_row.state = 'confirmed' AND $1 IS NOT DISTINCT FROM 'link'
+                               THEN coalesce((SELECT asked.source FROM subscriptions.consent_event AS asked
+                                               WHERE asked.subscriber_id = now_row.subscriber_id
+                                                 AND asked.newsletter_id = now_row.newsletter_id
+                                                 AND asked.kind = 'requested'
+                                               ORDER BY asked.id DESC LIMIT 1), 'link')
+                               ELSE coalesce($1, 'other') END AS cause
+                   ) AS one
+             WHERE (now_row.state = 'confirmed') <> (was.state = 'confirmed')
+             GROUP BY now_row.newsletter_id, one.change, one.cause
+        $sql$ USING named_source, today;
     WHEN 'DELETE' THEN
         INSERT INTO subscriptions.growth_queue (newsletter_id, day, change, cause, count)
         SELECT newsletter_id, today, 'left', coalesce(named_source, 'removed'), count(*) FROM old_rows

@@ -1,8 +1,8 @@
 r"""A subscriber's name: one line of text that is safe in a mail header, a greeting and a page.
 
 Rusty Mailer's rule (not blank, at most 256 grapheme clusters, none of ``/ ( ) " < > \ { }``), and no control or
-line-separating characters, which could break a header. Surrounding blanks are dropped. Stored and compared in
-Unicode's normal form C.
+line-separating characters, which could break a header. Surrounding blanks are dropped, blanks within become one
+space, and characters that change the direction of text are removed. Stored and compared in Unicode's normal form C.
 
 That rule is for names that people type. A name in an imported file (`clean_name`) may hold quotes, slashes and
 brackets: nobody is there to correct it, and all code that writes a name into a header, a page or a cell escapes
@@ -46,7 +46,7 @@ class SubscriberName(str):
             raise ValueError("A name may not hold line breaks or control characters.")
         if _SURROGATE.search(raw):
             raise ValueError("A name may not hold an unpaired surrogate.")
-        text = unicodedata.normalize("NFC", raw.strip())
+        text = _one_line(raw)
         if not _VISIBLE.search(text):
             raise ValueError("A name is needed.")
         if found := sorted(set(_FORBIDDEN) & set(text)):
@@ -57,19 +57,22 @@ class SubscriberName(str):
 
 
 def clean_name(raw: str) -> str:
-    """A name from a file, made one line: control characters and line breaks become spaces, characters that change
-    the direction of text are removed, and an unpaired surrogate becomes U+FFFD. Empty if nothing visible is left.
+    """A name from a file, made one line: control characters and line breaks become spaces, and an unpaired
+    surrogate becomes U+FFFD. Empty if nothing visible is left. A name that `SubscriberName.parse` gave stays as it is.
     Raises ValueError if it is too long to be a name.
     """
     if _PLAIN.fullmatch(raw):
         return raw
-    text = _SURROGATE.sub("\ufffd", _BIDI.sub("", _CONTROL.sub(" ", raw)))
-    text = unicodedata.normalize("NFC", _BLANKS.sub(" ", text).strip())
+    text = _one_line(_SURROGATE.sub("\ufffd", _CONTROL.sub(" ", raw)))
     if not _VISIBLE.search(text):
         return ""
     if len(text.encode()) > BYTES_MAX or _count_graphemes(text) > GRAPHEMES_MAX:
         raise ValueError(f"A name may be at most {GRAPHEMES_MAX} characters long.")
     return text
+
+
+def _one_line(text: str) -> str:
+    return unicodedata.normalize("NFC", _BLANKS.sub(" ", _BIDI.sub("", text)).strip())
 
 
 def _count_graphemes(text: str) -> int:
