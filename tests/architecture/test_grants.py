@@ -34,6 +34,8 @@ READS: dict[str, set[str]] = {
         "delivery.published_issue_progress",
         "delivery.published_preflight",
         "delivery.published_runs",
+        "delivery.published_variant_figures",
+        "subscriptions.published_time_zones",
     },
     "delivery": {
         "subscriptions.published_recipients",
@@ -58,6 +60,8 @@ CALLS: dict[str, set[str]] = {
         "enqueue_single_mail",
         "open_issue_run",
         "enqueue_deliveries",
+        "enqueue_part",
+        "release_rest",
         "close_fan_out",
         "partition_issue",
         "cancel_issue",

@@ -39,6 +39,7 @@ issue_run = sa.Table(
     sa.Column("outcomes_removed_at", _TIME),
     sa.Column("tracks_opens", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.Column("tracks_links", sa.Boolean, nullable=False, server_default=sa.text("false")),
+    sa.Column("winner", sa.SmallInteger),
     sa.Index("issue_run_unfinished", "issue_id", postgresql_where=sa.text("state IN ('open', 'paused')")),
     sa.Index(
         "issue_run_cancelling",
@@ -98,7 +99,7 @@ delivery_chunk = sa.Table(
     sa.Column("parked_at", _TIME),
     sa.Column("variant", sa.SmallInteger, nullable=False, server_default=sa.text("1")),
     sa.UniqueConstraint("issue_id", "first_seq"),
-    sa.Index("delivery_chunk_claimable", "issue_id", "id", postgresql_where=sa.text("status = 'pending'")),
+    sa.Index("delivery_chunk_claimable", "issue_id", "run_at", "id", postgresql_where=sa.text("status = 'pending'")),
     sa.Index("delivery_chunk_leases", "lease_until", postgresql_where=sa.text("status IN ('leased', 'attempting')")),
     sa.Index("delivery_chunk_uncertain", "run_at", postgresql_where=sa.text("status = 'uncertain'")),
     sa.Index("delivery_chunk_unsettled", "issue_id", postgresql_where=sa.text("status <> 'done'")),

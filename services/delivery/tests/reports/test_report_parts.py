@@ -67,7 +67,7 @@ def test_a_link_is_named_without_what_is_one_persons(shared: str | None, link: s
 
 def _report(figures: list[Figure], *, tracks: bool = True, accepted: int = 10) -> IssueReport:
     counts = Counts(accepted, 0, 0, accepted, 0, 0, 0, 0, 0)
-    state = IssueState(1, 1, PUBLISHED, PUBLISHED, tracks, tracks, 0, older_events_wait=False, counts=counts)
+    state = IssueState(1, 1, PUBLISHED, PUBLISHED, tracks, tracks, None, 0, older_events_wait=False, counts=counts)
     return make_report(state, figures)
 
 

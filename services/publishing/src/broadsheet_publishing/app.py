@@ -27,6 +27,9 @@ from broadsheet_publishing.previews.api import PreviewController
 from broadsheet_publishing.schedule.api import ScheduleController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
+from broadsheet_publishing.variants.api import AbTestController
+from broadsheet_publishing.variants.worker import AbTestWorker
+from broadsheet_publishing.waves.api import WaveController
 
 BODY_MAX_BYTES = 12 * 1024 * 1024
 """Two contents of the largest size, and what JSON adds to them."""
@@ -46,8 +49,9 @@ def create_app(settings: PublishingSettings) -> Litestar:
     installation = Installation(sender=settings.mail_from, public_url=str(settings.public_url))
     schedule_worker = ScheduleWorker(engine, installation, on_published=worker.wake)
     compiler = Compiler(settings.compiler)
+    ab_test_worker = AbTestWorker(engine)
     metrics = ServerMetrics()
-    background = BackgroundRunner([*worker.loops, schedule_worker.loop], registry=metrics.registry)
+    background = BackgroundRunner([*worker.loops, schedule_worker.loop, ab_test_worker.loop], registry=metrics.registry)
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
@@ -70,6 +74,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
             CheckController,
             ApprovalController,
             HistoryController,
+            AbTestController,
+            WaveController,
             ArchiveStepController,
             PublicArchiveController,
             openapi_document,

@@ -79,6 +79,8 @@ issue = sa.Table(
     sa.Column("scheduled_local", sa.Text),
     sa.Column("scheduled_time_zone", sa.Text),
     sa.Column("schedule_note", sa.Text),
+    sa.Column("in_reader_time_zone", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("ab_test", sa.Text),
     sa.Index("issue_due", "scheduled_at", "id", postgresql_where=sa.text("status = 'scheduled'")),
     sa.Column("segment_id", sa.BigInteger),
     sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
@@ -120,6 +122,7 @@ issue_revision = sa.Table(
     sa.Column("saved_at", _TIME, nullable=False, server_default=sa.func.now()),
     sa.Column("saved_by", sa.Text, nullable=False),
     sa.Column("restored_from", sa.BigInteger),
+    sa.Column("ab_test", sa.Text),
     schema=SCHEMA,
 )
 
@@ -181,6 +184,45 @@ fan_out = sa.Table(
     sa.Column("finished_at", _TIME),
     sa.Column("is_segmented", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("fan_out_open", "issue_id", postgresql_where=sa.text("finished_at IS NULL")),
+    schema=SCHEMA,
+)
+
+ab_test = sa.Table(
+    "ab_test",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id), primary_key=True),
+    sa.Column("variant_count", sa.SmallInteger, nullable=False),
+    sa.Column("share_percent", sa.SmallInteger, nullable=False),
+    sa.Column("decide_by", sa.Text, nullable=False),
+    sa.Column("sample_min", sa.Integer, nullable=False),
+    sa.Column("look_at", _TIME),
+    sa.Column("give_up_at", _TIME),
+    sa.Column("decided_at", _TIME),
+    sa.Column("winner", sa.SmallInteger),
+    sa.Column("reason", sa.Text),
+    sa.Column("decided_by", sa.Text),
+    sa.Index("ab_test_due", "look_at", postgresql_where=sa.text("decided_at IS NULL AND look_at IS NOT NULL")),
+    schema=SCHEMA,
+)
+
+wave = sa.Table(
+    "wave",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id), primary_key=True),
+    sa.Column("number", sa.SmallInteger, primary_key=True),
+    sa.Column("due_at", _TIME, nullable=False),
+    sa.Column("is_fallback", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("recipients", sa.BigInteger, nullable=False, server_default="0"),
+    schema=SCHEMA,
+)
+
+wave_zone = sa.Table(
+    "wave_zone",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, primary_key=True),
+    sa.Column("time_zone", sa.Text, primary_key=True),
+    sa.Column("number", sa.SmallInteger, nullable=False),
+    sa.ForeignKeyConstraint(["issue_id", "number"], [wave.c.issue_id, wave.c.number]),
     schema=SCHEMA,
 )
 

@@ -17,6 +17,9 @@ _PARTS = (
     "0005_preflight_facts",
     "0005_reports",
     "0005_archive",
+    "0005_parts",
+    "0005_ab_tests",
+    "0005_waves",
 )
 
 

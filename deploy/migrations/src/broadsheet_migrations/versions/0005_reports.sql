@@ -6,8 +6,10 @@ ALTER TABLE delivery.issue_run
     -- Whether mails of the issue were sent with tracking, as the messages themselves say: false means "not measured".
     ADD COLUMN tracks_opens boolean NOT NULL DEFAULT false,
     ADD COLUMN tracks_links boolean NOT NULL DEFAULT false;
--- A chunk belongs to one variant of its issue's content.
-ALTER TABLE delivery.delivery_chunk ADD COLUMN variant smallint NOT NULL DEFAULT 1;
+-- A chunk belongs to one variant of its issue's content; 0: to the winner of its A/B test, who is not known yet.
+ALTER TABLE delivery.delivery_chunk
+    ADD COLUMN variant smallint NOT NULL DEFAULT 1
+        CHECK (variant BETWEEN 0 AND 4 AND (variant > 0 OR status IN ('pending', 'done')));
 
 -- Who left by the link in a mail of an issue: the delivery whose mail held the link. No address.
 CREATE TABLE delivery.departure (

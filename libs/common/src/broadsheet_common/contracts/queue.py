@@ -74,6 +74,17 @@ async def close_fan_out(connection: AsyncConnection, *, issue_id: int) -> None:
     await connection.execute(sa.text("SELECT delivery.close_fan_out(:issue_id)"), {"issue_id": issue_id})
 
 
+async def release_rest(connection: AsyncConnection, *, issue_id: int, winner: int) -> bool:
+    """Those who wait for the winner of the issue's A/B test get this variant. False: there is nothing to decide. The
+    winner is known, the fan-out is not complete, or the issue was cancelled or is sent.
+    """
+    row = await connection.execute(
+        sa.text("SELECT delivery.release_rest(:issue_id, CAST(:winner AS smallint))"),
+        {"issue_id": issue_id, "winner": winner},
+    )
+    return bool(row.scalar_one())
+
+
 async def partition_issue(connection: AsyncConnection, *, issue_id: int, may_begin: bool) -> PartitionStage:
     """One step of giving the issue partitions of its own, if it should have some, before its first delivery is
     enqueued.

@@ -27,7 +27,7 @@ ISSUES_LOOKED_AT_MAX = 1000
 
 class LeasedChunk(msgspec.Struct, frozen=True):
     """A chunk that this worker holds until its lease ends. Every write about it carries `token`; a write with an old
-    token is refused.
+    token is refused. Its deliveries get `variant` of the issue.
     """
 
     id: int
@@ -38,6 +38,7 @@ class LeasedChunk(msgspec.Struct, frozen=True):
     attempt_count: int
     token: uuid.UUID
     traceparent: str
+    variant: int = 1
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -91,7 +92,7 @@ async def lease_chunk(
                 SELECT chunk.id
                   FROM delivery.delivery_chunk AS chunk
                  WHERE chunk.issue_id = :issue_id AND chunk.status = 'pending' AND chunk.run_at <= now()
-                 ORDER BY chunk.id
+                 ORDER BY chunk.run_at, chunk.id
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED
             )
@@ -101,7 +102,7 @@ async def lease_chunk(
              WHERE chunk.id = ANY (ARRAY (SELECT id FROM picked))
                AND run.issue_id = chunk.issue_id AND run.state = 'open'
             RETURNING chunk.id, chunk.issue_id, run.newsletter_id, chunk.first_seq, chunk.last_seq,
-                      chunk.attempt_count, chunk.lease_token AS token, run.traceparent
+                      chunk.attempt_count, chunk.lease_token AS token, run.traceparent, chunk.variant
         """).bindparams(sa.bindparam("token", type_=pg.UUID), sa.bindparam("lease", type_=sa.Interval)),
         {"issue_id": issue_id, "token": token, "lease": lease},
     )

@@ -83,7 +83,7 @@ async def claim_chunk(context: DeliveryContext, rotation: IssueRotation) -> Clai
                 continue
             rotation.served(issue_id)
             try:
-                content = await context.contents.get(connection, issue_id)
+                content = await context.contents.get(connection, issue_id, chunk.variant)
             except UnusableIssueError as error:
                 await release_chunk(connection, chunk)
                 await pause_issue(connection, issue_id=issue_id, reason=str(error))

@@ -35,6 +35,7 @@ from broadsheet_delivery.queue.single_mail_store import (
     start_mails,
     suppressed_mails,
     uncertain_mails,
+    variants_of,
 )
 
 __all__ = [
@@ -68,4 +69,5 @@ __all__ = [
     "start_mails",
     "suppressed_mails",
     "uncertain_mails",
+    "variants_of",
 ]

@@ -133,6 +133,23 @@ async def newsletter_recipients(
     return [to_recipient(row, used) for row in rows]
 
 
+async def variants_of(connection: AsyncConnection, *, issue_id: int, seqs: Sequence[int]) -> dict[int, int]:
+    """The variant of the issue that each of these deliveries gets, by `seq`: that of the chunk they came from."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT wanted.seq, chunk.variant
+              FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
+             CROSS JOIN LATERAL (
+                   SELECT one.variant FROM delivery.delivery_chunk AS one
+                    WHERE one.issue_id = :issue_id AND one.first_seq <= wanted.seq
+                    ORDER BY one.first_seq DESC LIMIT 1
+             ) AS chunk
+        """),
+        {"issue_id": issue_id, "seqs": list(seqs)},
+    )
+    return {row.seq: row.variant for row in rows}
+
+
 async def suppressed_mails(connection: AsyncConnection, *, ids: Sequence[int], stream: str) -> dict[int, str]:
     """Those of the mails whose address is suppressed on the stream, with the reason.
 

@@ -1,5 +1,7 @@
 """SQL of a report's blocks: domain and variant of each delivery, and which are counted as accepted.
 
+Variant 0 in a block: the delivery was waiting for the winner of its issue's A/B test when the block was made.
+
 Every function takes the connection of its caller's transaction, which holds the one row of `report_pace`: so nobody
 else writes blocks, domains or figures meanwhile.
 """
@@ -129,8 +131,10 @@ async def cohorts_of(connection: AsyncConnection, issue_id: int, seqs: Sequence[
     rows = await connection.execute(
         sa.text(f"""
             SELECT wanted.seq, held.domains[(wanted.seq - 1) % {REPORT_BLOCK_SIZE} + 1] AS domain,
-                   held.variants[(wanted.seq - 1) % {REPORT_BLOCK_SIZE} + 1] AS variant
+                   coalesce(nullif(held.variants[(wanted.seq - 1) % {REPORT_BLOCK_SIZE} + 1], 0), run.winner, 0)
+                       AS variant
               FROM unnest(CAST(:seqs AS integer[])) AS wanted (seq)
+              JOIN delivery.issue_run AS run ON run.issue_id = :issue_id
               JOIN delivery.report_block AS held
                 ON held.issue_id = :issue_id AND held.block = (wanted.seq - 1) / {REPORT_BLOCK_SIZE}
              WHERE (wanted.seq - 1) % {REPORT_BLOCK_SIZE} < cardinality(held.domains)
@@ -223,8 +227,9 @@ async def count_accepted(connection: AsyncConnection, issue_id: int, spans: Sequ
                  ) AS outcome
             ), fresh AS MATERIALIZED (
                 SELECT found.block, found.position, held.domains[found.position + 1] AS domain,
-                       held.variants[found.position + 1] AS variant
+                       coalesce(nullif(held.variants[found.position + 1], 0), run.winner, 0) AS variant
                   FROM found
+                  JOIN delivery.issue_run AS run ON run.issue_id = :issue_id
                   JOIN delivery.report_block AS held ON held.issue_id = :issue_id AND held.block = found.block
                  WHERE get_bit(held.accepted, found.position) = 0
             ), marked AS (

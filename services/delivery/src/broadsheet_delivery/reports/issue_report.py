@@ -4,7 +4,7 @@ A rate is a number of people divided by the people whom the mail was delivered t
 not measured or nobody got the mail yet.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -139,6 +139,8 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Variant(Group, frozen=True, kw_only=True):
+    """Of an A/B test; without one all is variant 1. `variant` 0: those who wait for the winner."""
+
     variant: int
 
 
@@ -149,7 +151,9 @@ class Domain(Group, frozen=True, kw_only=True):
 
 
 class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`as_of`: the figures below `counts` are of this moment; null: nothing is rolled up yet. `waiting` events have
+    """`winner`: the variant that an A/B test chose for those who were not in it; null: no test, or not chosen yet.
+
+    `as_of`: the figures below `counts` are of this moment; null: nothing is rolled up yet. `waiting` events have
     been stored since and are not in them; at most 100,000 are counted. `older_events_wait`: events from before this
     version are being added. Moments are in `time_zone`; a day begins at midnight there.
     """
@@ -172,6 +176,7 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
     rates: Rates
     over_time: list[Stretch]
     links: list[Link]
+    winner: int | None
     variants: list[Variant]
     domains: list[Domain]
 
@@ -195,6 +200,7 @@ class IssueState(msgspec.Struct, frozen=True):
     rolled_at: datetime | None
     tracks_opens: bool
     tracks_links: bool
+    winner: int | None
     waiting: int
     older_events_wait: bool
     counts: Counts
@@ -243,12 +249,19 @@ def make_report(state: IssueState, figures: Sequence[Figure]) -> IssueReport:
             for key, count in sorted(parts.get("time", {}).items())
         ],
         links=_links(parts.get("link", {}), names),
-        variants=[
-            Variant(**_group(count), variant=int(key))
-            for key, count in sorted(parts.get("variant", {}).items(), key=lambda one: int(one[0]))
-        ],
+        winner=state.winner,
+        variants=_variants(parts.get("variant", {}), state.winner),
         domains=_domains(parts.get("domain", {}), names, total),
     )
+
+
+def _variants(variants: Mapping[str, Counter[str]], winner: int | None) -> list[Variant]:
+    """Those who waited for the winner were counted under 0 until it was known."""
+    by_number: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for key, count in variants.items():
+        number = int(key)
+        by_number[winner if number == 0 and winner is not None else number].update(count)
+    return [Variant(**_group(count), variant=number) for number, count in sorted(by_number.items())]
 
 
 def make_rates(total: Mapping[str, int], accepted: int, *, opens: Engagement, clicks: Engagement) -> Rates:

@@ -36,6 +36,7 @@ def _state(row: sa.Row[Any]) -> IssueState:
         rolled_at=row.rolled_at,
         tracks_opens=row.tracks_opens,
         tracks_links=row.tracks_links,
+        winner=row.winner,
         waiting=row.waiting,
         older_events_wait=row.older_events_wait,
         counts=Counts(**{name: int(getattr(row, name)) for name in Counts.__struct_fields__}),
@@ -48,7 +49,7 @@ async def find_state(connection: AsyncConnection, issue_id: int) -> IssueState |
         await connection.execute(
             sa.text(f"""
                 SELECT run.issue_id, run.newsletter_id, run.opened_at, report.rolled_at,
-                       run.tracks_opens, run.tracks_links,
+                       run.tracks_opens, run.tracks_links, run.winner,
                        (SELECT count(*) FROM (SELECT FROM delivery.report_queue AS one
                                                WHERE one.issue_id = run.issue_id
                                                LIMIT :waiting_max) AS some_of_them) AS waiting,
@@ -128,6 +129,7 @@ async def last_issues(
     states = await connection.execute(
         sa.text(f"""
             SELECT run.issue_id, run.newsletter_id, run.opened_at, report.rolled_at, run.tracks_opens, run.tracks_links,
+                   run.winner,
                    (SELECT count(*) FROM (SELECT FROM delivery.report_queue AS one
                                            WHERE one.issue_id = run.issue_id
                                                LIMIT :waiting_max) AS some_of_them) AS waiting,

@@ -35,6 +35,7 @@ from broadsheet_delivery.queue.interface import (
     settle_mails,
     start_mails,
     suppressed_mails,
+    variants_of,
 )
 from broadsheet_delivery.queue.outcome import (
     Accepted,
@@ -193,18 +194,22 @@ async def _claim_newsletter(
     token: uuid.UUID,
     attempt_id: uuid.UUID,
 ) -> ClaimedMails | None:
+    """Those of the mails that are of the first one's issue and variant; the others are put back."""
     issue_id = mails[0].issue_id
     assert issue_id is not None
-    ours = {mail.seq: mail for mail in mails if mail.issue_id == issue_id}
+    of_issue = {mail.seq: mail for mail in mails if mail.issue_id == issue_id and mail.seq is not None}
+    variants = await variants_of(connection, issue_id=issue_id, seqs=list(of_issue))
+    variant = next(iter(variants.values()))
+    ours = {seq: mail for seq, mail in of_issue.items() if variants[seq] == variant}
     await put_back(
         connection,
-        ids=[mail.id for mail in mails if mail.issue_id != issue_id],
+        ids=[mail.id for mail in mails if mail.seq not in ours or mail.issue_id != issue_id],
         token=token,
         status="pending",
         wait_s=0.0,
     )
     try:
-        content = await context.contents.get(connection, issue_id)
+        content = await context.contents.get(connection, issue_id, variant)
     except UnusableIssueError as error:
         await put_back(connection, ids=[m.id for m in ours.values()], token=token, status="pending", wait_s=0.0)
         await pause_issue(connection, issue_id=issue_id, reason=str(error))
@@ -214,7 +219,7 @@ async def _claim_newsletter(
         issue_id=issue_id,
         newsletter_id=content.newsletter_id,
         stream=content.stream,
-        seqs=[seq for seq in ours if seq is not None],
+        seqs=list(ours),
         used=content.used,
     )
     return ClaimedMails(token, attempt_id, content.stream, list(ours.values()), content, recipients)

@@ -150,7 +150,7 @@ class ArchiveReader:
     ) -> WebContent | None:
         return await self._contents.get(
             self._engine,
-            Version(row.id, row.content_version, newsletter.sender_version),
+            Version(row.id, row.variant, row.content_version, newsletter.sender_version),
             title=row.title,
             place=self._place(newsletter, row),
             shown_title=line.title,

@@ -24,6 +24,7 @@ class Version(msgspec.Struct, frozen=True):
     """
 
     issue_id: int
+    variant: int
     content_version: int
     sender_version: int
 
@@ -49,7 +50,7 @@ class RenderedContents:
             if version in self._kept:
                 return self._kept[version]
             async with engine.connect() as connection:
-                row = await store.read_content(connection, version.issue_id)
+                row = await store.read_content(connection, version.issue_id, version.variant)
             try:
                 content = await asyncio.to_thread(
                     render_content,

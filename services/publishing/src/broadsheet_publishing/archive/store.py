@@ -37,12 +37,15 @@ class ArchiveRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArchivedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An issue that is in the archive, without its content. `title` and `preheader` are templates."""
+    """An issue that is in the archive, without its content. `title` and `preheader` are templates. `variant`: the
+    winner of its A/B test, or the first.
+    """
 
     id: int
     slug: str
     title: str
     preheader: str
+    variant: int
     content_version: int
     created_at: datetime
     published_at: datetime
@@ -66,11 +69,13 @@ _NEWSLETTER_COLUMNS: Final = ", ".join(
     f"newsletter.{name}" for name in ArchiveRow.__struct_fields__ if name != "changed_at"
 )
 _OPEN: Final = "newsletter.has_archive AND newsletter.archived_at IS NULL"
-# Of an A/B test, the first variant stands for the issue.
+# Of an A/B test the winner stands for the issue, and until it is known the first variant.
 _ISSUES: Final = """
           FROM publishing.issue
           JOIN publishing.newsletter ON newsletter.id = issue.newsletter_id
-          JOIN publishing.compiled_content AS compiled ON compiled.issue_id = issue.id AND compiled.variant = 1
+          LEFT JOIN publishing.ab_test AS test ON test.issue_id = issue.id
+          JOIN publishing.compiled_content AS compiled
+            ON compiled.issue_id = issue.id AND compiled.variant = coalesce(test.winner, 1)
           JOIN delivery.published_runs AS run ON run.issue_id = issue.id
 """
 _IN_ARCHIVE: Final = f"""
@@ -81,9 +86,9 @@ _IN_ARCHIVE: Final = f"""
                                 WHERE progress.issue_id = issue.id
                                   AND progress.accepted + progress.uncertain + progress.in_flight > 0))
 """
-_UPDATED_AT: Final = "greatest(issue.published_at, compiled.compiled_at)"
+_UPDATED_AT: Final = "greatest(issue.published_at, compiled.compiled_at, test.decided_at)"
 _ISSUE_COLUMNS: Final = f"""
-               issue.id, issue.slug, compiled.title, compiled.preheader,
+               issue.id, issue.slug, compiled.title, compiled.preheader, compiled.variant,
                compiled.content_version + issue.content_version AS content_version, issue.created_at,
                issue.published_at, {_UPDATED_AT} AS updated_at
 """
@@ -156,13 +161,13 @@ async def find_neighbours(
     return found[0], found[1]
 
 
-async def read_content(connection: AsyncConnection, issue_id: int) -> ContentRow:
+async def read_content(connection: AsyncConnection, issue_id: int, variant: int) -> ContentRow:
     result = await connection.execute(
         sa.text("""
             SELECT html_content, text_content FROM publishing.compiled_content
-             WHERE issue_id = :issue_id AND variant = 1
+             WHERE issue_id = :issue_id AND variant = :variant
         """),
-        {"issue_id": issue_id},
+        {"issue_id": issue_id, "variant": variant},
     )
     return ContentRow(**result.mappings().one())
 

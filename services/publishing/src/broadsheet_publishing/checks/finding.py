@@ -27,11 +27,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     field: Field | None = None
     line: int | None = None
     column: int | None = None
+    variant: int | None = None
+    """Of the issue's A/B test, if it is not the issue itself."""
     data: dict[str, Value] = {}
     """Values for programs; their names belong to the code."""
 
 
 CODES: Final[dict[str, tuple[Severity, ...]]] = {
+    "ab-test-not-measured": ("blocks",),
     "active-content": ("warns",),
     "background-without-colour": ("notes",),
     "check-did-not-run": ("warns",),

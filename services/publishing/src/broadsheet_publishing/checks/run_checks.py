@@ -2,6 +2,7 @@
 process. No transaction is open meanwhile.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, get_args
 
@@ -14,12 +15,13 @@ from broadsheet_common.mail.mail_body import Footer
 from broadsheet_common.mail.merge_fields import AttributeType, MailValues, sample_values
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_publishing.checks import store
+from broadsheet_publishing.checks.ab_test_findings import check_ab_test, only_of_variant
 from broadsheet_publishing.checks.check_subject import CheckSubject
 from broadsheet_publishing.checks.checked_issue import MissingValues, NewsletterFacts, RecentIssues, Unknown
 from broadsheet_publishing.checks.finding import CheckName, Finding, did_not_run
 from broadsheet_publishing.checks.links.check_links import check_links, findings_of
 from broadsheet_publishing.checks.postmark_facts import facts_of
-from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault
+from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault, pointer_to
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.interface import read_draft
 from broadsheet_publishing.issues.compile_draft import (
@@ -43,7 +45,7 @@ class BlockedByFindingsError(ProblemError):
         super().__init__(
             errors=tuple(
                 FieldProblem(
-                    pointer=f"/{finding.field}" if finding.field else "",
+                    pointer=pointer_to(finding.field, finding.variant) if finding.field else "",
                     detail=f"{finding.code}: {finding.detail} {finding.advice}".strip(),
                 )
                 for finding in findings
@@ -71,15 +73,18 @@ async def run_checks(
         )
         subject = await _read_subject(connection, installation, newsletter, given, issue_id=issue_id)
         await request_preflight(connection, newsletter_id=newsletter.id)
-    compiled: CompiledIssue | None = None
-    faults: tuple[Fault, ...] = ()
-    try:
-        compiled = await compiler.compile(
-            given.source, layout=given.layout, look=given.look, attributes=given.attributes
-        )
-    except CompileError as error:
-        faults = error.faults
-    return await _look(compiler, subject, compiled, faults, with_links=with_links)
+    findings = [*_of_ab_test(given, newsletter)]
+    for variant, source in enumerate((given.source, *given.others), start=1):
+        compiled: CompiledIssue | None = None
+        faults: tuple[Fault, ...] = ()
+        try:
+            compiled = await compiler.compile(source, layout=given.layout, look=given.look, attributes=given.attributes)
+        except CompileError as error:
+            faults = error.faults
+        looked_at = msgspec.structs.replace(subject, source=source)
+        found = await _look(compiler, looked_at, compiled, faults, with_links=with_links)
+        findings += found if variant == 1 else only_of_variant(found, variant, findings)
+    return findings
 
 
 async def require_no_blocks(
@@ -90,9 +95,19 @@ async def require_no_blocks(
         subject = await _read_subject(
             connection, installation, compiled.newsletter, compiled.given, issue_id=compiled.issue_id
         )
-    findings = await _look(compiler, subject, compiled.content, (), with_links=False)
+    findings = [*_of_ab_test(compiled.given, compiled.newsletter)]
+    sources = (compiled.given.source, *compiled.given.others)
+    contents = (compiled.content, *compiled.others)
+    for variant, (source, content) in enumerate(zip(sources, contents, strict=True), start=1):
+        looked_at = msgspec.structs.replace(subject, source=source)
+        found = await _look(compiler, looked_at, content, (), with_links=False)
+        findings += found if variant == 1 else only_of_variant(found, variant, findings)
     if blocks := [finding for finding in findings if finding.severity == "blocks"]:
         raise BlockedByFindingsError(blocks)
+
+
+def _of_ab_test(given: CompileInput, newsletter: NewsletterRow) -> Iterator[Finding]:
+    return check_ab_test(given.ab_test, tracks_opens=newsletter.track_opens, tracks_links=newsletter.track_links)
 
 
 async def _look(

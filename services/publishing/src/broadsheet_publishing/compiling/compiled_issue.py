@@ -18,6 +18,18 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """One or two sentences for the author, which say what to do."""
     line: int | None = None
     column: int | None = None
+    variant: int | None = None
+    """Of an A/B test, if it is not the issue itself."""
+
+    @property
+    def pointer(self) -> str:
+        """To the field in the body of a request (RFC 6901)."""
+        return pointer_to(self.field, self.variant)
+
+
+def pointer_to(field: Field, variant: int | None) -> str:
+    """`variant` None: the issue itself."""
+    return f"/{field}" if variant is None else f"/ab_test/others/{variant - 2}/{field}"
 
 
 class CompiledIssue(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from broadsheet_publishing.drafts.save_draft import NotADraftError
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, read_attribute_names
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
 from broadsheet_publishing.issues.wire import Issue, draft_tag, summary_tag
+from broadsheet_publishing.variants.ab_test import AbTest
 
 _log = structlog.get_logger()
 
@@ -63,6 +64,7 @@ class Revision(RevisionSummary, frozen=True, kw_only=True):
     content: str
     text_content: str | None
     layout_id: int | None
+    ab_test: AbTest | None
 
 
 class RevisionChanges(msgspec.Struct, frozen=True, kw_only=True):

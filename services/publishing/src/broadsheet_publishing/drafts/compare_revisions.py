@@ -9,6 +9,7 @@ import msgspec
 from rapidfuzz.distance import Indel
 
 from broadsheet_publishing.drafts.draft import Draft
+from broadsheet_publishing.variants.ab_test import AbTest
 
 CONTEXT_LINES: Final = 3
 LINE_PAIRS_MAX: Final = 100_000_000
@@ -33,7 +34,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class FieldChange(msgspec.Struct, frozen=True):
-    """A field that differs. Long texts have `blocks`; other values are given whole."""
+    """A field that differs. Long texts, and an A/B test as JSON, have `blocks`; other values are given whole."""
 
     field: str
     before: str | int | None = None
@@ -57,11 +58,19 @@ def compare_drafts(before: Draft, after: Draft) -> list[FieldChange]:
         old, new = getattr(before, field), getattr(after, field)
         if old == new:
             continue
-        if field in _LONG:
+        if field == "ab_test":
+            changes.append(FieldChange(field, blocks=_blocks(_json_lines(old), _json_lines(new))))
+        elif field in _LONG:
             changes.append(FieldChange(field, blocks=_blocks((old or "").split("\n"), (new or "").split("\n"))))
         else:
             changes.append(FieldChange(field, before=old, after=new))
     return changes
+
+
+def _json_lines(test: AbTest | None) -> list[str]:
+    if test is None:
+        return []
+    return msgspec.json.format(msgspec.json.encode(test), indent=2).decode().split("\n")
 
 
 def _blocks(before: Sequence[str], after: Sequence[str]) -> list[Block]:

@@ -3,19 +3,35 @@
 import asyncio
 from typing import Final
 
+import msgspec
+
 from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.compiling.compiled_issue import CompileError, Fault
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.compiling.issue_source import IssueSource, Look
 from broadsheet_publishing.compiling.template_faults import faults_of_preheader, faults_of_source, faults_of_title
-from broadsheet_publishing.drafts.draft import Draft
+from broadsheet_publishing.drafts.draft import Draft, variants_of
 
 _OF_TEMPLATES: Final = frozenset({"template-syntax", "unknown-field"})
 _ANY_LOOK: Final = Look(newsletter_name="Newsletter", postal_address="1 Example Street")
 
 
 async def find_faults(draft: Draft, attributes: frozenset[str], compiler: Compiler) -> tuple[Fault, ...]:
-    """`attributes`: the names that merge fields may use."""
+    """Of all variants. `attributes`: the names that merge fields may use."""
+    own, *others = variants_of(draft)
+    found = list(await _faults_of(own, attributes, compiler))
+    for number, other in enumerate(others, start=2):
+        faults = await _faults_of(other, attributes, compiler)
+        # What a variant has from the issue itself is told once.
+        found += [
+            msgspec.structs.replace(fault, variant=number)
+            for fault in faults
+            if getattr(other, fault.field, None) != getattr(own, fault.field, None)
+        ]
+    return tuple(found)
+
+
+async def _faults_of(draft: Draft, attributes: frozenset[str], compiler: Compiler) -> tuple[Fault, ...]:
     # Parsing texts of the largest size takes about half a second: not on the event loop.
     found = await asyncio.to_thread(_quick_faults, draft, attributes)
     if draft.format != "markdown" or not any(fault.field == "content" for fault in found):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.drafts.draft import Draft
+from broadsheet_publishing.drafts.store import draft_of
 from broadsheet_publishing.drafts.thin_revisions import RevisionFacts
 
 
@@ -35,7 +36,8 @@ async def insert_revision(connection: AsyncConnection, issue_id: int, *, restore
             INSERT INTO publishing.issue_revision (issue_id, version, {_DRAFT}, size_bytes, saved_by, restored_from)
             SELECT id, version, {_DRAFT},
                    octet_length(title) + coalesce(octet_length(subject), 0) + octet_length(preheader)
-                   + octet_length(content) + coalesce(octet_length(text_content), 0),
+                   + octet_length(content) + coalesce(octet_length(text_content), 0)
+                   + coalesce(octet_length(ab_test), 0),
                    saved_by, CAST(:restored_from AS bigint)
               FROM publishing.issue WHERE id = :issue_id
         """),  # constant columns
@@ -61,7 +63,7 @@ async def list_revisions(
 async def find_revision(connection: AsyncConnection, issue_id: int, version: int) -> tuple[RevisionRow, Draft] | None:
     result = await connection.execute(
         sa.text(f"""
-            SELECT {_ROW}, subject, preheader, content, text_content, layout_id
+            SELECT {_ROW}, subject, preheader, content, text_content, layout_id, ab_test
               FROM publishing.issue_revision WHERE issue_id = :issue_id AND version = :version
         """),  # constant columns
         {"issue_id": issue_id, "version": version},
@@ -69,8 +71,7 @@ async def find_revision(connection: AsyncConnection, issue_id: int, version: int
     fields = result.mappings().one_or_none()
     if fields is None:
         return None
-    draft = Draft(**{name: fields[name] for name in Draft.__struct_fields__})
-    return RevisionRow(**{name: fields[name] for name in RevisionRow.__struct_fields__}), draft
+    return RevisionRow(**{name: fields[name] for name in RevisionRow.__struct_fields__}), draft_of(fields)
 
 
 async def read_facts(connection: AsyncConnection, issue_id: int) -> tuple[list[RevisionFacts], datetime]:

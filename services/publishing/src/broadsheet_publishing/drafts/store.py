@@ -3,17 +3,35 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_publishing.drafts.draft import SETTABLE, Draft
 from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow, issue_row
+from broadsheet_publishing.variants.ab_test import AbTest
 
+_DECODE_AB_TEST: Final = msgspec.json.Decoder(AbTest).decode
 _NUMBERS: Final = frozenset({"segment_id", "layout_id"})
 
 
 def _typed(columns: list[str]) -> list[sa.BindParameter[int]]:
     return [sa.bindparam(name, type_=sa.BigInteger()) for name in columns if name in _NUMBERS]
+
+
+def draft_of(fields: sa.RowMapping) -> Draft:
+    """From columns by their names; others are left out."""
+    found = {name: fields[name] for name in Draft.__struct_fields__}
+    test = found["ab_test"]
+    return Draft(**found | {"ab_test": None if test is None else _DECODE_AB_TEST(test)})
+
+
+def _to_store(values: Mapping[str, object]) -> dict[str, object]:
+    """An A/B test is kept as JSON."""
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, AbTest) else value
+        for name, value in values.items()
+    }
 
 
 async def insert_draft(
@@ -30,7 +48,7 @@ async def insert_draft(
             VALUES (:newsletter_id, :title, :saved_by, :saved_by{places.replace(", :title", "")})
             RETURNING {ISSUE_COLUMNS}
         """).bindparams(*_typed(columns)),  # columns of SETTABLE
-        {"title": "", "newsletter_id": newsletter_id, "saved_by": saved_by} | dict(values),
+        {"title": "", "newsletter_id": newsletter_id, "saved_by": saved_by} | _to_store(values),
     )
     return issue_row(result.mappings().one())
 
@@ -49,7 +67,7 @@ async def update_draft(
              WHERE id = :issue_id
             RETURNING {ISSUE_COLUMNS}
         """).bindparams(*_typed(columns)),  # columns of SETTABLE
-        dict(values) | {"issue_id": issue_id, "saved_by": saved_by},
+        _to_store(values) | {"issue_id": issue_id, "saved_by": saved_by},
     )
     return issue_row(result.mappings().one())
 
@@ -60,7 +78,16 @@ async def read_draft(connection: AsyncConnection, issue_id: int) -> Draft:
         sa.text(f"SELECT {', '.join(Draft.__struct_fields__)} FROM publishing.issue WHERE id = :issue_id"),
         {"issue_id": issue_id},
     )
-    return Draft(**result.mappings().one())
+    return draft_of(result.mappings().one())
+
+
+async def read_ab_test(connection: AsyncConnection, issue_id: int) -> AbTest | None:
+    """Without the rest of the issue, which may be megabytes."""
+    result = await connection.execute(
+        sa.text("SELECT ab_test FROM publishing.issue WHERE id = :issue_id"), {"issue_id": issue_id}
+    )
+    found: str | None = result.scalar_one()
+    return None if found is None else _DECODE_AB_TEST(found)
 
 
 async def slug_is_taken(connection: AsyncConnection, slug: str, *, newsletter_id: int, by_other_than: int) -> bool:

@@ -8,6 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+class AbTestShare(msgspec.Struct, frozen=True):
+    """`share_percent` of the audience are in the test, an equal part of them for each variant."""
+
+    variant_count: int
+    share_percent: int
+
+
 class OpenFanOut(msgspec.Struct, frozen=True):
     """A fan-out with work left, locked by this transaction."""
 
@@ -16,6 +23,8 @@ class OpenFanOut(msgspec.Struct, frozen=True):
     frozen_at: datetime
     cursor_subscriber_id: int
     is_segmented: bool = False
+    ab_test: AbTestShare | None = None
+    has_waves: bool = False
 
 
 class EnqueuedPage(msgspec.Struct, frozen=True):
@@ -117,36 +126,86 @@ async def lock_open_fan_out(connection: AsyncConnection, *, resting_issue_ids: S
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED)
             SELECT chosen.issue_id, issue.newsletter_id, chosen.frozen_at, chosen.cursor_subscriber_id,
-                   chosen.is_segmented
+                   chosen.is_segmented, test.variant_count, test.share_percent,
+                   EXISTS (SELECT FROM publishing.wave WHERE wave.issue_id = chosen.issue_id) AS has_waves
               FROM chosen
               JOIN publishing.issue ON issue.id = chosen.issue_id
+              LEFT JOIN publishing.ab_test AS test ON test.issue_id = chosen.issue_id
         """),
         {"resting_issue_ids": list(resting_issue_ids)},
     )
     row = result.one_or_none()
-    return None if row is None else OpenFanOut(*row)
+    if row is None:
+        return None
+    test = None if row.variant_count is None else AbTestShare(row.variant_count, row.share_percent)
+    return OpenFanOut(
+        row.issue_id,
+        row.newsletter_id,
+        row.frozen_at,
+        row.cursor_subscriber_id,
+        is_segmented=row.is_segmented,
+        ab_test=test,
+        has_waves=row.has_waves,
+    )
+
+
+_ONE_VARIANT_SQL = "1"
+_VARIANT_SQL = """
+    CASE WHEN draw.place < test.parts THEN 1 + draw.place * test.variants / test.parts ELSE 0 END"""
+_TEST_SQL = """
+    CROSS JOIN (
+        SELECT CAST(:share_percent AS integer) * 100 AS parts, CAST(:variant_count AS integer) AS variants
+    ) AS test
+    CROSS JOIN LATERAL (
+        SELECT CAST((hashint8extended(page.subscriber_id, :issue_id) & 9223372036854775807) % 10000 AS integer)
+    ) AS draw (place)"""
+"""Who is in the test, and which variant they get, follows from a hash of issue and subscriber. 0: the winner's."""
+_WAVE_SQL = """
+    LEFT JOIN subscriptions.published_time_zones AS clock ON clock.subscriber_id = page.subscriber_id
+    LEFT JOIN publishing.wave_zone AS zone ON zone.issue_id = :issue_id AND zone.time_zone = clock.time_zone
+    JOIN publishing.wave AS fallback ON fallback.issue_id = :issue_id AND fallback.is_fallback
+    JOIN publishing.wave AS wave
+      ON wave.issue_id = :issue_id AND wave.number = coalesce(zone.number, fallback.number)"""
+
+
+def _parts_sql(fan_out: OpenFanOut) -> str:
+    """The page, split by variant and wave."""
+    variant = _ONE_VARIANT_SQL if fan_out.ab_test is None else _VARIANT_SQL
+    wave, due_at = ("wave.number", "wave.due_at") if fan_out.has_waves else ("NULL", "NULL")
+    return f"""
+        WITH page AS MATERIALIZED ({_page_sql(fan_out)}),
+             placed AS MATERIALIZED (
+                SELECT page.subscriber_id, CAST({variant} AS smallint) AS variant, CAST({wave} AS smallint) AS wave,
+                       CAST({due_at} AS timestamptz) AS due_at
+                  FROM page {_TEST_SQL if fan_out.ab_test else ""} {_WAVE_SQL if fan_out.has_waves else ""}),
+             part AS MATERIALIZED (
+                SELECT variant, wave, due_at, array_agg(subscriber_id ORDER BY subscriber_id) AS subscriber_ids
+                  FROM placed GROUP BY variant, wave, due_at)
+        SELECT wave, subscriber_ids[cardinality(subscriber_ids)] AS last_id,
+               delivery.enqueue_part(:issue_id, subscriber_ids, variant, due_at) AS enqueued
+          FROM part
+    """
 
 
 async def enqueue_page(connection: AsyncConnection, fan_out: OpenFanOut, *, page_rows: int) -> EnqueuedPage:
     """Enqueue the next subscribers of the audience, and move the cursor behind them."""
     await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))
+    test = fan_out.ab_test
     result = await connection.execute(
-        sa.text(f"""
-            WITH page AS MATERIALIZED ({_page_sql(fan_out)})
-            SELECT delivery.enqueue_deliveries(:issue_id, array_agg(subscriber_id ORDER BY subscriber_id)) AS enqueued,
-                   max(subscriber_id) AS last_subscriber_id
-              FROM page
-        """).bindparams(sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True))),  # a constant
+        sa.text(_parts_sql(fan_out)).bindparams(
+            sa.bindparam("frozen_at", type_=sa.DateTime(timezone=True)), sa.bindparam("issue_id", type_=sa.BigInteger)
+        ),
         {
             "issue_id": fan_out.issue_id,
             "newsletter_id": fan_out.newsletter_id,
             "frozen_at": fan_out.frozen_at,
             "cursor_subscriber_id": fan_out.cursor_subscriber_id,
             "page_rows": page_rows,
-        },
+        }
+        | ({} if test is None else {"variant_count": test.variant_count, "share_percent": test.share_percent}),
     )
-    row = result.one()
-    page = EnqueuedPage(row.enqueued, row.last_subscriber_id)
+    parts = result.all()
+    page = EnqueuedPage(sum(part.enqueued for part in parts), max((part.last_id for part in parts), default=None))
     if page.last_subscriber_id is not None:
         await connection.execute(
             sa.text("""
@@ -155,6 +214,19 @@ async def enqueue_page(connection: AsyncConnection, fan_out: OpenFanOut, *, page
                  WHERE issue_id = :issue_id
             """),
             {"issue_id": fan_out.issue_id, "last_subscriber_id": page.last_subscriber_id, "count": page.count},
+        )
+    if fan_out.has_waves and parts:
+        await connection.execute(
+            sa.text("""
+                UPDATE publishing.wave SET recipients = recipients + added.count
+                  FROM unnest(CAST(:numbers AS smallint[]), CAST(:counts AS bigint[])) AS added (number, count)
+                 WHERE issue_id = :issue_id AND wave.number = added.number
+            """),
+            {
+                "issue_id": fan_out.issue_id,
+                "numbers": [part.wave for part in parts],
+                "counts": [part.enqueued for part in parts],
+            },
         )
     return page
 

@@ -10,13 +10,14 @@ from broadsheet_common.http.problems import FieldProblem, NotFoundError, Problem
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.compiling.issue_source import IssueSource, Layout, Look
-from broadsheet_publishing.drafts.draft import Draft
+from broadsheet_publishing.drafts.draft import Draft, variants_of
 from broadsheet_publishing.drafts.interface import read_draft
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.layouts.interface import find_layout
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 from broadsheet_publishing.newsletters.readiness import require_ready
+from broadsheet_publishing.variants.ab_test import AbTest
 
 
 class IssueHasFaultsError(ProblemError):
@@ -24,26 +25,31 @@ class IssueHasFaultsError(ProblemError):
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(
-            errors=tuple(FieldProblem(pointer=f"/{fault.field}", detail=_at_its_place(fault)) for fault in faults)
+            errors=tuple(FieldProblem(pointer=fault.pointer, detail=_at_its_place(fault)) for fault in faults)
         )
         self.faults = faults
 
 
 class CompileInput(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the compiled issue is made of, as it was at one moment."""
+    """All that the compiled issue is made of, as it was at one moment. `others`: the other variants of its A/B test."""
 
     source: IssueSource
+    others: tuple[IssueSource, ...] = ()
+    ab_test: AbTest | None = None
     layout: Layout | None
     look: Look
     attributes: frozenset[str]
 
 
 class CompiledDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """`version` of the issue that it was made of; `issue_id` 0: one that is not there yet."""
+    """`version` of the issue that it was made of; `issue_id` 0: one that is not there yet. `others`: the other variants
+    of its A/B test.
+    """
 
     issue_id: int
     version: int
     content: CompiledIssue
+    others: tuple[CompiledIssue, ...] = ()
     given: CompileInput
     newsletter: NewsletterRow
 
@@ -52,15 +58,11 @@ async def read_compile_input(
     connection: AsyncConnection, draft: Draft, newsletter: NewsletterRow, *, in_archive: bool
 ) -> CompileInput:
     layout_id = draft.layout_id or newsletter.layout_id
+    own, *others = (_source(variant) for variant in variants_of(draft))
     return CompileInput(
-        source=IssueSource(
-            title=draft.title,
-            subject=draft.subject,
-            preheader=draft.preheader,
-            format=draft.format,
-            content=draft.content,
-            text_content=draft.text_content,
-        ),
+        source=own,
+        others=tuple(others),
+        ab_test=draft.ab_test,
         layout=None if layout_id is None else await find_layout(connection, layout_id),
         look=Look(
             newsletter_name=newsletter.name,
@@ -76,12 +78,33 @@ async def read_compile_input(
     )
 
 
-async def compile_input(compiler: Compiler, given: CompileInput) -> CompiledIssue:
-    """Raises `IssueHasFaultsError`."""
+def _source(draft: Draft) -> IssueSource:
+    return IssueSource(
+        title=draft.title,
+        subject=draft.subject,
+        preheader=draft.preheader,
+        format=draft.format,
+        content=draft.content,
+        text_content=draft.text_content,
+    )
+
+
+async def compile_input(compiler: Compiler, given: CompileInput, *, variant: int = 1) -> CompiledIssue:
+    """One variant, which must be there. Raises `IssueHasFaultsError`."""
+    source = (given.source, *given.others)[variant - 1]
     try:
-        return await compiler.compile(given.source, layout=given.layout, look=given.look, attributes=given.attributes)
+        return await compiler.compile(source, layout=given.layout, look=given.look, attributes=given.attributes)
     except CompileError as error:
-        raise IssueHasFaultsError(error.faults) from error
+        faults = error.faults
+        if variant > 1:
+            faults = tuple(msgspec.structs.replace(fault, variant=variant) for fault in faults)
+        raise IssueHasFaultsError(faults) from error
+
+
+async def compile_variants(compiler: Compiler, given: CompileInput) -> tuple[CompiledIssue, ...]:
+    """All variants in order. Raises `IssueHasFaultsError`."""
+    count = 1 + len(given.others)
+    return tuple([await compile_input(compiler, given, variant=variant) for variant in range(1, count + 1)])
 
 
 async def compile_draft(
@@ -105,8 +128,15 @@ async def compile_draft(
         given = await read_compile_input(
             connection, draft, newsletter, in_archive=is_in_archive(row.in_archive, row.segment_id, newsletter)
         )
-    content = await compile_input(compiler, given)
-    return CompiledDraft(issue_id=issue_id, version=row.version, content=content, given=given, newsletter=newsletter)
+    content, *others = await compile_variants(compiler, given)
+    return CompiledDraft(
+        issue_id=issue_id,
+        version=row.version,
+        content=content,
+        others=tuple(others),
+        given=given,
+        newsletter=newsletter,
+    )
 
 
 def is_in_archive(chosen: bool | None, segment_id: int | None, newsletter: NewsletterRow) -> bool:

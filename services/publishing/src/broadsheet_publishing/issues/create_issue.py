@@ -10,7 +10,12 @@ from broadsheet_publishing.drafts.create_draft import create_draft, find_open_ne
 from broadsheet_publishing.drafts.draft import DRAFT_FIELDS, Draft
 from broadsheet_publishing.drafts.save_draft import require_references
 from broadsheet_publishing.issues import store
-from broadsheet_publishing.issues.compile_draft import CompiledDraft, compile_input, is_in_archive, read_compile_input
+from broadsheet_publishing.issues.compile_draft import (
+    CompiledDraft,
+    compile_variants,
+    is_in_archive,
+    read_compile_input,
+)
 from broadsheet_publishing.issues.publish_issue import publish_issue
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.readiness import require_ready
@@ -49,8 +54,10 @@ async def compile_new_issue(
                 newsletter,
             ),
         )
-    content = await compile_input(compiler, given)
-    return CompiledDraft(issue_id=0, version=1, content=content, given=given, newsletter=newsletter)
+    content, *others = await compile_variants(compiler, given)
+    return CompiledDraft(
+        issue_id=0, version=1, content=content, others=tuple(others), given=given, newsletter=newsletter
+    )
 
 
 async def create_issue(

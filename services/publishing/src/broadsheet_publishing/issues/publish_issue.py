@@ -10,6 +10,7 @@ from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
 from broadsheet_publishing.approvals.approval import state_of
 from broadsheet_publishing.approvals.interface import find_approval
+from broadsheet_publishing.drafts.interface import read_ab_test
 from broadsheet_publishing.fan_out.interface import has_audience
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues import compiled_store, store
@@ -18,6 +19,8 @@ from broadsheet_publishing.issues.give_web_path import take_web_path
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import NewsletterRow, find_newsletter
 from broadsheet_publishing.newsletters.readiness import require_ready
+from broadsheet_publishing.variants.interface import open_ab_test
+from broadsheet_publishing.waves.interface import open_waves
 
 
 class AlreadyPublishedError(ProblemError):
@@ -47,9 +50,11 @@ async def publish_issue(
     compiled: CompiledDraft | None,
     installation: Installation,
     published_by: str,
+    at_its_time: bool = False,
 ) -> store.IssueRow:
     """In the caller's transaction, which the fan-out worker sees once it is committed. `compiled` None: it was compiled
-    when it was scheduled.
+    when it was scheduled. `at_its_time`: its schedule fires; an issue that is to go out at each reader's local time
+    then does, and otherwise goes out to all now.
 
     Raises:
         NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError, NewsletterNotReadyError,
@@ -69,6 +74,10 @@ async def publish_issue(
     if compiled is not None:
         await keep_compiled(connection, issue, newsletter, compiled)
     published = await store.set_published(connection, issue_id)
+    if (ab_test := await read_ab_test(connection, issue_id)) is not None:
+        await open_ab_test(connection, issue_id, ab_test)
+    if at_its_time and issue.in_reader_time_zone:
+        await open_waves(connection, issue)
     await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
     await record_step(connection, issue_id, "published", actor=published_by)
     return published
@@ -127,4 +136,5 @@ async def keep_compiled(
     web_path: str | None = None
     if is_in_archive(issue.in_archive, issue.segment_id, newsletter):
         web_path = await take_web_path(connection, issue, newsletter)
-    await compiled_store.put_compiled(connection, issue.id, compiled.content, web_path=web_path)
+    for variant, content in enumerate((compiled.content, *compiled.others), start=1):
+        await compiled_store.put_compiled(connection, issue.id, content, web_path=web_path, variant=variant)

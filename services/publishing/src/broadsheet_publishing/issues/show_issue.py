@@ -21,6 +21,7 @@ async def show_issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
         layout_id=draft.layout_id,
         content=draft.content,
         text_content=draft.text_content,
+        ab_test=draft.ab_test,
         faults=(),
     )
 

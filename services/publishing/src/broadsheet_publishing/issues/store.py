@@ -36,6 +36,7 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None
     scheduled_local: str | None
     scheduled_time_zone: str | None
+    in_reader_time_zone: bool
     schedule_note: str | None
 
 

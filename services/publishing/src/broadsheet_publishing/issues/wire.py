@@ -13,6 +13,7 @@ from broadsheet_publishing.compiling.compiled_issue import Fault
 from broadsheet_publishing.compiling.issue_source import RAW_LINE_CHARS_MAX, Format
 from broadsheet_publishing.issues.issue import Status, status_of, status_reason
 from broadsheet_publishing.issues.store import Counts, IssueRow, ProgressRow
+from broadsheet_publishing.variants.ab_test import AbTest
 
 
 class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,8 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     what it waits for. `version` counts its saves.
 
     `scheduled_at` is when it goes out, or was to; `scheduled_local` in `scheduled_time_zone` is what its author chose,
-    where it was a local time. `in_archive` null: in the newsletter's archive unless it goes to a segment. `counts` is
+    where it was a local time. `in_reader_time_zone`: at that local time of each subscriber, in waves that begin at
+    `scheduled_at`. `in_archive` null: in the newsletter's archive unless it goes to a segment. `counts` is
     all 0 for a draft; `parked` of its uncertain deliveries wait for a person's decision.
     """
 
@@ -43,6 +45,7 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None
     scheduled_local: str | None
     scheduled_time_zone: str | None
+    in_reader_time_zone: bool
     published_at: datetime | None
     finished_at: datetime | None
     parked: int
@@ -51,13 +54,14 @@ class IssueSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 class Issue(IssueSummary, frozen=True, kw_only=True):
     """An issue with its content, which is in `format`. `layout_id` null: the newsletter's. `text_content` null: the
-    plain text is made from the content. `faults`: why a draft cannot be published as it is; each with its field, line
-    and column.
+    plain text is made from the content. `ab_test` null: everybody gets the same. `faults`: why a draft cannot be
+    published as it is; each with its field, line and column.
     """
 
     layout_id: int | None
     content: str
     text_content: str | None
+    ab_test: AbTest | None
     faults: tuple[Fault, ...]
 
 
@@ -74,6 +78,7 @@ class IssueFields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     content: str | UnsetType = UNSET
     text_content: str | UnsetType | None = UNSET
     layout_id: RecordId | UnsetType | None = UNSET
+    ab_test: AbTest | UnsetType | None = UNSET
     segment_id: RecordId | UnsetType | None = UNSET
     slug: RawLine | UnsetType | None = UNSET
     in_archive: bool | UnsetType | None = UNSET

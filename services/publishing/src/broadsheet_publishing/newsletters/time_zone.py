@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 def find_zone(name: str) -> ZoneInfo | None:
     """None for a name that is none of the IANA time zones'."""
-    return ZoneInfo(name) if name in _names() else None
+    return ZoneInfo(name) if name in zone_names() else None
 
 
 @cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """All IANA names."""
     return frozenset(available_timezones())

@@ -38,6 +38,7 @@ _log = structlog.get_logger()
 Line = Annotated[str, msgspec.Meta(max_length=1_000)]
 Tags = Annotated[list[Line], msgspec.Meta(max_length=200)]
 Values = Annotated[dict[Line, AttributeValue], msgspec.Meta(max_length=200)]
+VariantNumber = Annotated[int, msgspec.Meta(ge=1, le=4)]
 RawAddresses = Annotated[list[Line], msgspec.Meta(max_length=100)]
 
 
@@ -51,10 +52,13 @@ class SamplePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class PreviewInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """As whom: a subscriber of the newsletter, or a sample person. Neither: somebody with a value for every field."""
+    """As whom: a subscriber of the newsletter, or a sample person. Neither: somebody with a value for every field.
+    `variant`: of the issue's A/B test; 1 is the issue itself.
+    """
 
     subscriber_id: RecordId | None = None
     sample: SamplePerson | None = None
+    variant: VariantNumber = 1
 
 
 class MailHeader(msgspec.Struct, frozen=True):
@@ -87,6 +91,7 @@ class TestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     to: RawAddresses
     subscriber_id: RecordId | None = None
     sample: SamplePerson | None = None
+    variant: VariantNumber = 1
 
 
 class TestSent(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +131,7 @@ class PreviewController(Controller):
                 issue_id,
                 subscriber_id=data.subscriber_id,
                 sample=_person(data.subscriber_id, data.sample),
+                variant=data.variant,
             )
         )
 
@@ -173,6 +179,7 @@ class PreviewController(Controller):
             issue_id,
             subscriber_id=data.subscriber_id,
             sample=_person(data.subscriber_id, data.sample),
+            variant=data.variant,
         )
         sent = TestSent(sent=len(addresses), subject=preview.subject)
         async with engine.begin() as connection:

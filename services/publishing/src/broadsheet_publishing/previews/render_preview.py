@@ -50,14 +50,20 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a preview is made of. `given` None: it is compiled already."""
+    """What a preview is made of: `given`, or what is compiled already, `sent`."""
 
     issue: IssueRow
     newsletter: NewsletterRow
     given: CompileInput | None
+    variant: int
     sent: store.SentContent | None
     published_at: datetime
     reader: Reader
+
+
+class NoVariantError(InvalidInputError):
+    def __init__(self) -> None:
+        super().__init__(errors=(FieldProblem(pointer="/variant", detail="The issue has no such variant."),))
 
 
 class NoSubscriberError(InvalidInputError):
@@ -75,15 +81,19 @@ async def render_preview(
     *,
     subscriber_id: int | None = None,
     sample: store.ReaderRow | None = None,
+    variant: int = 1,
 ) -> Preview:
     """As this subscriber gets it, or as this sample person; neither: as a person with a value for everything.
 
     Raises:
         NotFoundError, IssueHasFaultsError
         NoSubscriberError: nobody of this number is on the newsletter.
+        NoVariantError
     """
     async with engine.connect() as connection:
-        previewed = await _read(connection, installation, issue_id, subscriber_id=subscriber_id, sample=sample)
+        previewed = await _read(
+            connection, installation, issue_id, subscriber_id=subscriber_id, sample=sample, variant=variant
+        )
     return await render(previewed, compiler, installation)
 
 
@@ -92,7 +102,7 @@ async def render(previewed: Previewed, compiler: Compiler, installation: Install
     preheader = ""
     web_url = ""
     if previewed.given is not None:
-        compiled = await compile_input(compiler, previewed.given)
+        compiled = await compile_input(compiler, previewed.given, variant=previewed.variant)
         preheader = compiled.preheader
         templates = IssueTemplates(
             title=compiled.title,
@@ -154,14 +164,17 @@ async def _read(
     *,
     subscriber_id: int | None,
     sample: store.ReaderRow | None,
+    variant: int,
 ) -> Previewed:
     issue = await find_issue(connection, issue_id)
     if issue is None:
         raise NotFoundError("There is no such issue.")
     newsletter = await find_newsletter(connection, issue.newsletter_id)
     assert newsletter is not None, "the issue's foreign key"
-    sent = await store.find_compiled(connection, issue_id) if issue.status in {"scheduled", "published"} else None
+    sent: store.SentContent | None = None
     given: CompileInput | None = None
+    if issue.status in {"scheduled", "published"}:
+        sent = await store.find_compiled(connection, issue_id, variant)
     if sent is None:
         given = await read_compile_input(
             connection,
@@ -169,6 +182,8 @@ async def _read(
             newsletter,
             in_archive=is_in_archive(issue.in_archive, issue.segment_id, newsletter),
         )
+        if variant > 1 + len(given.others):
+            raise NoVariantError
     person = sample
     if subscriber_id is not None:
         person = await store.find_reader(connection, newsletter_id=issue.newsletter_id, subscriber_id=subscriber_id)
@@ -190,6 +205,7 @@ async def _read(
         issue=issue,
         newsletter=newsletter,
         given=given,
+        variant=variant,
         sent=sent,
         published_at=issue.published_at or await read_now(connection),
         reader=reader,

@@ -50,14 +50,14 @@ def _attributes(found: Any) -> dict[str, AttributeValue]:
     return msgspec.convert(raw, dict[str, AttributeValue])
 
 
-async def find_compiled(connection: AsyncConnection, issue_id: int) -> SentContent | None:
-    """The first variant."""
+async def find_compiled(connection: AsyncConnection, issue_id: int, variant: int) -> SentContent | None:
+    """None: it is not compiled, or has no such variant."""
     result = await connection.execute(
         sa.text("""
             SELECT title, subject, preheader, html_content, text_content, web_path
-              FROM publishing.compiled_content WHERE issue_id = :issue_id ORDER BY variant LIMIT 1
+              FROM publishing.compiled_content WHERE issue_id = :issue_id AND variant = :variant
         """),
-        {"issue_id": issue_id},
+        {"issue_id": issue_id, "variant": variant},
     )
     row = result.one_or_none()
     if row is None:

@@ -45,11 +45,17 @@ class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A local time that does not exist because the clocks are put forward is refused. One that occurs twice because
     they are put back needs `occurrence`.
+
+    `in_reader_time_zone`: at that local time of each subscriber, as their attribute `time_zone` (an IANA name) says;
+    `time_zone`, or else the newsletter's, is for those whose own is not known. Who is confirmed at the first of these
+    times gets it. Where it has passed already when the issue is published, it is sent at once. `GET /issues/{id}/waves`
+    lists the times.
     """
 
     at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
     time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
     occurrence: Occurrence | None = None
+    in_reader_time_zone: bool = False
 
 
 class ScheduleController(Controller):
@@ -69,7 +75,6 @@ class ScheduleController(Controller):
             IssueHasFaultsError,
             BlockedByFindingsError,
             NewsletterNotReadyError,
-            NotApprovedError,
             NotApprovedError,
             DraftChangedError,
             ConflictError,
@@ -106,6 +111,7 @@ class ScheduleController(Controller):
                 at=data.at,
                 time_zone=data.time_zone,
                 occurrence=data.occurrence,
+                in_reader_time_zone=data.in_reader_time_zone,
                 compiled=compiled,
                 installation=installation,
                 scheduled_by=request.user.subject,

@@ -67,7 +67,12 @@ async def fire_next_schedule(
             return NothingDue(await schedule_store.read_seconds_to_next(connection))
         try:
             await publish_issue(
-                connection, issue_id, compiled=None, installation=installation, published_by=BY_SCHEDULE
+                connection,
+                issue_id,
+                compiled=None,
+                installation=installation,
+                published_by=BY_SCHEDULE,
+                at_its_time=True,
             )
         except NoRecipientsError:
             return await _withdraw(connection, issue_id, NOBODY_THERE)

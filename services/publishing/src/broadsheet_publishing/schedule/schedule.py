@@ -14,6 +14,7 @@ import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_publishing.newsletters.time_zone import find_zone
+from broadsheet_publishing.waves.wave import plan_waves
 
 AHEAD_MAX = timedelta(days=731)
 """Two years; further away it is a typing error, and time zones' rules are not known."""
@@ -26,15 +27,23 @@ _SHOWN = "%Y-%m-%dT%H:%M:%S"
 
 
 class ScheduledTime(msgspec.Struct, frozen=True):
-    """`instant` is UTC. `local` (`YYYY-MM-DDTHH:MM:SS`) and `time_zone` are what the author chose, if it was that."""
+    """`instant` is UTC. `local` (`YYYY-MM-DDTHH:MM:SS`) and `time_zone` are what the author chose, if it was that.
+
+    `in_reader_time_zone`: at that local time of each reader. `instant` is then when the first of them get it, and
+    `time_zone` that of readers whose own is not known.
+    """
 
     instant: datetime
     local: str | None
     time_zone: str | None
+    in_reader_time_zone: bool = False
 
 
-def parse_schedule(*, at: str, time_zone: str | None, occurrence: Occurrence | None, now: datetime) -> ScheduledTime:
-    """`at` is RFC 3339 with an offset, or local time without one, which needs `time_zone` (an IANA name).
+def parse_schedule(
+    *, at: str, time_zone: str | None, occurrence: Occurrence | None, in_reader_time_zone: bool = False, now: datetime
+) -> ScheduledTime:
+    """`at` is RFC 3339 with an offset, or local time without one, which needs `time_zone` (an IANA name). In the
+    readers' time zones it is always local time, and `time_zone` is that of readers whose own is not known.
 
     Raises:
         InvalidInputError: it is not a time, or not one that occurs once and within two years after `now`.
@@ -58,7 +67,12 @@ def parse_schedule(*, at: str, time_zone: str | None, occurrence: Occurrence | N
         raise _fault("/at", "This time has passed. To send the issue now, publish it.")
     if chosen.instant > now + AHEAD_MAX:
         raise _fault("/at", f"This time is more than {AHEAD_MAX.days} days away.")
-    return chosen
+    if not in_reader_time_zone:
+        return chosen
+    if chosen.local is None:
+        raise _fault("/at", "In the readers' time zones it is a local time: leave out the offset.")
+    first = plan_waves(datetime.fromisoformat(chosen.local))[0].due_at
+    return msgspec.structs.replace(chosen, instant=max(first, now), in_reader_time_zone=True)
 
 
 def zone_named(name: str) -> ZoneInfo:

@@ -6,6 +6,7 @@ is compiled at once: its author sees faults now, and what goes out is what was l
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.compile_draft import CompiledDraft
 from broadsheet_publishing.issues.interface import IssueRow, drop_compiled, read_now
@@ -28,6 +29,7 @@ async def schedule_issue(
     at: str,
     time_zone: str | None,
     occurrence: Occurrence | None,
+    in_reader_time_zone: bool,
     compiled: CompiledDraft | None,
     installation: Installation,
     scheduled_by: str,
@@ -41,11 +43,18 @@ async def schedule_issue(
     """
     issue = await lock_unpublished(connection, issue_id)
     now = await read_now(connection)
-    chosen = parse_schedule(at=at, time_zone=time_zone, occurrence=occurrence, now=now)
     newsletter = await find_ready_newsletter(connection, issue.newsletter_id, installation)
+    if in_reader_time_zone and time_zone is None:
+        time_zone = newsletter.time_zone
+    chosen = parse_schedule(
+        at=at, time_zone=time_zone, occurrence=occurrence, in_reader_time_zone=in_reader_time_zone, now=now
+    )
     if compiled is None:
         # It was published or cancelled when it was read to be compiled, and neither is ever undone.
         raise AlreadyPublishedError
+    if in_reader_time_zone and compiled.others:
+        detail = "An A/B test goes out to all at one time: leave out the one or the other."
+        raise InvalidInputError(errors=(FieldProblem(pointer="/in_reader_time_zone", detail=detail),))
     await require_approval(connection, issue, newsletter)
     await keep_compiled(connection, issue, newsletter, compiled)
     scheduled = await schedule_store.set_scheduled(connection, issue_id, chosen)

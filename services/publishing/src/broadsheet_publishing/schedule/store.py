@@ -14,7 +14,8 @@ async def set_scheduled(connection: AsyncConnection, issue_id: int, chosen: Sche
         sa.text(f"""
             UPDATE publishing.issue
                SET status = 'scheduled', scheduled_at = :scheduled_at, scheduled_local = :local,
-                   scheduled_time_zone = :time_zone, schedule_note = NULL, updated_at = now()
+                   scheduled_time_zone = :time_zone, in_reader_time_zone = :in_reader_time_zone,
+                   schedule_note = NULL, updated_at = now()
              WHERE id = :issue_id
             RETURNING {ISSUE_COLUMNS}
         """).bindparams(sa.bindparam("scheduled_at", type_=sa.DateTime(timezone=True))),  # constant columns
@@ -23,6 +24,7 @@ async def set_scheduled(connection: AsyncConnection, issue_id: int, chosen: Sche
             "scheduled_at": chosen.instant,
             "local": chosen.local,
             "time_zone": chosen.time_zone,
+            "in_reader_time_zone": chosen.in_reader_time_zone,
         },
     )
     return issue_row(result.mappings().one())
@@ -34,7 +36,7 @@ async def set_draft(connection: AsyncConnection, issue_id: int, *, note: str | N
         sa.text(f"""
             UPDATE publishing.issue
                SET status = 'draft', scheduled_at = NULL, scheduled_local = NULL, scheduled_time_zone = NULL,
-                   schedule_note = :note, updated_at = now()
+                   in_reader_time_zone = false, schedule_note = :note, updated_at = now()
              WHERE id = :issue_id
             RETURNING {ISSUE_COLUMNS}
         """),  # constant columns

@@ -1,0 +1,1 @@
+"""A/B tests: the versions of an issue that are tried, and which of them wins."""
