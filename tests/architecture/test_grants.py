@@ -238,6 +238,14 @@ def test_a_service_reads_exactly_the_views_that_are_published_for_it(granted: Da
     assert readable == READS[service]
 
 
+_NOT_WRITABLE = (
+    psycopg.errors.InsufficientPrivilege,
+    # The view is a join, or the column is computed.
+    psycopg.errors.ObjectNotInPrerequisiteState,
+    psycopg.errors.FeatureNotSupported,
+)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_writes_no_view_of_another(granted: Database, service: str) -> None:
     with _as(granted, service) as connection:
@@ -246,9 +254,7 @@ def test_a_service_writes_no_view_of_another(granted: Database, service: str) ->
                 continue
             for statement in _writes(granted, schema, name):
                 refusal = _attempt(connection, statement)
-                assert isinstance(
-                    refusal, psycopg.errors.InsufficientPrivilege | psycopg.errors.ObjectNotInPrerequisiteState
-                ), (statement, refusal)
+                assert isinstance(refusal, _NOT_WRITABLE), (statement, refusal)
 
 
 @pytest.mark.parametrize("service", SERVICES)

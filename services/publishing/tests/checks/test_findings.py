@@ -154,8 +154,8 @@ CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
         issue(),
     ),
 }
-ELSEWHERE = {"link-unreachable", "reading-time"}
-"""Tested on their own, below and in test_check_links."""
+ELSEWHERE = {"ab-test-not-measured", "link-unreachable", "reading-time"}
+"""Tested on their own, below, in test_ab_test_findings and in test_check_links."""
 
 
 @pytest.mark.parametrize("code", CASES)

@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_publishing.fan_out.fan_out import Finished, fan_out_step
 from broadsheet_publishing.variants import decide_test
 from broadsheet_publishing.variants.decide_test import (
     Decided,
     DecisionFailedError,
     NothingDue,
+    NothingToChooseError,
     Postponed,
+    choose_by_hand,
     decide_next_test,
 )
 
-from ..conftest import ISSUE, Publishing
+from ..conftest import ISSUE, Publishing, PublishingOwner
 
 SUBJECTS: dict[str, Any] = {
     "others": [{"subject": "Another subject"}],
@@ -261,14 +264,20 @@ async def test_a_cancelled_issue_has_no_winner(publishing: Publishing, engine: A
     assert (await state(publishing, issue_id))["reason"] == "cancelled"
 
 
-async def test_nobody_decides_before_all_are_enqueued(publishing: Publishing, engine: AsyncEngine) -> None:
-    issue_id = await published(publishing)
-    publishing.rows("UPDATE publishing.fan_out SET finished_at = NULL")
-    publishing.rows("UPDATE delivery.issue_run SET fan_out_finished_at = NULL")
-    report(publishing, issue_id, v1=0, v2=5)
-    come_due(publishing)
+async def test_nobody_decides_before_all_are_enqueued(owner: PublishingOwner, engine: AsyncEngine) -> None:
+    issue_id = owner.add_published_issue()
+    owner.rows(
+        "INSERT INTO publishing.ab_test (issue_id, variant_count, share_percent, decide_by, sample_min, look_at, "
+        "give_up_at) VALUES (%s, 2, 50, 'clicks', 1, now() - interval '2 hours', now() - interval '1 hour')",
+        issue_id,
+    )
     assert await decide_next_test(engine) == NothingDue()
-    assert (await publishing.post(f"issues/{issue_id}/winner", {"variant": 1})).status_code == 409
+    async with engine.begin() as connection:
+        with pytest.raises(NothingToChooseError):
+            await choose_by_hand(connection, issue_id, 1, chosen_by="user:1")
+    while not isinstance(await fan_out_step(engine, page_rows=10), Finished):
+        pass
+    assert await decide_next_test(engine) == Decided(issue_id, 1)
 
 
 async def test_a_process_that_dies_while_choosing_has_chosen_nothing(
@@ -313,7 +322,8 @@ async def test_the_archive_shows_the_winner(publishing: Publishing) -> None:
     publishing.rows("UPDATE publishing.newsletter SET has_archive = true")
     issue_id = await published(publishing, others=[{"content": "<p>The better text</p>"}])
     slug = (await publishing.get(f"issues/{issue_id}")).json()["slug"]
-    address = f"/public/newsletters/newsletter/issues/{slug}"
+    ((newsletter,),) = publishing.rows("SELECT slug FROM publishing.newsletter WHERE id = 1")
+    address = f"/public/archive/{newsletter}/issues/{slug}"
     first = await publishing.client.get(address, headers=publishing.identity("public"))
     assert first.status_code == 200, first.text
     assert "The better text" not in first.text

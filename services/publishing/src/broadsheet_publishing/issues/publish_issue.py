@@ -73,11 +73,11 @@ async def publish_issue(
         raise SegmentGoneError
     if compiled is not None:
         await keep_compiled(connection, issue, newsletter, compiled)
-    published = await store.set_published(connection, issue_id)
+    published = await store.set_published(connection, issue_id, in_waves=at_its_time)
     if (ab_test := await read_ab_test(connection, issue_id)) is not None:
         await open_ab_test(connection, issue_id, ab_test)
-    if at_its_time and issue.in_reader_time_zone:
-        await open_waves(connection, issue)
+    if published.in_reader_time_zone:
+        await open_waves(connection, published)
     await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
     await record_step(connection, issue_id, "published", actor=published_by)
     return published

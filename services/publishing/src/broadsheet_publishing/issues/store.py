@@ -160,16 +160,20 @@ async def lock_slugs(connection: AsyncConnection, newsletter_id: int) -> None:
     )
 
 
-async def set_published(connection: AsyncConnection, issue_id: int) -> IssueRow:
-    """Freeze the issue and begin its fan-out; the audience is who is confirmed at this transaction's moment."""
+async def set_published(connection: AsyncConnection, issue_id: int, *, in_waves: bool) -> IssueRow:
+    """Freeze the issue and begin its fan-out; the audience is who is confirmed at this transaction's moment.
+
+    `in_waves` false: to all at once, also if it was scheduled in the readers' time zones.
+    """
     result = await connection.execute(
         sa.text(f"""
             UPDATE publishing.issue
-               SET status = 'published', published_at = now(), updated_at = now(), schedule_note = NULL
+               SET status = 'published', published_at = now(), updated_at = now(), schedule_note = NULL,
+                   in_reader_time_zone = in_reader_time_zone AND :in_waves
              WHERE id = :issue_id
             RETURNING {ISSUE_COLUMNS}
         """),  # constant columns
-        {"issue_id": issue_id},
+        {"issue_id": issue_id, "in_waves": in_waves},
     )
     row = issue_row(result.mappings().one())
     await connection.execute(

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.issues.store import IssueRow
+from broadsheet_publishing.issues.interface import IssueRow
 from broadsheet_publishing.waves import store
 from broadsheet_publishing.waves.wave import plan_waves
 
