@@ -48,6 +48,8 @@ class Campaign:
 
     def __init__(self, title: str, issue_id: int, readers: Readers, first_after: int) -> None:
         self.title = title
+        self.subjects = frozenset({title})
+        """Of its mails."""
         self.issue_id = issue_id
         self.readers = readers
         self.expected = Expectation(audience=readers.addresses)
@@ -215,7 +217,7 @@ class Stage:
     async def recipients(self, campaign: Campaign) -> AsyncIterator[str]:
         """From the sandbox's log: the recipient of each accepted message of the issue."""
         async for one in self.sandbox.accepted(after=campaign.after):
-            if one.message.subject == campaign.title:
+            if one.message.subject in campaign.subjects:
                 for recipient in one.recipients:
                     yield recipient
 
