@@ -22,11 +22,13 @@ from broadsheet_publishing.issues.api import IssueController
 from broadsheet_publishing.issues.steps_api import IssueStepController
 from broadsheet_publishing.layouts.api import LayoutController
 from broadsheet_publishing.newsletters.api import NewsletterController
+from broadsheet_publishing.newsletters.check_stream import StreamChecker
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.previews.api import PreviewController
 from broadsheet_publishing.schedule.api import ScheduleController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
+from broadsheet_publishing.welcome.refresh_welcome import WelcomeRefresher
 
 BODY_MAX_BYTES = 12 * 1024 * 1024
 """Two contents of the largest size, and what JSON adds to them."""
@@ -47,7 +49,8 @@ def create_app(settings: PublishingSettings) -> Litestar:
     schedule_worker = ScheduleWorker(engine, installation, on_published=worker.wake)
     compiler = Compiler(settings.compiler)
     metrics = ServerMetrics()
-    background = BackgroundRunner([*worker.loops, schedule_worker.loop], registry=metrics.registry)
+    refresher = WelcomeRefresher(engine, compiler)
+    background = BackgroundRunner([*worker.loops, schedule_worker.loop, refresher.loop], registry=metrics.registry)
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
@@ -79,6 +82,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
             "fan_out_worker": worker,
             "installation": installation,
             "compiler": compiler,
+            "stream_checker": StreamChecker(engine, wait_s=settings.stream_check_wait_s),
             "archive_reader": ArchiveReader(engine, public_url=str(settings.public_url)),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
