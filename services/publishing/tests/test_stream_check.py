@@ -1,4 +1,4 @@
-"""A newsletter's stream is checked when it is set: refused if it is known not to fit, else accepted and checked soon."""
+"""A newsletter's stream is checked when it is set: refused if it is known not to fit, else checked soon."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,8 @@ def answer(
 ) -> None:
     """As delivery stores what Postmark said."""
     owner.rows(
-        "INSERT INTO delivery.stream_check (message_stream, unsubscribe_handling, requested_at, checked_at, state, reason)"
+        "INSERT INTO delivery.stream_check"
+        " (message_stream, unsubscribe_handling, requested_at, checked_at, state, reason)"
         " VALUES (%s, %s, now() - %s::interval, now() - %s::interval, %s, %s)"
         " ON CONFLICT (message_stream, unsubscribe_handling) DO UPDATE"
         " SET checked_at = excluded.checked_at, state = excluded.state, reason = excluded.reason",
@@ -78,7 +79,9 @@ async def test_one_that_is_known_not_to_fit_is_refused(publishing: Publishing, o
         assert refused.json()["errors"] == [{"pointer": "/message_stream", "detail": WRONG}]
     assert ("letters", "custom") in requested(owner), "it may have been mended there meanwhile"
     assert (await publishing.get(f"newsletters/{made.json()['id']}")).json()["message_stream"] == "broadcast"
-    assert (await create(publishing, message_stream="letters", unsubscribe_handling="postmark")).status_code == 201
+    assert (
+        await create(publishing, name="Other", message_stream="letters", unsubscribe_handling="postmark")
+    ).status_code == 201
 
 
 async def test_the_handling_of_unsubscribes_has_to_fit_too(publishing: Publishing, owner: PublishingOwner) -> None:
