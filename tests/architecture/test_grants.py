@@ -33,6 +33,7 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_audience_blocks",
         "delivery.published_issue_progress",
         "delivery.published_preflight",
+        "delivery.published_stream_checks",
         "delivery.published_runs",
         "delivery.published_variant_figures",
         "subscriptions.published_time_zones",
@@ -41,6 +42,7 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_recipients",
         "subscriptions.published_merge_values",
         "publishing.published_contents",
+        "publishing.published_welcome_mails",
         "publishing.published_newsletters",
         "publishing.published_issues",
     },
@@ -55,6 +57,7 @@ CALLS: dict[str, set[str]] = {
         "enter_addresses",
         "person_data",
         "enqueue_departure",
+        "enqueue_welcome_mail",
     },
     "publishing": {
         "enqueue_single_mail",
@@ -67,6 +70,7 @@ CALLS: dict[str, set[str]] = {
         "cancel_issue",
         "request_audience",
         "request_preflight",
+        "request_stream_check",
         "release_audience",
     },
     "delivery": {
@@ -116,6 +120,8 @@ TRIGGERS = {
     "count_sender_version",
     "count_compiled_version",
     "compile_as_written",
+    "count_welcome_version",
+    "outdate_welcome_mail",
     "take_html_content",
 }
 """Functions that nobody calls."""

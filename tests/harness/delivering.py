@@ -23,6 +23,7 @@ from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from broadsheet_delivery.retention.remove_old import retain
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import ClaimedMails, claim_single_mails, send_single_mails
+from broadsheet_delivery.sending.send_welcome_mails import ClaimedWelcome, claim_welcome_mails, send_welcome_mails
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
 from broadsheet_delivery.settling.finish_issues import finish_issues
@@ -89,6 +90,10 @@ class Delivering:
             if isinstance(claimed, ClaimedMails):
                 await send_single_mails(self.context, claimed)
                 return True
+        welcome = await claim_welcome_mails(self.context)
+        if isinstance(welcome, ClaimedWelcome):
+            await send_welcome_mails(self.context, welcome)
+            return True
         return False
 
     async def send_all_due(self) -> None:

@@ -167,6 +167,8 @@ async def running_system(
             public_url=HttpUrl.parse(PUBLIC_URL),
             mail_from=MAIL_FROM,
             identity_public_key=public_key,
+            # Delivery answers when the test drives it.
+            stream_check_wait_s=0,
         )
     )
     delivery = create_delivery_app(

@@ -20,6 +20,7 @@ SHOWN_BY_DELIVERY = {
     "delivery.daily_engagement.members": "engagement_by_day",
     "delivery.provider_event.email_key": "provider_events",
     "delivery.single_mail.to_email": "single_mails",
+    "delivery.single_mail.subscriber_id": "single_mails",
     "delivery.suppression.email_key": "suppressions",
 }
 """Columns of delivery that say whom a row is about, and the section that shows the row."""

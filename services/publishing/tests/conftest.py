@@ -166,6 +166,8 @@ def settings_for(database: Database) -> PublishingSettings:
         identity_public_key=identity_keys()[1],
         public_url=HttpUrl(INSTALLATION.public_url),
         mail_from=INSTALLATION.sender,
+        # No delivery runs that would answer.
+        stream_check_wait_s=0,
     )
 
 

@@ -14,6 +14,7 @@ url: str = config.attributes["url"]
 def _service_tables() -> MetaData | None:
     """The services' table definitions; None in an image that holds the migrations alone."""
     try:
+        import broadsheet_delivery.preflight.tables  # noqa: F401, PLC0415  # declares tables
         from broadsheet_delivery.reports.tables import metadata as delivery  # noqa: PLC0415  # only `check` needs them
         from broadsheet_gateway.tables import metadata as gateway  # noqa: PLC0415
         from broadsheet_publishing.tables import metadata as publishing  # noqa: PLC0415

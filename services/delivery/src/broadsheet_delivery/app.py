@@ -23,6 +23,7 @@ from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_delivery.composing.compose_mail import MailComposer
 from broadsheet_delivery.composing.compose_turns import ComposeTurns
 from broadsheet_delivery.composing.load_issue_content import IssueContents
+from broadsheet_delivery.composing.load_welcome_content import WelcomeContents
 from broadsheet_delivery.composing.render_counts import RenderCounts
 from broadsheet_delivery.context import DeliveryContext, DeliveryMetrics
 from broadsheet_delivery.postmark.client import PostmarkClient
@@ -37,7 +38,12 @@ from broadsheet_delivery.settling.reconcile import ASKED_AT_ONCE_MAX
 from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
 from broadsheet_delivery.throttle.interface import left_when_slow
-from broadsheet_delivery.worker import NEWSLETTER_MAILS_CALLS_MAX, SINGLE_CALLS_MAX, DeliveryWorker
+from broadsheet_delivery.worker import (
+    NEWSLETTER_MAILS_CALLS_MAX,
+    SINGLE_CALLS_MAX,
+    WELCOME_CALLS_MAX,
+    DeliveryWorker,
+)
 
 _CONNECT_TIMEOUT_S = 10.0
 
@@ -54,7 +60,12 @@ def create_postmark_http_client(
                 # batch waits for a connection.
                 max_connections=sum(
                     places + slow_calls_max(places)
-                    for places in (settings.delivery_concurrent_calls, SINGLE_CALLS_MAX, NEWSLETTER_MAILS_CALLS_MAX)
+                    for places in (
+                        settings.delivery_concurrent_calls,
+                        SINGLE_CALLS_MAX,
+                        NEWSLETTER_MAILS_CALLS_MAX,
+                        WELCOME_CALLS_MAX,
+                    )
                 )
                 + ASKED_AT_ONCE_MAX
                 + 4,
@@ -93,6 +104,7 @@ def create_context(
             transactional_stream=settings.postmark_transactional_stream,
         ),
         contents=IssueContents(default_sender=settings.mail_from, public_url=settings.public_url),
+        welcomes=WelcomeContents(default_sender=settings.mail_from),
         turns=ComposeTurns(),
         render_counts=RenderCounts(),
         preflights=PassedPreflights(time.monotonic),

@@ -14,6 +14,7 @@ from broadsheet_common.process.metrics import Counter, Gauge, Histogram
 from broadsheet_delivery.composing.compose_mail import MailComposer
 from broadsheet_delivery.composing.compose_turns import ComposeTurns
 from broadsheet_delivery.composing.load_issue_content import IssueContents
+from broadsheet_delivery.composing.load_welcome_content import WelcomeContents
 from broadsheet_delivery.composing.render_counts import RenderCounts
 from broadsheet_delivery.postmark.client import PostmarkClient
 from broadsheet_delivery.postmark.records import PostmarkRecords
@@ -70,6 +71,7 @@ class DeliveryContext(msgspec.Struct, frozen=True):
     records: PostmarkRecords
     composer: MailComposer
     contents: IssueContents
+    welcomes: WelcomeContents
     turns: ComposeTurns
     render_counts: RenderCounts
     preflights: PassedPreflights

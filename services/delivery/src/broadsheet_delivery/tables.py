@@ -132,6 +132,20 @@ single_mail = sa.Table(
     sa.Column("expires_at", _TIME),
     sa.Column("settled_at", _TIME),
     sa.Column("parked_at", _TIME),
+    sa.Column("newsletter_id", sa.BigInteger),
+    sa.Column("subscriber_id", sa.BigInteger),
+    sa.Index(
+        "single_mail_transactional_due",
+        "run_at",
+        "id",
+        postgresql_where=sa.text("status = 'pending' AND kind <> 'newsletter' AND kind <> 'welcome'"),
+    ),
+    sa.Index(
+        "single_mail_welcome_due",
+        "run_at",
+        "id",
+        postgresql_where=sa.text("status = 'pending' AND kind = 'welcome'"),
+    ),
     sa.Index(
         "single_mail_transactional",
         "run_at",
@@ -404,22 +418,6 @@ engagement_queue = sa.Table(
     sa.Column("issue_id", sa.BigInteger, nullable=False),
     sa.Column("seq", sa.Integer, nullable=False),
     sa.Column("day", sa.Date, nullable=False),
-)
-
-preflight_fact = sa.Table(
-    "preflight_fact",
-    metadata,
-    sa.Column("newsletter_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("requested_at", _TIME, nullable=False, server_default=_NOW),
-    sa.Column("checked_at", _TIME),
-    sa.Column("message_stream", sa.Text),
-    sa.Column("unsubscribe_handling", sa.Text),
-    sa.Column("stream_state", sa.Text),
-    sa.Column("stream_reason", sa.Text),
-    sa.Column("sender", sa.Text),
-    sa.Column("sender_since", _TIME),
-    sa.Column("sender_state", sa.Text),
-    sa.Column("sender_reason", sa.Text),
 )
 
 engagement_pass = sa.Table(

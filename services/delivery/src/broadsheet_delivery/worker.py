@@ -35,6 +35,7 @@ from broadsheet_delivery.senders.interface import report_alive
 from broadsheet_delivery.sending.place import Place, Places
 from broadsheet_delivery.sending.send_chunk import send_chunk
 from broadsheet_delivery.sending.send_single_mails import claim_single_mails, send_single_mails
+from broadsheet_delivery.sending.send_welcome_mails import claim_welcome_mails, send_welcome_mails
 from broadsheet_delivery.settling.cancel_remainders import cancel_remainders
 from broadsheet_delivery.settling.finish_issues import finish_issues
 from broadsheet_delivery.settling.reconcile import park_overdue, reconcile
@@ -44,6 +45,7 @@ from broadsheet_delivery.throttle.sending_metrics import show_sending_state
 SINGLE_CALLS_MAX: Final = 2
 """Concurrent batch calls for transactional mail: places of its own, never behind newsletters."""
 NEWSLETTER_MAILS_CALLS_MAX: Final = 1
+WELCOME_CALLS_MAX: Final = 1
 _GROWING_POLL_S: Final = 0.05
 _FINISH_INTERVAL_S: Final = 1.0
 _RECONCILE_INTERVAL_S: Final = 2.0
@@ -148,11 +150,13 @@ class DeliveryWorker:
         self._single_poll_s = single_poll_s
         self._rotation = IssueRotation()
         self._draining = False
-        # Transactional mail, newsletter chunks, and newsletter mails in the single-mail lane have places of their own.
+        # Transactional mail, newsletter chunks, and newsletter and welcome mails in the single-mail lane have places of
+        # their own.
         lanes = [
             self._lane("delivery.transactional_mails", self._claim_transactional, SINGLE_CALLS_MAX),
             self._lane("delivery.chunks", self._claim_chunk, concurrent_calls),
             self._lane("delivery.newsletter_mails", self._claim_newsletter_mails, NEWSLETTER_MAILS_CALLS_MAX),
+            self._lane("delivery.welcome_mails", self._claim_welcome_mails, WELCOME_CALLS_MAX),
         ]
         preflight = self._loop("delivery.preflight", self._preflight, poll_s, required=True, calls_postmark=True)
         self._woken = [*lanes, preflight]
@@ -276,6 +280,14 @@ class DeliveryWorker:
 
     async def _claim_newsletter_mails(self) -> Work | float:
         return await self._claim_single("newsletter", self._poll_s)
+
+    async def _claim_welcome_mails(self) -> Work | float:
+        claimed = await claim_welcome_mails(self._context)
+        if claimed is None:
+            return self._poll_s
+        if isinstance(claimed, float):
+            return min(claimed, self._poll_s)
+        return Work(f"mail {claimed.mails[0].id}", lambda place: send_welcome_mails(self._context, claimed, place))
 
     async def _claim_single(self, part: SinglePart, poll_s: float) -> Work | float:
         claimed = await claim_single_mails(self._context, part)

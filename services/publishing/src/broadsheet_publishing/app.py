@@ -22,6 +22,7 @@ from broadsheet_publishing.issues.api import IssueController
 from broadsheet_publishing.issues.steps_api import IssueStepController
 from broadsheet_publishing.layouts.api import LayoutController
 from broadsheet_publishing.newsletters.api import NewsletterController
+from broadsheet_publishing.newsletters.check_stream import StreamChecker
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.previews.api import PreviewController
 from broadsheet_publishing.schedule.api import ScheduleController
@@ -30,6 +31,7 @@ from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSe
 from broadsheet_publishing.variants.api import AbTestController
 from broadsheet_publishing.variants.worker import AbTestWorker
 from broadsheet_publishing.waves.api import WaveController
+from broadsheet_publishing.welcome.refresh_welcome import WelcomeRefresher
 
 BODY_MAX_BYTES = 12 * 1024 * 1024
 """Two contents of the largest size, and what JSON adds to them."""
@@ -51,7 +53,10 @@ def create_app(settings: PublishingSettings) -> Litestar:
     compiler = Compiler(settings.compiler)
     ab_test_worker = AbTestWorker(engine)
     metrics = ServerMetrics()
-    background = BackgroundRunner([*worker.loops, schedule_worker.loop, ab_test_worker.loop], registry=metrics.registry)
+    refresher = WelcomeRefresher(engine, compiler)
+    background = BackgroundRunner(
+        [*worker.loops, schedule_worker.loop, ab_test_worker.loop, refresher.loop], registry=metrics.registry
+    )
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:
@@ -85,6 +90,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
             "fan_out_worker": worker,
             "installation": installation,
             "compiler": compiler,
+            "stream_checker": StreamChecker(engine, wait_s=settings.stream_check_wait_s),
             "archive_reader": ArchiveReader(engine, public_url=str(settings.public_url)),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},

@@ -26,6 +26,9 @@ class PublishingSettings(ServiceSettings, frozen=True, kw_only=True):
     delivery_partition_above: Annotated[int, msgspec.Meta(ge=1)] = 50_000
     """Recipients above which an issue gets partitions of its own in the queue, dropped whole when they are old."""
 
+    stream_check_wait_s: Annotated[float, msgspec.Meta(ge=0, le=10)] = 3.0
+    """How long setting a newsletter's stream waits for what delivery hears of it from Postmark."""
+
     compiler_processes: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     """Processes that make mails of what authors wrote, for previews, checks and publishing."""
     compiler_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0

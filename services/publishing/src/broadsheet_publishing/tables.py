@@ -174,6 +174,30 @@ compiled_content = sa.Table(
     schema=SCHEMA,
 )
 
+welcome_mail = sa.Table(
+    "welcome_mail",
+    metadata,
+    sa.Column(
+        "newsletter_id",
+        sa.BigInteger,
+        sa.ForeignKey(newsletter.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("is_enabled", sa.Boolean, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("faults", postgresql.JSONB, nullable=False, server_default="[]"),
+    sa.Column("mail_subject", sa.Text),
+    sa.Column("html_content", sa.Text),
+    sa.Column("text_content", sa.Text),
+    sa.Column("content_version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("wanted_version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("compiled_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index("welcome_mail_outdated", "newsletter_id", postgresql_where=sa.text("compiled_version < wanted_version")),
+    schema=SCHEMA,
+)
+
 fan_out = sa.Table(
     "fan_out",
     metadata,

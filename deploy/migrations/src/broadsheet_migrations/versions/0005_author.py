@@ -20,6 +20,7 @@ _PARTS = (
     "0005_parts",
     "0005_ab_tests",
     "0005_waves",
+    "0005_welcome",
 )
 
 

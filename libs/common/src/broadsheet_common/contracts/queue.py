@@ -61,6 +61,23 @@ async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> 
     )
 
 
+async def enqueue_welcome_mail(
+    connection: AsyncConnection, *, newsletter_id: int, subscriber_id: int, expires_in: timedelta
+) -> None:
+    """Queue the newsletter's welcome mail for this person, if it has one; a second call changes nothing."""
+    await connection.execute(
+        sa.text("""
+            SELECT delivery.enqueue_welcome_mail(:newsletter_id, :subscriber_id, :expires_in, :traceparent)
+        """).bindparams(sa.bindparam("expires_in", type_=sa.Interval)),
+        {
+            "newsletter_id": newsletter_id,
+            "subscriber_id": subscriber_id,
+            "expires_in": expires_in,
+            "traceparent": current_trace().traceparent,
+        },
+    )
+
+
 async def open_issue_run(connection: AsyncConnection, *, issue_id: int, newsletter_id: int) -> None:
     """Tell delivery about the issue: from now on its chunks are claimed as they are enqueued."""
     await connection.execute(
@@ -118,6 +135,15 @@ async def request_preflight(connection: AsyncConnection, *, newsletter_id: int) 
     """Ask for a fresh look at the newsletter's stream and sender; `delivery.published_preflight` has it soon after."""
     await connection.execute(
         sa.text("SELECT delivery.request_preflight(:newsletter_id)"), {"newsletter_id": newsletter_id}
+    )
+
+
+async def request_stream_check(connection: AsyncConnection, *, stream: str, handling: str) -> None:
+    """Ask whether Postmark's stream fits this handling of unsubscribes (`custom`, `postmark`);
+    `delivery.published_stream_checks` has it soon after.
+    """
+    await connection.execute(
+        sa.text("SELECT delivery.request_stream_check(:stream, :handling)"), {"stream": stream, "handling": handling}
     )
 
 

@@ -26,14 +26,14 @@ class IssueTemplates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IssueFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What all mails of an issue share. `web_url` is empty for an issue that is not on the web. `tracks_links`:
-    Postmark rewrites links, but not those by which a reader leaves.
+    """What all mails of an issue share. `published_at` None: a mail that belongs to no issue. `web_url` is empty for an
+    issue that is not on the web. `tracks_links`: Postmark rewrites links, but not those by which a reader leaves.
     """
 
     newsletter_name: str
     newsletter_slug: str
     postal_address: str
-    published_at: datetime
+    published_at: datetime | None
     web_url: str
     tracks_links: bool = False
 
@@ -81,7 +81,9 @@ class IssueMail:
             unsubscribe_url="",
             newsletter_slug=facts.newsletter_slug,
             newsletter_postal_address=facts.postal_address,
-            issue_published_on=facts.published_at.astimezone(UTC).date().isoformat(),
+            issue_published_on=(
+                "" if facts.published_at is None else facts.published_at.astimezone(UTC).date().isoformat()
+            ),
             web_url=facts.web_url,
         )
         self._title = Subject(templates.title, attributes=None).filled(shared)
@@ -126,16 +128,17 @@ class IssueMail:
 
 
 def newsletter_headers(
-    *, issue_id: int, newsletter_slug: str, public_url: str, unsubscribe_url: str | None
+    *, issue_id: int | None, newsletter_slug: str, public_url: str, unsubscribe_url: str | None
 ) -> tuple[tuple[str, str], ...]:
     """Names and values: RFC 8058 (one HTTPS address, one POST), RFC 2919 and Gmail's Feedback-ID.
 
+    `issue_id` None: the newsletter's welcome mail.
     `unsubscribe_url` None: Postmark handles unsubscribing and adds these headers itself; ours would be doubled.
     """
     host = urlsplit(public_url).hostname or "localhost"
     always = (
         ("List-ID", f"<{newsletter_slug}.{host}>"),
-        ("Feedback-ID", f"{issue_id}:{newsletter_slug}:newsletter:broadsheet"),
+        ("Feedback-ID", f"{'welcome' if issue_id is None else issue_id}:{newsletter_slug}:newsletter:broadsheet"),
     )
     if unsubscribe_url is None:
         return always

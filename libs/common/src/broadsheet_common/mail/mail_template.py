@@ -356,11 +356,13 @@ def _joined(steps: Iterable[Step]) -> "tuple[Step, ...]":
     return (*joined, "".join(texts)) if texts else tuple(joined)
 
 
-def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) -> Template:
+def parse(
+    source: str, kind: Kind, *, attributes: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()
+) -> Template:
     """Parse the body of a mail; values merged into `html` are escaped.
 
     `attributes`: the names of the attributes that subscribers have; all others are unknown variables. A mail shows
-    nothing for them, as for a value that a subscriber does not have.
+    nothing for them, as for a value that a subscriber does not have. `without`: variables that these mails do not have.
 
     Raises:
         TemplateError: with the line, and a sentence for the author.
@@ -382,7 +384,7 @@ def parse(source: str, kind: Kind, *, attributes: frozenset[str] = frozenset()) 
         (use.span.index, str(use))
         for uses in analysis.globals.values()
         for use in uses
-        if not is_known(str(use), attributes)
+        if str(use) in without or not is_known(str(use), attributes)
     )
     assigned = frozenset(name.partition(".")[0] for name in analysis.locals)
     return Template(

@@ -27,6 +27,9 @@ SHARED_VARIABLES: Final = frozenset(
 )
 """The same in every mail of an issue; `issue.title` is too, if the title has no fields that differ."""
 
+ISSUE_VARIABLES: Final = frozenset({"issue.title", "issue.published_on", "web_url"})
+"""What a mail that belongs to no issue, as a welcome mail, cannot use."""
+
 _ATTRIBUTES: Final = "subscriber.attributes."
 _ATTRIBUTE: Final = re.compile(r"subscriber\.attributes\.([a-z][a-z0-9_]{0,62})")
 _OF_TAGS: Final = frozenset({"subscriber.tags.size", "subscriber.tags.first", "subscriber.tags.last"})

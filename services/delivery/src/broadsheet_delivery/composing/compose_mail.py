@@ -8,7 +8,7 @@ from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.issue_mail import Reader, newsletter_headers
 from broadsheet_common.mail.template_work import TemplateError, Work
-from broadsheet_delivery.composing.issue_content import IssueContent
+from broadsheet_delivery.composing.issue_content import IssueContent, NewsletterContent, WelcomeContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
 from broadsheet_delivery.queue.outcome import Excluded, Failed
 from broadsheet_delivery.queue.recipient import Recipient
@@ -52,6 +52,42 @@ class MailComposer:
         self, content: IssueContent, recipient: Recipient, attempt_id: uuid.UUID, work: Work
     ) -> Message | Unrenderable | Excluded:
         """One issue for one confirmed subscriber: the message, or why there can be none. `work` is this mail's."""
+        return self._mail_to_reader(
+            content,
+            recipient,
+            work,
+            issue_id=content.issue_id,
+            tag=f"issue-{content.issue_id}",
+            metadata={
+                METADATA_DELIVERY: delivery_id(content.issue_id, recipient.seq),
+                METADATA_ATTEMPT: str(attempt_id),
+            },
+        )
+
+    def welcome_mail(
+        self, content: WelcomeContent, recipient: Recipient, *, mail_id: int, attempt_id: uuid.UUID, work: Work
+    ) -> Message | Unrenderable | Excluded:
+        """As `newsletter_mail`, for the welcome mail."""
+        return self._mail_to_reader(
+            content,
+            recipient,
+            work,
+            issue_id=None,
+            tag=f"welcome-{content.newsletter_id}",
+            metadata={METADATA_MAIL: str(mail_id), METADATA_ATTEMPT: str(attempt_id)},
+        )
+
+    def _mail_to_reader(
+        self,
+        content: NewsletterContent,
+        recipient: Recipient,
+        work: Work,
+        *,
+        issue_id: int | None,
+        tag: str,
+        metadata: dict[str, str],
+    ) -> Message | Unrenderable | Excluded:
+        """`issue_id`: of the issue that a reader who leaves by this mail leaves because of."""
         if recipient.email is None or recipient.subscription_id is None:
             return Excluded("The subscriber was erased.")
         try:
@@ -59,7 +95,8 @@ class MailComposer:
         except ValueError as error:
             return Excluded(f"The address is not valid: {error}")
         token = self._signer.sign("unsubscribe", recipient.subscription_id)
-        unsubscribe_url = f"{self._public_url}/unsubscribe/{content.issue_id}~{token}"
+        because_of = "" if issue_id is None else f"{issue_id}~"
+        unsubscribe_url = f"{self._public_url}/unsubscribe/{because_of}{token}"
         reader = Reader(
             name=recipient.name or "",
             email=address,
@@ -81,19 +118,18 @@ class MailComposer:
             html_body=mail.html_body,
             text_body=mail.text_body,
             message_stream=content.stream,
-            tag=f"issue-{content.issue_id}",
-            headers=self._newsletter_headers(content, unsubscribe_url),
-            metadata={
-                METADATA_DELIVERY: delivery_id(content.issue_id, recipient.seq),
-                METADATA_ATTEMPT: str(attempt_id),
-            },
+            tag=tag,
+            headers=self._newsletter_headers(content, unsubscribe_url, issue_id=issue_id),
+            metadata=metadata,
             track_opens=content.track_opens,
             track_links=content.track_links,
         )
 
-    def _newsletter_headers(self, content: IssueContent, unsubscribe_url: str) -> tuple[Header, ...]:
+    def _newsletter_headers(
+        self, content: NewsletterContent, unsubscribe_url: str, *, issue_id: int | None
+    ) -> tuple[Header, ...]:
         headers = newsletter_headers(
-            issue_id=content.issue_id,
+            issue_id=issue_id,
             newsletter_slug=content.newsletter_slug,
             public_url=self._public_url,
             unsubscribe_url=unsubscribe_url if content.adds_unsubscribe_headers else None,

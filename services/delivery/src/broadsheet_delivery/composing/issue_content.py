@@ -1,4 +1,4 @@
-"""The content of an issue's mails: the issue's own, and its newsletter's sender. Pure."""
+"""The content of mails to readers: an issue's, or a welcome mail's, and the newsletter's sender. Pure."""
 
 import msgspec
 
@@ -18,11 +18,9 @@ class ContentVersion(msgspec.Struct, frozen=True):
     newsletter: int
 
 
-class IssueContent(msgspec.Struct, frozen=True):
-    """One variant of a published issue, ready to be rendered, as it and its newsletter were at `version`."""
+class NewsletterContent(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail to the readers of a newsletter, ready to be rendered, as it and the newsletter were at `version`."""
 
-    issue_id: int
-    variant: int
     newsletter_id: int
     version: ContentVersion
     mail: IssueMail
@@ -34,3 +32,16 @@ class IssueContent(msgspec.Struct, frozen=True):
     adds_unsubscribe_headers: bool
     track_opens: bool
     track_links: TrackLinks
+
+
+class IssueContent(NewsletterContent, frozen=True, kw_only=True):
+    """One variant of a published issue."""
+
+    issue_id: int
+    variant: int
+
+
+class WelcomeContent(NewsletterContent, frozen=True, kw_only=True):
+    """What a newsletter mails to people when they have confirmed for the first time."""
+
+    unsubscribe_handling: str

@@ -1,4 +1,4 @@
-"""SQL of issue contents, read from publishing's views.
+"""SQL of the contents of issues and welcome mails, read from publishing's views.
 
 Every function takes the connection of its caller's transaction.
 """
@@ -39,6 +39,38 @@ async def find_version(connection: AsyncConnection, issue_id: int, variant: int)
              WHERE issue.issue_id = :issue_id AND issue.variant = :variant
         """),
         {"issue_id": issue_id, "variant": variant},
+    )
+    found = row.one_or_none()
+    return None if found is None else ContentVersion(*found)
+
+
+async def find_welcome(connection: AsyncConnection, newsletter_id: int) -> sa.Row[Any] | None:
+    """A newsletter's welcome mail with the newsletter's sender; None if none is sent."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT welcome.newsletter_id, welcome.subject, welcome.html_content, welcome.text_content,
+                   letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
+                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
+                   letter.track_opens, letter.track_links, welcome.content_version, letter.sender_version
+              FROM publishing.published_welcome_mails AS welcome
+              JOIN publishing.published_newsletters AS letter USING (newsletter_id)
+             WHERE welcome.newsletter_id = :newsletter_id
+        """),
+        {"newsletter_id": newsletter_id},
+    )
+    return rows.one_or_none()
+
+
+async def find_welcome_version(connection: AsyncConnection, newsletter_id: int) -> ContentVersion | None:
+    """The versions of a newsletter's welcome mail and of its sender; None if none is sent."""
+    row = await connection.execute(
+        sa.text("""
+            SELECT welcome.content_version, letter.sender_version
+              FROM publishing.published_welcome_mails AS welcome
+              JOIN publishing.published_newsletters AS letter USING (newsletter_id)
+             WHERE welcome.newsletter_id = :newsletter_id
+        """),
+        {"newsletter_id": newsletter_id},
     )
     found = row.one_or_none()
     return None if found is None else ContentVersion(*found)

@@ -1,4 +1,7 @@
-"""SQL of what is known of newsletters at Postmark. Every function takes the connection of its caller's transaction."""
+"""SQL of what is known of newsletters and streams at Postmark.
+
+Every function takes the connection of its caller's transaction.
+"""
 
 import msgspec
 import sqlalchemy as sa
@@ -74,4 +77,47 @@ async def store_fact(
             "stream_state": stream_state,
             "stream_reason": stream_reason,
         },
+    )
+
+
+class RequestedStream(msgspec.Struct, frozen=True):
+    """A stream that somebody wants to set, with the way of handling unsubscribes that it has to fit."""
+
+    stream: str
+    handling: str
+
+
+async def due_streams(connection: AsyncConnection, *, limit: int) -> list[RequestedStream]:
+    """Oldest requests first."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT message_stream, unsubscribe_handling FROM delivery.stream_check
+             WHERE checked_at IS NULL OR checked_at < requested_at
+             ORDER BY requested_at, message_stream LIMIT :limit
+        """),
+        {"limit": limit},
+    )
+    return [RequestedStream(*row) for row in rows]
+
+
+async def store_stream(connection: AsyncConnection, asked: RequestedStream, *, state: str, reason: str | None) -> None:
+    """With it, answers of last week about streams that no newsletter has are forgotten."""
+    await connection.execute(
+        sa.text("""
+            WITH forgotten AS (
+                DELETE FROM delivery.stream_check AS old
+                 WHERE old.requested_at < now() - interval '7 days'
+                   AND NOT EXISTS (SELECT FROM publishing.published_newsletters AS letter
+                                    WHERE letter.message_stream = old.message_stream
+                                      AND letter.unsubscribe_handling = old.unsubscribe_handling)
+                   AND (old.message_stream, old.unsubscribe_handling) <> (:stream, :handling)
+            )
+            UPDATE delivery.stream_check SET checked_at = now(), state = :state, reason = :reason
+             WHERE message_stream = :stream AND unsubscribe_handling = :handling
+        """).bindparams(
+            sa.bindparam("stream", type_=sa.Text),
+            sa.bindparam("handling", type_=sa.Text),
+            sa.bindparam("reason", type_=sa.Text),
+        ),
+        {"stream": asked.stream, "handling": asked.handling, "state": state, "reason": reason},
     )

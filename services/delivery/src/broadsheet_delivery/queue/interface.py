@@ -37,11 +37,19 @@ from broadsheet_delivery.queue.single_mail_store import (
     uncertain_mails,
     variants_of,
 )
+from broadsheet_delivery.queue.welcome_store import (
+    LeasedWelcome,
+    give_up_welcome_mails,
+    lease_welcome_mails,
+    note_addresses,
+    welcome_recipients,
+)
 
 __all__ = [
     "ChunkRange",
     "LeasedChunk",
     "LeasedMail",
+    "LeasedWelcome",
     "Settled",
     "SettledMail",
     "SinglePart",
@@ -49,13 +57,16 @@ __all__ = [
     "end_attempt",
     "expire_mails",
     "find_canary",
+    "give_up_welcome_mails",
     "hand_over",
     "insert_attempt",
     "insert_attempt_end",
     "insert_outcomes",
     "lease_mails",
+    "lease_welcome_mails",
     "newsletter_recipients",
     "no_longer_sendable",
+    "note_addresses",
     "put_back",
     "raise_accepted_count",
     "range_of",
@@ -70,4 +81,5 @@ __all__ = [
     "suppressed_mails",
     "uncertain_mails",
     "variants_of",
+    "welcome_recipients",
 ]

@@ -46,7 +46,7 @@ class SettledMail(msgspec.Struct, frozen=True):
 
 
 _PART_FILTER = {
-    "transactional": "mail.kind <> 'newsletter'",
+    "transactional": "mail.kind <> 'newsletter' AND mail.kind <> 'welcome'",
     # Newsletter mails follow their issue's state.
     "newsletter": """mail.kind = 'newsletter' AND EXISTS (
         SELECT 1 FROM delivery.issue_run AS run WHERE run.issue_id = mail.issue_id AND run.state = 'open'

@@ -6,10 +6,10 @@ does not show was not sent only if all of this holds, because the search lags wi
   - the attempt is older than the floor (DELIVERY_RECONCILE_FLOOR_S);
   - a canary is visible: a mail that was accepted later on the same stream shows in the same search.
 Only then does the rest of a chunk become pending again. A transactional mail (a confirmation) may be sent again
-on the floor alone: a second copy does no harm, and somebody waits for it. Until then everything stays uncertain,
-and is asked about again after a growing wait. What is still uncertain at the deadline
-(DELIVERY_RECONCILE_DEADLINE_S) is parked: an operator may decide about it (decide_uncertain), and it is asked
-about only now and then.
+on the floor alone: a second copy does no harm, and somebody waits for it. A welcome mail may not: it is given up
+at the deadline. Until then everything stays uncertain, and is asked about again after a growing wait. What is still
+uncertain at the deadline (DELIVERY_RECONCILE_DEADLINE_S) is parked: an operator may decide about it
+(decide_uncertain), and it is asked about only now and then.
 
 The search may hang: calls are asked about concurrently, each for a bounded time, and `park_overdue` parks what
 the rounds did not reach.
@@ -19,6 +19,7 @@ import asyncio
 import uuid
 from enum import Enum
 from random import Random
+from typing import Final
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -35,6 +36,7 @@ from broadsheet_delivery.queue.interface import (
     SettledMail,
     canary_is_wanted,
     find_canary,
+    give_up_welcome_mails,
     insert_attempt,
     insert_attempt_end,
     insert_outcomes,
@@ -56,6 +58,7 @@ from broadsheet_delivery.throttle.back_off import parked_wait_s, search_wait_s
 
 ATTEMPTS_A_ROUND_MAX = 20
 ASKED_AT_ONCE_MAX = 10
+_NEVER_KNOWN: Final = "Postmark did not show in time whether it was sent, and it is not sent twice."
 
 
 class Canary(Enum):
@@ -250,7 +253,7 @@ async def _settle_mails(context: DeliveryContext, attempt: UncertainAttempt, fin
                 missing = missing_newsletter
             else:
                 message_id = by_mail.get(str(mail.id))
-                missing = missing_transactional
+                missing = missing_newsletter if mail.kind == "welcome" else missing_transactional
             if message_id is not None:
                 settled.append(SettledMail(mail.id, Accepted(message_id)))
             else:
@@ -275,6 +278,9 @@ async def _park(context: DeliveryContext, attempt: UncertainAttempt) -> None:
             chunk_id=attempt.chunk.id if attempt.chunk else None,
             wait_s=parked_wait_s(context.random),
         )
+        given_up = await give_up_welcome_mails(connection, attempt_id=attempt.id, reason=_NEVER_KNOWN)
+    if given_up:
+        context.log.warning("delivery.welcome_mails_given_up", attempt_id=str(attempt.id), mails=given_up)
     if parked:
         context.log.warning("delivery.parked", attempt_id=str(attempt.id), chunks_or_mails=parked)
 

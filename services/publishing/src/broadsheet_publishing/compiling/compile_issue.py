@@ -77,15 +77,15 @@ class _Compilation:
         source = self._source
         self._add(self._of_sizes())
         self._stop_at_faults()
-        self._add(faults_of_title(source.title, "title", Work(), self._attributes))
+        self._add(faults_of_title(source.title, "title", Work(), self._attributes, source.without))
         if source.subject is not None:
-            self._add(faults_of_title(source.subject, "subject", Work(), self._attributes))
-        self._add(faults_of_preheader(source.preheader, self._attributes))
+            self._add(faults_of_title(source.subject, "subject", Work(), self._attributes, source.without))
+        self._add(faults_of_preheader(source.preheader, self._attributes, source.without))
         if source.text_content is not None and not source.text_content.strip():
             detail = "The plain text is empty. Write it, or leave it out: then it is made of the content."
             self._add([Fault(code="empty", field="text_content", detail=detail)])
         elif source.text_content is not None and source.format != "text":
-            self._add(faults_of_source(source.text_content, "text_content", "text", self._attributes))
+            self._add(faults_of_source(source.text_content, "text_content", "text", self._attributes, source.without))
         html_content, text_content = self._bodies()
         self._stop_at_faults()
         compiled = CompiledIssue(
@@ -130,7 +130,7 @@ class _Compilation:
         """HTML and plain text. With faults, what is returned is of no use."""
         source = self._source
         if source.format == "text":
-            self._add(faults_of_source(source.content, "content", "text", self._attributes))
+            self._add(faults_of_source(source.content, "content", "text", self._attributes, source.without))
             return None, source.content
         layout = self._layout if self._layout is not None else shipped_layout(self._look)
         in_use = layout.source if source.format == "markdown" else ""
@@ -162,7 +162,7 @@ class _Compilation:
 
     def _of_markdown(self, covered: Covered, shield: Shield, layout: Layout) -> tuple[str, str]:
         page = read_markdown(covered, shield)
-        self._add(faults_of_source(shield.without_literal(covered), "content", "html", self._attributes))
+        self._add(self._of_content(shield.without_literal(covered)))
         self._add(script_in_markdown(page, covered, shield) or script_in_liquid(shield, covered))
         how = "Markdown has no place for it here, or what holds it is not used"
         self._add(lost_or_doubled(covered, page.html, shield, how))
@@ -182,6 +182,9 @@ class _Compilation:
         if own is not None:
             return html_content, own
         return html_content, self._text(shield.restore_text(text_of_markdown(page.tokens, shield)))
+
+    def _of_content(self, text: str) -> list[Fault]:
+        return faults_of_source(text, "content", "html", self._attributes, self._source.without)
 
     def _of_layout(self, layout: Layout, covered: Covered, shield: Shield) -> list[Fault]:
         is_mjml = layout.format == "mjml"
@@ -207,7 +210,7 @@ class _Compilation:
         return document.fragment()
 
     def _of_html(self, covered: Covered, shield: Shield) -> tuple[str, str]:
-        self._add(faults_of_source(covered.source, "content", "html", self._attributes))
+        self._add(self._of_content(covered.source))
         self._add(script_in_covered(covered, shield) or script_in_liquid(shield, covered))
         self._add(_of_depth(covered.text, "content", covered))
         self._add(_of_ends(covered.text, "content", covered))
@@ -216,7 +219,7 @@ class _Compilation:
         return self._with_text(*self._finished(covered.text, shield), shield)
 
     def _of_mjml(self, covered: Covered, shield: Shield) -> tuple[str, str]:
-        self._add(faults_of_source(covered.source, "content", "html", self._attributes))
+        self._add(self._of_content(covered.source))
         self._add(script_in_covered(covered, shield, is_mjml=True) or script_in_liquid(shield, covered))
         self._add(_of_depth(covered.text, "content", covered, is_mjml=True))
         if self._faults:

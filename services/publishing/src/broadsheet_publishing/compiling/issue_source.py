@@ -19,7 +19,8 @@ CONTENT_PLACE = "{{ content }}"
 class IssueSource(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of an issue as its author wrote them. All are Liquid templates of the language of `mail_template`.
 
-    `subject` None: the title is the subject. `text_content` None: the plain text is made from `content`.
+    `subject` None: the title is the subject. `text_content` None: the plain text is made from `content`. `without`:
+    merge fields that these parts may not use; a layout may, and shows nothing for them.
     """
 
     title: str
@@ -28,6 +29,7 @@ class IssueSource(msgspec.Struct, frozen=True, kw_only=True):
     format: Format = "markdown"
     content: str
     text_content: str | None = None
+    without: frozenset[str] = frozenset()
 
 
 class Layout(msgspec.Struct, frozen=True):

@@ -9,7 +9,13 @@ from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody, TextBody
 from broadsheet_common.mail.mail_subject import SUBJECT_UTF16_UNITS_MAX, Subject
 from broadsheet_common.mail.mail_template import Template
-from broadsheet_common.mail.merge_fields import SAMPLE_VALUES, SUBJECT_VARIABLES, TITLE_VARIABLES, variable_names
+from broadsheet_common.mail.merge_fields import (
+    SAMPLE_VALUES,
+    SUBJECT_VARIABLES,
+    TITLE_VARIABLES,
+    VARIABLES,
+    variable_names,
+)
 from broadsheet_common.mail.template_work import WORK_MAX, TemplateError, Work
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Fault, Field
 from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX, RAW_LINE_CHARS_MAX, Look
@@ -20,16 +26,21 @@ _INVISIBLE: Final = frozenset({"Cf", "Zs"})
 _FAULTS_MAX: Final = 20
 
 
-def parse_template(source: str, kind: mail_template.Kind, attributes: frozenset[str]) -> Template:
-    """Every template of an issue is parsed here. `attributes`: the list's, whose values a template may use.
+def parse_template(
+    source: str, kind: mail_template.Kind, attributes: frozenset[str], without: frozenset[str] = frozenset()
+) -> Template:
+    """Every template of an issue is parsed here. `attributes`: the list's, whose values a template may use. `without`:
+    fields that it may not use.
 
     Raises:
         TemplateError: as `mail_template.parse`.
     """
-    return mail_template.parse(source, kind, attributes=attributes)
+    return mail_template.parse(source, kind, attributes=attributes, without=without)
 
 
-def faults_of_title(source: str, field: Field, work: Work, attributes: frozenset[str]) -> list[Fault]:
+def faults_of_title(
+    source: str, field: Field, work: Work, attributes: frozenset[str], without: frozenset[str] = frozenset()
+) -> list[Fault]:
     """Of a title or a subject. What it takes in one mail is charged to `work`."""
     name = field.capitalize()
     if len(source) > RAW_LINE_CHARS_MAX:
@@ -44,7 +55,7 @@ def faults_of_title(source: str, field: Field, work: Work, attributes: frozenset
         detail = f"{name}: at most {SUBJECT_UTF16_UNITS_MAX} characters (UTF-16 units)."
         return [Fault(code="too-long", field=field, detail=detail)]
     try:
-        allowed = TITLE_VARIABLES if field == "title" else SUBJECT_VARIABLES
+        allowed = (TITLE_VARIABLES if field == "title" else SUBJECT_VARIABLES) - without
         Subject(source.strip(), allowed=allowed, attributes=attributes).render(SAMPLE_VALUES, work)
     except TemplateError as error:
         code = "unknown-field" if "cannot use the variable" in str(error) else "template-syntax"
@@ -52,10 +63,16 @@ def faults_of_title(source: str, field: Field, work: Work, attributes: frozenset
     return []
 
 
-def faults_of_source(source: str, field: Field, kind: mail_template.Kind, attributes: frozenset[str]) -> list[Fault]:
+def faults_of_source(
+    source: str,
+    field: Field,
+    kind: mail_template.Kind,
+    attributes: frozenset[str],
+    without: frozenset[str] = frozenset(),
+) -> list[Fault]:
     """Faults of the author's own text as a template, with the lines that the author sees."""
     try:
-        template = parse_template(source, kind, attributes)
+        template = parse_template(source, kind, attributes, without)
     except TemplateError as error:
         return [
             _fault(
@@ -67,7 +84,7 @@ def faults_of_source(source: str, field: Field, kind: mail_template.Kind, attrib
                 error.column,
             )
         ]
-    names = variable_names(attributes)
+    names = variable_names(attributes, VARIABLES - without)
     return [
         _fault(
             "unknown-field", field, f"There is no field `{one.name}`. There are: {names}.", source, one.line, one.column
@@ -76,14 +93,14 @@ def faults_of_source(source: str, field: Field, kind: mail_template.Kind, attrib
     ]
 
 
-def faults_of_preheader(source: str, attributes: frozenset[str]) -> list[Fault]:
+def faults_of_preheader(source: str, attributes: frozenset[str], without: frozenset[str] = frozenset()) -> list[Fault]:
     if len(source) > RAW_LINE_CHARS_MAX:
         detail = f"The preheader may be at most {RAW_LINE_CHARS_MAX} characters long."
         return [Fault(code="too-long", field="preheader", detail=detail)]
     if {unicodedata.category(char) for char in source} & _FORBIDDEN_IN_TITLES:
         detail = "The preheader may not hold line breaks or control characters. Take them out."
         return [Fault(code="control-character", field="preheader", detail=detail)]
-    return faults_of_source(source, "preheader", "html", attributes)
+    return faults_of_source(source, "preheader", "html", attributes, without)
 
 
 def faults_of_compiled(issue: CompiledIssue, look: Look, attributes: frozenset[str]) -> list[Fault]:

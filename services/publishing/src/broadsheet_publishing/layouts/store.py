@@ -36,18 +36,22 @@ async def list_layouts(connection: AsyncConnection, *, after_id: int, limit: int
     return [_row(row) for row in result.mappings()]
 
 
-async def find_layout_row(connection: AsyncConnection, layout_id: int, *, lock: bool = False) -> LayoutRow | None:
+async def find_layout_row(
+    connection: AsyncConnection, layout_id: int, *, lock: bool = False, share: bool = False
+) -> LayoutRow | None:
+    """`share`: it stays as it is until the transaction ends, and others may say so too."""
+    locking = "FOR UPDATE" if lock else "FOR SHARE" if share else ""
     result = await connection.execute(
-        sa.text(f"SELECT {_COLUMNS} FROM publishing.layout WHERE id = :id {'FOR UPDATE' if lock else ''}"),
+        sa.text(f"SELECT {_COLUMNS} FROM publishing.layout WHERE id = :id {locking}"),
         {"id": layout_id},
     )
     row = result.mappings().one_or_none()
     return None if row is None else _row(row)
 
 
-async def find_layout(connection: AsyncConnection, layout_id: int) -> Layout | None:
-    """None: it was deleted."""
-    row = await find_layout_row(connection, layout_id)
+async def find_layout(connection: AsyncConnection, layout_id: int, *, share: bool = False) -> Layout | None:
+    """None: it was deleted. `share`: as in `find_layout_row`."""
+    row = await find_layout_row(connection, layout_id, share=share)
     return None if row is None else Layout(row.format, row.source)
 
 

@@ -1,7 +1,6 @@
 """The JSON API on newsletters: `/api/v1/newsletters`."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import structlog
@@ -9,14 +8,15 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.queue import request_stream_check
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
     PreconditionFailedError,
     PreconditionRequiredError,
-    entity_tag,
+    require_match,
 )
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -34,72 +34,55 @@ from broadsheet_common.http.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from broadsheet_common.http.problems import InvalidInputError, NotFoundError
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.newsletters import store
 from broadsheet_publishing.newsletters.archive_newsletter import NewsletterInUseError, archive_newsletter
+from broadsheet_publishing.newsletters.check_stream import StreamChecker
 from broadsheet_publishing.newsletters.create_newsletter import SlugTakenError, create_newsletter
 from broadsheet_publishing.newsletters.edit_newsletter import edit_newsletter
 from broadsheet_publishing.newsletters.installation import Installation
-from broadsheet_publishing.newsletters.newsletter import MissingSetting, missing_settings, parse_settings
+from broadsheet_publishing.newsletters.newsletter import parse_settings
+from broadsheet_publishing.newsletters.show_newsletter import (
+    Direction,
+    Newsletter,
+    UnsubscribeHandling,
+    lasting,
+    show_newsletter,
+    show_newsletters,
+    tag_of,
+)
+from broadsheet_publishing.newsletters.stream_check import StreamCheck, require_fit
 from broadsheet_publishing.tables import idempotency_key
+from broadsheet_publishing.welcome.compile_welcome import prepare_welcome
+from broadsheet_publishing.welcome.interface import find_welcomes
+from broadsheet_publishing.welcome.save_welcome import save_welcome
+from broadsheet_publishing.welcome.welcome_mail import (
+    CONTENT_CHARS_MAX,
+    SUBJECT_CHARS_MAX,
+    PreparedWelcome,
+    WelcomeSource,
+)
 
 _log = structlog.get_logger()
 
 _RAW_CHARS_MAX = 10_000
 """Longer texts are refused before they are looked at."""
 Text = Annotated[str, msgspec.Meta(max_length=_RAW_CHARS_MAX)]
-Direction = Literal["ltr", "rtl"]
-UnsubscribeHandling = Literal["custom", "postmark"]
 Origins = Annotated[list[str], msgspec.Meta(max_length=100)]
 WithArchived = Annotated[bool, QueryParameter(name="archived", description="Archived newsletters too")]
 
 
-class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
-    """A newsletter. A null `from_name`, `from_email` or `reply_to` means the installation's own.
-
-    `is_ready`: it can publish; if not, `missing` names the settings that it lacks. `language` (BCP 47), `direction`,
-    `accent_colour` (`#rrggbb`) and the logo are for its mails and public pages. `layout_id` null is the layout that
-    ships. Empty `sign_up_…` texts mean the page's own words. `allowed_origins`: sites that hold its form, and whose
-    scripts may read the answers. `is_listed`: the public home page names it. `has_archive`: what was sent can be read
-    on the web; `archive_is_hidden`: search engines are asked not to list it. `track_opens`, `track_links`: Postmark
-    reports who opened a mail and which links were followed; its sign-up page says so. `requires_approval`: an issue
-    goes out only after another person approved it. An archived newsletter takes no sign-ups and publishes nothing.
+class WelcomeMailInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The welcome mail; a field that is left out stays unchanged. What cannot be made into a mail can be stored, but
+    not enabled. Merge fields of an issue, and `web_url`, are faults.
     """
 
-    id: int
-    slug: str
-    name: str
-    is_default: bool
-    is_ready: bool
-    missing: tuple[MissingSetting, ...]
-    description: str
-    from_name: str | None
-    from_email: str | None
-    reply_to: str | None
-    postal_address: str
-    message_stream: str
-    unsubscribe_handling: UnsubscribeHandling
-    language: str
-    direction: Direction
-    time_zone: str
-    accent_colour: str
-    logo_url: str | None
-    logo_alt: str
-    layout_id: int | None
-    sign_up_heading: str
-    sign_up_text: str
-    sign_up_button: str
-    allowed_origins: list[str]
-    is_listed: bool
-    has_archive: bool
-    archive_is_hidden: bool
-    track_opens: bool
-    track_links: bool
-    requires_approval: bool
-    created_at: datetime
-    archived_at: datetime | None
+    enabled: bool | UnsetType = UNSET
+    subject: Annotated[str, msgspec.Meta(max_length=SUBJECT_CHARS_MAX)] | UnsetType = UNSET
+    content: Annotated[str, msgspec.Meta(max_length=CONTENT_CHARS_MAX)] | UnsetType = UNSET
 
 
 class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -133,10 +116,11 @@ class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     track_opens: bool | UnsetType = UNSET
     track_links: bool | UnsetType = UNSET
     requires_approval: bool | UnsetType = UNSET
+    welcome_mail: WelcomeMailInput | UnsetType = UNSET
 
     def given(self) -> dict[str, object]:
-        """The fields that were sent."""
-        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        """The columns that were sent."""
+        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "welcome_mail"}
         return {name: value for name, value in fields.items() if value is not UNSET}
 
 
@@ -168,7 +152,8 @@ class NewsletterController(Controller):
             rows = await store.list_newsletters(
                 connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1, with_archived=with_archived
             )
-        return Page([_newsletter(row, installation) for row in rows[:limit]], _next_cursor(rows, limit))
+            shown = await show_newsletters(connection, rows[:limit], installation)
+        return Page(shown, _next_cursor(rows, limit))
 
     @post(
         operation_id="createNewsletter",
@@ -184,14 +169,23 @@ class NewsletterController(Controller):
         data: JSONBody[NewsletterInput],
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
+        compiler: NamedDependency[Compiler],
+        stream_checker: NamedDependency[StreamChecker],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Newsletter]:
-        """It takes sign-ups at once. Publishing needs a sender and a postal address; `missing` names what lacks."""
+        """It takes sign-ups at once. Publishing needs a sender and a postal address; `missing` names what lacks.
+
+        Postmark is asked about its stream: one that is known not to fit is refused.
+        """
         values = parse_settings(data.given())
+        prepared = await _prepare_welcome(engine, compiler, data, values, row=None, before=None)
+        check = await _check_stream(stream_checker, values, row=None)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Newsletter)
-            newsletter = _newsletter(await create_newsletter(connection, values), installation)
+            require_fit(check)
+            row = await create_newsletter(connection, values)
+            newsletter = await _saved(connection, row, installation, prepared, values)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=newsletter)
         _log.info("publishing.newsletter_created", newsletter_id=newsletter.id)
         return _tagged(newsletter, status_code=201)
@@ -210,9 +204,9 @@ class NewsletterController(Controller):
     ) -> Response[Newsletter]:
         async with engine.connect() as connection:
             row = await store.find_newsletter(connection, newsletter_id)
-        if row is None:
-            raise NotFoundError("There is no such newsletter.")
-        return _tagged(_newsletter(row, installation))
+            if row is None:
+                raise NotFoundError("There is no such newsletter.")
+            return _tagged(await show_newsletter(connection, row, installation))
 
     @patch(
         "/{newsletter_id:int}",
@@ -234,20 +228,35 @@ class NewsletterController(Controller):
         data: JSONBody[NewsletterPatch],
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
+        compiler: NamedDependency[Compiler],
+        stream_checker: NamedDependency[StreamChecker],
         if_match: IfMatchHeader = None,
     ) -> Response[Newsletter]:
-        """It takes effect for the public forms within NEWSLETTER_CACHE_S, for mails with the next one sent."""
+        """It takes effect for the public forms within NEWSLETTER_CACHE_S, for mails with the next one sent.
+
+        When its stream or its handling of unsubscribes is changed, Postmark is asked: one that is known not to fit is
+        refused.
+        """
         values = parse_settings(data.given())
+
+        async def represent(found: store.NewsletterRow) -> Newsletter:
+            return lasting(await show_newsletter(connection, found, installation))
+
+        async with engine.connect() as connection:
+            before = await store.find_newsletter(connection, newsletter_id)
+            if before is None:
+                raise NotFoundError("There is no such newsletter.")
+            require_match(if_match, await represent(before))
+            welcome = (await find_welcomes(connection, [newsletter_id])).get(newsletter_id)
+        prepared = await _prepare_welcome(
+            engine, compiler, data, values, row=before, before=None if welcome is None else welcome.source
+        )
+        require_fit(await _check_stream(stream_checker, values, row=before))
         async with engine.begin() as connection:
-            row = await edit_newsletter(
-                connection,
-                newsletter_id,
-                values,
-                if_match=if_match,
-                represent=lambda row: _newsletter(row, installation),
-            )
+            row = await edit_newsletter(connection, newsletter_id, values, if_match=if_match, represent=represent)
+            newsletter = await _saved(connection, row, installation, prepared, values)
         _log.info("publishing.newsletter_changed", newsletter_id=row.id)
-        return _tagged(_newsletter(row, installation))
+        return _tagged(newsletter)
 
     @post(
         "/{newsletter_id:int}/archive",
@@ -266,8 +275,9 @@ class NewsletterController(Controller):
         """What was sent stays, and readers can still unsubscribe. Archiving an archived one changes nothing."""
         async with engine.begin() as connection:
             row = await archive_newsletter(connection, newsletter_id, is_archived=True)
+            newsletter = await show_newsletter(connection, row, installation)
         _log.info("publishing.newsletter_archived", newsletter_id=row.id)
-        return _tagged(_newsletter(row, installation))
+        return _tagged(newsletter)
 
     @post(
         "/{newsletter_id:int}/unarchive",
@@ -285,8 +295,9 @@ class NewsletterController(Controller):
     ) -> Response[Newsletter]:
         async with engine.begin() as connection:
             row = await archive_newsletter(connection, newsletter_id, is_archived=False)
+            newsletter = await show_newsletter(connection, row, installation)
         _log.info("publishing.newsletter_unarchived", newsletter_id=row.id)
-        return _tagged(_newsletter(row, installation))
+        return _tagged(newsletter)
 
 
 def _next_cursor(rows: list[store.NewsletterRow], limit: int) -> str | None:
@@ -295,13 +306,63 @@ def _next_cursor(rows: list[store.NewsletterRow], limit: int) -> str | None:
 
 
 def _tagged(newsletter: Newsletter, *, status_code: int = 200) -> Response[Newsletter]:
-    return Response(newsletter, headers={"ETag": entity_tag(newsletter)}, status_code=status_code)
+    return Response(newsletter, headers={"ETag": tag_of(newsletter)}, status_code=status_code)
 
 
-def _newsletter(row: store.NewsletterRow, installation: Installation) -> Newsletter:
-    missing = missing_settings(
-        from_email=row.from_email,
-        postal_address=row.postal_address,
-        installation_has_sender=installation.sender is not None,
+async def _prepare_welcome(
+    engine: AsyncEngine,
+    compiler: Compiler,
+    data: NewsletterPatch,
+    values: dict[str, object],
+    *,
+    row: store.NewsletterRow | None,
+    before: WelcomeSource | None,
+) -> PreparedWelcome | None:
+    """None: nothing of the welcome mail was sent. `row` None: a new newsletter."""
+    sent = data.welcome_mail
+    if isinstance(sent, UnsetType):
+        return None
+    was = before or WelcomeSource()
+    source = WelcomeSource(
+        is_enabled=was.is_enabled if sent.enabled is UNSET else sent.enabled,
+        subject=was.subject if sent.subject is UNSET else sent.subject,
+        content=was.content if sent.content is UNSET else sent.content,
     )
-    return Newsletter(is_ready=not missing, missing=missing, **msgspec.structs.asdict(row))
+    newsletter = ({} if row is None else msgspec.structs.asdict(row)) | values
+    return await prepare_welcome(engine, compiler, source, newsletter, before=before)
+
+
+async def _check_stream(
+    checker: StreamChecker, values: dict[str, object], *, row: store.NewsletterRow | None
+) -> StreamCheck | None:
+    """None: the stream and its handling stay as they are, or as in every new newsletter."""
+    was = {
+        "message_stream": row.message_stream if row is not None else "broadcast",
+        "unsubscribe_handling": row.unsubscribe_handling if row is not None else "custom",
+    }
+    wanted = {name: str(values.get(name, value)) for name, value in was.items()}
+    if row is not None and wanted == was:
+        return None
+    if row is None and not was.keys() & values.keys():
+        return None
+    return await checker.check(wanted["message_stream"], wanted["unsubscribe_handling"])
+
+
+async def _saved(
+    connection: AsyncConnection,
+    row: store.NewsletterRow,
+    installation: Installation,
+    prepared: PreparedWelcome | None,
+    values: dict[str, object],
+) -> Newsletter:
+    """In the transaction that has written `row`: its welcome mail, and all of it as it is shown."""
+    if prepared is not None:
+        await save_welcome(connection, row.id, msgspec.structs.asdict(row), prepared)
+    newsletter = await show_newsletter(connection, row, installation)
+    if newsletter.stream_check.state != "ok":
+        await request_stream_check(connection, stream=row.message_stream, handling=row.unsubscribe_handling)
+    touched = prepared is not None or not {"from_email", "postal_address"}.isdisjoint(values)
+    if touched and newsletter.welcome_mail.enabled and newsletter.missing:
+        detail = f"It needs the newsletter's {' and '.join(newsletter.missing)}. Set that, or switch it off."
+        raise InvalidInputError(errors=(FieldProblem(pointer="/welcome_mail/enabled", detail=detail),))
+    return newsletter

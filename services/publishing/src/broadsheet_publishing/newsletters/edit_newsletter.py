@@ -1,6 +1,6 @@
 """Change a newsletter's settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +17,7 @@ async def edit_newsletter(
     values: Mapping[str, object],
     *,
     if_match: str | None,
-    represent: Callable[[store.NewsletterRow], msgspec.Struct],
+    represent: Callable[[store.NewsletterRow], Awaitable[msgspec.Struct]],
 ) -> store.NewsletterRow:
     """In the caller's transaction. `values` by column, as `parse_settings` returns them; others stay. `represent` makes
     what the caller was shown, whose entity tag is `if_match`.
@@ -31,7 +31,7 @@ async def edit_newsletter(
     row = await store.find_newsletter(connection, newsletter_id, lock=True)
     if row is None:
         raise NotFoundError("There is no such newsletter.")
-    require_match(if_match, represent(row))
+    require_match(if_match, await represent(row))
     slug = values.get("slug")
     if isinstance(slug, str) and await store.slug_is_taken(connection, slug, by_other_than=newsletter_id):
         raise SlugTakenError(errors=(FieldProblem(pointer="/slug", detail="Another newsletter has this slug."),))

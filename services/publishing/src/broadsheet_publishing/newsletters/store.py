@@ -1,6 +1,6 @@
 """The SQL of newsletters: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import formataddr
 from typing import Any, Literal
@@ -9,6 +9,16 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_publishing.newsletters.stream_check import StreamCheck
+
+
+class FoundStreamCheck(msgspec.Struct, frozen=True):
+    """`is_recent`: from the last 15 minutes. `is_answered`: Postmark was asked since the last request."""
+
+    check: StreamCheck
+    is_recent: bool
+    is_answered: bool
 
 
 class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,3 +191,44 @@ async def find_default_newsletter_id(connection: AsyncConnection) -> int | None:
     result = await connection.execute(sa.text("SELECT id FROM publishing.newsletter WHERE is_default"))
     newsletter_id: int | None = result.scalar_one_or_none()
     return newsletter_id
+
+
+_STREAM_CHECK = """
+    CASE fact.state WHEN 'fits' THEN 'ok' ELSE fact.state END AS state, fact.reason, fact.checked_at,
+    coalesce(fact.checked_at > now() - interval '15 minutes', false) AS is_recent,
+    coalesce(fact.checked_at >= fact.requested_at, false) AS is_answered
+"""
+
+
+def _stream_check(row: sa.Row[Any]) -> StreamCheck:
+    detail = "Postmark has not been asked yet." if row.checked_at is None else row.reason
+    return StreamCheck(state=row.state, detail=detail, checked_at=row.checked_at)
+
+
+async def find_stream_check(connection: AsyncConnection, stream: str, handling: str) -> FoundStreamCheck | None:
+    """None: nobody asked."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT {_STREAM_CHECK} FROM delivery.published_stream_checks AS fact
+             WHERE fact.message_stream = :stream AND fact.unsubscribe_handling = :handling
+        """),  # constant columns
+        {"stream": stream, "handling": handling},
+    )
+    row = result.one_or_none()
+    return None if row is None else FoundStreamCheck(_stream_check(row), row.is_recent, row.is_answered)
+
+
+async def find_stream_checks(connection: AsyncConnection, newsletter_ids: Sequence[int]) -> dict[int, StreamCheck]:
+    """By newsletter: what was last heard of its stream; those of whose stream nobody asked are left out."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT letter.id, {_STREAM_CHECK}
+              FROM publishing.newsletter AS letter
+              JOIN delivery.published_stream_checks AS fact
+                ON fact.message_stream = letter.message_stream
+               AND fact.unsubscribe_handling = letter.unsubscribe_handling
+             WHERE letter.id = ANY (:ids)
+        """).bindparams(sa.bindparam("ids", type_=ARRAY(sa.BigInteger))),  # constant columns
+        {"ids": list(newsletter_ids)},
+    )
+    return {row.id: _stream_check(row) for row in result}

@@ -1,9 +1,13 @@
 """Follow a confirmation link: show what it refers to, or confirm. Confirming again succeeds."""
 
+from datetime import timedelta
+from typing import Final
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.lift_request import enqueue_lift
+from broadsheet_common.contracts.queue import enqueue_welcome_mail
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.sign_up import store
@@ -11,6 +15,9 @@ from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_CHARS_MAX,
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
 from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
 from broadsheet_subscriptions.subscribers.subscription import state_after_confirmation
+
+WELCOME_EXPIRES_IN: Final = timedelta(days=3)
+"""Nobody wants to be welcomed later."""
 
 
 class UnknownTokenError(ProblemError):
@@ -25,15 +32,25 @@ async def look_up_confirmation(connection: AsyncConnection, token: str) -> Linke
 async def confirm(connection: AsyncConnection, token: str, evidence: Evidence) -> LinkedSubscription:
     """Make the subscription confirmed, in the caller's transaction. Raises `UnknownTokenError`.
 
-    Where the address is suppressed, delivery is asked in the same transaction to have that lifted.
+    Where the address is suppressed, delivery is asked in the same transaction to have that lifted. Who was never
+    confirmed on this newsletter before gets its welcome mail.
     """
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
     await name_change_source(connection, "link")
-    await store.set_confirmed(connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence)
+    is_first = await store.set_confirmed(
+        connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence
+    )
     if linked.suppressed is not None:
         await enqueue_lift(connection, email_key=linked.email_key, newsletter_ids=[linked.newsletter_id])
+    if is_first:
+        await enqueue_welcome_mail(
+            connection,
+            newsletter_id=linked.newsletter_id,
+            subscriber_id=linked.subscriber_id,
+            expires_in=WELCOME_EXPIRES_IN,
+        )
     return msgspec.structs.replace(linked, state="confirmed")
 
 

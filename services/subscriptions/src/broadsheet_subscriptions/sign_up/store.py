@@ -223,10 +223,20 @@ async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock:
 
 async def set_confirmed(
     connection: AsyncConnection, *, subscription_id: int, token_hash: bytes, evidence: Evidence
-) -> None:
-    await connection.execute(
+) -> bool:
+    """Whether this person was never confirmed on this newsletter before, in whatever way."""
+    result = await connection.execute(
+        # All parts see the rows as they were before this statement.
         sa.text(f"""
-            WITH used AS (
+            WITH before AS MATERIALIZED (
+                SELECT held.confirmed_at IS NULL AND NOT EXISTS (
+                           -- An import that was undone may have taken `confirmed_at` back.
+                           SELECT FROM subscriptions.consent_event AS earlier
+                            WHERE earlier.subscriber_id = held.subscriber_id
+                              AND earlier.newsletter_id = held.newsletter_id AND earlier.kind = 'confirmed')
+                       AS is_first
+                  FROM subscriptions.subscription AS held WHERE held.id = :subscription_id
+            ), used AS (
                 UPDATE subscriptions.confirmation_token SET used_at = now()
                  WHERE token_hash = :token_hash AND used_at IS NULL
             ), held AS (
@@ -236,6 +246,7 @@ async def set_confirmed(
             )
             INSERT INTO subscriptions.consent_event (subscriber_id, newsletter_id, kind, {EVIDENCE_COLUMNS})
             SELECT subscriber_id, newsletter_id, 'confirmed', {EVIDENCE_VALUES} FROM held
+            RETURNING (SELECT is_first FROM before)
         """),  # constants
         {
             "subscription_id": subscription_id,
@@ -243,3 +254,4 @@ async def set_confirmed(
             **evidence_parameters(evidence),
         },
     )
+    return bool(result.scalar_one())
