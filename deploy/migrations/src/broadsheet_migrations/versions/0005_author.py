@@ -17,6 +17,7 @@ _PARTS = (
     "0005_preflight_facts",
     "0005_reports",
     "0005_archive",
+    "0005_audience",
 )
 
 

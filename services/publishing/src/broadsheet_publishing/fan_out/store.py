@@ -61,6 +61,13 @@ SEGMENT_PAGE_SQL = f"""
 """The same, limited to the issue's frozen segment: bit n of block b is subscriber b * 8192 + n."""
 
 
+def whole_audience_sql(*, is_segmented: bool) -> str:
+    """What all pages hold together, for counting it before there is a fan-out. The parameters are those of the pages
+    but for `page_rows`.
+    """
+    return (SEGMENT_PAGE_SQL if is_segmented else PAGE_SQL).replace("LIMIT :page_rows", "")
+
+
 async def has_audience(connection: AsyncConnection, newsletter_id: int) -> bool:
     """Whether anybody is confirmed on the newsletter at this transaction's time."""
     moment = (await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))).one().moment
