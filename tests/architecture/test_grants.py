@@ -66,6 +66,7 @@ CALLS: dict[str, set[str]] = {
         "partition_issue",
         "cancel_issue",
         "request_audience",
+        "request_audience_trial",
         "request_preflight",
         "release_audience",
     },

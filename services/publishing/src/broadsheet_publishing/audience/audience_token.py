@@ -5,7 +5,6 @@ of a digest in front finds what was cut short or mistyped. The form is base64url
 """
 
 import base64
-import binascii
 import hashlib
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -13,7 +12,6 @@ from typing import Annotated, Final
 import msgspec
 
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
-from broadsheet_common.http.record_id import RecordId
 
 LIFETIME: Final = timedelta(hours=24)
 TOKEN_CHARS_MAX: Final = 1_000
@@ -24,12 +22,15 @@ class AudienceTokenExpiredError(ConflictError):
     slug, title = "audience-token-expired", "The audience was looked at more than 24 hours ago: look at it again"
 
 
+_Number = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
 class ShownAudience(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`count` people at `as_of`. `filter_digest`: of the segment's filter then; both None without a segment."""
 
-    issue_id: RecordId
-    newsletter_id: RecordId
-    segment_id: RecordId | None
+    issue_id: _Number
+    newsletter_id: _Number
+    segment_id: _Number | None
     filter_digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None
     count: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     as_of: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -59,9 +60,14 @@ def require_fresh(shown: ShownAudience, *, now: datetime) -> None:
 def _decoded(token: str) -> ShownAudience | None:
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        digest, text = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
-        return msgspec.json.decode(text, type=ShownAudience) if digest == _digest(text) else None
-    except (ValueError, binascii.Error, msgspec.DecodeError):
+    except ValueError:  # binascii's error is one too
+        return None
+    digest, text = raw[:_DIGEST_BYTES], raw[_DIGEST_BYTES:]
+    if digest != _digest(text):
+        return None
+    try:
+        return msgspec.json.decode(text, type=ShownAudience)
+    except msgspec.DecodeError:
         return None
 
 
