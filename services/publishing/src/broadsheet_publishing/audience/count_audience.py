@@ -56,20 +56,20 @@ async def show_audience(engine: AsyncEngine, issue_id: int, *, previous_token: s
         raise NotFoundError("There is no such issue.")
     require_unpublished(issue)
     before = None if previous_token is None else decode_token(previous_token, issue_id=issue_id, pointer="/token")
-    async with (
-        members_of(engine, issue) as trial,
-        # Count and sample are of one snapshot.
-        engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection,
-    ):
+    async with members_of(engine, issue) as trial, engine.connect() as connection:
         if issue.segment_id is not None and trial is None:
             raise SegmentGoneError
         newsletter = await find_newsletter(connection, issue.newsletter_id)
         assert newsletter is not None, "the issue's foreign key"
         as_of = await read_now(connection) if trial is None else trial.as_of
-        of, stream = issue.newsletter_id, newsletter.message_stream
-        count = await store.count_audience(connection, newsletter_id=of, stream=stream, as_of=as_of, trial=trial)
-        sample = await store.sample_audience(
-            connection, newsletter_id=of, stream=stream, as_of=as_of, trial=trial, seed=issue_id, size=SAMPLE_PEOPLE
+        count, sample = await store.count_audience(
+            connection,
+            newsletter_id=newsletter.id,
+            stream=newsletter.message_stream,
+            as_of=as_of,
+            trial=trial,
+            sample_size=SAMPLE_PEOPLE,
+            sample_seed=issue_id,
         )
     shown = ShownAudience(
         issue_id=issue.id,

@@ -94,7 +94,7 @@ async def require_expected_audience(connection: AsyncConnection, issue: IssueRow
         trial = None if expected.trial_id is None else await store.find_trial(connection, expected.trial_id)
         if trial is None or trial.filter_digest != expected.filter_digest:
             raise UnavailableError("The members of the segment are not known at the moment.")
-    found = await store.count_audience(
+    found, _ = await store.count_audience(
         connection,
         newsletter_id=issue.newsletter_id,
         stream=stream,
