@@ -32,6 +32,7 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_complete_audiences",
         "subscriptions.published_audience_blocks",
         "subscriptions.published_audience_requests",
+        "subscriptions.published_segment_versions",
         "subscriptions.published_unconfirmed_counts",
         "subscriptions.published_erased_counts",
         "delivery.published_suppressed",

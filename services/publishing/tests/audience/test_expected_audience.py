@@ -300,7 +300,7 @@ async def test_one_that_waits_for_its_members_holds_up_no_other_and_asks_once(
     ]
     owner.rows(
         "INSERT INTO publishing.audience_expectation (issue_id, shown_count, shown_at, segment_id, filter_digest, "
-        "growth_max) SELECT %s, 2, now(), segment_id, filter_digest, 0 FROM subscriptions.published_segments",
+        "growth_max) SELECT %s, 2, now(), segment_id, filter_digest, 0 FROM subscriptions.published_segment_versions",
         waiting,
     )
     assert await fire_next_schedule(engine, INSTALLATION) == Fired(other)

@@ -29,13 +29,13 @@ REVOKE ALL ON FUNCTION subscriptions.request_audience_trial FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION subscriptions.request_audience_trial TO broadsheet_publishing;
 
 -- Equal digests are the same tree.
-CREATE OR REPLACE VIEW subscriptions.published_segments AS
-    SELECT id AS segment_id, name, encode(sha256(convert_to(filter::text, 'UTF8')), 'hex') AS filter_digest
+CREATE VIEW subscriptions.published_segment_versions AS
+    SELECT id AS segment_id, encode(sha256(convert_to(filter::text, 'UTF8')), 'hex') AS filter_digest, updated_at
       FROM subscriptions.segment;
 -- Of issues and of trials.
 CREATE VIEW subscriptions.published_audience_requests AS
-    SELECT issue_id, newsletter_id, segment_id, frozen_at, completed_at, released_at,
-           encode(sha256(convert_to(filter::text, 'UTF8')), 'hex') AS filter_digest
+    SELECT issue_id, newsletter_id, segment_id,
+           encode(sha256(convert_to(filter::text, 'UTF8')), 'hex') AS filter_digest, frozen_at, completed_at, released_at
       FROM subscriptions.audience;
 
 -- Counted by the index `subscription_unconfirmed` alone; the confirmed are in published_audience.
@@ -50,8 +50,8 @@ CREATE VIEW subscriptions.published_erased_counts AS
             SELECT newsletter_id, count FROM subscriptions.growth_queue WHERE change = 'left' AND cause = 'erasure')
            AS erased
      GROUP BY newsletter_id;
-GRANT SELECT ON subscriptions.published_audience_requests, subscriptions.published_unconfirmed_counts,
-    subscriptions.published_erased_counts TO broadsheet_publishing;
+GRANT SELECT ON subscriptions.published_segment_versions, subscriptions.published_audience_requests,
+    subscriptions.published_unconfirmed_counts, subscriptions.published_erased_counts TO broadsheet_publishing;
 GRANT SELECT ON delivery.published_suppressed TO broadsheet_publishing;
 
 -- What the author saw of an issue's audience, and how far it may have changed when the issue is published. It is kept

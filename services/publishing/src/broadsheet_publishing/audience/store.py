@@ -28,7 +28,7 @@ async def find_trial(connection: AsyncConnection, trial_id: int) -> Trial | None
 async def find_filter_digest(connection: AsyncConnection, segment_id: int) -> str | None:
     """Of the segment as it is now; None: there is no such segment."""
     result = await connection.execute(
-        sa.text("SELECT filter_digest FROM subscriptions.published_segments WHERE segment_id = :segment_id"),
+        sa.text("SELECT filter_digest FROM subscriptions.published_segment_versions WHERE segment_id = :segment_id"),
         {"segment_id": segment_id},
     )
     digest: str | None = result.scalar_one_or_none()
