@@ -38,7 +38,7 @@ CREATE VIEW subscriptions.published_audience_requests AS
            encode(sha256(convert_to(filter::text, 'UTF8')), 'hex') AS filter_digest, frozen_at, completed_at, released_at
       FROM subscriptions.audience;
 
--- Counted by the index `subscription_unconfirmed` alone; the confirmed are in published_audience.
+-- The confirmed are in published_audience.
 CREATE VIEW subscriptions.published_unconfirmed_counts AS
     SELECT newsletter_id, state, count(*) AS subscriptions
       FROM subscriptions.subscription WHERE state <> 'confirmed' GROUP BY newsletter_id, state;
