@@ -30,6 +30,7 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
         "GET /api/v1/issues/{issue_id}/revisions/{version}/changes",
         "POST /api/v1/issues/{issue_id}/revisions/{version}/restore",
         "POST /api/v1/issues/{issue_id}/checks",
+        "POST /api/v1/issues/{issue_id}/audience",
         "POST /api/v1/issues/{issue_id}/preview",
         "POST /api/v1/issues/{issue_id}/test",
         "GET /api/v1/issues/{issue_id}/approval",
@@ -48,7 +49,6 @@ async def test_the_document_lists_every_route_with_its_problems(publishing: Publ
     }
     bodiless = frozenset(
         {
-            "POST /api/v1/issues/{issue_id}/publish",
             "POST /api/v1/issues/{issue_id}/cancel",
             "POST /api/v1/issues/{issue_id}/duplicate",
             "POST /api/v1/issues/{issue_id}/revisions/{version}/restore",

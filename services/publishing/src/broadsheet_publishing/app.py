@@ -13,6 +13,7 @@ from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_publishing.approvals.api import ApprovalController
 from broadsheet_publishing.archive.api import ArchiveStepController, PublicArchiveController
 from broadsheet_publishing.archive.read_archive import ArchiveReader
+from broadsheet_publishing.audience.api import AudienceController
 from broadsheet_publishing.checks.api import CheckController
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.api import RevisionController
@@ -77,6 +78,7 @@ def create_app(settings: PublishingSettings) -> Litestar:
             RevisionController,
             PreviewController,
             CheckController,
+            AudienceController,
             ApprovalController,
             HistoryController,
             AbTestController,

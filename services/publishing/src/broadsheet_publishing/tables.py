@@ -250,5 +250,20 @@ wave_zone = sa.Table(
     schema=SCHEMA,
 )
 
+audience_expectation = sa.Table(
+    "audience_expectation",
+    metadata,
+    sa.Column("issue_id", sa.BigInteger, sa.ForeignKey(issue.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("shown_count", sa.BigInteger, nullable=False),
+    sa.Column("shown_at", _TIME, nullable=False),
+    sa.Column("segment_id", sa.BigInteger),
+    sa.Column("filter_digest", sa.Text),
+    sa.Column("growth_max", sa.BigInteger),
+    sa.Column("shrinkage_max", sa.BigInteger),
+    sa.Column("trial_id", sa.BigInteger),
+    sa.Column("found_count", sa.BigInteger),
+    schema=SCHEMA,
+)
+
 idempotency_key = idempotency_table(metadata, SCHEMA)
 sa.Index("idempotency_key_expiry", idempotency_key.c.expires_at)

@@ -21,6 +21,7 @@ _PARTS = (
     "0005_ab_tests",
     "0005_waves",
     "0005_welcome",
+    "0005_audience",
 )
 
 

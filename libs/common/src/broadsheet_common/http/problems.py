@@ -41,7 +41,7 @@ class FieldProblem(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The body of an error answer (RFC 9457), with our `errors` extension."""
+    """The body of an error answer (RFC 9457), with our extensions `errors` and `facts`, the numbers it is about."""
 
     type: str
     title: str
@@ -49,6 +49,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     detail: str = ""
     instance: str = ""
     errors: tuple[FieldProblem, ...] = ()
+    facts: dict[str, int] = {}
 
 
 class ProblemError(Exception):
@@ -64,10 +65,12 @@ class ProblemError(Exception):
         *,
         errors: tuple[FieldProblem, ...] = (),
         headers: dict[str, str] | None = None,
+        facts: dict[str, int] | None = None,
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
         self.errors = errors
+        self.facts = facts or {}
         self.headers = headers or {}
 
 
@@ -163,6 +166,7 @@ def problem_of(error: ProblemError, path: str = "") -> Problem:
         detail=error.detail,
         instance=path,
         errors=error.errors,
+        facts=error.facts,
     )
 
 

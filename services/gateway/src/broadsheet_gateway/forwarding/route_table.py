@@ -51,6 +51,7 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
     ("/api/v1/issues/{id}/revisions/{version}/restore", "publishing", "POST"),
     ("/api/v1/issues/{id}/checks", "publishing", "POST"),
     ("/api/v1/issues/{id}/preview", "publishing", "POST"),
+    ("/api/v1/issues/{id}/audience", "publishing", "POST"),
     ("/api/v1/issues/{id}/test", "publishing", "POST"),
     ("/api/v1/issues/{id}/approval", "publishing", "GET POST"),
     ("/api/v1/issues/{id}/approval/decision", "publishing", "POST"),

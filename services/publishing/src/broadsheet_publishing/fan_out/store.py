@@ -70,6 +70,28 @@ SEGMENT_PAGE_SQL = f"""
 """The same, limited to the issue's frozen segment: bit n of block b is subscriber b * 8192 + n."""
 
 
+_WHOLE_SQL = """
+    SELECT audience.subscriber_id
+      FROM subscriptions.published_audience AS audience
+     WHERE audience.newsletter_id = :newsletter_id AND audience.confirmed_at <= :frozen_at
+"""
+_WHOLE_SEGMENT_SQL = """
+    SELECT audience.subscriber_id
+      FROM subscriptions.published_audience AS audience
+      JOIN subscriptions.published_audience_blocks AS block
+        ON block.issue_id = :issue_id AND block.block = audience.subscriber_id / 8192
+     WHERE audience.newsletter_id = :newsletter_id AND audience.confirmed_at <= :frozen_at
+       AND get_bit(block.members, CAST(audience.subscriber_id % 8192 AS integer)) = 1
+"""
+
+
+def whole_audience_sql(*, is_segmented: bool) -> str:
+    """What all pages hold together, in no order, to be counted before there is a fan-out. With the bounds of pages the
+    planner would expect one row, and look up each of a million on its own.
+    """
+    return _WHOLE_SEGMENT_SQL if is_segmented else _WHOLE_SQL
+
+
 async def has_audience(connection: AsyncConnection, newsletter_id: int) -> bool:
     """Whether anybody is confirmed on the newsletter at this transaction's time."""
     moment = (await connection.execute(sa.text(KEEP_TO_THE_INDEX_SQL))).one().moment

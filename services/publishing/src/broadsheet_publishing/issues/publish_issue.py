@@ -10,6 +10,7 @@ from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
 from broadsheet_publishing.approvals.approval import state_of
 from broadsheet_publishing.approvals.interface import find_approval
+from broadsheet_publishing.audience.expect_audience import require_expected_audience
 from broadsheet_publishing.drafts.interface import read_ab_test
 from broadsheet_publishing.fan_out.interface import has_audience
 from broadsheet_publishing.history.interface import record_step
@@ -59,6 +60,7 @@ async def publish_issue(
     Raises:
         NotFoundError, AlreadyPublishedError, NoRecipientsError, SegmentGoneError, NewsletterNotReadyError,
         NotApprovedError
+        AudienceChangedError: more than its author allowed.
         DraftChangedError: `compiled` was made of another version.
         ConflictError: the issue was cancelled.
     """
@@ -71,6 +73,7 @@ async def publish_issue(
         connection, issue_id=issue_id, newsletter_id=issue.newsletter_id, segment_id=issue.segment_id
     ):
         raise SegmentGoneError
+    await require_expected_audience(connection, issue, stream=newsletter.message_stream)
     if compiled is not None:
         await keep_compiled(connection, issue, newsletter, compiled)
     published = await store.set_published(connection, issue_id, in_waves=at_its_time)
@@ -102,11 +105,16 @@ async def lock_unpublished(connection: AsyncConnection, issue_id: int) -> store.
     issue = await store.find_issue(connection, issue_id, lock=True)
     if issue is None:
         raise NotFoundError("There is no such issue.")
+    require_unpublished(issue)
+    return issue
+
+
+def require_unpublished(issue: store.IssueRow) -> None:
+    """Raises `AlreadyPublishedError`, or `ConflictError` if it was cancelled."""
     if issue.status == "published":
         raise AlreadyPublishedError
     if issue.status == "cancelled":
         raise ConflictError("The issue was cancelled.")
-    return issue
 
 
 async def find_ready_newsletter(

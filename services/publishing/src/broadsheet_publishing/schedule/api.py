@@ -21,6 +21,9 @@ from broadsheet_common.http.idempotency import (
 from broadsheet_common.http.problems import ConflictError, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.audience.audience import AudienceChangedError
+from broadsheet_publishing.audience.audience_token import AudienceTokenExpiredError
+from broadsheet_publishing.audience.expect_audience import ExpectedAudience, expect_audience
 from broadsheet_publishing.checks.run_checks import BlockedByFindingsError, require_no_blocks
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
@@ -50,12 +53,14 @@ class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `time_zone`, or else the newsletter's, is for those whose own is not known. Who is confirmed at the first of these
     times gets it. Where it has passed already when the issue is published, it is sent at once. `GET /issues/{id}/waves`
     lists the times.
+    `audience`: what the author was shown by `countAudience`. Null: the issue goes out, however many get it.
     """
 
     at: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)]
     time_zone: Annotated[str, msgspec.Meta(max_length=RAW_CHARS_MAX)] | None = None
     occurrence: Occurrence | None = None
     in_reader_time_zone: bool = False
+    audience: ExpectedAudience | None = None
 
 
 class ScheduleController(Controller):
@@ -76,6 +81,8 @@ class ScheduleController(Controller):
             BlockedByFindingsError,
             NewsletterNotReadyError,
             NotApprovedError,
+            AudienceChangedError,
+            AudienceTokenExpiredError,
             DraftChangedError,
             ConflictError,
             InvalidInputError,
@@ -98,6 +105,8 @@ class ScheduleController(Controller):
 
         If nobody is, it becomes a draft again, with the reason in `status_reason`. What was due while the service
         was down is published when it is up again. The issue is compiled now; to change it, unschedule it.
+
+        The limits of `audience` are tested at that time, and an issue that is not within them becomes a draft again.
         """
         compiled = await compile_draft(engine, compiler, installation, issue_id)
         if compiled is not None:
@@ -105,6 +114,7 @@ class ScheduleController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
+            await expect_audience(connection, issue_id, data.audience)
             row = await schedule_issue(
                 connection,
                 issue_id,

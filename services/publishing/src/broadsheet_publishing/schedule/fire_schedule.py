@@ -8,6 +8,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.process.database import may_be_the_items_fault
+from broadsheet_publishing.audience.audience import AudienceChangedError
+from broadsheet_publishing.audience.expect_audience import find_members_of_due, forget_expectation
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import drop_compiled
@@ -32,7 +34,9 @@ class Fired(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """A draft again, with the reason: nobody to send to, an unknown segment, or a newsletter that is not ready."""
+    """A draft again, with the reason: nobody to send to, an unknown segment, a newsletter that is not ready, or another
+    audience than its author allowed.
+    """
 
     issue_id: int
 
@@ -61,24 +65,27 @@ async def fire_next_schedule(
         FiringFailedError: one issue could not be published.
         SQLAlchemyError, OSError: the database does not answer.
     """
+    resting = resting_issue_ids | await find_members_of_due(engine, resting_issue_ids=resting_issue_ids)
     async with engine.begin() as connection:
-        issue_id = await schedule_store.lock_due_issue(connection, resting_issue_ids=sorted(resting_issue_ids))
+        issue_id = await schedule_store.lock_due_issue(connection, resting_issue_ids=sorted(resting))
         if issue_id is None:
             return NothingDue(await schedule_store.read_seconds_to_next(connection))
         try:
-            await publish_issue(
-                connection,
-                issue_id,
-                compiled=None,
-                installation=installation,
-                published_by=BY_SCHEDULE,
-                at_its_time=True,
-            )
+            # What it requested of other services goes with it if it is refused.
+            async with connection.begin_nested():
+                await publish_issue(
+                    connection,
+                    issue_id,
+                    compiled=None,
+                    installation=installation,
+                    published_by=BY_SCHEDULE,
+                    at_its_time=True,
+                )
         except NoRecipientsError:
             return await _withdraw(connection, issue_id, NOBODY_THERE)
         except SegmentGoneError:
             return await _withdraw(connection, issue_id, SEGMENT_GONE)
-        except NewsletterNotReadyError as error:
+        except (NewsletterNotReadyError, AudienceChangedError) as error:
             return await _withdraw(connection, issue_id, f"{NOT_AT_ITS_TIME} {error.detail}")
         except Exception as error:
             if not may_be_the_items_fault(error):
@@ -89,6 +96,7 @@ async def fire_next_schedule(
 
 async def _withdraw(connection: AsyncConnection, issue_id: int, note: str) -> Withdrawn:
     await drop_compiled(connection, issue_id)
+    await forget_expectation(connection, issue_id)
     await schedule_store.set_draft(connection, issue_id, note=note)
     await record_step(connection, issue_id, "withdrawn", actor=BY_SCHEDULE, note=note)
     return Withdrawn(issue_id)

@@ -7,6 +7,7 @@ is compiled at once: its author sees faults now, and what goes out is what was l
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_publishing.audience.expect_audience import forget_expectation
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.issues.compile_draft import CompiledDraft
 from broadsheet_publishing.issues.interface import IssueRow, drop_compiled, read_now
@@ -77,6 +78,7 @@ async def unschedule_issue(connection: AsyncConnection, issue_id: int, *, unsche
     """
     issue = await lock_unpublished(connection, issue_id)
     await drop_compiled(connection, issue_id)
+    await forget_expectation(connection, issue_id)
     if issue.status == "scheduled":
         await record_step(connection, issue_id, "unscheduled", actor=unscheduled_by)
     return await schedule_store.set_draft(connection, issue_id, note=None)

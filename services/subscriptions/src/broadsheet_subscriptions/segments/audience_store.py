@@ -28,14 +28,16 @@ class OpenAudience(msgspec.Struct, frozen=True):
 
 
 async def lock_open_audience(connection: AsyncConnection) -> OpenAudience | None:
-    """An audience that is due and that no other replica has locked."""
+    """An audience that is due and that no other replica has locked. Those of issues come before trials, whose numbers
+    are negative.
+    """
     row = (
         await connection.execute(
             sa.text("""
                 SELECT issue_id, newsletter_id, filter, frozen_at, next_block, failure_count
                   FROM subscriptions.audience
                  WHERE completed_at IS NULL AND run_at <= now()
-                 ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED
+                 ORDER BY issue_id < 0, run_at LIMIT 1 FOR UPDATE SKIP LOCKED
             """)
         )
     ).one_or_none()
