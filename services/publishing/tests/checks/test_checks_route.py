@@ -21,6 +21,17 @@ async def test_an_ordinary_issue_is_not_blocked(publishing: Publishing) -> None:
     assert [one["code"] for one in found["findings"] if one["severity"] == "blocks"] == []
 
 
+async def test_a_newsletter_that_tracks_links_can_be_sent_in_the_layout_that_ships(publishing: Publishing) -> None:
+    """Its links to unsubscribe are exempt from tracking when it is mailed, so that they do not block it."""
+    publishing.add_confirmed(1)
+    tracked = await publishing.patch("newsletters/1", {"track_links": True, "track_opens": True})
+    assert tracked.status_code == 200
+    found = await checks(publishing)
+    assert [one["code"] for one in found["findings"] if one["severity"] == "blocks"] == []
+    answer = await publishing.write_issue(title="The news", content=FINE, format="markdown", publish=True)
+    assert answer.status_code == 201, answer.text
+
+
 async def test_what_blocks_comes_first_and_says_where_and_what_to_do(publishing: Publishing) -> None:
     found = await checks(
         publishing, content="[a](javascript:alert(1))\n\n[b](/relative)\n\n{{ subscriber.shoe }}", title=""

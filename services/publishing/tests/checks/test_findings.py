@@ -63,7 +63,8 @@ GOOD_IMAGE = 'src="https://example.org/a.png" alt="The bridge" width="600"'
 HEBREW = "הנהר עלה שוב השבוע והגשר היה סגור יומיים בזמן שאנשים הסתכלו עליו מרחוק"
 RTL = {"language": "he", "direction": "rtl"}
 TRACKED = {"tracks_links": True}
-UNTRACKED_FOOTER = FOOTER.replace("<a ", "<a data-pm-no-track ")
+ODD_FOOTER = FOOTER.replace("<a ", '<a title="a > b" ')
+"""A link to unsubscribe that delivery does not recognise."""
 
 CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
     "active-content": (issue(f"<p>{WORDS}</p><script>x()</script>"), issue(f"<p>{WORDS}</p><pre>x()</pre>")),
@@ -140,8 +141,8 @@ CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
     "text-part-differs": (issue(text="Other words altogether. " * 9), issue()),
     "text-part-missing": (issue(text="\n"), issue()),
     "tracking-of-protected-link": (
+        issue(html=page(f"<p>{WORDS}</p>", footer=ODD_FOOTER), newsletter=TRACKED),
         issue(newsletter=TRACKED),
-        issue(html=page(f"<p>{WORDS}</p>", footer=UNTRACKED_FOOTER), newsletter=TRACKED),
     ),
     "unsubscribe-link-missing": (
         msgspec.structs.replace(

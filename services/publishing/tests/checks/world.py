@@ -54,7 +54,9 @@ def issue(
         "source": IssueSource(title="Title", subject=subject, preheader=preheader, format="html", content=whole),
         "compiled": compiled,
         "newsletter": facts,
-        "rendered": render_samples(compiled, values, Footer("Newsletter", facts.postal_address)),
+        "rendered": render_samples(
+            compiled, values, Footer("Newsletter", facts.postal_address), tracks_links=facts.tracks_links
+        ),
         "sender": SenderFact(confirmed=True),
         "stream": StreamFact(None),
         "recent": RecentIssues(),

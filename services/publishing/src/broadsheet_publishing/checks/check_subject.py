@@ -55,7 +55,13 @@ class CheckReport(msgspec.Struct, frozen=True):
 def check_subject(subject: CheckSubject) -> CheckReport:
     rendered = None
     if subject.compiled is not None:
-        rendered = render_samples(subject.compiled, subject.sample, subject.footer, others=subject.others)
+        rendered = render_samples(
+            subject.compiled,
+            subject.sample,
+            subject.footer,
+            tracks_links=subject.newsletter.tracks_links,
+            others=subject.others,
+        )
     findings = check_issue(
         CheckedIssue(
             source=subject.source,

@@ -39,11 +39,18 @@ def people(sample: MailValues) -> Iterator[MailValues]:
 
 
 def render_samples(
-    compiled: CompiledIssue, values: MailValues, footer: Footer, *, others: tuple[MailValues, ...] = ()
+    compiled: CompiledIssue,
+    values: MailValues,
+    footer: Footer,
+    *,
+    tracks_links: bool,
+    others: tuple[MailValues, ...] = (),
 ) -> Rendered | RenderingFault:
-    """`values`: of the sample person. `others`: more people to measure, such as with long attributes."""
+    """`values`: of the sample person. `tracks_links`: as the newsletter does; delivery then exempts the links by which
+    a reader leaves. `others`: more people to measure, such as with long attributes.
+    """
     try:
-        mails = _Mails(compiled, values, footer)
+        mails = _Mails(compiled, values, footer, tracks_links=tracks_links)
         sample = mails.sample(values)
         sizes = [mails.size(one) for one in (*people(values), *others)]
     except TemplateError as error:
@@ -56,7 +63,7 @@ def render_samples(
 
 
 class _Mails:
-    def __init__(self, compiled: CompiledIssue, values: MailValues, footer: Footer) -> None:
+    def __init__(self, compiled: CompiledIssue, values: MailValues, footer: Footer, *, tracks_links: bool) -> None:
         """Raises `TemplateError`."""
         self._footer = footer
         self._html_template = (
@@ -76,6 +83,7 @@ class _Mails:
                 postal_address=footer.postal_address,
                 published_at=datetime.fromisoformat(values.issue_published_on or "2026-01-31").replace(tzinfo=UTC),
                 web_url=values.web_url,
+                tracks_links=tracks_links,
             ),
         )
 
