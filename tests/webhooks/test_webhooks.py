@@ -1,83 +1,23 @@
 """From Postmark's webhook through the gateway to the delivery, the suppression and the subscription."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from broadsheet_common.process.settings import Secret
-from broadsheet_local.embedded.ports import LOOPBACK
-from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 from harness.cluster import Cluster
-from harness.seeding import Seed
-from harness.system import System, running_system
+from harness.hooked import PASSWORD, PATH, USER, happens_at_postmark, hooked_system
+from harness.system import System
 from harness.waiting import eventually
 
-USER, PASSWORD = "postmark", "webhook-password"
 READER = "reader@example.com"
-PATH = "/webhooks/postmark"
 
 
 @pytest.fixture
 async def hooked(cluster: Cluster, redis_url: str) -> AsyncIterator[System]:
-    """The four apps, with the gateway on a port that the sandbox's webhooks are sent to."""
-    with cluster.database() as database, running_sandbox_sync() as sandbox, Seed.connect(database) as seed:
-        credentials: dict[str, Any] = {
-            "postmark_webhook_user": USER,
-            "postmark_webhook_password": Secret(PASSWORD),
-        }
-        async with running_system(database, redis_url, sandbox, seed, **credentials) as system:
-            server = uvicorn.Server(
-                uvicorn.Config(system.apps["gateway"], host=LOOPBACK, port=0, lifespan="off", log_config=None)
-            )
-            serving = asyncio.create_task(server.serve())
-            await eventually(lambda: server.started, what="the gateway listens")
-            port = server.servers[0].sockets[0].getsockname()[1]
-            _send_webhooks_to(sandbox, f"http://{LOOPBACK}:{port}{PATH}")
-            try:
-                yield system
-            finally:
-                server.should_exit = True
-                with suppress(asyncio.CancelledError):
-                    await serving
-
-
-def _send_webhooks_to(sandbox: RunningSandbox, url: str) -> None:
-    body = {
-        "Url": url,
-        "MessageStream": "broadcast",
-        "HttpAuth": {"Username": USER, "Password": PASSWORD},
-        "Triggers": {
-            name: {"Enabled": True}
-            for name in ("Open", "Click", "Delivery", "Bounce", "SpamComplaint", "SubscriptionChange")
-        },
-    }
-    answer = httpx.post(f"{sandbox.base_url}/webhooks", json=body, headers=sandbox.headers)
-    assert answer.is_success, answer.text
-
-
-async def _happens(system: System, **fields: Any) -> None:
-    """At Postmark, and what its webhooks tell is applied."""
-    base = system.sandbox.base_url
-    async with httpx.AsyncClient(base_url=base) as control:
-        answer = await control.post("/_sandbox/events", json=fields)
-        assert answer.is_success, answer.text
-        assert answer.json()["queued"] > 0
-
-        async def arrived() -> bool:
-            return bool((await control.get("/_sandbox/webhooks")).json()["pending"] == 0)
-
-        await eventually(arrived, what="every webhook was answered")
-    await system.delivery.apply_events()
-
-    def followed() -> bool:
-        return system.seed.count("subscriptions.provider_change") == 0
-
-    await eventually(followed, what="subscriptions has followed")
+    async with hooked_system(cluster, redis_url) as system:
+        yield system
 
 
 async def _sent_issue(system: System) -> None:
@@ -101,10 +41,10 @@ async def _suppressions(system: System) -> list[tuple[str, bool]]:
 async def test_who_leaves_and_comes_back_through_postmarks_own_link_is_followed_both_ways(hooked: System) -> None:
     await _sent_issue(hooked)
     about = {"type": "SubscriptionChange", "recipient": READER, "stream": "broadcast"}
-    await _happens(hooked, **about, suppress_sending=True)
+    await happens_at_postmark(hooked, **about, suppress_sending=True)
     assert await _state(hooked) == "unsubscribed"
     assert await _suppressions(hooked) == [("unsubscribe", True)]
-    await _happens(hooked, **about, suppress_sending=False)
+    await happens_at_postmark(hooked, **about, suppress_sending=False)
     assert await _state(hooked) == "confirmed"
     assert await _suppressions(hooked) == [("unsubscribe", False)]
     await hooked.publish_by_form(title="Next")
@@ -114,7 +54,7 @@ async def test_who_leaves_and_comes_back_through_postmarks_own_link_is_followed_
 
 async def test_a_complaint_46_times_ends_it_once_and_for_good(hooked: System) -> None:
     await _sent_issue(hooked)
-    await _happens(hooked, type="SpamComplaint", recipient=READER, stream="broadcast", repeat=46)
+    await happens_at_postmark(hooked, type="SpamComplaint", recipient=READER, stream="broadcast", repeat=46)
     assert await _suppressions(hooked) == [("complaint", True)]
     assert await _state(hooked) == "unsubscribed"
     assert hooked.seed.execute("SELECT record_type, count(*) FROM delivery.provider_event GROUP BY 1") == [
@@ -132,7 +72,7 @@ async def test_a_webhook_settles_what_a_lost_answer_left_open(hooked: System) ->
     await hooked.deliver_all_pending()
     [issue] = (await hooked.api.get("/api/v1/issues")).json()["items"]
     assert issue["counts"]["uncertain"] == 1
-    await _happens(hooked, type="Delivery", recipient=READER, stream="broadcast")
+    await happens_at_postmark(hooked, type="Delivery", recipient=READER, stream="broadcast")
     await hooked.deliver_all_pending()
     [issue] = (await hooked.api.get("/api/v1/issues")).json()["items"]
     assert (issue["status"], issue["counts"]["accepted"]) == ("sent", 1)
@@ -144,7 +84,7 @@ async def _left_and_confirmed_anew(system: System, *, reason: str) -> str:
     """
     await system.confirmed_subscriber(READER)
     change = {"type": "SubscriptionChange", "recipient": READER, "stream": "broadcast", "about_message": False}
-    await _happens(system, **change, suppress_sending=True, suppression_reason=reason, origin="Recipient")
+    await happens_at_postmark(system, **change, suppress_sending=True, suppression_reason=reason, origin="Recipient")
     if reason == "HardBounce":  # the person is still confirmed, and leaves and comes back with us
         [found] = (await system.api.get("/api/v1/subscribers", params={"email": READER})).json()["items"]
         (await system.api.post(f"/api/v1/subscribers/{found['id']}/unsubscribe", json={})).raise_for_status()
@@ -181,7 +121,7 @@ async def test_who_left_by_postmarks_link_and_confirms_anew_is_told_that_postmar
     ]
     # What they can do: Postmark's own page.
     about = {"type": "SubscriptionChange", "recipient": READER, "stream": "broadcast", "about_message": False}
-    await _happens(hooked, **about, suppress_sending=False, origin="Recipient")
+    await happens_at_postmark(hooked, **about, suppress_sending=False, origin="Recipient")
     assert await _suppressed(hooked, suppressed="false") == [None]
     await hooked.publish_by_form(title="Next")
     await hooked.deliver_all_pending()
@@ -205,7 +145,7 @@ async def test_a_suppression_that_is_heard_of_after_the_confirmation_is_lifted_t
     hooked.seed.execute("UPDATE subscriptions.subscription SET confirmed_at = now()")
     bounced = {"type": "SubscriptionChange", "recipient": READER, "stream": "broadcast", "about_message": False}
     reason = {"suppress_sending": True, "suppression_reason": "HardBounce", "origin": "Recipient"}
-    await _happens(hooked, **bounced, **reason)
+    await happens_at_postmark(hooked, **bounced, **reason)
     # As if it had happened an hour ago: the event's own time decides.
     late = {
         "RecordType": "SubscriptionChange",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from broadsheet_publishing.compiling.compile_message import LENGTH_BYTES, CompileOrder, encode
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError
 from broadsheet_publishing.compiling.compiler import Compiler, CompilerBusyError, CompilerSettings
 from broadsheet_publishing.compiling.issue_source import IssueSource
@@ -174,6 +176,25 @@ async def test_all_processes_have_ended_when_the_compiler_ends() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_a_process_whose_service_was_killed_does_not_stay_with_a_text_that_never_ends() -> None:
+    """Nobody is there who would end it: its own alarm does, whatever it is doing."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        WORKER,
+        str(1 << 30),
+        "1",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    order = encode(CompileOrder(IssueSource(title="Title", content=SLOW), BARE, LOOK, frozenset()))
+    process.stdin.write(len(order).to_bytes(LENGTH_BYTES, "big") + order)
+    await process.stdin.drain()
+    assert await process.wait() == -signal.SIGALRM
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@ answer to each to standard output, until its input ends.
 
 It is a process of its own, because a text can make a parser run for minutes, take all memory or crash. Then only this
 process ends, which has no secrets and opens no connection.
+
+The service ends a process that takes too long. If the service was killed meanwhile, nobody would: so each order has an
+alarm, whose default is that the kernel ends the process, whatever code it is in.
 """
 
 import resource
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -33,7 +37,7 @@ _TOO_MUCH_MEMORY: Final = Fault(
 
 
 def main() -> None:
-    memory_bytes_max = int(sys.argv[1])
+    memory_bytes_max, alarm_s = int(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
     # A crash is reported by its exit status; the text would be in the core.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -42,7 +46,10 @@ def main() -> None:
     sys.stdout = sys.stderr
     _send(sink, b"")
     while (order := _next(source)) is not None:
-        _send(sink, encode(_answer(order)))
+        signal.alarm(alarm_s)
+        answer = encode(_answer(order))
+        signal.alarm(0)
+        _send(sink, answer)
 
 
 def _send(sink: BinaryIO, message: bytes) -> None:

@@ -6,6 +6,7 @@ they come; whoever finds the queue full is told so at once.
 
 import asyncio
 import contextlib
+import math
 import os
 import sys
 from types import TracebackType
@@ -36,6 +37,8 @@ _PASSED_ON: Final = frozenset({"PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH",
 """The environment variables that a process gets: what Python needs, and none of the service's secrets."""
 _STARTING_TIMEOUT_S: Final = 30.0
 """A fresh process loads its parsers first, perhaps on a busy machine."""
+_ALARM_AFTER_S: Final = 5
+"""How much longer than the service a process waits before it ends itself: only if the service is not there any more."""
 _ISSUES_OF_A_PROCESS_MAX: Final = 5_000
 """Then it is replaced, so that what a parser may leak stays bounded."""
 
@@ -174,6 +177,7 @@ class _Process:
             "-m",
             "broadsheet_publishing.compiling.compile_worker",
             str(self._settings.memory_bytes_max),
+            str(math.ceil(self._settings.timeout_s) + _ALARM_AFTER_S),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             # What a parser says last may quote the text.
