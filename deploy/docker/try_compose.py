@@ -30,7 +30,7 @@ from broadsheet_local.demo.bulk_import import reader_email
 from broadsheet_local.demo.issue_content import load_issue
 from broadsheet_local.demo.people import Gateway
 from broadsheet_local.demo.progress import Phases
-from broadsheet_local.demo.publish_and_wait import publish_and_wait
+from broadsheet_local.demo.publish_and_wait import publish_and_wait, write_and_check
 from broadsheet_local.demo.recipients import compare
 from broadsheet_local.demo.sandbox_log import SandboxLog
 from broadsheet_local.demo.sign_up_everybody import confirm_readers, sign_up_readers
@@ -238,11 +238,11 @@ async def journey(compose: Compose, subscribers: int, ready_seconds: float, clie
         slow = {"kind": "latency", "latency_ms": CALL_LATENCY_MS, "match": {"stream": "broadcast"}}
         (await client.put(f"{compose.sandbox_url}/_sandbox/faults", json={"rules": [slow]})).raise_for_status()
         leaving = asyncio.create_task(scale_down(compose, client))
+        await gateway.log_in(USERNAME, password)
+        written = await write_and_check(gateway, content)
         sending = await publish_and_wait(
             gateway,
-            content,
-            username=USERNAME,
-            password=password,
+            written.issue_id,
             audience=subscribers,
             phase=phases.phase("Deliver", subscribers, here),
         )

@@ -201,7 +201,7 @@ class Day:
         for part in (ada["html"], ada["text"]):
             for words in ("High water for Ada Lovelace", "You are on watch.", "from Pier 7", "06:12", TIDES):
                 assert words in part
-        assert re.search(r'<h1 style="[^"]*#003355', ada["html"]), "the layout's style stands where mail programs keep it"
+        assert re.search(r'<h1 style="[^"]*#003355', ada["html"]), "the layout's style stands where programs keep it"
         nobody = await self.issue("/preview", {"sample": {"email": "nobody@example.com"}})
         assert nobody["subject"] == "High water, reader"
         for words in ("High water for everybody", "You may sleep in.", "from your berth"):
@@ -215,7 +215,8 @@ class Day:
         assert sent == {"sent": 1, "subject": "High water, Grace Hopper"}
         await self.system.delivery.send_all_due()
         mail = self.system.oracle.messages()[-1]
-        assert (mail.to, mail.subject, mail.stream) == ("office@harbour.example", "[Test] High water, Grace Hopper", "outbound")
+        assert (mail.to, mail.subject) == ("office@harbour.example", "[Test] High water, Grace Hopper")
+        assert mail.stream == "outbound"
         [link] = set(re.findall(rf"{re.escape(PUBLIC_URL)}/unsubscribe/[\w.~-]+", mail.text))
         page = await self.system.visitor.get(link)
         assert (page.status_code, "from a test mail" in page.text) == (200, True)

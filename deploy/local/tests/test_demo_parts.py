@@ -1,10 +1,11 @@
 """The demo's own parts: forms, the issue's content, the comparison."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_local.demo.html_form import post_form
-from broadsheet_local.demo.issue_content import load_issue, render
+from broadsheet_local.demo.issue_content import load_issue, parse
 from broadsheet_local.demo.recipients import compare
 from broadsheet_local.demo.sandbox_log import CapturedMail, Message, confirmation_link
 
@@ -28,21 +29,20 @@ def test_a_form_is_read_as_a_browser_would_submit_it() -> None:
     assert post_form(PAGE, action="/search") is None
 
 
-def test_the_shipped_issue_has_a_title_both_bodies_and_its_merge_field() -> None:
+def test_the_shipped_issue_is_markdown_with_its_title_and_merge_fields() -> None:
     issue = load_issue()
     assert issue.title == "The first issue of Broadsheet"
-    for body in (issue.html, issue.text):
-        assert "{{ subscriber.name }}" in body
-        assert issue.title in body
-    assert "<blockquote>" in issue.html
-    assert "1. Your confirmation was recorded" in issue.text
-    assert "RFC 8058 (https://www.rfc-editor.org/rfc/rfc8058)" in issue.text
-    assert "**" not in issue.text
+    assert issue.markdown.startswith(f"# {issue.title}\n")
+    for field in ("{{ subscriber.name | default:", "{{ newsletter.name }}", "{{ unsubscribe_url }}"):
+        assert field in issue.markdown
+    for mark in ("\n## ", "\n1. ", "\n- ", "| --- |", "\n> "):
+        assert mark in issue.markdown
 
 
-def test_markdown_becomes_plain_text_that_still_reads() -> None:
-    issue = render("# Title\n\nA *soft*\nline with `code`.\n\n3. three\n4. four\n\n- dot\n\n> said\n")
-    assert issue.text == "Title\n=====\n\nA soft line with code.\n\n3. three\n\n4. four\n\n- dot\n\n> said\n"
+@pytest.mark.parametrize("text", ["", "No heading\n", "#\n\nText", "# \n\nText"])
+def test_an_issue_begins_with_its_title(text: str) -> None:
+    with pytest.raises(ValueError, match="a heading"):
+        parse(text)
 
 
 @given(st.sets(st.integers(0, 50)), st.lists(st.integers(0, 50)))

@@ -13,6 +13,7 @@ from broadsheet_local.chaos.faults import (
     processes,
     provider,
     proxy,
+    publishing,
     redis,
     webhooks,
 )
@@ -78,6 +79,7 @@ FAULTS: Final = (
     Fault("webhooks-many-and-disordered", webhooks.many_and_disordered, "one effect", webhooks.WITH_WEBHOOKS, weight=8),
     Fault("unsubscribe-during-send", account.unsubscribe_meanwhile, "at once", weight=12),
     Fault("publish-50-in-parallel", account.publish_many_times, "one fan-out a key", weight=6),
+    Fault("kill9-publishing-while-compiling", publishing.kill_while_compiling, "its compiler ends in 20 s", weight=20),
     Fault("kill9-while-postgres-restarts", database.crash_postgres_and_kill, "10 s after it is up", weight=25),
     Fault("kill9-the-reconciler", processes.kill_the_reconciler, "60 s", weight=30),
     Fault("sigstop-the-reconciler", processes.stop_the_reconciler, "90 s", weight=40),

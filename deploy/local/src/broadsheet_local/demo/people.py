@@ -50,13 +50,41 @@ class Issue(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-class _IssueHead(msgspec.Struct, frozen=True):
+class _Draft(msgspec.Struct, frozen=True):
     id: int | str
-    title: str
+    slug: str | None
+    faults: list[dict[str, object]]
 
 
-class _IssuePage(msgspec.Struct, frozen=True):
-    items: list[_IssueHead]
+class Finding(msgspec.Struct, frozen=True):
+    """`severity`: blocks, warns or notes."""
+
+    code: str
+    severity: str
+    detail: str
+
+
+class Checks(msgspec.Struct, frozen=True):
+    is_blocked: bool
+    findings: list[Finding]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """Sizes are bytes of the two parts of one mail."""
+
+    subject: str
+    html_bytes: int
+    text_bytes: int
+
+
+class Newsletter(msgspec.Struct, frozen=True):
+    id: int
+    slug: str
+    is_default: bool
+
+
+class _NewsletterPage(msgspec.Struct, frozen=True):
+    items: list[Newsletter]
 
 
 class Gateway:
@@ -99,40 +127,86 @@ class Gateway:
         """One GET as the browser makes it, whatever the answer is; redirects are not followed."""
         return await self._client.get(path)
 
-    async def publish(self, content: IssueContent) -> None:
-        """The author's form, filled in and sent."""
-        page = await self._open("/admin/newsletters", "the publish page")
-        form = need_form(page, "/admin/newsletters", "the publish page")
-        fields = {"idempotency_key": secrets.token_hex(16)} | form.fields
-        filled = {"title": content.title, "text_content": content.text, "html_content": content.html}
-        answer = await self._post("/admin/newsletters", fields | filled)
-        expect(answer, httpx.codes.SEE_OTHER, "publishing the issue")
+    async def open_archive(self) -> Newsletter:
+        """The default newsletter, whose issues can be read on the web from now on."""
+        page = await self._call("GET", "/api/v1/newsletters", shape=_NewsletterPage)
+        found = next(one for one in page.items if one.is_default)
+        return await self._call(
+            "PATCH",
+            f"/api/v1/newsletters/{found.id}",
+            {"has_archive": True},
+            shape=Newsletter,
+            headers={"If-Match": "*"},
+        )
 
-    async def newest_issue_id(self, title: str) -> int | str | None:
-        """None while the list is not available; LaunchError when the newest issue is another."""
-        page = await self._read(_IssuePage, "/api/v1/issues", limit="1")
-        if page is None:
-            return None
-        if not page.items or page.items[0].title != title:
-            raise LaunchError("the published issue is not the newest one in the API's list")
-        return page.items[0].id
+    async def create_draft(self, content: IssueContent) -> int | str:
+        """Its id. Raises LaunchError when it has faults."""
+        draft = {
+            "title": content.title,
+            "subject": content.subject,
+            "preheader": content.preheader,
+            "format": "markdown",
+            "content": content.markdown,
+        }
+        made = await self._call("POST", "/api/v1/issues", draft, shape=_Draft, status=httpx.codes.CREATED)
+        if made.faults:
+            raise LaunchError(f"the issue has faults: {made.faults}")
+        return made.id
+
+    async def check(self, issue_id: int | str) -> Checks:
+        """What should be mended before the issue is sent."""
+        return await self._call("POST", f"/api/v1/issues/{issue_id}/checks", {}, shape=Checks)
+
+    async def preview(self, issue_id: int | str) -> Preview:
+        """The issue as somebody with a value for every field will get it."""
+        return await self._call("POST", f"/api/v1/issues/{issue_id}/preview", {}, shape=Preview)
+
+    async def publish(self, issue_id: int | str) -> None:
+        await self._call("POST", f"/api/v1/issues/{issue_id}/publish", shape=_Draft, status=httpx.codes.ACCEPTED)
+
+    async def archive_path(self, newsletter: Newsletter, issue_id: int | str) -> str:
+        """Where everybody can read the published issue; it was opened once."""
+        issue = await self._call("GET", f"/api/v1/issues/{issue_id}", shape=_Draft)
+        path = f"/newsletters/{newsletter.slug}/issues/{issue.slug}"
+        await self._open(path, "the issue's page in the archive")
+        return path
 
     async def issue(self, issue_id: int | str) -> Issue | None:
         """The issue with its counts; None while the service that owns it does not answer."""
         return await self._read(Issue, f"/api/v1/issues/{issue_id}")
 
-    async def _read(self, shape: type[Shape], path: str, **query: str) -> Shape | None:
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        shape: type[Shape],
+        status: int = httpx.codes.OK,
+        headers: Mapping[str, str] | None = None,
+    ) -> Shape:
+        """A request to the API; a temporary refusal is retried under one idempotency key, within bounds."""
+        sent_headers = {**self._api_headers, "Idempotency-Key": secrets.token_hex(16), **(headers or {})}
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                answer = await self._client.request(method, path, json=body, headers=sent_headers)
+            except httpx.TransportError as error:
+                raise LaunchError(f"{method} {path} got no answer: {type(error).__name__}") from error
+            if answer.status_code not in PASSING or attempt == ATTEMPTS_MAX:
+                expect(answer, status, f"{method} {path}")
+                return _decoded(answer, path, shape)
+            await asyncio.sleep(retry_after_s(answer, attempt))
+        raise AssertionError("the loop returns at its last attempt")
+
+    async def _read(self, shape: type[Shape], path: str) -> Shape | None:
         try:
-            answer = await self._client.get(path, params=query, headers=self._api_headers)
+            answer = await self._client.get(path, headers=self._api_headers)
         except httpx.TransportError:
             return None
         if answer.status_code in PASSING_READS:
             return None
         expect(answer, httpx.codes.OK, f"reading {path}")
-        try:
-            return msgspec.json.decode(answer.content, type=shape)
-        except msgspec.DecodeError as error:
-            raise LaunchError(f"{path} answered in another shape than documented: {error}") from error
+        return _decoded(answer, path, shape)
 
     async def _open(self, path: str, what: str) -> httpx.Response:
         try:
@@ -153,6 +227,13 @@ class Gateway:
                 return answer
             await asyncio.sleep(retry_after_s(answer, attempt))
         raise AssertionError("the loop returns at its last attempt")
+
+
+def _decoded(answer: httpx.Response, path: str, shape: type[Shape]) -> Shape:
+    try:
+        return msgspec.json.decode(answer.content, type=shape)
+    except msgspec.DecodeError as error:
+        raise LaunchError(f"{path} answered in another shape than documented: {error}") from error
 
 
 def retry_after_s(answer: httpx.Response, attempt: int) -> float:

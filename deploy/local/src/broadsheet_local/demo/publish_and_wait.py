@@ -1,4 +1,6 @@
-"""The author logs in, publishes the issue, and watches it until nothing is left to do."""
+"""The author's part: an issue is written, checked, looked at and published, and then watched until nothing is left to
+do. All of it through the gateway's API.
+"""
 
 import asyncio
 import time
@@ -6,14 +8,25 @@ import time
 import msgspec
 
 from broadsheet_local.demo.issue_content import IssueContent
-from broadsheet_local.demo.people import Counts, Gateway
+from broadsheet_local.demo.people import Checks, Counts, Gateway, Preview
 from broadsheet_local.demo.progress import Phase
+from broadsheet_local.errors import LaunchError
 
 COUNTS_POLL_S = 0.1
 
 
+class Written(msgspec.Struct, frozen=True):
+    """A draft that nothing is wrong with."""
+
+    issue_id: int | str
+    checks: Checks
+    preview: Preview
+
+
 class Sending(msgspec.Struct, frozen=True):
-    """The issue when every delivery was settled; seconds count from the publish call."""
+    """The issue when every delivery was settled; seconds count from the publish call. `archive_path` None: it is not
+    in an archive.
+    """
 
     issue_id: int | str
     counts: Counts
@@ -21,19 +34,23 @@ class Sending(msgspec.Struct, frozen=True):
     delivery_seconds: float
 
 
-async def publish_and_wait(
-    gateway: Gateway, content: IssueContent, *, username: str, password: str, audience: int, phase: Phase
-) -> Sending:
-    """Raises LaunchError when a page refuses, or when nothing moves for too long."""
-    await gateway.log_in(username, password)
+async def write_and_check(gateway: Gateway, content: IssueContent) -> Written:
+    """Raises LaunchError when the checks find what must be mended first."""
+    issue_id = await gateway.create_draft(content)
+    checks = await gateway.check(issue_id)
+    if checks.is_blocked:
+        blocking = "; ".join(f"{one.code}: {one.detail}" for one in checks.findings if one.severity == "blocks")
+        raise LaunchError(f"the issue must not be sent as it is: {blocking}")
+    return Written(issue_id, checks, await gateway.preview(issue_id))
+
+
+async def publish_and_wait(gateway: Gateway, issue_id: int | str, *, audience: int, phase: Phase) -> Sending:
+    """Raises LaunchError when publishing is refused, or when nothing moves for too long."""
     began = time.monotonic()
-    await gateway.publish(content)
-    issue_id: int | str | None = None
+    await gateway.publish(issue_id)
     enqueue_seconds: float | None = None
     while True:
-        if issue_id is None:
-            issue_id = await gateway.newest_issue_id(content.title)
-        issue = None if issue_id is None else await gateway.issue(issue_id)
+        issue = await gateway.issue(issue_id)
         elapsed = time.monotonic() - began
         if issue is None:
             phase.update(phase.done, waiting_for="the issue's counts, which the gateway cannot get")

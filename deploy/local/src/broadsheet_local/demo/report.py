@@ -12,6 +12,7 @@ class DemoResult(msgspec.Struct, frozen=True):
     """The last line of `--json`.
 
     `signed_up` and `confirmed` count people who came through the public form; `imported_count` the others.
+    `warnings` and `notes` are what the checks found, of which nothing blocked; sizes are of one mail's two parts.
     `accepted`, `missing`, `duplicates` and `strangers` are by the sandbox's log, `counts` by the API.
     `enqueue_seconds` (until every delivery is queued) and `delivery_seconds` (until every delivery is settled)
     count from the publish call.
@@ -27,6 +28,11 @@ class DemoResult(msgspec.Struct, frozen=True):
     duplicates: int
     strangers: int
     counts: Counts
+    warnings: int
+    notes: int
+    html_bytes: int
+    text_bytes: int
+    archive_path: str
     sign_up_seconds: float
     enqueue_seconds: float
     delivery_seconds: float
@@ -50,9 +56,18 @@ def print_report(result: DemoResult, verdict: Verdict, title: str, console: Cons
     table.add_row(
         "Sign-up", f"{result.sign_up_seconds:.1f} s", f"form, mail, confirmation of {result.confirmed:,} people"
     )
+    table.add_row(
+        "Checks", "passed", f"one Markdown file: {result.warnings} warnings, {result.notes} notes, none blocks"
+    )
+    table.add_row(
+        "Mail",
+        f"{result.html_bytes / 1000:.1f} kB",
+        f"of HTML, by the preview; {result.text_bytes / 1000:.1f} kB of text",
+    )
     table.add_row("Enqueue", f"{result.enqueue_seconds:.2f} s", "publish call until every delivery was queued")
     table.add_row("Delivery", f"{result.delivery_seconds:.2f} s", "publish call until every delivery was settled")
     table.add_row("Rate", f"{result.emails_per_second:,.0f}/s", f"{result.latency_ms} ms a call to the sandbox")
+    table.add_row("Archive", "open", f"everybody can read it at {result.archive_path}")
     table.add_row()
     table.add_row("Accepted", f"{result.accepted:,}", "by the sandbox's log, one by one")
     table.add_row("Missing", number(result.missing), ", ".join(verdict.missing_shown))

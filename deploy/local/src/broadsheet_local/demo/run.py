@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -12,7 +13,7 @@ from broadsheet_local.demo.bulk_import import import_readers, reader_email
 from broadsheet_local.demo.issue_content import IssueContent, load_issue
 from broadsheet_local.demo.people import Gateway
 from broadsheet_local.demo.progress import Phases
-from broadsheet_local.demo.publish_and_wait import Sending, publish_and_wait
+from broadsheet_local.demo.publish_and_wait import Sending, Written, publish_and_wait, write_and_check
 from broadsheet_local.demo.recipients import Verdict, compare
 from broadsheet_local.demo.report import DemoResult, print_report
 from broadsheet_local.demo.sandbox_log import SandboxLog
@@ -86,29 +87,50 @@ async def journey(
         if options.subscribers > people:
             await in_thread(lambda: import_readers(system.database_url, people + 1, options.subscribers))
             say(f"imported {options.subscribers - people:,} more subscribers in bulk")
+        newsletter = await gateway.open_archive()
+        written = await write_and_check(gateway, content)
+        say(f"wrote the issue from its Markdown file and checked it: {found_by(written)}")
         sending = await publish_and_wait(
             gateway,
-            content,
-            username=system.username,
-            password=system.password,
+            written.issue_id,
             audience=options.subscribers,
             phase=phases.phase("Deliver", options.subscribers, delivery_log),
         )
+        archive_path = await gateway.archive_path(newsletter, written.issue_id)
         delivered = [recipient async for recipient in log.recipients_of(content.title)]
     expected = frozenset(reader_email(number) for number in range(1, options.subscribers + 1))
     verdict = compare(expected, delivered)
-    result = summarise(options, verdict, sending, len(confirmed), sign_up_seconds, system.restarts)
+    result = summarise(
+        options,
+        verdict,
+        written,
+        sending,
+        confirmed=len(confirmed),
+        sign_up_seconds=sign_up_seconds,
+        restarts=system.restarts,
+        archive_path=archive_path,
+    )
     return result, verdict
+
+
+def found_by(written: Written) -> str:
+    """By the checks, in words."""
+    found = Counter(one.severity for one in written.checks.findings)
+    return f"nothing that blocks, {found['warns']} warnings, {found['notes']} notes"
 
 
 def summarise(
     options: DemoOptions,
     verdict: Verdict,
+    written: Written,
     sending: Sending,
+    *,
     confirmed: int,
     sign_up_seconds: float,
     restarts: int,
+    archive_path: str,
 ) -> DemoResult:
+    found = Counter(one.severity for one in written.checks.findings)
     return DemoResult(
         subscribers=options.subscribers,
         signed_up=options.by_form,
@@ -120,6 +142,11 @@ def summarise(
         duplicates=verdict.duplicates,
         strangers=verdict.strangers,
         counts=sending.counts,
+        warnings=found["warns"],
+        notes=found["notes"],
+        html_bytes=written.preview.html_bytes,
+        text_bytes=written.preview.text_bytes,
+        archive_path=archive_path,
         sign_up_seconds=round(sign_up_seconds, 3),
         enqueue_seconds=round(sending.enqueue_seconds, 3),
         delivery_seconds=round(sending.delivery_seconds, 3),
