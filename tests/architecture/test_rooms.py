@@ -22,6 +22,7 @@ PACKAGES = {
 }
 TESTS = sorted(path for path in (*ROOT.glob("*/*/tests"), ROOT / "tests") if path.is_dir())
 TESTS_OF_ALL_ROOMS = {
+    "services/publishing/tests/fuzz": "asks every route of the service's document",
     "services/subscriptions/tests/fuzz": "asks every route of the service's document",
 }
 """Folders of a part's tests that are about no one room."""

@@ -27,8 +27,9 @@ from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from harness.cluster import Cluster
+from harness.http.awkward import AWKWARD_BYTES, ESCAPED_TEXTS, made_awkward, made_likely
 
-from .awkward import AWKWARD_BYTES, ESCAPED_TEXTS, made_awkward, made_likely
+from .likely import likely
 from .served import Served, read_document, serving
 
 ASKED_FOR: Final = int(os.environ.get("BROADSHEET_FUZZ_EXAMPLES", "0"))
@@ -126,9 +127,13 @@ def test_what_is_awkward_is_no_fault_of_ours(label: str, served: Served, session
 def _requests(draw: st.DrawFn, operation: Operation, served: Served) -> requests.Request:
     case = draw(operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     tokens = served.tokens_for(operation.path)
-    path = draw(made_likely(dict(case.path_parameters or {}), tokens))
-    query = draw(made_likely(dict(case.query or {}), tokens))
-    headers = draw(made_likely(dict(case.headers or {}), tokens))
+
+    def likely_there(key: str) -> tuple[Any, ...]:
+        return likely(key, tokens)
+
+    path = draw(made_likely(dict(case.path_parameters or {}), likely_there))
+    query = draw(made_likely(dict(case.query or {}), likely_there))
+    headers = draw(made_likely(dict(case.headers or {}), likely_there))
     escaped = {name: quote(str(value), safe="") for name, value in path.items()}
     pairs = [(name, quote(str(value), safe="")) for name, value in query.items()]
     awkward = draw(st.sampled_from(("nothing", "body", "query", "path")))
@@ -138,7 +143,7 @@ def _requests(draw: st.DrawFn, operation: Operation, served: Served) -> requests
         headers["Content-Type"] = draw(st.sampled_from(media_types))
         content = draw(AWKWARD_BYTES)
     elif not isinstance(case.body, NotSet):
-        body = draw(made_likely(case.body, tokens))
+        body = draw(made_likely(case.body, likely_there))
         content = draw(made_awkward(body)) if awkward == "body" else _encoded(body)
         headers["Content-Type"] = "application/json"
     if awkward == "path" and escaped:

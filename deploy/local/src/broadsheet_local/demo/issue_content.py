@@ -5,14 +5,16 @@ from importlib import resources
 import msgspec
 
 HEADING = "# "
+SLUG = "first-issue"
 SUBJECT = "{{ issue.title }}"
 PREHEADER = "One button, one mail: what happened between the two, and what is known of it"
 
 
 class IssueContent(msgspec.Struct, frozen=True):
-    """A draft. All of it are templates; `title` is in the Markdown too, as its heading."""
+    """A draft. All but the slug are templates; `title` is in the Markdown too, as its heading."""
 
     title: str
+    slug: str
     subject: str
     preheader: str
     markdown: str
@@ -28,4 +30,4 @@ def parse(markdown: str) -> IssueContent:
     title = first.removeprefix(HEADING).strip()
     if not first.startswith(HEADING) or not title:
         raise ValueError("an issue begins with its title, a heading")
-    return IssueContent(title=title, subject=SUBJECT, preheader=PREHEADER, markdown=markdown)
+    return IssueContent(title=title, slug=SLUG, subject=SUBJECT, preheader=PREHEADER, markdown=markdown)

@@ -145,6 +145,7 @@ class Gateway:
             "title": content.title,
             "subject": content.subject,
             "preheader": content.preheader,
+            "slug": content.slug,
             "format": "markdown",
             "content": content.markdown,
         }

@@ -67,7 +67,7 @@ def print_report(result: DemoResult, verdict: Verdict, title: str, console: Cons
     table.add_row("Enqueue", f"{result.enqueue_seconds:.2f} s", "publish call until every delivery was queued")
     table.add_row("Delivery", f"{result.delivery_seconds:.2f} s", "publish call until every delivery was settled")
     table.add_row("Rate", f"{result.emails_per_second:,.0f}/s", f"{result.latency_ms} ms a call to the sandbox")
-    table.add_row("Archive", "open", f"everybody can read it at {result.archive_path}")
+    table.add_row("Archive", "open", f"everybody reads it at {result.archive_path}")
     table.add_row()
     table.add_row("Accepted", f"{result.accepted:,}", "by the sandbox's log, one by one")
     table.add_row("Missing", number(result.missing), ", ".join(verdict.missing_shown))

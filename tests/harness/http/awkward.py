@@ -1,11 +1,10 @@
-"""What is likely to be there, and what JSON, a query or a path allows and services trip over."""
+"""What JSON, a query or a path allows and services trip over."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from hypothesis import strategies as st
-
-from .served import ATTRIBUTES, PEOPLE
 
 _MARK: Final = "the awkward one"
 
@@ -95,46 +94,17 @@ AWKWARD_BYTES: Final = st.one_of(
 )
 """Bodies that are no JSON: files."""
 
-TREES: Final[tuple[dict[str, Any], ...]] = (
-    {"field": "tag", "op": "has", "value": "tag-1"},
-    {"all": []},
-    {"not": {"field": "attributes.age", "op": "gt", "value": 3}},
-    {
-        "any": [
-            {"field": "tag", "op": "has", "value": "x"},
-            {"all": [{"field": "name", "op": "contains", "value": "a"}]},
-        ]
-    },
-)
-
-
-def likely(key: str, tokens: list[str]) -> tuple[Any, ...]:
-    """Values for a field of that name which may well get past validation; empty where there is no telling."""
-    if key.endswith("_id"):
-        return (1, 2, 3)
-    if key.endswith("_ids"):
-        return ([1], None)
-    return {
-        "email": (*PEOPLE, "new@example.com"),
-        "url": ("https://hooks.example.com/", "https://hooks.example.com:8443/a?b=c"),
-        "token": tuple(tokens),
-        "filter": TREES,
-        "name": (*(name for name, _ in ATTRIBUTES), "Somebody"),
-        "If-Match": ("*",),
-        "cursor": ("djE6Mg",),
-    }.get(key, ())
-
 
 @st.composite
-def made_likely(draw: st.DrawFn, node: Any, tokens: list[str]) -> Any:
-    """The same with likely values in every place that a name tells something about."""
+def made_likely(draw: st.DrawFn, node: Any, likely: Callable[[str], tuple[Any, ...]]) -> Any:
+    """The same with likely values in every place that a name tells something about; `likely` has none for others."""
     if isinstance(node, dict):
         return {
-            key: draw(st.sampled_from(values)) if (values := likely(key, tokens)) else draw(made_likely(value, tokens))
+            key: draw(st.sampled_from(values)) if (values := likely(key)) else draw(made_likely(value, likely))
             for key, value in node.items()
         }
     if isinstance(node, list):
-        return [draw(made_likely(value, tokens)) for value in node]
+        return [draw(made_likely(value, likely)) for value in node]
     return node
 
 
