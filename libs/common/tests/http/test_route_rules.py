@@ -39,6 +39,7 @@ class Drawing(msgspec.Struct):
     shapes: list[Circle | Square] = []
     colours: dict[str, Literal["red", "blue"]] = {}
     sizes: list[Annotated[Literal[1, 2], msgspec.Meta(description="size")]] = []
+    notes: dict[str, str | int | float | None] = {}
 
 
 @post("/optional", guards=[json_only])
@@ -119,6 +120,14 @@ def test_the_document_says_which_bodies_may_be_left_out(client: TestClient[Lites
     paths = client.get("/openapi.json").json()["paths"]
     said = {path: operation["post"].get("requestBody", {}).get("required") for path, operation in paths.items()}
     assert said == {"/optional": False, "/required": True, "/draw": False, "/none": None, "/numbered": None}
+
+
+def test_the_document_offers_no_integer_beside_a_number_so_that_a_whole_number_matches_one_choice(
+    client: TestClient[Litestar],
+) -> None:
+    drawing = client.get("/openapi.json").json()["components"]["schemas"]["Drawing"]
+    choices = drawing["properties"]["notes"]["additionalProperties"]["oneOf"]
+    assert sorted(one["type"] for one in choices) == ["null", "number", "string"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ async def test_an_ordinary_issue_is_not_blocked(publishing: Publishing) -> None:
     assert [one["code"] for one in found["findings"] if one["severity"] == "blocks"] == []
 
 
+async def test_the_layout_that_ships_gives_an_author_nothing_to_be_warned_of(publishing: Publishing) -> None:
+    publishing.add_confirmed(1)
+    found = await checks(publishing, preheader="What happened this week, in short and in order.")
+    warned = [one["data"] for one in found["findings"] if one["severity"] == "warns"]
+    # Postmark was not asked yet.
+    assert warned == [{"checks": ["sender"]}, {"checks": ["stream"]}]
+
+
 async def test_a_newsletter_that_tracks_links_can_be_sent_in_the_layout_that_ships(publishing: Publishing) -> None:
     """Its links to unsubscribe are exempt from tracking when it is mailed, so that they do not block it."""
     publishing.add_confirmed(1)

@@ -115,8 +115,10 @@ async def journey(
 
 def found_by(written: Written) -> str:
     """By the checks, in words."""
-    found = Counter(one.severity for one in written.checks.findings)
-    return f"nothing that blocks, {found['warns']} warnings, {found['notes']} notes"
+    warnings = Counter(one.code for one in written.checks.findings if one.severity == "warns")
+    told = "".join(f", {count} {code}" for code, count in warnings.items())
+    notes = sum(one.severity == "notes" for one in written.checks.findings)
+    return f"nothing blocks it{told}, {notes} notes"
 
 
 def summarise(
