@@ -17,7 +17,7 @@ import pytest
 
 from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from harness.cluster import Cluster
-from harness.hooked import happens_at_postmark, hooked_system
+from harness.http.hooked import happens_at_postmark, hooked_system
 from harness.oracle import Captured
 from harness.system import PUBLIC_URL, System
 from harness.waiting import eventually

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from harness.cluster import Cluster
-from harness.hooked import PASSWORD, PATH, USER, happens_at_postmark, hooked_system
+from harness.http.hooked import PASSWORD, PATH, USER, happens_at_postmark, hooked_system
 from harness.system import System
 from harness.waiting import eventually
 
