@@ -48,6 +48,7 @@ CONTENT: Final = f"""# High water for {{{{ subscriber.name | default: "everybody
 
 All of it stands in the [tide tables]({TIDES}).
 """
+OTHER_SUBJECT: Final = "The tide comes, {{ subscriber.name | default: 'reader' }}"
 BROKEN: Final = CONTENT.replace(TIDES, "tides.example/tables")
 
 
@@ -64,11 +65,14 @@ async def test_an_authors_whole_day_runs_through_the_api(day: "Day") -> None:
     await day.write_a_draft()
     await day.save_it_in_two_tabs()
     await day.mend_what_the_checks_find()
+    await day.try_another_subject_on_some()
     await day.look_at_the_preview()
     await day.send_a_test_mail()
     await day.have_it_approved()
+    await day.see_who_will_get_it()
     await day.schedule_it()
     await day.its_time_comes()
+    await day.some_get_it_and_a_winner_is_chosen()
     await day.it_is_sent()
     await day.the_mail_is_what_the_preview_showed()
     await day.readers_open_click_and_leave()
@@ -85,10 +89,12 @@ class Day:
         self.newsletter_id = 0
         self.issue_id = 0
         self.tag = ""
+        self.audience_token = ""
         """Of the issue, as the author's editor saw it last."""
         self.subscriber_ids: dict[str, int] = {}
-        self.preview: Json = {}
-        """Of the scheduled issue, for Ada."""
+        self.previews: list[Json] = []
+        """Of the scheduled issue, for Ada: of each variant."""
+        self.tried_on: set[str] = set()
         self.web_path = ""
 
     async def call(
@@ -193,6 +199,13 @@ class Day:
         found = await self.issue("/checks", {})
         assert not found["is_blocked"], found
 
+    async def try_another_subject_on_some(self) -> None:
+        test = {"others": [{"subject": OTHER_SUBJECT}], "share_percent": 50, "decide_by": "hand"}
+        saved = await self.call("PATCH", f"issues/{self.issue_id}", {"ab_test": test}, tag=self.tag)
+        assert (saved.json()["faults"], len(saved.json()["ab_test"]["others"])) == ([], 1)
+        self.tag = saved.headers["ETag"]
+        assert not (await self.issue("/checks", {}))["is_blocked"]
+
     async def look_at_the_preview(self) -> None:
         """As a reader, and as somebody of whom nothing is known."""
         ada = await self.issue("/preview", {"subscriber_id": self.subscriber_ids[ADA]})
@@ -235,15 +248,29 @@ class Day:
         approved = await self.system.visitor.post(path, json=decision)
         assert (approved.status_code, approved.json()["state"]) == (200, "approved"), approved.text
 
+    async def see_who_will_get_it(self) -> None:
+        shown = await self.issue("/audience", {})
+        # One of them has not confirmed.
+        assert shown["count"] == len(self.subscriber_ids) - 1
+        assert {one["email"] for one in shown["sample"]} < set(self.subscriber_ids)
+        assert {why: count for why, count in shown["excluded"].items() if count} == {"pending": 1}
+        self.audience_token = shown["token"]
+
     async def schedule_it(self) -> None:
-        """At a time of the harbour's own clocks."""
-        at = {"at": f"{datetime.now(UTC).year + 1}-01-15T08:00", "time_zone": "Europe/Paris"}
+        """At a time of the harbour's own clocks, to as many people as were shown."""
+        at = {
+            "at": f"{datetime.now(UTC).year + 1}-01-15T08:00",
+            "time_zone": "Europe/Paris",
+            "audience": {"token": self.audience_token, "shrinkage_max": 0},
+        }
         scheduled = await self.issue("/schedule", at)
         assert (scheduled["status"], scheduled["scheduled_time_zone"]) == ("scheduled", "Europe/Paris")
         assert scheduled["scheduled_at"].endswith("-01-15T07:00:00Z")
         late = await self.call("PATCH", f"issues/{self.issue_id}", {"title": "Late"}, tag="*", status=409)
         assert late.json()["type"] == "urn:broadsheet:problem:not-a-draft"
-        self.preview = await self.issue("/preview", {"subscriber_id": self.subscriber_ids[ADA]})
+        for variant in (1, 2):
+            shown = await self.issue("/preview", {"subscriber_id": self.subscriber_ids[ADA], "variant": variant})
+            self.previews.append(shown)
         assert self.newsletter_mails() == []
 
     async def its_time_comes(self) -> None:
@@ -262,10 +289,23 @@ class Day:
         )
         assert in_time
 
+    async def some_get_it_and_a_winner_is_chosen(self) -> None:
+        """The others wait until somebody has chosen."""
+        await self.system.fan_outs_finished()
+        await self.system.delivery.send_all_due()
+        self.tried_on = {mail.to for mail in self.newsletter_mails()}
+        waiting = (await self.issue(method="GET"))["counts"]["pending"]
+        assert len(self.tried_on) + waiting == len(READERS)
+        assert (await self.issue("/ab-test", method="GET"))["winner"] is None
+        chosen = await self.issue("/winner", {"variant": 2})
+        assert (chosen["winner"], chosen["reason"]) == (2, "by_hand")
+
     async def it_is_sent(self) -> None:
         """Once to everybody who had confirmed, and the counts add up."""
         await self.system.deliver_all_pending()
         assert sorted(mail.to for mail in self.newsletter_mails()) == sorted(READERS)
+        rest = [mail.subject for mail in self.newsletter_mails() if mail.to not in self.tried_on]
+        assert all(subject.startswith("The tide comes, ") for subject in rest), "the rest got the winner"
         sent = await self.issue(method="GET")
         counts = sent["counts"]
         assert (sent["status"], counts["audience"], counts["accepted"]) == ("sent", len(READERS), len(READERS))
@@ -277,11 +317,12 @@ class Day:
         link = mail.headers["List-Unsubscribe"].strip("<>")
         token = link.removeprefix(f"{PUBLIC_URL}/unsubscribe/")
         assert link != token
-        assert mail.subject == self.preview["subject"]
-        for sent, previewed in ((mail.html, self.preview["html"]), (mail.text, self.preview["text"])):
+        assert len({one["subject"] for one in self.previews}) == 2
+        [preview] = [one for one in self.previews if one["subject"] == mail.subject]
+        for sent, previewed in ((mail.html, preview["html"]), (mail.text, preview["text"])):
             assert link in sent
             assert sent.replace(token, "test") == previewed
-        shown = {header["name"]: header["value"] for header in self.preview["headers"]}
+        shown = {header["name"]: header["value"] for header in preview["headers"]}
         assert mail.headers | {"List-Unsubscribe": shown["List-Unsubscribe"]} == shown
         other = self.mail_to(GRACE)
         assert "You may sleep in." in other.text
@@ -356,7 +397,8 @@ class Day:
 
     async def read_what_was_done(self) -> None:
         steps = [one["step"] for one in (await self.issue("/history", method="GET"))["items"]]
-        assert steps[::-1] == ["created", "test_sent", "approval_requested", "approved", "scheduled", "published"]
+        before = ["created", "test_sent", "approval_requested", "approved", "scheduled", "published"]
+        assert steps[::-1] == [*before, "winner_chosen"]
 
     # -- readers and Postmark ---------------------------------------------------------------------------------------
 

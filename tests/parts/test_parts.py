@@ -111,8 +111,13 @@ async def test_a_paused_issue_is_released_and_waits_on(seed: Seed, delivery: Del
     assert subjects(oracle) == {VARIANTS[2]: 5}
 
 
-async def test_who_waits_for_the_winner_cannot_be_leased_whatever_the_time_says(seed: Seed) -> None:
-    issue_in_parts(seed, [(0, None, seed.subscribers(2))])
+async def test_who_waits_for_the_winner_cannot_be_leased_whatever_the_time_says(
+    seed: Seed, delivery: Delivering
+) -> None:
+    issue_id = issue_in_parts(seed, [(0, None, seed.subscribers(2))])
+    seed.execute("UPDATE delivery.delivery_chunk SET run_at = now()")
+    await delivery.send_all_due()
+    assert seed.progress(issue_id).counts == {"pending": 2}
     with pytest.raises(psycopg.errors.CheckViolation):
         seed.execute("UPDATE delivery.delivery_chunk SET status = 'leased'")
 

@@ -4,8 +4,10 @@ from harness.seeding import Seed
 
 
 def make_due(seed: Seed) -> None:
-    """End every wait: retries, back-offs and searches are due now."""
-    seed.execute("UPDATE delivery.delivery_chunk SET run_at = now() WHERE status IN ('pending', 'uncertain')")
+    """End every wait: retries, back-offs and searches are due now. Not the wait for the winner of an A/B test."""
+    seed.execute(
+        "UPDATE delivery.delivery_chunk SET run_at = now() WHERE status IN ('pending', 'uncertain') AND variant > 0"
+    )
     seed.execute("UPDATE delivery.single_mail SET run_at = now() WHERE status IN ('pending', 'uncertain')")
     seed.execute("UPDATE delivery.sending_state SET back_off_until = '-infinity'")
 

@@ -15,6 +15,7 @@ from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Compil
 from broadsheet_publishing.compiling.compiler import Compiler, CompilerBusyError, CompilerSettings
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
+from ..conftest import until
 from .compiled import BARE, LOOK, compiled
 
 pytestmark = pytest.mark.process
@@ -168,8 +169,21 @@ async def test_the_process_gets_none_of_the_services_secrets(monkeypatch: pytest
     assert names <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
 
 
+async def test_processes_that_nobody_needs_yet_are_started_soon() -> None:
+    async with Compiler(CompilerSettings(processes=2, start_after_s=0.01)) as one:
+        assert [process._process for process in one._processes] == [None, None]
+
+        async def all_are_there() -> bool:
+            await asyncio.sleep(0)
+            return all(process._process is not None for process in one._processes)
+
+        await until(all_are_there)
+    async with Compiler(CompilerSettings(start_after_s=60)) as one:
+        await ask(one, "x")
+
+
 async def test_all_processes_have_ended_when_the_compiler_ends() -> None:
-    async with Compiler(CompilerSettings(processes=2)) as one:
+    async with Compiler(CompilerSettings(processes=2, start_after_s=0)) as one:
         await ask(one, "x")
         pids = [process._process.pid for process in one._processes if process._process is not None]
         assert len(pids) == 2

@@ -68,6 +68,10 @@ def good_requests(world: World) -> dict[str, Good]:
         f"POST {issues}/{{issue_id}}/approval/decision": Good(
             {"issue_id": world.asked}, body={"decision": "approved", "version": 1, "note": "Fine"}, subject=EDITOR
         ),
+        f"POST {issues}/{{issue_id}}/audience": Good(draft, body={"token": None}),
+        f"GET {issues}/{{issue_id}}/ab-test": Good({"issue_id": world.tested}),
+        f"POST {issues}/{{issue_id}}/winner": Good({"issue_id": world.tested}, body={"variant": 2}),
+        f"GET {issues}/{{issue_id}}/waves": Good({"issue_id": world.scheduled}),
         f"GET {issues}/{{issue_id}}/history": Good(published, query={"limit": 1}),
         "GET /public/archive": Good(query={"limit": 3}),
         "GET /public/archive/{newsletter_slug}/issues": Good(
@@ -82,7 +86,7 @@ def good_requests(world: World) -> dict[str, Good]:
 
 def likely(key: str, world: World) -> tuple[Any, ...]:
     """Values for a field of that name which may well get past validation; empty where there is no telling."""
-    issues = (world.draft, world.asked, world.scheduled, world.published)
+    issues = (world.draft, world.asked, world.scheduled, world.published, world.tested)
     return {
         "issue_id": issues,
         "newsletter_id": (world.newsletter, world.empty_newsletter, world.archived_newsletter),

@@ -66,6 +66,8 @@ class World(msgspec.Struct, frozen=True):
     scheduled: int
     published: int
     published_slug: str
+    tested: int
+    """Published with an A/B test that a person decides."""
 
 
 class Served(PublishingOwner):
@@ -120,6 +122,11 @@ class Served(PublishingOwner):
             make(f"issues/{asked}/approval", {})
             make(f"issues/{scheduled}/schedule", {"at": SCHEDULED_FOR})
             shown = make(f"issues/{published}/publish")
+            test = {"others": [{"subject": "Another"}], "share_percent": 50, "decide_by": "hand"}
+            tested = make(
+                "issues",
+                {"newsletter_id": own, "title": "Tested", "content": CONTENT, "ab_test": test, "publish": True},
+            )
             return World(
                 newsletter=own,
                 slug=name,
@@ -135,6 +142,7 @@ class Served(PublishingOwner):
                 scheduled=scheduled,
                 published=published,
                 published_slug=shown["slug"],
+                tested=tested["id"],
             )
 
 

@@ -66,7 +66,7 @@ async def claimable_issues(connection: AsyncConnection) -> Claimable:
                    run.preflight_at IS NOT NULL AND EXISTS (
                            SELECT 1 FROM delivery.delivery_chunk AS chunk
                             WHERE chunk.issue_id = run.issue_id AND chunk.status = 'pending'
-                              AND chunk.run_at <= now()) AS claimable
+                              AND chunk.run_at <= now() AND chunk.variant > 0) AS claimable
               FROM delivery.issue_run AS run, delivery.sending_state AS sending
              WHERE run.state = 'open' AND sending.paused_at IS NULL AND sending.back_off_until <= now()
              ORDER BY run.issue_id
@@ -85,13 +85,16 @@ async def claimable_issues(connection: AsyncConnection) -> Claimable:
 async def lease_chunk(
     connection: AsyncConnection, *, issue_id: int, token: uuid.UUID, lease: timedelta
 ) -> LeasedChunk | None:
-    """Lease the issue's next due chunk, skipping chunks that other workers are claiming."""
+    """Lease the issue's next due chunk, skipping chunks that other workers are claiming. One without a variant waits
+    for the winner of an A/B test, whatever its time.
+    """
     row = await connection.execute(
         sa.text("""
             WITH picked AS MATERIALIZED (
                 SELECT chunk.id
                   FROM delivery.delivery_chunk AS chunk
                  WHERE chunk.issue_id = :issue_id AND chunk.status = 'pending' AND chunk.run_at <= now()
+                   AND chunk.variant > 0
                  ORDER BY chunk.run_at, chunk.id
                  LIMIT 1
                    FOR UPDATE SKIP LOCKED

@@ -67,6 +67,8 @@ class CompilerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of one process (its address space)."""
     waiting_max: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 32
     """Issues that wait for a process."""
+    start_after_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.0
+    """Processes that were not needed by then are started."""
 
 
 class CompilerBusyError(CompileError):
@@ -77,23 +79,47 @@ class CompilerBusyError(CompileError):
 
 
 class Compiler:
-    """An async context: its processes start with it and have ended when it ends. It belongs to one event loop."""
+    """An async context: its processes start soon after it, or when they are first needed, and have ended when it ends.
+    It belongs to one event loop.
+    """
 
     def __init__(self, settings: CompilerSettings | None = None) -> None:
         self._settings = settings or CompilerSettings()
         self._processes = [_Process(self._settings) for _ in range(self._settings.processes)]
         self._idle: asyncio.LifoQueue[_Process] = asyncio.LifoQueue()
         self._waiting = 0
+        self._starting: asyncio.TimerHandle | None = None
+        self._started: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         for process in self._processes:
-            await process.start()
             self._idle.put_nowait(process)
+        # Loading the parsers takes a second of a processor: not while the service itself starts.
+        self._starting = asyncio.get_running_loop().call_later(self._settings.start_after_s, self._start_soon)
         return self
+
+    def _start_soon(self) -> None:
+        self._started = asyncio.create_task(self._start_idle())
+
+    async def _start_idle(self) -> None:
+        """Those that nobody needed yet. One that cannot be started is told to whoever needs it."""
+        idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+        try:
+            for process in idle:
+                await process.start()
+        except OSError as error:
+            _log.warning("compiler.not_started", error=type(error).__name__)
+        finally:
+            for process in idle:
+                self._idle.put_nowait(process)
 
     async def __aexit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        if self._started is not None:
+            await self._started
         for process in self._processes:
             await process.close()
 

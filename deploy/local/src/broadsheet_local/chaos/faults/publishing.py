@@ -51,9 +51,11 @@ async def kill_while_compiling(stage: Stage) -> None:
     body = {"title": title, "content": terms(stage.random.randint(200, 400)), "newsletter_id": readers.newsletter_id}
     issue_id = (await stage.insist("POST", "/api/v1/issues", json=body, key=f"create-{title}")).json()["id"]
     path = f"/api/v1/issues/{issue_id}"
+    # The compiler's process is there by the first answer; the second is what is measured.
+    await stage.insist("POST", f"{path}/preview", json={}, key="none")
     (worker,) = _compilers(stage)
     before_s = _cpu_s(worker)
-    await stage.insist("POST", f"{path}/preview", json={}, key=f"preview-{title}")
+    await stage.insist("POST", f"{path}/preview", json={}, key="none")
     compile_s = _cpu_s(worker) - before_s
     stage.note(f"it takes {compile_s:.2f} s of a processor to compile")
 
