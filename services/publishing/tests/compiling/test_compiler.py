@@ -15,7 +15,6 @@ from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, Compil
 from broadsheet_publishing.compiling.compiler import Compiler, CompilerBusyError, CompilerSettings
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
-from ..conftest import until
 from .compiled import BARE, LOOK, compiled
 
 pytestmark = pytest.mark.process
@@ -172,12 +171,7 @@ async def test_the_process_gets_none_of_the_services_secrets(monkeypatch: pytest
 async def test_processes_that_nobody_needs_yet_are_started_soon() -> None:
     async with Compiler(CompilerSettings(processes=2, start_after_s=0.01)) as one:
         assert [process._process for process in one._processes] == [None, None]
-
-        async def all_are_there() -> bool:
-            await asyncio.sleep(0)
-            return all(process._process is not None for process in one._processes)
-
-        await until(all_are_there)
+        await until(lambda: all(process._process is not None for process in one._processes))
     async with Compiler(CompilerSettings(start_after_s=60)) as one:
         await ask(one, "x")
 
