@@ -61,6 +61,8 @@ async def count_audience(
     The sample is from the whole audience: those whose hash is least. The same seed chooses the same people while they
     are in it.
     """
+    # Planned for this newsletter each time: the plan that Postgres keeps after five would be for one of any size.
+    await connection.execute(sa.text("SET LOCAL plan_cache_mode = force_custom_plan"))
     is_segmented = trial is not None
     # Without a segment, everybody who was confirmed by then is a member; another scan would count the same again.
     confirmed_sql = (
