@@ -191,6 +191,36 @@ async def test_the_audience_is_split_and_the_rest_waits(publishing: Publishing) 
     assert contents == [(1, ISSUE["title"]), (2, "Another subject")]
 
 
+async def test_half_and_half_of_2000_is_about_1000_each_whatever_the_batches(
+    owner: PublishingOwner, engine: AsyncEngine
+) -> None:
+    """Also the same people each time: nobody changes sides when a batch is done again."""
+    owner.add_confirmed(2_000)
+    issue_id = owner.add_published_issue()
+    owner.rows(
+        "INSERT INTO publishing.ab_test (issue_id, variant_count, share_percent, decide_by, sample_min) "
+        "VALUES (%s, 2, 100, 'hand', 1)",
+        issue_id,
+    )
+    found = []
+    for page_rows in (130, 10_000):
+        while not isinstance(await fan_out_step(engine, page_rows=page_rows), Finished):
+            pass
+        found.append(
+            owner.rows(
+                "SELECT subscriber_id FROM delivery.delivery JOIN delivery.delivery_chunk AS chunk "
+                "ON chunk.issue_id = delivery.issue_id AND seq BETWEEN first_seq AND last_seq "
+                "WHERE variant = 1 ORDER BY 1"
+            )
+        )
+        owner.rows("TRUNCATE delivery.delivery, delivery.delivery_chunk CASCADE")
+        owner.rows("UPDATE publishing.fan_out SET finished_at = NULL, cursor_subscriber_id = 0")
+        owner.rows("UPDATE delivery.issue_run SET fan_out_finished_at = NULL")
+    # A standard deviation of 22.
+    assert 850 <= len(found[0]) <= 1_150
+    assert found[0] == found[1]
+
+
 async def test_with_a_share_of_all_nobody_waits(publishing: Publishing) -> None:
     issue_id = await published(publishing, readers=60, share_percent=100, others=[{"subject": s} for s in "abc"])
     found = parts(publishing, issue_id)
