@@ -21,6 +21,8 @@ COUNTS_MAX = 1_000
 SIGN_UPS_MAX = 10_000
 ROUNDS_MAX = 100
 ARCHIVE_SECONDS_MAX = 600
+SAVE_KB_MAX = 4_800
+SAVES_MAX = 10_000
 
 
 class AddParser(Protocol):
@@ -30,7 +32,7 @@ class AddParser(Protocol):
 
 
 def add_bench_parser(add_parser: AddParser) -> None:
-    """`bench delivery`, `scaling`, `claim`, `import`, `subscribers`, `reports`, `sign-up`, `render` and `archive`."""
+    """All that `bench` measures."""
     bench = add_parser(
         "bench",
         help="measure mails a second on this machine, compared with a plain pipeline",
@@ -224,7 +226,22 @@ def add_bench_parser(add_parser: AddParser) -> None:
         metavar="S",
         help="how long each of the two measurements takes (default: 10)",
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render, archive):
+    save = kinds.add_parser(
+        "save",
+        help="how long a save of a draft takes",
+        description="Saves one HTML draft again and again through the gateway, with another content each time.",
+    )
+    save.add_argument(
+        "--content-kb",
+        type=whole_number(1, SAVE_KB_MAX),
+        default=1_000,
+        metavar="K",
+        help="kilobytes of content (default: 1000)",
+    )
+    save.add_argument(
+        "--saves", type=whole_number(1, SAVES_MAX), default=100, metavar="N", help="how many saves (default: 100)"
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render, archive, save):
         add_output_options(kind)
 
 

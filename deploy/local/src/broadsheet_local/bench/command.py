@@ -16,6 +16,7 @@ from broadsheet_local.bench.measuring.figures import (
     ClaimFigures,
     DeliveryFigures,
     ReportFigures,
+    SaveFigures,
     ScalingFigures,
     ScalingStep,
     SendingCostFigures,
@@ -28,6 +29,7 @@ from broadsheet_local.bench.report import (
     print_imports,
     print_render,
     print_reports,
+    print_saves,
     print_scaling,
     print_sign_ups,
     print_subscribers,
@@ -38,6 +40,7 @@ from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delive
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
 from broadsheet_local.bench.runs.render import RenderFigures, measure_render
 from broadsheet_local.bench.runs.reports import measure_reports, measure_sending_cost
+from broadsheet_local.bench.runs.saves import measure_saves
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures, measure_sign_ups
 from broadsheet_local.bench.runs.subscribers import measure_subscribers
 from broadsheet_local.errors import LaunchError
@@ -61,8 +64,11 @@ Figures = TypeVar(
     RenderFigures,
     ReportFigures,
     ArchiveFigures,
+    SaveFigures,
 )
-OfSystem = TypeVar("OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures, ArchiveFigures)
+OfSystem = TypeVar(
+    "OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures, ArchiveFigures, SaveFigures
+)
 
 
 class Systems:
@@ -119,6 +125,22 @@ def _for_import(folder: Path) -> Options:
     return Options(data_dir=folder, postgres_settings=POSTGRES_SETTINGS)
 
 
+async def _of_authors(parsed: argparse.Namespace, systems: Systems, say: Say) -> int:
+    """`bench archive` and `bench save`."""
+    if parsed.kind == "archive":
+        archive = await systems.with_one(
+            partial(measure_archive, seconds=parsed.seconds, say=say), lambda folder: Options(data_dir=folder)
+        )
+        _print(archive, print_archive, as_json=parsed.json)
+        return 0 if archive.is_whole else 1
+    saves = await systems.with_one(
+        partial(measure_saves, content_kb=parsed.content_kb, saves=parsed.saves, say=say),
+        lambda folder: Options(data_dir=folder),
+    )
+    _print(saves, print_saves, as_json=parsed.json)
+    return 0 if saves.is_whole else 1
+
+
 def bench(parsed: argparse.Namespace, say: Say) -> int:
     """Exit status: 0 when every mail came exactly once (for lists: when every answer was right), else 1."""
     systems = Systems(say)
@@ -148,12 +170,8 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 reports = await _reports(parsed, systems, say)
                 _print(reports, print_reports, as_json=parsed.json)
                 return 0 if reports.is_whole else 1
-            case "archive":
-                archive = await systems.with_one(
-                    partial(measure_archive, seconds=parsed.seconds, say=say), lambda folder: Options(data_dir=folder)
-                )
-                _print(archive, print_archive, as_json=parsed.json)
-                return 0 if archive.is_whole else 1
+            case "archive" | "save":
+                return await _of_authors(parsed, systems, say)
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say

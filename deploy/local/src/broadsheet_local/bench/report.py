@@ -9,6 +9,7 @@ from broadsheet_local.bench.measuring.figures import (
     DeliveryFigures,
     ReportFigures,
     RequestTimes,
+    SaveFigures,
     ScalingFigures,
     SubscriberFigures,
 )
@@ -155,6 +156,14 @@ def print_archive(figures: ArchiveFigures, console: Console) -> None:
     console.print(table)
     console.print(
         f"{figures.processors} processors, load {figures.load_before} before; "
+        f"as they should be: {'yes' if figures.is_whole else 'no'}"
+    )
+
+
+def print_saves(figures: SaveFigures, console: Console) -> None:
+    console.print(
+        f"{figures.saves:,} saves of {figures.content_kb:,} KB: p50 {figures.ms_p50} ms, p99 {figures.ms_p99} ms, "
+        f"longest {figures.ms_longest} ms; {figures.processors} processors, load {figures.load_before} before; "
         f"as they should be: {'yes' if figures.is_whole else 'no'}"
     )
 

@@ -48,6 +48,12 @@ class Author:
         expect(answer, httpx.codes.CREATED, "writing the issue")
         return msgspec.json.decode(answer.content, type=_Created).id
 
+    async def save(self, issue_id: int, content: str) -> None:
+        answer = await self._client.patch(
+            f"/api/v1/issues/{issue_id}", json={"content": content}, headers={"If-Match": "*"}
+        )
+        expect(answer, httpx.codes.OK, "saving the issue")
+
     async def publish(self, issue_id: int) -> Publishing:
         began_epoch_s, began_s = datetime.now(UTC).timestamp(), time.perf_counter()
         answer = await self._client.post(

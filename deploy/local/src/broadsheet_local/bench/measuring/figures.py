@@ -155,6 +155,19 @@ class SendingCostFigures(msgspec.Struct, frozen=True):
         return self.missing + self.duplicates == 0
 
 
+class SaveFigures(msgspec.Struct, frozen=True):
+    """`is_whole`: every save is a version, and the last one is what was saved last."""
+
+    content_kb: int
+    saves: int
+    ms_p50: float
+    ms_p99: float
+    ms_longest: float
+    processors: int
+    load_before: float
+    is_whole: bool
+
+
 class ReportFigures(msgspec.Struct, frozen=True):
     """`wrong_figures` counts figures of the report that differ from the computed ones."""
 
