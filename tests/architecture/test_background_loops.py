@@ -21,6 +21,7 @@ ALLOWED = {
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),
     "broadsheet_subscriptions/imports/running/run_import.py": (4, "the lanes of one import, which waits for them"),
+    "broadsheet_publishing/compiling/compiler.py": (1, "starts its processes once, and is awaited when it ends"),
     "broadsheet_publishing/checks/links/check_links.py": (
         1,
         "one a link, awaited or cancelled",

@@ -249,3 +249,14 @@ async def test_newsletters_are_listed_and_shown(publishing: Publishing) -> None:
     assert second_page["next_cursor"] is None
     assert (await publishing.get(f"newsletters/{second}")).json()["name"] == "Second"
     assert (await publishing.get("newsletters/777")).status_code == 404
+
+
+async def test_a_request_without_a_body_may_name_any_content_type(publishing: Publishing) -> None:
+    """Some clients name one for the body that they do not send."""
+    publishing.add_confirmed(1)
+    issue_id = (await publishing.write_issue()).json()["id"]
+    headers = publishing.identity("read", "write") | {"Content-Type": "application/octet-stream"}
+    path = f"/api/v1/issues/{issue_id}/publish"
+    refused = await publishing.client.post(path, headers=headers, content=b"x")
+    assert refused.status_code == 415
+    assert (await publishing.client.post(path, headers=headers)).status_code == 202

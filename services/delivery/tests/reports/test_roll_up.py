@@ -161,6 +161,11 @@ async def test_accepted_and_recipients_are_counted_by_domain_and_by_variant(deli
     seed.execute("UPDATE subscriptions.subscriber SET email_key = 'x' || id || '@b.example' WHERE mod(id, 3) = 0")
     seed.leave(people[0])
     issue_id = seed.published_issue(people)
+    seed.execute(
+        "INSERT INTO publishing.compiled_content (issue_id, variant, title, subject, text_content) "
+        "VALUES (%s, 2, 'Title', 'Another subject', 'Hello')",
+        (issue_id,),
+    )
     seed.execute("UPDATE delivery.delivery_chunk SET variant = 2 WHERE first_seq = 501")
     await delivery.send_one_chunk()
     await roll_up(delivery, seed)

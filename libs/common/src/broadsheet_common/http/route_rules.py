@@ -65,14 +65,11 @@ class JsonRequest(ServiceRequest):
 
 async def json_only(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """A guard: Litestar alone would read any body as JSON. It runs before the body is read; a request without a body
-    needs no content type.
+    may say any content type or none (HTTP clients name one for the body that they do not send).
 
     Asynchronous, because Litestar runs synchronous guards in a thread.
     """
-    media_type = _media_type(connection.headers)
-    if media_type is None and not _announces_a_body(connection.headers):
-        return
-    if media_type != "application/json":
+    if _announces_a_body(connection.headers) and _media_type(connection.headers) != "application/json":
         raise NotJsonError
 
 
