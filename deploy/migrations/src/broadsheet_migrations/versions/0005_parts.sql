@@ -1,7 +1,9 @@
 -- Parts of an issue: chunks of one variant each, which may wait for a time or for the winner of an A/B test.
 
 -- A replica looks for chunks that are due. Those that wait, which may be nearly all, are not walked through.
+-- squawk-ignore require-concurrent-index-deletion -- this migration holds the table's lock already, for its new column
 DROP INDEX delivery.delivery_chunk_claimable;
+-- squawk-ignore require-concurrent-index-creation -- 2,000 rows for a million recipients, until they are removed
 CREATE INDEX delivery_chunk_claimable ON delivery.delivery_chunk (issue_id, run_at, id) WHERE status = 'pending';
 
 -- The variant that those get who were not in the test.
