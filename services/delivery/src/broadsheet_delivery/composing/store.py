@@ -3,27 +3,29 @@
 Every function takes the connection of its caller's transaction.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.composing.issue_content import ContentVersion
 
+_NEWSLETTER: Final = """letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
+                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
+                   letter.track_opens, letter.track_links, letter.sender_version"""
+
 
 async def find_issue(connection: AsyncConnection, issue_id: int, variant: int) -> sa.Row[Any] | None:
     """A variant of a published issue with its newsletter's sender; None if it is not published."""
     rows = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             SELECT issue.issue_id, issue.variant, issue.newsletter_id, issue.title, issue.subject,
                    issue.html_content, issue.text_content, issue.web_path, issue.published_at,
-                   letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
-                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
-                   letter.track_opens, letter.track_links, issue.content_version, letter.sender_version
+                   issue.content_version, {_NEWSLETTER}
               FROM publishing.published_contents AS issue
               JOIN publishing.published_newsletters AS letter USING (newsletter_id)
              WHERE issue.issue_id = :issue_id AND issue.variant = :variant
-        """),
+        """),  # constant columns
         {"issue_id": issue_id, "variant": variant},
     )
     return rows.one_or_none()
@@ -47,11 +49,9 @@ async def find_version(connection: AsyncConnection, issue_id: int, variant: int)
 async def find_welcome(connection: AsyncConnection, newsletter_id: int) -> sa.Row[Any] | None:
     """A newsletter's welcome mail with the newsletter's sender; None if none is sent."""
     rows = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             SELECT welcome.newsletter_id, welcome.subject, welcome.html_content, welcome.text_content,
-                   letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
-                   letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
-                   letter.track_opens, letter.track_links, welcome.content_version, letter.sender_version
+                   welcome.content_version, {_NEWSLETTER}
               FROM publishing.published_welcome_mails AS welcome
               JOIN publishing.published_newsletters AS letter USING (newsletter_id)
              WHERE welcome.newsletter_id = :newsletter_id

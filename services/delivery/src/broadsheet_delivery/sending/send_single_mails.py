@@ -6,8 +6,6 @@ mails that were handed over follow, on their newsletter's stream and under their
 
 import uuid
 from collections.abc import Sequence
-from functools import partial
-from typing import assert_never
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,43 +15,36 @@ from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIs
 from broadsheet_delivery.composing.render_counts import IssueFailsError
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
-from broadsheet_delivery.postmark.call_result import Answered, CallResult, NotSent, Unknown
-from broadsheet_delivery.postmark.error_class import ErrorClass
-from broadsheet_delivery.postmark.judge_item import judge_item
 from broadsheet_delivery.postmark.message import Message, encode_message
 from broadsheet_delivery.queue.interface import (
     LeasedMail,
     SettledMail,
     SinglePart,
     expire_mails,
-    insert_attempt,
-    insert_attempt_end,
     lease_mails,
     newsletter_recipients,
     no_longer_sendable,
     put_back,
-    settle_mails,
-    start_mails,
     suppressed_mails,
     variants_of,
 )
 from broadsheet_delivery.queue.outcome import (
-    Accepted,
-    AskAlone,
-    Excluded,
     Failed,
     Outcome,
-    RetryAlone,
-    StopIssue,
-    StopSending,
     Suppressed,
 )
 from broadsheet_delivery.queue.recipient import Recipient
 from broadsheet_delivery.sending.persist import persist
 from broadsheet_delivery.sending.place import Place
-from broadsheet_delivery.sending.send_batch import LEASE_TOO_SHORT, send_batch, slows_everyone
-from broadsheet_delivery.suppressions.suppress_refused import suppress
-from broadsheet_delivery.throttle.back_off import retry_wait_s, search_wait_s
+from broadsheet_delivery.sending.send_batch import send_batch
+from broadsheet_delivery.sending.single_mail_call import (
+    ComposedMails,
+    ReadyMail,
+    SingleMailCall,
+    StopPolicy,
+    begin_call,
+    record_call,
+)
 from broadsheet_delivery.throttle.interface import (
     PROBE_MARGIN_S,
     Denied,
@@ -61,23 +52,12 @@ from broadsheet_delivery.throttle.interface import (
     end_probe,
     is_restrained,
     left_when_slow,
-    note_answered,
-    note_refused,
-    note_unknown,
     pause_issue,
     pause_sending,
     spend,
 )
 
-FAULTY_WAIT_S = 60.0
 MAILS_A_CALL_MAX = 100
-
-
-class _Prepared(msgspec.Struct, frozen=True):
-    mail: LeasedMail
-    address: str
-    subscriber_id: int | None
-    encoded: bytes
 
 
 class ClaimedMails(msgspec.Struct, frozen=True):
@@ -96,15 +76,6 @@ class ClaimedMails(msgspec.Struct, frozen=True):
     def first_id(self) -> int:
         """The smallest id of its mails, which names it in logs."""
         return min(mail.id for mail in self.mails)
-
-
-class _ComposedMails(msgspec.Struct):
-    """`left_over`: mails that did not fit into the call; `faulty`: those that could not be made."""
-
-    prepared: list[_Prepared] = []
-    settled: list[SettledMail] = []
-    left_over: list[int] = []
-    faulty: list[int] = []
 
 
 async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> ClaimedMails | float | None:
@@ -141,8 +112,8 @@ async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> Clai
     return ClaimedMails(token, attempt_id, context.transactional_stream, mails)
 
 
-def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> _ComposedMails:
-    composed = _ComposedMails()
+def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> ComposedMails:
+    composed = ComposedMails()
     total = 2
     held = context.set_asides.of("delivery.transactional_mails")
     for mail in claimed.mails:
@@ -169,17 +140,26 @@ def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> _
             composed.left_over.append(mail.id)
         else:
             total += len(encoded) + 1
-            composed.prepared.append(_Prepared(mail, message.to, None, encoded))
+            composed.ready.append(
+                ReadyMail(mail_id=mail.id, attempt_count=mail.attempt_count, address=message.to, encoded=encoded)
+            )
     return composed
 
 
-async def _compose_newsletter(context: DeliveryContext, claimed: ClaimedMails, content: IssueContent) -> _ComposedMails:
+async def _compose_newsletter(context: DeliveryContext, claimed: ClaimedMails, content: IssueContent) -> ComposedMails:
     """Raises `IssueFailsError`."""
     by_seq = {mail.seq: mail for mail in claimed.mails}
     found = await compose_batch(context, content, claimed.recipients, claimed.attempt_id)
-    return _ComposedMails(
-        prepared=[
-            _Prepared(by_seq[one.recipient.seq], one.address, one.recipient.subscriber_id, one.encoded)
+    return ComposedMails(
+        ready=[
+            ReadyMail(
+                mail_id=by_seq[one.recipient.seq].id,
+                attempt_count=by_seq[one.recipient.seq].attempt_count,
+                address=one.address,
+                encoded=one.encoded,
+                subscriber_id=one.recipient.subscriber_id,
+                seq=one.recipient.seq,
+            )
             for one in found.prepared
         ],
         settled=[SettledMail(by_seq[recipient.seq].id, outcome) for recipient, outcome in found.settled],
@@ -235,48 +215,16 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
         except IssueFailsError as error:
             await _pause(context, claimed, claimed.content.issue_id, reason=str(error))
             return
-    fitting, settled = composed.prepared, composed.settled
+    call = SingleMailCall(
+        token=claimed.token,
+        attempt_id=claimed.attempt_id,
+        stream=claimed.stream,
+        issue_id=claimed.content.issue_id if claimed.content else None,
+    )
     began_s = boot_time_s()
     async with context.engine.begin() as connection:
-        if composed.left_over:
-            await put_back(connection, ids=composed.left_over, token=claimed.token, status="pending", wait_s=0.0)
-        if composed.faulty:
-            # They are tried again until they expire: the cause may be corrected meanwhile.
-            await put_back(
-                connection,
-                ids=composed.faulty,
-                token=claimed.token,
-                status="pending",
-                wait_s=FAULTY_WAIT_S,
-                reason="The mail could not be made; the log says why.",
-            )
-        gone = await _gone(connection, claimed, fitting)
-        settled += [SettledMail(one.mail.id, gone[one.mail.id]) for one in fitting if one.mail.id in gone]
-        await settle_mails(connection, settled=settled, attempt_id=None)
-        started = await start_mails(
-            connection,
-            ids=[one.mail.id for one in fitting if one.mail.id not in gone],
-            token=claimed.token,
-            attempt_id=claimed.attempt_id,
-            lease=context.lease,
-        )
-        going = [one for one in fitting if one.mail.id in started]
-        # Sending was stopped since the claim (paused, backing off): pending again.
-        held_up = [one.mail.id for one in fitting if one.mail.id not in started and one.mail.id not in gone]
-        await put_back(connection, ids=held_up, token=claimed.token, status="pending", wait_s=0.0)
-        if going:
-            await insert_attempt(
-                connection,
-                attempt_id=claimed.attempt_id,
-                lane="single",
-                stream=claimed.stream,
-                replica_id=context.replica.id,
-                message_count=len(going),
-                issue_id=claimed.content.issue_id if claimed.content else None,
-                seqs=sorted(one.mail.seq for one in going if one.mail.seq is not None),
-            )
-        else:
-            await end_probe(connection, token=claimed.token)
+        gone = await _gone(connection, claimed, composed.ready)
+        going = await begin_call(context, connection, call, composed, gone=gone)
     if not going:
         return
     result = await send_batch(
@@ -286,7 +234,20 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
         token=claimed.token,
         place=place,
     )
-    await persist(context, lambda connection: _record(context, connection, claimed, going, result))
+    policy = _stop_policy(call.issue_id)
+    await persist(context, lambda connection: record_call(context, connection, call, going, result, policy=policy))
+
+
+def _stop_policy(issue_id: int | None) -> StopPolicy:
+    """The issue stops. A transactional mail has none to stop: what it ran into would meet the next one too."""
+
+    async def stop(connection: AsyncConnection, reason: str) -> None:
+        if issue_id is None:
+            await pause_sending(connection, reason=reason)
+        else:
+            await pause_issue(connection, issue_id=issue_id, reason=reason)
+
+    return StopPolicy(mail=stop, call=stop)
 
 
 async def _pause(context: DeliveryContext, claimed: ClaimedMails, issue_id: int, *, reason: str) -> None:
@@ -300,16 +261,16 @@ async def _pause(context: DeliveryContext, claimed: ClaimedMails, issue_id: int,
     context.log.error("delivery.issue_fails", issue_id=issue_id)
 
 
-async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[_Prepared]) -> dict[int, Outcome]:
+async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Sequence[ReadyMail]) -> dict[int, Outcome]:
     """Newsletter mails whose subscriber unsubscribed since the claim, and transactional mails to an address that is
     suppressed on the stream.
     """
     if not mails:
         return {}
     if claimed.content is None:
-        reasons = await suppressed_mails(connection, ids=[one.mail.id for one in mails], stream=claimed.stream)
+        reasons = await suppressed_mails(connection, ids=[one.mail_id for one in mails], stream=claimed.stream)
         return {mail_id: Suppressed(reason) for mail_id, reason in reasons.items()}
-    by_subscriber = {one.subscriber_id: one.mail.id for one in mails if one.subscriber_id is not None}
+    by_subscriber = {one.subscriber_id: one.mail_id for one in mails if one.subscriber_id is not None}
     found = await no_longer_sendable(
         connection,
         newsletter_id=claimed.content.newsletter_id,
@@ -317,129 +278,3 @@ async def _gone(connection: AsyncConnection, claimed: ClaimedMails, mails: Seque
         subscriber_ids=list(by_subscriber),
     )
     return {by_subscriber[subscriber_id]: outcome for subscriber_id, outcome in found.items()}
-
-
-async def _record(
-    context: DeliveryContext,
-    connection: AsyncConnection,
-    claimed: ClaimedMails,
-    sent: Sequence[_Prepared],
-    result: CallResult,
-) -> None:
-    """Store the result in the caller's transaction. Safe to repeat if that one fails."""
-    ids = [one.mail.id for one in sent]
-    failures = max(one.mail.attempt_count for one in sent)
-    match result:
-        case Answered():
-            await _record_answer(context, connection, claimed, sent, result)
-        case NotSent():
-            await _record_not_sent(context, connection, claimed, sent, result)
-        case Unknown():
-            await insert_attempt_end(
-                connection,
-                attempt_id=claimed.attempt_id,
-                verdict="uncertain",
-                http_status=result.status,
-                error_code=result.error_code,
-                detail=result.reason,
-            )
-            await put_back(
-                connection,
-                ids=ids,
-                token=claimed.token,
-                status="uncertain",
-                wait_s=search_wait_s(failures, context.random),
-                reason=result.reason,
-            )
-            if not result.slow:
-                await note_unknown(context, connection, token=claimed.token, reason=result.reason)
-        case _:
-            assert_never(result)
-
-
-async def _record_answer(
-    context: DeliveryContext,
-    connection: AsyncConnection,
-    claimed: ClaimedMails,
-    sent: Sequence[_Prepared],
-    answer: Answered,
-) -> None:
-    settled: list[SettledMail] = []
-    suppressed: list[tuple[str, str]] = []
-    for one, item in zip(sent, answer.items, strict=True):
-        verdict = judge_item(item)
-        wait_s = retry_wait_s(one.mail.attempt_count, context.random)
-        back = partial(put_back, connection, ids=[one.mail.id], token=claimed.token)
-        match verdict:
-            case Accepted() | Failed() | Excluded():
-                settled.append(SettledMail(one.mail.id, verdict))
-            case Suppressed(reason):
-                settled.append(SettledMail(one.mail.id, verdict))
-                suppressed.append((one.address, reason))
-            case RetryAlone(reason):
-                await back(status="pending", wait_s=wait_s, reason=reason)
-            case AskAlone(reason):
-                await back(status="uncertain", wait_s=wait_s, reason=reason)
-            case StopIssue(reason) if claimed.content is not None:
-                await pause_issue(connection, issue_id=claimed.content.issue_id, reason=reason)
-                await back(status="pending", wait_s=0.0)
-            case StopIssue(reason) | StopSending(reason):
-                # A transactional mail has no issue to stop: what it ran into would meet the next one too.
-                await pause_sending(connection, reason=reason)
-                await back(status="pending", wait_s=0.0)
-            case _:
-                assert_never(verdict)
-    await settle_mails(connection, settled=settled, attempt_id=claimed.attempt_id)
-    await suppress(connection, context.address_hasher, stream=claimed.stream, addresses=suppressed, source="send")
-    accepted_count = sum(isinstance(one.outcome, Accepted) for one in settled)
-    await insert_attempt_end(
-        connection,
-        attempt_id=claimed.attempt_id,
-        verdict="answered",
-        http_status=200,
-        accepted_count=accepted_count,
-    )
-    await note_answered(connection, token=claimed.token)
-    for one_settled in settled:
-        context.metrics.mails.labels("single", type(one_settled.outcome).__name__.lower()).inc()
-
-
-async def _record_not_sent(
-    context: DeliveryContext,
-    connection: AsyncConnection,
-    claimed: ClaimedMails,
-    sent: Sequence[_Prepared],
-    result: NotSent,
-) -> None:
-    ids = [one.mail.id for one in sent]
-    failures = max(one.mail.attempt_count for one in sent)
-    wait_s = retry_wait_s(failures, context.random, retry_after_s=result.retry_after_s)
-    match result.error_class:
-        case ErrorClass.TRANSIENT:
-            if slows_everyone(result):
-                await note_refused(context, connection, result)
-            elif result.reason == LEASE_TOO_SHORT:
-                await end_probe(connection, token=claimed.token)
-                wait_s = 0.0
-        case ErrorClass.TOO_LARGE if len(sent) == 1:
-            failed = Failed(TOO_LARGE_ALONE, result.error_code)
-            await settle_mails(connection, settled=[SettledMail(ids[0], failed)], attempt_id=claimed.attempt_id)
-        case ErrorClass.TOO_LARGE:
-            # Spread over time, so that they do not meet in one batch again.
-            for position, mail_id in enumerate(ids):
-                await put_back(
-                    connection, ids=[mail_id], token=claimed.token, status="pending", wait_s=wait_s * (1 + position)
-                )
-        case ErrorClass.CONFIGURATION if claimed.content is not None:
-            await pause_issue(connection, issue_id=claimed.content.issue_id, reason=result.reason)
-        case _:
-            await pause_sending(connection, reason=result.reason)
-    await put_back(connection, ids=ids, token=claimed.token, status="pending", wait_s=wait_s, reason=result.reason)
-    await insert_attempt_end(
-        connection,
-        attempt_id=claimed.attempt_id,
-        verdict="not_sent",
-        http_status=result.status,
-        error_code=result.error_code,
-        detail=result.reason,
-    )
