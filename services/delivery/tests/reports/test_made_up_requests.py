@@ -6,19 +6,22 @@ from typing import Any, Final
 import msgspec
 import pytest
 import requests
-import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis import Case, GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.config import SchemathesisConfig
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_delivery.app import create_app
 from harness.cluster import Cluster
 from harness.delivering import delivery_settings
 from harness.http.awkward import ESCAPED_TEXTS
+from harness.http.made_up import (
+    TIMEOUT_S,
+    draws_at_random_elsewhere,
+    judge_answer,
+    made_up_settings,
+    new_session,
+    operations_of,
+    schema_of,
+)
 from harness.http.served_app import serving_app
 from harness.http.service_documents import service_documents
 from harness.keys import identity_keys
@@ -28,26 +31,17 @@ from .naive_report import Told
 from .world import NOON, store_events
 
 EXAMPLES: Final = 12
-TIMEOUT_S: Final = 30.0
 PATHS: Final = (
     "/api/v1/issues/{issue_id}/report",
     "/api/v1/issues/{issue_id}/report/csv",
     "/api/v1/newsletters/{newsletter_id}/engagement",
     "/api/v1/newsletters/{newsletter_id}/engagement/csv",
 )
-SCHEMA: Final = schemathesis.openapi.from_dict(
-    service_documents()["delivery"],
-    config=SchemathesisConfig.from_dict(
-        {
-            "generation": {"max-examples": EXAMPLES, "deterministic": True},
-            "phases": {"coverage": {"enabled": True}, "fuzzing": {"enabled": True}},
-        }
-    ),
-).include(path_regex="/(report|engagement)(/csv)?$")
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Do not use the `random` module inside strategies:hypothesis.errors.HypothesisDeprecationWarning"
+SCHEMA: Final = schema_of(service_documents()["delivery"], examples=EXAMPLES).include(
+    path_regex="/(report|engagement)(/csv)?$"
 )
+
+pytestmark = draws_at_random_elsewhere
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -74,20 +68,19 @@ def served(cluster: Cluster) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
-    with requests.Session() as opened:
-        opened.trust_env = False
+    with new_session() as opened:
         yield opened
 
 
 @SCHEMA.parametrize()
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@made_up_settings
 def test_what_the_document_allows_or_forbids_is_no_fault_of_ours(
     case: "Case[Any]", served: Served, session: requests.Session
 ) -> None:
     if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
         case.path_parameters.update({name: served.there[name] for name in case.path_parameters})
     answer = case.call(base_url=served.base_url, session=session, headers=served.headers(), timeout=TIMEOUT_S)
-    case.validate_response(answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
+    judge_answer(case, answer)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -108,4 +101,4 @@ def test_a_report_that_is_there_is_given_and_an_awkward_number_is_none(
 
 
 def test_these_are_all_routes_of_reports() -> None:
-    assert {found.ok().path for found in SCHEMA.get_all_operations() if isinstance(found, Ok)} == set(PATHS)
+    assert {found.path for found in operations_of(SCHEMA).values()} == set(PATHS)

@@ -10,53 +10,41 @@ BROADSHEET_FUZZ_EXAMPLES asks for so many at random, of each operation in each r
 """
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis import APIOperation, Case, GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.config import SchemathesisConfig
+from schemathesis import Case, GenerationMode
 from schemathesis.core import NotSet
-from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from harness.cluster import Cluster
 from harness.http.awkward import ESCAPED_TEXTS, made_awkward, made_likely
+from harness.http.made_up import (
+    ASKED_FOR,
+    TIMEOUT_S,
+    Operation,
+    draws_at_random_elsewhere,
+    judge_answer,
+    made_up_settings,
+    new_session,
+    operations_of,
+    schema_of,
+)
 
 from .good_requests import Good, good_requests, likely
 from .served import Served, World, read_document, serving
 
-ASKED_FOR: Final = int(os.environ.get("BROADSHEET_FUZZ_EXAMPLES", "0"))
 EXAMPLES: Final = ASKED_FOR or 8
-Operation = APIOperation[Any, Any, Any, Any]
-TIMEOUT_S: Final = 30.0
 SUCCEEDED: Final = {200, 201, 202, 204}
 
-SCHEMA: Final = schemathesis.openapi.from_dict(
-    read_document(),
-    config=SchemathesisConfig.from_dict(
-        {
-            "generation": {"max-examples": EXAMPLES, "deterministic": not ASKED_FOR},
-            "phases": {"coverage": {"enabled": True}, "fuzzing": {"enabled": True}},
-        }
-    ),
-)
-OPERATIONS: Final[dict[str, Operation]] = {}
-for _found in SCHEMA.get_all_operations():
-    assert isinstance(_found, Ok), "an operation of the document is not one that Schemathesis understands"
-    OPERATIONS[_found.ok().label] = _found.ok()
+SCHEMA: Final = schema_of(read_document(), examples=EXAMPLES)
+OPERATIONS: Final = operations_of(SCHEMA)
 
-# The service's own loops, in their thread, draw their waits at random while Hypothesis watches.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Do not use the `random` module inside strategies:hypothesis.errors.HypothesisDeprecationWarning"
-)
+pytestmark = draws_at_random_elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +55,7 @@ def served(cluster: Cluster) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[requests.Session]:
-    with requests.Session() as opened:
-        opened.trust_env = False
+    with new_session() as opened:
         yield opened
 
 
@@ -94,7 +81,7 @@ def test_there_is_a_request_that_succeeds_for_every_operation(world_to_read: Wor
 
 
 @SCHEMA.parametrize()
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@made_up_settings
 def test_what_the_document_allows_or_forbids_is_no_fault_of_ours(
     case: "Case[Any]", served: Served, world: World, session: requests.Session
 ) -> None:
@@ -104,7 +91,7 @@ def test_what_the_document_allows_or_forbids_is_no_fault_of_ours(
         case.path_parameters.update(good.path)
         headers |= good.headers
     answer = case.call(base_url=served.base_url, session=session, headers=headers, timeout=TIMEOUT_S)
-    case.validate_response(answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
+    judge_answer(case, answer)
 
 
 @pytest.mark.parametrize("label", sorted(OPERATIONS))
