@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_publishing.fan_out.fan_out import (
     Enqueued,
-    FanOutFailedError,
     Finished,
     NothingToDo,
     Prepared,
@@ -16,6 +15,7 @@ from broadsheet_publishing.fan_out.fan_out import (
     fan_out_step,
 )
 from broadsheet_publishing.fan_out.store import KEEP_TO_THE_INDEX_SQL, PAGE_SQL
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from harness.cluster import Database
 
 from .conftest import ManyConfirmed, PublishingOwner, engine_for
@@ -110,7 +110,7 @@ async def test_a_step_that_fails_in_the_middle_changes_nothing_and_succeeds_late
     await fan_out_step(engine, page_rows=10)
     # The deliveries are in, and then the cursor cannot be moved.
     owner.rows("ALTER TABLE publishing.fan_out ADD CONSTRAINT stuck CHECK (enqueued_count <= 10)")
-    with pytest.raises(FanOutFailedError) as raised:
+    with pytest.raises(IssueStepFailedError) as raised:
         await fan_out_step(engine, page_rows=10)
     assert raised.value.issue_id == issue_id
     assert owner.enqueued(issue_id) == owner.audience()[:10]

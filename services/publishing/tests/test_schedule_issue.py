@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_common.background import runner as background
 from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_publishing.issues.publish_issue import publish_issue
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.schedule import store as schedule_store
 from broadsheet_publishing.schedule.fire_schedule import (
     Fired,
-    FiringFailedError,
     NothingDue,
     Withdrawn,
     fire_next_schedule,
@@ -218,7 +218,7 @@ async def test_one_that_cannot_be_published_does_not_hold_up_the_others(
     broken, good = add_due_issue(owner, ago="1 hour"), add_due_issue(owner)
     # Something of the issue is there already, so that its run cannot be opened.
     owner.rows("INSERT INTO publishing.fan_out (issue_id) VALUES (%s)", broken)
-    with pytest.raises(FiringFailedError):
+    with pytest.raises(IssueStepFailedError):
         await fire_next_schedule(engine, INSTALLATION)
     woken: list[bool] = []
     worker = ScheduleWorker(engine, INSTALLATION, on_published=lambda: woken.append(True))

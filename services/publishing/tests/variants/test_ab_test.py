@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_publishing.fan_out.fan_out import Finished, fan_out_step
-from broadsheet_publishing.variants import decide_test
-from broadsheet_publishing.variants.decide_test import (
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
+from broadsheet_publishing.variants import decide_winner
+from broadsheet_publishing.variants.decide_winner import (
     Decided,
-    DecisionFailedError,
     NothingDue,
     NothingToChooseError,
     Postponed,
@@ -323,8 +323,8 @@ async def test_a_process_that_dies_while_choosing_has_chosen_nothing(
 
     with monkeypatch.context() as broken:
         # Behind the release, before the commit.
-        broken.setattr(decide_test, "record_step", dies)
-        with pytest.raises((RuntimeError, DecisionFailedError)):
+        broken.setattr(decide_winner, "record_step", dies)
+        with pytest.raises((RuntimeError, IssueStepFailedError)):
             await decide_next_test(engine)
     assert parts(publishing, issue_id) == before
     assert await decide_next_test(engine) == Decided(issue_id, 2)

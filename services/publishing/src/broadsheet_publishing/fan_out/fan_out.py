@@ -15,6 +15,7 @@ from broadsheet_common.contracts.audience import release_audience
 from broadsheet_common.contracts.queue import close_fan_out, partition_issue
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.fan_out import store
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 
 PARTITION_ABOVE_DEFAULT = 50_000
 
@@ -46,15 +47,6 @@ class NothingToDo(msgspec.Struct, frozen=True):
 Step = Prepared | Enqueued | Finished | NothingToDo
 
 
-class FanOutFailedError(Exception):
-    """A step of this issue failed and changed nothing; `cause` says why."""
-
-    def __init__(self, issue_id: int, cause: Exception) -> None:
-        super().__init__(f"the fan-out of issue {issue_id} failed")
-        self.issue_id = issue_id
-        self.cause = cause
-
-
 async def fan_out_step(
     engine: AsyncEngine,
     *,
@@ -67,7 +59,7 @@ async def fan_out_step(
     An issue to more than `partition_above` subscribers first gets partitions of its own, if their locks are free.
 
     Raises:
-        FanOutFailedError: the step of one issue failed.
+        IssueStepFailedError: the step of one issue failed.
         SQLAlchemyError, OSError: the database does not answer.
     """
     async with engine.begin() as connection:
@@ -81,7 +73,7 @@ async def fan_out_step(
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
-            raise FanOutFailedError(fan_out.issue_id, error) from error
+            raise IssueStepFailedError(fan_out.issue_id, "the fan-out", error) from error
 
 
 async def _is_being_partitioned(connection: AsyncConnection, fan_out: store.OpenFanOut, above: int) -> bool:

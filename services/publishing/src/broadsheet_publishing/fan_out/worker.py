@@ -13,12 +13,12 @@ from broadsheet_common.http.idempotency import prune_answers
 from broadsheet_publishing.fan_out.fan_out import (
     PARTITION_ABOVE_DEFAULT,
     Enqueued,
-    FanOutFailedError,
     Finished,
     NothingToDo,
     Prepared,
     fan_out_step,
 )
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.tables import idempotency_key
 
 POLL_S = 1.5
@@ -71,7 +71,7 @@ class FanOutWorker:
                     resting_issue_ids=self._set_aside.resting(),
                     partition_above=self._partition_above,
                 )
-            except FanOutFailedError as error:
+            except IssueStepFailedError as error:
                 self._set_aside.hold(error.issue_id, error.cause)
                 continue
             self._loop.progress()

@@ -18,6 +18,7 @@ from broadsheet_publishing.issues.publish_issue import (
     SegmentGoneError,
     publish_issue,
 )
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.schedule import store as schedule_store
@@ -47,22 +48,13 @@ class NothingDue(msgspec.Struct, frozen=True):
     next_in_s: float | None
 
 
-class FiringFailedError(Exception):
-    """The issue could not be published and is as it was; `cause` says why."""
-
-    def __init__(self, issue_id: int, cause: Exception) -> None:
-        super().__init__(f"issue {issue_id} could not be published at its time")
-        self.issue_id = issue_id
-        self.cause = cause
-
-
 async def fire_next_schedule(
     engine: AsyncEngine, installation: Installation, *, resting_issue_ids: frozenset[int] = frozenset()
 ) -> Fired | Withdrawn | NothingDue:
     """The issue that has been due longest, except those that are set aside.
 
     Raises:
-        FiringFailedError: one issue could not be published.
+        IssueStepFailedError: one issue could not be published.
         SQLAlchemyError, OSError: the database does not answer.
     """
     resting = resting_issue_ids | await find_members_of_due(engine, resting_issue_ids=resting_issue_ids)
@@ -90,7 +82,7 @@ async def fire_next_schedule(
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
-            raise FiringFailedError(issue_id, error) from error
+            raise IssueStepFailedError(issue_id, "publishing at its time", error) from error
         return Fired(issue_id)
 
 

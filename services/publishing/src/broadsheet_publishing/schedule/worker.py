@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.loop import Loop, Next
 from broadsheet_common.background.set_aside import SetAside
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.schedule.fire_schedule import (
     Fired,
-    FiringFailedError,
     NothingDue,
     Withdrawn,
     fire_next_schedule,
@@ -57,7 +57,7 @@ class ScheduleWorker:
                 step = await fire_next_schedule(
                     self._engine, self._installation, resting_issue_ids=self._set_aside.resting()
                 )
-            except FiringFailedError as error:
+            except IssueStepFailedError as error:
                 self._set_aside.hold(error.issue_id, error.cause)
                 continue
             self.loop.progress()

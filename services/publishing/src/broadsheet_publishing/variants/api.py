@@ -16,7 +16,7 @@ from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.variants import store
 from broadsheet_publishing.variants.ab_test import DecideBy
-from broadsheet_publishing.variants.decide_test import NothingToChooseError, WinnerChosenError, choose_by_hand
+from broadsheet_publishing.variants.decide_winner import NothingToChooseError, WinnerChosenError, choose_by_hand
 from broadsheet_publishing.variants.winner import Reason
 
 _log = structlog.get_logger()

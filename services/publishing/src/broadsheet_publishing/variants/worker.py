@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.loop import Loop
 from broadsheet_common.background.set_aside import SetAside
-from broadsheet_publishing.variants.decide_test import Decided, DecisionFailedError, NothingDue, decide_next_test
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
+from broadsheet_publishing.variants.decide_winner import Decided, NothingDue, decide_next_test
 
 POLL_S = 5.0
 BOUND_S = 60.0
@@ -34,7 +35,7 @@ class AbTestWorker:
         while True:
             try:
                 step = await decide_next_test(self._engine, resting_issue_ids=self._set_aside.resting())
-            except DecisionFailedError as error:
+            except IssueStepFailedError as error:
                 self._set_aside.hold(error.issue_id, error.cause)
                 continue
             if isinstance(step, NothingDue):

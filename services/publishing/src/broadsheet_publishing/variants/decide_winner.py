@@ -16,6 +16,7 @@ from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import find_issue
+from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.variants import store
 from broadsheet_publishing.variants.winner import Choice, Reason, choose_winner
 
@@ -54,22 +55,13 @@ class NothingDue(msgspec.Struct, frozen=True):
     """No figures are to be looked at."""
 
 
-class DecisionFailedError(Exception):
-    """The test is as it was; `cause` says why."""
-
-    def __init__(self, issue_id: int, cause: Exception) -> None:
-        super().__init__(f"the A/B test of issue {issue_id} could not be decided")
-        self.issue_id = issue_id
-        self.cause = cause
-
-
 async def decide_next_test(
     engine: AsyncEngine, *, resting_issue_ids: frozenset[int] = frozenset()
 ) -> Decided | Postponed | NothingDue:
     """The test that has been due longest, except those that are set aside.
 
     Raises:
-        DecisionFailedError: one test could not be decided.
+        IssueStepFailedError: one test could not be decided.
         SQLAlchemyError, OSError: the database does not answer.
     """
     async with engine.begin() as connection:
@@ -83,7 +75,7 @@ async def decide_next_test(
         except Exception as error:
             if not may_be_the_items_fault(error):
                 raise
-            raise DecisionFailedError(test.issue_id, error) from error
+            raise IssueStepFailedError(test.issue_id, "the decision", error) from error
 
 
 async def _decide(connection: AsyncConnection, test: store.AbTestRow) -> Decided | Postponed:
