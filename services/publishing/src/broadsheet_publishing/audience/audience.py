@@ -87,16 +87,24 @@ def require_within(change: AudienceChange, limits: Limits) -> None:
             )
 
 
+def why_another_segment(
+    *, shown_id: int | None, shown_digest: str | None, now_id: int | None, now_digest: str | None
+) -> str | None:
+    """A sentence; None: it is the same one. `…_digest`: of the segment's filter."""
+    if shown_id != now_id:
+        return f"The issue was to go {_to(shown_id)} when it was looked at, and goes {_to(now_id)} now."
+    if shown_digest != now_digest:
+        return "The segment's filter was changed since the audience was shown."
+    return None
+
+
 def require_same_segment(
     *, shown_id: int | None, shown_digest: str | None, now_id: int | None, now_digest: str | None
 ) -> None:
-    """`…_digest`: of the segment's filter. Raises `AudienceChangedError`."""
-    if shown_id != now_id:
-        raise AudienceChangedError(
-            f"The issue was to go {_to(shown_id)} when it was looked at, and goes {_to(now_id)} now."
-        )
-    if shown_digest != now_digest:
-        raise AudienceChangedError("The segment's filter was changed since the audience was shown.")
+    """Raises `AudienceChangedError`."""
+    why = why_another_segment(shown_id=shown_id, shown_digest=shown_digest, now_id=now_id, now_digest=now_digest)
+    if why is not None:
+        raise AudienceChangedError(why)
 
 
 def _to(segment_id: int | None) -> str:

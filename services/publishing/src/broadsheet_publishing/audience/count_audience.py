@@ -9,11 +9,10 @@ from broadsheet_common.http.problems import NotFoundError
 from broadsheet_publishing.audience import store
 from broadsheet_publishing.audience.audience import (
     AudienceChange,
-    AudienceChangedError,
     AudienceCount,
     Person,
     change_between,
-    require_same_segment,
+    why_another_segment,
 )
 from broadsheet_publishing.audience.audience_token import ShownAudience, decode_token, encode_token
 from broadsheet_publishing.audience.find_members import members_of
@@ -83,14 +82,11 @@ async def show_audience(engine: AsyncEngine, issue_id: int, *, previous_token: s
 
 
 def _compare(before: ShownAudience, shown: ShownAudience) -> Previous:
-    try:
-        require_same_segment(
-            shown_id=before.segment_id,
-            shown_digest=before.filter_digest,
-            now_id=shown.segment_id,
-            now_digest=shown.filter_digest,
-        )
-        same = True
-    except AudienceChangedError:
-        same = False
-    return Previous(change_between(shown=before.count, shown_at=before.as_of, found=shown.count), same)
+    why_another = why_another_segment(
+        shown_id=before.segment_id,
+        shown_digest=before.filter_digest,
+        now_id=shown.segment_id,
+        now_digest=shown.filter_digest,
+    )
+    change = change_between(shown=before.count, shown_at=before.as_of, found=shown.count)
+    return Previous(change, is_same_segment=why_another is None)
