@@ -36,7 +36,8 @@ MEANINGS = {
     "broadsheet_env": "`production` or `local`. `local` widens the rate limits and allows the well-known login.",
     "bind_host": "Address to listen on. Loopback, or a private network; in the images 0.0.0.0.",
     "bind_port": "Port to listen on; in the images 8080.",
-    "database_url": "`postgresql://role:password@host:port/database`, with the service's own role.",
+    "database_url": "`postgresql://role:password@host:port/database`, with the service's own role; libpq's parameters "
+    "such as `?sslmode=verify-full&sslrootcert=…` may follow. Without `sslmode` TLS is used if the server offers it.",
     "database_pool_size": "Connections of the process. Delivery's default is 3: no transaction is open during a call.",
     "log_format": "`json`, or `console` for reading on a terminal.",
     "log_level": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",

@@ -172,8 +172,9 @@ def settings_for(database: Database) -> PublishingSettings:
 
 
 @asynccontextmanager
-async def running_publishing(database: Database) -> AsyncGenerator[Publishing]:
-    app = create_app(settings_for(database))
+async def running_publishing(database: Database, *, acts_on_time: bool = False) -> AsyncGenerator[Publishing]:
+    """Unless it `acts_on_time`, a test does what comes due itself: the service's own loops would race it."""
+    app = create_app(settings_for(database), acts_on_time=acts_on_time)
     async with AsyncTestClient(app) as client:
         yield Publishing(app, client, IdentityMinter(identity_keys()[0]), database.owner_url)
 

@@ -20,8 +20,9 @@ from broadsheet_publishing.schedule.fire_schedule import (
     fire_next_schedule,
 )
 from broadsheet_publishing.schedule.worker import POLL_S, ScheduleWorker
+from harness.cluster import Database
 
-from .conftest import INSTALLATION, Publishing, PublishingOwner, until
+from .conftest import INSTALLATION, Publishing, PublishingOwner, running_publishing, until
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 
@@ -66,17 +67,18 @@ async def test_a_draft_is_scheduled_and_says_for_when(publishing: Publishing) ->
     assert runs(publishing) == []
 
 
-async def test_it_goes_out_by_itself_at_its_time(publishing: Publishing) -> None:
-    publishing.add_confirmed(3)
-    issue_id = (await publishing.write_issue()).json()["id"]
-    soon = publishing.rows("SELECT now() + interval '15 seconds'")[0][0]
-    assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": soon.isoformat("T", "seconds")})).is_success
-    await until(lambda: is_published(publishing, issue_id), timeout_s=60.0)
-    await publishing.until_fanned_out(issue_id)
-    assert publishing.enqueued(issue_id) == publishing.audience()
-    assert publishing.rows(
-        "SELECT published_at >= scheduled_at, status FROM publishing.issue WHERE id = %s", issue_id
-    ) == [(True, "published")]
+async def test_it_goes_out_by_itself_at_its_time(database: Database) -> None:
+    async with running_publishing(database, acts_on_time=True) as publishing:
+        publishing.add_confirmed(3)
+        issue_id = (await publishing.write_issue()).json()["id"]
+        soon = publishing.rows("SELECT now() + interval '15 seconds'")[0][0]
+        assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": soon.isoformat("T", "seconds")})).is_success
+        await until(lambda: is_published(publishing, issue_id), timeout_s=60.0)
+        await publishing.until_fanned_out(issue_id)
+        assert publishing.enqueued(issue_id) == publishing.audience()
+        assert publishing.rows(
+            "SELECT published_at >= scheduled_at, status FROM publishing.issue WHERE id = %s", issue_id
+        ) == [(True, "published")]
 
 
 async def test_a_schedule_is_replaced_taken_back_and_overtaken_by_hand(publishing: Publishing) -> None:
@@ -174,8 +176,7 @@ async def test_who_has_no_readers_is_a_draft_again_and_says_why(publishing: Publ
     issue_id = (await publishing.write_issue()).json()["id"]
     assert (await publishing.post(f"issues/{issue_id}/schedule", {"at": TOMORROW})).is_success
     publishing.rows("UPDATE publishing.issue SET scheduled_at = now()")
-    while isinstance(await fire_next_schedule(engine, INSTALLATION), Withdrawn):
-        pass
+    assert await fire_next_schedule(engine, INSTALLATION) == Withdrawn(issue_id)
     body = (await publishing.get(f"issues/{issue_id}")).json()
     assert (body["status"], body["scheduled_at"]) == ("draft", None)
     assert body["status_reason"] == "It was not published at its time: nobody was confirmed on the newsletter."
@@ -192,8 +193,7 @@ async def test_one_whose_segment_is_gone_is_a_draft_again_and_says_why(
         "UPDATE publishing.issue SET segment_id = 999, status = 'scheduled', scheduled_at = now() WHERE id = %s",
         issue_id,
     )
-    while isinstance(await fire_next_schedule(engine, INSTALLATION), Withdrawn):
-        pass
+    assert await fire_next_schedule(engine, INSTALLATION) == Withdrawn(issue_id)
     body = (await publishing.get(f"issues/{issue_id}")).json()
     assert (body["status"], runs(publishing)) == ("draft", [])
     assert body["status_reason"] == "It was not published at its time: its segment was deleted."

@@ -6,8 +6,6 @@ buffer on the way: the process's own and the kernel's.
 """
 
 import contextlib
-import datetime as dt
-import ipaddress
 import os
 import re
 import signal
@@ -26,10 +24,6 @@ import anyio
 import msgspec
 import pytest
 from anyio.abc import SocketAttribute
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
 from broadsheet_delivery.postmark.call_result import Answered, NotSent
@@ -40,6 +34,7 @@ from broadsheet_delivery.sending.send_batch import send_batch
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import delivering
+from harness.http.certificates import Certified
 from harness.oracle import Oracle
 from harness.sending_process import SendingOrder, batch_message
 
@@ -118,30 +113,8 @@ class SlowReader:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of its own for 127.0.0.1, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slow reader")])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "reader.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
+    return Certified(tmp_path_factory.mktemp("tls"), "127.0.0.1")
 
 
 Start = Callable[[SlowReader, SendingOrder], "subprocess.Popen[str]"]
@@ -175,16 +148,13 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture(params=["http", "https"])
 def reader_and_order(
-    request: pytest.FixtureRequest, certificate: Path, tmp_path: Path
+    request: pytest.FixtureRequest, certified: Certified, tmp_path: Path
 ) -> Iterator[tuple[SlowReader, SendingOrder]]:
-    tls = None
-    if request.param == "https":
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate)
+    tls = certified.server if request.param == "https" else None
     reader = SlowReader(tls)
     clock = tmp_path / "clock"
     clock.write_bytes(struct.pack("d", 0.0))
-    ca_file = str(certificate) if tls else None
+    ca_file = str(certified.authority_file) if tls else None
     yield reader, SendingOrder(str(clock), "", BOUND_S, messages=1, html_bytes=1, ca_file=ca_file)
     reader.close()
 

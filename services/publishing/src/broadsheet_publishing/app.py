@@ -38,7 +38,10 @@ BODY_MAX_BYTES = 12 * 1024 * 1024
 """Two contents of the largest size, and what JSON adds to them."""
 
 
-def create_app(settings: PublishingSettings) -> Litestar:
+def create_app(settings: PublishingSettings, *, acts_on_time: bool = True) -> Litestar:
+    """The service: its API and its background work. Unless it `acts_on_time`, no schedule fires and no A/B test is
+    decided: tests do those steps themselves.
+    """
     engine = create_engine(
         settings.database_url,
         application_name="broadsheet-publishing",
@@ -55,9 +58,10 @@ def create_app(settings: PublishingSettings) -> Litestar:
     ab_test_worker = AbTestWorker(engine)
     metrics = ServerMetrics()
     refresher = WelcomeRefresher(engine, compiler)
-    background = BackgroundRunner(
-        [*worker.loops, schedule_worker.loop, ab_test_worker.loop, refresher.loop], registry=metrics.registry
-    )
+    loops = [*worker.loops, refresher.loop]
+    if acts_on_time:
+        loops += [schedule_worker.loop, ab_test_worker.loop]
+    background = BackgroundRunner(loops, registry=metrics.registry)
 
     @asynccontextmanager
     async def background_work(_: Litestar) -> AsyncGenerator[None]:

@@ -7,23 +7,17 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
-from pathlib import Path
+from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from yarl import URL
 
 from broadsheet_common.outgoing.guarded_session import AddrInfo, Lookup
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.sending.answer import ANSWER_READ_BYTES_MAX, Answer, Answered, NotAnswered
 from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
+from harness.http.certificates import Certified
 
 from .receiver import Received, Receiver, never, receiving
 
@@ -316,72 +310,9 @@ async def test_the_receivers_wish_to_wait_is_read_where_it_is_a_count(
     assert answer.retry_after_s == wished_s
 
 
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    key_cert_sign=True,
-    crl_sign=True,
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
-class Certified:
-    """A certificate authority of the test's own, and a server's certificate for `hooks.example.com` by it."""
-
-    def __init__(self, folder: Path) -> None:
-        now = datetime.now(UTC)
-        authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        authority = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of the test")])
-
-        def certificate(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-            return (
-                x509.CertificateBuilder()
-                .subject_name(name)
-                .issuer_name(authority)
-                .public_key(key.public_key())
-                .serial_number(x509.random_serial_number())
-                .not_valid_before(now - timedelta(days=1))
-                .not_valid_after(now + timedelta(days=1))
-            )
-
-        root = (
-            certificate(authority, authority_key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            # Python verifies strictly from 3.13 on (RFC 5280, 4.2.1).
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-            .add_extension(_SIGNS_CERTIFICATES, critical=True)
-            .sign(authority_key, SHA256())
-        )
-        leaf = (
-            certificate(x509.Name([]), server_key)
-            .add_extension(
-                x509.SubjectAlternativeName(
-                    [x509.DNSName("hooks.example.com"), x509.IPAddress(ip_address("127.0.0.9"))]
-                ),
-                critical=True,
-            )
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-            )
-            .sign(authority_key, SHA256())
-        )
-        path = folder / "server.pem"
-        path.write_bytes(
-            server_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            + leaf.public_bytes(Encoding.PEM)
-        )
-        self.server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.server.load_cert_chain(path)
-        self.trusting = ssl.create_default_context(cadata=root.public_bytes(Encoding.PEM).decode())
-
-
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Certified:
-    return Certified(tmp_path_factory.mktemp("certificates"))
+    return Certified(tmp_path_factory.mktemp("certificates"), "hooks.example.com", "127.0.0.9")
 
 
 async def test_a_certificate_of_the_right_name_by_a_trusted_authority_is_taken(certified: Certified) -> None:

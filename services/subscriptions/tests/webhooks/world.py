@@ -103,14 +103,16 @@ class DrivenSender(WebhookSender):
 async def sending(
     engine: AsyncEngine,
     *,
-    timeout_s: float = 2.0,
+    timeout_s: float = 30.0,
     calls_per_endpoint: int = 5,
     failing_max: timedelta = timedelta(days=5),
     log_kept_days: int = 30,
     box: SecretBox = BOX,
     targets: TargetPolicy = TARGETS,
 ) -> AsyncGenerator[DrivenSender]:
-    """A sender whose loops do not run until it is started."""
+    """A sender whose loops do not run until it is started. A call has long enough on a busy machine too: a test that
+    waits for a time-out sets its own.
+    """
     async with open_caller(targets, timeout_s=timeout_s) as caller:
         sender = DrivenSender(
             engine,

@@ -133,9 +133,12 @@ class EmbeddedPostgres:
         return self.url_for(SUPERUSER, self.password)
 
     def url_for(self, role: str, password: str, *, database: str | None = None) -> str:
+        """It says that there is no TLS: otherwise a client asks for it first, and asyncpg, when it is cancelled then,
+        leaves an error behind that nobody awaits.
+        """
         return (
             f"postgresql://{quote(role, safe='')}:{quote(password, safe='')}"
-            f"@{LOOPBACK}:{self.port}/{database or self.database}"
+            f"@{LOOPBACK}:{self.port}/{database or self.database}?sslmode=disable"
         )
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ relies on session state. The only session-bound use, LISTEN, opens a connection 
 
 import errno
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -19,22 +20,21 @@ SCHEMA_VERSION_TABLE = "public.alembic_version"
 
 
 def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, timeout_s: float) -> AsyncEngine:
-    """An engine on asyncpg. Connecting, waiting for a free connection and each statement take at most `timeout_s`."""
-    parts = urlsplit(url)
+    """An engine on asyncpg. Connecting, waiting for a free connection and each statement take at most `timeout_s`.
+
+    asyncpg reads the address itself, with `sslmode` and the other parameters that libpq has. SQLAlchemy would hand
+    them on under names that asyncpg does not know.
+    """
+    dsn = urlunsplit(urlsplit(url)._replace(scheme="postgresql"))
     timeout_ms = str(int(timeout_s * 1000))
-    return create_async_engine(
-        urlunsplit(parts._replace(scheme="postgresql+asyncpg")),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=timeout_s,
-        pool_recycle=1800,
-        # Otherwise errors would contain a statement's parameters: addresses, tokens.
-        hide_parameters=True,
-        connect_args={
-            "timeout": timeout_s,
+
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            dsn,
+            timeout=timeout_s,
             # The client-side time-out also ends a wait on a half-open connection, which the server's cannot.
-            "command_timeout": timeout_s + 1,
-            "server_settings": {
+            command_timeout=timeout_s + 1,
+            server_settings={
                 "application_name": application_name,
                 "statement_timeout": timeout_ms,
                 "lock_timeout": timeout_ms,
@@ -42,7 +42,17 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
                 "timezone": "UTC",
                 "jit": "off",
             },
-        },
+        )
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        pool_recycle=1800,
+        # Otherwise errors would contain a statement's parameters: addresses, tokens.
+        hide_parameters=True,
     )
 
 
