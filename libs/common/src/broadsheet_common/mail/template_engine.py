@@ -1,6 +1,6 @@
 """The template engine: Liquid's nodes and tags, each of which charges for its work (see `template_work`)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
 import structlog
@@ -22,6 +22,7 @@ from liquid.output import NullIO
 from liquid.stringify import to_liquid_string
 from liquid.undefined import UNDEFINED
 
+from broadsheet_common.mail.template_lexer import tokens_of
 from broadsheet_common.mail.template_work import (
     CHAR_WORK,
     ENCODED_CHARS_PER_UNIT,
@@ -307,6 +308,9 @@ class MailEnvironment(Environment):
     """Liquid with only `TAGS` and `FILTERS`. Its loader is empty, and no tag can use it."""
 
     block_nesting_limit = 20
+
+    def tokenizer(self) -> Callable[[str], Iterator[Token]]:
+        return tokens_of
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         super().setup_tags_and_filters(extra=extra)
