@@ -2,8 +2,9 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -125,9 +126,18 @@ class Publishing(PublishingOwner):
     async def delete(self, path: str) -> Response:
         return await self.client.delete(f"/api/v1/{path}", headers=self.identity("read", "write"))
 
-    async def patch(self, path: str, body: object, *, tag: str | None = "*", subject: str = "key:1") -> Response:
+    async def patch(
+        self,
+        path: str,
+        body: object,
+        *,
+        tag: str | None = "*",
+        subject: str = "key:1",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Response:
         """`tag`: the If-Match header."""
-        headers = self.identity("read", "write", subject=subject) | ({} if tag is None else {"If-Match": tag})
+        headers = self.identity("read", "write", subject=subject) | dict(headers)
+        headers |= {} if tag is None else {"If-Match": tag}
         return await self.client.patch(f"/api/v1/{path}", json=body, headers=headers)
 
     async def write_issue(self, **fields: object) -> Response:

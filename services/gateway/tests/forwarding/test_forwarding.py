@@ -176,14 +176,21 @@ async def test_of_the_answer_status_body_and_chosen_headers_come_back(gateway: G
     api = await gateway.api_client("read")
     gateway.publishing.answer(
         "GET", "/api/v1/issues", status=418, body={"x": 1}, etag='"7"', set_cookie="a=b", x_internal="1", server="svc",
-        cache_control="private", connection="close",
+        cache_control="private", connection="close", preference_applied="return=minimal",
     )  # fmt: skip
     response = await api.get("/api/v1/issues")
     assert (response.status_code, response.json()) == (418, {"x": 1})
     assert response.headers["etag"] == '"7"'
     assert response.headers["cache-control"] == "private"
+    assert response.headers["preference-applied"] == "return=minimal"
     for name in ("set-cookie", "x-internal", "server", "connection"):
         assert name not in response.headers
+
+
+async def test_what_a_client_prefers_is_passed_on(gateway: Gateway) -> None:
+    api = await gateway.api_client("read")
+    await api.get("/api/v1/issues", headers={"Prefer": "return=minimal"})
+    assert gateway.publishing.last.headers["prefer"] == "return=minimal"
 
 
 async def test_a_services_problem_comes_back_as_it_is(gateway: Gateway) -> None:

@@ -1,6 +1,7 @@
 """An issue is published to the audience that its author was shown, or to none; at once and by its schedule."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,8 +17,9 @@ from broadsheet_publishing.schedule.fire_schedule import (
     Withdrawn,
     fire_next_schedule,
 )
+from harness.cluster import Database
 
-from ..conftest import INSTALLATION, Publishing, PublishingOwner, until
+from ..conftest import INSTALLATION, Publishing, PublishingOwner, running_publishing, until
 from .world import (
     TOMORROW,
     add_people,
@@ -30,6 +32,13 @@ from .world import (
     set_state,
     suppress,
 )
+
+
+@pytest.fixture
+async def publishing(database: Database) -> AsyncIterator[Publishing]:
+    """With the loop that publishes and withdraws."""
+    async with running_publishing(database, acts_on_time=True) as running:
+        yield running
 
 
 @pytest.mark.parametrize(

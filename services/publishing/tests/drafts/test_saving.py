@@ -43,6 +43,21 @@ async def test_a_save_changes_what_was_sent_and_nothing_else(publishing: Publish
     assert (shown["version"], shown["saved_by"], shown["created_by"]) == (2, "user:7", "key:1")
 
 
+async def test_an_editor_gets_its_own_text_back_only_if_it_wants_it(publishing: Publishing) -> None:
+    issue_id, tag = await new_draft(publishing, title="Title", content="Text")
+    saved = await publishing.patch(
+        f"issues/{issue_id}", {"content": "{{ nobody }}"}, tag=tag, headers={"Prefer": "return=minimal"}
+    )
+    assert (saved.status_code, saved.headers["preference-applied"]) == (200, "return=minimal")
+    whole = await publishing.get(f"issues/{issue_id}")
+    assert saved.headers["etag"] == whole.headers["etag"]
+    texts = {"content", "text_content", "layout_id", "ab_test"}
+    assert saved.json() == {name: value for name, value in whole.json().items() if name not in texts}
+    assert [fault["code"] for fault in saved.json()["faults"]] == ["unknown-field"]
+    other = await publishing.patch(f"issues/{issue_id}", {"content": "Text"}, headers={"Prefer": "respond-async"})
+    assert (other.json()["content"], "preference-applied" in other.headers) == ("Text", False)
+
+
 async def test_null_takes_a_field_back(publishing: Publishing) -> None:
     issue_id, _ = await new_draft(publishing, title="T", subject="S", text_content="Plain", slug="my-issue")
     saved = await publishing.patch(f"issues/{issue_id}", {"subject": None, "text_content": None, "slug": None})

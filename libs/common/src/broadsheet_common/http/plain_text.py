@@ -8,31 +8,32 @@ than shown: a single line of right-to-left text does not need them. Bodies of ma
 import re
 
 NUL = "\0"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _BIDI_CONTROL = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_SUSPECT = re.compile("[\0\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def find_text_fault(text: str, *, may_hold_bidi: bool = False) -> str | None:
     """A sentence that says what is wrong, to be shown at the field; None if nothing is."""
-    if not _SUSPECT.search(text):
-        return None
     if NUL in text:
         return "It may not hold a NUL character."
-    if _SURROGATE.search(text):
+    # Texts are megabytes: a pattern takes 10 ms for each, what Python does in one call a hundredth of that.
+    if text.isascii():
+        return None
+    if not _is_whole(text):
         return "It may hold only whole characters (it holds an unpaired surrogate)."
-    found = _BIDI_CONTROL.search(text)
-    if found is None or may_hold_bidi:
+    found = None if may_hold_bidi else _BIDI_CONTROL.search(text)
+    if found is None:
         return None
     return f"It may not hold characters that change the direction of text (U+{ord(found[0]):04X})."
 
 
 def is_storable(text: str) -> bool:
     """Whether Postgres can store it: it has neither a NUL character nor an unpaired surrogate."""
-    if NUL in text:
-        return False
+    return NUL not in text and _is_whole(text)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it has no unpaired surrogate."""
     try:
-        # Much quicker than looking for them: texts are megabytes.
         text.encode()
     except UnicodeEncodeError:
         return False

@@ -34,12 +34,13 @@ from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict
 
 _REQUEST_HEADERS = (
     "content-type", "content-length", "accept", "accept-language",
-    "idempotency-key", "if-match", "if-none-match", "last-event-id",
+    "idempotency-key", "if-match", "if-none-match", "last-event-id", "prefer",
 )  # fmt: skip
 _ANSWER_HEADERS = frozenset({
     b"content-type", b"content-length", b"content-disposition", b"content-encoding", b"content-language",
     b"etag", b"last-modified",
     b"cache-control", b"location", b"link", b"allow", b"accept", b"retry-after", b"vary", b"deprecation", b"sunset",
+    b"preference-applied",
 })  # fmt: skip
 _BUFFERED_BODY_MAX_BYTES = 64 * 1024
 _BODILESS_METHODS = frozenset({"GET", "HEAD"})

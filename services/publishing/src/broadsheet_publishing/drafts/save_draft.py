@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.http.entity_tag import PreconditionFailedError, require_tag
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_publishing.drafts import revision_store, store
-from broadsheet_publishing.drafts.draft import DRAFT_FIELDS
 from broadsheet_publishing.drafts.thin_revisions import versions_to_remove
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, lock_slugs, segment_exists
 from broadsheet_publishing.newsletters.interface import layout_exists
@@ -48,9 +47,9 @@ async def save_draft(
     """
     row = await lock_draft(connection, issue_id, if_match=if_match, tag_of=tag_of)
     await require_references(connection, values, newsletter_id=row.newsletter_id, issue_id=issue_id)
-    if await _changes_nothing(connection, row, values):
-        return row
     saved = await store.update_draft(connection, issue_id, values=values, saved_by=saved_by)
+    if saved is None:
+        return row
     await revision_store.insert_revision(connection, issue_id, restored_from=restored_from)
     if saved.version % THIN_EVERY == 0:
         revisions, now = await revision_store.read_facts(connection, issue_id)
@@ -97,11 +96,3 @@ async def require_references(
             raise SlugTakenError(
                 errors=(FieldProblem(pointer="/slug", detail="Another issue of the newsletter has this slug."),)
             )
-
-
-async def _changes_nothing(connection: AsyncConnection, row: IssueRow, values: Mapping[str, object]) -> bool:
-    others = {name: value for name, value in values.items() if name not in DRAFT_FIELDS}
-    if any(getattr(row, name) != value for name, value in others.items()):
-        return False
-    draft = await store.read_draft(connection, row.id)
-    return all(getattr(draft, name) == value for name, value in values.items() if name in DRAFT_FIELDS)

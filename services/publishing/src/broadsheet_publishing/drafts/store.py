@@ -1,13 +1,14 @@
 """The SQL of drafts: plain functions that take the connection of the caller's transaction."""
 
 from collections.abc import Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_publishing.drafts.draft import SETTABLE, Draft
+from broadsheet_publishing.drafts.draft import DRAFT_FIELDS, SETTABLE, Draft
 from broadsheet_publishing.issues.interface import ISSUE_COLUMNS, IssueRow, issue_row
 from broadsheet_publishing.variants.ab_test import AbTest
 
@@ -21,9 +22,11 @@ def _typed(columns: list[str]) -> list[sa.BindParameter[int]]:
 
 def draft_of(fields: sa.RowMapping) -> Draft:
     """From columns by their names; others are left out."""
-    found = {name: fields[name] for name in Draft.__struct_fields__}
-    test = found["ab_test"]
-    return Draft(**found | {"ab_test": None if test is None else _DECODE_AB_TEST(test)})
+    return Draft(**{name: _from_stored(name, fields[name]) for name in Draft.__struct_fields__})
+
+
+def _from_stored(name: str, value: Any) -> Any:
+    return value if name != "ab_test" or value is None else _DECODE_AB_TEST(value)
 
 
 def _to_store(values: Mapping[str, object]) -> dict[str, object]:
@@ -55,30 +58,39 @@ async def insert_draft(
 
 async def update_draft(
     connection: AsyncConnection, issue_id: int, *, values: Mapping[str, object], saved_by: str
-) -> IssueRow:
-    """The next version of a draft that is locked; columns that are left out stay."""
+) -> IssueRow | None:
+    """The next version of a draft that is locked; columns that are left out stay. None: `values` change nothing."""
     columns = sorted(values)
     assert SETTABLE.issuperset(columns), columns
+    if not columns:
+        return None
     changes = "".join(f"{name} = :{name}, " for name in columns)
+    differs = " OR ".join(f"{name} IS DISTINCT FROM :{name}" for name in columns)
     result = await connection.execute(
         sa.text(f"""
             UPDATE publishing.issue
                SET {changes}version = version + 1, saved_by = :saved_by, updated_at = now(), schedule_note = NULL
-             WHERE id = :issue_id
+             WHERE id = :issue_id AND ({differs})
             RETURNING {ISSUE_COLUMNS}
         """).bindparams(*_typed(columns)),  # columns of SETTABLE
         _to_store(values) | {"issue_id": issue_id, "saved_by": saved_by},
     )
-    return issue_row(result.mappings().one())
+    fields = result.mappings().one_or_none()
+    return None if fields is None else issue_row(fields)
 
 
-async def read_draft(connection: AsyncConnection, issue_id: int) -> Draft:
-    """The parts of an issue that is there."""
+async def read_draft(
+    connection: AsyncConnection, issue_id: int, *, known: Mapping[str, object] = MappingProxyType({})
+) -> Draft:
+    """The parts of an issue that is there. What is `known` of them, by column, is not read: it may be megabytes."""
+    columns = [name for name in Draft.__struct_fields__ if name not in known]
+    found: dict[str, Any] = {name: value for name, value in known.items() if name in DRAFT_FIELDS}
     result = await connection.execute(
-        sa.text(f"SELECT {', '.join(Draft.__struct_fields__)} FROM publishing.issue WHERE id = :issue_id"),
+        sa.text(f"SELECT {', '.join(['id', *columns])} FROM publishing.issue WHERE id = :issue_id"),
         {"issue_id": issue_id},
     )
-    return draft_of(result.mappings().one())
+    row = result.mappings().one()
+    return Draft(**found | {name: _from_stored(name, row[name]) for name in columns})
 
 
 async def read_ab_test(connection: AsyncConnection, issue_id: int) -> AbTest | None:

@@ -28,6 +28,7 @@ from broadsheet_common.http.pagination import (
     decode_cursor,
     encode_cursor,
 )
+from broadsheet_common.http.preferences import RETURN_MINIMAL, PreferHeader, prefers_minimal
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -46,7 +47,15 @@ from broadsheet_publishing.issues.publish_issue import (
     SegmentGoneError,
 )
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
-from broadsheet_publishing.issues.wire import Issue, IssueFields, IssueSummary, draft_tag, issue_summary, summary_tag
+from broadsheet_publishing.issues.wire import (
+    Issue,
+    IssueFields,
+    IssueSummary,
+    SavedIssue,
+    draft_tag,
+    issue_summary,
+    summary_tag,
+)
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.readiness import NewsletterNotReadyError
 from broadsheet_publishing.tables import idempotency_key
@@ -190,9 +199,10 @@ class IssueController(Controller):
         engine: NamedDependency[AsyncEngine],
         compiler: NamedDependency[Compiler],
         if_match: IfMatchHeader = None,
-    ) -> Response[Issue]:
+        prefer: PreferHeader = None,
+    ) -> Response[Issue] | Response[SavedIssue]:
         """What cannot be published yet is saved too; `faults` says what and where. Every save is kept as a revision.
-        A save that changes nothing is none.
+        A save that changes nothing is none. An editor that saves every few seconds may ask for `return=minimal`.
         """
         values = parse_draft(data.given())
         async with engine.begin() as connection:
@@ -204,10 +214,11 @@ class IssueController(Controller):
                 tag_of=draft_tag,
                 saved_by=request.user.subject,
             )
-            issue = await show_issue(connection, row)
+            issue = await show_issue(connection, row, known=values)
             attributes = await store.read_attribute_names(connection)
         _log.info("publishing.draft_saved", issue_id=issue.id, version=issue.version)
-        return _answer(await with_faults(issue, attributes, compiler))
+        issue = await with_faults(issue, attributes, compiler)
+        return _minimal_answer(issue) if prefers_minimal(prefer) else _answer(issue)
 
     @delete(
         "/{issue_id:int}",
@@ -260,3 +271,8 @@ def _next_cursor(rows: list[store.IssueRow], limit: int) -> str | None:
 
 def _answer(issue: Issue, *, status_code: int = 200) -> Response[Issue]:
     return Response(issue, status_code=status_code, headers={"ETag": summary_tag(issue)})
+
+
+def _minimal_answer(issue: Issue) -> Response[SavedIssue]:
+    shown = SavedIssue(**{name: getattr(issue, name) for name in SavedIssue.__struct_fields__})
+    return Response(shown, headers={"ETag": summary_tag(shown), "Preference-Applied": RETURN_MINIMAL})

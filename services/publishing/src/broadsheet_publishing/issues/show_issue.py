@@ -1,5 +1,8 @@
 """An issue as the API shows it: with its progress and its content."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,10 +14,12 @@ from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.wire import Issue, issue_summary
 
 
-async def show_issue(connection: AsyncConnection, row: store.IssueRow) -> Issue:
-    """Without a draft's faults: they are looked for when the transaction has ended."""
+async def show_issue(
+    connection: AsyncConnection, row: store.IssueRow, *, known: Mapping[str, object] = MappingProxyType({})
+) -> Issue:
+    """Without a draft's faults: they are looked for when the transaction has ended. `known`: as for `read_draft`."""
     progress = await store.read_progress(connection, [row.id]) if row.status == "published" else {}
-    draft = await read_draft(connection, row.id)
+    draft = await read_draft(connection, row.id, known=known)
     summary = issue_summary(row, progress)
     return Issue(
         **{name: getattr(summary, name) for name in summary.__struct_fields__},

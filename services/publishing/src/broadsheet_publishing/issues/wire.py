@@ -65,6 +65,12 @@ class Issue(IssueSummary, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
 
 
+class SavedIssue(IssueSummary, frozen=True, kw_only=True):
+    """A draft without its texts, for who has just sent them. `faults` as of an `Issue`."""
+
+    faults: tuple[Fault, ...]
+
+
 RawLine = Annotated[str, msgspec.Meta(max_length=RAW_LINE_CHARS_MAX)]
 
 
