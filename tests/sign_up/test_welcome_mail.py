@@ -57,6 +57,26 @@ async def test_who_confirms_gets_one_mail_by_which_they_can_leave_with_one_click
     assert await _state(system) == "unsubscribed"
 
 
+async def test_the_mail_is_what_the_preview_showed(system: System) -> None:
+    """Byte for byte, but for the link that belongs to its reader."""
+    await _change(system, welcome_mail=WELCOME)
+    await system.confirmed_subscriber(READER)
+    await system.deliver_all_pending()
+    [mail] = _welcomes(system)
+    [item] = (await system.api.get("/api/v1/subscribers", params={"email": READER})).json()["items"]
+    shown = await system.api.post("/api/v1/newsletters/1/welcome-mail/preview", json={"subscriber_id": item["id"]})
+    assert shown.status_code == 200, shown.text
+    preview = shown.json()
+    link = mail.headers["List-Unsubscribe"].strip("<>")
+    token = link.removeprefix(f"{PUBLIC_URL}/unsubscribe/")
+    for sent, previewed in ((mail.html, preview["html"]), (mail.text, preview["text"])):
+        assert link in sent
+        assert sent.replace(token, "test") == previewed
+    headers = {header["name"]: header["value"] for header in preview["headers"]}
+    assert mail.headers | {"List-Unsubscribe": headers["List-Unsubscribe"]} == headers
+    assert (mail.subject, mail.to) == (preview["subject"], preview["to"])
+
+
 async def test_who_comes_back_is_not_welcomed_again(system: System) -> None:
     await _change(system, welcome_mail=WELCOME)
     await system.confirmed_subscriber(READER)

@@ -26,6 +26,7 @@ from broadsheet_publishing.newsletters.api import NewsletterController
 from broadsheet_publishing.newsletters.check_stream import StreamChecker
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.previews.api import PreviewController
+from broadsheet_publishing.previews.welcome_api import WelcomePreviewController
 from broadsheet_publishing.schedule.api import ScheduleController
 from broadsheet_publishing.schedule.worker import ScheduleWorker
 from broadsheet_publishing.settings import EXPECTED_SCHEMA_VERSION, PublishingSettings
@@ -81,6 +82,7 @@ def create_app(settings: PublishingSettings, *, acts_on_time: bool = True) -> Li
             ScheduleController,
             RevisionController,
             PreviewController,
+            WelcomePreviewController,
             CheckController,
             AudienceController,
             ApprovalController,

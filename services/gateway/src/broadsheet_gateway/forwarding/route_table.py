@@ -40,6 +40,8 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
     ("/api/v1/newsletters/{id}", "publishing", "GET PATCH"),
     ("/api/v1/newsletters/{id}/archive", "publishing", "POST"),
     ("/api/v1/newsletters/{id}/unarchive", "publishing", "POST"),
+    ("/api/v1/newsletters/{id}/welcome-mail/preview", "publishing", "POST"),
+    ("/api/v1/newsletters/{id}/welcome-mail/test", "publishing", "POST"),
     ("/api/v1/layouts", "publishing", "GET POST"),
     ("/api/v1/layouts/{id}", "publishing", "DELETE GET PATCH"),
     ("/api/v1/issues", "publishing", "GET POST"),

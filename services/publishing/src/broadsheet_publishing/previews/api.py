@@ -1,6 +1,5 @@
 """The JSON API on previews and test mails; below `/api/v1/issues`."""
 
-import secrets
 from typing import Annotated
 
 import msgspec
@@ -19,36 +18,22 @@ from broadsheet_common.http.idempotency import (
     keep_answer,
     replay,
 )
-from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
-from broadsheet_common.mail.merge_fields import AttributeValue
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.interface import find_issue
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import find_newsletter
-from broadsheet_publishing.previews.render_preview import Preview, render_preview
-from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_test
-from broadsheet_publishing.previews.store import ReaderRow
+from broadsheet_publishing.previews.render_preview import render_preview
+from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_issue_test
+from broadsheet_publishing.previews.wire import MailPreview, RawAddresses, SamplePerson, TestSent, person_of, shown
 from broadsheet_publishing.tables import idempotency_key
 
 _log = structlog.get_logger()
 
-Line = Annotated[str, msgspec.Meta(max_length=1_000)]
-Tags = Annotated[list[Line], msgspec.Meta(max_length=200)]
-Values = Annotated[dict[Line, AttributeValue], msgspec.Meta(max_length=200)]
 VariantNumber = Annotated[int, msgspec.Meta(ge=1, le=4)]
-RawAddresses = Annotated[list[Line], msgspec.Meta(max_length=100)]
-
-
-class SamplePerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Somebody who is not there, with the values that a mail may merge."""
-
-    name: Line = ""
-    email: Line = "reader@example.com"
-    tags: Tags = []
-    attributes: Values = {}
 
 
 class PreviewInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,30 +46,6 @@ class PreviewInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     variant: VariantNumber = 1
 
 
-class MailHeader(msgspec.Struct, frozen=True):
-    name: str
-    value: str
-
-
-class IssuePreview(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail as it will be sent, but for its links that act for a reader: here they lead to a page that says so.
-
-    `from_` null: neither the newsletter nor the installation has a sender. `html` null: plain text only. `headers` are
-    those beside From, To, Subject and Reply-To. Sizes are bytes in UTF-8.
-    """
-
-    from_: str | None = msgspec.field(name="from")
-    reply_to: str | None
-    to: str
-    subject: str
-    preheader: str
-    html: str | None
-    text: str
-    headers: list[MailHeader]
-    html_bytes: int
-    text_bytes: int
-
-
 class TestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Up to ten addresses: confirmed subscribers of any newsletter, or the sender's own. As whom: see the preview."""
 
@@ -92,13 +53,6 @@ class TestInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     subscriber_id: RecordId | None = None
     sample: SamplePerson | None = None
     variant: VariantNumber = 1
-
-
-class TestSent(msgspec.Struct, frozen=True, kw_only=True):
-    """How many mails are on their way, and their subject."""
-
-    sent: int
-    subject: str
 
 
 class PreviewController(Controller):
@@ -121,16 +75,16 @@ class PreviewController(Controller):
         engine: NamedDependency[AsyncEngine],
         compiler: NamedDependency[Compiler],
         installation: NamedDependency[Installation],
-    ) -> IssuePreview:
+    ) -> MailPreview:
         """A draft as it is now; a scheduled or published issue as it was compiled."""
-        return _shown(
+        return shown(
             await render_preview(
                 engine,
                 compiler,
                 installation,
                 issue_id,
                 subscriber_id=data.subscriber_id,
-                sample=_person(data.subscriber_id, data.sample),
+                sample=person_of(data.subscriber_id, data.sample),
                 variant=data.variant,
             )
         )
@@ -178,46 +132,14 @@ class PreviewController(Controller):
             installation,
             issue_id,
             subscriber_id=data.subscriber_id,
-            sample=_person(data.subscriber_id, data.sample),
+            sample=person_of(data.subscriber_id, data.sample),
             variant=data.variant,
         )
         sent = TestSent(sent=len(addresses), subject=preview.subject)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, TestSent)
-            await send_test(
-                connection,
-                issue_id,
-                preview,
-                addresses,
-                sent_by=request.user.subject,
-                request_key=secrets.token_hex(16),
-            )
+            await send_issue_test(connection, issue_id, preview, addresses, sent_by=request.user.subject)
             await keep_answer(connection, idempotency_key, request, key, status=202, body=sent)
         _log.info("publishing.test_sent", issue_id=issue_id, mails=len(addresses))
         return Response(sent, status_code=202)
-
-
-def _person(subscriber_id: int | None, sample: SamplePerson | None) -> ReaderRow | None:
-    if sample is None:
-        return None
-    if subscriber_id is not None:
-        raise InvalidInputError(
-            errors=(FieldProblem(pointer="/sample", detail="There is a subscriber already: leave out one of them."),)
-        )
-    return ReaderRow(name=sample.name, email=sample.email, tags=tuple(sample.tags), attributes=dict(sample.attributes))
-
-
-def _shown(preview: Preview) -> IssuePreview:
-    return IssuePreview(
-        from_=preview.sender,
-        reply_to=preview.reply_to,
-        to=preview.to,
-        subject=preview.subject,
-        preheader=preview.preheader,
-        html=preview.html,
-        text=preview.text,
-        headers=[MailHeader(name, value) for name, value in preview.headers],
-        html_bytes=len((preview.html or "").encode()),
-        text_bytes=len(preview.text.encode()),
-    )

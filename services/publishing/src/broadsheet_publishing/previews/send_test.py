@@ -4,6 +4,7 @@ The mails are enqueued in one transaction, after they were rendered.
 """
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
@@ -16,7 +17,7 @@ from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_publishing.history.interface import record_step
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.previews import store
-from broadsheet_publishing.previews.render_preview import Preview
+from broadsheet_publishing.previews.mail_preview import Preview
 from broadsheet_publishing.previews.sample_reader import SUBJECT_MARK
 
 ADDRESSES_MAX: Final = 10
@@ -67,18 +68,21 @@ async def require_verified(
         raise InvalidInputError(errors=problems)
 
 
-async def send_test(
-    connection: AsyncConnection,
-    issue_id: int,
-    preview: Preview,
-    addresses: Sequence[EmailAddress],
-    *,
-    sent_by: str,
-    request_key: str,
+async def send_issue_test(
+    connection: AsyncConnection, issue_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, sent_by: str
 ) -> None:
-    """In the caller's transaction. `request_key` names the request: repeated, it sends nothing more."""
+    """In the caller's transaction. It is a step of the issue's history."""
+    await send_test(connection, f"test-{issue_id}", preview, addresses)
+    await record_step(connection, issue_id, "test_sent", actor=sent_by, note=f"To {len(addresses)}.")
+
+
+async def send_test(
+    connection: AsyncConnection, name: str, preview: Preview, addresses: Sequence[EmailAddress]
+) -> None:
+    """In the caller's transaction. `name` says what the mails are of; each call sends new ones."""
+    call_key = secrets.token_hex(16)
     for address in addresses:
-        digest = hashlib.sha256(f"{request_key}\n{address.key}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{call_key}\n{address.key}".encode()).hexdigest()[:32]
         await enqueue_single_mail(
             connection,
             SingleMail(
@@ -87,8 +91,7 @@ async def send_test(
                 subject=f"{SUBJECT_MARK}{preview.subject}",
                 html_body=preview.html or "",
                 text_body=preview.text,
-                dedupe_key=f"test-{issue_id}-{digest}",
+                dedupe_key=f"{name}-{digest}",
                 expires_in=EXPIRES_IN,
             ),
         )
-    await record_step(connection, issue_id, "test_sent", actor=sent_by, note=f"To {len(addresses)}.")
