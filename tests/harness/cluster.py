@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -58,11 +59,42 @@ class Database(msgspec.Struct, frozen=True):
         return urlunsplit(parts._replace(netloc=f"{role}:{ROLE_PASSWORD}@{host}"))
 
 
+class KeptConnection:
+    """One connection for many statements, each as if it were the first: a new one takes 15 ms, a statement 0.3."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._open: list[psycopg.Connection] = []
+        self._finalizer = weakref.finalize(self, _close_all, self._open)
+
+    def get(self) -> psycopg.Connection:
+        """Autocommitting, and without what an earlier statement has set."""
+        if self._open:
+            try:
+                self._open[0].execute("DISCARD ALL")
+            except psycopg.OperationalError:
+                # The server was stopped, or it closed the connection.
+                self.close()
+        if not self._open:
+            # The server forgets prepared statements too.
+            self._open.append(psycopg.connect(self._url, autocommit=True, prepare_threshold=None))
+        return self._open[0]
+
+    def close(self) -> None:
+        _close_all(self._open)
+
+
+def _close_all(connections: list[psycopg.Connection]) -> None:
+    while connections:
+        connections.pop().close()
+
+
 class Cluster:
     """A server, with a migrated template that databases are cloned from. `template`: one that is there already."""
 
     def __init__(self, superuser_url: str, template: str | None = None) -> None:
         self.superuser_url = superuser_url
+        self._kept = KeptConnection(superuser_url)
         self._is_borrowed = template is not None
         self.template = template or f"template_{secrets.token_hex(4)}"
         if not self._is_borrowed:
@@ -83,14 +115,16 @@ class Cluster:
             connection.execute("UPDATE publishing.newsletter SET postal_address = %s", [POSTAL_ADDRESS])
 
     def _admin(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
-            connection.execute(statement)
+        self._kept.get().execute(statement)
 
     @contextmanager
     def database(self) -> Iterator[Database]:
         name = f"test_{secrets.token_hex(6)}"
         self._admin(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(self.template))
+            # Files are copied as they are: writing each page to the log takes twice as long.
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(self.template)
+            )
         )
         try:
             yield Database(_with_database(self.superuser_url, name), name)
@@ -98,9 +132,9 @@ class Cluster:
             self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        if self._is_borrowed:
-            return
-        self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.template)))
+        if not self._is_borrowed:
+            self._admin(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.template)))
+        self._kept.close()
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import psycopg
-
-from harness.cluster import POSTAL_ADDRESS
+from harness.cluster import POSTAL_ADDRESS, KeptConnection
 
 
 class Owner:
@@ -12,11 +10,11 @@ class Owner:
 
     def __init__(self, owner_url: str) -> None:
         self.owner_url = owner_url
+        self._kept = KeptConnection(owner_url)
 
     def rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.owner_url, autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self._kept.get().execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
 
     def add_newsletter(self, slug: str) -> int:
         ((newsletter_id,),) = self.rows(
