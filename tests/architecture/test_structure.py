@@ -127,3 +127,11 @@ def test_a_service_builds_nothing_when_it_is_imported(service: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert int(re.findall(r"\d+", done.stdout)[-1]) > 10
+
+
+def test_no_answer_names_its_charset_twice() -> None:
+    """Litestar adds it to every type of text, also to one that has it."""
+    sources = [path for place in ("services", "libs") for path in (ROOT / place).glob("*/src/**/*.py")]
+    assert len(sources) > 100
+    twice = [str(path) for path in sources if re.search(r"media_type=\"text/[^\"]*charset", path.read_text())]
+    assert twice == []

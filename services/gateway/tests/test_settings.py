@@ -61,9 +61,14 @@ def test_the_origin_is_written_as_browsers_write_it(url: str, origin: str) -> No
 
 def test_faults_are_named_together() -> None:
     found = faults(
-        PUBLIC_URL="https://news.example.com/path", TRUSTED_PROXIES="10.0.0.0/8,nonsense", LOGIN_LIMIT_PER_IP="x"
+        PUBLIC_URL="https://news.example.com/path",
+        TRUSTED_PROXIES="10.0.0.0/8,nonsense",
+        LOGIN_LIMIT_PER_IP="x",
+        SECURITY_CONTACT="security@example.com",
     )
-    assert [fault.split()[0] for fault in found] == ["PUBLIC_URL", "TRUSTED_PROXIES", "LOGIN_LIMIT_PER_IP"]
+    assert [fault.split()[0] for fault in found] == [
+        "PUBLIC_URL", "TRUSTED_PROXIES", "SECURITY_CONTACT", "LOGIN_LIMIT_PER_IP",
+    ]  # fmt: skip
 
 
 def test_limits_depend_on_the_environment_and_can_be_set() -> None:

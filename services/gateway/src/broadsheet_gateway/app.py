@@ -49,6 +49,7 @@ from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 from broadsheet_gateway.sign_up.pages import SIGN_UP_HANDLERS, SignUpDesk
 from broadsheet_gateway.webhooks.receive import WEBHOOK_HANDLERS, WebhookDoor
 from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
+from broadsheet_gateway.well_known.pages import WELL_KNOWN_HANDLERS
 
 
 def create_app(
@@ -148,6 +149,7 @@ def create_app(
             *LOGIN_HANDLERS,
             *API_DOCUMENT_HANDLERS,
             *WEBHOOK_HANDLERS,
+            *WELL_KNOWN_HANDLERS,
             admin_router(),
             forward_route(forwarder),
         ],
@@ -209,7 +211,10 @@ def _create_upstreams(
 def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[AppConfig], AppConfig]:
     def configure(config: AppConfig) -> AppConfig:
         config.exception_handlers = error_handlers(config.exception_handlers, responder)
-        config.before_send = [*config.before_send, security_headers_hook(is_https=settings.is_https)]
+        add_headers = security_headers_hook(
+            is_https=settings.is_https, hsts_subdomains=settings.hsts_include_subdomains
+        )
+        config.before_send = [*config.before_send, add_headers]
         return config
 
     return configure

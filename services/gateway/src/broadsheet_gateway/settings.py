@@ -21,6 +21,7 @@ from broadsheet_common.process.settings import (
     SettingsError,
 )
 from broadsheet_gateway.limits.rate_limit import RateLimit
+from broadsheet_gateway.well_known.security_txt import parse_contacts
 
 EXPECTED_SCHEMA_VERSION = "0002"
 
@@ -120,6 +121,15 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     may come from the client.
     """
 
+    security_contact: str = ""
+    """Where weaknesses are reported, for `/.well-known/security.txt`: `mailto:`, `tel:` or `https:` addresses,
+    separated by commas, most wanted first. Without one there is no such file.
+    """
+    security_policy_url: HttpUrl | None = None
+    """The page that says how reports are handled, for the same file."""
+    hsts_include_subdomains: bool = False
+    """Whether browsers are to use HTTPS for all hosts below the public one too, for a year."""
+
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
     argon2_concurrency: PositiveInt = 2
@@ -154,7 +164,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
         if urlsplit(self.public_url).path:
             problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
-        for name in ("trusted_proxies", "rate_limits"):
+        for name in ("trusted_proxies", "security_contacts", "rate_limits"):
             try:
                 getattr(self, f"parse_{name}")()
             except ValueError as error:
@@ -198,6 +208,13 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             )
         except ValueError as error:
             raise ValueError(f"TRUSTED_PROXIES is malformed: {error}") from error
+
+    def parse_security_contacts(self) -> tuple[str, ...]:
+        """Raises ValueError naming the setting when an entry is no address."""
+        try:
+            return parse_contacts(self.security_contact)
+        except ValueError as error:
+            raise ValueError(f"SECURITY_CONTACT is malformed: {error}") from error
 
     def parse_rate_limits(self) -> RateLimits:
         """The environment's defaults with what was set over them; raises ValueError naming a malformed one."""

@@ -335,6 +335,12 @@ async def test_https_is_required_of_browsers_that_came_by_https(make_gateway: Ma
     assert response.headers["strict-transport-security"] == "max-age=31536000"
 
 
+async def test_https_is_required_for_the_hosts_below_too_where_that_is_set(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(public_url="https://news.example.com", hsts_include_subdomains=True)
+    response = await (await gateway.client()).get("/nowhere")
+    assert response.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+
+
 async def test_static_files_may_be_kept_for_ever(visitor: httpx.AsyncClient, pages: Pages) -> None:
     for file in pages.static_files:
         response = await visitor.get(f"/static/{file.name}")

@@ -10,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.process.database import create_engine
+from broadsheet_common.process.settings import PostgresUrl
 from broadsheet_subscriptions.attributes.attribute import AttributeType
 from broadsheet_subscriptions.segments.audience_store import OpenAudience, add_blocks, last_block
 from broadsheet_subscriptions.segments.compile_filter import compile_filter
@@ -221,7 +223,7 @@ async def _insert(connection: AsyncConnection, position: int, person: Person) ->
 @pytest.fixture(scope="module")
 def world(cluster: Cluster) -> Iterator[World]:
     with cluster.database() as database, asyncio.Runner() as runner:
-        engine = create_async_engine(database.owner_url.replace("postgresql://", "postgresql+asyncpg://"))
+        engine = create_engine(PostgresUrl(database.owner_url), application_name="test", pool_size=5, timeout_s=30)
         try:
             yield World(runner, engine)
         finally:

@@ -60,7 +60,7 @@ class Inbox:
         return Response(
             self._templates.get_template(name).render(**values).encode(),
             status_code=status,
-            media_type="text/html; charset=utf-8",
+            media_type="text/html",
             headers={**_HARDENED, "Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-store"},
         )
 
@@ -114,7 +114,7 @@ async def mail_html(request: AnyRequest, message_id: FromPath[str]) -> Response[
     return Response(
         b'<base target="_blank">' + (html or "").encode(),
         status_code=404 if html is None else 200,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",
         headers={**_HARDENED, "Content-Security-Policy": _MAIL_POLICY},
     )
 
@@ -125,14 +125,14 @@ async def mail_source(request: AnyRequest, message_id: FromPath[str]) -> Respons
     return Response(
         b"" if stored is None else source_text(stored).encode(),
         status_code=404 if stored is None else 200,
-        media_type="text/plain; charset=utf-8",
+        media_type="text/plain",
         headers={**_HARDENED, "Content-Security-Policy": "default-src 'none'; sandbox"},
     )
 
 
 @get("/inbox/style.css")
 async def style(request: AnyRequest) -> Response[bytes]:
-    return Response(_inbox(request).style, media_type="text/css; charset=utf-8", headers=_HARDENED)
+    return Response(_inbox(request).style, media_type="text/css", headers=_HARDENED)
 
 
 def _render(request: AnyRequest, name: str, *, status: int = 200, **values: Any) -> Response[bytes]:

@@ -20,8 +20,10 @@ _HSTS = "max-age=31536000"
 _TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/")
 
 
-def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
-    """A Litestar `before_send` hook: unlike middleware, it also sees the answers to paths that have no route."""
+def security_headers_hook(*, is_https: bool, hsts_subdomains: bool = False) -> BeforeMessageSendHookHandler:
+    """A Litestar `before_send` hook: unlike middleware, it also sees the answers to paths that have no route.
+    `hsts_subdomains`: browsers are told to use HTTPS for the hosts below this one too (RFC 6797, 6.1.2).
+    """
     fixed = {
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
@@ -30,7 +32,7 @@ def security_headers_hook(*, is_https: bool) -> BeforeMessageSendHookHandler:
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     }
     if is_https:
-        fixed["Strict-Transport-Security"] = _HSTS
+        fixed["Strict-Transport-Security"] = f"{_HSTS}; includeSubDomains" if hsts_subdomains else _HSTS
 
     fixed_pairs = [(name.lower().encode(), value.encode()) for name, value in fixed.items()]
 

@@ -185,7 +185,7 @@ class ImportController(Controller):
             row = await _find(connection, import_id)
         return Stream(
             rejects_csv(engine, row),
-            media_type="text/csv; charset=utf-8",
+            media_type="text/csv",
             headers={"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'},
         )
 
