@@ -61,6 +61,49 @@ async def test_every_newsletter_has_a_page_and_the_home_page_names_the_listed_on
     assert len(gateway.publishing.received) == 1
 
 
+OWN = {
+    "slug": "weekly", "name": "The Weekly", "is_default": True, "sign_up_heading": "Read <this>",
+    "sign_up_text": "First line\nsecond line\n\nAnother paragraph", "sign_up_button": "Yes, please",
+}  # fmt: skip
+
+
+async def test_the_page_and_the_form_to_copy_are_in_the_newsletters_own_words(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": [OWN], "next_cursor": None})
+    visitor = await gateway.client()
+    for path in ("/", "/newsletters/weekly"):
+        page = await visitor.get(path)
+        assert "<h1>Read &lt;this&gt;</h1>" in page.text
+        assert page.text.count('<p class="lead own-lines">') == 2
+        assert "First line\nsecond line</p>" in page.text
+        assert ">Yes, please</button>" in page.text
+        assert "Every issue, once, in your inbox" not in page.text
+    embed = await visitor.get("/newsletters/weekly/embed")
+    assert "Yes, please" in embed.text
+
+
+@pytest.mark.parametrize(
+    ("opens", "links", "said"),
+    [
+        (True, True, "Its mails tell the sender whether you open them and which links you follow."),
+        (True, False, "Its mails tell the sender whether you open them."),
+        (False, True, "Its mails tell the sender which links you follow."),
+        (False, False, None),
+    ],
+)
+async def test_who_subscribes_knows_before_what_the_mails_report_back(
+    make_gateway: MakeGateway, said: str | None, *, opens: bool, links: bool
+) -> None:
+    gateway = await make_gateway()
+    tracking = {"slug": "weekly", "name": "W", "is_default": True, "track_opens": opens, "track_links": links}
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": [tracking], "next_cursor": None})
+    visitor = await gateway.client()
+    for path in ("/", "/newsletters/weekly", "/newsletters/weekly/embed"):
+        page = (await visitor.get(path)).text
+        assert ("Its mails tell the sender" in page) == (said is not None)
+        assert said is None or said in page
+
+
 async def test_a_newsletters_form_signs_up_for_it_and_says_so(make_knowing: MakeKnowing) -> None:
     gateway = await make_knowing()
     visitor = await gateway.client(referer=f"{gateway.settings.public_url}/newsletters/quiet?utm_source=secret")

@@ -37,6 +37,7 @@ from broadsheet_gateway.pages.views import (
     UnsubscribePage,
 )
 from broadsheet_gateway.sign_up.embed_form import embed_form
+from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
 _NEWSLETTER = "The Systems Letter"
 _ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token")  # noqa: S106 (sample data)
@@ -304,6 +305,15 @@ def _public_samples() -> dict[str, PageView]:
                 NewsletterLink("Post-mortems", "/newsletters/post-mortems"),
                 NewsletterLink("A letter about very long names and what they do to a page", "/newsletters/names"),
             ),
+        ),
+        "home-own-words": HomePage(
+            newsletter_name=_NEWSLETTER,
+            action_path="/newsletters/systems",
+            proof=_PROOF,
+            heading="How systems fail, and what their people learned",
+            text="One long read a month.\nWritten by those who were there.\n\nNo adverts, and your address stays here.",
+            button="Send me the next one",
+            tracking=tracking_notice(opens=True, links=True),
         ),
         "home-errors": HomePage(
             newsletter_name=_NEWSLETTER,

@@ -4,6 +4,7 @@
 does not answer): the form is shown again with everything that was typed. Passwords are never put back into a form.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -67,7 +68,8 @@ class HomePage(PageView, frozen=True, kw_only=True):
     """`GET /` and `GET /newsletters/{slug}`, and the forms of both answered with faults.
 
     Fields of `errors`: name, email. `action_path`: where the form is sent. `others`: newsletters to go on to.
-    `archive_path`: its sent issues; empty if they are not on the web.
+    `archive_path`: its sent issues; empty if they are not on the web. `heading`, `text` and `button` empty: the page's
+    own words. `tracking`: what its mails report back; empty if nothing.
     """
 
     template: ClassVar[str] = "home.html"
@@ -75,11 +77,20 @@ class HomePage(PageView, frozen=True, kw_only=True):
     newsletter_name: str
     action_path: str
     proof: FormProof
+    heading: str = ""
+    text: str = ""
+    button: str = ""
+    tracking: str = ""
     others: tuple[NewsletterLink, ...] = ()
     archive_path: str = ""
     form: SubscribeForm = SubscribeForm()
     errors: FieldErrors = {}
     form_error: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """Of the text; a line break alone stays one."""
+        return [part.strip() for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
 class CheckInboxPage(PageView, frozen=True, kw_only=True):

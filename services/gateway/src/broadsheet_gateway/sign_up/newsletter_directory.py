@@ -12,6 +12,7 @@ import msgspec
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
 RETRY_S = 2.0
 PAGE_ROWS = 200
@@ -22,7 +23,7 @@ _IDENTITY = Identity(subject="public", scopes=frozenset({"read"}))
 
 
 class PublicNewsletter(msgspec.Struct, frozen=True):
-    """`slug` is empty until publishing has answered once."""
+    """`slug` is empty until publishing has answered once. Empty `sign_up_…` texts mean the page's own words."""
 
     name: str
     slug: str = ""
@@ -30,6 +31,15 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
     is_listed: bool = False
     allowed_origins: tuple[str, ...] = ()
     has_archive: bool = False
+    sign_up_heading: str = ""
+    sign_up_text: str = ""
+    sign_up_button: str = ""
+    track_opens: bool = False
+    track_links: bool = False
+
+    @property
+    def tracking_notice(self) -> str:
+        return tracking_notice(opens=self.track_opens, links=self.track_links)
 
 
 class _Newsletters(msgspec.Struct, frozen=True):

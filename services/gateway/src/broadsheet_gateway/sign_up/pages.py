@@ -96,6 +96,10 @@ class SignUpDesk:
             newsletter_name=newsletter.name,
             action_path=path,
             proof=FormProof(ticket=self._tickets.issue(path), wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
+            heading=newsletter.sign_up_heading,
+            text=newsletter.sign_up_text,
+            button=newsletter.sign_up_button,
+            tracking=newsletter.tracking_notice,
             archive_path=f"{newsletter_path(newsletter.slug)}/issues" if newsletter.has_archive else "",
             others=tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ()),
             **shown,
@@ -253,7 +257,7 @@ async def embed_page(
         EmbedPage(
             newsletter_name=newsletter.name,
             page_path=newsletter_path(newsletter.slug),
-            snippet=embed_form(action=action),
+            snippet=embed_form(action=action, button=newsletter.sign_up_button, tracking=newsletter.tracking_notice),
             origins=newsletter.allowed_origins,
         )
     )
