@@ -33,6 +33,18 @@ def good_requests(world: World) -> dict[str, Good]:
         f"PATCH {newsletters}/{{newsletter_id}}": Good(newsletter, body=_settings(world), headers=_ANY),
         f"POST {newsletters}/{{newsletter_id}}/archive": Good({"newsletter_id": world.empty_newsletter}),
         f"POST {newsletters}/{{newsletter_id}}/unarchive": Good({"newsletter_id": world.archived_newsletter}),
+        f"POST {newsletters}/{{newsletter_id}}/welcome-mail/preview": Good(
+            newsletter,
+            body={"sample": {"name": "A"}, "welcome_mail": {"subject": "Hi {{ subscriber.name }}", "content": "x"}},
+        ),
+        f"POST {newsletters}/{{newsletter_id}}/welcome-mail/test": Good(
+            newsletter,
+            body={
+                "to": [world.email],
+                "subscriber_id": world.reader,
+                "welcome_mail": {"subject": "Hi", "content": "Text"},
+            },
+        ),
         f"GET {layouts}": Good(query={"limit": 1}),
         f"POST {layouts}": Good(body={"name": f"New of {world.slug}", "format": "html", "source": LAYOUT}),
         f"GET {layouts}/{{layout_id}}": Good({"layout_id": world.layout}),
