@@ -232,6 +232,7 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         newsletter_cache_s=0.001,  # tests change newsletters between two requests
         archive_cache_s=0.001,
         # On a busy machine a test is slow, not wrong; one that waits for a time-out sets its own.
+        redis_timeout_s=5.0,
         upstream_timeout_s=60.0,
     )
     return msgspec.structs.replace(settings, **changes)

@@ -16,7 +16,7 @@ from harness.waiting import eventually
 from ..conftest import Gateway, MakeGateway, log_in
 
 SIGN_UP = {"name": "Reader", "email": "reader@example.com"}
-REDIS_TIMEOUT_S = 0.3
+REDIS_TIMEOUT_S = 1.0
 
 
 @pytest.fixture
