@@ -7,17 +7,9 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out.fan_out import Enqueued, Finished, Prepared, Step, fan_out_step
+from broadsheet_publishing.fan_out.fan_out import Enqueued, Finished, Prepared, fan_out_step
 
-from .conftest import PublishingOwner
-
-
-async def steps_until_finished(engine: AsyncEngine, *, above: int = 20, page_rows: int = 10) -> list[Step]:
-    steps: list[Step] = []
-    while not steps or not isinstance(steps[-1], Finished):
-        steps.append(await fan_out_step(engine, page_rows=page_rows, partition_above=above))
-        assert len(steps) < 100
-    return steps
+from .conftest import PublishingOwner, steps_until_finished
 
 
 def partition_of(owner: PublishingOwner, issue_id: int, parent: str = "delivery") -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out.fan_out import Finished, fan_out_step
 from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.variants import decide_winner
 from broadsheet_publishing.variants.decide_winner import (
@@ -18,7 +17,7 @@ from broadsheet_publishing.variants.decide_winner import (
     decide_next_test,
 )
 
-from ..conftest import ISSUE, Publishing, PublishingOwner
+from ..conftest import ISSUE, Publishing, PublishingOwner, steps_until_finished
 
 SUBJECTS: dict[str, Any] = {
     "others": [{"subject": "Another subject"}],
@@ -204,8 +203,7 @@ async def test_half_and_half_of_2000_is_about_1000_each_whatever_the_batches(
     )
     found = []
     for page_rows in (130, 10_000):
-        while not isinstance(await fan_out_step(engine, page_rows=page_rows), Finished):
-            pass
+        await steps_until_finished(engine, above=10**6, page_rows=page_rows)
         found.append(
             owner.rows(
                 "SELECT subscriber_id FROM delivery.delivery JOIN delivery.delivery_chunk AS chunk "
@@ -305,8 +303,7 @@ async def test_nobody_decides_before_all_are_enqueued(owner: PublishingOwner, en
     async with engine.begin() as connection:
         with pytest.raises(NothingToChooseError):
             await choose_by_hand(connection, issue_id, 1, chosen_by="user:1")
-    while not isinstance(await fan_out_step(engine, page_rows=10), Finished):
-        pass
+    await steps_until_finished(engine)
     assert await decide_next_test(engine) == Decided(issue_id, 1)
 
 

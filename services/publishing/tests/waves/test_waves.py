@@ -6,16 +6,15 @@ from typing import Any
 from psycopg.types.json import Jsonb
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_publishing.fan_out.fan_out import Finished, fan_out_step
 from broadsheet_publishing.schedule.fire_schedule import Fired, NothingDue, fire_next_schedule
 
-from ..conftest import INSTALLATION, Publishing
+from ..conftest import INSTALLATION, Publishing, PublishingOwner, steps_until_finished
 
 ZONES = {"tokyo": "Asia/Tokyo", "paris": "Europe/Paris", "la": "america/los_angeles", "odd": "Mars/Olympus"}
 IN_TWO_DAYS = (datetime.now(UTC) + timedelta(days=2)).replace(hour=9, minute=0, second=0, microsecond=0, tzinfo=None)
 
 
-def add_people(publishing: Publishing) -> None:
+def add_people(publishing: PublishingOwner) -> None:
     """One in each of `ZONES`, and one without."""
     publishing.add_confirmed(len(ZONES) + 1)
     ids = publishing.audience()
@@ -127,19 +126,18 @@ async def test_by_hand_it_goes_out_to_all_at_once(publishing: Publishing) -> Non
     assert (await publishing.get(f"issues/{issue['id']}/waves")).json() == {"waves": []}
 
 
-async def test_pages_and_restarts_split_nobody_twice(publishing: Publishing, engine: AsyncEngine) -> None:
-    add_people(publishing)
-    issue_id = publishing.add_published_issue()
-    publishing.rows(
+async def test_pages_and_restarts_split_nobody_twice(owner: PublishingOwner, engine: AsyncEngine) -> None:
+    add_people(owner)
+    issue_id = owner.add_published_issue()
+    owner.rows(
         "INSERT INTO publishing.wave (issue_id, number, due_at, is_fallback) "
         "SELECT %s, n, now() + make_interval(hours => n), n = 1 FROM generate_series(1, 2) AS n",
         issue_id,
     )
-    publishing.rows("INSERT INTO publishing.wave_zone VALUES (%s, 'asia/tokyo', 2)", issue_id)
-    while not isinstance(await fan_out_step(engine, page_rows=2), Finished):
-        pass
-    assert sorted(publishing.enqueued(issue_id)) == publishing.audience()
-    assert publishing.rows("SELECT number, recipients FROM publishing.wave ORDER BY 1") == [(1, 4), (2, 1)]
+    owner.rows("INSERT INTO publishing.wave_zone VALUES (%s, 'asia/tokyo', 2)", issue_id)
+    await steps_until_finished(engine, page_rows=2)
+    assert sorted(owner.enqueued(issue_id)) == owner.audience()
+    assert owner.rows("SELECT number, recipients FROM publishing.wave ORDER BY 1") == [(1, 4), (2, 1)]
     assert isinstance(await fire_next_schedule(engine, INSTALLATION), NothingDue)
 
 
