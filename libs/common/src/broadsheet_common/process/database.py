@@ -7,7 +7,6 @@ relies on session state. The only session-bound use, LISTEN, opens a connection 
 import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import sqlalchemy.exc
@@ -25,12 +24,11 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
     asyncpg reads the address itself, with `sslmode` and the other parameters that libpq has. SQLAlchemy would hand
     them on under names that asyncpg does not know.
     """
-    dsn = urlunsplit(urlsplit(url)._replace(scheme="postgresql"))
     timeout_ms = str(int(timeout_s * 1000))
 
     async def connect() -> Any:
         return await asyncpg.connect(
-            dsn,
+            url,
             timeout=timeout_s,
             # The client-side time-out also ends a wait on a half-open connection, which the server's cannot.
             command_timeout=timeout_s + 1,

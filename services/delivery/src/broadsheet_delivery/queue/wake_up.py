@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
@@ -20,9 +19,8 @@ async def listen(url: PostgresUrl, wake: Callable[[], None], *, progress: Callab
     Raises:
         OSError, asyncpg.PostgresError, asyncpg.InterfaceError: the connection could not be made, or is lost.
     """
-    dsn = urlunsplit(urlsplit(url)._replace(scheme="postgresql"))
     connection = await asyncpg.connect(
-        dsn, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "broadsheet-delivery-listen"}
+        url, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "broadsheet-delivery-listen"}
     )
     try:
         await connection.add_listener(CHANNEL, lambda *_: wake())

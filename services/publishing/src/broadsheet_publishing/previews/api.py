@@ -3,21 +3,13 @@
 from typing import Annotated
 
 import msgspec
-import structlog
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
-from broadsheet_common.http.idempotency import (
-    IdempotencyInFlightError,
-    IdempotencyKeyHeader,
-    IdempotencyKeyReusedError,
-    find_first_answer,
-    keep_answer,
-    replay,
-)
+from broadsheet_common.http.idempotency import IdempotencyInFlightError, IdempotencyKeyHeader, IdempotencyKeyReusedError
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -26,12 +18,10 @@ from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.interface import find_issue
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import find_newsletter
-from broadsheet_publishing.previews.render_preview import render_preview
+from broadsheet_publishing.previews.preview_issue import preview_issue
+from broadsheet_publishing.previews.queue_test_mail import queue_test_mail
 from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_issue_test
 from broadsheet_publishing.previews.wire import MailPreview, RawAddresses, SamplePerson, TestSent, person_of, shown
-from broadsheet_publishing.tables import idempotency_key
-
-_log = structlog.get_logger()
 
 VariantNumber = Annotated[int, msgspec.Meta(ge=1, le=4)]
 
@@ -78,7 +68,7 @@ class PreviewController(Controller):
     ) -> MailPreview:
         """A draft as it is now; a scheduled or published issue as it was compiled."""
         return shown(
-            await render_preview(
+            await preview_issue(
                 engine,
                 compiler,
                 installation,
@@ -126,7 +116,7 @@ class PreviewController(Controller):
         assert newsletter is not None, "the issue's foreign key"
         own = (newsletter.from_email, newsletter.reply_to)
         await require_verified(engine, addresses, installation, own)
-        preview = await render_preview(
+        preview = await preview_issue(
             engine,
             compiler,
             installation,
@@ -135,11 +125,12 @@ class PreviewController(Controller):
             sample=person_of(data.subscriber_id, data.sample),
             variant=data.variant,
         )
-        sent = TestSent(sent=len(addresses), subject=preview.subject)
-        async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, TestSent)
-            await send_issue_test(connection, issue_id, preview, addresses, sent_by=request.user.subject)
-            await keep_answer(connection, idempotency_key, request, key, status=202, body=sent)
-        _log.info("publishing.test_sent", issue_id=issue_id, mails=len(addresses))
-        return Response(sent, status_code=202)
+        return await queue_test_mail(
+            engine,
+            request,
+            key,
+            preview,
+            addresses,
+            lambda connection: send_issue_test(connection, issue_id, preview, addresses, sent_by=request.user.subject),
+            issue_id=issue_id,
+        )

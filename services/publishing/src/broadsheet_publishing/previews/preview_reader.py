@@ -35,7 +35,7 @@ async def read_reader(
         if person is None:
             raise NoSubscriberError
     if person is None:
-        return sample_reader(public_url, await read_attribute_types(connection))
+        person = sample_reader(await read_attribute_types(connection))
     unsubscribe_url, preferences_url = links_of(public_url)
     return Reader(
         name=person.name,

@@ -1,8 +1,10 @@
-"""The links of previews and test mails, pure: they act for nobody, and their pages say so."""
+"""Whom a mail is previewed as when nobody is named, and the links of previews and test mails; pure. The links act for
+nobody, and their pages say so.
+"""
 
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
-from broadsheet_common.mail.issue_mail import Reader
 from broadsheet_common.mail.merge_fields import AttributeType, sample_values
+from broadsheet_publishing.previews.store import ReaderRow
 
 SUBJECT_MARK = "[Test] "
 
@@ -12,15 +14,12 @@ def links_of(public_url: str) -> tuple[str, str]:
     return f"{public_url}/unsubscribe/{PREVIEW_TOKEN}", f"{public_url}/unsubscribe/{PREVIEW_TOKEN}/choices"
 
 
-def sample_reader(public_url: str, attribute_types: dict[str, AttributeType]) -> Reader:
+def sample_reader(attribute_types: dict[str, AttributeType]) -> ReaderRow:
     """Ada Lovelace, with a value for each attribute."""
     values = sample_values(attribute_types)
-    unsubscribe_url, preferences_url = links_of(public_url)
-    return Reader(
+    return ReaderRow(
         name=values.subscriber_name,
         email=values.subscriber_email,
         tags=values.subscriber_tags,
-        attributes=values.subscriber_attributes,
-        unsubscribe_url=unsubscribe_url,
-        preferences_url=preferences_url,
+        attributes=dict(values.subscriber_attributes),
     )

@@ -3,21 +3,13 @@
 from typing import Annotated
 
 import msgspec
-import structlog
 from litestar import Controller, Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
-from broadsheet_common.http.idempotency import (
-    IdempotencyInFlightError,
-    IdempotencyKeyHeader,
-    IdempotencyKeyReusedError,
-    find_first_answer,
-    keep_answer,
-    replay,
-)
+from broadsheet_common.http.idempotency import IdempotencyInFlightError, IdempotencyKeyHeader, IdempotencyKeyReusedError
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -26,12 +18,10 @@ from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import find_newsletter
 from broadsheet_publishing.previews.mail_preview import Preview
 from broadsheet_publishing.previews.preview_welcome import preview_welcome
+from broadsheet_publishing.previews.queue_test_mail import queue_test_mail
 from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_test
 from broadsheet_publishing.previews.wire import MailPreview, RawAddresses, SamplePerson, TestSent, person_of, shown
-from broadsheet_publishing.tables import idempotency_key
 from broadsheet_publishing.welcome.welcome_mail import CONTENT_CHARS_MAX, SUBJECT_CHARS_MAX
-
-_log = structlog.get_logger()
 
 Subject = Annotated[str, msgspec.Meta(max_length=SUBJECT_CHARS_MAX)]
 Content = Annotated[str, msgspec.Meta(max_length=CONTENT_CHARS_MAX)]
@@ -110,14 +100,15 @@ class WelcomePreviewController(Controller):
             raise NotFoundError("There is no such newsletter.")
         await require_verified(engine, addresses, installation, (newsletter.from_email, newsletter.reply_to))
         preview = await _preview(engine, compiler, installation, newsletter_id, data)
-        sent = TestSent(sent=len(addresses), subject=preview.subject)
-        async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, TestSent)
-            await send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses)
-            await keep_answer(connection, idempotency_key, request, key, status=202, body=sent)
-        _log.info("publishing.welcome_test_sent", newsletter_id=newsletter_id, mails=len(addresses))
-        return Response(sent, status_code=202)
+        return await queue_test_mail(
+            engine,
+            request,
+            key,
+            preview,
+            addresses,
+            lambda connection: send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses),
+            newsletter_id=newsletter_id,
+        )
 
 
 async def _preview(

@@ -44,7 +44,7 @@ class NoVariantError(InvalidInputError):
         super().__init__(errors=(FieldProblem(pointer="/variant", detail="The issue has no such variant."),))
 
 
-async def render_preview(
+async def preview_issue(
     engine: AsyncEngine,
     compiler: Compiler,
     installation: Installation,
