@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from broadsheet_common.contracts.identity import Scope
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import PostgresUrl
+from harness.keys import scopes
 from harness.system import System, in_this_process, make_api_key
 
 READS = [
@@ -57,12 +57,12 @@ WRITES: list[tuple[str, dict[str, Any]]] = [
 ISSUE = {"title": "A", "format": "html", "content": "B", "text_content": "C"}
 
 
-async def _key(system: System, *scopes: Scope) -> str:
+async def _key(system: System, *names: str) -> str:
     engine = create_engine(
         PostgresUrl.parse(system.database.url_for("gateway")), application_name="test", pool_size=1, timeout_s=10
     )
     try:
-        return await make_api_key(engine, "another", frozenset(scopes))
+        return await make_api_key(engine, "another", scopes(*names))
     finally:
         await engine.dispose()
 

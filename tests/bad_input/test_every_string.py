@@ -14,7 +14,7 @@ from litestar.routes import HTTPRoute
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
 from harness.http.asgi import asgi_transport
 from harness.http.service_documents import METHODS, service_documents
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 from harness.system import PASSWORD, USERNAME, System
 
 SERVICES: tuple[ServiceName, ...] = ("subscriptions", "publishing", "delivery")
@@ -139,7 +139,7 @@ async def ask(client: httpx.AsyncClient, asked: Asked) -> httpx.Response:
 @pytest.mark.parametrize("service", SERVICES)
 async def test_no_string_of_an_api_route_is_a_fault_of_ours(system: System, service: ServiceName, kind: str) -> None:
     """Straight to the service, as the gateway would pass some of it and not all."""
-    identity = Identity("key:1", frozenset({"read", "write", "admin", "public"}))
+    identity = Identity("key:1", scopes("read", "write", "admin", "public"))
     headers = {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, service)}
     faults, tried = [], 0
     async with httpx.AsyncClient(

@@ -20,7 +20,8 @@ from litestar import Litestar
 from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import Scope, ServiceName
+from broadsheet_common.contracts.identity import ServiceName
+from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
@@ -35,7 +36,7 @@ from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Database
 from harness.delivering import MAIL_FROM, Delivering, delivering, delivery_settings
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys, scopes
 from harness.oracle import Captured, Oracle
 from harness.queue.queue_time import make_due
 from harness.seeding import Seed
@@ -251,12 +252,12 @@ async def make_author(database: Database) -> str:
     )
     try:
         await create_user(username=USERNAME, password=PASSWORD, may_use_default_password=True, engine=engine)
-        return await make_api_key(engine, "test", frozenset({"read", "write", "admin"}))
+        return await make_api_key(engine, "test", scopes("read", "write", "admin"))
     finally:
         await engine.dispose()
 
 
-async def make_api_key(engine: AsyncEngine, name: str, scopes: frozenset[Scope]) -> str:
-    stored = await create_api_key(username=USERNAME, name=name, scopes=scopes, given=None, engine=engine)
+async def make_api_key(engine: AsyncEngine, name: str, granted: frozenset[Permission]) -> str:
+    stored = await create_api_key(username=USERNAME, name=name, scopes=granted, given=None, engine=engine)
     assert isinstance(stored, KeyStored)
     return stored.key.text

@@ -20,6 +20,7 @@ from broadsheet_common.process.settings import ServiceSettings, load_settings
 from broadsheet_local.embedded.redis import GATEWAY_COMMANDS, GATEWAY_KEYS
 from broadsheet_local.embedded.redis_server_binary import VERSION_MIN
 from broadsheet_subscriptions.imports.reading.read_file import MEMORY_BYTES_MAX
+from harness.keys import scopes
 
 MIB = 1024 * 1024
 SERVICE_ITSELF = 512 * MIB
@@ -201,7 +202,7 @@ def test_the_made_keys_fit_together_and_a_second_run_keeps_them(secrets: Path) -
     before = {path.name: path.read_bytes() for path in secrets.iterdir()}
     assert make_secrets(secrets.parent, "--sandbox").returncode == 0
     assert {path.name: path.read_bytes() for path in secrets.iterdir()} == before
-    identity = Identity("user:1", frozenset({"read"}))
+    identity = Identity("user:1", scopes("read"))
     token = IdentityMinter(before["identity-private-key.pem"].decode()).mint(identity, "delivery")
     assert IdentityVerifier(before["identity-public-key.pem"].decode(), "delivery").verify(token) == identity
     signer = LinkSigner.parse(before["link-signing-keys"].decode().strip())

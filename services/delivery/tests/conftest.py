@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
 from broadsheet_delivery.app import create_app
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import delivery_settings
 from harness.http.asgi import asgi_transport
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 
 
-def _headers(subject: str, *scopes: Scope) -> dict[str, str]:
-    identity = Identity(subject, frozenset(scopes))
+def _headers(subject: str, *names: str) -> dict[str, str]:
+    identity = Identity(subject, scopes(*names))
     return {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
 
 

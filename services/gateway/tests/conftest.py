@@ -17,7 +17,6 @@ from broadsheet_common.contracts.identity import Identity, IdentityVerifier, Ser
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_gateway.accounts.create_user import UserCreated, create_user
-from broadsheet_gateway.api_keys.api_key import to_scopes
 from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app
 from broadsheet_gateway.limits.redis_client import create_redis
@@ -25,7 +24,7 @@ from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Cluster, Database
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 from harness.waiting import eventually
 
 PUBLIC_URL = "http://127.0.0.1:8081"
@@ -162,16 +161,16 @@ class Gateway:
         assert (response.status_code, response.headers["location"]) == (303, "/admin/dashboard")
         return client
 
-    async def add_api_key(self, *scopes: str, name: str = "test", username: str = "author") -> str:
+    async def add_api_key(self, *names: str, name: str = "test", username: str = "author") -> str:
         await create_user(username=username, password=PASSWORD, may_use_default_password=False, engine=self.engine)
         result = await create_api_key(
-            username=username, name=name, scopes=to_scopes(scopes or ("read", "write")), given=None, engine=self.engine
+            username=username, name=name, scopes=scopes(*(names or ("read", "write"))), given=None, engine=self.engine
         )
         assert isinstance(result, KeyStored)
         return result.key.text
 
-    async def api_client(self, *scopes: str) -> httpx.AsyncClient:
-        return await self.client(authorization=f"Bearer {await self.add_api_key(*scopes)}")
+    async def api_client(self, *names: str) -> httpx.AsyncClient:
+        return await self.client(authorization=f"Bearer {await self.add_api_key(*names)}")
 
     def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         return execute(self.owner_url, statement, *parameters)
@@ -258,7 +257,7 @@ def _gateway_database(cluster: Cluster) -> Iterator[Database]:
 def database(_gateway_database: Database) -> Database:
     """One database for all tests here, emptied for each: its two tables are quicker emptied than cloned."""
     with psycopg.connect(_gateway_database.owner_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE gateway.user_account, gateway.api_key RESTART IDENTITY")
+        connection.execute("TRUNCATE gateway.user_account, gateway.api_key RESTART IDENTITY CASCADE")
     return _gateway_database
 
 

@@ -16,7 +16,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_publishing.app import create_app
@@ -24,7 +24,7 @@ from broadsheet_publishing.fan_out.fan_out import Finished, Step, fan_out_step
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import Cluster, Database
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 from harness.owner import Owner
 
 STEPS_MAX = 1_000
@@ -114,8 +114,8 @@ class Publishing(PublishingOwner):
         super().__init__(owner_url)
         self._minter = minter
 
-    def identity(self, *scopes: Scope, subject: str = "key:1", audience: ServiceName = "publishing") -> dict[str, str]:
-        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), audience)}
+    def identity(self, *names: str, subject: str = "key:1", audience: ServiceName = "publishing") -> dict[str, str]:
+        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, scopes(*names)), audience)}
 
     async def get(self, path: str, **query: Any) -> Response:
         return await self.client.get(f"/api/v1/{path}", params=query, headers=self.identity("read"))

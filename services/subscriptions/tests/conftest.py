@@ -10,14 +10,14 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, Scope, ServiceName
+from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster, Database
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys, scopes
 from harness.owner import Owner
 
 PUBLIC_URL = "https://news.example.com"
@@ -35,10 +35,8 @@ class Subscriptions(Owner):
         self.signer = LinkSigner.parse(LINK_SIGNING_KEYS.reveal())
         self._minter = minter
 
-    def identity(
-        self, *scopes: Scope, subject: str = "key:1", audience: ServiceName = "subscriptions"
-    ) -> dict[str, str]:
-        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, frozenset(scopes)), audience)}
+    def identity(self, *names: str, subject: str = "key:1", audience: ServiceName = "subscriptions") -> dict[str, str]:
+        return {IDENTITY_HEADER: self._minter.mint(Identity(subject, scopes(*names)), audience)}
 
     async def public(self, path: str, **body: object) -> Response:
         return await self.client.post(f"/public/{path}", json=body, headers=self.identity("public", subject="public"))

@@ -8,11 +8,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from litestar import Litestar, get
 from litestar.datastructures import State
+from litestar.params import FromPath
 from litestar.testing import TestClient
 
 from broadsheet_common.contracts.identity import (
     IDENTITY_HEADER,
+    NARROWED_BY_HANDLER,
     TOKEN_LIFETIME_S,
+    AnyConnection,
     Identity,
     IdentityMiddleware,
     IdentityMinter,
@@ -20,10 +23,11 @@ from broadsheet_common.contracts.identity import (
     ServiceRequest,
     requires,
 )
+from broadsheet_common.contracts.permissions import EARLIER_SCOPES
 from broadsheet_common.http.problems import UnauthenticatedError, problem_handlers
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 
-WHO = Identity("user:1", frozenset({"read", "write"}))
+WHO = Identity("user:1", scopes("read", "write"))
 
 
 def test_a_minted_identity_is_verified() -> None:
@@ -162,7 +166,7 @@ def test_a_key_of_another_kind_is_refused_by_name() -> None:
         IdentityVerifier(public, "delivery")
 
 
-@get("/who", guards=[requires("write")])
+@get("/who", guards=[requires("issues:write")])
 async def who(request: ServiceRequest) -> str:
     return request.user.subject
 
@@ -177,15 +181,69 @@ def test_a_service_answers_to_an_identity_that_has_the_scope_and_to_nobody_else(
         state=State({"identity_verifier": IdentityVerifier(public, "delivery")}),
     )
     minter = IdentityMinter(private)
-    reader = Identity("key:1", frozenset({"read"}))
+    reader = Identity("key:1", scopes("read"))
     with TestClient(app) as client:
         found = client.get("/who", headers={IDENTITY_HEADER: minter.mint(WHO, "delivery")})
         assert (found.status_code, found.text) == (200, "user:1")
         refused = client.get("/who", headers={IDENTITY_HEADER: minter.mint(reader, "delivery")})
-        assert (refused.status_code, refused.json()["detail"]) == (403, "The scope `write` is needed.")
+        assert (refused.status_code, refused.json()["detail"]) == (403, "The permission `issues:write` is needed.")
         for method in ("GET", "OPTIONS"):
             unknown = client.request(method, "/who")
             assert unknown.status_code == 401
             assert unknown.json()["detail"] == "This service answers only to the gateway."
         foreign = client.get("/who", headers={IDENTITY_HEADER: minter.mint(WHO, "publishing")})
         assert foreign.status_code == 401
+
+
+async def _newsletter_in_path(connection: AnyConnection) -> int | None:
+    return {1: 3, 2: 4}.get(connection.path_params["record_id"])
+
+
+@get("/records/{record_id:int}", guards=[requires("issues:read", newsletter=_newsletter_in_path)])
+async def one_record(record_id: FromPath[int]) -> int:
+    return record_id
+
+
+@get("/records", guards=[requires("issues:read", newsletter=NARROWED_BY_HANDLER)])
+async def some_records(request: ServiceRequest) -> list[int]:
+    return sorted(request.user.newsletters_with("issues:read") or [0])
+
+
+@get("/installation", guards=[requires("issues:read")])
+async def all_records() -> str:
+    return "all"
+
+
+def test_a_right_for_one_newsletter_opens_its_records_and_what_says_so_and_nothing_else() -> None:
+    private, public = identity_keys()
+    app = Litestar(
+        [one_record, some_records, all_records],
+        middleware=[IdentityMiddleware],
+        exception_handlers=problem_handlers(),
+        openapi_config=None,
+        state=State({"identity_verifier": IdentityVerifier(public, "delivery")}),
+    )
+    minter = IdentityMinter(private)
+    limited = Identity("user:1", frozenset(), frozenset({(3, "issues:read"), (4, "issues:write")}))
+    everywhere = Identity("user:2", frozenset({"issues:read"}))
+    nowhere = Identity("user:3", frozenset({"issues:write"}))
+    expected = {
+        "/records/1": (200, 200, 403),
+        "/records/2": (404, 200, 403),
+        "/records/9": (404, 200, 403),
+        "/records": (200, 200, 403),
+        "/installation": (403, 200, 403),
+    }
+    with TestClient(app) as client:
+        for path, statuses in expected.items():
+            for who_asks, status in zip((limited, everywhere, nowhere), statuses, strict=True):
+                answer = client.get(path, headers={IDENTITY_HEADER: minter.mint(who_asks, "delivery")})
+                assert answer.status_code == status, (path, who_asks.subject)
+
+
+def test_an_identity_of_a_gateway_of_the_version_before_means_what_it_meant() -> None:
+    private, public = identity_keys()
+    token = jwt.encode(_claims(scopes=["read", "public"]), private, algorithm="EdDSA")
+    identity = IdentityVerifier(public, "publishing").verify(token)
+    assert identity.scopes == EARLIER_SCOPES["read"] | {"public"}
+    assert identity.limited == frozenset()

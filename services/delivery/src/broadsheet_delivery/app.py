@@ -174,7 +174,7 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
         background=worker.runner if worker else None,
         middleware=[IdentityMiddleware],
         lifespan=[_own_resources(context, http_client), *([_work(worker, settings.drain_s)] if worker else [])],
-        state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
+        state={"engine": engine, "identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
         metrics=metrics,
         openapi_config=openapi_config("Broadsheet delivery", "How each delivery stands, and the senders."),
     )

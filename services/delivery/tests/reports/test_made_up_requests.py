@@ -24,7 +24,7 @@ from harness.http.made_up import (
 )
 from harness.http.served_app import serving_app
 from harness.http.service_documents import service_documents
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 from harness.seeding import Seed
 
 from .naive_report import Told
@@ -51,7 +51,7 @@ class Served(msgspec.Struct, frozen=True):
     there: dict[str, int]
 
     def headers(self) -> dict[str, str]:
-        identity = Identity("key:1", frozenset({"read"}))
+        identity = Identity("key:1", scopes("read"))
         return {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
 
 

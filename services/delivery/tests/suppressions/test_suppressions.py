@@ -13,7 +13,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivery_settings
 from harness.http.asgi import asgi_transport
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 from harness.oracle import Oracle
 from harness.postmark_events import event, tell
 from harness.seeding import Seed
@@ -26,7 +26,7 @@ ADA = {"email": "Ada@Example.com", "stream": "broadcast"}
 async def api(database: Database, sandbox: RunningSandbox) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(delivery_settings(database, sandbox.base_url, sandbox.token), sends=False)
     minter = IdentityMinter(identity_keys()[0])
-    headers = {IDENTITY_HEADER: minter.mint(Identity("key:1", frozenset({"read", "write"})), "delivery")}
+    headers = {IDENTITY_HEADER: minter.mint(Identity("key:1", scopes("read", "write")), "delivery")}
     async with (
         app.lifespan(),
         httpx.AsyncClient(transport=asgi_transport(app), base_url="http://delivery", headers=headers) as client,

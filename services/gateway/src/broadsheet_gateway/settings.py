@@ -23,7 +23,7 @@ from broadsheet_common.process.settings import (
 from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.well_known.security_txt import parse_contacts
 
-EXPECTED_SCHEMA_VERSION = "0002"
+EXPECTED_SCHEMA_VERSION = "0006"
 
 DEFAULT_USERNAME = "admin"
 DEFAULT_PASSWORD = "everythinghastostartsomewhere"  # noqa: S105  # well known, and refused everywhere but locally

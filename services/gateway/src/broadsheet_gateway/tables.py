@@ -12,9 +12,26 @@ user_account = sa.Table(
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
     sa.Column("username", sa.Text, nullable=False, unique=True),
-    sa.Column("password_hash", sa.Text, nullable=False),
+    sa.Column("password_hash", sa.Text),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
     sa.Column("password_changed_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
+    sa.Column("name", sa.Text, nullable=False, server_default=sa.text("''::text")),
+    sa.Column("email", sa.Text),
+    sa.Column("email_key", sa.Text, unique=True),
+    sa.Column("deactivated_at", sa.DateTime(timezone=True)),
+    sa.Column("sessions_end_before", sa.DateTime(timezone=True)),
+    schema="gateway",
+)
+
+user_role = sa.Table(
+    "user_role",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey(user_account.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("newsletter_id", sa.BigInteger),
+    sa.Column("granted_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
+    sa.UniqueConstraint("user_id", "role", "newsletter_id", postgresql_nulls_not_distinct=True),
     schema="gateway",
 )
 
@@ -31,6 +48,21 @@ api_key = sa.Table(
     sa.Column("expires_at", sa.DateTime(timezone=True)),
     sa.Column("last_used_at", sa.DateTime(timezone=True)),
     sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("newsletter_ids", postgresql.ARRAY(sa.BigInteger)),
+    sa.Column("previous_sha256", sa.LargeBinary),
+    sa.Column("previous_expires_at", sa.DateTime(timezone=True)),
+    sa.Column("rotated_at", sa.DateTime(timezone=True)),
     sa.UniqueConstraint("user_id", "name"),
+    schema="gateway",
+)
+
+api_key_use = sa.Table(
+    "api_key_use",
+    metadata,
+    sa.Column("key_id", sa.BigInteger, sa.ForeignKey(api_key.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
     schema="gateway",
 )

@@ -7,12 +7,14 @@ import pytest
 import structlog
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.http.problems import TooManyRequestsError
 from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.settings import LOCAL_LIMITS
+from harness.keys import scopes
 
 from ..conftest import Gateway
 
@@ -55,26 +57,46 @@ def test_what_is_no_key_is_refused(text: str) -> None:
         ApiKeyText.parse(text)
 
 
-def test_scopes_are_named_or_all() -> None:
-    assert parse_scopes("all") == {"read", "write", "admin"}
-    assert parse_scopes("read, write") == {"read", "write"}
-    for text in ("", "public", "read,everything"):
-        with pytest.raises(ValueError, match="scopes are admin, read, write"):
+def test_scopes_are_named_singly_or_by_their_groups() -> None:
+    assert parse_scopes("all") == GRANTABLE
+    assert parse_scopes("issues:publish, reports:read") == {"issues:publish", "reports:read"}
+    assert {"issues:read", "subscribers:read"} < parse_scopes("read")
+    for text in ("public", "read,everything"):
+        with pytest.raises(ValueError, match="there is no scope"):
             parse_scopes(text)
+    with pytest.raises(ValueError, match="at least one scope"):
+        parse_scopes("")
+
+
+@pytest.mark.parametrize("scope", ["consents:read", "subscribers:export", "personal-data:export"])
+def test_exports_and_consent_records_are_in_no_group_but_all(scope: str) -> None:
+    assert scope in parse_scopes("all")
+    assert scope not in parse_scopes("read,write,admin")
+    assert scope in parse_scopes(f"read,{scope}")
+
+
+async def test_a_key_that_names_the_scopes_of_an_earlier_version_keeps_what_they_allowed(
+    gateway: Gateway, verifier: ApiKeyVerifier
+) -> None:
+    text = await gateway.add_api_key("issues:read")
+    gateway.sql("UPDATE gateway.api_key SET scopes = '{read,write,admin}'")
+    identity = await verifier.verify(text, source=SOURCE)
+    assert identity is not None
+    assert identity.scopes == GRANTABLE
 
 
 async def test_only_the_hash_of_a_key_is_kept(gateway: Gateway) -> None:
-    text = await gateway.add_api_key("read")
+    text = await gateway.add_api_key("issues:read")
     ((prefix, digest, scopes),) = gateway.sql("SELECT prefix, secret_sha256, scopes FROM gateway.api_key")
     assert text.startswith(prefix)
     assert digest == ApiKeyText.parse(text).sha256
-    assert scopes == ["read"]
+    assert scopes == ["issues:read"]
 
 
 async def test_a_key_names_its_caller_and_scopes(gateway: Gateway, verifier: ApiKeyVerifier) -> None:
     text = await gateway.add_api_key("read", "write")
     identity = await verifier.verify(text, source=SOURCE)
-    assert identity == Identity(subject="key:1", scopes=frozenset({"read", "write"}))
+    assert identity == Identity(subject="key:1", scopes=scopes("read", "write"))
 
 
 async def test_a_known_prefix_with_another_secret_opens_nothing(gateway: Gateway, verifier: ApiKeyVerifier) -> None:

@@ -14,6 +14,7 @@ from broadsheet_gateway.forwarding.route_table import ROUTES, find_route, owner_
 from broadsheet_gateway.forwarding.upstreams import was_never_sent
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 from harness.http.service_documents import methods_by_path
+from harness.keys import scopes
 
 from ..conftest import PUBLIC_URL, Gateway, MakeGateway, RecordingService, csrf_token_of
 
@@ -151,7 +152,7 @@ async def test_the_service_learns_who_asks_and_nothing_that_the_client_made_up(g
     assert (request.method, request.path, request.query) == ("POST", "/api/v1/issues", "a=1&b=x%20y")
     assert request.body == b'{"title": "x"}'
     identity = gateway.publishing.last_identity()
-    assert (identity.subject, set(identity.scopes)) == ("key:1", {"read", "write"})
+    assert (identity.subject, identity.scopes) == ("key:1", scopes("read", "write"))
     assert request.headers["idempotency-key"] == "k1"
     assert request.headers["if-match"] == '"1"'
     assert set(request.headers) == {

@@ -6,9 +6,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.process.settings import Secret
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.reader.public_pages import PUBLIC
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES
 
 from ..conftest import Gateway, MakeGateway
@@ -69,7 +69,7 @@ async def test_a_sign_up_goes_to_subscriptions_under_the_public_identity(
         "visitor": {"ip": "127.0.0.1", "user_agent": visitor.headers["user-agent"], "form_url": None},
     }
     identity = gateway.subscriptions.last_identity()
-    assert identity == PUBLIC
+    assert identity == PUBLIC_IDENTITY
 
 
 async def test_faults_stand_at_their_fields_and_what_was_typed_stays(

@@ -106,7 +106,7 @@ def create_app(settings: PublishingSettings, *, acts_on_time: bool = True) -> Li
         metrics=metrics,
         middleware=[IdentityMiddleware],
         lifespan=[background_work],
-        state={"identity_verifier": IdentityVerifier(settings.identity_public_key, "publishing")},
+        state={"engine": engine, "identity_verifier": IdentityVerifier(settings.identity_public_key, "publishing")},
         openapi_config=openapi_config("Broadsheet publishing", "Newsletters and their issues."),
         body_max_bytes=BODY_MAX_BYTES,
     )

@@ -17,7 +17,7 @@ from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import POSTAL_ADDRESS, Cluster
 from harness.http.served_app import serving_app
-from harness.keys import identity_keys
+from harness.keys import identity_keys, scopes
 
 from ..conftest import INSTALLATION, PublishingOwner
 
@@ -85,7 +85,7 @@ class Served(PublishingOwner):
 
     def headers(self, subject: str = AUTHOR) -> dict[str, str]:
         """Of a caller who may do everything."""
-        identity = Identity(subject, frozenset({"read", "write", "admin", "public"}))
+        identity = Identity(subject, scopes("read", "write", "admin", "public"))
         return {IDENTITY_HEADER: self._minter.mint(identity, "publishing")}
 
     def make_world(self) -> World:

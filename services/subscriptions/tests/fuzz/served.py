@@ -16,7 +16,7 @@ from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster
 from harness.http.served_app import serving_app
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys, scopes
 from harness.owner import Owner
 
 TRUNCATE_TRIES_MAX: Final = 10
@@ -57,7 +57,7 @@ class Served(Owner):
 
     def headers(self) -> dict[str, str]:
         """Of a caller who may do everything."""
-        identity = Identity("key:1", frozenset({"read", "write", "admin", "public"}))
+        identity = Identity("key:1", scopes("read", "write", "admin", "public"))
         return {IDENTITY_HEADER: self._minter.mint(identity, "subscriptions")}
 
     def start_anew(self) -> None:

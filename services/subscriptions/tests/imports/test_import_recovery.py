@@ -30,7 +30,7 @@ from broadsheet_subscriptions.imports.store import ImportRow
 from broadsheet_subscriptions.imports.undo_import import undo_import
 from harness.cluster import Database
 from harness.importing import policy_of_import
-from harness.keys import ERASURE_KEYS, SUBSCRIPTIONS_SECRETS, identity_keys
+from harness.keys import ERASURE_KEYS, SUBSCRIPTIONS_SECRETS, identity_keys, scopes
 from harness.owner import Owner
 from harness.ports import held_port
 from harness.waiting import eventually
@@ -307,7 +307,7 @@ async def test_another_process_finishes_what_one_that_was_killed_had_begun(datab
     rows = 60_000
     headers = {
         IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(
-            Identity("key:1", frozenset({"read", "write"})), "subscriptions"
+            Identity("key:1", scopes("read", "write")), "subscriptions"
         ),
         "Content-Type": "text/csv",
     }

@@ -6,7 +6,8 @@ only this, never the network position of the caller.
 """
 
 import time
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal
 
 import jwt
 import msgspec
@@ -18,7 +19,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp
 
-from broadsheet_common.http.problems import ForbiddenError, UnauthenticatedError
+from broadsheet_common.contracts.permissions import EARLIER_SCOPES, PUBLIC, Permission
+from broadsheet_common.http.problems import ForbiddenError, NotFoundError, UnauthenticatedError
 
 IDENTITY_HEADER = "x-broadsheet-identity"
 TOKEN_LIFETIME_S = 60
@@ -26,17 +28,40 @@ _LEEWAY_S = 10
 _ISSUER = "broadsheet-gateway"
 _ALGORITHM = "EdDSA"
 
-Scope = Literal["public", "read", "write", "admin"]
-"""`public`: the sign-up pages' routes only; `read` and `write`: the API; `admin`: sending state, users, keys."""
-
 ServiceName = Literal["subscriptions", "publishing", "delivery"]
+
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who is asking: `subject` is `user:<id>`, `key:<id>` or `public`; `scopes` are what the gateway allows them."""
+    """Who is asking, and what the gateway allows them.
+
+    `subject` is `user:<id>`, `key:<id>` or `public`. `scopes` are held for every newsletter, `limited` for one
+    newsletter each. `user` is the user behind a key or a session (`user:<id>`), `source` the network address of the
+    request, for the audit log.
+    """
 
     subject: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[Permission]
+    limited: frozenset[tuple[int, Permission]] = frozenset()
+    user: str | None = None
+    source: str | None = None
+
+    @property
+    def person(self) -> str:
+        """Whom an action is put down to: two keys of one user are one person."""
+        return self.user or self.subject
+
+    def newsletters_with(self, permission: Permission) -> frozenset[int] | None:
+        """The newsletters for which the permission is held; None means all of them, now and later."""
+        if permission in self.scopes:
+            return None
+        return frozenset(newsletter_id for newsletter_id, held in self.limited if held == permission)
+
+    def require_for(self, permission: Permission, newsletter_id: int) -> None:
+        """Raises `ForbiddenError` unless the permission is held for that newsletter."""
+        if permission not in self.scopes and (newsletter_id, permission) not in self.limited:
+            raise ForbiddenError(f"The permission `{permission}` is needed for this newsletter.")
 
 
 class IdentityMinter:
@@ -65,6 +90,9 @@ class IdentityMinter:
                 "aud": audience,
                 "sub": identity.subject,
                 "scopes": sorted(identity.scopes),
+                "limited": sorted(identity.limited),
+                "user": identity.user,
+                "source": identity.source,
                 "iat": int(now),
                 "exp": int(now) + TOKEN_LIFETIME_S,
             },
@@ -118,7 +146,13 @@ class IdentityVerifier:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
-            return Identity(subject=claims["sub"], scopes=msgspec.convert(claims.get("scopes"), frozenset[Scope]))
+            return Identity(
+                subject=claims["sub"],
+                scopes=_read_scopes(claims.get("scopes")),
+                limited=msgspec.convert(claims.get("limited", ()), frozenset[tuple[int, Permission]]),
+                user=msgspec.convert(claims.get("user"), str | None),
+                source=msgspec.convert(claims.get("source"), str | None),
+            )
         except (jwt.InvalidTokenError, msgspec.ValidationError) as error:
             raise UnauthenticatedError from error
 
@@ -141,17 +175,64 @@ class IdentityMiddleware(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=verifier.verify(token), auth=None)
 
 
-def requires(scope: Scope) -> Any:
-    """A Litestar guard: the identity must carry `scope`. Asynchronous, because Litestar runs synchronous guards in a
-    thread.
+def _read_scopes(claim: object) -> frozenset[Permission]:
+    """A gateway of the version before names the three earlier scopes, while both versions run."""
+    names = msgspec.convert(claim, frozenset[str])
+    earlier = names & EARLIER_SCOPES.keys()
+    found: frozenset[Permission] = msgspec.convert(sorted(names - earlier), frozenset[Permission])
+    return found.union(*(EARLIER_SCOPES[name] for name in earlier))
+
+
+FindNewsletter = Callable[[AnyConnection], Awaitable[int | None]]
+"""Finds the newsletter that the record in a request's path belongs to; None if there is no such record."""
+
+
+async def newsletter_in_path(connection: AnyConnection) -> int | None:
+    """For paths with a `newsletter_id`."""
+    found: int = connection.path_params["newsletter_id"]
+    return found
+
+
+NARROWED_BY_HANDLER: Final = "narrowed by handler"
+"""The operation itself keeps to the newsletters of `Identity.newsletters_with`."""
+
+
+class Requirement:
+    """A Litestar guard: the identity must hold `permission`.
+
+    A permission that is held for some newsletters only is enough where `newsletter` finds the record's newsletter, or
+    where the handler narrows what it does. Everywhere else it is not: the default refuses.
     """
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __init__(
+        self, permission: Permission, *, newsletter: FindNewsletter | Literal["narrowed by handler"] | None = None
+    ) -> None:
+        self.permission = permission
+        self.newsletter = newsletter
+
+    # Asynchronous, because Litestar runs synchronous guards in a thread.
+    async def __call__(self, connection: AnyConnection, _: BaseRouteHandler) -> None:
         identity: Identity = connection.user
-        if scope not in identity.scopes:
-            raise ForbiddenError(f"The scope `{scope}` is needed.")
+        held_for = identity.newsletters_with(self.permission)
+        if held_for is None:
+            return
+        if not held_for or self.newsletter is None:
+            raise ForbiddenError(f"The permission `{self.permission}` is needed.")
+        if isinstance(self.newsletter, str):
+            return
+        found = await self.newsletter(connection)
+        if found not in held_for:
+            # The same as for a record that is not there: ids of other newsletters' records are not given away.
+            raise NotFoundError
 
-    return guard
 
+def requires(
+    permission: Permission, *, newsletter: FindNewsletter | Literal["narrowed by handler"] | None = None
+) -> Any:
+    """The guard of an operation; see `Requirement`."""
+    return Requirement(permission, newsletter=newsletter)
+
+
+PUBLIC_IDENTITY: Final = Identity(subject="public", scopes=PUBLIC)
 
 ServiceRequest = Request[Identity, None, Any]

@@ -47,6 +47,7 @@ from broadsheet_delivery.retention.interface import RemovedError, refuse_removed
 from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_delivery
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.interface import Decision, issue_decisions
+from broadsheet_delivery.throttle.interface import newsletter_of_issue
 
 SEQ_MAX = 2**31 - 1
 
@@ -107,7 +108,7 @@ def _parse(text: str) -> tuple[int, int]:
 
 @get(
     "/api/v1/issues/{issue_id:int}/deliveries",
-    guards=[requires("read")],
+    guards=[requires("deliveries:read", newsletter=newsletter_of_issue)],
     operation_id="listIssueDeliveries",
     summary="List the deliveries of an issue, one a recipient",
     tags=["Deliveries"],
@@ -134,7 +135,7 @@ async def list_issue_deliveries(
 
 @get(
     "/api/v1/deliveries",
-    guards=[requires("read")],
+    guards=[requires("deliveries:read")],
     operation_id="findDeliveries",
     summary="Find deliveries by subscriber or by MessageID",
     tags=["Deliveries"],
@@ -182,7 +183,7 @@ async def _by_message(engine: AsyncEngine, records: PostmarkRecords, message_id:
 
 @get(
     "/api/v1/deliveries/{delivery_id:str}",
-    guards=[requires("read")],
+    guards=[requires("deliveries:read")],
     operation_id="getDelivery",
     summary="Get a delivery with its timeline",
     tags=["Deliveries"],
@@ -213,7 +214,7 @@ async def _timeline(connection: AsyncConnection, issue_id: int, seq: int) -> Del
 @post(
     "/api/v1/deliveries/{delivery_id:str}/decide",
     status_code=200,
-    guards=[requires("write"), json_only],
+    guards=[requires("deliveries:decide"), json_only],
     operation_id="decideDelivery",
     summary="Decide about a delivery that is uncertain and parked",
     tags=["Deliveries"],

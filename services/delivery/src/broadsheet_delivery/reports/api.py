@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.identity import newsletter_in_path, requires
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents
@@ -15,6 +15,7 @@ from broadsheet_delivery.reports.issue_report import IssueReport, make_report
 from broadsheet_delivery.reports.newsletter_engagement import ISSUES_SHOWN, NewsletterEngagement, make_engagement
 from broadsheet_delivery.reports.report_csv import engagement_csv, issue_report_csv
 from broadsheet_delivery.reports.report_store import figures_for_report, find_state, last_issues, newsletter_exists
+from broadsheet_delivery.throttle.interface import newsletter_of_issue
 
 RULES: Final = """
 Figures are rolled up in the background and never counted on request; `as_of` and `waiting` say how old they are.
@@ -35,7 +36,7 @@ and 5,000 mail domains of an issue are told apart. The first 72 hours are shown 
 
 @get(
     "/api/v1/issues/{issue_id:int}/report",
-    guards=[requires("read")],
+    guards=[requires("reports:read", newsletter=newsletter_of_issue)],
     operation_id="getIssueReport",
     summary="Get the report of an issue",
     description=RULES,
@@ -48,7 +49,7 @@ async def get_issue_report(engine: NamedDependency[AsyncEngine], issue_id: PathI
 
 @get(
     "/api/v1/issues/{issue_id:int}/report/csv",
-    guards=[requires("read")],
+    guards=[requires("reports:read", newsletter=newsletter_of_issue)],
     operation_id="getIssueReportAsCsv",
     summary="Get the report of an issue as CSV, one figure a line",
     description="The same figures as in JSON. Cells that a spreadsheet would run as a formula have an apostrophe "
@@ -63,7 +64,7 @@ async def get_issue_report_as_csv(engine: NamedDependency[AsyncEngine], issue_id
 
 @get(
     "/api/v1/newsletters/{newsletter_id:int}/engagement",
-    guards=[requires("read")],
+    guards=[requires("reports:read", newsletter=newsletter_in_path)],
     operation_id="getNewsletterEngagement",
     summary="How the last ten issues of a newsletter were read",
     description=RULES,
@@ -78,7 +79,7 @@ async def get_newsletter_engagement(
 
 @get(
     "/api/v1/newsletters/{newsletter_id:int}/engagement/csv",
-    guards=[requires("read")],
+    guards=[requires("reports:read", newsletter=newsletter_in_path)],
     operation_id="getNewsletterEngagementAsCsv",
     summary="How the last ten issues of a newsletter were read, as CSV, one issue a line",
     tags=["Reports"],

@@ -41,7 +41,7 @@ class Senders(msgspec.Struct, frozen=True):
 
 @get(
     "/api/v1/senders",
-    guards=[requires("read")],
+    guards=[requires("senders:read")],
     operation_id="getSenders",
     summary="Show the senders, and what holds sending up",
     tags=["Senders"],
@@ -66,7 +66,7 @@ class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @patch(
     "/api/v1/senders",
-    guards=[requires("admin"), json_only],
+    guards=[requires("senders:write"), json_only],
     operation_id="changeSenders",
     summary="Limit all sending, or end a limit",
     tags=["Senders"],
@@ -87,7 +87,7 @@ async def change_limits(
 @post(
     "/api/v1/senders/pause",
     status_code=200,
-    guards=[requires("admin"), json_only],
+    guards=[requires("senders:write"), json_only],
     operation_id="pauseSenders",
     summary="Pause all sending",
     tags=["Senders"],
@@ -105,7 +105,7 @@ async def pause_all_sending(
 @post(
     "/api/v1/senders/resume",
     status_code=200,
-    guards=[requires("admin")],
+    guards=[requires("senders:write")],
     operation_id="resumeSenders",
     summary="Resume all sending",
     tags=["Senders"],

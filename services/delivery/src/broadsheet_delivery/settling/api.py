@@ -25,7 +25,7 @@ from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotPar
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
 from broadsheet_delivery.settling.retry_failed import retry_failed
-from broadsheet_delivery.throttle.interface import issue_run_state, pause_issue, resume_issue
+from broadsheet_delivery.throttle.interface import issue_run_state, newsletter_of_issue, pause_issue, resume_issue
 
 
 class IssueRunState(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class NotPausedError(ConflictError):
 @post(
     "/api/v1/issues/{issue_id:int}/pause",
     status_code=200,
-    guards=[requires("write"), json_only],
+    guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
     operation_id="pauseIssue",
     summary="Pause an issue: no further call is begun",
     tags=["Issues"],
@@ -69,7 +69,7 @@ async def pause_issue_sending(
 @post(
     "/api/v1/issues/{issue_id:int}/resume",
     status_code=200,
-    guards=[requires("write")],
+    guards=[requires("issues:publish", newsletter=newsletter_of_issue)],
     operation_id="resumeIssue",
     summary="Go on with the remainder of a paused issue",
     tags=["Issues"],
@@ -102,7 +102,7 @@ class Decided(msgspec.Struct, frozen=True):
 @post(
     "/api/v1/issues/{issue_id:int}/retry-failed",
     status_code=200,
-    guards=[requires("write")],
+    guards=[requires("issues:publish", newsletter=newsletter_of_issue)],
     operation_id="retryFailedDeliveries",
     summary="Send again just the deliveries of an issue that failed",
     tags=["Issues"],
@@ -123,7 +123,7 @@ async def retry_failed_deliveries(
 @post(
     "/api/v1/issues/{issue_id:int}/decide-uncertain",
     status_code=200,
-    guards=[requires("write"), json_only],
+    guards=[requires("deliveries:decide", newsletter=newsletter_of_issue), json_only],
     operation_id="decideUncertainDeliveries",
     summary="Decide about all deliveries of an issue that are uncertain and parked",
     tags=["Issues"],
@@ -142,7 +142,7 @@ async def decide_uncertain_deliveries(
 
 @get(
     "/api/v1/issues/{issue_id:int}/decisions",
-    guards=[requires("read")],
+    guards=[requires("deliveries:read", newsletter=newsletter_of_issue)],
     operation_id="listIssueDecisions",
     summary="List what people decided about an issue: cancelled, retried, marked as sent, sent again, given up",
     tags=["Issues"],

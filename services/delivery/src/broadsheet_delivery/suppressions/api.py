@@ -89,7 +89,7 @@ def _shown(row: SuppressionRow) -> Suppression:
 
 @get(
     "/api/v1/suppressions",
-    guards=[requires("read")],
+    guards=[requires("suppressions:read")],
     operation_id="listSuppressions",
     summary="List the addresses that must not be sent to",
     tags=["Suppressions"],
@@ -120,7 +120,7 @@ async def show_suppressions(
 
 @post(
     "/api/v1/suppressions",
-    guards=[requires("write"), json_only],
+    guards=[requires("suppressions:write"), json_only],
     operation_id="createSuppression",
     summary="Suppress an address on a stream, or on all",
     tags=["Suppressions"],
@@ -152,7 +152,7 @@ async def create_suppression(
 
 @delete(
     "/api/v1/suppressions/{suppression_id:int}",
-    guards=[requires("write")],
+    guards=[requires("suppressions:write")],
     operation_id="deleteSuppression",
     summary="Lift a suppression",
     tags=["Suppressions"],

@@ -1,6 +1,7 @@
 """What the other folders may use of this one's stores."""
 
 from broadsheet_delivery.throttle.breaker_store import note_answered, note_refused, note_unknown
+from broadsheet_delivery.throttle.newsletter_of_issue import newsletter_of_issue
 from broadsheet_delivery.throttle.permit_store import (
     PROBE_MARGIN_S,
     RESTRAINED,
@@ -34,6 +35,7 @@ __all__ = [
     "is_restrained",
     "issue_run_state",
     "left_when_slow",
+    "newsletter_of_issue",
     "note_answered",
     "note_refused",
     "note_unknown",

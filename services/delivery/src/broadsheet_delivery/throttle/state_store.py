@@ -181,6 +181,14 @@ async def resume_issue(connection: AsyncConnection, *, issue_id: int) -> bool:
     return row.first() is not None
 
 
+async def newsletter_of_issue_run(connection: AsyncConnection, *, issue_id: int) -> int | None:
+    result = await connection.execute(
+        sa.text("SELECT newsletter_id FROM delivery.issue_run WHERE issue_id = :issue_id"), {"issue_id": issue_id}
+    )
+    found: int | None = result.scalar_one_or_none()
+    return found
+
+
 async def issue_run_state(connection: AsyncConnection, *, issue_id: int) -> str | None:
     """open, paused, cancelled or finished; None for an issue that was never published."""
     row = await connection.execute(

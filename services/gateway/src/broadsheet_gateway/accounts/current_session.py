@@ -9,9 +9,9 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user
-from broadsheet_gateway.api_keys.api_key import GRANTABLE_SCOPES
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.pages.views import SignedIn
 
@@ -35,7 +35,7 @@ class Session(msgspec.Struct, frozen=True):
 
     @property
     def identity(self) -> Identity:
-        return Identity(subject=f"user:{self.user_id}", scopes=GRANTABLE_SCOPES)
+        return Identity(subject=f"user:{self.user_id}", scopes=GRANTABLE)
 
 
 class CurrentSession:

@@ -12,7 +12,7 @@ from litestar import Response, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
-from broadsheet_common.contracts.identity import Identity, ServiceName
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY, ServiceName
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
 from broadsheet_gateway.api_docs.page import read_api_docs
@@ -24,7 +24,6 @@ from broadsheet_gateway.pages.views import DocsPage
 CACHE_S = 60.0
 RETRY_S = 5.0
 _SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
-_IDENTITY = Identity(subject="public", scopes=frozenset({"public"}))
 _CACHE_CONTROL = "public, max-age=60"
 
 
@@ -79,7 +78,7 @@ class ApiDocuments:
     async def _ask_service(self, service: ServiceName) -> Document | None:
         try:
             return await self._upstreams.call(
-                service, "GET", "/openapi.json", identity=_IDENTITY, answer=dict[str, Any]
+                service, "GET", "/openapi.json", identity=PUBLIC_IDENTITY, answer=dict[str, Any]
             )
         except (ProblemError, UpstreamRefusalError):
             return None  # logged where it was raised

@@ -11,14 +11,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from typing import get_args
 
 import msgspec
 
-from broadsheet_common.contracts.identity import Scope
+from broadsheet_common.contracts.permissions import EARLIER_SCOPES, GRANTABLE, Permission, parse_permissions
 
 _TEXT = re.compile(r"(bs_[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
-GRANTABLE_SCOPES: frozenset[Scope] = frozenset(get_args(Scope)) - {"public"}
 
 
 class ApiKeyText(msgspec.Struct, frozen=True):
@@ -53,20 +51,18 @@ class ApiKeyText(msgspec.Struct, frozen=True):
         return f"ApiKeyText({self.prefix}_…)"
 
 
-def parse_scopes(text: str) -> frozenset[Scope]:
-    """`all`, or names separated by commas; raises ValueError naming an unknown one."""
-    if text == "all":
-        return GRANTABLE_SCOPES
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    return to_scopes(names)
-
-
-def to_scopes(names: Iterable[str]) -> frozenset[Scope]:
-    """Raises ValueError for a name that is no scope that a key can hold, and for none at all."""
-    found = frozenset(scope for scope in GRANTABLE_SCOPES if scope in set(names))
-    unknown = set(names) - found
-    if unknown or not found:
-        raise ValueError(
-            f"scopes are {', '.join(sorted(GRANTABLE_SCOPES))}; got {', '.join(sorted(unknown)) or 'none'}"
-        )
+def parse_scopes(text: str) -> frozenset[Permission]:
+    """Names of scopes or of groups of them (`all`, `read`, `write`, `admin`), separated by commas; raises ValueError
+    naming an unknown one.
+    """
+    found = parse_permissions(name.strip() for name in text.split(",") if name.strip())
+    if not found:
+        raise ValueError("a key needs at least one scope")
     return found
+
+
+def read_scopes(stored: Iterable[str]) -> frozenset[Permission]:
+    """From the table. While a gateway of the version before runs, it may store the three names that it knows."""
+    names = frozenset(stored)
+    single: frozenset[Permission] = frozenset(name for name in GRANTABLE if name in names)
+    return single.union(*(EARLIER_SCOPES[name] for name in names & EARLIER_SCOPES.keys() if name != "public"))

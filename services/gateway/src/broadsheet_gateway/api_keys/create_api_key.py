@@ -4,7 +4,7 @@ import msgspec
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import Scope
+from broadsheet_common.contracts.permissions import Permission
 from broadsheet_gateway.accounts.interface import find_user_by_name
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
 from broadsheet_gateway.api_keys.store import find_api_key_id, put_api_key
@@ -27,7 +27,7 @@ class PrefixTaken(msgspec.Struct, frozen=True):
 
 
 async def create_api_key(
-    *, username: str, name: str, scopes: frozenset[Scope], given: ApiKeyText | None, engine: AsyncEngine
+    *, username: str, name: str, scopes: frozenset[Permission], given: ApiKeyText | None, engine: AsyncEngine
 ) -> KeyStored | KeyExists | NoSuchUser | PrefixTaken:
     """With `given` the result is the same however often it is called."""
     key = given or ApiKeyText.generate()

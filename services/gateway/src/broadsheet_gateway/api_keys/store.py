@@ -5,8 +5,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.identity import Scope
-from broadsheet_gateway.api_keys.api_key import ApiKeyText, to_scopes
+from broadsheet_common.contracts.permissions import Permission
+from broadsheet_gateway.api_keys.api_key import ApiKeyText, read_scopes
 from broadsheet_gateway.tables import api_key
 
 
@@ -16,7 +16,7 @@ class StoredApiKey(msgspec.Struct, frozen=True):
     id: int
     user_id: int
     secret_sha256: bytes
-    scopes: frozenset[Scope]
+    scopes: frozenset[Permission]
     is_revoked: bool
     expires_in_s: float | None
     is_touch_due: bool
@@ -43,7 +43,7 @@ async def find_api_key(connection: AsyncConnection, prefix: str) -> StoredApiKey
         id=row.id,
         user_id=row.user_id,
         secret_sha256=row.secret_sha256,
-        scopes=to_scopes(row.scopes),
+        scopes=read_scopes(row.scopes),
         is_revoked=row.is_revoked,
         expires_in_s=None if row.expires_in_s is None else float(row.expires_in_s),
         is_touch_due=row.is_touch_due,
@@ -77,7 +77,7 @@ async def find_api_key_name(connection: AsyncConnection, key_id: int) -> str | N
 
 
 async def put_api_key(
-    connection: AsyncConnection, *, user_id: int, name: str, key: ApiKeyText, scopes: frozenset[Scope]
+    connection: AsyncConnection, *, user_id: int, name: str, key: ApiKeyText, scopes: frozenset[Permission]
 ) -> None:
     """Make `key` the user's key of that name, replacing any other; it has no expiry and is not revoked."""
     values = {

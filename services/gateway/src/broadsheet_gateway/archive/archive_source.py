@@ -3,10 +3,10 @@
 from typing import Final
 from urllib.parse import urlencode
 
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.archive.archive_answers import ArchiveFeed, ArchiveList, ArchivePage, Sitemap
 from broadsheet_gateway.forwarding.upstreams import T, UpstreamRefusalError, Upstreams
-from broadsheet_gateway.reader.public_pages import PUBLIC
 
 PAGE_ISSUES: Final = 20
 SITEMAP_MAX: Final = 50_000
@@ -37,7 +37,7 @@ class ArchiveSource:
     async def _read(self, path: str, answer: type[T]) -> T:
         try:
             return await self._upstreams.call(
-                "publishing", "GET", f"/public/archive{path}", identity=PUBLIC, answer=answer
+                "publishing", "GET", f"/public/archive{path}", identity=PUBLIC_IDENTITY, answer=answer
             )
         except UpstreamRefusalError as refusal:
             if refusal.status == _NOT_FOUND:

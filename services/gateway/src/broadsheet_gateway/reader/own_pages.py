@@ -16,6 +16,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import ConflictError, MalformedRequestError
@@ -37,7 +38,6 @@ from broadsheet_gateway.pages.views import (
     UnsubscribedPage,
 )
 from broadsheet_gateway.reader.public_pages import (
-    PUBLIC,
     TOKEN,
     UnknownLinkError,
     drop_body,
@@ -132,7 +132,7 @@ async def mail_link(
     signed = parse_link(token).token
     if TOKEN.fullmatch(signed):
         await upstreams.call(
-            "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC, answer=dict[str, Any],
+            "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": signed},
         )  # fmt: skip
     return responder.page(LinkMailedPage())
@@ -304,7 +304,12 @@ async def _ask(
         raise UnknownLinkError(_LINK_TOO_OLD)
     try:
         return await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=answer, body={"token": token, **(body or {})}
+            "subscriptions",
+            "POST",
+            path,
+            identity=PUBLIC_IDENTITY,
+            answer=answer,
+            body={"token": token, **(body or {})},
         )
     except UpstreamRefusalError as refusal:
         match refusal.slug:

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
@@ -29,8 +29,6 @@ from broadsheet_gateway.pages.views import (
     UnsubscribePage,
 )
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
-
-PUBLIC = Identity(subject="public", scopes=frozenset({"public"}))
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _ISSUE = re.compile(r"[1-9][0-9]{0,17}")
@@ -123,7 +121,7 @@ async def _ask_about_confirmation(
         raise UnknownLinkError
     try:
         return await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=_LinkState, body={"token": token, **about}
+            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=_LinkState, body={"token": token, **about}
         )
     except UpstreamRefusalError as refusal:
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
@@ -152,7 +150,7 @@ async def find_newsletter_name(upstreams: Upstreams, link_text: str) -> str | No
         return None
     try:
         link = await upstreams.call(
-            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC, answer=_LinkState,
+            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC_IDENTITY, answer=_LinkState,
             body={"token": token},
         )  # fmt: skip
     except (UpstreamRefusalError, ProblemError):
@@ -172,7 +170,7 @@ async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None
         return
     try:
         await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC, answer=dict[str, Any],
+            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": token} if issue_id is None else {"token": token, "issue_id": issue_id},
         )  # fmt: skip
     except UpstreamRefusalError as refusal:

@@ -19,7 +19,7 @@ PAGE_ROWS = 200
 PAGES_MAX = 10
 """More newsletters than this have no public page."""
 NAME_BEFORE_FIRST_ANSWER = "Broadsheet"
-_IDENTITY = Identity(subject="public", scopes=frozenset({"read"}))
+_IDENTITY = Identity(subject="public", scopes=frozenset({"newsletters:read"}))
 
 
 class PublicNewsletter(msgspec.Struct, frozen=True):

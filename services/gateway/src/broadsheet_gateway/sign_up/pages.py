@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
@@ -24,7 +25,7 @@ from broadsheet_gateway.pages.views import (
     NewsletterLink,
     SubscribeForm,
 )
-from broadsheet_gateway.reader.public_pages import PUBLIC, field_errors
+from broadsheet_gateway.reader.public_pages import field_errors
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data, preflight_headers, sharing_headers
 from broadsheet_gateway.sign_up.embed_form import WORDING_FIELD, embed_form
@@ -162,7 +163,7 @@ class SignUpDesk:
             "subscriptions",
             "POST",
             "/public/subscriptions",
-            identity=PUBLIC,
+            identity=PUBLIC_IDENTITY,
             answer=dict[str, Any],
             body={
                 "email": typed.email,

@@ -25,7 +25,7 @@ from broadsheet_publishing.approvals.request_approval import (
     request_approval,
 )
 from broadsheet_publishing.drafts.save_draft import NotADraftError
-from broadsheet_publishing.issues.interface import IssueRow, find_issue
+from broadsheet_publishing.issues.interface import IssueRow, find_issue, newsletter_of_issue
 from broadsheet_publishing.newsletters.interface import find_newsletter
 
 _log = structlog.get_logger()
@@ -64,12 +64,12 @@ class ApprovalDecision(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 class ApprovalController(Controller):
     path = "/api/v1/issues"
     tags = ("Approvals",)
-    guards = (requires("read"),)
     request_class = JsonRequest
 
     @get(
         "/{issue_id:int}/approval",
         operation_id="getApproval",
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         summary="Whether an issue is approved as it is",
         responses=documents(NotFoundError),
     )
@@ -87,7 +87,7 @@ class ApprovalController(Controller):
         "/{issue_id:int}/approval",
         operation_id="requestApproval",
         summary="Ask another person to approve a draft as it is now",
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:write", newsletter=newsletter_of_issue), json_only],
         responses=documents(NotFoundError, NotADraftError, AskedAlreadyError, InvalidInputError, body=True),
     )
     async def request_approval(
@@ -100,7 +100,7 @@ class ApprovalController(Controller):
         """A change of the draft makes it void."""
         async with engine.begin() as connection:
             issue, record = await request_approval(
-                connection, issue_id, requested_by=request.user.subject, note=data.note
+                connection, issue_id, requested_by=request.user.person, note=data.note
             )
             newsletter = await find_newsletter(connection, issue.newsletter_id)
         assert newsletter is not None, "the issue's foreign key"
@@ -112,7 +112,7 @@ class ApprovalController(Controller):
         operation_id="decideApproval",
         summary="Approve or refuse a draft",
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:approve", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError, NotADraftError, NothingToDecideError, NotYoursToDecideError, InvalidInputError, body=True
         ),

@@ -18,6 +18,7 @@ from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.archive.change_archive import NotPublishedError, change_archive
 from broadsheet_publishing.archive.read_archive import Archive, ArchiveFeed, ArchivePage, ArchiveReader
+from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.issues.show_issue import show_issue
 from broadsheet_publishing.issues.wire import Issue, summary_tag
 
@@ -118,7 +119,7 @@ class ArchiveStepController(Controller):
         operation_id="changeArchive",
         summary="Take a published issue out of the archive, or in",
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
         responses=documents(NotFoundError, NotPublishedError, InvalidInputError, body=True),
     )
     async def change_archive(

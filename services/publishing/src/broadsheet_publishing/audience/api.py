@@ -16,6 +16,7 @@ from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.audience.audience import Excluded, Person
 from broadsheet_publishing.audience.audience_token import TOKEN_CHARS_MAX
 from broadsheet_publishing.audience.count_audience import Previous, show_audience
+from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.issues.publish_issue import AlreadyPublishedError, SegmentGoneError
 
 
@@ -51,7 +52,7 @@ class AudienceController(Controller):
         operation_id="countAudience",
         summary="Who would get an issue, and why the others would not",
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("issues:preview", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError, AlreadyPublishedError, SegmentGoneError, ConflictError, InvalidInputError, body=True
         ),

@@ -13,6 +13,7 @@ from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.checks.finding import Finding
 from broadsheet_publishing.checks.run_checks import run_checks
 from broadsheet_publishing.compiling.compiler import Compiler
+from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.newsletters.installation import Installation
 
 
@@ -39,7 +40,7 @@ class CheckController(Controller):
         operation_id="checkIssue",
         summary="What should be mended before an issue is sent",
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("issues:preview", newsletter=newsletter_of_issue), json_only],
         responses=documents(NotFoundError, InvalidInputError, body=True),
     )
     async def check_issue(

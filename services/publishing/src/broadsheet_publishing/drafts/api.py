@@ -29,7 +29,7 @@ from broadsheet_publishing.drafts import revision_store
 from broadsheet_publishing.drafts.compare_revisions import FieldChange, compare_revisions
 from broadsheet_publishing.drafts.restore_revision import find_revision, restore_revision
 from broadsheet_publishing.drafts.save_draft import NotADraftError
-from broadsheet_publishing.issues.interface import IssueRow, find_issue, read_attribute_names
+from broadsheet_publishing.issues.interface import IssueRow, find_issue, newsletter_of_issue, read_attribute_names
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
 from broadsheet_publishing.issues.wire import Issue, draft_tag, summary_tag
 from broadsheet_publishing.variants.ab_test import AbTest
@@ -78,12 +78,12 @@ class RevisionChanges(msgspec.Struct, frozen=True, kw_only=True):
 class RevisionController(Controller):
     path = "/api/v1/issues"
     tags = ("Revisions",)
-    guards = (requires("read"),)
     request_class = JsonRequest
 
     @get(
         "/{issue_id:int}/revisions",
         operation_id="listRevisions",
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         summary="List the saves of an issue, newest first",
         responses=documents(NotFoundError),
     )
@@ -106,6 +106,7 @@ class RevisionController(Controller):
     @get(
         "/{issue_id:int}/revisions/{version:int}",
         operation_id="getRevision",
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         summary="Get an issue as it was saved",
         responses=documents(NotFoundError),
     )
@@ -117,6 +118,7 @@ class RevisionController(Controller):
     @get(
         "/{issue_id:int}/revisions/{version:int}/changes",
         operation_id="compareRevisions",
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         summary="What one save of an issue changed of another",
         responses=documents(NotFoundError),
     )
@@ -135,7 +137,7 @@ class RevisionController(Controller):
         operation_id="restoreRevision",
         summary="Make a draft what it was at an earlier save",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("issues:write", newsletter=newsletter_of_issue)],
         responses=documents(
             NotFoundError, NotADraftError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError
         ),
@@ -157,7 +159,7 @@ class RevisionController(Controller):
                 version,
                 if_match=if_match,
                 tag_of=draft_tag,
-                saved_by=request.user.subject,
+                saved_by=request.user.person,
             )
             issue = await show_issue(connection, row)
             attributes = await read_attribute_names(connection)

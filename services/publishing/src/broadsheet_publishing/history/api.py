@@ -21,7 +21,7 @@ from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents
 from broadsheet_publishing.history import store
 from broadsheet_publishing.history.step import StepName
-from broadsheet_publishing.issues.interface import find_issue
+from broadsheet_publishing.issues.interface import find_issue, newsletter_of_issue
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +38,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class HistoryController(Controller):
     path = "/api/v1/issues"
     tags = ("Issues",)
-    guards = (requires("read"),)
     request_class = JsonRequest
 
     @get(
         "/{issue_id:int}/history",
         operation_id="listIssueSteps",
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         summary="Who did what with an issue, newest first",
         responses=documents(NotFoundError),
     )

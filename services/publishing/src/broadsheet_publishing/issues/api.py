@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, ServiceRequest, requires
 from broadsheet_common.http.entity_tag import IfMatchHeader, PreconditionFailedError, PreconditionRequiredError
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -42,6 +42,7 @@ from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.create_issue import NewIssue, compile_new_issue, create_issue
+from broadsheet_publishing.issues.newsletter_of_issue import newsletter_of_issue
 from broadsheet_publishing.issues.publish_issue import (
     NoRecipientsError,
     SegmentGoneError,
@@ -93,19 +94,24 @@ class IssueController(Controller):
     @get(
         operation_id="listIssues",
         summary="List issues with their counts, newest first",
-        guards=[requires("read")],
+        guards=[requires("issues:read", newsletter=NARROWED_BY_HANDLER)],
         responses=documents(),
     )
     async def list_issues(
         self,
+        request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
         newsletter_id: NewsletterFilter = None,
         limit: PageLimit = PAGE_SIZE_DEFAULT,
         cursor: PageCursor = None,
     ) -> Page[IssueSummary]:
+        newsletter_ids = request.user.newsletters_with("issues:read")
+        if newsletter_id is not None:
+            request.user.require_for("issues:read", newsletter_id)
+            newsletter_ids = frozenset({newsletter_id})
         async with engine.connect() as connection:
             rows = await store.list_issues(
-                connection, before_id=decode_cursor(cursor), limit=limit + 1, newsletter_id=newsletter_id
+                connection, before_id=decode_cursor(cursor), limit=limit + 1, newsletter_ids=newsletter_ids
             )
             progress = await store.read_progress(connection, [row.id for row in rows[:limit]])
         return Page([issue_summary(row, progress) for row in rows[:limit]], _next_cursor(rows, limit))
@@ -114,7 +120,7 @@ class IssueController(Controller):
         "/{issue_id:int}",
         operation_id="getIssue",
         summary="Get an issue with its counts",
-        guards=[requires("read")],
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError),
     )
     async def get_issue(
@@ -132,7 +138,7 @@ class IssueController(Controller):
     @post(
         operation_id="createIssue",
         summary="Write an issue, and publish it if `publish` is true",
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:write", newsletter=NARROWED_BY_HANDLER), json_only],
         responses=documents(
             InvalidInputError,
             IssueHasFaultsError,
@@ -169,6 +175,10 @@ class IssueController(Controller):
             row = await create_issue(
                 connection, new, compiled=compiled, created_by=request.user.subject, installation=installation
             )
+            # After it is known which newsletter is the default one; a refusal takes the new issue back.
+            request.user.require_for("issues:write", row.newsletter_id)
+            if data.publish:
+                request.user.require_for("issues:publish", row.newsletter_id)
             issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
         if data.publish:
@@ -180,7 +190,7 @@ class IssueController(Controller):
         "/{issue_id:int}",
         operation_id="changeIssue",
         summary="Save a draft",
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:write", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError,
             NotADraftError,
@@ -212,7 +222,7 @@ class IssueController(Controller):
                 values,
                 if_match=if_match,
                 tag_of=draft_tag,
-                saved_by=request.user.subject,
+                saved_by=request.user.person,
             )
             issue = await show_issue(connection, row, known=values)
             attributes = await store.read_attribute_names(connection)
@@ -225,7 +235,7 @@ class IssueController(Controller):
         operation_id="deleteIssue",
         summary="Delete a draft with its revisions",
         status_code=204,
-        guards=[requires("write")],
+        guards=[requires("issues:write", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError, NotADraftError),
     )
     async def delete_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
@@ -239,7 +249,7 @@ class IssueController(Controller):
         operation_id="duplicateIssue",
         summary="Write a new draft with the content of an issue",
         status_code=201,
-        guards=[requires("write")],
+        guards=[requires("issues:write", newsletter=newsletter_of_issue)],
         responses=documents(
             NotFoundError, NewsletterArchivedError, IdempotencyKeyReusedError, IdempotencyInFlightError
         ),

@@ -2,6 +2,7 @@
 
 from broadsheet_publishing.issues.compiled_store import drop_compiled
 from broadsheet_publishing.issues.give_web_path import give_web_path
+from broadsheet_publishing.issues.newsletter_of_issue import newsletter_of_issue
 from broadsheet_publishing.issues.store import (
     ISSUE_COLUMNS,
     IssueRow,
@@ -22,6 +23,7 @@ __all__ = [
     "give_web_path",
     "issue_row",
     "lock_slugs",
+    "newsletter_of_issue",
     "read_attribute_names",
     "read_attribute_types",
     "read_now",

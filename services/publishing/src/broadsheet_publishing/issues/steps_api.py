@@ -31,7 +31,7 @@ from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues.cancel_issue import AlreadySentError, cancel_issue
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
-from broadsheet_publishing.issues.interface import find_issue
+from broadsheet_publishing.issues.interface import find_issue, newsletter_of_issue
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
     DraftChangedError,
@@ -71,7 +71,7 @@ class IssueStepController(Controller):
         operation_id="publishIssue",
         summary="Publish an issue to everybody who is confirmed on its newsletter now",
         status_code=202,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError,
             InvalidInputError,
@@ -128,7 +128,7 @@ class IssueStepController(Controller):
         operation_id="cancelIssue",
         summary="Cancel an issue: a draft for good, or what is left to send of a published one",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError, AlreadySentError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def cancel_issue(

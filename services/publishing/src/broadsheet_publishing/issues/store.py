@@ -1,11 +1,12 @@
 """The SQL of issues: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.merge_fields import AttributeType
@@ -86,22 +87,35 @@ async def find_issue(connection: AsyncConnection, issue_id: int, *, lock: bool =
     return None if row is None else issue_row(row)
 
 
+async def find_newsletter_of_issue(connection: AsyncConnection, issue_id: int) -> int | None:
+    result = await connection.execute(
+        sa.text("SELECT newsletter_id FROM publishing.issue WHERE id = :issue_id"), {"issue_id": issue_id}
+    )
+    found: int | None = result.scalar_one_or_none()
+    return found
+
+
 async def list_issues(
-    connection: AsyncConnection, *, before_id: int | None, limit: int, newsletter_id: int | None
+    connection: AsyncConnection, *, before_id: int | None, limit: int, newsletter_ids: Collection[int] | None
 ) -> list[IssueRow]:
-    """Newest first."""
+    """Newest first; only those of the newsletters given, if any are."""
     result = await connection.execute(
         sa.text(f"""
             SELECT {ISSUE_COLUMNS}
               FROM publishing.issue
              WHERE (:before_id IS NULL OR id < :before_id)
-               AND (:newsletter_id IS NULL OR newsletter_id = :newsletter_id)
+               AND (:newsletter_ids IS NULL OR newsletter_id = ANY(:newsletter_ids))
              ORDER BY id DESC
              LIMIT :limit
         """).bindparams(  # constant columns
-            sa.bindparam("before_id", type_=sa.BigInteger), sa.bindparam("newsletter_id", type_=sa.BigInteger)
+            sa.bindparam("before_id", type_=sa.BigInteger),
+            sa.bindparam("newsletter_ids", type_=postgresql.ARRAY(sa.BigInteger)),
         ),
-        {"before_id": before_id, "limit": limit, "newsletter_id": newsletter_id},
+        {
+            "before_id": before_id,
+            "limit": limit,
+            "newsletter_ids": None if newsletter_ids is None else sorted(newsletter_ids),
+        },
     )
     return [issue_row(row) for row in result.mappings()]
 

@@ -85,10 +85,9 @@ class LayoutPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class LayoutController(Controller):
     path = "/api/v1/layouts"
     tags = ("Layouts",)
-    guards = (requires("read"),)
     request_class = JsonRequest
 
-    @get(operation_id="listLayouts", summary="List layouts", responses=documents())
+    @get(operation_id="listLayouts", guards=[requires("layouts:read")], summary="List layouts", responses=documents())
     async def list_layouts(
         self,
         engine: NamedDependency[AsyncEngine],
@@ -103,7 +102,7 @@ class LayoutController(Controller):
     @post(
         operation_id="createLayout",
         summary="Add a layout",
-        guards=[requires("write"), json_only],
+        guards=[requires("layouts:write"), json_only],
         responses=documents(
             InvalidInputError, NameTakenError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),
@@ -127,7 +126,13 @@ class LayoutController(Controller):
         _log.info("publishing.layout_created", layout_id=shown.id)
         return Response(shown, status_code=201, headers={"ETag": entity_tag(shown)})
 
-    @get("/{layout_id:int}", operation_id="getLayout", summary="Get a layout", responses=documents(NotFoundError))
+    @get(
+        "/{layout_id:int}",
+        operation_id="getLayout",
+        guards=[requires("layouts:read")],
+        summary="Get a layout",
+        responses=documents(NotFoundError),
+    )
     async def get_layout(self, layout_id: PathId, engine: NamedDependency[AsyncEngine]) -> Response[Layout]:
         async with engine.connect() as connection:
             row = await store.find_layout_row(connection, layout_id)
@@ -140,7 +145,7 @@ class LayoutController(Controller):
         "/{layout_id:int}",
         operation_id="changeLayout",
         summary="Change a layout",
-        guards=[requires("write"), json_only],
+        guards=[requires("layouts:write"), json_only],
         responses=documents(
             NotFoundError,
             InvalidInputError,
@@ -186,7 +191,7 @@ class LayoutController(Controller):
         operation_id="deleteLayout",
         summary="Delete a layout that no newsletter and no draft uses",
         status_code=204,
-        guards=[requires("write")],
+        guards=[requires("layouts:write")],
         responses=documents(NotFoundError, LayoutInUseError),
     )
     async def delete_layout(self, layout_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:

@@ -10,7 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, ServiceRequest, newsletter_in_path, requires
 from broadsheet_common.contracts.queue import request_stream_check
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
@@ -136,12 +136,17 @@ class NewsletterInput(NewsletterPatch, frozen=True, forbid_unknown_fields=True, 
 class NewsletterController(Controller):
     path = "/api/v1/newsletters"
     tags = ("Newsletters",)
-    guards = (requires("read"),)
     request_class = JsonRequest
 
-    @get(operation_id="listNewsletters", summary="List newsletters", responses=documents())
+    @get(
+        operation_id="listNewsletters",
+        guards=[requires("newsletters:read", newsletter=NARROWED_BY_HANDLER)],
+        summary="List newsletters",
+        responses=documents(),
+    )
     async def list_newsletters(
         self,
+        request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
         with_archived: WithArchived = False,
@@ -150,7 +155,11 @@ class NewsletterController(Controller):
     ) -> Page[Newsletter]:
         async with engine.connect() as connection:
             rows = await store.list_newsletters(
-                connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1, with_archived=with_archived
+                connection,
+                after_id=decode_cursor(cursor) or 0,
+                limit=limit + 1,
+                with_archived=with_archived,
+                only=request.user.newsletters_with("newsletters:read"),
             )
             shown = await show_newsletters(connection, rows[:limit], installation)
         return Page(shown, _next_cursor(rows, limit))
@@ -158,7 +167,7 @@ class NewsletterController(Controller):
     @post(
         operation_id="createNewsletter",
         summary="Create a newsletter",
-        guards=[requires("write"), json_only],
+        guards=[requires("newsletters:write"), json_only],
         responses=documents(
             InvalidInputError, SlugTakenError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),
@@ -193,6 +202,7 @@ class NewsletterController(Controller):
     @get(
         "/{newsletter_id:int}",
         operation_id="getNewsletter",
+        guards=[requires("newsletters:read", newsletter=newsletter_in_path)],
         summary="Get a newsletter",
         responses=documents(NotFoundError),
     )
@@ -212,7 +222,7 @@ class NewsletterController(Controller):
         "/{newsletter_id:int}",
         operation_id="changeNewsletter",
         summary="Change the settings of a newsletter",
-        guards=[requires("write"), json_only],
+        guards=[requires("newsletters:write", newsletter=newsletter_in_path), json_only],
         responses=documents(
             NotFoundError,
             InvalidInputError,
@@ -263,7 +273,7 @@ class NewsletterController(Controller):
         operation_id="archiveNewsletter",
         summary="Archive a newsletter: no more sign-ups, no more issues",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("newsletters:write", newsletter=newsletter_in_path)],
         responses=documents(NotFoundError, NewsletterInUseError),
     )
     async def archive_newsletter(
@@ -284,7 +294,7 @@ class NewsletterController(Controller):
         operation_id="unarchiveNewsletter",
         summary="Use an archived newsletter again",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("newsletters:write", newsletter=newsletter_in_path)],
         responses=documents(NotFoundError, NewsletterInUseError),
     )
     async def unarchive_newsletter(

@@ -1,6 +1,6 @@
 """The SQL of newsletters: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from email.utils import formataddr
 from typing import Any, Literal
@@ -69,16 +69,22 @@ def _row(found: sa.RowMapping) -> NewsletterRow:
 
 
 async def list_newsletters(
-    connection: AsyncConnection, *, after_id: int, limit: int, with_archived: bool
+    connection: AsyncConnection, *, after_id: int, limit: int, with_archived: bool, only: Collection[int] | None
 ) -> list[NewsletterRow]:
-    """Oldest first."""
+    """Oldest first; `only` those with these ids, if any are given."""
     result = await connection.execute(
         sa.text(f"""
             SELECT {_COLUMNS} FROM publishing.newsletter
              WHERE id > :after_id AND (:with_archived OR archived_at IS NULL)
+               AND (:only IS NULL OR id = ANY(:only))
              ORDER BY id LIMIT :limit
-        """),  # constant columns
-        {"after_id": after_id, "limit": limit, "with_archived": with_archived},
+        """).bindparams(sa.bindparam("only", type_=ARRAY(sa.BigInteger))),  # constant columns
+        {
+            "after_id": after_id,
+            "limit": limit,
+            "with_archived": with_archived,
+            "only": None if only is None else sorted(only),
+        },
     )
     return [_row(row) for row in result.mappings()]
 

@@ -15,7 +15,7 @@ from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
-from broadsheet_publishing.issues.interface import find_issue
+from broadsheet_publishing.issues.interface import find_issue, newsletter_of_issue
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.interface import find_newsletter
 from broadsheet_publishing.previews.preview_issue import preview_issue
@@ -55,7 +55,7 @@ class PreviewController(Controller):
         operation_id="previewIssue",
         summary="An issue as a reader will get it",
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("issues:preview", newsletter=newsletter_of_issue), json_only],
         responses=documents(NotFoundError, IssueHasFaultsError, InvalidInputError, body=True),
     )
     async def preview_issue(
@@ -84,7 +84,7 @@ class PreviewController(Controller):
         operation_id="sendTestMail",
         summary="Send an issue to a few people to look at",
         status_code=202,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:test", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError,
             IssueHasFaultsError,

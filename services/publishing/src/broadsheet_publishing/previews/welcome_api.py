@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.identity import ServiceRequest, newsletter_in_path, requires
 from broadsheet_common.http.idempotency import IdempotencyInFlightError, IdempotencyKeyHeader, IdempotencyKeyReusedError
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
@@ -58,7 +58,7 @@ class WelcomePreviewController(Controller):
         operation_id="previewWelcomeMail",
         summary="The welcome mail as a reader will get it",
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("newsletters:read", newsletter=newsletter_in_path), json_only],
         responses=documents(NotFoundError, InvalidInputError, body=True),
     )
     async def preview_welcome_mail(
@@ -77,7 +77,7 @@ class WelcomePreviewController(Controller):
         operation_id="sendWelcomeTestMail",
         summary="Send the welcome mail to a few people to look at",
         status_code=202,
-        guards=[requires("write"), json_only],
+        guards=[requires("newsletters:write", newsletter=newsletter_in_path), json_only],
         responses=documents(
             NotFoundError, InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),

@@ -27,6 +27,7 @@ from broadsheet_publishing.audience.expect_audience import ExpectedAudience, exp
 from broadsheet_publishing.checks.run_checks import BlockedByFindingsError, require_no_blocks
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError, compile_draft
+from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.issues.publish_issue import (
     AlreadyPublishedError,
     DraftChangedError,
@@ -73,7 +74,7 @@ class ScheduleController(Controller):
         operation_id="scheduleIssue",
         summary="Let an issue go out at a time, or at another one than before",
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
         responses=documents(
             NotFoundError,
             AlreadyPublishedError,
@@ -136,7 +137,7 @@ class ScheduleController(Controller):
         operation_id="unscheduleIssue",
         summary="Make a scheduled issue a draft again",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError, AlreadyPublishedError, ConflictError),
     )
     async def unschedule_issue(

@@ -14,6 +14,7 @@ from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.variants import store
 from broadsheet_publishing.variants.ab_test import DecideBy
 from broadsheet_publishing.variants.decide_winner import NothingToChooseError, WinnerChosenError, choose_by_hand
@@ -54,7 +55,7 @@ class AbTestController(Controller):
         "/{issue_id:int}/ab-test",
         operation_id="getAbTest",
         summary="How far the A/B test of a published issue is",
-        guards=[requires("read")],
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError),
     )
     async def get_ab_test(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> AbTestState:
@@ -69,7 +70,7 @@ class AbTestController(Controller):
         operation_id="chooseWinner",
         summary="Choose the winner of an A/B test by hand",
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
         responses=documents(NotFoundError, InvalidInputError, WinnerChosenError, NothingToChooseError, body=True),
     )
     async def choose_winner(

@@ -11,7 +11,7 @@ from broadsheet_common.contracts.identity import requires
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents
-from broadsheet_publishing.issues.interface import find_issue, read_now
+from broadsheet_publishing.issues.interface import find_issue, newsletter_of_issue, read_now
 from broadsheet_publishing.waves import store
 from broadsheet_publishing.waves.wave import plan_waves
 
@@ -42,7 +42,7 @@ class WaveController(Controller):
         "/{issue_id:int}/waves",
         operation_id="listWaves",
         summary="When an issue reaches readers in which time zones",
-        guards=[requires("read")],
+        guards=[requires("issues:read", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError),
     )
     async def list_waves(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> IssueWaves:

@@ -75,7 +75,7 @@ class AttributeController(Controller):
     @get(
         operation_id="listAttributes",
         summary="List attributes by name",
-        guards=[requires("read")],
+        guards=[requires("attributes:read")],
         responses=documents(),
     )
     async def list_attributes(self, engine: NamedDependency[AsyncEngine]) -> Page[Attribute]:
@@ -87,7 +87,7 @@ class AttributeController(Controller):
         "/{name:str}",
         operation_id="getAttribute",
         summary="Get an attribute",
-        guards=[requires("read")],
+        guards=[requires("attributes:read")],
         responses=documents(NotFoundError),
     )
     async def get_attribute(self, engine: NamedDependency[AsyncEngine], name: AttributeName) -> Response[Attribute]:
@@ -101,7 +101,7 @@ class AttributeController(Controller):
     @post(
         operation_id="createAttribute",
         summary="Define an attribute",
-        guards=[requires("write"), json_only],
+        guards=[requires("attributes:write"), json_only],
         responses=documents(
             InvalidInputError,
             AttributeExistsError,
@@ -130,7 +130,7 @@ class AttributeController(Controller):
         "/{name:str}",
         operation_id="changeAttribute",
         summary="Give an attribute another label",
-        guards=[requires("write"), json_only],
+        guards=[requires("attributes:write"), json_only],
         responses=documents(
             NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
         ),
@@ -152,7 +152,7 @@ class AttributeController(Controller):
         operation_id="removeAttribute",
         summary="Remove an attribute and all values of it",
         status_code=204,
-        guards=[requires("write")],
+        guards=[requires("attributes:write")],
         responses=documents(NotFoundError, AttributeInUseError),
     )
     async def remove_attribute(self, engine: NamedDependency[AsyncEngine], name: AttributeName) -> None:

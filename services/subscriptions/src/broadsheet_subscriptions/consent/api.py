@@ -57,11 +57,11 @@ class ConsentEvent(msgspec.Struct, frozen=True):
 class ConsentController(Controller):
     path = "/api/v1"
     tags = ("Subscribers",)
-    guards = (requires("read"),)
 
     @get(
         "/subscribers/{subscriber_id:int}/consent",
         operation_id="listConsentOfSubscriber",
+        guards=[requires("consents:read")],
         summary="List what a subscriber agreed to, oldest first",
         responses=documents(NotFoundError),
     )
@@ -83,6 +83,7 @@ class ConsentController(Controller):
     @get(
         "/consents",
         operation_id="listConsents",
+        guards=[requires("consents:read")],
         summary="List the consent record of all subscribers, oldest first",
         responses=documents(),
     )

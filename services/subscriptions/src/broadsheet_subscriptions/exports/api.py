@@ -34,7 +34,7 @@ class ExportController(Controller):
         description="In the order of ids. Everybody who is there all the time is in it once; who comes or goes "
         "meanwhile may or may not be. CSV cells that a spreadsheet would run as a formula have an apostrophe before "
         "them, which an import takes away.",
-        guards=[requires("read")],
+        guards=[requires("subscribers:export")],
         media_type="text/csv",
         responses=documents(),
     )

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.identity import newsletter_in_path, requires
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents
@@ -39,11 +39,11 @@ _ABOUT: Final = (
 class GrowthController(Controller):
     path = "/api/v1/newsletters"
     tags = ("Reports",)
-    guards = (requires("read"),)
 
     @get(
         "/{newsletter_id:int}/report",
         operation_id="getNewsletterReport",
+        guards=[requires("reports:read", newsletter=newsletter_in_path)],
         summary="Get the growth of a newsletter by day",
         description=_ABOUT,
         responses=documents(NotFoundError, InvalidInputError),
@@ -60,6 +60,7 @@ class GrowthController(Controller):
     @get(
         "/{newsletter_id:int}/report/csv",
         operation_id="getNewsletterReportAsCsv",
+        guards=[requires("reports:read", newsletter=newsletter_in_path)],
         summary="Get the growth of a newsletter as CSV, one day a line",
         description=_ABOUT,
         media_type="text/csv",

@@ -149,7 +149,7 @@ class ImportController(Controller):
     @get(
         operation_id="listImports",
         summary="List imports, newest first",
-        guards=[requires("read")],
+        guards=[requires("imports:read")],
         responses=documents(),
     )
     async def list_imports(
@@ -165,7 +165,7 @@ class ImportController(Controller):
         "/{import_id:int}",
         operation_id="getImport",
         summary="Get an import with its progress and counts",
-        guards=[requires("read")],
+        guards=[requires("imports:read")],
         responses=documents(NotFoundError),
     )
     async def get_import(self, engine: NamedDependency[AsyncEngine], import_id: PathId) -> Import:
@@ -176,7 +176,7 @@ class ImportController(Controller):
         "/{import_id:int}/rejects",
         operation_id="getImportRejects",
         summary="Get the rejected rows, with line and reason, as CSV that can be corrected and sent again",
-        guards=[requires("read")],
+        guards=[requires("imports:read")],
         media_type="text/csv",
         responses=documents(NotFoundError),
     )
@@ -197,7 +197,7 @@ class ImportController(Controller):
         "imported: the import fails, `undecided_columns` lists such columns, and `start` takes a mapping that decides "
         "them. A dry run shows them first.",
         status_code=202,
-        guards=[requires("write"), a_file_only],
+        guards=[requires("imports:write"), a_file_only],
         operation_class=UploadOperation,
         # The size is counted while the body arrives (IMPORT_CSV_MAX_BYTES, IMPORT_XLSX_MAX_BYTES).
         request_max_body_size=None,
@@ -282,7 +282,7 @@ class ImportController(Controller):
         description="Every column in `undecided_columns` must be decided by the mapping: as `opt_out`, `opt_in`, "
         "`state` or `confirmation`, or as `ignored`.",
         status_code=202,
-        guards=[requires("write"), json_only],
+        guards=[requires("imports:write"), json_only],
         responses=documents(
             NotFoundError,
             ImportStateError,
@@ -317,7 +317,7 @@ class ImportController(Controller):
         operation_id="cancelImport",
         summary="Cancel an import; what is stored stays until it is undone",
         status_code=200,
-        guards=[requires("write")],
+        guards=[requires("imports:write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def cancel_import(
@@ -339,7 +339,7 @@ class ImportController(Controller):
         operation_id="undoImport",
         summary="Undo an import, except what has changed since",
         status_code=202,
-        guards=[requires("write")],
+        guards=[requires("imports:write")],
         responses=documents(NotFoundError, ImportStateError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def undo_import(

@@ -50,7 +50,7 @@ class PersonalDataController(Controller):
         operation_id="exportSubscriber",
         summary="Export all data held about a person",
         description="The same document that the person can get: details, consent, mails and engagement.",
-        guards=[requires("read")],
+        guards=[requires("personal-data:export")],
         responses=documents(NotFoundError),
     )
     async def export(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> PersonalData:
@@ -68,7 +68,7 @@ class PersonalDataController(Controller):
             "changes nothing."
         ),
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("personal-data:erase"), json_only],
         responses=documents(
             NotFoundError, AddressChangesNowError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),

@@ -103,7 +103,9 @@ class SegmentController(Controller):
     tags = ("Segments",)
     request_class = JsonRequest
 
-    @get(operation_id="listSegments", summary="List segments", guards=[requires("read")], responses=documents())
+    @get(
+        operation_id="listSegments", summary="List segments", guards=[requires("segments:read")], responses=documents()
+    )
     async def list_segments(
         self,
         engine: NamedDependency[AsyncEngine],
@@ -120,7 +122,7 @@ class SegmentController(Controller):
         "/{segment_id:int}",
         operation_id="getSegment",
         summary="Get a segment",
-        guards=[requires("read")],
+        guards=[requires("segments:read")],
         responses=documents(NotFoundError),
     )
     async def get_segment(self, engine: NamedDependency[AsyncEngine], segment_id: PathId) -> Response[Segment]:
@@ -133,7 +135,7 @@ class SegmentController(Controller):
     @post(
         operation_id="createSegment",
         summary="Create a segment",
-        guards=[requires("write"), json_only],
+        guards=[requires("segments:write"), json_only],
         responses=documents(
             InvalidInputError, SegmentExistsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),
@@ -156,7 +158,7 @@ class SegmentController(Controller):
         "/{segment_id:int}",
         operation_id="changeSegment",
         summary="Change a segment; issues already published keep their tree",
-        guards=[requires("write"), json_only],
+        guards=[requires("segments:write"), json_only],
         responses=documents(
             NotFoundError,
             InvalidInputError,
@@ -189,7 +191,7 @@ class SegmentController(Controller):
         operation_id="deleteSegment",
         summary="Delete a segment that no issue waits for",
         status_code=204,
-        guards=[requires("write")],
+        guards=[requires("segments:write")],
         responses=documents(NotFoundError, SegmentInUseError),
     )
     async def delete_segment(self, engine: NamedDependency[AsyncEngine], segment_id: PathId) -> None:
@@ -201,7 +203,7 @@ class SegmentController(Controller):
         operation_id="countSegment",
         summary="Count the subscribers that match a filter, and those who would get an issue",
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("segments:read"), json_only],
         responses=documents(InvalidInputError, body=True),
     )
     async def count_segment(self, data: JSONBody[CountInput], engine: NamedDependency[AsyncEngine]) -> SegmentCount:

@@ -1,8 +1,6 @@
 """The JSON API for subscribers, `/api/v1/subscribers`: for authors and their programs."""
 
 import unicodedata
-from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -10,9 +8,9 @@ from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, ServiceRequest, requires
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
     PreconditionFailedError,
@@ -40,7 +38,7 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError, Not
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, AttributeValue, parse_tag
+from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, parse_tag
 from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.leaving.unsubscribe import unsubscribe_subscriber
@@ -48,12 +46,16 @@ from broadsheet_subscriptions.segments.load_segment import load_filter
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscribers import store
-from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.subscribers.change_source import name_change_source
 from broadsheet_subscriptions.subscribers.change_subscriber import change_subscriber, read_notes
 from broadsheet_subscriptions.subscribers.list_subscribers import Wanted, list_subscribers
+from broadsheet_subscriptions.subscribers.show_subscriber import (
+    Subscriber,
+    allowed_newsletters,
+    show_subscriber,
+    show_subscribers,
+)
 from broadsheet_subscriptions.subscribers.subscription import State
-from broadsheet_subscriptions.subscribers.suppression import Suppression
 from broadsheet_subscriptions.tables import idempotency_key
 from broadsheet_subscriptions.tables.lists import NAME_SEARCH_CHARS
 
@@ -130,34 +132,6 @@ _SHORT_PAGES = (
 T = TypeVar("T")
 
 
-class Subscription(msgspec.Struct, frozen=True):
-    """`import_id`: the import that created or confirmed it; its `consent_basis` says why mail may be sent.
-    `suppressed`: the address is suppressed, so no issue is sent, whatever the state (see `GET
-    /api/v1/suppressions`).
-    """
-
-    newsletter_id: int
-    state: State
-    created_at: datetime
-    confirmed_at: datetime | None
-    unsubscribed_at: datetime | None
-    import_id: int | None
-    suppressed: Suppression | None
-
-
-class Subscriber(msgspec.Struct, frozen=True):
-    """`flags`: hints about the address: `role` (an office's, not a person's) or `disposable`."""
-
-    id: int
-    email: str
-    name: str
-    created_at: datetime
-    attributes: dict[str, AttributeValue]
-    tags: list[str]
-    subscriptions: list[Subscription]
-    flags: tuple[AddressFlag, ...]
-
-
 class SubscriberInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A new subscriber; they get a confirmation mail. `newsletter_id` null means the default newsletter."""
 
@@ -201,11 +175,12 @@ class SubscriberController(Controller):
         operation_id="listSubscribers",
         summary="List subscribers, newest first",
         description=_SHORT_PAGES,
-        guards=[requires("read")],
+        guards=[requires("subscribers:read", newsletter=NARROWED_BY_HANDLER)],
         responses=documents(InvalidInputError),
     )
     async def list_subscribers(
         self,
+        request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
         subscription_state: StateFilter = None,
         newsletter_id: NewsletterFilter = None,
@@ -218,6 +193,7 @@ class SubscriberController(Controller):
         limit: PageLimit = PAGE_SIZE_DEFAULT,
         cursor: PageCursor = None,
     ) -> Page[Subscriber]:
+        allowed = allowed_newsletters(request.user, "subscribers:read", newsletter_id)
         wanted = Wanted(
             state=_parse_state(subscription_state),
             newsletter_id=newsletter_id,
@@ -232,7 +208,7 @@ class SubscriberController(Controller):
                 matching = await load_filter(connection, segment_id, at="/segment_id")
                 wanted = msgspec.structs.replace(wanted, matching=matching)
             page = await list_subscribers(connection, wanted, cursor=cursor, limit=limit)
-            return Page(await _show(connection, page.ids), page.next_cursor)
+            return Page(await show_subscribers(connection, page.ids, allowed=allowed), page.next_cursor)
 
     @post(
         "/search",
@@ -240,7 +216,7 @@ class SubscriberController(Controller):
         summary="List the subscribers that match a filter, newest first",
         description=_SHORT_PAGES,
         status_code=200,
-        guards=[requires("read"), json_only],
+        guards=[requires("subscribers:read"), json_only],
         responses=documents(InvalidInputError, body=True),
     )
     async def search_subscribers(
@@ -249,52 +225,57 @@ class SubscriberController(Controller):
         async with engine.connect() as connection:
             matching = parse_filter(data.filter, await attribute_types(connection))
             page = await list_subscribers(connection, Wanted(matching=matching), cursor=data.cursor, limit=data.limit)
-            return Page(await _show(connection, page.ids), page.next_cursor)
+            return Page(await show_subscribers(connection, page.ids, allowed=None), page.next_cursor)
 
     @get(
         "/{subscriber_id:int}",
         operation_id="getSubscriber",
         summary="Get a subscriber",
-        guards=[requires("read")],
+        guards=[requires("subscribers:read", newsletter=NARROWED_BY_HANDLER)],
         responses=documents(NotFoundError),
     )
-    async def get_subscriber(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> Response[Subscriber]:
+    async def get_subscriber(
+        self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], subscriber_id: PathId
+    ) -> Response[Subscriber]:
+        allowed = request.user.newsletters_with("subscribers:read")
         async with engine.connect() as connection:
-            subscriber = await _show_one(connection, subscriber_id)
+            subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 
     @patch(
         "/{subscriber_id:int}",
         operation_id="changeSubscriber",
         summary="Change the name, attributes or tags of a subscriber",
-        guards=[requires("write"), json_only],
+        guards=[requires("subscribers:write", newsletter=NARROWED_BY_HANDLER), json_only],
         responses=documents(
             NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
         ),
     )
     async def change_subscriber(
         self,
+        request: ServiceRequest,
         subscriber_id: PathId,
         data: JSONBody[SubscriberChange],
         engine: NamedDependency[AsyncEngine],
         if_match: IfMatchHeader = None,
     ) -> Response[Subscriber]:
+        allowed = request.user.newsletters_with("subscribers:write")
         async with engine.begin() as connection:
             if await store.find_subscriber(connection, subscriber_id, lock=True) is None:
                 raise NotFoundError("There is no such subscriber.")
-            require_match(if_match, await _show_one(connection, subscriber_id))
+            require_match(if_match, await show_subscriber(connection, subscriber_id, allowed=allowed))
             notes = await read_notes(
                 connection, name=_given(data.name), attributes=_given(data.attributes), tags=_given(data.tags)
             )
             await change_subscriber(connection, subscriber_id, notes)
-            subscriber = await _show_one(connection, subscriber_id)
+            subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 
     @post(
         operation_id="createSubscriber",
         summary="Sign somebody up; they get a confirmation mail",
         description="201 for a new address; 200 for one that already exists and keeps its name, attributes and tags.",
-        guards=[requires("write"), json_only],
+        guards=[requires("subscribers:write", newsletter=NARROWED_BY_HANDLER), json_only],
         responses={
             200: ResponseSpec(Subscriber, generate_examples=False, description="The address already exists"),
             **documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
@@ -308,6 +289,7 @@ class SubscriberController(Controller):
         confirmation_policy: NamedDependency[ConfirmationPolicy],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Subscriber]:
+        allowed = allowed_newsletters(request.user, "subscribers:write", data.newsletter_id)
         sign_up = parse_sign_up(
             email=data.email,
             name=data.name,
@@ -322,7 +304,7 @@ class SubscriberController(Controller):
             signed_up = await subscribe(connection, sign_up, confirmation_policy)
             if signed_up.is_new:
                 await change_subscriber(connection, signed_up.subscriber.id, notes)
-            subscriber = await _show_one(connection, signed_up.subscriber.id)
+            subscriber = await show_subscriber(connection, signed_up.subscriber.id, allowed=allowed)
             status = 201 if signed_up.is_new else 200
             await keep_answer(connection, idempotency_key, request, key, status=status, body=subscriber)
         return Response(subscriber, status_code=status)
@@ -332,7 +314,7 @@ class SubscriberController(Controller):
         operation_id="unsubscribeSubscriber",
         summary="Unsubscribe somebody from one newsletter or from all",
         status_code=200,
-        guards=[requires("write"), json_only],
+        guards=[requires("subscribers:write", newsletter=NARROWED_BY_HANDLER), json_only],
         responses=documents(
             NotFoundError, InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),
@@ -345,13 +327,15 @@ class SubscriberController(Controller):
         engine: NamedDependency[AsyncEngine],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Subscriber]:
+        allowed = allowed_newsletters(request.user, "subscribers:write", data.newsletter_id)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Subscriber)
+            await show_subscriber(connection, subscriber_id, allowed=allowed)  # not found, if it is none of theirs
             row = await unsubscribe_subscriber(
                 connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
             )
-            subscriber = await _show_one(connection, row.id)
+            subscriber = await show_subscriber(connection, row.id, allowed=allowed)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=subscriber)
         return Response(subscriber, status_code=200)
 
@@ -382,43 +366,3 @@ def _searchable(text: str) -> str:
 
 def _given(value: T | msgspec.UnsetType) -> T | None:
     return None if value is msgspec.UNSET else value
-
-
-async def _show_one(connection: AsyncConnection, subscriber_id: int) -> Subscriber:
-    found = await _show(connection, [subscriber_id])
-    if not found:
-        raise NotFoundError("There is no such subscriber.")
-    return found[0]
-
-
-async def _show(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[Subscriber]:
-    """In the order given; subscribers that do not exist any more are left out."""
-    if not subscriber_ids:
-        return []
-    details = await store.read_details(connection, subscriber_ids)
-    by_subscriber: dict[int, list[Subscription]] = {subscriber_id: [] for subscriber_id in details}
-    for item in await store.list_subscriptions(connection, list(details)):
-        by_subscriber[item.subscriber_id].append(
-            Subscription(
-                item.newsletter_id,
-                item.state,
-                item.created_at,
-                item.confirmed_at,
-                item.unsubscribed_at,
-                item.import_id,
-                item.suppressed,
-            )
-        )
-    return [
-        Subscriber(
-            id=row.id,
-            email=row.email,
-            name=row.name,
-            created_at=row.created_at,
-            attributes=row.attributes,
-            tags=row.tags,
-            subscriptions=by_subscriber[row.id],
-            flags=flags_of(EmailAddress(row.email)),
-        )
-        for row in (details[subscriber_id] for subscriber_id in subscriber_ids if subscriber_id in details)
-    ]

@@ -160,7 +160,7 @@ async def _time(client: httpx.AsyncClient, minter: IdentityMinter, path: str, *,
 
 
 async def _get(client: httpx.AsyncClient, minter: IdentityMinter, path: str) -> httpx.Response:
-    token = minter.mint(Identity("key:1", frozenset({"read"})), "delivery")
+    token = minter.mint(Identity("key:1", frozenset({"reports:read"})), "delivery")
     answer = await client.get(path, headers={IDENTITY_HEADER: token})
     if answer.status_code != httpx.codes.OK:
         raise LaunchError(f"{path} answered {answer.status_code}: {answer.text[:500]}")

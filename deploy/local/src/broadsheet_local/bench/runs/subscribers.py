@@ -180,7 +180,7 @@ class _Api:
         return await self._request("POST", "/api/v1/segments/count", json=body)
 
     async def _request(self, method: str, path: str, **arguments: Any) -> tuple[dict[str, Any], float]:
-        token = self._minter.mint(Identity("key:1", frozenset({"read"})), "subscriptions")
+        token = self._minter.mint(Identity("key:1", frozenset({"subscribers:read"})), "subscriptions")
         began_s = time.perf_counter()
         answer = await self._client.request(method, path, headers={IDENTITY_HEADER: token}, **arguments)
         elapsed_ms = (time.perf_counter() - began_s) * MS_PER_S

@@ -121,10 +121,14 @@ class RotatedSecret(msgspec.Struct, frozen=True):
 class WebhookEndpointController(Controller):
     path = "/api/v1/webhook-endpoints"
     tags = ("Webhooks",)
-    guards = (requires("admin"),)
     request_class = JsonRequest
 
-    @get(operation_id="listWebhookEndpoints", summary="List webhook endpoints, newest first", responses=documents())
+    @get(
+        operation_id="listWebhookEndpoints",
+        guards=[requires("webhooks:read")],
+        summary="List webhook endpoints, newest first",
+        responses=documents(),
+    )
     async def list_endpoints(
         self,
         engine: NamedDependency[AsyncEngine],
@@ -141,7 +145,7 @@ class WebhookEndpointController(Controller):
         operation_id="createWebhookEndpoint",
         summary="Add a webhook endpoint; its signing secret is shown once",
         description="Calls are signed as Standard Webhooks specifies.",
-        guards=[json_only],
+        guards=[requires("webhooks:write"), json_only],
         responses=documents(
             InvalidInputError, TooManyEndpointsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
         ),
@@ -174,6 +178,7 @@ class WebhookEndpointController(Controller):
     @get(
         "/{endpoint_id:int}",
         operation_id="getWebhookEndpoint",
+        guards=[requires("webhooks:read")],
         summary="Get a webhook endpoint",
         responses=documents(NotFoundError),
     )
@@ -188,7 +193,7 @@ class WebhookEndpointController(Controller):
         "/{endpoint_id:int}",
         operation_id="updateWebhookEndpoint",
         summary="Change a webhook endpoint, or enable it again",
-        guards=[json_only],
+        guards=[requires("webhooks:write"), json_only],
         responses=documents(NotFoundError, InvalidInputError, body=True),
     )
     async def update_endpoint(
@@ -214,6 +219,7 @@ class WebhookEndpointController(Controller):
     @delete(
         "/{endpoint_id:int}",
         operation_id="deleteWebhookEndpoint",
+        guards=[requires("webhooks:write")],
         summary="Remove a webhook endpoint with its waiting deliveries, its secrets and its log",
         responses=documents(NotFoundError),
     )
@@ -227,7 +233,7 @@ class WebhookEndpointController(Controller):
         summary="Give a webhook endpoint a new signing secret, which is shown once",
         description="Calls carry one signature for each valid secret, so that receivers can change over meanwhile.",
         status_code=200,
-        guards=[json_only],
+        guards=[requires("webhooks:write"), json_only],
         responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
     )
     async def rotate_secret(

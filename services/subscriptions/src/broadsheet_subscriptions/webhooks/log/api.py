@@ -93,7 +93,7 @@ class EndpointDeliveriesController(Controller):
         "/deliveries",
         operation_id="listWebhookDeliveries",
         summary="List the deliveries to a webhook endpoint, sent or waiting, newest first",
-        guards=[requires("read")],
+        guards=[requires("webhooks:read")],
         responses=documents(NotFoundError),
     )
     async def list_deliveries(
@@ -120,7 +120,7 @@ class EndpointDeliveriesController(Controller):
         summary="Send a webhook endpoint a test message, once",
         description="The answer comes before the call; `GET /api/v1/webhook-deliveries/{id}` shows its result.",
         status_code=202,
-        guards=[requires("admin")],
+        guards=[requires("webhooks:write")],
         responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def send_test(
@@ -146,7 +146,7 @@ class WebhookDeliveryController(Controller):
     @get(
         operation_id="getWebhookDelivery",
         summary="Get a webhook delivery with its attempts",
-        guards=[requires("read")],
+        guards=[requires("webhooks:read")],
         responses=documents(NotFoundError),
     )
     async def get_delivery(self, engine: NamedDependency[AsyncEngine], delivery_id: PathId) -> WebhookDelivery:
@@ -162,7 +162,7 @@ class WebhookDeliveryController(Controller):
         summary="Send a webhook delivery again, at once",
         description="With the same `webhook-id`, whether it was delivered, had failed or waits for its next attempt.",
         status_code=202,
-        guards=[requires("write")],
+        guards=[requires("webhooks:write")],
         responses=documents(NotFoundError, NotToBeToldError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def retry(

@@ -1,0 +1,22 @@
+"""Users with roles, keys, the audit log: one SQL file for each subject. Expands only."""
+
+from alembic import op
+
+from broadsheet_migrations.history import read_sql
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+_PARTS = ("0006_people",)
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    for part in _PARTS:
+        op.execute(read_sql(part))
+
+
+def downgrade() -> None:
+    raise RuntimeError("The history only goes forward: restore a backup, or write the next migration.")
