@@ -44,6 +44,8 @@ READS: dict[str, set[str]] = {
         "subscriptions.published_time_zones",
     },
     "delivery": {
+        "subscriptions.published_failing_webhooks",
+        "subscriptions.published_imports_with_rejects",
         "subscriptions.published_recipients",
         "subscriptions.published_merge_values",
         "publishing.published_contents",

@@ -3,7 +3,7 @@
 import random
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 
@@ -13,13 +13,17 @@ from litestar import Litestar
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.background.loop import Loop
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.background.set_aside import SetAsides
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.http.application import ServerMetrics, create_service_app
+from broadsheet_common.http.event_stream import HEART_BEAT_INTERVAL_S
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_common.process.metrics import Gauge
 from broadsheet_delivery.composing.compose_mail import MailComposer
 from broadsheet_delivery.composing.compose_turns import ComposeTurns
 from broadsheet_delivery.composing.load_issue_content import IssueContents
@@ -38,6 +42,9 @@ from broadsheet_delivery.settling.reconcile import ASKED_AT_ONCE_MAX
 from broadsheet_delivery.suppressions.soft_bounce_rule import SoftBounceRule
 from broadsheet_delivery.tables import EXPECTED_SCHEMA_VERSION
 from broadsheet_delivery.throttle.interface import left_when_slow
+from broadsheet_delivery.watching.read_watched import WatchRounds, watching_loop
+from broadsheet_delivery.watching.stream_states import StreamBounds
+from broadsheet_delivery.watching.watchers import Watchers
 from broadsheet_delivery.worker import (
     NEWSLETTER_MAILS_CALLS_MAX,
     SINGLE_CALLS_MAX,
@@ -136,7 +143,10 @@ def create_context(
 
 
 def create_worker(
-    settings: DeliverySettings, context: DeliveryContext, registry: CollectorRegistry | None = None
+    settings: DeliverySettings,
+    context: DeliveryContext,
+    registry: CollectorRegistry | None = None,
+    more_loops: Sequence[Loop] = (),
 ) -> DeliveryWorker:
     return DeliveryWorker(
         context,
@@ -146,6 +156,7 @@ def create_worker(
         rescue_interval_s=settings.delivery_rescue_interval_s,
         listen_url=settings.database_listen_url or settings.database_url,
         registry=registry,
+        more_loops=more_loops,
     )
 
 
@@ -160,7 +171,14 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
     )
     http_client = create_postmark_http_client(settings)
     context = create_context(settings, engine, http_client, metrics)
-    worker = create_worker(settings, context, metrics.registry) if sends else None
+    watchers = Watchers(
+        watchers_max=settings.delivery_streams_max, per_caller_max=settings.delivery_streams_per_caller_max
+    )
+    watching = watching_loop(WatchRounds(engine, watchers))
+    watchers.wake = watching.wake
+    Gauge("delivery_event_streams", "Open event streams", registry=metrics.registry).set_function(lambda: len(watchers))
+    worker = create_worker(settings, context, metrics.registry, [watching]) if sends else None
+    runner = worker.runner if worker else BackgroundRunner([watching], registry=metrics.registry)
     return create_service_app(
         route_handlers=[delivery_routes(), openapi_document],
         dependencies={
@@ -169,12 +187,21 @@ def create_app(settings: DeliverySettings, *, sends: bool = True) -> Litestar:
             "address_hasher": context.address_hasher,
             "transactional_stream": context.transactional_stream,
             "left_when_slow": left_when_slow(context.lease, context.slow_call),
+            "watchers": watchers,
+            "stream_bounds": StreamBounds(HEART_BEAT_INTERVAL_S, settings.delivery_stream_max_s),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
-        background=worker.runner if worker else None,
+        background=runner,
         middleware=[IdentityMiddleware],
-        lifespan=[_own_resources(context, http_client), *([_work(worker, settings.drain_s)] if worker else [])],
-        state={"engine": engine, "identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery")},
+        lifespan=[
+            _own_resources(context, http_client),
+            _work(worker, settings.drain_s) if worker else _run(runner, settings.drain_s),
+        ],
+        state={
+            "engine": engine,
+            "identity_verifier": IdentityVerifier(settings.identity_public_key, "delivery"),
+            "on_draining": (watchers.close,),
+        },
         metrics=metrics,
         openapi_config=openapi_config("Broadsheet delivery", "How each delivery stands, and the senders."),
     )
@@ -191,6 +218,15 @@ def _own_resources(context: DeliveryContext, http_client: httpx.AsyncClient) -> 
         finally:
             await http_client.aclose()
             await context.engine.dispose()
+
+    return lifespan
+
+
+def _run(runner: BackgroundRunner, drain_s: float) -> Lifespan:
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None]:
+        async with runner.running(stop_timeout_s=drain_s):
+            yield
 
     return lifespan
 

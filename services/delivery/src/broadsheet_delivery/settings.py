@@ -75,6 +75,12 @@ class DeliverySettings(ServiceSettings, frozen=True, kw_only=True):
     delivery_poll_s: PositiveSeconds = 2.0
     """Longest wait between two polls of an empty newsletter lane; a publish wakes it sooner."""
     delivery_single_poll_s: PositiveSeconds = 0.5
+    delivery_streams_max: PositiveInt = 500
+    """Event streams that one replica serves at once."""
+    delivery_streams_per_caller_max: PositiveInt = 20
+    """Of them, those of one user or API key."""
+    delivery_stream_max_s: PositiveSeconds = 900.0
+    """An event stream that is open for longer ends, and its client comes back."""
     database_listen_url: PostgresUrl | None = None
     """A direct connection for LISTEN, if DATABASE_URL leads through pgbouncer."""
     batch_bytes_max: PositiveInt = 45_000_000

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
 SCHEMA = "delivery"
-EXPECTED_SCHEMA_VERSION = "0005"
+EXPECTED_SCHEMA_VERSION = "0006"
 
 metadata = sa.MetaData(schema=SCHEMA)
 

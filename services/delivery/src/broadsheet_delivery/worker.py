@@ -6,7 +6,7 @@ what is under way.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress as ignoring
 from functools import partial
 from typing import Final, NamedTuple
@@ -144,6 +144,7 @@ class DeliveryWorker:
         rescue_interval_s: float,
         listen_url: PostgresUrl,
         registry: CollectorRegistry | None = None,
+        more_loops: Sequence[Loop] = (),
     ) -> None:
         self._context = context
         self._poll_s = poll_s
@@ -195,6 +196,7 @@ class DeliveryWorker:
             ),
             self._loop("delivery.reports", partial(roll_up_reports, context), _REPORTS_INTERVAL_S),
             self._listen_loop(listen_url),
+            *more_loops,
         ]
         self.runner = BackgroundRunner(loops, registry=registry)
 

@@ -152,7 +152,8 @@ def create_service_app(
     `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan`
     managers open and close what the app owns; one of them runs `background`, whose loops readiness shows. If one
     of the `optional_checks` fails, the service is degraded but still ready. Nothing is started here.
-    `token_paths`: see `RequestRules`.
+    `token_paths`: see `RequestRules`. What is in `state.on_draining` is called when the process is told to stop: for
+    answers that would not end by themselves.
     """
     metrics = metrics or ServerMetrics()
     return ServiceApp(
@@ -166,7 +167,15 @@ def create_service_app(
         middleware=[_RequestMiddleware(metrics), RequestRules(token_paths), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
-        state=State({**(state or {}), "draining": False, "background": background, "server_metrics": metrics}),
+        state=State(
+            {
+                "on_draining": (),
+                **(state or {}),
+                "draining": False,
+                "background": background,
+                "server_metrics": metrics,
+            }
+        ),
         openapi_config=openapi_config,
         request_class=JsonRequest,
         request_max_body_size=body_max_bytes,

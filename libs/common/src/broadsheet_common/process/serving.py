@@ -116,6 +116,8 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
             await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():
                 app.state.draining = True
+                for end_answers in app.state.on_draining:
+                    end_answers()
                 _log.info("service.draining")
                 await asyncio.wait({serving}, timeout=settings.drain_notice_s)
                 stop.set()

@@ -13,9 +13,11 @@ from broadsheet_delivery.throttle.permit_store import (
     spend,
 )
 from broadsheet_delivery.throttle.state_store import (
+    BREAKER_STATE,
     SendingLimits,
     SendingState,
     issue_run_state,
+    name_sending_state,
     pause_issue,
     pause_sending,
     read_sending_state,
@@ -25,6 +27,7 @@ from broadsheet_delivery.throttle.state_store import (
 )
 
 __all__ = [
+    "BREAKER_STATE",
     "PROBE_MARGIN_S",
     "RESTRAINED",
     "Denied",
@@ -35,6 +38,7 @@ __all__ = [
     "is_restrained",
     "issue_run_state",
     "left_when_slow",
+    "name_sending_state",
     "newsletter_of_issue",
     "note_answered",
     "note_refused",

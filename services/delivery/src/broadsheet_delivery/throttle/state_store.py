@@ -5,7 +5,7 @@ its commit.
 """
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +16,11 @@ from broadsheet_delivery.throttle.permit_store import CALLS_UNDER_WAY
 
 SendingStateName = Literal["running", "backing_off", "paused"]
 BreakerName = Literal["closed", "half_open", "open"]
+
+BREAKER_STATE: Final = """CASE WHEN sending.back_off_until > now() THEN 'open'
+                        WHEN sending.back_off_count > 0 THEN 'half_open'
+                        ELSE 'closed' END"""
+"""SQL for a `BreakerName`; columns of `sending`."""
 
 
 class SendingState(msgspec.Struct, frozen=True):
@@ -49,21 +54,14 @@ async def read_sending_state(connection: AsyncConnection, *, left_when_slow: tim
             SELECT sending.pause_reason, sending.breaker_reason, sending.messages_per_s_max,
                    sending.concurrent_calls_max, floor(sending.concurrency)::integer AS concurrency,
                    CASE WHEN sending.back_off_until > now() THEN sending.back_off_until END AS back_off_until,
-                   CASE WHEN sending.back_off_until > now() THEN 'open'
-                        WHEN sending.back_off_count > 0 THEN 'half_open'
-                        ELSE 'closed' END AS breaker,
+                   {BREAKER_STATE} AS breaker,
                    under_way.quick_calls AS calls_under_way
               FROM delivery.sending_state AS sending, {CALLS_UNDER_WAY} AS under_way
-        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # a constant
+        """).bindparams(sa.bindparam("left_when_slow", type_=sa.Interval)),  # constants
         {"left_when_slow": left_when_slow},
     )
     found = row.one()
-    state: SendingStateName = "running"
-    reason = None
-    if found.pause_reason is not None:
-        state, reason = "paused", found.pause_reason
-    elif found.breaker != "closed":
-        state, reason = "backing_off", found.breaker_reason or "Postmark asked for less, or could not be reached."
+    state, reason = name_sending_state(found.pause_reason, found.breaker, found.breaker_reason)
     return SendingState(
         state,
         reason,
@@ -74,6 +72,17 @@ async def read_sending_state(connection: AsyncConnection, *, left_when_slow: tim
         found.breaker,
         found.calls_under_way,
     )
+
+
+def name_sending_state(
+    pause_reason: str | None, breaker: BreakerName, breaker_reason: str | None
+) -> tuple[SendingStateName, str | None]:
+    """The state, and the reason why it is not `running`."""
+    if pause_reason is not None:
+        return "paused", pause_reason
+    if breaker != "closed":
+        return "backing_off", breaker_reason or "Postmark asked for less, or could not be reached."
+    return "running", None
 
 
 async def set_limits(connection: AsyncConnection, limits: SendingLimits) -> None:

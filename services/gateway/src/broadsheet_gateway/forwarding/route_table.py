@@ -69,6 +69,8 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
     ("/api/v1/issues/{id}/decide-uncertain", "delivery", "POST"),
     ("/api/v1/issues/{id}/decisions", "delivery", "GET"),
     ("/api/v1/issues/{id}/retry-failed", "delivery", "POST"),
+    ("/api/v1/issues/{id}/events", "delivery", "GET"),
+    ("/api/v1/events", "delivery", "GET"),
     ("/api/v1/issues/{id}/report", "delivery", "GET"),
     ("/api/v1/issues/{id}/report/csv", "delivery", "GET"),
     ("/api/v1/newsletters/{id}/engagement", "delivery", "GET"),

@@ -50,6 +50,7 @@ import_job = sa.Table(
     _count("undo_removed"),
     sa.Column("undo_kept", postgresql.JSONB, nullable=False, server_default="{}"),
     sa.Index("import_job_to_do", "id", postgresql_where=sa.text("status IN ('queued', 'running', 'undoing')")),
+    sa.Index("import_job_ended", "finished_at", postgresql_where=sa.text("finished_at IS NOT NULL")),
     schema=SCHEMA,
 )
 
