@@ -17,6 +17,7 @@ ALLOWED = {
     "broadsheet_delivery/worker.py": (1, "one claimed piece of work; its faults are caught, logged and set aside"),
     "broadsheet_delivery/sending/send_batch.py": (1, "one note about a slow call; the call waits for it"),
     "broadsheet_delivery/settling/reconcile.py": (1, "one question to the search each; the round waits for all"),
+    "broadsheet_gateway/forwarding/forward_stream.py": (3, "what may end one stream; the stream waits for them"),
     "broadsheet_gateway/archive/page_cache.py": (1, "one page that several requests wait for"),
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),

@@ -121,6 +121,15 @@ async def test_who_reads_a_large_answer_steadily_gets_it_whole(service: httpx.As
     assert length == int(answer.headers["content-length"])
 
 
+async def test_head_of_an_answer_in_pieces_has_no_body_and_not_the_end_of_one(service: httpx.AsyncClient) -> None:
+    reader, writer = await connect(service)
+    writer.write(b"HEAD /pieces HTTP/1.1\r\nHost: x\r\n\r\n" + REQUEST)
+    head, _, rest = (await rest_of(reader)).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200")
+    assert rest.startswith(b"HTTP/1.1 200")  # the next answer, with nothing before it
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -1,9 +1,10 @@
-"""A service of two routes for the tests of `serving`: run as a process of its own."""
+"""A service of a few routes for the tests of `serving`: run as a process of its own."""
 
 import asyncio
 from typing import Any
 
 from litestar import Litestar, Request, get, post
+from litestar.response import Stream
 
 from broadsheet_common.http.application import create_service_app
 from broadsheet_common.http.health import OPEN_ROUTE
@@ -38,8 +39,12 @@ def create_app(settings: ExampleSettings) -> Litestar:
     async def large() -> bytes:
         return bytes(16 * 1024 * 1024)
 
+    @get("/pieces", opt=OPEN_ROUTE)
+    async def pieces() -> Stream:
+        return Stream(iter([b"one", b"two"]))
+
     return create_service_app(
-        route_handlers=[slow, broken, refuse_unread, length, large], dependencies={}, readiness_checks={}
+        route_handlers=[slow, broken, refuse_unread, length, large, pieces], dependencies={}, readiness_checks={}
     )
 
 

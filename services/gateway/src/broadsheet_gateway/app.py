@@ -25,6 +25,7 @@ from broadsheet_gateway.archive.pages import ARCHIVE_HANDLERS, ArchiveDesk
 from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
+from broadsheet_gateway.forwarding.forward_stream import EventStreams
 from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.http.cookies import CookieJar
 from broadsheet_gateway.http.error_pages import error_handlers
@@ -72,11 +73,15 @@ def create_app(
     redis = redis_client or create_redis(
         settings.redis_url, timeout_s=settings.redis_timeout_s, connections_max=settings.redis_connections_max
     )
-    services = _create_upstreams(settings, upstreams)
+    services = _create_upstreams(settings, upstreams, connections_max=settings.upstream_connections_max)
+    streaming = _create_upstreams(settings, upstreams, connections_max=settings.event_streams_max)
+    metrics = ServerMetrics()
+    event_streams = EventStreams(streams_max=settings.event_streams_max, registry=metrics.registry)
     service_calls = Upstreams(
         services,
         minter=IdentityMinter(settings.identity_private_key.reveal()),
         timeout_s=settings.upstream_timeout_s,
+        streaming=streaming,
     )
     jar = CookieJar(is_https=settings.is_https)
     pages = pages or Pages()
@@ -99,6 +104,7 @@ def create_app(
         upstreams=service_calls,
         bodies=BodyBounds(API_BODY_MAX_BYTES, settings.body_timeout_s, settings.body_timeout_s),
         files=BodyBounds(settings.import_body_max_bytes, settings.import_body_timeout_s, settings.body_timeout_s),
+        streams=event_streams,
     )
 
     shared_secret = settings.identity_private_key.reveal()
@@ -121,7 +127,6 @@ def create_app(
     archive_desk = ArchiveDesk(
         ArchiveSource(service_calls), pages, public_url=str(settings.public_url), cache_s=settings.archive_cache_s
     )
-    metrics = ServerMetrics()
     webhook_inbox = WebhookInbox(engine, registry=metrics.registry)
 
     @asynccontextmanager
@@ -134,7 +139,7 @@ def create_app(
         finally:
             hashing.close()
             if upstreams is None:
-                for upstream in services.values():
+                for upstream in (*services.values(), *streaming.values()):
                     await upstream.transport.aclose()
             if redis_client is None:
                 await redis.aclose()
@@ -181,6 +186,7 @@ def create_app(
         # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
         optional_checks={"redis": _redis_check(redis)},
         background=webhook_inbox.runner,
+        state={"on_draining": (event_streams.close,)},
         metrics=metrics,
         middleware=[
             MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),
@@ -193,7 +199,10 @@ def create_app(
 
 
 def _create_upstreams(
-    settings: GatewaySettings, transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None
+    settings: GatewaySettings,
+    transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None,
+    *,
+    connections_max: int,
 ) -> dict[ServiceName, Upstream]:
     urls: dict[ServiceName, str] = {
         "subscriptions": str(settings.subscriptions_url),
@@ -202,10 +211,7 @@ def _create_upstreams(
     }
     if transports is not None:
         return {service: Upstream(url, transports[service]) for service, url in urls.items()}
-    return {
-        service: create_upstream(url, connections_max=settings.upstream_connections_max)
-        for service, url in urls.items()
-    }
+    return {service: create_upstream(url, connections_max=connections_max) for service, url in urls.items()}
 
 
 def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[AppConfig], AppConfig]:

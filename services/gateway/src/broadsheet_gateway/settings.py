@@ -101,6 +101,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     upstream_timeout_s: PositiveSeconds = 15.0
     """Longest wait for the start of a service's answer, and then for each piece of it."""
     upstream_connections_max: PositiveInt = 100
+    event_streams_max: PositiveInt = 100
+    """Event streams (`/api/v1/events` and those of issues) that are forwarded at once, each over a connection of its
+    own.
+    """
     body_timeout_s: PositiveSeconds = 30.0
     """How long a client may take to send a request's body."""
     import_body_max_bytes: PositiveInt = 1024 * 1024 * 1024

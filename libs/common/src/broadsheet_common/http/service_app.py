@@ -72,10 +72,11 @@ class ServiceApp(Litestar):
         method = http_scope["method"]
         cast("dict[str, Any]", scope)[SENT_METHOD] = method
         if method == "HEAD":
-            http_scope["method"] = "GET"
+            # A copy: the server reads the method in its own, and sends no body, nor the end of one, after a HEAD.
+            http_scope = cast("HTTPScope", {**http_scope, "method": "GET"})
         answer = _Answer(self, http_scope, method, cast("Send", send))
         try:
-            await super().__call__(scope, receive, answer.send)
+            await super().__call__(http_scope, receive, answer.send)
         except Exception as error:
             if not _ends_a_cut_answer(error):
                 raise

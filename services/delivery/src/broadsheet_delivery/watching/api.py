@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
-from litestar import Response, get
+from litestar import get
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
@@ -62,12 +62,12 @@ async def watch_issue(
     stream_bounds: NamedDependency[StreamBounds],
     issue_id: PathId,
     last_event_id: LastEventId = None,
-) -> ASGIResponse | Response[None]:
+) -> ASGIResponse:
     first = await read_first(watchers, issue_id, request.user.subject)
     if first is None:
         raise NotFoundError("No issue with this id has been published.")
     if first.is_final and first.id == last_event_id:
-        return Response(None, status_code=204)
+        return ASGIResponse(status_code=204)
     return _answer(request, watchers, issue_id, first, last_event_id, stream_bounds)
 
 

@@ -9,22 +9,26 @@ from typing import Any, cast
 
 import httpx
 import msgspec
+import structlog
 from litestar import asgi
 from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import HTTPScope, Receive, Scope, Send
+from sqlalchemy.exc import SQLAlchemyError
 
-from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.identity import Identity, ServiceName
 from broadsheet_common.http.problems import (
     BodyTooLargeError,
     MalformedRequestError,
     MethodNotAllowedError,
     NotFoundError,
     ProblemError,
+    UnauthenticatedError,
 )
 from broadsheet_common.http.service_app import allow_header, sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
-from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, find_route
+from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
+from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -40,10 +44,12 @@ _ANSWER_HEADERS = frozenset({
     b"content-type", b"content-length", b"content-disposition", b"content-encoding", b"content-language",
     b"etag", b"last-modified",
     b"cache-control", b"location", b"link", b"allow", b"accept", b"retry-after", b"vary", b"deprecation", b"sunset",
-    b"preference-applied",
+    b"preference-applied", b"x-accel-buffering",
 })  # fmt: skip
 _BUFFERED_BODY_MAX_BYTES = 64 * 1024
 _BODILESS_METHODS = frozenset({"GET", "HEAD"})
+
+_log = structlog.get_logger()
 
 
 class BodyBounds(msgspec.Struct, frozen=True):
@@ -85,6 +91,7 @@ class Forwarder:
         upstreams: Upstreams,
         bodies: BodyBounds,
         files: BodyBounds,
+        streams: EventStreams,
     ) -> None:
         self._authenticator = authenticator
         self._request_origin = request_origin
@@ -93,6 +100,7 @@ class Forwarder:
         self._upstreams = upstreams
         self._bodies = bodies
         self._files = files
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http_scope = cast("HTTPScope", scope)
@@ -112,12 +120,15 @@ class Forwarder:
             raise MethodNotAllowedError(headers={"Allow": allowed})
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
         source = self._request_origin.rate_limit_subject(ASGIConnection(scope))
-        identity = await self._authenticator.authenticate(
-            method, headers, parse_cookies(headers.get("cookie")), source=source
-        )
+        cookies = parse_cookies(headers.get("cookie"))
+        identity = await self._authenticator.authenticate(method, headers, cookies, source=source)
         verdict = await self._charge(identity)
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
+        if route.template in STREAM_ROUTES and method == "GET":
+            credentials = _Credentials(self._authenticator, headers, cookies, source, identity)
+            await self._forward_stream(route.service, target, credentials, verdict, receive, send)
+            return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
         body = await self._take_body(http_scope, headers, receive, bounds)
         passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
@@ -136,6 +147,32 @@ class Forwarder:
             if isinstance(body, _Body) and body.failure is not None:
                 raise body.failure from error
             raise
+
+    async def _forward_stream(
+        self,
+        service: ServiceName,
+        target: str,
+        credentials: "_Credentials",
+        verdict: Verdict,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        passed_headers = {name: credentials.headers[name] for name in _REQUEST_HEADERS if name in credentials.headers}
+        with self._streams.place():
+            async with self._upstreams.send(
+                service,
+                identity=credentials.identity,
+                method="GET",
+                target=target,
+                headers=passed_headers,
+                body=b"",
+                is_stream=True,
+            ) as response:
+                if not is_event_stream(response):
+                    await _answer(response, verdict, send)
+                    return
+                await _begin_answer(response, verdict, send)
+                await self._streams.pass_on(response, receive, send, credentials.are_still_good)
 
     async def _charge(self, identity: Identity) -> Verdict:
         (verdict,) = await self._limiter.require([Charge("api", identity.subject, self._limit)])
@@ -161,11 +198,36 @@ class Forwarder:
         return _Body(receive, bounds)
 
 
-async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
-    """Stream the answer. If it breaks off after it began, the client's connection is closed."""
+class _Credentials(msgspec.Struct, frozen=True):
+    """With which a stream was asked for, and whom they named then."""
+
+    authenticator: Authenticator
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    source: str
+    identity: Identity
+
+    async def are_still_good(self) -> bool | None:
+        """Whether they name the same caller with the same rights; None if that cannot be found out."""
+        try:
+            now = await self.authenticator.authenticate("GET", self.headers, self.cookies, source=self.source)
+        except UnauthenticatedError:
+            return False
+        except (ProblemError, SQLAlchemyError, OSError) as error:
+            _log.warning("stream.rights_unknown", error=type(error).__name__)
+            return None
+        return now == self.identity
+
+
+async def _begin_answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
     headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _ANSWER_HEADERS]
     headers += [(name.lower().encode(), value.encode()) for name, value in verdict.headers.items()]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+
+
+async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
+    """Stream the answer. If it breaks off after it began, the client's connection is closed."""
+    await _begin_answer(response, verdict, send)
     try:
         async for piece in response.aiter_raw():
             await send({"type": "http.response.body", "body": piece, "more_body": True})

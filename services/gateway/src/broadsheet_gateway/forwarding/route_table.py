@@ -92,6 +92,9 @@ ROUTES: tuple[tuple[str, ServiceName, str], ...] = (
 FILE_ROUTES = frozenset({"/api/v1/imports"})
 """Routes whose body may be a file, which is larger and takes longer than any other."""
 
+STREAM_ROUTES = frozenset({"/api/v1/issues/{id}/events", "/api/v1/events"})
+"""Routes that are answered with a stream of events, which may last for long."""
+
 # A path parameter is one plain segment. Nothing percent-encoded passes, so no hidden slash or dot segment: the service
 # sees exactly what was matched here.
 _PARAMETER = re.compile(r"\{[a-z_]+\}")

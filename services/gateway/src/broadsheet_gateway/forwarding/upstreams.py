@@ -15,6 +15,7 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
+from broadsheet_common.http.event_stream import SILENCE_MAX_S
 from broadsheet_common.http.problems import BodyTooLargeError, Problem, ProblemError, UnavailableError
 from broadsheet_common.process.tracing import outgoing_headers
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
@@ -83,8 +84,17 @@ def create_upstream(base_url: str, *, connections_max: int) -> Upstream:
 class Upstreams:
     """Sends requests to services under a signed identity."""
 
-    def __init__(self, upstreams: Mapping[ServiceName, Upstream], *, minter: IdentityMinter, timeout_s: float) -> None:
+    def __init__(
+        self,
+        upstreams: Mapping[ServiceName, Upstream],
+        *,
+        minter: IdentityMinter,
+        timeout_s: float,
+        streaming: Mapping[ServiceName, Upstream] | None = None,
+    ) -> None:
+        """`streaming` have connections of their own, for event streams: they would take all of the others'."""
         self._upstreams = upstreams
+        self._streaming = streaming or upstreams
         self._minter = minter
         self._timeout_s = timeout_s
         self._extensions = {
@@ -95,6 +105,7 @@ class Upstreams:
                 "write": timeout_s,
             }
         }
+        self._stream_extensions = {"timeout": {**self._extensions["timeout"], "read": max(timeout_s, SILENCE_MAX_S)}}
 
     @asynccontextmanager
     async def send(
@@ -107,9 +118,11 @@ class Upstreams:
         headers: Mapping[str, str],
         body: bytes | AsyncIterator[bytes],
         upload_s: float = 0.0,
+        is_stream: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """One request; the answer's body is not read yet. `target` is path and query, percent-encoded.
 
+        `is_stream`: the answer may be a stream of events, between which the service may be silent for a while.
         `upload_s` is added to the time limit for the body's source. A GET that never reached the service (no
         connection) is tried once more.
 
@@ -117,7 +130,7 @@ class Upstreams:
             UnavailableError: no connection, or one that broke before the answer began.
             UpstreamTimeoutError: no answer in time.
         """
-        upstream = self._upstreams[service]
+        upstream = (self._streaming if is_stream else self._upstreams)[service]
         request = httpx.Request(
             method,
             upstream.base_url + target,
@@ -129,7 +142,7 @@ class Upstreams:
                 IDENTITY_HEADER: self._minter.mint(identity, service),
             },
             content=body,
-            extensions=self._extensions,
+            extensions=self._stream_extensions if is_stream else self._extensions,
         )
         response = await self._send_bounded(upstream, request, service, timeout_s=self._timeout_s + upload_s)
         try:
