@@ -1,7 +1,7 @@
 """Streams of events from a real delivery service, over sockets and through a real gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -131,7 +131,7 @@ def rights_checked_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_an_issue_is_watched_through_the_gateway_until_it_is_sent(
-    opened: Any, seed: Seed, delivery: Delivering
+    opened: Callable[..., Door], seed: Seed, delivery: Delivering
 ) -> None:
     door = opened()
     issue_id = seed.published_issue(seed.subscribers(700), title="The first")
@@ -160,7 +160,7 @@ async def test_an_issue_is_watched_through_the_gateway_until_it_is_sent(
 
 
 async def test_a_client_that_comes_back_gets_only_what_it_has_missed(
-    opened: Any, seed: Seed, delivery: Delivering
+    opened: Callable[..., Door], seed: Seed, delivery: Delivering
 ) -> None:
     door = opened()
     issue_id = seed.published_issue(seed.subscribers(700))
@@ -175,7 +175,7 @@ async def test_a_client_that_comes_back_gets_only_what_it_has_missed(
         assert (await stream.next_data()).data["counts"]["accepted"] == 500
 
 
-async def test_the_dashboard_tells_of_a_pause_and_of_its_reason(opened: Any, seed: Seed) -> None:
+async def test_the_dashboard_tells_of_a_pause_and_of_its_reason(opened: Callable[..., Door], seed: Seed) -> None:
     door = opened()
     issue_id = seed.published_issue(seed.subscribers(2))
     async with door.stream("/api/v1/events") as stream:
@@ -188,7 +188,7 @@ async def test_the_dashboard_tells_of_a_pause_and_of_its_reason(opened: Any, see
     assert (after.data["sending"]["state"], after.data["sending"]["reason"]) == ("paused", "Token refused")
 
 
-async def test_a_client_that_goes_frees_its_places_everywhere(opened: Any, seed: Seed) -> None:
+async def test_a_client_that_goes_frees_its_places_everywhere(opened: Callable[..., Door], seed: Seed) -> None:
     door = opened(event_streams_max=1)
     issue_id = seed.published_issue(seed.subscribers(2))
     for _ in range(3):
@@ -209,7 +209,9 @@ async def test_a_client_that_goes_frees_its_places_everywhere(opened: Any, seed:
     await eventually(all_are_free, what="the service has no stream left")
 
 
-async def test_too_many_streams_are_refused_at_the_gateway_and_for_each_caller(opened: Any, seed: Seed) -> None:
+async def test_too_many_streams_are_refused_at_the_gateway_and_for_each_caller(
+    opened: Callable[..., Door], seed: Seed
+) -> None:
     door = opened(delivery={"delivery_streams_per_caller_max": 1}, event_streams_max=2)
     async with door.stream("/api/v1/events") as first:
         await first.next_data()
@@ -226,7 +228,7 @@ async def test_too_many_streams_are_refused_at_the_gateway_and_for_each_caller(o
             assert msgspec.json.decode(await second.answer.aread())["type"].endswith(":streams-full")
 
 
-async def test_the_service_takes_no_more_streams_than_it_serves(opened: Any) -> None:
+async def test_the_service_takes_no_more_streams_than_it_serves(opened: Callable[..., Door]) -> None:
     door = opened(delivery={"delivery_streams_max": 1})
     async with door.stream("/api/v1/events") as first:
         await first.next_data()
@@ -234,7 +236,9 @@ async def test_the_service_takes_no_more_streams_than_it_serves(opened: Any) -> 
             assert second.answer.status_code == 503
 
 
-async def test_a_revoked_key_stops_seeing(opened: Any, seed: Seed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revoked_key_stops_seeing(
+    opened: Callable[..., Door], seed: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     door = opened()
     issue_id = seed.published_issue(seed.subscribers(2))
     with rights_checked_at_once(monkeypatch):
@@ -250,7 +254,7 @@ async def test_a_revoked_key_stops_seeing(opened: Any, seed: Seed, monkeypatch: 
 
 
 async def test_a_key_with_other_rights_than_before_must_come_back(
-    opened: Any, seed: Seed, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., Door], seed: Seed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = opened()
     with rights_checked_at_once(monkeypatch):
@@ -262,7 +266,7 @@ async def test_a_key_with_other_rights_than_before_must_come_back(
         assert refused.answer.status_code == 403
 
 
-async def test_a_stream_ends_when_its_time_is_over_and_goes_on_at_the_next(opened: Any) -> None:
+async def test_a_stream_ends_when_its_time_is_over_and_goes_on_at_the_next(opened: Callable[..., Door]) -> None:
     door = opened(delivery={"delivery_stream_max_s": 0.2})
     async with door.stream("/api/v1/events") as stream:
         events = await stream.rest()
@@ -272,7 +276,9 @@ async def test_a_stream_ends_when_its_time_is_over_and_goes_on_at_the_next(opene
         assert [event.data for event in await stream.rest() if event.data] == []
 
 
-async def test_an_unknown_issue_a_missing_credential_and_head_are_answered_at_once(opened: Any, seed: Seed) -> None:
+async def test_an_unknown_issue_a_missing_credential_and_head_are_answered_at_once(
+    opened: Callable[..., Door], seed: Seed
+) -> None:
     door = opened()
     async with door.stream("/api/v1/issues/987654/events") as stream:
         assert stream.answer.status_code == 404
@@ -291,7 +297,7 @@ async def test_an_unknown_issue_a_missing_credential_and_head_are_answered_at_on
     await eventually(none_is_open)
 
 
-async def test_the_document_shows_what_the_data_of_an_event_is(opened: Any) -> None:
+async def test_the_document_shows_what_the_data_of_an_event_is(opened: Callable[..., Door]) -> None:
     door = opened()
     async with httpx.AsyncClient(base_url=door.gateway_url) as client:
         document = (await client.get("/openapi.json", timeout=READ_S)).json()

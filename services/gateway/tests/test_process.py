@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from litestar.types import ASGIApp
 
 from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, listen
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
@@ -148,7 +150,7 @@ async def test_it_serves_until_told_to_stop_and_logs_no_token_address_or_query(
 
 
 @asynccontextmanager
-async def served(app: RecordingService) -> AsyncIterator[str]:
+async def served(app: ASGIApp) -> AsyncIterator[str]:
     """The service on a real socket; answers its address."""
     with held_port() as port, listen("127.0.0.1", port) as listener:
         limits = ConnectionLimits(
@@ -200,6 +202,71 @@ async def test_over_sockets_bodies_stream_through_and_bounds_hold(
     async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], headers=headers) as client:
         away = await client.get("/api/v1/issues")
         assert away.status_code == 503
+
+
+class StreamingService:
+    """Answers everything with events, until the client has gone."""
+
+    def __init__(self, event: bytes, *, pause_s: float) -> None:
+        self._event = event
+        self._pause_s = pause_s
+        self.streams = 0
+        self.gone = 0
+
+    async def __call__(self, _: Any, receive: Any, send: Any) -> None:
+        await receive()
+        leaving = asyncio.create_task(receive())
+        self.streams += 1
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while not leaving.done():
+            sending = asyncio.create_task(send({"type": "http.response.body", "body": self._event, "more_body": True}))
+            await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
+            sending.cancel()
+            await asyncio.sleep(self._pause_s)
+        self.gone += 1
+
+
+async def test_a_stream_ends_in_order_when_the_gateway_is_told_to_stop(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]], gateway: Gateway
+) -> None:
+    key = await gateway.add_api_key("read")
+    service = StreamingService(b"event: issue\ndata: {}\n\n", pause_s=0.05)
+    async with served(service) as address:
+        process = await start({**environment, "DELIVERY_URL": address}, processes)
+        headers = {"authorization": f"Bearer {key}"}
+        async with (
+            httpx.AsyncClient(base_url=environment["PUBLIC_URL"], headers=headers, timeout=30) as client,
+            client.stream("GET", "/api/v1/events") as answer,
+        ):
+            received = b""
+            async for piece in answer.aiter_raw():  # to its end, without an error
+                if not received:
+                    process.send_signal(signal.SIGTERM)
+                received += piece
+        *events, last, nothing = received.split(b"\n\n")
+        assert set(events) == {b"event: issue\ndata: {}"}
+        assert last.startswith(b"retry: ")
+        assert nothing == b""
+        _, log = await asyncio.to_thread(process.communicate, timeout=START_TIMEOUT_S)
+        assert process.returncode == 0, log
+        assert "drain_bound_reached" not in log
+        await eventually(lambda: service.gone == 1, what="the service knows that the stream is over")
+
+
+async def test_who_does_not_read_a_stream_is_cut_off_and_the_service_is_told(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]], gateway: Gateway
+) -> None:
+    key = await gateway.add_api_key("read")
+    service = StreamingService(b"data: " + b"x" * 50_000 + b"\n\n", pause_s=0.0)
+    async with served(service) as address:
+        await start({**environment, "DELIVERY_URL": address, "WRITE_TIMEOUT_S": "0.5"}, processes)
+        with socket.socket() as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect(("127.0.0.1", int(environment["BIND_PORT"])))
+            reader.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+            await eventually(lambda: service.gone == 1, within_s=START_TIMEOUT_S, what="the stream is cut off")
+        assert service.streams == 1
 
 
 async def test_webhooks_that_wait_when_it_is_told_to_stop_are_stored_and_answered(
