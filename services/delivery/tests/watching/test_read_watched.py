@@ -13,14 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.background.loop import Next
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import PostgresUrl
+from broadsheet_delivery.watching.dashboard_view import DashboardView
 from broadsheet_delivery.watching.event_data import DashboardEvent, IssueEvent
 from broadsheet_delivery.watching.read_watched import IDLE_S, INTERVAL_S, WatchRounds
-from broadsheet_delivery.watching.watchers import DASHBOARD, State, Topic, Watchers
+from broadsheet_delivery.watching.watchers import State, Topic, Watchers
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
 from harness.seeding import Seed
 
+DASHBOARD = DashboardView(issues=None, deliveries=None, imports=None, webhooks=True, senders=True)
 OF_AN_ISSUE = msgspec.json.Decoder(IssueEvent)
 OF_THE_DASHBOARD = msgspec.json.Decoder(DashboardEvent)
 
@@ -69,8 +71,8 @@ class Rounds:
     async def issue(self, issue_id: int) -> IssueEvent:
         return OF_AN_ISSUE.decode(data_of(await self.state_of(issue_id)))
 
-    async def dashboard(self) -> DashboardEvent:
-        return OF_THE_DASHBOARD.decode(data_of(await self.state_of(DASHBOARD)))
+    async def dashboard(self, view: DashboardView = DASHBOARD) -> DashboardEvent:
+        return OF_THE_DASHBOARD.decode(data_of(await self.state_of(view)))
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ async def test_one_statement_a_second_serves_every_stream_and_none_is_sent_while
     with counted(engine) as statements, ExitStack() as stack:
         assert await rounds.run() == Next(IDLE_S)
         assert statements == []
-        topics: tuple[Topic, ...] = (*issues, "dashboard")
+        topics: tuple[Topic, ...] = (*issues, DASHBOARD, msgspec.structs.replace(DASHBOARD, webhooks=False))
         watchers = [
             stack.enter_context(rounds.watchers.watch(topic, f"key:{n}")) for n in range(40) for topic in topics
         ]
@@ -190,6 +192,7 @@ async def test_the_dashboard_shows_what_goes_on_and_why_it_does_not(
     ]
     assert done not in {issue.issue_id for issue in found.issues}
     assert found.issues_in_progress == 2
+    assert found.sending is not None
     assert (found.sending.state, found.sending.reason) == ("paused", "Token refused")
     assert (found.uncertain, found.failing_webhooks, found.imports_with_rejects) == ([], [], [])
 
@@ -201,7 +204,7 @@ async def test_the_dashboard_shows_what_waits_for_a_person(
     oracle.fault({"kind": "drop_after", "count": 1})
     await delivery.send_one_chunk()
     unsure = await rounds.dashboard()
-    assert [(one.issue_id, one.uncertain, one.parked) for one in unsure.uncertain] == [(issue_id, 3, 0)]
+    assert [(one.issue_id, one.uncertain, one.parked) for one in unsure.uncertain or []] == [(issue_id, 3, 0)]
     seed.execute("UPDATE delivery.delivery_chunk SET parked_at = now() WHERE issue_id = %s", (issue_id,))
     [[endpoint_id]] = seed.execute(
         "INSERT INTO subscriptions.webhook_endpoint (url, events, failing_since) "
@@ -211,15 +214,36 @@ async def test_the_dashboard_shows_what_waits_for_a_person(
     imports = [add_import(seed, status, rejected) for status, rejected in [("done", 4), ("done", 0), ("failed", 0)]]
     state = await rounds.state_of(DASHBOARD)
     found = OF_THE_DASHBOARD.decode(data_of(state))
-    assert [(one.issue_id, one.uncertain, one.parked) for one in found.uncertain] == [(issue_id, 3, 3)]
-    assert [(one.endpoint_id, one.failing_since, one.disabled) for one in found.failing_webhooks] == [
+    assert [(one.issue_id, one.uncertain, one.parked) for one in found.uncertain or []] == [(issue_id, 3, 3)]
+    assert [(one.endpoint_id, one.failing_since, one.disabled) for one in found.failing_webhooks or []] == [
         (endpoint_id, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), False)
     ]
-    assert [(one.import_id, one.status, one.rejected) for one in found.imports_with_rejects] == [
+    assert [(one.import_id, one.status, one.rejected) for one in found.imports_with_rejects or []] == [
         (imports[2], "failed", 0),
         (imports[0], "done", 4),
     ]
     assert b"secret" not in data_of(state)
+    # Only of the newsletters that a caller may see, and only the parts.
+    elsewhere = await rounds.dashboard(
+        DashboardView(
+            issues=frozenset({77}),
+            deliveries=frozenset({77}),
+            imports=frozenset({77}),
+            webhooks=False,
+            senders=False,
+        )
+    )
+    assert elsewhere == DashboardEvent(
+        sending=None,
+        issues_in_progress=0,
+        issues=[],
+        uncertain=[],
+        failing_webhooks=None,
+        imports_with_rejects=[],
+    )
+    without = await rounds.dashboard(msgspec.structs.replace(DASHBOARD, deliveries=frozenset(), imports=frozenset()))
+    assert (without.uncertain, without.imports_with_rejects) == (None, None)
+    assert len(without.issues) == 1
     assert b"example.com" not in data_of(state)
 
 

@@ -14,7 +14,7 @@ from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, Iden
 from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import MAIL_FROM
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, identity_keys, scopes
 from harness.ports import held_port
 from harness.seeding import Seed
 from harness.waiting import eventually
@@ -56,7 +56,7 @@ def process(database: Database, sandbox: RunningSandbox, port: int) -> Iterator[
 async def test_streams_end_in_order_and_do_not_hold_the_stop_up(
     process: subprocess.Popen[bytes], port: int, seed: Seed
 ) -> None:
-    identity = Identity("key:1", frozenset({"read"}))
+    identity = Identity("key:1", scopes("read"))
     headers = {IDENTITY_HEADER: IdentityMinter(identity_keys()[0]).mint(identity, "delivery")}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
 

@@ -3,15 +3,16 @@
 import pytest
 
 from broadsheet_common.http.problems import UnavailableError
+from broadsheet_delivery.watching.dashboard_view import DashboardView
 from broadsheet_delivery.watching.stream_states import StreamBounds, stream_states
 from broadsheet_delivery.watching.watchers import (
-    DASHBOARD,
     State,
     StreamsFullError,
     TooManyStreamsError,
     Watchers,
 )
 
+DASHBOARD = DashboardView(issues=None, deliveries=None, imports=None, webhooks=True, senders=True)
 ENDLESS = StreamBounds(heart_beat_s=60.0, stream_max_s=600.0)
 
 

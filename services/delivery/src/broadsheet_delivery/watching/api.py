@@ -9,16 +9,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
-from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, Identity, ServiceRequest, requires
 from broadsheet_common.http.event_stream import EVENT_STREAM_MEDIA_TYPE, EventStreamAnswer, LastEventId
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents
 from broadsheet_common.http.service_app import sent_method
+from broadsheet_delivery.throttle.interface import newsletter_of_issue
+from broadsheet_delivery.watching.dashboard_view import DashboardView
 from broadsheet_delivery.watching.event_data import DashboardEvent, IssueEvent
 from broadsheet_delivery.watching.stream_states import StreamBounds, read_first, stream_states
 from broadsheet_delivery.watching.watchers import (
-    DASHBOARD,
     State,
     StreamsFullError,
     TooManyStreamsError,
@@ -42,7 +43,7 @@ def _stream_of(data: type, description: str) -> dict[int, ResponseSpec]:
 
 @get(
     "/api/v1/issues/{issue_id:int}/events",
-    guards=[requires("read")],
+    guards=[requires("issues:read", newsletter=newsletter_of_issue)],
     operation_id="watchIssue",
     summary="Watch how the sending of an issue gets on",
     description=f"""{_RULES}
@@ -73,12 +74,13 @@ async def watch_issue(
 
 @get(
     "/api/v1/events",
-    guards=[requires("read")],
+    guards=[requires("issues:read", newsletter=NARROWED_BY_HANDLER)],
     operation_id="watchDashboard",
     summary="Watch what a dashboard shows: issues in progress, the sending state, what waits for a person",
     description=f"""{_RULES}
 
-The event's name is `dashboard`.""",
+The event's name is `dashboard`. Each caller sees what its rights let it see, of the newsletters for which it has
+them.""",
     tags=["Senders"],
     responses={
         **documents(StreamsFullError, TooManyStreamsError),
@@ -91,10 +93,21 @@ async def watch_dashboard(
     stream_bounds: NamedDependency[StreamBounds],
     last_event_id: LastEventId = None,
 ) -> ASGIResponse:
-    first = await read_first(watchers, DASHBOARD, request.user.subject)
+    view = _view_of(request.user)
+    first = await read_first(watchers, view, request.user.subject)
     if first is None:
         raise NotFoundError
-    return _answer(request, watchers, DASHBOARD, first, last_event_id, stream_bounds)
+    return _answer(request, watchers, view, first, last_event_id, stream_bounds)
+
+
+def _view_of(identity: Identity) -> DashboardView:
+    return DashboardView(
+        issues=identity.newsletters_with("issues:read"),
+        deliveries=identity.newsletters_with("deliveries:read"),
+        imports=identity.newsletters_with("imports:read"),
+        webhooks=identity.newsletters_with("webhooks:read") is None,
+        senders=identity.newsletters_with("senders:read") is None,
+    )
 
 
 def _answer(

@@ -97,18 +97,19 @@ class ImportWithRejects(msgspec.Struct, frozen=True):
 
 
 class DashboardEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What needs attention now. Each event is complete: it replaces the one before.
+    """What needs attention now, as far as the caller's rights go. Each event is complete: it replaces the one before.
 
-    `issues` are those being sent, newest first, at most 50; `issues_in_progress` counts all of them. The other lists
-    are what waits for a person, or soon may, at most 50 entries each.
+    `issues` are those being sent, newest first; `issues_in_progress` counts them. The other lists are what waits for a
+    person, or soon may. Each list has at most 50 entries. A part is null for a caller without the right to it
+    (`senders:read`, `deliveries:read`, `webhooks:read`, `imports:read`).
     """
 
-    sending: SendingSummary
+    sending: SendingSummary | None
     issues_in_progress: int
     issues: list[IssueEvent]
-    uncertain: list[UncertainIssue]
-    failing_webhooks: list[FailingWebhook]
-    imports_with_rejects: list[ImportWithRejects]
+    uncertain: list[UncertainIssue] | None
+    failing_webhooks: list[FailingWebhook] | None
+    imports_with_rejects: list[ImportWithRejects] | None
 
 
 def status_of_run(state: RunState, *, fan_out_is_finished: bool) -> IssueStatus:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.background.loop import Loop, Next
 from broadsheet_common.http.event_stream import encode_event
 from broadsheet_delivery.throttle.interface import name_sending_state
+from broadsheet_delivery.watching.dashboard_view import DashboardView
 from broadsheet_delivery.watching.event_data import (
     DashboardEvent,
     IssueEvent,
@@ -22,7 +23,7 @@ from broadsheet_delivery.watching.event_data import (
 )
 from broadsheet_delivery.watching.send_rate import SendRate, seconds_left
 from broadsheet_delivery.watching.store import Snapshot, WatchedDashboard, WatchedIssue, WatchedSending, read_snapshot
-from broadsheet_delivery.watching.watchers import DASHBOARD, State, Watchers
+from broadsheet_delivery.watching.watchers import State, Watchers
 
 LOOP_NAME: Final = "delivery.watching"
 INTERVAL_S: Final = 1.0
@@ -55,12 +56,13 @@ class WatchRounds:
             return Next(too_soon_s)
         self._asked_at_s = self._monotonic_s()
         issue_ids = {topic for topic in topics if isinstance(topic, int)}
+        views = {topic for topic in topics if isinstance(topic, DashboardView)}
         async with self._engine.connect() as connection:
-            snapshot = await read_snapshot(connection, issue_ids=issue_ids, with_dashboard=DASHBOARD in topics)
-        self._tell(snapshot, issue_ids)
+            snapshot = await read_snapshot(connection, issue_ids=issue_ids, with_dashboard=bool(views))
+        self._tell(snapshot, issue_ids, views)
         return Next(INTERVAL_S)
 
-    def _tell(self, snapshot: Snapshot, issue_ids: set[int]) -> None:
+    def _tell(self, snapshot: Snapshot, issue_ids: set[int], views: set[DashboardView]) -> None:
         self._rates = {issue.issue_id: self._rates.get(issue.issue_id, SendRate()) for issue in snapshot.issues}
         events = {
             issue.issue_id: _issue_event(issue, snapshot.at_s, self._rates[issue.issue_id]) for issue in snapshot.issues
@@ -72,7 +74,8 @@ class WatchRounds:
         if snapshot.dashboard is not None:
             in_progress = [event for event in events.values() if not event.is_final]
             dashboard = _dashboard_event(snapshot.dashboard, in_progress)
-            self._watchers.publish(DASHBOARD, _state(DASHBOARD_EVENT, dashboard, is_final=False))
+            for view in views:
+                self._watchers.publish(view, _state(DASHBOARD_EVENT, view.of(dashboard), is_final=False))
 
 
 def watching_loop(rounds: WatchRounds) -> Loop:

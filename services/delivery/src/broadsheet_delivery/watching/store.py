@@ -17,8 +17,8 @@ from broadsheet_delivery.watching.event_data import (
     WatchedCounts,
 )
 
-SHOWN_MAX: Final = 50
-"""Entries of each list of the dashboard."""
+READ_MAX: Final = 200
+"""Entries of each list of the dashboard, over all newsletters; what a caller sees of them is chosen later."""
 
 _COUNTS = ", ".join(f"progress.{name}" for name in WatchedCounts.__struct_fields__)
 
@@ -79,7 +79,7 @@ _ISSUES = f"""
            (SELECT to_jsonb(counts) FROM (SELECT {_COUNTS}) AS counts) AS counts
       FROM (SELECT issue_id FROM unnest(CAST(:issue_ids AS bigint[])) AS named (issue_id)
              UNION
-            (SELECT issue_id FROM {_UNFINISHED} WHERE :with_dashboard ORDER BY issue_id DESC LIMIT :shown_max)
+            (SELECT issue_id FROM {_UNFINISHED} WHERE :with_dashboard ORDER BY issue_id DESC LIMIT :read_max)
            ) AS watched
       JOIN delivery.issue_run AS run USING (issue_id)
      CROSS JOIN LATERAL (
@@ -109,18 +109,18 @@ _UNCERTAIN = """
               FROM delivery.single_mail WHERE status = 'uncertain' AND issue_id IS NOT NULL) AS unsure
       JOIN delivery.issue_run AS run USING (issue_id)
      GROUP BY run.issue_id, run.newsletter_id
-     ORDER BY 4 DESC, run.issue_id DESC LIMIT :shown_max
+     ORDER BY 4 DESC, run.issue_id DESC LIMIT :read_max
 """
 
 
 _FAILING_WEBHOOKS = """
     SELECT endpoint_id, failing_since, disabled FROM subscriptions.published_failing_webhooks
-     ORDER BY endpoint_id LIMIT :shown_max
+     ORDER BY endpoint_id LIMIT :read_max
 """
 
 _IMPORTS = """
     SELECT import_id, newsletter_id, status, rejected, finished_at FROM subscriptions.published_imports_with_rejects
-     ORDER BY import_id DESC LIMIT :shown_max
+     ORDER BY import_id DESC LIMIT :read_max
 """
 
 
@@ -149,6 +149,6 @@ async def read_snapshot(connection: AsyncConnection, *, issue_ids: Collection[in
     """Those of the issues that were published; with the dashboard also the newest unfinished ones."""
     result = await connection.execute(
         sa.text(_SNAPSHOT).bindparams(sa.bindparam("with_dashboard", type_=sa.Boolean)),
-        {"issue_ids": list(issue_ids), "with_dashboard": with_dashboard, "shown_max": SHOWN_MAX},
+        {"issue_ids": list(issue_ids), "with_dashboard": with_dashboard, "read_max": READ_MAX},
     )
     return _decoder.decode(result.scalar_one())

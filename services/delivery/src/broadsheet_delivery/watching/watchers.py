@@ -9,16 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from broadsheet_common.http.problems import TooManyRequestsError, UnavailableError
+from broadsheet_delivery.watching.dashboard_view import DashboardView
 
-Topic = int | Literal["dashboard"]
-"""An issue's id, or the dashboard."""
+Topic = int | DashboardView
+"""An issue's id, or the dashboard as some rights let see it."""
 
-DASHBOARD: Final = "dashboard"
 RETRY_AFTER_S: Final = 10
 
 
