@@ -19,8 +19,8 @@ from broadsheet_common.background.set_aside import SetAsides
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.event_streams.messages import HEART_BEAT_INTERVAL_S
 from broadsheet_common.http.application import ServerMetrics, create_service_app
-from broadsheet_common.http.event_stream import HEART_BEAT_INTERVAL_S
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_common.process.metrics import Gauge

@@ -10,7 +10,8 @@ from litestar.openapi import ResponseSpec
 from litestar.response.base import ASGIResponse
 
 from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, Identity, ServiceRequest, requires
-from broadsheet_common.http.event_stream import EVENT_STREAM_MEDIA_TYPE, EventStreamAnswer, LastEventId
+from broadsheet_common.event_streams.answer import EventStreamAnswer, LastEventId
+from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import documents

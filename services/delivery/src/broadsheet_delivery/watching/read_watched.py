@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.loop import Loop, Next
-from broadsheet_common.http.event_stream import encode_event
+from broadsheet_common.event_streams.messages import encode_event
 from broadsheet_delivery.throttle.interface import name_sending_state
 from broadsheet_delivery.watching.dashboard_view import DashboardView
 from broadsheet_delivery.watching.event_data import (

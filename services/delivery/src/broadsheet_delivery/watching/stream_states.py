@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from broadsheet_common.http.event_stream import HEART_BEAT, SILENCE_MAX_S, beginning, orderly_end
+from broadsheet_common.event_streams.messages import HEART_BEAT, SILENCE_MAX_S, beginning, orderly_end
 from broadsheet_delivery.watching.watchers import (
     State,
     StreamsFullError,

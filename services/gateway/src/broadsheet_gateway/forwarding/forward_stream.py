@@ -15,7 +15,7 @@ import structlog
 from litestar.types import Receive, Send
 from prometheus_client import CollectorRegistry
 
-from broadsheet_common.http.event_stream import EVENT_STREAM_MEDIA_TYPE, orderly_end
+from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE, orderly_end
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_common.process.metrics import Gauge
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS

@@ -15,7 +15,7 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
-from broadsheet_common.http.event_stream import SILENCE_MAX_S
+from broadsheet_common.event_streams.messages import SILENCE_MAX_S
 from broadsheet_common.http.problems import BodyTooLargeError, Problem, ProblemError, UnavailableError
 from broadsheet_common.process.tracing import outgoing_headers
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
