@@ -27,13 +27,14 @@ test *args:
     python -m broadsheet_local.chromium "$@"
     pytest -n 3 "$@"
 
-# Lint, types, architecture, migrations
+# Lint, types, architecture, migrations, the API document
 check:
     ruff check .
     ruff format --check .
     mypy
     lint-imports --no-cache
     broadsheet-local check-migrations
+    broadsheet-local check-api
 
 # Mutation testing: change the code that decides the contract, one piece at a time; a test must fail (libs/common, services/delivery)
 mutate package *args:

@@ -1,4 +1,4 @@
-"""`broadsheet-local`: up, demo, bench, chaos, check-migrations."""
+"""`broadsheet-local`: up, demo, bench, chaos, check-migrations, check-api."""
 
 import argparse
 import os
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 code = bench(parsed)
             case "chaos":
                 code = chaos(parsed)
+            case "check-api":
+                code = check_api(parsed)
             case _:
                 code = check(parsed)
     except LaunchError as error:
@@ -93,6 +95,12 @@ def check(_: argparse.Namespace) -> int:
     from broadsheet_local.check_migrations import check_migrations  # noqa: PLC0415 - see demo
 
     return check_migrations(say)
+
+
+def check_api(parsed: argparse.Namespace) -> int:
+    from broadsheet_local.api_contract.check_api import check_api as run_check  # noqa: PLC0415 - see demo
+
+    return run_check(say, folder=parsed.folder, release=parsed.release)
 
 
 def demo(parsed: argparse.Namespace) -> int:
@@ -277,6 +285,20 @@ def parser() -> argparse.ArgumentParser:
         description="Runs the migrations on an empty embedded Postgres, compares the result with the services' "
         "tables, and lints the SQL with squawk.",
     )
+    api_parser = commands.add_parser(
+        "check-api",
+        help="check the API document, and what would break its clients",
+        description="Makes the API document of all services, checks it against OpenAPI 3.1 and our own rules, and "
+        "compares it with the released copy: a change that breaks clients must be declared beside it.",
+    )
+    api_parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("docs/api"),
+        metavar="D",
+        help="where the released copy and the declared changes are (default: docs/api)",
+    )
+    api_parser.add_argument("--release", action="store_true", help="write the document over the released copy")
     return top
 
 

@@ -179,7 +179,7 @@ def create_app(
             ),
             "webhook_inbox": webhook_inbox,
             "api_documents": ApiDocuments(
-                service_calls, pages, public_url=str(settings.public_url), session_cookie_name=jar.session_name
+                service_calls, public_url=str(settings.public_url), session_cookie_name=jar.session_name
             ),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},

@@ -1,5 +1,6 @@
 """The merged OpenAPI document and the page made of it."""
 
+import re
 from typing import Any
 
 import httpx
@@ -8,8 +9,9 @@ import pytest
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_gateway.api_docs.api_document import CACHE_S, ApiDocuments
 from broadsheet_gateway.api_docs.merge_openapi import merge_documents
+from broadsheet_gateway.api_docs.words import OperationWords, Words, load_words
 from broadsheet_gateway.forwarding.upstreams import Upstreams
-from broadsheet_gateway.pages import Pages
+from harness.http.service_documents import service_documents
 
 from ..conftest import MakeGateway
 
@@ -32,9 +34,20 @@ def get(operation_id: str, schema: str, **more: Any) -> dict[str, Any]:
 
 
 PROBLEM = {"type": "object", "title": "Problem"}
+NOT_YOURS = {
+    "description": "It is somebody else's (`not-yours`)",
+    "content": {
+        "application/problem+json": {
+            "schema": {"$ref": f"{REFERENCE}Problem"},
+            "examples": {"not-yours": {"summary": "x", "value": {"type": "urn:broadsheet:problem:not-yours"}}},
+        }
+    },
+}
 SUBSCRIPTIONS = document(
     {
-        "/api/v1/subscribers": get("list", "Page", tags=["subscribers"], security=[{"identity": []}]),
+        "/api/v1/subscribers": get(
+            "list", "Page", tags=["subscribers"], security=[{"identity": []}], **{"x-required-scopes": ["read"]}
+        ),
         "/public/subscriptions": get("signUp", "Secret"),
         "/api/v1/issues": get("stolen", "Secret"),
     },
@@ -46,6 +59,7 @@ SUBSCRIPTIONS = document(
     },
     tags=[{"name": "subscribers", "description": "People"}],
 )
+SUBSCRIPTIONS["paths"]["/api/v1/subscribers"]["get"]["responses"]["403"] = NOT_YOURS
 PUBLISHING = document(
     {
         "/api/v1/issues": get("list", "Page", tags=["issues"]),
@@ -67,8 +81,9 @@ def merged() -> dict[str, Any]:
 
 
 def references(node: Any) -> set[str]:
+    """The schemas that it refers to."""
     if isinstance(node, dict):
-        own = {node["$ref"].removeprefix(REFERENCE)} if "$ref" in node else set()
+        own = {node["$ref"].removeprefix(REFERENCE)} if node.get("$ref", "").startswith(REFERENCE) else set()
         return own.union(*(references(value) for value in node.values()))
     if isinstance(node, list):
         return set().union(*(references(value) for value in node))
@@ -91,7 +106,7 @@ def test_names_that_two_services_use_differently_are_told_apart(merged: dict[str
     assert references(schemas["SubscriptionsPage"]) == {"Subscriber"}
     assert references(schemas["Page"]) == {"Issue"}
     assert references(schemas["Subscriber"]) == {"Subscriber"}
-    assert [name for name in schemas if "Problem" in name] == ["GatewayProblem", "Problem"]
+    assert [name for name in schemas if "Problem" in name] == ["FieldProblem", "Problem"]
 
 
 def test_operation_ids_are_unique(merged: dict[str, Any]) -> None:
@@ -103,7 +118,43 @@ def test_credentials_are_the_gateways(merged: dict[str, Any]) -> None:
     assert merged["security"] == [{"api_key": []}, {"session": []}]
     assert merged["components"]["securitySchemes"]["api_key"]["scheme"] == "bearer"
     assert merged["components"]["securitySchemes"]["session"]["name"] == "session"
-    assert "security" not in merged["paths"]["/api/v1/subscribers"]["get"]
+    assert merged["paths"]["/api/v1/subscribers"]["get"]["security"] == [{"api_key": ["read"]}, {"session": ["read"]}]
+
+
+def test_an_operation_says_which_scope_it_needs(merged: dict[str, Any]) -> None:
+    operation = merged["paths"]["/api/v1/subscribers"]["get"]
+    assert operation["description"].endswith("Needs the scope `read`.")
+
+
+def test_what_a_service_and_the_gateway_may_answer_with_one_status_is_joined(merged: dict[str, Any]) -> None:
+    operation = merged["paths"]["/api/v1/subscribers"]["get"]
+    forbidden = merged["components"]["responses"][operation["responses"]["403"]["$ref"].rpartition("/")[2]]
+    assert set(forbidden["content"]["application/problem+json"]["examples"]) == {"forbidden", "not-yours"}
+    assert "urn:broadsheet:problem:not-yours" in operation["x-problem-types"]
+    assert "urn:broadsheet:problem:too-many-requests" in operation["x-problem-types"]
+
+
+def test_words_of_a_service_come_before_those_of_the_table() -> None:
+    words = Words({"list": OperationWords("From the table.", request="")}, {"issues": "Mailings"}, {"id": 7})
+    document = merge_documents(
+        {"publishing": PUBLISHING}, version="1", public_url="x", session_cookie_name="s", words=words
+    )
+    assert document["paths"]["/api/v1/issues"]["get"]["description"] == "From the table."
+    assert document["tags"] == [{"name": "issues", "description": "Mailings"}]
+    own = {**PUBLISHING, "paths": {"/api/v1/issues": get("list", "Page", description="Its own.")}}
+    document = merge_documents({"publishing": own}, version="1", public_url="x", session_cookie_name="s", words=words)
+    assert document["paths"]["/api/v1/issues"]["get"]["description"] == "Its own."
+
+
+def test_the_tables_words_are_for_operations_that_exist() -> None:
+    """What a renamed operation leaves behind would be shown nowhere."""
+    ids = {
+        operation["operationId"]
+        for document in service_documents().values()
+        for item in document["paths"].values()
+        for operation in item.values()
+    }
+    assert set(load_words().operations) - ids == set()
 
 
 def test_every_operation_says_what_the_gateway_may_answer(merged: dict[str, Any]) -> None:
@@ -137,7 +188,7 @@ async def test_the_document_and_its_page_are_public(make_gateway: MakeGateway) -
     assert (again.status_code, again.content) == (304, b"")
     page = await client.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
-    assert "/api/v1/subscribers" in page.text
+    assert 'data-document="/openapi.json"' in page.text
     asked = [request for request in gateway.publishing.received if request.path == "/openapi.json"]
     assert len(asked) == 1
 
@@ -163,12 +214,10 @@ class Documents(Upstreams):
         return self.by_service[service]
 
 
-async def test_a_service_that_goes_down_keeps_its_part(pages: Pages) -> None:
+async def test_a_service_that_goes_down_keeps_its_part() -> None:
     services = Documents({"publishing": PUBLISHING})
     clock = Clock()
-    documents = ApiDocuments(
-        services, pages, public_url="https://x.example", session_cookie_name="s", monotonic_s=clock
-    )
+    documents = ApiDocuments(services, public_url="https://x.example", session_cookie_name="s", monotonic_s=clock)
     first = await documents.get()
     assert b"/api/v1/issues" in first.body
     assert services.asked == 3
@@ -189,6 +238,31 @@ async def test_with_every_service_down_from_the_start_it_is_a_503(make_gateway: 
         service.fail("GET", "/openapi.json", httpx.ConnectError("refused"))
     client = await gateway.client()
     assert (await client.get("/openapi.json")).status_code == 503
-    page = await client.get("/docs", headers={"accept": "text/html"})
-    assert page.status_code == 503
-    assert page.headers["content-type"].startswith("text/html")
+    assert (await client.get("/docs")).status_code == 200
+
+
+async def test_the_page_runs_and_shows_only_what_this_site_serves(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    client = await gateway.client()
+    page = await client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in policy
+    assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon[a-z]+=", page.text) == []
+    addresses = re.findall(r'(?:src|href)="([^"]+\.(?:js|css))"', page.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        answer = await client.get(address)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+
+
+async def test_the_page_of_a_session_carries_its_token_and_is_kept_by_nobody(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway()
+    visitor = await gateway.client()
+    assert "csrf" not in (await visitor.get("/docs")).text
+    browser = await gateway.signed_in()
+    page = await browser.get("/docs")
+    assert re.search(r'data-csrf-token="[0-9a-f]{64}"', page.text)
+    assert page.headers["cache-control"] == "no-store"

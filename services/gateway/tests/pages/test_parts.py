@@ -124,18 +124,12 @@ def test_media_types_are_told_for_every_asset() -> None:
     }
 
 
-def test_prose_keeps_its_paragraphs_and_code() -> None:
-    html = Pages().render(sample_pages()["docs"])
-    assert "<p>Everything that the pages do, for programs.</p>" in html
-    assert "<code>next_cursor</code>" in html
-
-
 def test_the_preview_writes_every_page_with_its_assets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert preview_main([str(tmp_path)]) == 0
     assert {path.stem for path in tmp_path.glob("*.html")} == set(sample_pages())
     assert len(capsys.readouterr().out.splitlines()) == len(sample_pages())
-    home = (tmp_path / "home.html").read_text(encoding="utf-8")
-    assert all(f"static/{path.name}" in home for path in (tmp_path / "static").iterdir() if path.suffix == ".css")
+    docs = (tmp_path / "docs.html").read_text(encoding="utf-8")
+    assert all(f"static/{path.name}" in docs for path in (tmp_path / "static").iterdir() if path.suffix == ".css")
 
 
 def test_the_preview_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,12 @@ class UnavailableError(ProblemError):
         super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
+class InternalError(ProblemError):
+    """A bug: see `_handle_bug`. Nothing raises it; the API document names its type."""
+
+    slug, title, status = "internal", "Something went wrong on our side", 500
+
+
 class MethodNotAllowedError(ProblemError):
     slug, title, status = "method-not-allowed", "This resource does not support this method", 405
 
@@ -168,6 +174,21 @@ def problem_of(error: ProblemError, path: str = "") -> Problem:
         errors=error.errors,
         facts=error.facts,
     )
+
+
+def example_of(error: type[ProblemError]) -> dict[str, Any]:
+    """What an answer with this error looks like, for the API document."""
+    shown: dict[str, Any] = {
+        "type": PROBLEM_TYPE_PREFIX + error.slug,
+        "title": error.title,
+        "status": error.status,
+    }
+    if error.slug == InvalidInputError.slug:
+        shown |= {
+            "detail": "See `errors` for each fault.",
+            "errors": [{"pointer": "/name", "detail": "It must not be empty."}],
+        }
+    return shown
 
 
 def _handle_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
@@ -253,14 +274,7 @@ def _handle_group(request: Request[Any, Any, Any], error: ExceptionGroup[Excepti
 
 def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     _log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
-    return problem_response(
-        Problem(
-            type=PROBLEM_TYPE_PREFIX + "internal",
-            title="Something went wrong on our side",
-            status=500,
-            instance=request.url.path,
-        )
-    )
+    return problem_response(problem_of(InternalError(), request.url.path))
 
 
 def problem_handlers() -> ExceptionHandlersMap:

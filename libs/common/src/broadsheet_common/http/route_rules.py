@@ -9,9 +9,12 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Example
+from litestar.serialization import decode_json, encode_json
 
 from broadsheet_common.contracts.identity import ServiceRequest
 from broadsheet_common.http.allowed_values import explain
+from broadsheet_common.http.api_description import describe
 from broadsheet_common.http.health import OPEN_ROUTE
 from broadsheet_common.http.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -24,6 +27,7 @@ from broadsheet_common.http.problems import (
     UnauthenticatedError,
     UnavailableError,
     UnsupportedMediaTypeError,
+    example_of,
 )
 from broadsheet_common.http.request_rules import check_json_text
 
@@ -103,17 +107,18 @@ def documents(*errors: type[ProblemError], body: bool = False) -> dict[int, Resp
         UnavailableError,
     )
     with_body: tuple[type[ProblemError], ...] = (BodyTooLargeError, NotJsonError) if body else ()
-    titles: dict[int, list[str]] = {}
-    for error in (*common, *with_body, *errors):
-        titles.setdefault(error.status, []).append(f"{error.title} (`{error.slug}`)")
+    by_status: dict[int, list[type[ProblemError]]] = {}
+    for error in dict.fromkeys((*common, *with_body, *errors)):
+        by_status.setdefault(error.status, []).append(error)
     return {
         status: ResponseSpec(
             data_container=Problem,
-            description="; or ".join(lines),
+            description="; or ".join(f"{error.title} (`{error.slug}`)" for error in those),
             media_type=PROBLEM_MEDIA_TYPE,
             generate_examples=False,
+            examples=[Example(id=error.slug, summary=error.title, value=example_of(error)) for error in those],
         )
-        for status, lines in sorted(titles.items())
+        for status, those in sorted(by_status.items())
     }
 
 
@@ -133,9 +138,10 @@ async def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def served_document(app: Litestar) -> dict[str, Any]:
-    """The app's OpenAPI document, with what Litestar cannot say by itself."""
-    document = with_optional_bodies(app.openapi_schema.to_schema())
+    """The app's OpenAPI document, with what Litestar cannot say by itself (see `api_description`)."""
+    document = with_optional_bodies(decode_json(encode_json(app.openapi_schema.to_schema())))
     _drop_integers_beside_numbers(document)
+    describe(document, app)
     return document
 
 

@@ -1,4 +1,4 @@
-"""`/openapi.json` and `/docs`: the merged document, kept for a minute, and the page made of it."""
+"""`/openapi.json`: the merged document, kept for a minute; `/docs`: the page that shows it and can try it."""
 
 import asyncio
 import hashlib
@@ -14,24 +14,25 @@ from litestar.handlers import HTTPRouteHandler
 
 from broadsheet_common.contracts.identity import PUBLIC_IDENTITY, ServiceName
 from broadsheet_common.http.problems import ProblemError, UnavailableError
+from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
-from broadsheet_gateway.api_docs.page import read_api_docs
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
-from broadsheet_gateway.http.responses import HTML
-from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.security_headers import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.pages.views import DocsPage
 
 CACHE_S = 60.0
 RETRY_S = 5.0
 _SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
 _CACHE_CONTROL = "public, max-age=60"
+_DOCS_POLICY = f"{CONTENT_SECURITY_POLICY}; img-src 'self' data:"
+"""Swagger UI's style sheet holds its icons as `data:` addresses."""
 
 
 class ApiDocument(msgspec.Struct, frozen=True):
-    """The merged document, encoded and as a page. `etag` is quoted."""
+    """The merged document, encoded. `etag` is quoted."""
 
     body: bytes
-    html: str
     etag: str
 
 
@@ -41,14 +42,12 @@ class ApiDocuments:
     def __init__(
         self,
         upstreams: Upstreams,
-        pages: Pages,
         *,
         public_url: str,
         session_cookie_name: str,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._upstreams = upstreams
-        self._pages = pages
         self._public_url = public_url
         self._session_cookie_name = session_cookie_name
         self._monotonic_s = monotonic_s
@@ -91,8 +90,7 @@ class ApiDocuments:
             session_cookie_name=self._session_cookie_name,
         )
         body = msgspec.json.encode(document)
-        html = self._pages.render(DocsPage(docs=read_api_docs(document, base_url=self._public_url)))
-        return ApiDocument(body=body, html=html, etag=f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+        return ApiDocument(body=body, etag=f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
 
 @route("/openapi.json", http_method=["GET", "HEAD"], include_in_schema=False)
@@ -103,9 +101,15 @@ async def openapi_json(api_documents: NamedDependency[ApiDocuments]) -> Response
 
 
 @route("/docs", http_method=["GET", "HEAD"], include_in_schema=False)
-async def docs_page(api_documents: NamedDependency[ApiDocuments]) -> Response[str]:
-    document = await api_documents.get()
-    return Response(document.html, headers={"Cache-Control": _CACHE_CONTROL}, media_type=HTML)
+async def docs_page(
+    request: AnyRequest, current_session: NamedDependency[CurrentSession], responder: NamedDependency[Responder]
+) -> PageResponse:
+    try:
+        session = await current_session.find(request.cookies)
+    except UnavailableError:
+        session = None  # the reference can be read without one
+    signed_in = session.signed_in if session is not None else None
+    return responder.page(DocsPage(signed_in=signed_in), headers={"Content-Security-Policy": _DOCS_POLICY})
 
 
 API_DOCUMENT_HANDLERS: tuple[HTTPRouteHandler, ...] = (openapi_json, docs_page)

@@ -2,13 +2,15 @@
 
 Only the paths that the route table assigns to a service are taken from its document, and only the components
 those paths use. A component or operation id that two services define differently is prefixed with the service's
-name.
+name. `describe_operations` completes each operation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from broadsheet_common.contracts.identity import ServiceName
+from broadsheet_gateway.api_docs.describe_operations import METHODS, describe_operations
+from broadsheet_gateway.api_docs.words import Words, load_words
 from broadsheet_gateway.forwarding.route_table import owner_of_template
 
 Document = dict[str, Any]
@@ -16,48 +18,61 @@ Document = dict[str, Any]
 
 OPENAPI_VERSION = "3.1.0"
 _SCHEMA_REFERENCE = "#/components/schemas/"
-_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
-# What the gateway may answer instead of a service.
-_GATEWAY_ANSWERS = {
-    "401": "No credentials, or ones that are not valid",
-    "403": "The credentials do not allow this, or the request came from another site",
-    "413": "The body is larger than 10 MB",
-    "429": "Over the caller's rate limit; `Retry-After` says when to come back",
-    "503": "A service behind the gateway does not answer",
-    "504": "A service behind the gateway did not answer in time",
-}
-_PROBLEM_SCHEMA = {
-    "type": "object",
-    "title": "Problem",
-    "description": "An error (RFC 9457). `type` is stable; `errors` points at the faults in the input.",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-            },
+_ABOUT = """\
+Newsletters that account for every recipient.
+
+- Errors are problem documents (RFC 9457). Their `type` is stable; each operation lists those that it can answer.
+- Lists are pages. `next_cursor` is opaque; give it as `cursor` for the next page. The last page has null.
+- A POST with effects takes an `Idempotency-Key`: the same key with the same body has one effect and gets the first
+  answer again, for 24 hours.
+- An answer to GET has an `ETag`; with it as `If-None-Match`, an unchanged one is a 304 without a body. `HEAD` is
+  answered wherever `GET` is, and `OPTIONS` everywhere.
+- `RateLimit-Policy` and `RateLimit` say how many requests are left; a 429 says in `Retry-After` when to come back.
+- Bodies may be compressed both ways, with gzip or zstd.
+- What may change, and how long before: see `docs/api/versioning.md`.
+"""
+
+_PROBLEM_SCHEMAS: Mapping[str, Document] = {
+    "Problem": {
+        "type": "object",
+        "title": "Problem",
+        "description": "An error (RFC 9457). `type` is stable. `errors` points at each fault in the input; `facts` are "
+        "the numbers that the error is about.",
+        "required": ["type", "title", "status"],
+        "properties": {
+            "type": {"type": "string", "description": "A URN: `urn:broadsheet:problem:` and a name"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "instance": {"type": "string", "description": "The path that was asked for"},
+            "errors": {"type": "array", "items": {"$ref": f"{_SCHEMA_REFERENCE}FieldProblem"}},
+            "facts": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
+    },
+    "FieldProblem": {
+        "type": "object",
+        "title": "FieldProblem",
+        "description": "One fault in the input: a JSON Pointer (RFC 6901) to the member, and what is wrong with it.",
+        "required": ["pointer", "detail"],
+        "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
     },
 }
 
 
 def merge_documents(
-    documents: Mapping[ServiceName, Document], *, version: str, public_url: str, session_cookie_name: str
+    documents: Mapping[ServiceName, Document],
+    *,
+    version: str,
+    public_url: str,
+    session_cookie_name: str,
+    words: Words | None = None,
 ) -> Document:
     """The public document. Services missing from `documents` are missing from it, and nothing else is."""
+    words = words or load_words()
     paths: Document = {}
-    schemas: Document = {}
+    schemas: Document = dict(_PROBLEM_SCHEMAS)
     operation_ids: set[str] = set()
-    tags: dict[str, Document] = {}
     for service in sorted(documents):
         document = documents[service]
         own_paths = {
@@ -66,29 +81,19 @@ def merge_documents(
             if owner_of_template(template) == service
         }
         own_schemas = _object(_object(document.get("components")).get("schemas"))
-        reached = _reach(own_paths, own_schemas)
+        reached = _reach(own_paths, own_schemas) - set(_PROBLEM_SCHEMAS)
         names = {name: _free_name(name, own_schemas[name], schemas, service) for name in sorted(reached)}
-        rename = _renamer(names)
+        rename = _renamer({**{name: name for name in _PROBLEM_SCHEMAS}, **names})
         schemas |= {names[name]: rename(own_schemas[name]) for name in names}
         for template, item in own_paths.items():
             paths[template] = _public_item(rename(item), service, operation_ids)
-        for tag in document.get("tags") or []:
-            tags.setdefault(tag["name"], tag)
-    problem_name = _free_name("GatewayProblem", _PROBLEM_SCHEMA, schemas, "gateway")
-    schemas[problem_name] = _PROBLEM_SCHEMA
-    for _, operation in _operations(paths):
-        _add_gateway_answers(operation, problem_name)
-    return {
+    tags = sorted({tag for _, operation in _operations(paths) for tag in operation.get("tags", [])})
+    merged: Document = {
         "openapi": OPENAPI_VERSION,
-        "info": {
-            "title": "Broadsheet",
-            "version": version,
-            "description": "Newsletters that account for every recipient. Errors are problem documents (RFC 9457); "
-            "lists are pages with opaque cursors; a POST may carry an `Idempotency-Key`.",
-        },
+        "info": {"title": "Broadsheet", "version": version, "description": _ABOUT},
         "servers": [{"url": public_url}],
         "security": [{"api_key": []}, {"session": []}],
-        "tags": [tags[name] for name in sorted(tags)],
+        "tags": [{"name": tag, "description": words.tags.get(tag, "")} for tag in tags],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": dict(sorted(schemas.items())),
@@ -97,7 +102,7 @@ def merge_documents(
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "bs_<8 hex>_<43 characters>",
-                    "description": "An API key: `Authorization: Bearer <key>`. Scopes: read, write, admin.",
+                    "description": "An API key: `Authorization: Bearer <key>`. Operations name the scope they need.",
                 },
                 "session": {
                     "type": "apiKey",
@@ -109,6 +114,8 @@ def merge_documents(
             },
         },
     }
+    describe_operations(merged, words)
+    return merged
 
 
 def _object(node: object) -> Document:
@@ -118,7 +125,7 @@ def _object(node: object) -> Document:
 def _operations(paths: Document) -> Iterator[tuple[str, Document]]:
     for item in paths.values():
         for method, operation in item.items():
-            if method in _METHODS:
+            if method in METHODS:
                 yield method, operation
 
 
@@ -175,7 +182,7 @@ def _public_item(item: Document, service: ServiceName, operation_ids: set[str]) 
     """The path item with operation ids unique in the whole document, and no credentials of the service's own."""
     public: Document = {}
     for method, operation in item.items():
-        if method not in _METHODS:
+        if method not in METHODS:
             public[method] = operation
             continue
         shown = {key: value for key, value in operation.items() if key not in {"security", "servers"}}
@@ -186,15 +193,3 @@ def _public_item(item: Document, service: ServiceName, operation_ids: set[str]) 
             operation_ids.add(operation_id)
         public[method] = shown
     return public
-
-
-def _add_gateway_answers(operation: Document, problem_name: str) -> None:
-    answers = operation.setdefault("responses", {})
-    for status, description in _GATEWAY_ANSWERS.items():
-        answers.setdefault(
-            status,
-            {
-                "description": description,
-                "content": {"application/problem+json": {"schema": {"$ref": _SCHEMA_REFERENCE + problem_name}}},
-            },
-        )

@@ -1,10 +1,8 @@
 """The sample data of the preview and of the tests: every page, in every state that looks different."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
-from broadsheet_gateway.api_docs.page import read_api_docs
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
@@ -137,154 +135,6 @@ def _detail(row: IssueRow) -> IssueDetail:
     )
 
 
-def sample_openapi() -> dict[str, Any]:
-    """A small document with everything that the reference page knows how to show."""
-    problem = {"description": "The input is not valid.", "content": _content("Problem", "application/problem+json")}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Broadsheet API",
-            "version": "1",
-            "description": "Everything that the pages do, for programs.\n\nLists come in pages: follow `next_cursor`.",
-        },
-        "tags": [
-            {"name": "Issues", "description": "One mailing of a newsletter."},
-            {"name": "Subscribers", "description": "People, and what they are subscribed to."},
-        ],
-        "security": [{"bearer": []}, {"session": []}],
-        "paths": {
-            "/api/v1/issues": {
-                "get": {
-                    "operationId": "listIssues",
-                    "summary": "List issues",
-                    "tags": ["Issues"],
-                    "parameters": [
-                        {
-                            "name": "limit",
-                            "in": "query",
-                            "description": "Items a page",
-                            "schema": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-                        },
-                        {"name": "cursor", "in": "query", "schema": {"type": ["string", "null"]}},
-                    ],
-                    "responses": {"200": {"description": "One page.", "content": _content("IssuePage")}},
-                },
-                "post": {
-                    "operationId": "createIssue",
-                    "summary": "Create an issue",
-                    "description": "As a draft; with `publish` it goes out in the same transaction.",
-                    "tags": ["Issues"],
-                    "parameters": [
-                        {
-                            "name": "Idempotency-Key",
-                            "in": "header",
-                            "description": "The same key replays the first answer.",
-                            "schema": {"type": "string", "maxLength": 255, "examples": ["issue-14"]},
-                        }
-                    ],
-                    "requestBody": {"required": True, "content": _content("NewIssue")},
-                    "responses": {
-                        "201": {"description": "The issue.", "content": _content("Issue")},
-                        "422": problem,
-                    },
-                },
-            },
-            "/api/v1/issues/{issue_id}": {
-                "parameters": [
-                    {"name": "issue_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
-                ],
-                "get": {
-                    "operationId": "getIssue",
-                    "summary": "Get an issue with its counts",
-                    "tags": ["Issues"],
-                    "responses": {"200": {"description": "The issue.", "content": _content("Issue")}},
-                },
-            },
-            "/api/v1/subscribers": {
-                "post": {
-                    "operationId": "createSubscriber",
-                    "summary": "Add a subscriber",
-                    "tags": ["Subscribers"],
-                    "deprecated": True,
-                    "requestBody": {"required": True, "content": _content("NewSubscriber")},
-                    "responses": {"201": {"description": "Pending until confirmed."}, "422": problem},
-                }
-            },
-            "/health/live": {
-                "get": {
-                    "operationId": "live",
-                    "summary": "Whether the process is up",
-                    "security": [],
-                    "responses": {"200": {"description": "It is."}},
-                }
-            },
-        },
-        "components": {
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
-                "session": {"type": "apiKey", "in": "cookie", "name": "session", "description": "A signed-in author."},
-            },
-            "schemas": _sample_schemas(),
-        },
-    }
-
-
-def _content(schema: str, media_type: str = "application/json") -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-
-
-def _sample_schemas() -> dict[str, Any]:
-    return {
-        "NewIssue": {
-            "type": "object",
-            "required": ["title", "content", "text_content"],
-            "properties": {
-                "title": {"type": "string", "minLength": 1, "maxLength": 2000, "examples": ["Reader’s digest"]},  # noqa: RUF001
-                "content": {"type": "string", "example": "<p>Hello, Reader.</p>"},
-                "text_content": {"type": "string", "example": "Hello, Reader."},
-                "publish": {"type": "boolean", "default": False},
-            },
-        },
-        "Issue": {
-            "description": "An issue and how far it is.",
-            "allOf": [
-                {"$ref": "#/components/schemas/NewIssue"},
-                {
-                    "type": "object",
-                    "required": ["id", "status", "counts"],
-                    "properties": {
-                        "id": {"type": "integer"},
-                        "status": {"$ref": "#/components/schemas/Status"},
-                        "published_at": {"oneOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]},
-                        "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-                    },
-                },
-            ],
-        },
-        "IssuePage": {
-            "type": "object",
-            "properties": {
-                "items": {"type": "array", "items": {"$ref": "#/components/schemas/Issue"}},
-                "next_cursor": {"type": ["string", "null"]},
-            },
-        },
-        "NewSubscriber": {
-            "type": "object",
-            "required": ["email", "name"],
-            "properties": {
-                "email": {"type": "string", "format": "email"},
-                "name": {"type": "string", "maxLength": 256, "example": "Reader"},
-            },
-        },
-        "Status": {"type": "string", "enum": ["draft", "sending", "sent"]},
-        "Problem": {
-            "description": "An error (RFC 9457).",
-            "type": "object",
-            "properties": {"type": {"type": "string"}, "status": {"type": "integer"}, "title": {"type": "string"}},
-        },
-    }
-
-
 def sample_pages() -> dict[str, PageView]:
     return {**_public_samples(), **_author_samples()}
 
@@ -364,7 +214,8 @@ def _public_samples() -> dict[str, PageView]:
             request_id="5f0c7d1e9a3b4c62",
             signed_in=_ADMIN,
         ),
-        "docs": DocsPage(docs=read_api_docs(sample_openapi(), base_url="https://news.example.com")),
+        "docs": DocsPage(),
+        "docs-signed-in": DocsPage(signed_in=_ADMIN),
     }
 
 

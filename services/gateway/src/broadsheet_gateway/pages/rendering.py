@@ -1,6 +1,5 @@
 """From a view to HTML. One `Pages` an application: templates are compiled when it is made, none in a request."""
 
-import re
 from datetime import UTC, datetime
 from importlib.resources import files
 
@@ -36,7 +35,6 @@ class Pages:
         environment.filters["utc"] = _utc
         environment.filters["local_time"] = _local_time
         environment.filters["local_date"] = _local_date
-        environment.filters["paragraphs"] = _paragraphs
         environment.tests["unset"] = _is_unset
         self._templates = {
             entry.name: environment.get_template(entry.name)
@@ -77,14 +75,3 @@ def _local_time(value: datetime) -> str:
 
 def _local_date(value: datetime) -> str:
     return f"{value:%-d %B %Y}"
-
-
-def _paragraphs(text: str) -> list[list[tuple[bool, str]]]:
-    """Plain prose: paragraphs separated by empty lines, each a sequence of (is code, text); code is written in
-    backticks.
-    """
-    return [
-        [(index % 2 == 1, words) for index, words in enumerate(" ".join(block.split()).split("`")) if words]
-        for block in re.split(r"\n\s*\n", text)
-        if block.strip()
-    ]

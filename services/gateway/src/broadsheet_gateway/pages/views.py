@@ -12,7 +12,6 @@ from typing import ClassVar, Literal
 import msgspec
 
 from broadsheet_common.contracts.suppression import SuppressionKind
-from broadsheet_gateway.api_docs.page import ApiDocs
 from broadsheet_gateway.author.issue_views import IssueDetail, IssueRow
 from broadsheet_gateway.pages.flashes import FlashCode
 
@@ -235,11 +234,9 @@ class ErrorPage(PageView, frozen=True, kw_only=True):
 
 
 class DocsPage(PageView, frozen=True, kw_only=True):
-    """`GET /docs`: the merged OpenAPI document, readable without JavaScript."""
+    """`GET /docs`: the API reference. A session's page can try the API as its user."""
 
     template: ClassVar[str] = "docs.html"
-
-    docs: ApiDocs
 
 
 # Pages of the author --------------------------------------------------------------------------------------------
