@@ -12,9 +12,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Example
 from litestar.serialization import decode_json, encode_json
 
+from broadsheet_common.api_document.description import describe
 from broadsheet_common.contracts.identity import ServiceRequest
 from broadsheet_common.http.allowed_values import explain
-from broadsheet_common.http.api_description import describe
 from broadsheet_common.http.health import OPEN_ROUTE
 from broadsheet_common.http.problems import (
     PROBLEM_MEDIA_TYPE,
@@ -138,7 +138,7 @@ async def openapi_document(request: Request[Any, Any, Any]) -> dict[str, Any]:
 
 
 def served_document(app: Litestar) -> dict[str, Any]:
-    """The app's OpenAPI document, with what Litestar cannot say by itself (see `api_description`)."""
+    """The app's OpenAPI document, with what Litestar cannot say by itself (see `api_document`)."""
     document = with_optional_bodies(decode_json(encode_json(app.openapi_schema.to_schema())))
     _drop_integers_beside_numbers(document)
     describe(document, app)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from broadsheet_common.http.api_description import BY_NEWSLETTER_MEMBER, SCOPES_MEMBER
+from broadsheet_common.api_document.description import BY_NEWSLETTER_MEMBER, SCOPES_MEMBER
 from broadsheet_common.http.problems import (
     PROBLEM_MEDIA_TYPE,
     BodyTooLargeError,

@@ -1,0 +1,1 @@
+"""What a service says of its API beyond what Litestar can derive."""
