@@ -329,8 +329,9 @@ def test_the_functions_of_the_queue_run_with_a_fixed_search_path(granted: Databa
         rows = connection.execute(
             "SELECT proname, prosecdef, proconfig FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace "
             "WHERE nspname = ANY(%s)",
-            (SERVICES,),
+            ([*SERVICES, "audit"],),
         ).fetchall()
+    assert "record" in {name for name, _, _ in rows}
     for name, runs_as_owner, settings in rows:
         assert runs_as_owner, name
         assert settings == ["search_path=pg_catalog, pg_temp"], name
@@ -412,3 +413,55 @@ def test_a_finished_fan_out_takes_no_more_deliveries(database: Database) -> None
         connection.execute("SELECT delivery.close_fan_out(7)")
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
             connection.execute("SELECT delivery.enqueue_deliveries(7, ARRAY[1]::bigint[])")
+
+
+_RECORD = "SELECT audit.record('layout.created', 'user:1', 'user:1', NULL, 'layout', '1', NULL, NULL, NULL, NULL)"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_adds_to_the_audit_log_through_its_function_alone(granted: Database, service: str) -> None:
+    statements = [
+        statement
+        for name in ("entry", "waiting", "head")
+        for statement in (
+            *_writes(granted, "audit", name),
+            f"TRUNCATE audit.{name}",
+            f"ALTER TABLE audit.{name} DISABLE TRIGGER ALL",
+            f"DROP TABLE audit.{name}",
+        )
+    ]
+    with _as(granted, service) as connection:
+        for statement in [*statements, "CREATE TABLE audit.mine (id integer)", "SELECT * FROM audit.waiting"]:
+            refusal = _attempt(connection, statement)
+            assert isinstance(refusal, psycopg.errors.InsufficientPrivilege), (statement, refusal)
+        assert _attempt(connection, _RECORD) is None
+        for statement in ("SELECT audit.seal(1)", "SELECT * FROM audit.entry", "SELECT * FROM audit.stream"):
+            refusal = _attempt(connection, statement)
+            assert (refusal is None) == (service == "gateway"), (statement, refusal)
+        refusal = _attempt(connection, "SELECT audit.refuse_change()")
+        assert isinstance(refusal, psycopg.errors.InsufficientPrivilege)
+
+
+def test_an_audit_entry_says_which_service_has_written_it_whatever_it_claims(database: Database) -> None:
+    for service in SERVICES:
+        with psycopg.connect(database.url_for(service)) as connection:
+            connection.execute(_RECORD)
+    with Seed.connect(database) as seed:
+        assert seed.execute("SELECT service FROM audit.waiting ORDER BY id") == [(service,) for service in SERVICES]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        'NULL, \'{"changed": ["reader@example.com"]}\'',
+        "NULL, '[]'",
+        "'[1]', NULL",
+        f'NULL, \'{{"changed": "{"x" * 4000}"}}\'',
+    ],
+)
+def test_the_database_itself_takes_no_address_and_no_long_text_into_the_audit_log(
+    granted: Database, argument: str
+) -> None:
+    call = f"SELECT audit.record('layout.changed', 'user:1', 'user:1', NULL, 'layout', '1', NULL, {argument}, NULL)"
+    with _as(granted, "publishing") as connection:
+        assert isinstance(_attempt(connection, call), psycopg.errors.CheckViolation)

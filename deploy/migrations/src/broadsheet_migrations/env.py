@@ -5,7 +5,7 @@ from sqlalchemy import Connection, MetaData, create_engine, pool
 
 from broadsheet_migrations.connecting import connect_timeout_s
 
-_SCHEMAS = frozenset({"subscriptions", "publishing", "delivery", "gateway"})
+_SCHEMAS = frozenset({"subscriptions", "publishing", "delivery", "gateway", "audit"})
 
 config = context.config
 url: str = config.attributes["url"]
@@ -15,6 +15,7 @@ def _service_tables() -> MetaData | None:
     """The services' table definitions; None in an image that holds the migrations alone."""
     try:
         import broadsheet_delivery.preflight.tables  # noqa: F401, PLC0415  # declares tables
+        import broadsheet_gateway.audit.tables  # noqa: F401, PLC0415  # the same
         from broadsheet_delivery.reports.tables import metadata as delivery  # noqa: PLC0415  # only `check` needs them
         from broadsheet_gateway.tables import metadata as gateway  # noqa: PLC0415
         from broadsheet_publishing.tables import metadata as publishing  # noqa: PLC0415

@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.config.app import AppConfig
 from redis.asyncio import Redis
 
+from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.process.database import create_engine, schema_check
@@ -22,6 +23,7 @@ from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.archive.answer_kept import AnswerKeptMiddleware
 from broadsheet_gateway.archive.archive_source import ArchiveSource
 from broadsheet_gateway.archive.pages import ARCHIVE_HANDLERS, ArchiveDesk
+from broadsheet_gateway.audit.worker import audit_loops
 from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
@@ -127,14 +129,18 @@ def create_app(
     archive_desk = ArchiveDesk(
         ArchiveSource(service_calls), pages, public_url=str(settings.public_url), cache_s=settings.archive_cache_s
     )
-    webhook_inbox = WebhookInbox(engine, registry=metrics.registry)
+    webhook_inbox = WebhookInbox(engine)
+    background = BackgroundRunner(
+        [*webhook_inbox.loops, *audit_loops(engine, stream=settings.audit_stream, registry=metrics.registry)],
+        registry=metrics.registry,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         try:
             if not settings.is_local:
                 await refuse_default_credentials(engine, hashing)
-            async with webhook_inbox.running():
+            async with webhook_inbox.running(background):
                 yield
         finally:
             hashing.close()
@@ -185,7 +191,7 @@ def create_app(
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
         optional_checks={"redis": _redis_check(redis)},
-        background=webhook_inbox.runner,
+        background=background,
         state={"on_draining": (event_streams.close,)},
         metrics=metrics,
         middleware=[

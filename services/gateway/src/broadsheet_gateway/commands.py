@@ -1,4 +1,4 @@
-"""The gateway's commands, with the service's own settings: `create-user` and `create-api-key`.
+"""The gateway's commands, with the service's own settings: `create-user`, `create-api-key` and `verify-audit`.
 
 Exit status: 0 done, or nothing to do; 1 refused, with the reason on standard error; 2 wrong usage or settings.
 """
@@ -18,6 +18,8 @@ from broadsheet_common.process.settings import SettingsError, exit_with_settings
 from broadsheet_gateway.accounts.create_user import PasswordRefused, UserCreated, UserExists, create_user
 from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.api_keys.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
+from broadsheet_gateway.audit.chain_end import Head
+from broadsheet_gateway.audit.verify_chain import Broken, Intact, verify_chain
 from broadsheet_gateway.settings import GatewaySettings
 
 NAME_MAX_LENGTH = 100
@@ -60,7 +62,28 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="store the key in this file under that name, replacing any other; without it a new key is printed",
     )
+    verify = commands.add_parser("verify-audit", help="verify the audit log: 1 if an entry is missing or altered")
+    verify.add_argument("--from", dest="from_number", type=_number, default=1, help="begin at this entry")
+    verify.add_argument(
+        "--known",
+        type=_known,
+        help="<number>:<hash> of an entry as it was exported, streamed or printed by this command before: shows "
+        "whether the log's end was cut off since, or all of it made anew",
+    )
     return parser
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**63:
+        raise argparse.ArgumentTypeError("expected the number of an entry")
+    return int(text)
+
+
+def _known(text: str) -> Head:
+    try:
+        return Head.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _name(text: str) -> str:
@@ -77,10 +100,13 @@ async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
         timeout_s=settings.database_timeout_s,
     )
     try:
-        if options.command == "create-user":
-            await _create_user(options, settings, engine)
-        else:
-            await _create_api_key(options, engine)
+        match options.command:
+            case "create-user":
+                await _create_user(options, settings, engine)
+            case "create-api-key":
+                await _create_api_key(options, engine)
+            case _:
+                await _verify_audit(options, engine)
     except (sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError) as error:
         if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and not is_database_unavailable(error):
             raise
@@ -139,3 +165,16 @@ async def _create_api_key(options: argparse.Namespace, engine: AsyncEngine) -> N
             raise CommandError(f"there is no user {options.username}")
         case PrefixTaken():
             raise CommandError("another key has the same visible prefix; generate a new key")
+
+
+async def _verify_audit(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    result = await verify_chain(engine, from_number=options.from_number, known=options.known)
+    match result:
+        case Intact(verified, end, waiting):
+            sys.stdout.write(f"{end}\n")
+            sys.stderr.write(
+                f"gateway: {verified} audit entries are intact; {waiting} are not chained yet. "
+                "Keep the line on standard output elsewhere, for --known\n"
+            )
+        case Broken(number, fault):
+            raise CommandError(f"audit entry {number}: {fault}")

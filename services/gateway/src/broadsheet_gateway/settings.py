@@ -20,6 +20,7 @@ from broadsheet_common.process.settings import (
     ServiceSettings,
     SettingsError,
 )
+from broadsheet_gateway.audit.stream_target import StreamTarget, parse_stream_target
 from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.well_known.security_txt import parse_contacts
 
@@ -134,6 +135,11 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     hsts_include_subdomains: bool = False
     """Whether browsers are to use HTTPS for all hosts below the public one too, for a year."""
 
+    audit_stream: str | None = None
+    """Where every entry of the audit log is passed on to, too: `file:/path`, `syslog://host:port` (UDP),
+    `syslog+tcp://host:port`, or `syslog:///path` of a local socket.
+    """
+
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
     argon2_concurrency: PositiveInt = 2
@@ -168,7 +174,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
         if urlsplit(self.public_url).path:
             problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
-        for name in ("trusted_proxies", "security_contacts", "rate_limits"):
+        for name in ("trusted_proxies", "security_contacts", "audit_stream", "rate_limits"):
             try:
                 getattr(self, f"parse_{name}")()
             except ValueError as error:
@@ -219,6 +225,13 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             return parse_contacts(self.security_contact)
         except ValueError as error:
             raise ValueError(f"SECURITY_CONTACT is malformed: {error}") from error
+
+    def parse_audit_stream(self) -> StreamTarget | None:
+        """Raises ValueError naming the setting when it is no place that entries can be passed on to."""
+        try:
+            return None if self.audit_stream is None else parse_stream_target(self.audit_stream)
+        except ValueError as error:
+            raise ValueError(f"AUDIT_STREAM is malformed: {error}") from error
 
     def parse_rate_limits(self) -> RateLimits:
         """The environment's defaults with what was set over them; raises ValueError naming a malformed one."""

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -48,23 +47,14 @@ class _Waiting(msgspec.Struct, frozen=True, eq=False):
 class WebhookInbox:
     """Stores nothing unless entered by `running`."""
 
-    def __init__(self, engine: AsyncEngine, *, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._is_open = False
-        self.runner = BackgroundRunner(
-            [
-                Loop(
-                    f"gateway.webhook_writer_{number}",
-                    self._write,
-                    interval_s=IDLE_S,
-                    bound_s=BOUND_S,
-                    drain=self._drain,
-                )
-                for number in range(1, WRITERS + 1)
-            ],
-            registry=registry,
+        self.loops = tuple(
+            Loop(f"gateway.webhook_writer_{number}", self._write, interval_s=IDLE_S, bound_s=BOUND_S, drain=self._drain)
+            for number in range(1, WRITERS + 1)
         )
 
     async def store(self, body: str, *, size_bytes: int) -> None:
@@ -83,7 +73,8 @@ class WebhookInbox:
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(body, size_bytes, stored))
         self._waiting_bytes += size_bytes
-        self.runner.wake()
+        for loop in self.loops:
+            loop.wake()
         try:
             async with asyncio.timeout(WAIT_MAX_S):
                 await stored
@@ -91,15 +82,18 @@ class WebhookInbox:
             raise UnavailableError from error
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """At the end, what waits is stored within a bound, or refused."""
+    async def running(self, runner: BackgroundRunner | None = None) -> AsyncIterator[None]:
+        """Runs `runner`, which has the inbox's loops; without one, these loops alone. At the end, what waits is stored
+        within a bound, or refused.
+        """
+        runner = runner or BackgroundRunner(self.loops)
         self._is_open = True
-        self.runner.start()
+        runner.start()
         try:
             yield
         finally:
             self._is_open = False
-            await self.runner.stop(CLOSE_MAX_S)
+            await runner.stop(CLOSE_MAX_S)
             while batch := self._take():
                 _refuse(batch)
 
