@@ -131,7 +131,7 @@ async def _watch_to_the_end(tab: Tab, home: str, look: Look) -> None:
 
 async def _change_password(tab: Tab, processes: LocalSystem, look: Look) -> None:
     page = tab.page
-    await page.get_by_role("link", name="Password").click()
+    await page.get_by_role("link", name="Account").click()
     await page.get_by_label("Current password").fill(processes.password)
     await page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
     await page.get_by_label("New password, once more").fill(NEW_PASSWORD)

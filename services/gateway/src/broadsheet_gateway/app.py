@@ -13,6 +13,7 @@ from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
 from broadsheet_gateway.accounts.login_pages import LOGIN_HANDLERS
@@ -91,8 +92,11 @@ def create_app(
     hashing = PasswordHashing(concurrency=settings.argon2_concurrency, queue_max=settings.argon2_queue_max)
     limiter = Limiter(redis)
     sessions = Sessions(redis, lifetime_s=settings.session_lifetime_s, idle_s=settings.session_idle_s)
-    current_session = CurrentSession(engine=engine, sessions=sessions, cookie_name=jar.session_name)
+    current_session = CurrentSession(
+        engine=engine, sessions=sessions, cookie_name=jar.session_name, recent_s=settings.recent_authentication_s
+    )
     limits = settings.parse_rate_limits()
+    attempts = SignInAttempts(limiter=limiter, limits=limits, engine=engine)
     request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
     forwarder = Forwarder(
         authenticator=Authenticator(
@@ -174,6 +178,7 @@ def create_app(
             "jar": jar,
             "hashing": hashing,
             "limiter": limiter,
+            "attempts": attempts,
             "sessions": sessions,
             "current_session": current_session,
             "upstreams": service_calls,

@@ -142,6 +142,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
 
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
+    recent_authentication_s: PositiveInt = 900
+    """How long a password or passkey counts as a fresh proof, which keys, users, exports and second factors need."""
     argon2_concurrency: PositiveInt = 2
     argon2_queue_max: PositiveInt = 32
     """Password checks that may be queued; more logins are answered 503."""

@@ -157,7 +157,7 @@ async def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(gateway:
         started = time.process_time()  # of all threads, whatever else the machine does
         result = await log_in(
             username=username, password="not the password", earlier_session_id=None, may_use_default_password=False,
-            engine=gateway.engine, hashing=hashing, sessions=sessions,
+            engine=gateway.engine, hashing=hashing, sessions=sessions, source="192.0.2.1", browser="",
         )  # fmt: skip
         assert isinstance(result, WrongCredentials)
         return time.process_time() - started

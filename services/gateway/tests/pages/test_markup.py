@@ -126,7 +126,7 @@ def _subclasses(kind: type[PageView]) -> Iterator[type[PageView]]:
 def test_every_view_has_a_sample_and_every_page_template_a_view() -> None:
     views = {kind for kind in _subclasses(PageView) if kind is not AdminPageView}
     assert {type(view) for view in sample_pages().values()} == views
-    bases = {"layout.html", "public.html", "own.html", "product.html", "admin.html", "archive.html"}
+    bases = {"layout.html", "public.html", "own.html", "product.html", "admin.html", "archive.html", "account.html"}
     templates = {
         entry.name
         for entry in files("broadsheet_gateway.pages").joinpath("templates").iterdir()

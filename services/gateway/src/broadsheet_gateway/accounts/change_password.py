@@ -62,5 +62,7 @@ async def change_password(
     _log.info("security.password_changed", user_id=user.id)
     # From this commit on no older session is valid, even if Redis cannot be told (see current_session).
     await sessions.end_all(user.id)
-    renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at)
-    return PasswordChanged(await sessions.start(session_data(renewed)))
+    renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at, read_at=changed_at)
+    return PasswordChanged(
+        await sessions.start(session_data(renewed, source=session.data.source, browser=session.data.browser))
+    )

@@ -1,4 +1,4 @@
-"""The session of a request: the one its cookie names, if Redis has it and the password has not changed since."""
+"""The session of a request: the one its cookie names, if Redis has it and nothing in the database has ended it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import GRANTABLE
+from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user
 from broadsheet_gateway.http import csrf
@@ -28,6 +29,9 @@ class Session(msgspec.Struct, frozen=True):
     id: str
     user_id: int
     username: str
+    data: SessionData
+    is_recent: bool
+    """Whether the user proved a short time ago who they are (see `require_recent`)."""
 
     @property
     def signed_in(self) -> SignedIn:
@@ -41,10 +45,12 @@ class Session(msgspec.Struct, frozen=True):
 class CurrentSession:
     """Finds the session of a request."""
 
-    def __init__(self, *, engine: AsyncEngine, sessions: Sessions, cookie_name: str) -> None:
+    def __init__(self, *, engine: AsyncEngine, sessions: Sessions, cookie_name: str, recent_s: int) -> None:
+        """`recent_s`: how long a proof of who somebody is counts as recent."""
         self._engine = engine
         self._sessions = sessions
         self._cookie_name = cookie_name
+        self._recent_us = recent_s * 1_000_000
 
     async def find(self, cookies: Mapping[str, str]) -> Session | None:
         """None without a session. Redis is not asked when there is no cookie.
@@ -60,10 +66,16 @@ class CurrentSession:
             return None
         async with self._engine.connect() as connection:
             user = await find_user(connection, data.user_id)
-        if user is None or session_data(user) != data:
+        if user is None or has_ended(data, user):
             await self._sessions.end(session_id)
             return None
-        return Session(id=session_id, user_id=user.id, username=user.username)
+        return Session(
+            id=session_id,
+            user_id=user.id,
+            username=user.username,
+            data=data,
+            is_recent=to_us(user.read_at) - data.authenticated_at_us <= self._recent_us,
+        )
 
     async def require(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Session:
         """Raises `LoginNeededError` without a session."""
@@ -73,8 +85,51 @@ class CurrentSession:
         return session
 
 
-def session_data(user: UserAccount) -> SessionData:
-    """The data a new session stores about its user."""
-    return SessionData(
-        user_id=user.id, password_changed_at_us=(user.password_changed_at - _EPOCH) // timedelta(microseconds=1)
+class RecentAuthenticationNeededError(ProblemError):
+    """A page asks for the proof and comes back (`/admin/confirm`)."""
+
+    slug, title, status = "recent-authentication-needed", "Confirm that it is you", 403
+
+    def __init__(self) -> None:
+        super().__init__("Sign in again, or confirm your password at /admin/confirm, then repeat the request.")
+
+
+def require_recent(session: Session) -> None:
+    """For what a stolen session must not do: keys, users, exports, two-factor changes.
+
+    Raises:
+        RecentAuthenticationNeededError: the user last proved who they are too long ago.
+    """
+    if not session.is_recent:
+        raise RecentAuthenticationNeededError
+
+
+def has_ended(data: SessionData, user: UserAccount) -> bool:
+    """Whether the database says that the session is over."""
+    return (
+        user.is_deactivated
+        or data.password_changed_at_us != to_us(user.password_changed_at)
+        or (user.sessions_end_before is not None and data.started_at_us < to_us(user.sessions_end_before))
     )
+
+
+def session_data(user: UserAccount, *, source: str, browser: str) -> SessionData:
+    """The data of a new session of somebody who has just proved to be this user."""
+    now_us = to_us(user.read_at)
+    return SessionData(
+        user_id=user.id,
+        password_changed_at_us=to_us(user.password_changed_at),
+        started_at_us=now_us,
+        authenticated_at_us=now_us,
+        source=source,
+        browser=browser,
+    )
+
+
+def to_us(instant: datetime) -> int:
+    """Microseconds since 1970."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

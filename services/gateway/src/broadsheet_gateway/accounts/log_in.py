@@ -1,4 +1,4 @@
-"""Log in: a user name and a password become a session.
+"""Log in: a user name, or the user's address, and a password become a session.
 
 The same steps run for an unknown user as for a wrong password: one look-up, one argon2 check.
 """
@@ -7,10 +7,11 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_gateway.accounts.attempts import email_key_of
 from broadsheet_gateway.accounts.current_session import session_data
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.accounts.store import UserAccount, find_user_by_name, replace_hash
+from broadsheet_gateway.accounts.store import UserAccount, find_user_to_sign_in, replace_hash
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 
 _log = structlog.get_logger()
@@ -21,7 +22,7 @@ class LoggedIn(msgspec.Struct, frozen=True):
 
 
 class WrongCredentials(msgspec.Struct, frozen=True):
-    """The user does not exist or the password is wrong: callers cannot tell which."""
+    """The user does not exist, is deactivated, or has no password, or the password is wrong: nobody can tell which."""
 
 
 async def log_in(
@@ -29,20 +30,23 @@ async def log_in(
     username: str,
     password: str,
     earlier_session_id: str | None,
+    source: str,
+    browser: str,
     may_use_default_password: bool,
     engine: AsyncEngine,
     hashing: PasswordHashing,
     sessions: Sessions,
 ) -> LoggedIn | WrongCredentials:
-    """Creates a session with a new id; the session the browser had, if any, ends.
+    """Creates a session with a new id; the session the browser had, if any, ends. `source` and `browser` are what the
+    user is shown of where the session began.
 
     Raises:
         UnavailableError: Redis does not answer, or too many checks are queued.
     """
     async with engine.connect() as connection:
-        user = await find_user_by_name(connection, username)
+        user = await find_user_to_sign_in(connection, name=username, email_key=email_key_of(username))
     matches = await hashing.verify(user.password_hash if user is not None else None, password)
-    if user is None or not matches:
+    if user is None or not matches or user.is_deactivated:
         _log.warning("security.login_refused", user_id=None if user is None else user.id, reason="wrong_credentials")
         return WrongCredentials()
     if password == DEFAULT_PASSWORD and not may_use_default_password:
@@ -51,14 +55,14 @@ async def log_in(
     await _rehash_if_needed(user, password, engine=engine, hashing=hashing)
     if earlier_session_id is not None:
         await sessions.end(earlier_session_id)
-    session_id = await sessions.start(session_data(user))
+    session_id = await sessions.start(session_data(user, source=source, browser=browser))
     _log.info("security.login_succeeded", user_id=user.id)
     return LoggedIn(session_id)
 
 
 async def _rehash_if_needed(user: UserAccount, password: str, *, engine: AsyncEngine, hashing: PasswordHashing) -> None:
     """Only here is the password available to be hashed again with today's parameters."""
-    if not hashing.needs_rehash(user.password_hash):
+    if user.password_hash is None or not hashing.needs_rehash(user.password_hash):
         return
     new_hash = await hashing.hash(password)
     async with engine.begin() as connection:

@@ -11,12 +11,20 @@ from broadsheet_gateway.tables import user_account
 
 
 class UserAccount(msgspec.Struct, frozen=True):
-    """A user. Sessions that began before `password_changed_at` have ended."""
+    """A user. Sessions that began before `password_changed_at` or `sessions_end_before` have ended. Without
+    `password_hash` nobody signs in by password; a deactivated user does not sign in at all. `read_at` is the database's
+    time when the row was read.
+    """
 
     id: int
     username: str
-    password_hash: str
+    password_hash: str | None
     password_changed_at: datetime
+    is_deactivated: bool
+    sessions_end_before: datetime | None
+    name: str
+    email: str | None
+    read_at: datetime
 
 
 _SELECT_USER = sa.select(
@@ -24,17 +32,45 @@ _SELECT_USER = sa.select(
     user_account.c.username,
     user_account.c.password_hash,
     user_account.c.password_changed_at,
+    user_account.c.deactivated_at.is_not(None).label("is_deactivated"),
+    user_account.c.sessions_end_before,
+    user_account.c.name,
+    user_account.c.email,
+    sa.func.clock_timestamp(type_=sa.DateTime(timezone=True)).label("read_at"),
 )
 
 
 async def find_user_by_name(connection: AsyncConnection, username: str) -> UserAccount | None:
     row = (await connection.execute(_SELECT_USER.where(user_account.c.username == username))).one_or_none()
-    return UserAccount(row.id, row.username, row.password_hash, row.password_changed_at) if row is not None else None
+    return None if row is None else UserAccount(*row)
+
+
+async def find_user_to_sign_in(connection: AsyncConnection, *, name: str, email_key: str | None) -> UserAccount | None:
+    """The user of that name, else the one whose address it is. One statement, whatever there is."""
+    row = (
+        await connection.execute(
+            _SELECT_USER.where((user_account.c.username == name) | (user_account.c.email_key == (email_key or "")))
+            .order_by((user_account.c.username == name).desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else UserAccount(*row)
 
 
 async def find_user(connection: AsyncConnection, user_id: int) -> UserAccount | None:
     row = (await connection.execute(_SELECT_USER.where(user_account.c.id == user_id))).one_or_none()
-    return UserAccount(row.id, row.username, row.password_hash, row.password_changed_at) if row is not None else None
+    return None if row is None else UserAccount(*row)
+
+
+async def end_sessions(connection: AsyncConnection, user_id: int) -> bool:
+    """From the commit on, every session that began before is over. False if there is no such user."""
+    result = await connection.execute(
+        user_account.update()
+        .where(user_account.c.id == user_id)
+        .values(sessions_end_before=sa.func.clock_timestamp())
+        .returning(user_account.c.id)
+    )
+    return result.first() is not None
 
 
 async def insert_user(connection: AsyncConnection, *, username: str, password_hash: str) -> bool:
@@ -49,12 +85,12 @@ async def insert_user(connection: AsyncConnection, *, username: str, password_ha
 
 
 async def replace_password(
-    connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str
+    connection: AsyncConnection, *, user_id: int, old_hash: str | None, new_hash: str
 ) -> datetime | None:
     """The time of the change; None if the hash is no longer `old_hash` (another change came first)."""
     result = await connection.execute(
         user_account.update()
-        .where(user_account.c.id == user_id, user_account.c.password_hash == old_hash)
+        .where(user_account.c.id == user_id, user_account.c.password_hash.is_not_distinct_from(old_hash))
         .values(password_hash=new_hash, password_changed_at=sa.func.clock_timestamp())
         .returning(user_account.c.password_changed_at)
     )

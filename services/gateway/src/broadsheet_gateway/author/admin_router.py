@@ -14,6 +14,7 @@ from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
 from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.http.responses import PageResponse, Responder
+from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -31,7 +32,7 @@ async def admin_home(session: NamedDependency[Session], responder: NamedDependen
 
 
 def admin_router() -> Router:
-    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS]
+    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS, *OWN_SESSION_HANDLERS]
     return Router(
         "/admin",
         route_handlers=[*handlers, *_refusals(handlers)],

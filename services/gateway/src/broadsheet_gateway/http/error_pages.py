@@ -1,21 +1,23 @@
 """Errors for people: on page routes a browser gets a page; every other request gets the problem document."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Final, cast
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response
 from litestar.types import ExceptionHandlersMap
 
-from broadsheet_common.http.problems import Problem
+from broadsheet_common.http.problems import Problem, ProblemError
 from broadsheet_common.process.tracing import current_trace
-from broadsheet_gateway.accounts.current_session import LoginNeededError
+from broadsheet_gateway.accounts.current_session import LoginNeededError, RecentAuthenticationNeededError
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.http.responses import Responder
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import ErasedPage, ErrorPage
 from broadsheet_gateway.reader.own_pages import PersonErasedError
 
+CONFIRM_PATH: Final = "/admin/confirm"
 _MACHINE_PATHS = ("/api/", "/health/", "/webhooks/", "/openapi.json", "/metrics")
 _problem_decoder = msgspec.json.Decoder(Problem)
 
@@ -28,11 +30,25 @@ def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder)
     def login_needed(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.redirect("/login", flash=FlashCode.LOGIN_REQUIRED)
 
+    def recent_authentication_needed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        if not wants_html(request):
+            return cast("_Handler", problem_handlers[ProblemError])(request, error)
+        path = sent_path(request.scope) if request.method in {"GET", "HEAD"} else "/admin/dashboard"
+        return responder.redirect(f"{CONFIRM_PATH}?next={quote(path)}")
+
     def person_erased(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.page(ErasedPage(), status=410)
 
     handlers = {kind: _with_page(cast("_Handler", handler), responder) for kind, handler in problem_handlers.items()}
-    return cast("ExceptionHandlersMap", {**handlers, LoginNeededError: login_needed, PersonErasedError: person_erased})
+    return cast(
+        "ExceptionHandlersMap",
+        {
+            **handlers,
+            LoginNeededError: login_needed,
+            RecentAuthenticationNeededError: recent_authentication_needed,
+            PersonErasedError: person_erased,
+        },
+    )
 
 
 def wants_html(request: Request[Any, Any, Any]) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from broadsheet_gateway.http.browser_name import browser_name
 from broadsheet_gateway.http.client_address import (
     UNKNOWN,
     ForwardingHeader,
@@ -26,6 +27,10 @@ class RequestOrigin:
 
     def rate_limit_subject(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         return rate_limit_subject(self._address(connection))
+
+    def browser(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """A short name of the program, as it calls itself."""
+        return browser_name(connection.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX])
 
     def visitor(self, request: AnyRequest) -> dict[str, str | None]:
         """What the record of consent keeps of whoever sent the request."""

@@ -21,6 +21,9 @@ class FlashCode(StrEnum):
     PASSWORD_COMMON = "password-common"  # noqa: S105 (a message code)
     CURRENT_PASSWORD_WRONG = "current-password-wrong"  # noqa: S105 (a message code)
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a message code)
+    SESSION_ENDED = "session-ended"
+    SESSION_OVER = "session-over"
+    OTHER_SESSIONS_ENDED = "other-sessions-ended"
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
     LEFT = "left"
@@ -51,6 +54,9 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.PASSWORD_COMMON: ("error", "The new password is one that many people use. Choose another."),
         FlashCode.CURRENT_PASSWORD_WRONG: ("error", "The current password is incorrect."),
         FlashCode.PASSWORD_CHANGED: ("success", "Your password has been changed."),
+        FlashCode.SESSION_ENDED: ("success", "That session has ended."),
+        FlashCode.SESSION_OVER: ("notice", "That session was over already."),
+        FlashCode.OTHER_SESSIONS_ENDED: ("success", "All your other sessions have ended."),
         FlashCode.FORM_OUT_OF_DATE: (
             "error",
             "That form was out of date and nothing was changed. Send it again from this page.",

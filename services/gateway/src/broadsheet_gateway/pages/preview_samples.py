@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.views import (
@@ -201,6 +202,7 @@ def _public_samples() -> dict[str, PageView]:
         "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
         **own_samples(_NEWSLETTER),
         **archive_samples(),
+        **account_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

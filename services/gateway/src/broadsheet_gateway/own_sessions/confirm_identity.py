@@ -1,0 +1,45 @@
+"""Prove again who one is, in a session that goes on: what may be done only with a recent proof is open again."""
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.accounts.current_session import Session, session_data
+from broadsheet_gateway.accounts.interface import find_user
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.accounts.sessions import Sessions
+
+_log = structlog.get_logger()
+
+
+class IdentityConfirmed(msgspec.Struct, frozen=True):
+    """The session goes on under a new id (ASVS 5, 7.2.4)."""
+
+    session_id: str
+
+
+class IdentityNotConfirmed(msgspec.Struct, frozen=True):
+    """The password is wrong, or the user has none."""
+
+
+async def confirm_by_password(
+    session: Session, password: str, *, engine: AsyncEngine, hashing: PasswordHashing, sessions: Sessions
+) -> IdentityConfirmed | IdentityNotConfirmed:
+    """Raises `UnavailableError`: Redis does not answer, or too many checks are queued."""
+    async with engine.connect() as connection:
+        user = await find_user(connection, session.user_id)
+    matches = await hashing.verify(user.password_hash if user is not None else None, password)
+    if user is None or not matches:
+        _log.warning("security.confirmation_refused", user_id=session.user_id, reason="wrong_password")
+        return IdentityNotConfirmed()
+    _log.info("security.identity_confirmed", user_id=user.id, by="password")
+    return IdentityConfirmed(await renew_session(session, engine=engine, sessions=sessions))
+
+
+async def renew_session(session: Session, *, engine: AsyncEngine, sessions: Sessions) -> str:
+    """A new id for the session of somebody who has just proved who they are; the old one ends."""
+    async with engine.connect() as connection:
+        user = await find_user(connection, session.user_id)
+    assert user is not None, "users are never deleted"
+    await sessions.end(session.id)
+    return await sessions.start(session_data(user, source=session.data.source, browser=session.data.browser))
