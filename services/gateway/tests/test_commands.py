@@ -82,7 +82,7 @@ def test_users_are_created_once(run: Run, password_file: Path, database: Databas
 
 def test_a_password_that_may_not_be_is_refused(run: Run, password_file: Path, database: Database) -> None:
     arguments = ("create-user", "--username", "admin", "--password-file", str(password_file))
-    for password, reason in (("short", "12 to 128"), ("password1234", "many people"), (DEFAULT_PASSWORD, "well-known")):
+    for password, reason in (("short", "12 to 128"), ("password1234", "Many people"), (DEFAULT_PASSWORD, "well-known")):
         password_file.write_text(password)
         refused = run(*arguments, BROADSHEET_ENV="production")
         assert refused.returncode == 1

@@ -300,7 +300,6 @@ async def test_a_deleted_user_has_no_session(gateway: Gateway) -> None:
         ("wrong", "one new passphrase", "another passphrase", "You entered two different new passwords"),
         ("wrong", "short", "short", "between 12 and 128 characters long"),
         ("wrong", "x" * 129, "x" * 129, "between 12 and 128 characters long"),
-        (PASSWORD, "password1234", "password1234", "one that many people use"),
         ("wrong", "quite another passphrase", "quite another passphrase", "The current password is incorrect."),
     ],
 )
@@ -313,6 +312,21 @@ async def test_a_refused_password_is_said_once_and_changes_nothing(
     assert (response.status_code, response.headers["location"]) == (303, "/admin/password")
     assert message in (await client.get("/admin/password")).text
     assert message not in (await client.get("/admin/password")).text
+    await gateway.signed_in()
+
+
+@pytest.mark.parametrize(
+    ("new", "why"), [("password1234", "Many people use this password."), ("Author2026!!", "what others know of you")]
+)
+async def test_a_password_that_is_easy_to_guess_is_refused_with_the_reason_at_its_field(
+    gateway: Gateway, new: str, why: str
+) -> None:
+    client = await gateway.signed_in()
+    form = {"current_password": PASSWORD, "new_password": new, "new_password_check": new}
+    response = await client.post("/admin/password", data=form)
+    assert response.status_code == 422
+    assert why in response.text
+    assert new not in response.text
     await gateway.signed_in()
 
 

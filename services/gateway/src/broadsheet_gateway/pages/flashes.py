@@ -18,7 +18,6 @@ class FlashCode(StrEnum):
     LOGGED_OUT = "logged-out"
     PASSWORDS_DIFFER = "passwords-differ"
     PASSWORD_LENGTH = "password-length"  # noqa: S105 (a message code)
-    PASSWORD_COMMON = "password-common"  # noqa: S105 (a message code)
     CURRENT_PASSWORD_WRONG = "current-password-wrong"  # noqa: S105 (a message code)
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a message code)
     SESSION_ENDED = "session-ended"
@@ -51,7 +50,6 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "You entered two different new passwords - the field values must match.",
         ),
         FlashCode.PASSWORD_LENGTH: ("error", "The new password must be between 12 and 128 characters long."),
-        FlashCode.PASSWORD_COMMON: ("error", "The new password is one that many people use. Choose another."),
         FlashCode.CURRENT_PASSWORD_WRONG: ("error", "The current password is incorrect."),
         FlashCode.PASSWORD_CHANGED: ("success", "Your password has been changed."),
         FlashCode.SESSION_ENDED: ("success", "That session has ended."),

@@ -338,6 +338,10 @@ class NewsletterFormPage(AdminPageView, frozen=True, kw_only=True):
 
 
 class PasswordPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/password`. What is wrong with a change comes as a flash, as in the original."""
+    """`GET /admin/password`. What the original checked is said as a flash, as there; `errors` (new_password) says why
+    a password is too easy to guess.
+    """
 
     template: ClassVar[str] = "password.html"
+
+    errors: FieldErrors = {}
