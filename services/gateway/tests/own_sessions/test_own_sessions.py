@@ -1,13 +1,21 @@
 """What users see of their sessions, how sessions end, and what needs a fresh proof."""
 
 import re
+from collections.abc import Awaitable
+from typing import cast
 
 import httpx
 import msgspec
 import pytest
+from redis.asyncio import Redis
 
-from broadsheet_gateway.accounts.current_session import RecentAuthenticationNeededError, Session, require_recent
-from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SESSIONS_OF_USER_MAX, SessionData
+from broadsheet_gateway.accounts.current_session import (
+    CurrentSession,
+    RecentAuthenticationNeededError,
+    Session,
+    require_recent,
+)
+from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SESSIONS_OF_USER_MAX, SessionData, Sessions
 from broadsheet_gateway.http.browser_name import browser_name
 from broadsheet_gateway.own_sessions.end_sessions import end_sessions_of
 from broadsheet_gateway.own_sessions.session_pages import page_to_return_to
@@ -17,6 +25,11 @@ from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of, log_in
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SESSIONS = "/admin/account/sessions"
 _HANDLE = re.compile(r'name="session" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture
+def sessions(limited_redis: Redis) -> Sessions:
+    return Sessions(limited_redis, lifetime_s=1000, idle_s=1000)
 
 
 async def is_signed_in(client: httpx.AsyncClient) -> bool:
@@ -88,10 +101,9 @@ async def test_a_browsers_form_about_sessions_needs_the_token(gateway: Gateway) 
     assert (await here.post(f"{SESSIONS}/end-others", headers=browser, data={"csrf_token": token})).status_code == 303
 
 
-async def test_an_owner_ends_the_sessions_of_another(gateway: Gateway) -> None:
+async def test_an_owner_ends_the_sessions_of_another(gateway: Gateway, sessions: Sessions) -> None:
     theirs, mine = await gateway.signed_in("them"), await gateway.signed_in("me")
     ((user_id,),) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'them'")
-    sessions = gateway.app.dependencies["sessions"].dependency()
     assert await end_sessions_of(user_id, ended_by=2, engine=gateway.engine, sessions=sessions)
     assert not await is_signed_in(theirs)
     assert await is_signed_in(mine)
@@ -140,15 +152,11 @@ async def test_spellings_of_one_address_share_one_count(make_gateway: MakeGatewa
     assert [(await log_in(client, name)).status_code for name in names] == [303, 303, 429]
 
 
-async def test_the_number_of_a_users_sessions_is_bounded(gateway: Gateway) -> None:
+async def test_the_number_of_a_users_sessions_is_bounded(gateway: Gateway, sessions: Sessions) -> None:
     await gateway.add_user()
-    sessions = gateway.app.dependencies["sessions"].dependency()
-    first = await sessions.start(SessionData(1, 0))
-    for _ in range(SESSIONS_OF_USER_MAX + 5):
-        newest = await sessions.start(SessionData(1, 0))
+    newest = [await sessions.start(SessionData(1, 0)) for _ in range(SESSIONS_OF_USER_MAX + 5)][-1]
     assert len(await sessions.list_of(1)) == SESSIONS_OF_USER_MAX
     assert await sessions.find(newest) is not None
-    assert isinstance(first, str)
 
 
 def _session(*, is_recent: bool) -> Session:
@@ -164,19 +172,20 @@ def test_what_needs_a_fresh_proof_is_refused_without_one() -> None:
 async def _age_proof(gateway: Gateway, seconds: int) -> None:
     """Lets every session have been proved that much longer ago."""
     async for key in gateway.redis.scan_iter(f"{KEY_PREFIX}*"):
-        data = msgspec.json.decode(await gateway.redis.hget(key, "data"))  # type: ignore[misc]
+        record = await cast("Awaitable[bytes]", gateway.redis.hget(key, "data"))
+        data = msgspec.json.decode(record)
         data["authenticated_at_us"] -= seconds * 1_000_000
-        await gateway.redis.hset(key, "data", msgspec.json.encode(data))  # type: ignore[misc]
+        await gateway.redis.hset(key, "data", msgspec.json.encode(data))
 
 
-async def test_a_proof_is_recent_for_a_while_and_the_password_renews_it(gateway: Gateway) -> None:
+async def test_a_proof_is_recent_for_a_while_and_the_password_renews_it(gateway: Gateway, sessions: Sessions) -> None:
     client = await gateway.signed_in()
-    finder = gateway.app.dependencies["current_session"].dependency()
+    finder = CurrentSession(engine=gateway.engine, sessions=sessions, cookie_name="broadsheet_session", recent_s=900)
 
     async def is_recent() -> bool:
         session = await finder.find(client.cookies)
         assert session is not None
-        return bool(session.is_recent)
+        return session.is_recent
 
     assert await is_recent()
     await _age_proof(gateway, 901)
