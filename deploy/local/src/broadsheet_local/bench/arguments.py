@@ -23,6 +23,8 @@ ROUNDS_MAX = 100
 ARCHIVE_SECONDS_MAX = 600
 SAVE_KB_MAX = 4_800
 SAVES_MAX = 10_000
+GATEWAY_SECONDS_MAX = 120
+GATEWAY_LOADS = ("sign_up", "read", "list", "archive", "one_click", "webhook", "overload")
 
 
 class AddParser(Protocol):
@@ -241,7 +243,26 @@ def add_bench_parser(add_parser: AddParser) -> None:
     save.add_argument(
         "--saves", type=whole_number(1, SAVES_MAX), default=100, metavar="N", help="how many saves (default: 100)"
     )
-    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render, archive, save):
+    gateway = kinds.add_parser(
+        "gateway",
+        help="sign-ups, API requests, archive pages, one-click unsubscribes and webhooks a second",
+        description="Offers each load to the gateway at a steady rate, and the same to the service behind it alone.",
+    )
+    gateway.add_argument(
+        "--seconds",
+        type=whole_number(1, GATEWAY_SECONDS_MAX),
+        default=10,
+        metavar="S",
+        help="how long each load takes; 2 or 3 are enough to try something (default: 10)",
+    )
+    gateway.add_argument(
+        "--only",
+        type=_names(GATEWAY_LOADS),
+        default=GATEWAY_LOADS,
+        metavar="L,L,…",
+        help=f"only these loads of {', '.join(GATEWAY_LOADS)} (default: all)",
+    )
+    for kind in (delivery, scaling, claim, imports, subscribers, reports, sign_ups, render, archive, save, gateway):
         add_output_options(kind)
 
 
@@ -276,5 +297,16 @@ def _add_body(command: argparse.ArgumentParser) -> None:
 def _numbers(one: Callable[[str], int]) -> Callable[[str], tuple[int, ...]]:
     def parse(raw: str) -> tuple[int, ...]:
         return tuple(one(part) for part in raw.split(","))
+
+    return parse
+
+
+def _names(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    def parse(raw: str) -> tuple[str, ...]:
+        named = tuple(raw.split(","))
+        unknown = [name for name in named if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"not one of {', '.join(known)}: {', '.join(unknown)}")
+        return named
 
     return parse

@@ -26,6 +26,7 @@ from broadsheet_local.bench.report import (
     print_archive,
     print_claims,
     print_delivery,
+    print_gateway,
     print_imports,
     print_render,
     print_reports,
@@ -37,6 +38,7 @@ from broadsheet_local.bench.report import (
 from broadsheet_local.bench.runs.archive import ArchiveFigures, measure_archive
 from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
+from broadsheet_local.bench.runs.gateway import GatewayFigures, measure_gateway
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
 from broadsheet_local.bench.runs.render import RenderFigures, measure_render
 from broadsheet_local.bench.runs.reports import measure_reports, measure_sending_cost
@@ -65,9 +67,17 @@ Figures = TypeVar(
     ReportFigures,
     ArchiveFigures,
     SaveFigures,
+    GatewayFigures,
 )
 OfSystem = TypeVar(
-    "OfSystem", DeliveryFigures, ImportFigures, SendingCostFigures, SignUpFigures, ArchiveFigures, SaveFigures
+    "OfSystem",
+    DeliveryFigures,
+    ImportFigures,
+    SendingCostFigures,
+    SignUpFigures,
+    ArchiveFigures,
+    SaveFigures,
+    GatewayFigures,
 )
 
 
@@ -170,6 +180,13 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 reports = await _reports(parsed, systems, say)
                 _print(reports, print_reports, as_json=parsed.json)
                 return 0 if reports.is_whole else 1
+            case "gateway":
+                gateway = await systems.with_one(
+                    partial(measure_gateway, seconds=parsed.seconds, only=parsed.only, say=say),
+                    lambda folder: Options(data_dir=folder),
+                )
+                _print(gateway, print_gateway, as_json=parsed.json)
+                return 0 if gateway.is_whole else 1
             case "archive" | "save":
                 return await _of_authors(parsed, systems, say)
             case "subscribers":

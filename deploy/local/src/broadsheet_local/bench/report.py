@@ -14,6 +14,7 @@ from broadsheet_local.bench.measuring.figures import (
     SubscriberFigures,
 )
 from broadsheet_local.bench.runs.archive import ArchiveFigures
+from broadsheet_local.bench.runs.gateway import GatewayFigures, Measured
 from broadsheet_local.bench.runs.imports import ImportFigures
 from broadsheet_local.bench.runs.render import RenderFigures
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures
@@ -205,3 +206,41 @@ def _request_times(times: RequestTimes) -> tuple[str, str, str, str]:
 
 def _claims(times: ClaimTimes | None) -> str:
     return "none" if times is None else f"p50 {times.p50:.1f} ms, p99 {times.p99:.1f} ms of {times.claims}"
+
+
+def print_gateway(figures: GatewayFigures, console: Console) -> None:
+    table = Table(
+        "load", "a second", "p50", "p99", "at most", "quiet p50", "µs of CPU each", "wrong",
+        title=f"{figures.connections} connections, {figures.seconds} s each, load before {figures.load_before}",
+    )  # fmt: skip
+    for kind, measured in figures.through_gateway.items():
+        table.add_row(kind, *_measured(measured))
+        if kind in figures.service_alone:
+            table.add_row("[dim]  the service alone[/dim]", *_measured(figures.service_alone[kind]))
+    console.print(table)
+    for kind, measured in figures.through_gateway.items():
+        parts = ", ".join(f"{name} {us:,.0f}" for name, us in measured.cpu_us.items() if us >= 1)
+        console.print(f"{kind}: µs of CPU by process: {parts}")
+    if figures.hop_ratio:
+        console.print(f"a read through the gateway takes {figures.hop_ratio:.2f} times as long as at the service alone")
+    console.print(
+        "lost: " + (", ".join(f"{name} {count}" for name, count in figures.lost.items()) or "nothing measured")
+    )
+    if (over := figures.overload) is not None:
+        console.print(
+            f"at {over.offered_per_s:,.0f} sign-ups a second: {over.taken_per_s:,.0f} taken (p99 {over.taken_ms_p99:.0f} "
+            f"ms), {over.refused:,} refused (p99 {over.refused_ms_p99:.0f} ms), {over.wrong} wrong; admin pages: p99 "
+            f"{over.admin_ms_p99:.0f} ms of {over.admin_pages}, {over.admin_wrong} wrong"
+        )
+
+
+def _measured(measured: Measured) -> tuple[str, ...]:
+    return (
+        f"{measured.per_s:,.0f}" + ("" if measured.is_held else " (not held)"),
+        f"{measured.ms_p50:.1f} ms",
+        f"{measured.ms_p99:.1f} ms",
+        f"{measured.most_per_s:,.0f}",
+        f"{measured.quiet_ms_p50:.2f} ms",
+        f"{measured.cpu_us['total']:,.0f}",
+        str(measured.wrong),
+    )

@@ -29,7 +29,9 @@ class ProcessUse(msgspec.Struct, frozen=True):
 class ProcessMeter:
     """Measures from `async with` to its end; `uses` is there afterwards. This process itself is `bench`."""
 
-    def __init__(self, process_ids: Mapping[str, int]) -> None:
+    def __init__(self, process_ids: Mapping[str, int], *, samples_memory: bool = True) -> None:
+        """Without samples of memory, which cost some percent of a processor, there is only what is at start and end."""
+        self._samples_memory = samples_memory
         try:
             self._processes = {name: psutil.Process(pid) for name, pid in process_ids.items()}
         except psutil.NoSuchProcess as error:
@@ -49,15 +51,16 @@ class ProcessMeter:
         except psutil.NoSuchProcess as gone:
             raise self._ended(gone.pid) from gone
         self._began_s = time.monotonic()
-        self._sampler = asyncio.create_task(self._sample())
+        if self._samples_memory:
+            self._sampler = asyncio.create_task(self._sample())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._sampler is not None
-        self._sampler.cancel()
-        await asyncio.wait({self._sampler})
+        if self._sampler is not None:
+            self._sampler.cancel()
+            await asyncio.wait({self._sampler})
         if error is not None:
             return
         self.seconds = time.monotonic() - self._began_s

@@ -64,7 +64,7 @@ class ArchiveFigures(msgspec.Struct, frozen=True):
 
 async def measure_archive(system: LocalSystem, seconds: int, say: Say) -> ArchiveFigures:
     load_before = round(os.getloadavg()[0], 2)
-    path = await _publish(system)
+    path = await publish_page(system)
     url = urlsplit(system.addresses.gateway_url)
     async with HttpxAiohttpClient(base_url=system.addresses.gateway_url, trust_env=False) as client:
         first = await client.get(path)
@@ -88,7 +88,7 @@ async def measure_archive(system: LocalSystem, seconds: int, say: Say) -> Archiv
     )
 
 
-async def _publish(system: LocalSystem) -> str:
+async def publish_page(system: LocalSystem) -> str:
     """The path of the page of an issue that was just published."""
     with connected(system.database_url) as connection:
         connection.execute("UPDATE publishing.newsletter SET has_archive = true")
