@@ -51,6 +51,7 @@ from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
 from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 from broadsheet_gateway.sign_up.pages import SIGN_UP_HANDLERS, SignUpDesk
+from broadsheet_gateway.sign_up.send_sign_ups import SignUpSender
 from broadsheet_gateway.webhooks.receive import WEBHOOK_HANDLERS, WebhookDoor
 from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
 from broadsheet_gateway.well_known.pages import WELL_KNOWN_HANDLERS
@@ -127,7 +128,7 @@ def create_app(
         ),
         tickets=tickets,
         directory=NewsletterDirectory(service_calls, cache_s=settings.newsletter_cache_s),
-        upstreams=service_calls,
+        sender=SignUpSender(service_calls),
         request_origin=request_origin,
     )
     archive_desk = ArchiveDesk(

@@ -12,7 +12,7 @@ from broadsheet_common.process.settings import HttpUrl, PositiveInt, PositiveSec
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 
-EXPECTED_SCHEMA_VERSION = "0005"
+EXPECTED_SCHEMA_VERSION = "0006"
 """The migration for which this code was written."""
 
 DAY_S = 86_400

@@ -33,16 +33,19 @@ async def enqueue_erasure(
     )
 
 
+_ENTER_ADDRESSES = sa.text("SELECT delivery.enter_addresses(:email_keys, :address_hashes)").bindparams(
+    sa.bindparam("email_keys", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("address_hashes", type_=pg.ARRAY(sa.LargeBinary)),
+)
+
+
 async def enter_addresses(connection: AsyncConnection, hasher: AddressHasher, email_keys: Sequence[str]) -> None:
     """Every transaction that stores addresses calls this: an address that was suppressed when it was erased is
     suppressed again. Other addresses do not change.
     """
     pairs = [(key, address_hash) for key in email_keys for address_hash in hasher.hashes(key)]
     await connection.execute(
-        sa.text("SELECT delivery.enter_addresses(:email_keys, :address_hashes)").bindparams(
-            sa.bindparam("email_keys", type_=pg.ARRAY(sa.Text)),
-            sa.bindparam("address_hashes", type_=pg.ARRAY(sa.LargeBinary)),
-        ),
+        _ENTER_ADDRESSES,
         {"email_keys": [key for key, _ in pairs], "address_hashes": [address_hash for _, address_hash in pairs]},
     )
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
@@ -29,7 +30,8 @@ SingleMailKind = Literal[
 class SingleMail(msgspec.Struct, frozen=True):
     """One ready mail for the transactional stream.
 
-    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more.
+    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more. `traceparent`: the trace
+    that the mail belongs to; None is the current one.
     """
 
     kind: SingleMailKind
@@ -39,6 +41,7 @@ class SingleMail(msgspec.Struct, frozen=True):
     text_body: str
     dedupe_key: str
     expires_in: timedelta
+    traceparent: str | None = None
 
 
 async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> None:
@@ -56,7 +59,41 @@ async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> 
             "html_body": mail.html_body,
             "text_body": mail.text_body,
             "expires_in": mail.expires_in,
-            "traceparent": current_trace().traceparent,
+            "traceparent": mail.traceparent or current_trace().traceparent,
+        },
+    )
+
+
+_ENQUEUE_SINGLE_MAILS = sa.text("""
+    SELECT delivery.enqueue_single_mails(:kind, :dedupe_keys, :to_emails, :subjects, :html_bodies, :text_bodies,
+                                         :expires_in, :traceparents)
+""").bindparams(
+    sa.bindparam("expires_in", type_=sa.Interval),
+    *(
+        sa.bindparam(name, type_=pg.ARRAY(sa.Text))
+        for name in ("dedupe_keys", "to_emails", "subjects", "html_bodies", "text_bodies", "traceparents")
+    ),
+)
+
+
+async def enqueue_single_mails(connection: AsyncConnection, mails: Sequence[SingleMail]) -> None:
+    """Queue several mails of one kind and one life-time, in one statement; see `enqueue_single_mail`.
+
+    Raises ValueError if they are not of one kind and one life-time, or if there are none.
+    """
+    [(kind, expires_in)] = {(mail.kind, mail.expires_in) for mail in mails}
+    own = current_trace().traceparent
+    await connection.execute(
+        _ENQUEUE_SINGLE_MAILS,
+        {
+            "kind": kind,
+            "dedupe_keys": [mail.dedupe_key for mail in mails],
+            "to_emails": [mail.to for mail in mails],
+            "subjects": [mail.subject for mail in mails],
+            "html_bodies": [mail.html_body for mail in mails],
+            "text_bodies": [mail.text_body for mail in mails],
+            "expires_in": expires_in,
+            "traceparents": [mail.traceparent or own for mail in mails],
         },
     )
 

@@ -29,12 +29,18 @@ def with_allowed_values(detail: str, type_: Any, steps: Sequence[str] = ()) -> s
 
 def explain(error: msgspec.ValidationError, type_: Any) -> str:
     """Msgspec's message about a value of this type, with the allowed values and the place of the fault in the value."""
+    detail, place = explain_apart(error, type_)
+    return f"{detail} - at `${place}`" if place else detail
+
+
+def explain_apart(error: msgspec.ValidationError, type_: Any) -> tuple[str, str]:
+    """As `explain`: the message, and the place as msgspec writes it, without its `$`; empty for the value itself."""
     text = str(error)
     placed = _PLACE.match(text)
     if placed is None:
-        return with_allowed_values(text, type_)
+        return with_allowed_values(text, type_), ""
     steps = [name or index for name, index in _STEP.findall(placed["path"])]
-    return f"{with_allowed_values(placed['detail'], type_, steps)} - at `${placed['path']}`"
+    return with_allowed_values(placed["detail"], type_, steps), placed["path"]
 
 
 def _values_at(info: inspect.Type, steps: list[str]) -> Iterator[str]:

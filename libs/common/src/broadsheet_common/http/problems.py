@@ -17,7 +17,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from broadsheet_common.http.allowed_values import with_allowed_values
+from broadsheet_common.http.allowed_values import explain_apart, with_allowed_values
 from broadsheet_common.process.database import is_database_unavailable, is_out_of_resources
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -191,6 +191,27 @@ def example_of(error: type[ProblemError]) -> dict[str, Any]:
     return shown
 
 
+def malformed_value(error: msgspec.ValidationError, type_: Any) -> MalformedRequestError:
+    """The problem of a value that is not of this type, with the place of its fault, as for a body of the type."""
+    detail, place = explain_apart(error, type_)
+    return MalformedRequestError(
+        "See `errors` for each fault.",
+        errors=(FieldProblem(pointer=_pointer(place.removeprefix(".") or _WHOLE_BODY, detail), detail=detail),),
+    )
+
+
+def problem_of_any(error: Exception) -> Problem:
+    """The problem that an error is answered with, for one of several things that are answered together. What is not
+    expected is logged.
+    """
+    if isinstance(error, ProblemError):
+        return problem_of(error)
+    if is_database_unavailable(error):
+        _log.warning("http.dependency_unavailable", error=type(error).__name__)
+        return problem_of(UnavailableError())
+    return _note_bug(error)
+
+
 def _handle_problem(request: Request[Any, Any, Any], error: ProblemError) -> Response[bytes]:
     return problem_response(problem_of(error, request.url.path), error.headers)
 
@@ -273,8 +294,12 @@ def _handle_group(request: Request[Any, Any, Any], error: ExceptionGroup[Excepti
 
 
 def _handle_bug(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    return problem_response(_note_bug(error, request.url.path))
+
+
+def _note_bug(error: Exception, path: str = "") -> Problem:
     _log.error("http.unexpected_error", error=type(error).__name__, exc_info=error)
-    return problem_response(problem_of(InternalError(), request.url.path))
+    return problem_of(InternalError(), path)
 
 
 def problem_handlers() -> ExceptionHandlersMap:

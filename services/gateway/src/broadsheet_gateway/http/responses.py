@@ -36,6 +36,14 @@ class Responder:
             cookies=[self._jar.expired(self._jar.flash_name)] if view.flashes else [],
         )
 
+    def render(self, view: PageView) -> str:
+        """A page's text, to be kept: without flashes, and the same for everybody."""
+        return self._pages.render(view)
+
+    def rendered(self, page: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+        """The answer with a page that was rendered before."""
+        return Response(page, status_code=status, media_type=HTML, headers=dict(headers or {}))
+
     def redirect(self, path: str, *, flash: FlashCode | None = None, cookies: Sequence[Cookie] = ()) -> PageResponse:
         """303: whatever the method was, the next page is fetched with GET. `path` is one of ours, never input."""
         flashes = [flash_cookie(self._jar, flash)] if flash is not None else []

@@ -1,10 +1,16 @@
 """Rate limits, counted in Redis and shared by all gateway processes, or in this process while Redis does not answer.
 
 All limits of one call are judged together: a request that one of them refuses is not charged to the others.
+
+One script does all of a request's limits, and those of every request that arrives while a script runs: a call to Redis
+costs this process more than all that the script does.
 """
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 
 import msgspec
 import structlog
@@ -19,22 +25,35 @@ LOCAL_KEYS_MAX = 20_000
 PURGE_EVERY_US = 1_000_000
 RETRY_REDIS_AFTER_S = 1.0
 
-# KEYS: one a limit. ARGV: interval_us, window_us of each. Answers, for each, how long until its quota is full (µs),
-# as it was before this request. Redis's own clock counts, so that all processes agree.
+CALLS_MAX = 1
+"""Scripts under way: what arrives meanwhile goes into the next one."""
+CHARGES_A_CALL_MAX = 400
+
+# KEYS: one a limit. ARGV, for each stage: its number of limits, whether it follows the stage before, and interval_us
+# and window_us of each limit. The limits of a stage are charged if all of them allow it and, if it follows, the stage
+# before was charged. Answers, for each limit, how long until its quota is full (µs), as it was before this request.
+# Redis's own clock counts, so that all processes agree.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full_in, allowed = {}, true
-for i, key in ipairs(KEYS) do
-  local kept = tonumber(redis.call('GET', key) or '0')
-  full_in[i] = math.max(kept - now, 0)
-  if full_in[i] + ARGV[2 * i - 1] > tonumber(ARGV[2 * i]) then allowed = false end
-end
-if allowed then
-  for i, key in ipairs(KEYS) do
-    local after = full_in[i] + ARGV[2 * i - 1]
-    redis.call('SET', key, string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
+local full_in, allowed, first, place = {}, true, 1, 1
+while place <= #ARGV do
+  local size = tonumber(ARGV[place])
+  allowed = allowed or ARGV[place + 1] == '0'
+  place = place + 2
+  for i = 0, size - 1 do
+    local kept = tonumber(redis.call('GET', KEYS[first + i]) or '0')
+    local full = math.max(kept - now, 0)
+    full_in[first + i] = full
+    if full + ARGV[place + 2 * i] > tonumber(ARGV[place + 2 * i + 1]) then allowed = false end
   end
+  if allowed then
+    for i = 0, size - 1 do
+      local after = full_in[first + i] + ARGV[place + 2 * i]
+      redis.call('SET', KEYS[first + i], string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
+    end
+  end
+  first, place = first + size, place + 2 * size
 end
 return full_in
 """
@@ -54,6 +73,15 @@ class Charge(msgspec.Struct, frozen=True):
         return f"{KEY_PREFIX}{self.name}:{self.subject}"
 
 
+Stages = Sequence[Sequence[Charge]]
+"""What one request is charged. Each stage is judged as a whole, and charged only if the one before was."""
+
+
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
+    stages: Stages
+    full_in_us: asyncio.Future[list[list[int]] | None]
+
+
 class Limiter:
     """`redis` None keeps every limit in the process."""
 
@@ -64,22 +92,38 @@ class Limiter:
         self._local_full_at_us: dict[str, int] = {}
         self._purge_again_at_us = 0
         self._redis_again_at_us = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
 
     async def charge(self, charges: Sequence[Charge]) -> list[Verdict]:
         """One verdict a charge, in order. The request may pass when all are allowed, and has then been counted."""
-        full_in_us = await self._charge_redis(charges)
-        if full_in_us is None:
-            full_in_us = self._charge_local(charges)
-        return [judge(c.name, c.limit, f) for c, f in zip(charges, full_in_us, strict=True)]
+        [verdicts] = await self._judge([charges])
+        return verdicts
 
     async def require(self, charges: Sequence[Charge]) -> list[Verdict]:
         """Raises `TooManyRequestsError`, with the headers of the limit that opens last, unless all allow it."""
-        verdicts = await self.charge(charges)
-        refusals = [verdict for verdict in verdicts if not verdict.is_allowed]
+        verdicts, _ = await self.require_then(charges, ())
+        return verdicts
+
+    async def require_then(
+        self, charges: Sequence[Charge], then: Sequence[Charge]
+    ) -> tuple[list[Verdict], list[Verdict]]:
+        """As `require`, and then `charge` of what is counted only for a request that passes the first."""
+        required, counted = await self._judge([charges, then])
+        refusals = [verdict for verdict in required if not verdict.is_allowed]
         if refusals:
             worst = max(refusals, key=lambda verdict: verdict.retry_after_us)
             raise TooManyRequestsError(headers=worst.headers)
-        return verdicts
+        return required, counted
+
+    async def _judge(self, stages: Stages) -> list[list[Verdict]]:
+        full_in_us = await self._charge_redis(stages)
+        if full_in_us is None:
+            full_in_us = self._charge_local(stages)
+        return [
+            [judge(c.name, c.limit, f) for c, f in zip(stage, full_in, strict=True)]
+            for stage, full_in in zip(stages, full_in_us, strict=True)
+        ]
 
     async def clear(self, charge: Charge) -> None:
         """Reset the quota (after a successful login)."""
@@ -90,12 +134,57 @@ class Limiter:
             except REDIS_ERRORS as error:
                 self._leave_redis(error)
 
-    async def _charge_redis(self, charges: Sequence[Charge]) -> list[int] | None:
+    async def _charge_redis(self, stages: Stages) -> list[list[int]] | None:
+        """None: count in the process. No wait is longer than two calls may take."""
         if self._script is None or not self._is_redis_due():
             return None
-        arguments = [n for c in charges for n in (c.limit.interval_us, c.limit.window_us)]
+        one = _Waiting(stages, asyncio.get_running_loop().create_future())
+        self._waiting.append(one)
+        self._begin_calls()
+        return await one.full_in_us
+
+    def _begin_calls(self) -> None:
+        while self._waiting and len(self._calls) < CALLS_MAX:
+            batch, charges = [], 0
+            while self._waiting and charges < CHARGES_A_CALL_MAX:
+                one = self._waiting.popleft()
+                batch.append(one)
+                charges += sum(map(len, one.stages))
+            call = asyncio.create_task(self._call(batch))
+            self._calls.add(call)
+            call.add_done_callback(self._end_call)
+
+    def _end_call(self, call: asyncio.Task[None]) -> None:
+        self._calls.discard(call)
+        self._begin_calls()
+
+    async def _call(self, batch: Sequence[_Waiting]) -> None:
+        answer: list[int] | None = None
         try:
-            answer: list[int] = await self._script(keys=[c.key for c in charges], args=arguments)
+            answer = await self._run_script(batch)
+        finally:
+            # Also when cancelled: nobody waits for nothing.
+            place = 0
+            for one in batch:
+                sizes = list(map(len, one.stages))
+                ends = list(accumulate(sizes, initial=place))
+                place = ends[-1]
+                if not one.full_in_us.done():
+                    one.full_in_us.set_result(None if answer is None else [answer[i:j] for i, j in pairwise(ends)])
+
+    async def _run_script(self, batch: Sequence[_Waiting]) -> list[int] | None:
+        if self._script is None or not self._is_redis_due():
+            return None
+        keys: list[str] = []
+        arguments: list[int] = []
+        for one in batch:
+            for place, stage in enumerate(one.stages):
+                arguments += (len(stage), int(place > 0))
+                for charge in stage:
+                    keys.append(charge.key)
+                    arguments += (charge.limit.interval_us, charge.limit.window_us)
+        try:
+            answer: list[int] = await self._script(keys=keys, args=arguments)
         except REDIS_ERRORS as error:
             self._leave_redis(error)
             return None
@@ -109,14 +198,21 @@ class Limiter:
         self._redis_again_at_us = self._now_us() + int(RETRY_REDIS_AFTER_S * 1_000_000)
         _log.warning("limiter.redis_unavailable", error=type(error).__name__)
 
-    def _charge_local(self, charges: Sequence[Charge]) -> list[int]:
+    def _charge_local(self, stages: Stages) -> list[list[int]]:
         now_us = self._now_us()
-        full_in_us = [max(0, self._local_full_at_us.get(c.key, now_us) - now_us) for c in charges]
-        if all(judge(c.name, c.limit, f).is_allowed for c, f in zip(charges, full_in_us, strict=True)):
-            for charge, full_in in zip(charges, full_in_us, strict=True):
-                self._make_room(now_us)
-                self._local_full_at_us[charge.key] = now_us + full_in + charge.limit.interval_us
-        return full_in_us
+        is_charged = True
+        answer: list[list[int]] = []
+        for charges in stages:
+            full_in_us = [max(0, self._local_full_at_us.get(c.key, now_us) - now_us) for c in charges]
+            answer.append(full_in_us)
+            is_charged = is_charged and all(
+                judge(c.name, c.limit, f).is_allowed for c, f in zip(charges, full_in_us, strict=True)
+            )
+            if is_charged:
+                for charge, full_in in zip(charges, full_in_us, strict=True):
+                    self._make_room(now_us)
+                    self._local_full_at_us[charge.key] = now_us + full_in + charge.limit.interval_us
+        return answer
 
     def _make_room(self, now_us: int) -> None:
         if len(self._local_full_at_us) < LOCAL_KEYS_MAX:

@@ -61,24 +61,34 @@ class SignUpGuard:
                 Charge("sign-up-untimed", subject, self._limits.signup_untimed_per_ip),
                 Charge("sign-up-untimed-all", "all", self._limits.signup_untimed_overall),
             ]
-        await self._limiter.require(charges)
-        if form.text(TRAP_FIELD):
-            return self._drop("trap")
-        if age_s is not None and age_s < self._fill_min_s:
-            return self._drop("too_fast")
-        if not await self._has_room(form.text("email")):
+        bot = self._bot_reason(form, age_s)
+        mailbox = None if bot is not None else mailbox_of(form.text("email"))
+        address = [] if mailbox is None else [self._address_charge(mailbox)]
+        # A bot that gives itself away is charged like anybody, but for no mailbox.
+        _, by_address = await self._limiter.require_then(charges, address)
+        if bot is not None:
+            return self._drop(bot)
+        if not all(verdict.is_allowed for verdict in by_address):
             return self._drop("address")
         return "pass"
 
-    async def _has_room(self, email: str) -> bool:
-        try:
-            mailbox = EmailAddress.parse(email).mailbox_key
-        except ValueError:
-            return True  # it is no address, and will be refused as such
+    def _bot_reason(self, form: Form, age_s: float | None) -> str | None:
+        if form.text(TRAP_FIELD):
+            return "trap"
+        return "too_fast" if age_s is not None and age_s < self._fill_min_s else None
+
+    def _address_charge(self, mailbox: str) -> Charge:
         subject = hmac.digest(self._address_key, mailbox.encode(), "sha256").hex()
-        [verdict] = await self._limiter.charge([Charge("sign-up-address", subject, self._limits.signup_per_address)])
-        return verdict.is_allowed
+        return Charge("sign-up-address", subject, self._limits.signup_per_address)
 
     def _drop(self, reason: str) -> Passage:
         _log.info("sign_up.dropped", reason=reason)
         return "drop"
+
+
+def mailbox_of(email: str) -> str | None:
+    """The mailbox that the typed address names; None if it is no address, and will be refused as such."""
+    try:
+        return EmailAddress.parse(email).mailbox_key
+    except ValueError:
+        return None

@@ -1,7 +1,8 @@
 """The public sign-up: the home page, the page of each newsletter, the form that a newsletter's own site may hold."""
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,9 +12,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
-from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
-from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, Responder
@@ -23,6 +23,7 @@ from broadsheet_gateway.pages.views import (
     FormProof,
     HomePage,
     NewsletterLink,
+    PageView,
     SubscribeForm,
 )
 from broadsheet_gateway.reader.public_pages import field_errors
@@ -30,21 +31,26 @@ from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data, preflight_headers, sharing_headers
 from broadsheet_gateway.sign_up.embed_form import WORDING_FIELD, embed_form
 from broadsheet_gateway.sign_up.form_ticket import FormTickets
-from broadsheet_gateway.sign_up.guard import SignUpGuard
+from broadsheet_gateway.sign_up.guard import SignUpGuard, mailbox_of
 from broadsheet_gateway.sign_up.newsletter_directory import (
     NAME_BEFORE_FIRST_ANSWER,
     NewsletterDirectory,
     PublicNewsletter,
 )
+from broadsheet_gateway.sign_up.send_sign_ups import SignUpForm, SignUpSender
 
 HOME_PATH = "/subscriptions"
 """Where the default newsletter's form is sent; every other one's is sent to its own page."""
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
+PAGES_KEPT_MAX = 256
+"""Rendered pages of this process; a newsletter has two."""
+
 _WORDING = re.compile(r"[0-9]{1,6}")
 
 AnyResponse = Response[Any]
+KeptPages = dict[Hashable, tuple[bytes, bytes]]
 
 
 class SignUpDesk:
@@ -58,16 +64,19 @@ class SignUpDesk:
         guard: SignUpGuard,
         tickets: FormTickets,
         directory: NewsletterDirectory,
-        upstreams: Upstreams,
+        sender: SignUpSender,
         request_origin: RequestOrigin,
     ) -> None:
         self._settings = settings
         self._responder = responder
         self._guard = guard
         self._tickets = tickets
-        self._upstreams = upstreams
+        self._sender = sender
         self._request_origin = request_origin
         self.directory = directory
+        self._ticket_mark = secrets.token_hex(32)
+        self._forms: KeptPages = {}
+        self._answers: KeptPages = {}
 
     async def find(self, slug: str) -> PublicNewsletter:
         """Raises `NotFoundError`, or `UnavailableError` while no newsletter is known yet."""
@@ -93,19 +102,47 @@ class SignUpDesk:
         headers: Mapping[str, str] | None = None,
         **shown: Any,
     ) -> AnyResponse:
-        view = HomePage(
+        links = tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ())
+        ticket = self._tickets.issue(path)
+        if any(shown.values()):
+            view = self._form(newsletter, path, links, ticket, **shown)
+            return self._responder.page(view, status=status, headers=headers)
+        before, after = self._keep(
+            self._forms, (newsletter, path, links), lambda: self._form(newsletter, path, links, self._ticket_mark)
+        )
+        return self._responder.rendered(before + ticket.encode() + after, status=status, headers=headers)
+
+    def _form(
+        self,
+        newsletter: PublicNewsletter,
+        path: str,
+        links: tuple[NewsletterLink, ...],
+        ticket: str,
+        **shown: Any,
+    ) -> HomePage:
+        return HomePage(
             newsletter_name=newsletter.name,
             action_path=path,
-            proof=FormProof(ticket=self._tickets.issue(path), wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
+            proof=FormProof(ticket=ticket, wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
             heading=newsletter.sign_up_heading,
             text=newsletter.sign_up_text,
             button=newsletter.sign_up_button,
             tracking=newsletter.tracking_notice,
             archive_path=f"{newsletter_path(newsletter.slug)}/issues" if newsletter.has_archive else "",
-            others=tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ()),
+            others=links,
             **shown,
         )
-        return self._responder.page(view, status=status, headers=headers)
+
+    def _keep(self, kept: KeptPages, key: Hashable, make: Callable[[], PageView]) -> tuple[bytes, bytes]:
+        """What stands before and after the ticket: the same for every visitor, until the newsletter is changed."""
+        found = kept.get(key)
+        if found is None:
+            if len(kept) >= PAGES_KEPT_MAX:
+                kept.clear()
+            # The mark is random: no newsletter's text can hold it.
+            before, _, after = self._responder.render(make()).partition(self._ticket_mark)
+            found = kept[key] = (before.encode(), after.encode())
+        return found
 
     async def sign_up(self, request: AnyRequest, newsletter: PublicNewsletter, path: str) -> AnyResponse:
         """The same answer for a new and for a known address, and for a bot. A fault shows the form with what was
@@ -148,33 +185,33 @@ class SignUpDesk:
         if for_script:
             return Response({"status": "check_inbox"}, status_code=202, headers=shared)
         page_path = "/" if path == HOME_PATH else path
-        view = CheckInboxPage(newsletter_name=newsletter.name, page_path=page_path)
-        return self._responder.page(view, headers=shared)
+        page, _ = self._keep(
+            self._answers,
+            (newsletter.name, page_path),
+            lambda: CheckInboxPage(newsletter_name=newsletter.name, page_path=page_path),
+        )
+        return self._responder.rendered(page, headers=shared)
 
     async def _take(self, request: AnyRequest, form: Form, newsletter: PublicNewsletter, path: str) -> None:
+        typed = _typed(form)
         passage = await self._guard.judge(
             form, form_name=path, subject=self._request_origin.rate_limit_subject(request)
         )
         if passage == "drop":
             return
-        typed = _typed(form)
         wording = form.text(WORDING_FIELD)
-        await self._upstreams.call(
-            "subscriptions",
-            "POST",
-            "/public/subscriptions",
-            identity=PUBLIC_IDENTITY,
-            answer=dict[str, Any],
-            body={
-                "email": typed.email,
-                "name": typed.name,
-                "newsletter": None if path == HOME_PATH else newsletter.slug,
-                "wording_version": int(wording) if _WORDING.fullmatch(wording) else None,
-                "visitor": {
+        await self._sender.send(
+            SignUpForm(
+                email=typed.email,
+                name=typed.name,
+                newsletter=None if path == HOME_PATH else newsletter.slug,
+                wording_version=int(wording) if _WORDING.fullmatch(wording) else None,
+                visitor={
                     **self._request_origin.visitor(request),
                     "form_url": form_url(request.headers, {self._settings.public_origin, *newsletter.allowed_origins}),
                 },
-            },
+            ),
+            mailbox=mailbox_of(typed.email),
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -68,6 +69,26 @@ EVIDENCE_VALUES = """
     CAST(:source AS text), CAST(:actor AS text), CAST(CAST(:ip AS text) AS inet), CAST(:user_agent AS text),
     CAST(:form_url AS text), CAST(:wording_version AS integer)
 """
+
+
+# The same for several: one array a column.
+EVIDENCE_ARRAYS = ":sources, :actors, :ips, :user_agents, :form_urls, :wording_versions"
+EVIDENCE_ARRAY_PARAMETERS: tuple[sa.BindParameter[Any], ...] = (
+    *(sa.bindparam(name, type_=pg.ARRAY(sa.Text)) for name in ("sources", "actors", "ips", "user_agents", "form_urls")),
+    sa.bindparam("wording_versions", type_=pg.ARRAY(sa.Integer)),
+)
+
+
+def evidence_arrays(evidences: Sequence[Evidence]) -> dict[str, object]:
+    """The values of `EVIDENCE_ARRAYS`."""
+    return {
+        "sources": [one.source for one in evidences],
+        "actors": [one.actor for one in evidences],
+        "ips": [one.ip for one in evidences],
+        "user_agents": [one.user_agent for one in evidences],
+        "form_urls": [one.form_url for one in evidences],
+        "wording_versions": [one.wording_version for one in evidences],
+    }
 
 
 async def unsettled_mails(connection: AsyncConnection, *, limit: int, resting: Collection[int]) -> list[int]:

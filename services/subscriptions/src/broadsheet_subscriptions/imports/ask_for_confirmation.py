@@ -18,7 +18,7 @@ from broadsheet_subscriptions.imports import ask_store
 from broadsheet_subscriptions.imports.ask_store import PersonToAsk
 from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
 from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
-from broadsheet_subscriptions.sign_up.interface import record_request
+from broadsheet_subscriptions.sign_up.interface import SignUpRequest, record_requests
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 
 MAILS_A_BATCH: Final = 20
@@ -65,17 +65,16 @@ async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: 
         lifetime_s=int(policy.lifetime.total_seconds()),
     )
     mail_key = f"confirmation:{token_hash.hex()}"
-    await record_request(
-        connection,
-        person.subscription_id,
+    request = SignUpRequest(
+        subscription_id=person.subscription_id,
         # The pace bounds these mails. A quota is not used: its row would have to be locked before the person's.
         counts_for=None,
         mail="confirmation",
         mail_key=mail_key,
         token_hash=token_hash,
-        lifetime=policy.lifetime,
         evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
     )
+    await record_requests(connection, [request], lifetime=policy.lifetime)
     await enqueue_single_mail(
         connection,
         SingleMail(

@@ -2,7 +2,7 @@
 URLs.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, post
@@ -13,8 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.contracts.identity import requires
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.contracts.suppression import SuppressionKind
-from broadsheet_common.http.problems import InvalidInputError
+from broadsheet_common.http.problems import (
+    InvalidInputError,
+    MalformedRequestError,
+    Problem,
+    ProblemError,
+    malformed_value,
+    problem_of_any,
+)
 from broadsheet_common.http.record_id import RecordId
+from broadsheet_common.http.request_rules import check_json_text
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_subscriptions.consent.evidence import read_evidence
 from broadsheet_subscriptions.leaving.unsubscribe import (
@@ -24,14 +32,15 @@ from broadsheet_subscriptions.leaving.unsubscribe import (
     unsubscribe_by_link,
 )
 from broadsheet_subscriptions.sign_up.confirm import UnknownTokenError, confirm, look_up_confirmation
-from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, SignUp, parse_sign_up
+from broadsheet_subscriptions.sign_up.take_sign_ups import BATCH_MAX, take_sign_ups
 from broadsheet_subscriptions.subscribers import linked_subscription
 from broadsheet_subscriptions.subscribers.address_flags import AddressFlag
 from broadsheet_subscriptions.subscribers.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
 from broadsheet_subscriptions.subscribers.subscription import State
 
 PUBLIC_BODY_MAX_BYTES = 128 * 1024
+TRACEPARENT_CHARS = 55
 SLUG_PATTERN = "^[a-z0-9][a-z0-9-]{0,62}$"
 """A slug, as the database stores it."""
 
@@ -53,6 +62,29 @@ class SignUpInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     newsletter: Annotated[str, msgspec.Meta(pattern=SLUG_PATTERN)] | None = None
     wording_version: int | None = None
     visitor: Visitor = Visitor()
+
+
+class BatchedSignUp(SignUpInput, frozen=True, forbid_unknown_fields=True):
+    """`traceparent`: of the request that brought this one, for its mail."""
+
+    traceparent: Annotated[str, msgspec.Meta(max_length=TRACEPARENT_CHARS)] | None = None
+
+
+class SignUpBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Each item is a `BatchedSignUp`, and is judged by itself."""
+
+    items: Annotated[list[Any], msgspec.Meta(min_length=1, max_length=BATCH_MAX)]
+
+
+class SignUpResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The status that the sign-up alone would have been answered with, and the problem if it is an error."""
+
+    status: int
+    problem: Problem | None = None
+
+
+class SignUpResults(msgspec.Struct, frozen=True):
+    items: list[SignUpResult]
 
 
 class SignUpAnswer(msgspec.Struct, frozen=True):
@@ -100,6 +132,9 @@ class LeftAll(msgspec.Struct, frozen=True):
     """Empty: an unsubscribe link may have been forwarded, so it reveals nothing about other newsletters."""
 
 
+_ACCEPTED = SignUpResult(202)
+
+
 class PublicController(Controller):
     path = "/public"
     tags = ("Public pages",)
@@ -122,23 +157,38 @@ class PublicController(Controller):
         confirmation_policy: NamedDependency[ConfirmationPolicy],
         refused_address_flags: NamedDependency[frozenset[AddressFlag]],
     ) -> SignUpAnswer:
-        sign_up = parse_sign_up(
-            email=data.email,
-            name=data.name,
-            newsletter=data.newsletter_id if data.newsletter_id is not None else data.newsletter,
-            evidence=read_evidence(
-                source="form",
-                ip=data.visitor.ip,
-                user_agent=data.visitor.user_agent,
-                form_url=data.visitor.form_url,
-                wording_version=data.wording_version,
-            ),
-            refused=refused_address_flags,
-        )
-        async with engine.begin() as connection:
-            await name_change_source(connection, "sign_up")
-            await subscribe(connection, sign_up, confirmation_policy)
+        [error] = await take_sign_ups(engine, [_parse(data, refused_address_flags)], confirmation_policy)
+        if error is not None:
+            raise error
         return SignUpAnswer()
+
+    # No schema: the gateway alone calls it, and an item's own faults are answered in its place.
+    @post("/subscriptions/batch", status_code=200, include_in_schema=False)
+    async def sign_up_several(
+        self,
+        request: JsonRequest,
+        engine: NamedDependency[AsyncEngine],
+        confirmation_policy: NamedDependency[ConfirmationPolicy],
+        refused_address_flags: NamedDependency[frozenset[AddressFlag]],
+    ) -> SignUpResults:
+        """Sign-ups that arrived at the gateway together, each answered as it would be alone."""
+        try:
+            batch = msgspec.json.decode(await request.body(), type=SignUpBatch)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedRequestError from error
+        outcomes: list[SignUp | Exception | None] = []
+        for item in batch.items:
+            try:
+                check_json_text(item)
+                outcomes.append(_parse(msgspec.convert(item, BatchedSignUp), refused_address_flags))
+            except msgspec.ValidationError as fault:
+                outcomes.append(malformed_value(fault, BatchedSignUp))
+            except ProblemError as problem:
+                outcomes.append(problem)
+        sign_ups = [one for one in outcomes if isinstance(one, SignUp)]
+        taken = iter(await take_sign_ups(engine, sign_ups, confirmation_policy) if sign_ups else ())
+        errors = [next(taken) if isinstance(one, SignUp) else one for one in outcomes]
+        return SignUpResults([_ACCEPTED if error is None else _refusal(error) for error in errors])
 
     @post(
         "/confirmations/lookup",
@@ -217,6 +267,29 @@ class PublicController(Controller):
         async with engine.begin() as connection:
             await unsubscribe_all_by_link(connection, link_signer, data.token, issue_id=data.issue_id)
         return LeftAll()
+
+
+def _parse(data: SignUpInput, refused: frozenset[AddressFlag]) -> SignUp:
+    """Raises InvalidInputError."""
+    return parse_sign_up(
+        email=data.email,
+        name=data.name,
+        newsletter=data.newsletter_id if data.newsletter_id is not None else data.newsletter,
+        evidence=read_evidence(
+            source="form",
+            ip=data.visitor.ip,
+            user_agent=data.visitor.user_agent,
+            form_url=data.visitor.form_url,
+            wording_version=data.wording_version,
+        ),
+        refused=refused,
+        traceparent=data.traceparent if isinstance(data, BatchedSignUp) else None,
+    )
+
+
+def _refusal(error: Exception) -> SignUpResult:
+    problem = problem_of_any(error)
+    return SignUpResult(problem.status, problem)
 
 
 def _answer(linked: linked_subscription.LinkedSubscription) -> LinkedSubscription:

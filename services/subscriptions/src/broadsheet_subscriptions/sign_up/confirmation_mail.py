@@ -5,11 +5,14 @@ They contain nothing the visitor typed: otherwise the form could be used to send
 has no other URL (no namespace, image or font), so that mail clients and scanners find that one link.
 """
 
+from functools import lru_cache
 from html import escape
 
 import msgspec
 
 CONFIRMATION_PATH = "/subscriptions/confirm"
+_NEWSLETTERS_KEPT = 256
+"""Rendering takes longer than the rest of writing a mail: its parts are kept for so many newsletters."""
 
 
 class ConfirmationMail(msgspec.Struct, frozen=True):
@@ -22,26 +25,53 @@ def write_confirmation_mail(
     *, newsletter_name: str, postal_address: str, public_url: str, token: str, lifetime_s: int
 ) -> ConfirmationMail:
     """`token` is URL-safe; `public_url` has no trailing slash."""
-    name = " ".join(newsletter_name.split())
-    address = " ".join(postal_address.split())
+    parts = _around_the_link(newsletter_name, postal_address, lifetime_s)
     link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
-    lifetime = duration_in_words(lifetime_s)
-    html_name, html_address = escape(name), f"<br>{escape(address)}" if address else ""
     return ConfirmationMail(
-        subject=f"Please confirm your subscription to {name}",
-        html_body=_HTML.format(
-            title="Confirm your subscription",
-            preview=f"Press the button to start getting {html_name}.",
-            name=html_name,
-            heading="One more step",
-            words=_CONFIRM_WORDS.format(name=html_name) + _CONFIRM_BUTTON.format(link=escape(link)),
-            small=_CONFIRM_SMALL.format(name=html_name, lifetime=lifetime),
-            address=html_address,
-        ),
-        text_body=_TEXT.format(name=name, link=link, lifetime=lifetime, address=f"\n{address}" if address else ""),
+        subject=parts.subject,
+        html_body=escape(link).join(parts.html),
+        text_body=link.join(parts.text),
     )
 
 
+class _AroundTheLink(msgspec.Struct, frozen=True):
+    """What every mail of a newsletter shares: what stands before the link, and what stands after it."""
+
+    subject: str
+    html: tuple[str, str]
+    text: tuple[str, str]
+
+
+@lru_cache(maxsize=_NEWSLETTERS_KEPT)
+def _around_the_link(newsletter_name: str, postal_address: str, lifetime_s: int) -> _AroundTheLink:
+    name = " ".join(newsletter_name.split())
+    address = " ".join(postal_address.split())
+    lifetime = duration_in_words(lifetime_s)
+    html_name, html_address = escape(name), f"<br>{escape(address)}" if address else ""
+    top, bottom = _HTML.split("{words}")
+    before_button, after_button = _CONFIRM_BUTTON.split("{link}")
+    text_before, text_after = _TEXT.split("{link}")
+    html_before = top.format(
+        title="Confirm your subscription",
+        preview=f"Press the button to start getting {html_name}.",
+        name=html_name,
+        heading="One more step",
+    )
+    html_after = bottom.format(
+        small=_CONFIRM_SMALL.format(name=html_name, lifetime=lifetime),
+        address=html_address,
+    )
+    return _AroundTheLink(
+        subject=f"Please confirm your subscription to {name}",
+        html=(html_before + _CONFIRM_WORDS.format(name=html_name) + before_button, after_button + html_after),
+        text=(
+            text_before.format(name=name),
+            text_after.format(name=name, lifetime=lifetime, address=f"\n{address}" if address else ""),
+        ),
+    )
+
+
+@lru_cache(maxsize=_NEWSLETTERS_KEPT)
 def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) -> ConfirmationMail:
     """No link: there is nothing to do. Every issue has a link to unsubscribe."""
     name = " ".join(newsletter_name.split())

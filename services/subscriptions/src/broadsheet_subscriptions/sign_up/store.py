@@ -4,15 +4,24 @@ Lock order, so that no two use cases deadlock: mailbox quota, subscriber, subscr
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
-from broadsheet_subscriptions.consent.interface import EVIDENCE_COLUMNS, EVIDENCE_VALUES, evidence_parameters
+from broadsheet_subscriptions.consent.interface import (
+    EVIDENCE_ARRAY_PARAMETERS,
+    EVIDENCE_ARRAYS,
+    EVIDENCE_COLUMNS,
+    EVIDENCE_VALUES,
+    evidence_arrays,
+    evidence_parameters,
+)
 from broadsheet_subscriptions.subscribers.interface import SubscriberRow
 from broadsheet_subscriptions.subscribers.linked_subscription import (
     LINKED_COLUMNS,
@@ -52,147 +61,193 @@ class MailBounds(msgspec.Struct, frozen=True):
     mailbox_window: timedelta
 
 
-async def enter_sign_up(
-    connection: AsyncConnection,
-    *,
-    email: EmailAddress,
-    name: SubscriberName,
-    newsletter: int | str | None,
-    bounds: MailBounds,
-) -> EnteredSignUp | None:
-    """Find or create the subscriber and the subscription. Returns None, and creates nothing, if there is no such
+_BOUND_LOCK_WAITS = sa.text("SELECT set_config('lock_timeout', :bound, true)")
+
+
+async def bound_lock_waits(connection: AsyncConnection, bound_ms: int) -> None:
+    """For the rest of the transaction, a statement that waits longer for a row fails."""
+    await connection.execute(_BOUND_LOCK_WAITS, {"bound": f"{bound_ms}ms"})
+
+
+class NewSignUp(msgspec.Struct, frozen=True):
+    """What `enter_sign_ups` needs of a sign-up. `newsletter` is an id, a slug, or None for the default one."""
+
+    email: EmailAddress
+    name: SubscriberName
+    newsletter: int | str | None
+
+
+# One statement for any number of sign-ups, because each costs a round trip. The updates change nothing (except to start
+# a new quota window): they lock the rows, and wait for a transaction that is about to insert them. Each part sorts all
+# that the one before has returned, which fixes the lock order: all quotas, then all subscribers, then all
+# subscriptions, each in the order of their keys. A row that was just inserted has no locker yet (xmax 0).
+_ENTER = sa.text("""
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(:newsletter_ids, :slugs, :mailbox_hashes, :emails, :email_keys, :names)
+                 WITH ORDINALITY AS one (newsletter_id, slug, mailbox_hash, email, email_key, name, place)
+    ), asked AS MATERIALIZED (
+        SELECT given.place, given.mailbox_hash, given.email, given.email_key, given.name,
+               newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address
+          FROM given
+          JOIN publishing.published_newsletters AS newsletter
+            ON CASE WHEN given.newsletter_id IS NOT NULL THEN newsletter.newsletter_id = given.newsletter_id
+                    WHEN given.slug IS NOT NULL THEN newsletter.slug = given.slug
+                    ELSE newsletter.is_default END
+           AND newsletter.archived_at IS NULL
+    ), quota AS (
+        INSERT INTO subscriptions.mailbox_quota AS kept (mailbox_hash)
+        SELECT mailbox_hash FROM asked ORDER BY mailbox_hash
+        ON CONFLICT (mailbox_hash) DO UPDATE
+           SET mails = CASE WHEN kept.window_began_at <= now() - :window THEN 0 ELSE kept.mails END,
+               window_began_at = CASE WHEN kept.window_began_at <= now() - :window THEN now()
+                                      ELSE kept.window_began_at END
+        RETURNING mailbox_hash, mails < :mails_max AS has_room
+    ), person AS (
+        INSERT INTO subscriptions.subscriber AS kept (email, email_key, name)
+        SELECT asked.email, asked.email_key, asked.name FROM asked JOIN quota USING (mailbox_hash)
+         ORDER BY asked.email_key
+        ON CONFLICT (email_key) DO UPDATE SET email_key = kept.email_key
+        RETURNING id, email, email_key, name, created_at, xmax = 0 AS is_new
+    ), held AS (
+        INSERT INTO subscriptions.subscription AS kept (newsletter_id, subscriber_id)
+        SELECT asked.newsletter_id, person.id FROM asked JOIN person USING (email_key)
+         ORDER BY person.id, asked.newsletter_id
+        ON CONFLICT (newsletter_id, subscriber_id) DO UPDATE SET state = kept.state
+        RETURNING id, subscriber_id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true)
+                  AS has_cooled_down
+    )
+    SELECT asked.place, asked.newsletter_id, asked.newsletter_name, asked.postal_address,
+           person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
+           held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
+      FROM asked
+      JOIN quota USING (mailbox_hash)
+      JOIN person USING (email_key)
+      JOIN held ON held.subscriber_id = person.id
+""").bindparams(
+    sa.bindparam("newsletter_ids", type_=pg.ARRAY(sa.BigInteger)),
+    sa.bindparam("slugs", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("mailbox_hashes", type_=pg.ARRAY(sa.LargeBinary)),
+    sa.bindparam("emails", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("email_keys", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("names", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("cool_down", type_=sa.Interval),
+    sa.bindparam("window", type_=sa.Interval),
+)
+
+
+async def enter_sign_ups(
+    connection: AsyncConnection, sign_ups: Sequence[NewSignUp], bounds: MailBounds
+) -> list[EnteredSignUp | None]:
+    """Find or create the subscriber and the subscription of each. None, and nothing created, where there is no such
     newsletter.
 
-    `newsletter` is an id, a slug, or None for the default one. A new subscription is pending. An existing
-    subscriber keeps address and name as they are: anybody can fill in the form for anybody.
+    A new subscription is pending. An existing subscriber keeps address and name as they are: anybody can fill in the
+    form for anybody. No two may be of one mailbox: the second one's quota would depend on the first one's mail.
     """
     result = await connection.execute(
-        # One statement, because each costs a round trip. The updates change nothing (except to start a new quota
-        # window): they lock the rows, and wait for a transaction that is about to insert them. Each reads the one
-        # before, which fixes the lock order. A row that was just inserted has no locker yet (xmax 0).
-        sa.text("""
-            WITH newsletter AS MATERIALIZED (
-                SELECT newsletter_id, name, postal_address
-                  FROM publishing.published_newsletters
-                 WHERE CASE WHEN :newsletter_id IS NOT NULL THEN newsletter_id = :newsletter_id
-                            WHEN :slug IS NOT NULL THEN slug = :slug
-                            ELSE is_default END
-                   AND archived_at IS NULL
-            ), quota AS (
-                INSERT INTO subscriptions.mailbox_quota AS kept (mailbox_hash)
-                SELECT :mailbox_hash FROM newsletter
-                ON CONFLICT (mailbox_hash) DO UPDATE
-                   SET mails = CASE WHEN kept.window_began_at <= now() - :window THEN 0 ELSE kept.mails END,
-                       window_began_at = CASE WHEN kept.window_began_at <= now() - :window THEN now()
-                                              ELSE kept.window_began_at END
-                RETURNING mails < :mails_max AS has_room
-            ), person AS (
-                INSERT INTO subscriptions.subscriber AS kept (email, email_key, name)
-                SELECT :email, :email_key, :name FROM quota
-                ON CONFLICT (email_key) DO UPDATE SET email_key = kept.email_key
-                RETURNING id, email, name, created_at, xmax = 0 AS is_new
-            ), held AS (
-                INSERT INTO subscriptions.subscription AS kept (newsletter_id, subscriber_id)
-                SELECT newsletter.newsletter_id, person.id FROM newsletter, person
-                ON CONFLICT (newsletter_id, subscriber_id) DO UPDATE SET state = kept.state
-                RETURNING id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true) AS has_cooled_down
-            )
-            SELECT newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
-                   person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
-                   held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
-              FROM newsletter, quota, person, held
-        """).bindparams(
-            sa.bindparam("newsletter_id", type_=sa.BigInteger),
-            sa.bindparam("slug", type_=sa.Text),
-            sa.bindparam("mailbox_hash", type_=sa.LargeBinary),
-            sa.bindparam("email", type_=sa.Text),
-            sa.bindparam("email_key", type_=sa.Text),
-            sa.bindparam("name", type_=sa.Text),
-            sa.bindparam("cool_down", type_=sa.Interval),
-            sa.bindparam("window", type_=sa.Interval),
-        ),
+        _ENTER,
         {
-            "newsletter_id": newsletter if isinstance(newsletter, int) else None,
-            "slug": newsletter if isinstance(newsletter, str) else None,
-            "mailbox_hash": hash_mailbox(email),
+            "newsletter_ids": [one.newsletter if isinstance(one.newsletter, int) else None for one in sign_ups],
+            "slugs": [one.newsletter if isinstance(one.newsletter, str) else None for one in sign_ups],
+            "mailbox_hashes": [hash_mailbox(one.email) for one in sign_ups],
+            "emails": [one.email for one in sign_ups],
+            "email_keys": [one.email.key for one in sign_ups],
+            "names": [one.name for one in sign_ups],
             "mails_max": bounds.mailbox_mails_max,
             "window": bounds.mailbox_window,
-            "email": email,
-            "email_key": email.key,
-            "name": name,
             "cool_down": bounds.cool_down,
         },
     )
-    row = result.one_or_none()
-    if row is None:
-        return None
-    return EnteredSignUp(
-        newsletter=Newsletter(row.newsletter_id, row.newsletter_name, row.postal_address),
-        subscriber=SubscriberRow(row.subscriber_id, EmailAddress(row.email), row.name, row.created_at),
-        subscriber_is_new=row.is_new,
-        subscription_id=row.subscription_id,
-        state=row.state,
-        mail_is_due=row.mail_is_due,
-    )
+    entered: list[EnteredSignUp | None] = [None] * len(sign_ups)
+    for (
+        place, newsletter_id, newsletter_name, postal_address, subscriber_id, email, name, created_at, is_new,
+        subscription_id, state, mail_is_due,
+    ) in result:  # fmt: skip
+        entered[place - 1] = EnteredSignUp(
+            newsletter=Newsletter(newsletter_id, newsletter_name, postal_address),
+            subscriber=SubscriberRow(subscriber_id, EmailAddress(email), name, created_at),
+            subscriber_is_new=is_new,
+            subscription_id=subscription_id,
+            state=state,
+            mail_is_due=mail_is_due,
+        )
+    return entered
 
 
 def hash_mailbox(email: EmailAddress) -> bytes:
     return hashlib.sha256(email.mailbox_key.encode()).digest()
 
 
-async def record_request(
-    connection: AsyncConnection,
-    subscription_id: int,
-    *,
-    counts_for: EmailAddress | None,
-    mail: SignUpMail,
-    mail_key: str,
-    token_hash: bytes,
-    lifetime: timedelta,
-    evidence: Evidence,
-) -> None:
-    """Record a sign-up whose mail is queued: the token, the counts, and the consent entry.
+class SignUpRequest(msgspec.Struct, frozen=True):
+    """A sign-up whose mail is queued. `counts_for`: the address whose mailbox quota, locked by `enter_sign_ups`, counts
+    the mail; None for no quota.
+    """
 
-    `counts_for`: the address whose mailbox quota, locked by `enter_sign_up`, counts the mail; None for no quota.
+    subscription_id: int
+    counts_for: EmailAddress | None
+    mail: SignUpMail
+    mail_key: str
+    token_hash: bytes
+    evidence: Evidence
+
+
+_RECORD = sa.text(f"""
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(:subscription_ids, :token_hashes, :mailbox_hashes, :mails, :mail_keys,
+                             {EVIDENCE_ARRAYS})
+                   AS one (subscription_id, token_hash, mailbox_hash, mail, mail_key, {EVIDENCE_COLUMNS})
+    ), held AS (
+        UPDATE subscriptions.subscription AS kept
+           SET state = CASE WHEN kept.state = 'confirmed' THEN kept.state ELSE 'pending' END,
+               confirmation_queued_at = now()
+          FROM given WHERE kept.id = given.subscription_id
+        RETURNING kept.id, kept.subscriber_id, kept.newsletter_id
+    ), token AS (
+        INSERT INTO subscriptions.confirmation_token (token_hash, subscription_id, expires_at)
+        SELECT given.token_hash, held.id, now() + :lifetime
+          FROM held JOIN given ON given.subscription_id = held.id
+    ), counted AS (
+        UPDATE subscriptions.mailbox_quota AS kept SET mails = kept.mails + 1
+          FROM given WHERE kept.mailbox_hash = given.mailbox_hash
+    ), noted AS (
+        INSERT INTO subscriptions.consent_event
+               (subscriber_id, newsletter_id, kind, mail, mail_key, {EVIDENCE_COLUMNS})
+        SELECT held.subscriber_id, held.newsletter_id, 'requested', given.mail, given.mail_key,
+               given.source, given.actor, CAST(given.ip AS inet), given.user_agent, given.form_url,
+               given.wording_version
+          FROM held JOIN given ON given.subscription_id = held.id
+        RETURNING id
+    )
+    INSERT INTO subscriptions.unsettled_mail (consent_event_id) SELECT id FROM noted
+""").bindparams(  # constants
+    sa.bindparam("subscription_ids", type_=pg.ARRAY(sa.BigInteger)),
+    sa.bindparam("token_hashes", type_=pg.ARRAY(sa.LargeBinary)),
+    sa.bindparam("mailbox_hashes", type_=pg.ARRAY(sa.LargeBinary)),
+    sa.bindparam("mails", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("mail_keys", type_=pg.ARRAY(sa.Text)),
+    sa.bindparam("lifetime", type_=sa.Interval),
+    *EVIDENCE_ARRAY_PARAMETERS,
+)
+
+
+async def record_requests(
+    connection: AsyncConnection, requests: Sequence[SignUpRequest], *, lifetime: timedelta
+) -> None:
+    """Record sign-ups whose mails are queued: for each the token, the counts, and the consent entry.
 
     A confirmed subscription stays confirmed. A token is stored for it too, although nobody is sent its text: the
     work must be the same in both cases (timing side channel).
     """
     await connection.execute(
-        sa.text(f"""
-            WITH held AS (
-                UPDATE subscriptions.subscription
-                   SET state = CASE WHEN state = 'confirmed' THEN state ELSE 'pending' END,
-                       confirmation_queued_at = now()
-                 WHERE id = :subscription_id
-                RETURNING id, subscriber_id, newsletter_id
-            ), token AS (
-                INSERT INTO subscriptions.confirmation_token (token_hash, subscription_id, expires_at)
-                SELECT :token_hash, id, now() + :lifetime FROM held
-            ), counted AS (
-                UPDATE subscriptions.mailbox_quota SET mails = mails + 1 WHERE mailbox_hash = :mailbox_hash
-            ), noted AS (
-                INSERT INTO subscriptions.consent_event
-                       (subscriber_id, newsletter_id, kind, mail, mail_key, {EVIDENCE_COLUMNS})
-                SELECT subscriber_id, newsletter_id, 'requested', :mail, :mail_key, {EVIDENCE_VALUES} FROM held
-                RETURNING id
-            )
-            INSERT INTO subscriptions.unsettled_mail (consent_event_id) SELECT id FROM noted
-        """).bindparams(  # constants
-            sa.bindparam("token_hash", type_=sa.LargeBinary),
-            sa.bindparam("mailbox_hash", type_=sa.LargeBinary),
-            sa.bindparam("lifetime", type_=sa.Interval),
-            sa.bindparam("mail", type_=sa.Text),
-            sa.bindparam("mail_key", type_=sa.Text),
-        ),
+        _RECORD,
         {
-            "subscription_id": subscription_id,
-            "token_hash": token_hash,
-            "mailbox_hash": None if counts_for is None else hash_mailbox(counts_for),
+            "subscription_ids": [one.subscription_id for one in requests],
+            "token_hashes": [one.token_hash for one in requests],
+            "mailbox_hashes": [None if one.counts_for is None else hash_mailbox(one.counts_for) for one in requests],
             "lifetime": lifetime,
-            "mail": mail,
-            "mail_key": mail_key,
-            **evidence_parameters(evidence),
+            "mails": [one.mail for one in requests],
+            "mail_keys": [one.mail_key for one in requests],
+            **evidence_arrays([one.evidence for one in requests]),
         },
     )
 

@@ -4,8 +4,11 @@ The public form's answer is the same for a new, pending, confirmed, suppressed o
 the work: a mail is written, recorded and enqueued in a savepoint every time, and rolled back if none is due. A
 confirmed subscriber is told so by mail, within the same limits. Whether an address is suppressed is known to
 delivery only: the mail is enqueued like any other, and not sent.
+
+Sign-ups that arrive together share a transaction and its statements (docs/decisions/0023-sign-up-batches.md).
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -13,12 +16,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.erasure import enter_addresses
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mails
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.sign_up import store
-from broadsheet_subscriptions.sign_up.confirmation_mail import write_already_subscribed_mail, write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_mail import (
+    ConfirmationMail,
+    write_already_subscribed_mail,
+    write_confirmation_mail,
+)
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, hash_token
 from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.subscribers.interface import SubscriberRow
@@ -32,12 +39,15 @@ _REFUSALS: dict[AddressFlag, str] = {
 
 
 class SignUp(msgspec.Struct, frozen=True):
-    """A sign-up whose fields are valid; `newsletter` is an id, a slug, or None for the default one."""
+    """A sign-up whose fields are valid; `newsletter` is an id, a slug, or None for the default one. `traceparent`: the
+    trace that its mail belongs to; None is the current one.
+    """
 
     email: EmailAddress
     name: SubscriberName
     newsletter: int | str | None
     evidence: Evidence
+    traceparent: str | None = None
 
 
 class ConfirmationPolicy(msgspec.Struct, frozen=True):
@@ -67,6 +77,7 @@ def parse_sign_up(
     newsletter: int | str | None,
     evidence: Evidence,
     refused: frozenset[AddressFlag] = frozenset(),
+    traceparent: str | None = None,
 ) -> SignUp:
     """`refused`: addresses with one of these flags are refused. Raises `InvalidInputError` with every fault."""
     problems: list[FieldProblem] = []
@@ -84,7 +95,7 @@ def parse_sign_up(
         problems.append(FieldProblem(pointer="/name", detail=str(error)))
     if address is None or parsed_name is None or problems:
         raise InvalidInputError(errors=tuple(problems))
-    return SignUp(address, parsed_name, newsletter, evidence)
+    return SignUp(address, parsed_name, newsletter, evidence, traceparent)
 
 
 async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: ConfirmationPolicy) -> SignedUp:
@@ -93,58 +104,92 @@ async def subscribe(connection: AsyncConnection, sign_up: SignUp, policy: Confir
     Raises:
         InvalidInputError: there is no such newsletter.
     """
-    entered = await store.enter_sign_up(
-        connection, email=sign_up.email, name=sign_up.name, newsletter=sign_up.newsletter, bounds=policy.bounds
-    )
+    [signed_up] = await subscribe_all(connection, [sign_up], policy)
+    if isinstance(signed_up, InvalidInputError):
+        raise signed_up
+    return signed_up
+
+
+async def subscribe_all(
+    connection: AsyncConnection, sign_ups: Sequence[SignUp], policy: ConfirmationPolicy
+) -> list[SignedUp | InvalidInputError]:
+    """As `subscribe`, for sign-ups of different mailboxes in one transaction, with as many statements as for one. The
+    result of each, in order; one for which there is no such newsletter changes nothing.
+
+    Raises ValueError if two are of one mailbox: what the second one gets depends on the first one.
+    """
+    if len({one.email.mailbox_key for one in sign_ups}) != len(sign_ups):
+        raise ValueError("two sign-ups of one mailbox cannot be written together")
+    wanted = [store.NewSignUp(one.email, one.name, one.newsletter) for one in sign_ups]
+    rows = await store.enter_sign_ups(connection, wanted, policy.bounds)
+    entered = [(one, row) for one, row in zip(sign_ups, rows, strict=True) if row is not None]
+    if entered:
+        # For every address, under its row's lock: an address that was suppressed when it was erased stays suppressed.
+        await enter_addresses(connection, policy.address_hasher, [one.email.key for one, _ in entered])
+    for is_due in (True, False):
+        mailed = [(one, row) for one, row in entered if row.mail_is_due == is_due]
+        if not mailed:
+            continue
+        async with connection.begin_nested() as savepoint:
+            await _queue_mails(connection, mailed, policy)
+            if not is_due:
+                await savepoint.rollback()
+    return [_result(one, row) for one, row in zip(sign_ups, rows, strict=True)]
+
+
+def _result(sign_up: SignUp, entered: store.EnteredSignUp | None) -> SignedUp | InvalidInputError:
     if entered is None:
         pointer = "/newsletter" if isinstance(sign_up.newsletter, str) else "/newsletter_id"
-        raise InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="There is no such newsletter."),))
-    # For every address, under its row's lock: an address that was suppressed when it was erased stays suppressed.
-    await enter_addresses(connection, policy.address_hasher, [sign_up.email.key])
-    async with connection.begin_nested() as savepoint:
-        await _queue_mail(connection, entered, sign_up, policy)
-        if not entered.mail_is_due:
-            await savepoint.rollback()
+        return InvalidInputError(errors=(FieldProblem(pointer=pointer, detail="There is no such newsletter."),))
     return SignedUp(entered.subscriber, entered.subscriber_is_new, entered.mail_is_due)
 
 
-async def _queue_mail(
-    connection: AsyncConnection, entered: store.EnteredSignUp, sign_up: SignUp, policy: ConfirmationPolicy
+async def _queue_mails(
+    connection: AsyncConnection, entered: Sequence[tuple[SignUp, store.EnteredSignUp]], policy: ConfirmationPolicy
 ) -> None:
-    token = policy.token_source()
-    token_hash = hash_token(token)
-    mail_key = f"confirmation:{token_hash.hex()}"
-    newsletter = entered.newsletter
-    asks_to_confirm = state_after_sign_up(entered.state) == "pending"
-    if asks_to_confirm:
-        mail = write_confirmation_mail(
-            newsletter_name=newsletter.name,
-            postal_address=newsletter.postal_address,
-            public_url=policy.public_url,
-            token=token,
-            lifetime_s=int(policy.lifetime.total_seconds()),
+    requests: list[store.SignUpRequest] = []
+    mails: list[SingleMail] = []
+    for sign_up, row in entered:
+        token = policy.token_source()
+        token_hash = hash_token(token)
+        mail_key = f"confirmation:{token_hash.hex()}"
+        asks_to_confirm = state_after_sign_up(row.state) == "pending"
+        mail = _write_mail(row.newsletter, token, policy) if asks_to_confirm else _write_already(row.newsletter)
+        requests.append(
+            store.SignUpRequest(
+                subscription_id=row.subscription_id,
+                counts_for=sign_up.email,
+                mail="confirmation" if asks_to_confirm else "already_subscribed",
+                mail_key=mail_key,
+                token_hash=token_hash,
+                evidence=sign_up.evidence,
+            )
         )
-    else:
-        mail = write_already_subscribed_mail(newsletter_name=newsletter.name, postal_address=newsletter.postal_address)
-    await store.record_request(
-        connection,
-        entered.subscription_id,
-        counts_for=sign_up.email,
-        mail="confirmation" if asks_to_confirm else "already_subscribed",
-        mail_key=mail_key,
-        token_hash=token_hash,
-        lifetime=policy.lifetime,
-        evidence=sign_up.evidence,
+        mails.append(
+            SingleMail(
+                kind="confirmation",
+                to=row.subscriber.email,
+                subject=mail.subject,
+                html_body=mail.html_body,
+                text_body=mail.text_body,
+                dedupe_key=mail_key,
+                expires_in=policy.lifetime,
+                traceparent=sign_up.traceparent,
+            )
+        )
+    await store.record_requests(connection, requests, lifetime=policy.lifetime)
+    await enqueue_single_mails(connection, mails)
+
+
+def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPolicy) -> ConfirmationMail:
+    return write_confirmation_mail(
+        newsletter_name=newsletter.name,
+        postal_address=newsletter.postal_address,
+        public_url=policy.public_url,
+        token=token,
+        lifetime_s=int(policy.lifetime.total_seconds()),
     )
-    await enqueue_single_mail(
-        connection,
-        SingleMail(
-            kind="confirmation",
-            to=entered.subscriber.email,
-            subject=mail.subject,
-            html_body=mail.html_body,
-            text_body=mail.text_body,
-            dedupe_key=mail_key,
-            expires_in=policy.lifetime,
-        ),
-    )
+
+
+def _write_already(newsletter: store.Newsletter) -> ConfirmationMail:
+    return write_already_subscribed_mail(newsletter_name=newsletter.name, postal_address=newsletter.postal_address)

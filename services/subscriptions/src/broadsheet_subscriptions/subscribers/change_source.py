@@ -16,8 +16,9 @@ confirmed; `erasure`: the person was erased, by an operator or by themselves. At
 """
 
 
+_NAME = sa.text("SELECT set_config('broadsheet.change_source', :source, true)")
+
+
 async def name_change_source(connection: AsyncConnection, source: ChangeSource) -> None:
     """Holds until the caller's transaction ends or sets another one."""
-    await connection.execute(
-        sa.text("SELECT set_config('broadsheet.change_source', :source, true)"), {"source": source}
-    )
+    await connection.execute(_NAME, {"source": source})
