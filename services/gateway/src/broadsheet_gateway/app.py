@@ -47,6 +47,7 @@ from broadsheet_gateway.settings import (
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
+from broadsheet_gateway.sign_up.answer_directly import SignUpMiddleware
 from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
 from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
@@ -203,6 +204,7 @@ def create_app(
         middleware=[
             MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),
             AnswerKeptMiddleware(archive_desk),
+            SignUpMiddleware(sign_up_desk),
         ],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,

@@ -85,6 +85,18 @@ class _RequestMiddleware(ASGIMiddleware):
 
     def __init__(self, metrics: ServerMetrics) -> None:
         self._metrics = metrics
+        # As many as routes, methods and statuses: looking labels up costs more than counting.
+        self._known_series: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def _series(self, route: str, method: str, status: int) -> tuple[Any, Any]:
+        known = self._known_series.get((route, method, status))
+        if known is None:
+            known = (
+                self._metrics.requests.labels(route, method, str(status)),
+                self._metrics.durations_s.labels(route),
+            )
+            self._known_series[route, method, status] = known
+        return known
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         sent = sent_method(cast("dict[str, Any]", scope))
@@ -120,8 +132,9 @@ class _RequestMiddleware(ASGIMiddleware):
             # leak.
             route = scope.get("path_template") or "(none)"
             if route not in _QUIET_PATHS:
-                self._metrics.requests.labels(route, method, str(status)).inc()
-                self._metrics.durations_s.labels(route).observe(duration_s)
+                count, durations_s = self._series(route, method, status)
+                count.inc()
+                durations_s.observe(duration_s)
                 _log.info(
                     "http.request",
                     method=method,

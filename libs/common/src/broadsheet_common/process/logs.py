@@ -7,8 +7,10 @@ libraries' log lines) is redacted; and httpx and httpcore, which log whole URLs 
 Logging never raises into the work: a line that cannot be made or written is counted and dropped (`log_output`).
 """
 
+import json
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -42,6 +44,14 @@ def _redact_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> E
 def _redact_event(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     event["event"] = redact(str(event["event"]))
     return event
+
+
+def _encode(event: EventDict, default: Callable[[Any], Any]) -> str:
+    """JSON. The standard library's takes three times as long, but takes what is no valid text too."""
+    try:
+        return msgspec.json.encode(event, enc_hook=default).decode()
+    except (TypeError, ValueError, NotImplementedError):
+        return json.dumps(event, default=default)
 
 
 def _never_raising(bound_logger: type[Any]) -> type[Any]:
@@ -96,7 +106,7 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], leve
         [
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             _redact_exception,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_encode),
         ]
         if log_format == "json"
         else [

@@ -7,6 +7,7 @@ used: a proxy that writes one of them passes the other on as the client sent it.
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -15,6 +16,7 @@ ForwardingHeader = Literal["x-forwarded-for", "forwarded"]
 
 UNKNOWN = "unknown"
 _HOPS_MAX = 20
+_REMEMBERED_MAX = 4096
 _IPV6_SITE_BITS = 64
 
 # An address, alone or with a port, as proxies write it: `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`.
@@ -56,6 +58,7 @@ def client_address(
     return str(current)
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def rate_limit_subject(address: str) -> str:
     """The unit that limits count: an IPv4 address, or the /64 of an IPv6 address, within which a host may choose
     freely.
@@ -100,6 +103,7 @@ def _last_element(text: str) -> tuple[str, str]:
     return "", ""
 
 
+@lru_cache(maxsize=_REMEMBERED_MAX)
 def _parse(text: str | None) -> Address | None:
     match = _NODE.fullmatch((text or "").strip().strip('"').partition("%")[0])
     if match is None:

@@ -27,6 +27,11 @@ class Responder:
         """The messages to show on this page; `page` deletes them from the browser as it shows them."""
         return read_flash(request.cookies.get(self._jar.flash_name))
 
+    @property
+    def flash_name(self) -> str:
+        """The cookie that holds the messages for the next page."""
+        return self._jar.flash_name
+
     def page(self, view: PageView, *, status: int = 200, headers: Mapping[str, str] | None = None) -> PageResponse:
         return Response(
             self._pages.render(view),

@@ -10,6 +10,7 @@ from litestar import Response, post, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from litestar.types import Scope
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
@@ -17,6 +18,7 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, Responder
+from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     EmbedPage,
@@ -44,6 +46,7 @@ HOME_PATH = "/subscriptions"
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
+NEWSLETTER_PATH = "/newsletters/{slug:str}"
 PAGES_KEPT_MAX = 256
 """Rendered pages of this process; a newsletter has two."""
 
@@ -91,6 +94,28 @@ class SignUpDesk:
             return await self.find(slug)
         except UnavailableError:
             return PublicNewsletter(name=NAME_BEFORE_FIRST_ANSWER, slug=slug)
+
+    def has_flash(self, scope: Scope) -> bool:
+        """Whether a message is to be shown on the next page."""
+        cookies = next((value for name, value in scope["headers"] if name == b"cookie"), b"")
+        return self._responder.flash_name.encode() in cookies
+
+    async def home_page(self, flashes: tuple[FlashCode, ...] = ()) -> AnyResponse:
+        """The default newsletter's form, and the way to others that are listed."""
+        return self.page(
+            await self.directory.default(), HOME_PATH, others=await self.directory.listed(), flashes=flashes
+        )
+
+    async def newsletter_page(self, slug: str) -> AnyResponse:
+        newsletter = await self.find(slug)
+        return self.page(newsletter, newsletter_path(newsletter.slug))
+
+    async def sign_up_to_default(self, request: AnyRequest) -> AnyResponse:
+        return await self.sign_up(request, await self.directory.default(), HOME_PATH)
+
+    async def sign_up_to(self, request: AnyRequest, slug: str) -> AnyResponse:
+        newsletter = await self.find_for_sign_up(slug)
+        return await self.sign_up(request, newsletter, newsletter_path(newsletter.slug))
 
     def page(
         self,
@@ -241,18 +266,12 @@ def _typed(form: Form) -> SubscribeForm:
 async def home(
     request: AnyRequest, responder: NamedDependency[Responder], sign_up_desk: NamedDependency[SignUpDesk]
 ) -> AnyResponse:
-    """The default newsletter's form, and the way to others that are listed."""
-    return sign_up_desk.page(
-        await sign_up_desk.directory.default(),
-        HOME_PATH,
-        others=await sign_up_desk.directory.listed(),
-        flashes=responder.flashes(request),
-    )
+    return await sign_up_desk.home_page(responder.flashes(request))
 
 
 @post(HOME_PATH, status_code=200, include_in_schema=False)
 async def subscribe(request: AnyRequest, sign_up_desk: NamedDependency[SignUpDesk]) -> AnyResponse:
-    return await sign_up_desk.sign_up(request, await sign_up_desk.directory.default(), HOME_PATH)
+    return await sign_up_desk.sign_up_to_default(request)
 
 
 @route(HOME_PATH, http_method=["OPTIONS"], include_in_schema=False)
@@ -260,21 +279,19 @@ async def preflight_subscribe(request: AnyRequest, sign_up_desk: NamedDependency
     return _preflight(request, await sign_up_desk.directory.default(), allow="POST, OPTIONS")
 
 
-@route("/newsletters/{slug:str}", http_method=["GET", "HEAD"], include_in_schema=False)
+@route(NEWSLETTER_PATH, http_method=["GET", "HEAD"], include_in_schema=False)
 async def newsletter_page(slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]) -> AnyResponse:
-    newsletter = await sign_up_desk.find(slug)
-    return sign_up_desk.page(newsletter, newsletter_path(newsletter.slug))
+    return await sign_up_desk.newsletter_page(slug)
 
 
-@post("/newsletters/{slug:str}", status_code=200, include_in_schema=False)
+@post(NEWSLETTER_PATH, status_code=200, include_in_schema=False)
 async def subscribe_to_newsletter(
     request: AnyRequest, slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]
 ) -> AnyResponse:
-    newsletter = await sign_up_desk.find_for_sign_up(slug)
-    return await sign_up_desk.sign_up(request, newsletter, newsletter_path(newsletter.slug))
+    return await sign_up_desk.sign_up_to(request, slug)
 
 
-@route("/newsletters/{slug:str}", http_method=["OPTIONS"], include_in_schema=False)
+@route(NEWSLETTER_PATH, http_method=["OPTIONS"], include_in_schema=False)
 async def preflight_newsletter(
     request: AnyRequest, slug: FromPath[str], sign_up_desk: NamedDependency[SignUpDesk]
 ) -> AnyResponse:
@@ -306,6 +323,7 @@ def _preflight(request: AnyRequest, newsletter: PublicNewsletter, *, allow: str)
     return Response(b"", status_code=204, headers={"Allow": allow, **headers}, media_type="text/plain")
 
 
+# `answer_directly` answers the plain ones among them before they are called.
 # A path's answer to OPTIONS comes before its other handlers: after them, Litestar would have made one of its own.
 SIGN_UP_HANDLERS: tuple[HTTPRouteHandler, ...] = (
     preflight_subscribe, subscribe, preflight_newsletter, newsletter_page, subscribe_to_newsletter, embed_page, home,
