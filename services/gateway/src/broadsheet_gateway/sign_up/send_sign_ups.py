@@ -18,8 +18,10 @@ from broadsheet_common.process.tracing import TraceContext, current_trace, enter
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 
 PATH: Final = "/public/subscriptions"
-CALLS_MAX: Final = 2
-"""Calls at once: while one waits for its commit, the other is read and written."""
+CALLS_MAX: Final = 3
+"""Calls at once. A second one begins only when the first is slow or many wait: fewer and larger calls cost less."""
+MANY: Final = 25
+SLOW_S: Final = 0.05
 SIGN_UPS_A_CALL_MAX: Final = 50
 BYTES_A_CALL_MAX: Final = 100 * 1024
 """Less than subscriptions takes; a single sign-up may be larger, and then goes alone."""
@@ -65,7 +67,8 @@ class SignUpSender:
         self._upstreams = upstreams
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], asyncio.TimerHandle] = {}
+        self._last_began_s = 0.0
 
     async def send(self, form: SignUpForm, *, mailbox: str | None) -> None:
         """Returns once the sign-up is committed. `mailbox`: two of one are never sent together, because what the second
@@ -89,16 +92,24 @@ class SignUpSender:
             raise UnavailableError from error
 
     def _begin_calls(self) -> None:
-        while self._waiting and len(self._calls) < CALLS_MAX:
+        while self._waiting and self._may_begin():
             batch = self._take()
             if not batch:
                 return
+            loop = asyncio.get_running_loop()
             call = asyncio.create_task(self._call(batch))
-            self._calls.add(call)
+            self._calls[call] = loop.call_later(SLOW_S, self._begin_calls)
+            self._last_began_s = loop.time()
             call.add_done_callback(self._end_call)
 
+    def _may_begin(self) -> bool:
+        if not self._calls:
+            return True
+        is_slow = asyncio.get_running_loop().time() - self._last_began_s >= SLOW_S
+        return len(self._calls) < CALLS_MAX and (is_slow or len(self._waiting) >= MANY)
+
     def _end_call(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
+        self._calls.pop(call).cancel()
         self._begin_calls()
 
     def _take(self) -> list[_Waiting]:
