@@ -211,7 +211,8 @@ def _claims(times: ClaimTimes | None) -> str:
 def print_gateway(figures: GatewayFigures, console: Console) -> None:
     table = Table(
         "load", "a second", "p50", "p99", "at most", "quiet p50", "µs of CPU each", "wrong",
-        title=f"{figures.connections} connections, {figures.seconds} s each, load before {figures.load_before}",
+        title=f"{figures.connections} connections, {figures.seconds} s each, load before {figures.load_before}, "
+        f"slowness {figures.slowness}",
     )  # fmt: skip
     for kind, measured in figures.through_gateway.items():
         table.add_row(kind, *_measured(measured))
