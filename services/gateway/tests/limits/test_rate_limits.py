@@ -1,6 +1,7 @@
 """Rate limits: the arithmetic, the shared count in Redis, and the local cap while Redis is away."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,75 @@ async def test_a_redis_that_is_away_is_not_asked_by_every_request() -> None:
     clock.now_us += 1_000_001
     await limiter.charge([charge])
     assert asked == 2
+
+
+@pytest.fixture(params=["redis", "process"])
+def limiter_anywhere(request: pytest.FixtureRequest, limited_redis: Redis) -> Limiter:
+    """Counting in Redis, and in the process."""
+    return Limiter(limited_redis if request.param == "redis" else None)
+
+
+async def test_what_follows_is_charged_only_if_the_first_limits_allow_it(limiter_anywhere: Limiter) -> None:
+    first, then = Charge("a", "x", RateLimit(2, 3600)), Charge("b", "x", RateLimit(5, 3600))
+    for _ in range(2):
+        await limiter_anywhere.require_then([first], [then])
+    for _ in range(3):
+        with pytest.raises(TooManyRequestsError) as refusal:
+            await limiter_anywhere.require_then([first], [then])
+        assert refusal.value.headers["RateLimit-Policy"] == '"a";q=2;w=3600'
+    assert (await limiter_anywhere.charge([then]))[0].remaining == 2
+
+
+async def test_the_first_limits_are_charged_even_if_what_follows_refuses(limiter_anywhere: Limiter) -> None:
+    first, then = Charge("a", "x", RateLimit(5, 3600)), Charge("b", "x", RateLimit(1, 3600))
+    allowed = []
+    for _ in range(3):
+        _, [verdict] = await limiter_anywhere.require_then([first], [then])
+        allowed.append(verdict.is_allowed)
+    assert allowed == [True, False, False]
+    assert (await limiter_anywhere.charge([first]))[0].remaining == 1
+
+
+async def test_nothing_may_follow(limiter_anywhere: Limiter) -> None:
+    [verdict], then = await limiter_anywhere.require_then([Charge("a", "x", RateLimit(5, 3600))], [])
+    assert (verdict.remaining, then) == (4, [])
+
+
+async def test_requests_at_once_share_scripts_and_each_gets_its_own_verdict(
+    limited_redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = Limiter(limited_redis)
+    scripts = 0
+    run = limiter._run_script
+
+    async def counted(batch: Any) -> Any:
+        nonlocal scripts
+        scripts += 1
+        return await run(batch)
+
+    monkeypatch.setattr(limiter, "_run_script", counted)
+    shared = Charge("all", "all", RateLimit(30, 3600))
+    outcomes = await asyncio.gather(
+        *(limiter.require_then([shared, Charge("one", str(n), RateLimit(1, 3600))], [shared]) for n in range(10)),
+        *(limiter.charge([Charge("one", str(n), RateLimit(1, 3600))]) for n in range(20)),
+    )
+    assert scripts < 10
+    assert all(verdict.is_allowed for first, then in outcomes[:10] for verdict in [*first, *then])  # type: ignore[misc]
+    own = [verdict.is_allowed for [verdict] in outcomes[10:]]  # type: ignore[misc]
+    assert own == [False] * 10 + [True] * 10
+    assert (await limiter.charge([shared]))[0].remaining == 9
+
+
+async def test_when_redis_fails_everybody_who_waits_is_counted_in_the_process() -> None:
+    class Refusing:
+        async def __call__(self, **_: object) -> list[int]:
+            await asyncio.sleep(0)
+            raise ConnectionRefusedError
+
+    limiter = Limiter(None)
+    limiter._script = Refusing()  # type: ignore[assignment]
+    verdicts = await asyncio.gather(*(limiter.charge([Charge("a", "x", RateLimit(5, 3600))]) for _ in range(20)))
+    assert sum(verdict.is_allowed for [verdict] in verdicts) == 5
 
 
 async def test_the_local_table_is_bounded() -> None:

@@ -146,8 +146,10 @@ class SignUpSender:
             outcomes = [await self._send_one(batch[0])] if len(batch) == 1 else await self._send_all(batch)
         except ProblemError as error:
             outcomes = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001  # those who wait are answered; there is nobody to raise it to
+            _log.error("sign_up.batch_failed", error=type(error).__name__, exc_info=error)
         finally:
-            # Also when something else is raised, or this is cancelled: nobody waits for nothing.
+            # Also when this is cancelled: nobody waits for nothing.
             for one, outcome in zip(batch, outcomes, strict=True):
                 _settle(one, outcome)
 
