@@ -179,14 +179,12 @@ async def test_requests_at_once_share_scripts_and_each_gets_its_own_verdict(
 
     monkeypatch.setattr(limiter, "_run_script", counted)
     shared = Charge("all", "all", RateLimit(30, 3600))
-    outcomes = await asyncio.gather(
-        *(limiter.require_then([shared, Charge("one", str(n), RateLimit(1, 3600))], [shared]) for n in range(10)),
-        *(limiter.charge([Charge("one", str(n), RateLimit(1, 3600))]) for n in range(20)),
-    )
+    own = [Charge("one", str(number), RateLimit(1, 3600)) for number in range(20)]
+    both = asyncio.gather(*(limiter.require_then([shared, charge], [shared]) for charge in own[:10]))
+    alone = asyncio.gather(*(limiter.charge([charge]) for charge in own))
+    assert all(verdict.is_allowed for first, then in await both for verdict in [*first, *then])
+    assert [verdict.is_allowed for [verdict] in await alone] == [False] * 10 + [True] * 10
     assert scripts < 10
-    assert all(verdict.is_allowed for first, then in outcomes[:10] for verdict in [*first, *then])  # type: ignore[misc]
-    own = [verdict.is_allowed for [verdict] in outcomes[10:]]  # type: ignore[misc]
-    assert own == [False] * 10 + [True] * 10
     assert (await limiter.charge([shared]))[0].remaining == 9
 
 

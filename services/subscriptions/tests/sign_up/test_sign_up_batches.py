@@ -77,7 +77,8 @@ async def test_known_and_unknown_addresses_fare_as_they_would_alone(subscription
     # What a bound held back leaves nothing: neither token nor entry, nor a count of its mailbox.
     [(cooling,)] = subscriptions.rows(
         "SELECT count(*) FROM subscriptions.consent_event AS entry "
-        "JOIN subscriptions.subscriber AS person ON person.id = entry.subscriber_id WHERE person.email_key = 'cooling@example.com'"
+        "JOIN subscriptions.subscriber AS person ON person.id = entry.subscriber_id "
+        "WHERE person.email_key = 'cooling@example.com'"
     )
     assert cooling == 1
     assert subscriptions.rows("SELECT sum(mails) FROM subscriptions.mailbox_quota") == [(8,)]

@@ -135,8 +135,15 @@ def _for_import(folder: Path) -> Options:
     return Options(data_dir=folder, postgres_settings=POSTGRES_SETTINGS)
 
 
-async def _of_authors(parsed: argparse.Namespace, systems: Systems, say: Say) -> int:
-    """`bench archive` and `bench save`."""
+async def _of_a_system(parsed: argparse.Namespace, systems: Systems, say: Say) -> int:
+    """`bench archive`, `bench save` and `bench gateway`."""
+    if parsed.kind == "gateway":
+        gateway = await systems.with_one(
+            partial(measure_gateway, seconds=parsed.seconds, only=parsed.only, say=say),
+            lambda folder: Options(data_dir=folder),
+        )
+        _print(gateway, print_gateway, as_json=parsed.json)
+        return 0 if gateway.is_whole else 1
     if parsed.kind == "archive":
         archive = await systems.with_one(
             partial(measure_archive, seconds=parsed.seconds, say=say), lambda folder: Options(data_dir=folder)
@@ -180,15 +187,8 @@ def bench(parsed: argparse.Namespace, say: Say) -> int:
                 reports = await _reports(parsed, systems, say)
                 _print(reports, print_reports, as_json=parsed.json)
                 return 0 if reports.is_whole else 1
-            case "gateway":
-                gateway = await systems.with_one(
-                    partial(measure_gateway, seconds=parsed.seconds, only=parsed.only, say=say),
-                    lambda folder: Options(data_dir=folder),
-                )
-                _print(gateway, print_gateway, as_json=parsed.json)
-                return 0 if gateway.is_whole else 1
-            case "archive" | "save":
-                return await _of_authors(parsed, systems, say)
+            case "archive" | "save" | "gateway":
+                return await _of_a_system(parsed, systems, say)
             case "subscribers":
                 lists = await measure_subscribers(
                     count=parsed.subscribers, requests=parsed.requests, counts=parsed.counts, say=say

@@ -228,11 +228,11 @@ def print_gateway(figures: GatewayFigures, console: Console) -> None:
         "lost: " + (", ".join(f"{name} {count}" for name, count in figures.lost.items()) or "nothing measured")
     )
     if (over := figures.overload) is not None:
-        console.print(
-            f"at {over.offered_per_s:,.0f} sign-ups a second: {over.taken_per_s:,.0f} taken (p99 {over.taken_ms_p99:.0f} "
-            f"ms), {over.refused:,} refused (p99 {over.refused_ms_p99:.0f} ms), {over.wrong} wrong; admin pages: p99 "
-            f"{over.admin_ms_p99:.0f} ms of {over.admin_pages}, {over.admin_wrong} wrong"
-        )
+        taken = f"{over.taken_per_s:,.0f} taken (p99 {over.taken_ms_p99:.0f} ms)"
+        refused = f"{over.refused:,} refused (p99 {over.refused_ms_p99:.0f} ms)"
+        console.print(f"at {over.offered_per_s:,.0f} sign-ups a second: {taken}, {refused}, {over.wrong} wrong")
+        pages = f"p99 {over.admin_ms_p99:.0f} ms of {over.admin_pages}, {over.admin_wrong} wrong"
+        console.print(f"admin pages meanwhile: {pages}")
 
 
 def _measured(measured: Measured) -> tuple[str, ...]:

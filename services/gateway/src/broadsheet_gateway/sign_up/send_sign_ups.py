@@ -167,7 +167,12 @@ class SignUpSender:
         items = [msgspec.structs.replace(one.form, traceparent=one.trace.traceparent) for one in batch]
         try:
             results = await self._upstreams.call(
-                "subscriptions", "POST", f"{PATH}/batch", identity=PUBLIC_IDENTITY, answer=_Results, body={"items": items}
+                "subscriptions",
+                "POST",
+                f"{PATH}/batch",
+                identity=PUBLIC_IDENTITY,
+                answer=_Results,
+                body={"items": items},
             )
         except UpstreamRefusalError as refusal:
             # What is wrong with one sign-up is in its result; this is about the call itself, a fault of ours.

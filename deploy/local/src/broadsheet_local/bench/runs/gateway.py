@@ -11,11 +11,18 @@ import httpx
 import msgspec
 from httpx_aiohttp import HttpxAiohttpClient
 
-from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter, ServiceName
+from broadsheet_common.contracts.identity import (
+    IDENTITY_HEADER,
+    PUBLIC_IDENTITY,
+    Identity,
+    IdentityMinter,
+    ServiceName,
+)
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_local.bench.inputs.visitors import Repeated, SignUpCalls, SignUps, Webhooks
 from broadsheet_local.bench.measuring.database import connected
-from broadsheet_local.bench.measuring.http_load import KindFigures, LoadFigures, Work, offer_load, raw_request
+from broadsheet_local.bench.measuring.http_load import LoadFigures, Work, offer_load, raw_request
 from broadsheet_local.bench.measuring.processes import ProcessMeter
 from broadsheet_local.bench.runs.archive import publish_page
 from broadsheet_local.demo.people import expect
@@ -38,7 +45,13 @@ QUIET_PER_S = 50.0
 """The rate at which nobody waits for anybody else: the time of one request alone."""
 MAILS_TIMEOUT_S = 120.0
 POLL_S = 0.5
+ADMIN_PAGES_PER_S = 5.0
+LOGIN_TIMEOUT_S = 30.0
 US_PER_S = 1_000_000
+
+PAGE_BYTES_MIN = 1_000
+LIST_ROWS = 50
+_API_CALLER = Identity(subject="key:1", scopes=GRANTABLE)
 
 _READERS = """
 WITH reader AS (
@@ -98,10 +111,11 @@ class Overload(msgspec.Struct, frozen=True):
 
 
 class GatewayFigures(msgspec.Struct, frozen=True):
-    """The first keys are the short form of what stands below. `hop_ratio`: the time of one read through the gateway,
-    with nobody else asking, divided by the time at the service alone. `slowness`: how long a fixed piece of work took
-    this machine before and after, in milliseconds (on an idle one of 2026: about 100); compare runs by it. `sign_ups_lost`: acknowledged, but not in the
-    database as they must be.
+    """The first keys are the short form of what stands below.
+
+    `hop_ratio`: the time of one read through the gateway, with nobody else asking, divided by the time at the service
+    alone. `slowness`: how long a fixed piece of work took this machine before and after, in milliseconds; compare runs
+    by it. `sign_ups_lost`: acknowledged, but not in the database as they must be.
     """
 
     sign_ups_per_s: float
@@ -142,8 +156,8 @@ class _Asking:
         self.key = {"Authorization": f"Bearer {system.credentials.api_key}"}
         self._minter = IdentityMinter(system.credentials.identity_private_key_file.read_text())
 
-    def identity(self, subject: str, scopes: Sequence[str], service: ServiceName) -> dict[str, str]:
-        identity = msgspec.convert({"subject": subject, "scopes": list(scopes)}, Identity)
+    def identity(self, identity: Identity, service: ServiceName) -> dict[str, str]:
+        """The header of a service's caller; it is good for a minute."""
         return {IDENTITY_HEADER: self._minter.mint(identity, service)}
 
 
@@ -252,7 +266,7 @@ class _Bench:
             return made[-1]
 
         def at_the_service() -> Work:
-            public = self._asking.identity("public", ["public"], "subscriptions")
+            public = self._asking.identity(PUBLIC_IDENTITY, "subscriptions")
             made.append(SignUpCalls(_host(service), public, run=f"call{len(made)}"))
             return made[-1]
 
@@ -273,8 +287,11 @@ class _Bench:
         )
 
     async def lists(self) -> tuple[Measured, Measured]:
-        paths = ["/api/v1/subscribers?limit=50", "/api/v1/subscribers?limit=50&newsletter_id=1&state=confirmed"]
-        return await self._both("list", paths, check=lambda _, body: body.count(b'"email":') == 50)  # noqa: PLR2004
+        paths = [
+            f"/api/v1/subscribers?limit={LIST_ROWS}",
+            f"/api/v1/subscribers?limit={LIST_ROWS}&newsletter_id=1&state=confirmed",
+        ]
+        return await self._both("list", paths, check=lambda _, body: body.count(b'"email":') == LIST_ROWS)
 
     async def _both(
         self, kind: str, paths: list[str], *, check: Callable[[int, bytes], bool]
@@ -283,7 +300,7 @@ class _Bench:
 
         # The identity lives for a minute: minted anew for each load.
         def at_the_service() -> Work:
-            identity = self._asking.identity("key:1", ["read", "write", "admin"], "subscriptions")
+            identity = self._asking.identity(_API_CALLER, "subscriptions")
             return Repeated(
                 kind, [raw_request("GET", p, host=_host(service), headers=identity) for p in paths], check=check
             )
@@ -304,13 +321,13 @@ class _Bench:
         self._say("pages of the archive")
         through = await self._measure(
             "archive",
-            lambda: Repeated("archive", [request], check=lambda _, body: len(body) > 1_000),
+            lambda: Repeated("archive", [request], check=lambda _, body: len(body) > PAGE_BYTES_MIN),
             gateway,
         )
         _, _, newsletter, _, issue = path.split("/")
 
         def at_the_service() -> Work:
-            identity = self._asking.identity("public", ["public"], "publishing")
+            identity = self._asking.identity(PUBLIC_IDENTITY, "publishing")
             target = f"/public/archive/{newsletter}/issues/{issue}"
             return Repeated("archive", [raw_request("GET", target, host=_host(service), headers=identity)])
 
@@ -334,7 +351,7 @@ class _Bench:
         )
         self._say("one-click unsubscribes")
         through = await self._measure("one_click", lambda: clicks, gateway)
-        identity = self._asking.identity("public", ["public"], "subscriptions")
+        identity = self._asking.identity(PUBLIC_IDENTITY, "subscriptions")
         as_json = {"Content-Type": "application/json", **identity}
         calls = Repeated(
             "one_click",
@@ -374,15 +391,13 @@ class _Bench:
             knee_per_s = most.kinds["sign_up"].answered_per_s
         self._say(f"five times the {knee_per_s:.0f} sign-ups a second that are carried")
         work = SignUps(_host(gateway), run="over", with_pages=False)
-        done = asyncio.Event()
-        admin = asyncio.create_task(self._look_at_dashboard(done))
-        try:
-            found = await self._offer(
-                work, gateway, rate_per_s=OVERLOAD_FACTOR * knee_per_s, connections=OVERLOAD_CONNECTIONS
-            )
-        finally:
-            done.set()
-        pages = await admin
+        page = await self._dashboard()
+        admin = Repeated("admin", [page], check=lambda _, body: b"</html>" in body)
+        found, seen = await asyncio.gather(
+            self._offer(work, gateway, rate_per_s=OVERLOAD_FACTOR * knee_per_s, connections=OVERLOAD_CONNECTIONS),
+            self._offer(admin, gateway, rate_per_s=ADMIN_PAGES_PER_S, connections=1),
+        )
+        pages = seen.kinds["admin"]
         await self._mails_sent()
         forms = found.kinds["sign_up"]
         return Overload(
@@ -398,23 +413,15 @@ class _Bench:
             admin_wrong=pages.wrong + pages.refused,
         )
 
-    async def _look_at_dashboard(self, done: asyncio.Event) -> KindFigures:
-        """One page after another."""
+    async def _dashboard(self) -> bytes:
+        """A signed-in user's request for the dashboard."""
         url = self._system.addresses.gateway_url
         login = {"username": self._system.username, "password": self._system.password}
-        async with HttpxAiohttpClient(base_url=url, trust_env=False, timeout=30.0) as client:
+        async with HttpxAiohttpClient(base_url=url, trust_env=False, timeout=LOGIN_TIMEOUT_S) as client:
             signed_in = await client.post("/login", data=login, headers={"Origin": url})
             expect(signed_in, httpx.codes.SEE_OTHER, "signing in")
             cookies = "; ".join(f"{name}={value}" for name, value in signed_in.cookies.items())
-        page = raw_request("GET", "/admin/dashboard", host=_host(self._asking.gateway), headers={"Cookie": cookies})
-        work = Repeated("admin", [page], check=lambda _, body: b"</html>" in body)
-        found = await in_thread(
-            partial(
-                offer_load, work, url=self._asking.gateway, connections=1, rate_per_s=5.0, seconds=float(self._seconds)
-            )
-        )
-        del done
-        return found.kinds["admin"]
+        return raw_request("GET", "/admin/dashboard", host=_host(self._asking.gateway), headers={"Cookie": cookies})
 
     async def _measure(
         self,
@@ -497,8 +504,10 @@ class _Bench:
     async def _mails_sent(self) -> None:
         """Until every confirmation mail is settled. Raises LaunchError when that takes too long."""
         async with asyncio.timeout(MAILS_TIMEOUT_S):
-            while await in_thread(partial(_count, self._system.database_url, _MAILS_LEFT, ())):
+            left = 1
+            while left:
                 await asyncio.sleep(POLL_S)
+                left = await in_thread(partial(_count, self._system.database_url, _MAILS_LEFT, ()))
 
     async def _lost(self, acknowledged: list[str]) -> int:
         kept = await in_thread(partial(_count, self._system.database_url, _KEPT, (acknowledged,)))
