@@ -121,10 +121,8 @@ async def test_two_of_one_mailbox_are_not_in_one_call_and_hold_nobody_up(visitor
     assert visitors.service.calls[1:] == [(BATCH, ["ada", "bob"]), (SINGLE, ["ada"]), (SINGLE, ["ada"])]
 
 
-async def test_a_second_call_begins_while_the_first_is_slow(
-    visitors: Visitors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SLOW_S", 0.0)
+async def test_a_call_that_is_not_answered_holds_nobody_up(visitors: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PACE_S", 0.0)
     await visitors.arrive("a")
     await visitors.arrive("b")
     assert visitors.service.calls == [(SINGLE, ["a"]), (SINGLE, ["b"])]
