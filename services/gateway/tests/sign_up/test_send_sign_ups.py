@@ -122,7 +122,7 @@ async def test_two_of_one_mailbox_are_not_in_one_call_and_hold_nobody_up(visitor
 
 
 async def test_a_call_that_is_not_answered_holds_nobody_up(visitors: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACE_S", 0.0)
+    monkeypatch.setattr(module, "SLOW_S", 0.0)
     await visitors.arrive("a")
     await visitors.arrive("b")
     assert visitors.service.calls == [(SINGLE, ["a"]), (SINGLE, ["b"])]

@@ -20,9 +20,10 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstre
 PATH: Final = "/public/subscriptions"
 PACE_S: Final = 0.02
 """From the beginning of a call to that of the next, unless many wait: fewer and larger calls cost much less."""
+SLOW_S: Final = 0.25
+"""The next call waits for the answer to the one before, but no longer. So calls grow when answers take longer."""
 MANY: Final = 16
 CALLS_MAX: Final = 3
-"""Calls at once: what is not answered within `PACE_S` holds nobody up."""
 SIGN_UPS_A_CALL_MAX: Final = 50
 BYTES_A_CALL_MAX: Final = 100 * 1024
 """Less than subscriptions takes; a single sign-up may be larger, and then goes alone."""
@@ -69,7 +70,7 @@ class SignUpSender:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._calls: set[asyncio.Task[None]] = set()
-        self._next_call_at_s = 0.0
+        self._last_began_s = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
 
     async def send(self, form: SignUpForm, *, mailbox: str | None) -> None:
@@ -96,10 +97,9 @@ class SignUpSender:
     def _begin_calls(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting and len(self._calls) < CALLS_MAX:
-            wait_s = self._next_call_at_s - loop.time()
-            if wait_s > 0 and len(self._waiting) < MANY:
-                if self._timer is None:
-                    self._timer = loop.call_later(wait_s, self._wake)
+            next_at_s = self._last_began_s + (SLOW_S if self._calls else PACE_S)
+            if loop.time() < next_at_s and len(self._waiting) < MANY:
+                self._look_again_at(next_at_s)
                 return
             batch = self._take()
             if not batch:
@@ -107,7 +107,14 @@ class SignUpSender:
             call = asyncio.create_task(self._call(batch))
             self._calls.add(call)
             call.add_done_callback(self._end_call)
-            self._next_call_at_s = loop.time() + PACE_S
+            self._last_began_s = loop.time()
+
+    def _look_again_at(self, moment_s: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= moment_s:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(moment_s, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
