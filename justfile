@@ -14,7 +14,7 @@ up *args:
 demo *args:
     @exec broadsheet-local demo --stop-with-parent "$@"
 
-# Mails a second on this machine, compared with a plain pipeline; also scaling, claim, import, subscribers, sign-up, render, archive
+# Mails a second on this machine, compared with a plain pipeline; also scaling, claim, import, subscribers, sign-up, render, archive, gateway
 bench *args:
     @exec broadsheet-local bench --stop-with-parent "$@"
 

@@ -1,9 +1,14 @@
 """The benchmark's own parts: the content, percentiles, the claims' log, processes, and what a run must say."""
 
+import asyncio
+import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,8 +18,10 @@ from broadsheet_common.mail.mail_template import parse
 from broadsheet_common.mail.merge_fields import SAMPLE_VALUES
 from broadsheet_local.__main__ import parser
 from broadsheet_local.bench.inputs.issue_body import BYTES_PER_KB, make_issue
+from broadsheet_local.bench.inputs.visitors import Repeated, SignUps
 from broadsheet_local.bench.measuring.claim_log import claim_times, percentile, read_claims
 from broadsheet_local.bench.measuring.figures import cpu_us_per_email
+from broadsheet_local.bench.measuring.http_load import LoadFigures, offer_load, raw_request
 from broadsheet_local.bench.measuring.processes import ProcessMeter, ProcessUse
 from broadsheet_local.bench.runs.render import measure_render
 from broadsheet_local.errors import LaunchError
@@ -153,3 +160,80 @@ def test_a_small_benchmark_comes_to_its_figures() -> None:
     assert figures["pinned_xmin"]["missing"] == 0
     assert figures["wal_bytes_per_email"] > 100
     assert figures["cpu_us_per_email"]["delivery"] > 0
+
+
+class Door(asyncio.Protocol):
+    """A server that answers every request with the next status of its list, and with the request's number of bytes."""
+
+    def __init__(self, statuses: Iterator[int], *, closes: bool) -> None:
+        self._statuses = statuses
+        self._closes = closes
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        body = str(len(data)).encode()
+        closing = b"connection: close\r\n" if self._closes else b""
+        head = b"HTTP/1.1 %d X\r\n%bcontent-length: %d\r\n\r\n" % (next(self._statuses), closing, len(body))
+        self._transport.write(head[:20])  # an answer may come in pieces
+        self._transport.write(head[20:] + body)
+        if self._closes:
+            self._transport.close()
+
+
+async def load_on_a_door(
+    statuses: list[int], *, rate_per_s: float | None, closes: bool = False
+) -> tuple[LoadFigures, Repeated]:
+    request = raw_request("GET", "/", host="x")
+    work = Repeated("page", [request], check=lambda _, body: body == str(len(request)).encode())
+    loop = asyncio.get_running_loop()
+    endless = itertools.cycle(statuses)
+    server = await loop.create_server(lambda: Door(endless, closes=closes), "127.0.0.1", 0)
+    async with server:
+        url = server.sockets[0].getsockname()
+        offer = partial(offer_load, work, url=url, connections=2, rate_per_s=rate_per_s, seconds=0.5)
+        return await asyncio.to_thread(offer), work
+
+
+async def test_an_open_loop_asks_as_often_as_was_said_and_sorts_the_answers() -> None:
+    figures, work = await load_on_a_door([200, 200, 503, 500], rate_per_s=80)
+    page = figures.kinds["page"]
+    assert (page.asked, page.refused, page.wrong, work.right) == (40, 10, 10, 20)
+    assert 0 < page.ms_p50 <= page.ms_p99 <= page.ms_max
+
+
+async def test_without_a_rate_every_connection_asks_again_and_each_request_is_answered_once() -> None:
+    figures, work = await load_on_a_door([200], rate_per_s=None)
+    page = figures.kinds["page"]
+    assert page.asked == work.right > 2
+    assert page.wrong == page.refused == 0
+
+
+async def test_a_connection_that_the_server_closes_is_replaced() -> None:
+    figures, work = await load_on_a_door([200], rate_per_s=40, closes=True)
+    assert figures.kinds["page"].asked == work.right == 20
+
+
+def test_people_at_the_form_send_the_ticket_of_a_page_and_remember_who_was_answered() -> None:
+    people = SignUps("x", run="a", with_pages=True)
+    kind, number, request = people.request()
+    assert (kind, request.split(b" ")[:2]) == ("page", [b"GET", b"/"])
+    assert not people.answered(kind, number, 200, b"no form")
+    assert people.answered(kind, number, 200, b'<input name="form_ticket" value="1.ab">')
+    kind, number, request = people.request()
+    assert (kind, request.split(b" ")[:2]) == ("sign_up", [b"POST", b"/subscriptions"])
+    assert request.endswith(b"&form_ticket=1.ab")
+    assert b"email=a-0000001%40example.com" in request
+    assert people.answered(kind, number, 200, b"Check your inbox")
+    assert people.request()[0] == "page"
+    kind, number, _ = people.request()
+    assert not people.answered(kind, number, 200, b"another page")
+    assert not people.answered(kind, number, 503, b"Check your inbox")
+    assert people.acknowledged == ["a-0000001@example.com"]
+
+
+def test_the_loads_of_the_gateway_can_be_chosen() -> None:
+    assert parser().parse_args(["bench", "gateway", "--only", "read,webhook"]).only == ("read", "webhook")
+    with pytest.raises(SystemExit):
+        parser().parse_args(["bench", "gateway", "--only", "everything"])

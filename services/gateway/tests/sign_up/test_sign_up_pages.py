@@ -1,5 +1,6 @@
 """Pages of several newsletters, forms on other sites, and what bots meet."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_gateway.sign_up import pages
 from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data
 from broadsheet_gateway.sign_up.form_ticket import CLOCK_ERROR_MAX_S, LIFETIME_S, FormTickets, derive_key
 from broadsheet_gateway.sign_up.pages import form_url
 
-from ..conftest import Gateway, MakeGateway
+from ..conftest import Answer, Gateway, MakeGateway
 
 BLOG = "https://blog.example"
 NEWSLETTERS: list[dict[str, Any]] = [
@@ -335,6 +337,70 @@ async def test_without_a_good_ticket_narrower_caps_hold_and_the_refusal_carries_
     # A person presses the button once more, on our own page now.
     again = await visitor.post("/newsletters/quiet", data=ADA | hidden_fields(answers[-1]))
     assert again.status_code == 200
+
+
+async def test_more_sign_ups_than_may_be_under_way_are_refused_before_they_cost_anything(
+    make_knowing: MakeKnowing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "UNDER_WAY_MAX", 1)
+    gateway = await make_knowing()
+    visitor, other = await gateway.client(), await gateway.client()
+    arrived, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> Answer:
+        arrived.set()
+        await may_answer.wait()
+        return Answer()
+
+    gateway.subscriptions.answers["POST", "/public/subscriptions"] = slowly
+    first = asyncio.create_task(visitor.post("/newsletters/listed", data=ADA))
+    await arrived.wait()
+    refused = await other.post("/newsletters/listed", data=ADA, headers={"origin": BLOG})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.headers["access-control-allow-origin"] == BLOG
+    assert (await other.get("/newsletters/listed")).status_code == 200
+    assert len(gateway.subscriptions.received) == 1
+    may_answer.set()
+    assert (await first).status_code == 200
+    assert (await other.post("/newsletters/listed", data=ADA)).status_code == 200
+
+
+async def test_a_kept_page_has_a_new_ticket_each_time_and_follows_the_newsletter(
+    make_knowing: MakeKnowing,
+) -> None:
+    gateway = await make_knowing(newsletter_cache_s=0.000001)
+    visitor = await gateway.client()
+    first, second = [await visitor.get("/newsletters/listed") for _ in range(2)]
+    tickets = [hidden_fields(page)["form_ticket"] for page in (first, second)]
+    assert all(re.fullmatch(r"[0-9]{13}\.[0-9a-f]{32}", ticket) for ticket in tickets)
+    without = [page.text.replace(ticket, "") for page, ticket in zip((first, second), tickets, strict=True)]
+    assert without[0] == without[1]
+    renamed = [one | {"name": f"New: {one['name']}"} for one in NEWSLETTERS]
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": renamed, "next_cursor": None})
+    await visitor.get("/newsletters/listed")
+    assert "New: The Listed One" in (await visitor.get("/newsletters/listed")).text
+    answer = await visitor.post("/newsletters/listed", data=ADA)
+    assert "New: The Listed One" in answer.text
+
+
+async def test_a_page_that_is_answered_directly_keeps_all_rules_for_answers(make_knowing: MakeKnowing) -> None:
+    gateway = await make_knowing()
+    visitor = await gateway.client()
+    for path in ("/", "/newsletters/listed"):
+        page = await visitor.get(path)
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert page.headers["content-length"] == str(len(page.content))
+        assert page.headers["cache-control"] == "no-store"
+        assert "form-action 'self'" in page.headers["content-security-policy"]
+        assert page.headers["x-request-id"]
+        head = await visitor.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == page.headers["content-length"]
+        assert (await visitor.put(path)).status_code == 405
+    assert (
+        await visitor.post("/subscriptions", content=b"x", headers={"content-type": "text/plain"})
+    ).status_code == 415
+    assert (await visitor.post("/newsletters/nothing", data=ADA)).status_code == 404
 
 
 async def test_a_ticket_of_another_form_is_none(make_knowing: MakeKnowing) -> None:

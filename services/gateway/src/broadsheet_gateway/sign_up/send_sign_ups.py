@@ -1,8 +1,8 @@
 """Sends sign-ups to subscriptions: those that arrive while calls are under way share the next call.
 
 A call costs nearly the same for one as for thirty, there and here. A sign-up that comes when none has just been sent
-goes at once, alone; others wait for a few hundredths of a second, for company. Each is answered by itself. Bounded are the calls, the sign-ups and bytes of each, and those
-that wait.
+goes at once, alone; others wait for a few hundredths of a second, for company. Each is answered by itself. Bounded are
+the calls, the sign-ups and bytes of each, and those that wait.
 """
 
 import asyncio

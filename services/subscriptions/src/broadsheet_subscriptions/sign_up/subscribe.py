@@ -5,7 +5,7 @@ the work: a mail is written, recorded and enqueued in a savepoint every time, an
 confirmed subscriber is told so by mail, within the same limits. Whether an address is suppressed is known to
 delivery only: the mail is enqueued like any other, and not sent.
 
-Sign-ups that arrive together share a transaction and its statements (docs/decisions/0023-sign-up-batches.md).
+Sign-ups that arrive together share a transaction and its statements (docs/decisions/0024-sign-up-batches.md).
 """
 
 from collections.abc import Sequence
