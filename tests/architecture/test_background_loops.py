@@ -20,6 +20,12 @@ ALLOWED = {
     "broadsheet_gateway/forwarding/forward_stream.py": (3, "what may end one stream; the stream waits for them"),
     "broadsheet_gateway/archive/page_cache.py": (1, "one page that several requests wait for"),
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
+    "broadsheet_gateway/limits/limiter.py": (
+        1,
+        "one script for the requests that wait for it; it answers each or none",
+    ),
+    "broadsheet_gateway/sign_up/send_sign_ups.py": (1, "one call for the sign-ups that wait for it; it answers each"),
+    "broadsheet_subscriptions/sign_up/take_sign_ups.py": (2, "one sign-up of a batch alone; the batch waits for all"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),
     "broadsheet_subscriptions/imports/running/run_import.py": (4, "the lanes of one import, which waits for them"),
     "broadsheet_publishing/compiling/compiler.py": (1, "starts its processes once, and is awaited when it ends"),
