@@ -59,6 +59,7 @@ READS: dict[str, set[str]] = {
 CALLS: dict[str, set[str]] = {
     "subscriptions": {
         "enqueue_single_mail",
+        "enqueue_single_mails",
         "enqueue_erasure",
         "enqueue_lift",
         "enter_addresses",
@@ -393,7 +394,13 @@ def test_no_mail_of_a_newsletter_can_be_slipped_in_as_a_single_one(granted: Data
             f"SELECT delivery.enqueue_single_mail('{kind}', 'key', 'reader@example.com', 'S', 'H', 'T', "
             f"interval '1 day', '{TRACE}')",
         )
+        several = _attempt(
+            connection,
+            f"SELECT delivery.enqueue_single_mails('{kind}', ARRAY['key'], ARRAY['reader@example.com'], ARRAY['S'], "
+            f"ARRAY['H'], ARRAY['T'], interval '1 day', ARRAY['{TRACE}'])",
+        )
     assert isinstance(refusal, psycopg.errors.InvalidParameterValue)
+    assert isinstance(several, psycopg.errors.InvalidParameterValue)
 
 
 def test_publishing_enqueues_an_issue_through_the_functions(database: Database) -> None:
