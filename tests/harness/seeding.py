@@ -83,7 +83,7 @@ class Seed:
              WHERE schemaname IN ('subscriptions', 'publishing', 'delivery', 'gateway')
                AND (schemaname, tablename) NOT IN (
                    ('publishing', 'newsletter'), ('publishing', 'layout'),
-                   ('gateway', 'user_account'), ('gateway', 'api_key'),
+                   ('gateway', 'user_account'), ('gateway', 'user_role'), ('gateway', 'api_key'),
                    ('delivery', 'sending_state'), ('delivery', 'replica'), ('delivery', 'report_pace'),
                    ('subscriptions', 'import_mail_pace'))
             """
@@ -108,6 +108,9 @@ class Seed:
         self.execute("INSERT INTO delivery.sending_state DEFAULT VALUES")
         self.execute("DELETE FROM gateway.user_account WHERE id <> (SELECT min(id) FROM gateway.user_account)")
         self.execute("DELETE FROM gateway.api_key WHERE id <> (SELECT min(id) FROM gateway.api_key)")
+        self.execute("DELETE FROM gateway.user_role")
+        self.execute("INSERT INTO gateway.user_role (user_id, role) SELECT id, 'owner' FROM gateway.user_account")
+        self.execute("UPDATE gateway.user_account SET deactivated_at = NULL, sessions_end_before = NULL, name = ''")
 
     def count(self, table: str, where: str = "true") -> int:
         [(rows,)] = self.execute(f"SELECT count(*) FROM {table} WHERE {where}")

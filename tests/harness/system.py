@@ -21,11 +21,12 @@ from litestar.di import Provide
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceName
-from broadsheet_common.contracts.permissions import Permission
+from broadsheet_common.contracts.permissions import GRANTABLE, Permission
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
-from broadsheet_gateway.accounts.create_user import create_user
+from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.accounts.create_user import UserCreated, create_user
 from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app as create_gateway_app
 from broadsheet_gateway.settings import GatewaySettings
@@ -111,6 +112,24 @@ class System(msgspec.Struct, frozen=True):
 
     async def log_in(self, username: str = USERNAME, password: str = PASSWORD) -> httpx.Response:
         return await self.visitor.post("/login", data={"username": username, "password": password})
+
+    async def add_user(self, name: str, *grants: Grant, password: str = PASSWORD) -> tuple[int, str]:
+        """Id, and the text of a key with every scope."""
+        engine = create_engine(
+            PostgresUrl.parse(self.database.url_for("gateway")), application_name="test", pool_size=1, timeout_s=30
+        )
+        try:
+            made = await create_user(
+                username=name, password=password, may_use_default_password=True, engine=engine, grants=grants
+            )
+            assert isinstance(made, UserCreated)
+            stored = await create_api_key(username=name, name="all", scopes=GRANTABLE, given=None, engine=engine)
+        finally:
+            await engine.dispose()
+        assert isinstance(stored, KeyStored)
+        [(user_id,)] = self.seed.execute("SELECT id FROM gateway.user_account WHERE username = %s", (name,))
+        assert isinstance(user_id, int)
+        return user_id, stored.key.text
 
     async def publish_by_form(self, **changes: str) -> httpx.Response:
         form = {
@@ -230,7 +249,9 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         delivery_url=HttpUrl.parse("http://delivery"),
         identity_private_key=Secret(private_key),
         metrics_token=Secret(METRICS_TOKEN),
-        newsletter_cache_s=0.001,  # tests change newsletters between two requests
+        # Tests change newsletters and keys between two requests.
+        newsletter_cache_s=0.001,
+        api_key_cache_s=0.001,
         archive_cache_s=0.001,
         # On a busy machine a test is slow, not wrong; one that waits for a time-out sets its own.
         redis_timeout_s=5.0,

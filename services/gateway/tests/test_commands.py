@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from argon2 import PasswordHasher
 
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
 from broadsheet_gateway.commands import run_command
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
@@ -80,6 +81,20 @@ def test_users_are_created_once(run: Run, password_file: Path, database: Databas
     assert PasswordHasher().verify(password_hash, PASSWORD)
 
 
+def test_a_user_is_created_with_the_roles_that_are_named(run: Run, password_file: Path, database: Database) -> None:
+    arguments = ("create-user", "--username", "eve", "--password-file", str(password_file))
+    for wrong in ("king", "editor:", "editor:0", "editor:x"):
+        assert run(*arguments, "--role", wrong).returncode == 2
+    assert run(*arguments, "--role", "editor:3", "--role", "analyst").returncode == 0
+    assert run("create-user", "--username", "admin", "--password-file", str(password_file)).returncode == 0
+    roles = "SELECT username, role, newsletter_id FROM gateway.user_role JOIN gateway.user_account AS account"
+    assert execute(database.owner_url, f"{roles} ON account.id = user_id ORDER BY account.id, role") == [
+        ("eve", "analyst", None),
+        ("eve", "editor", 3),
+        ("admin", "owner", None),
+    ]
+
+
 def test_a_password_that_may_not_be_is_refused(run: Run, password_file: Path, database: Database) -> None:
     arguments = ("create-user", "--username", "admin", "--password-file", str(password_file))
     for password, reason in (("short", "12 to 128"), ("password1234", "Many people"), (DEFAULT_PASSWORD, "well-known")):
@@ -107,7 +122,7 @@ def test_keys_are_printed_once_or_put_in_place(
         placed = run(*arguments, "all", "--secret-file", str(secret_file))
         assert (placed.returncode, placed.stdout) == (0, "")
     rows = execute(database.owner_url, "SELECT prefix, secret_sha256, scopes FROM gateway.api_key")
-    assert rows == [(given.prefix, given.sha256, ["admin", "read", "write"])]
+    assert rows == [(given.prefix, given.sha256, sorted(GRANTABLE))]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
 """The services' own OpenAPI documents, as they serve them, without anything running behind."""
 
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
+import httpx
 from litestar import Litestar
 from litestar.serialization import decode_json, encode_json
 
 from broadsheet_common.contracts.identity import ServiceName
-from broadsheet_common.process.settings import HttpUrl, PostgresUrl, Secret
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
 from broadsheet_delivery.settings import DeliverySettings
+from broadsheet_gateway.app import create_app as create_gateway_app
+from broadsheet_gateway.forwarding.route_table import RouteOwner
+from broadsheet_gateway.own_api.app import OwnApi
+from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_publishing.app import create_app as create_publishing_app
 from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
@@ -61,10 +66,39 @@ def service_documents() -> dict[ServiceName, dict[str, Any]]:
     return {name: decode_json(encode_json(app.openapi_schema.to_schema())) for name, app in _apps().items()}
 
 
-def methods_by_path() -> dict[tuple[ServiceName, str], frozenset[str]]:
-    """By service and path template, as the documents name it."""
+@cache
+def own_api() -> OwnApi:
+    """The gateway's own part of the API."""
+    settings = GatewaySettings(
+        broadsheet_env="local",
+        bind_port=1,
+        database_url=_NOWHERE,
+        public_url=_PUBLIC_URL,
+        redis_url=RedisUrl.parse("redis://127.0.0.1:1"),
+        subscriptions_url=_PUBLIC_URL,
+        publishing_url=_PUBLIC_URL,
+        delivery_url=_PUBLIC_URL,
+        identity_private_key=Secret(identity_keys()[0]),
+    )
+    transport = httpx.MockTransport(lambda _request: httpx.Response(503))
+    services: tuple[ServiceName, ...] = get_args(ServiceName)
+    app = create_gateway_app(settings, upstreams=dict.fromkeys(services, transport))
+    found: OwnApi = app.state.own_api
+    return found
+
+
+def route_apps() -> dict[RouteOwner, Litestar]:
+    """The applications whose routes are the public API: the services, and the gateway's own part."""
+    apps: dict[RouteOwner, Litestar] = {"gateway": own_api().app}
+    return apps | {service: app for service, app in _apps().items()}  # noqa: C416  # wider keys
+
+
+def methods_by_path() -> dict[tuple[RouteOwner, str], frozenset[str]]:
+    """By owner and path template, as the documents name it."""
+    documents: dict[RouteOwner, dict[str, Any]] = {"gateway": own_api().document()}
+    documents |= {service: document for service, document in service_documents().items()}  # noqa: C416  # wider keys
     return {
-        (service, path): frozenset(method.upper() for method in item if method in METHODS)
-        for service, document in service_documents().items()
+        (owner, path): frozenset(method.upper() for method in item if method in METHODS)
+        for owner, document in documents.items()
         for path, item in document["paths"].items()
     }

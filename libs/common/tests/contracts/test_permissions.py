@@ -26,7 +26,7 @@ def test_what_cannot_be_granted_is_refused(name: str) -> None:
 def test_a_right_for_some_newsletters_is_none_for_others() -> None:
     identity = Identity("user:1", frozenset({"reports:read"}), frozenset({(3, "issues:read"), (4, "issues:read")}))
     assert identity.newsletters_with("reports:read") is None
-    assert identity.newsletters_with("issues:read") == {3, 4}
+    assert identity.newsletters_with("issues:read") == frozenset({3, 4})
     assert identity.newsletters_with("issues:write") == frozenset()
     identity.require_for("issues:read", 3)
     identity.require_for("reports:read", 5)

@@ -20,6 +20,7 @@ from broadsheet_gateway.accounts.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
+from broadsheet_gateway.api_keys.key_uses import KeyUses
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.archive.answer_kept import AnswerKeptMiddleware
 from broadsheet_gateway.archive.archive_source import ArchiveSource
@@ -38,6 +39,8 @@ from broadsheet_gateway.http.responses import Responder
 from broadsheet_gateway.http.security_headers import security_headers_hook
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
+from broadsheet_gateway.own_api.app import OwnApi
+from broadsheet_gateway.own_api.controllers import OWN_CONTROLLERS
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
 from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS
@@ -100,9 +103,13 @@ def create_app(
     limits = settings.parse_rate_limits()
     attempts = SignInAttempts(limiter=limiter, limits=limits, engine=engine)
     request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
+    key_uses = KeyUses(engine)
+    own_api = OwnApi(OWN_CONTROLLERS, {"engine": engine, "sessions": sessions})
     forwarder = Forwarder(
         authenticator=Authenticator(
-            keys=ApiKeyVerifier(engine, limiter=limiter, limits=limits, cache_s=settings.api_key_cache_s),
+            keys=ApiKeyVerifier(
+                engine, limiter=limiter, limits=limits, uses=key_uses, cache_s=settings.api_key_cache_s
+            ),
             current_session=current_session,
             public_origin=settings.public_origin,
         ),
@@ -113,6 +120,7 @@ def create_app(
         bodies=BodyBounds(API_BODY_MAX_BYTES, settings.body_timeout_s, settings.body_timeout_s),
         files=BodyBounds(settings.import_body_max_bytes, settings.import_body_timeout_s, settings.body_timeout_s),
         streams=event_streams,
+        own_api=own_api,
     )
 
     shared_secret = settings.identity_private_key.reveal()
@@ -137,7 +145,11 @@ def create_app(
     )
     webhook_inbox = WebhookInbox(engine)
     background = BackgroundRunner(
-        [*webhook_inbox.loops, *audit_loops(engine, stream=settings.audit_stream, registry=metrics.registry)],
+        [
+            *webhook_inbox.loops,
+            key_uses.loop(),
+            *audit_loops(engine, stream=settings.audit_stream, registry=metrics.registry),
+        ],
         registry=metrics.registry,
     )
 
@@ -192,14 +204,17 @@ def create_app(
             ),
             "webhook_inbox": webhook_inbox,
             "api_documents": ApiDocuments(
-                service_calls, public_url=str(settings.public_url), session_cookie_name=jar.session_name
+                service_calls,
+                own=own_api.document(),
+                public_url=str(settings.public_url),
+                session_cookie_name=jar.session_name,
             ),
         },
         readiness_checks={"database": schema_check(engine, EXPECTED_SCHEMA_VERSION)},
         # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
         optional_checks={"redis": _redis_check(redis)},
         background=background,
-        state={"on_draining": (event_streams.close,)},
+        state={"own_api": own_api, "on_draining": (event_streams.close,)},
         metrics=metrics,
         middleware=[
             MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),

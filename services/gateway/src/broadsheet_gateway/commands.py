@@ -13,8 +13,11 @@ from pathlib import Path
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_common.process.database import create_engine, is_database_unavailable
 from broadsheet_common.process.settings import SettingsError, exit_with_settings_error, load_settings
+from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.access.roles import ROLE_PERMISSIONS
 from broadsheet_gateway.accounts.create_user import PasswordRefused, UserCreated, UserExists, create_user
 from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.api_keys.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
@@ -51,12 +54,25 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument("--username", type=_name, required=True)
     user.add_argument("--password-file", type=Path, required=True, help="a file that contains only the password")
     user.add_argument(
+        "--role",
+        action="append",
+        type=_role,
+        metavar="ROLE[:NEWSLETTER_ID]",
+        help="owner, editor, publisher, analyst or support, for one newsletter or for all; may be repeated "
+        "(default: owner)",
+    )
+    user.add_argument(
         "--if-missing", action="store_true", help="if the user exists, change nothing and report no error"
     )
     key = commands.add_parser("create-api-key", help="create an API key, or store a given one")
     key.add_argument("--name", type=_name, required=True, help="the key's name, unique for its user")
     key.add_argument("--username", type=_name, required=True, help="the user whose key it is")
-    key.add_argument("--scopes", type=parse_scopes, required=True, help="all, or some of read,write,admin")
+    key.add_argument(
+        "--scopes",
+        type=parse_scopes,
+        required=True,
+        help="all, read, write, admin, or permissions as in issues:publish",
+    )
     key.add_argument(
         "--secret-file",
         type=Path,
@@ -90,6 +106,16 @@ def _name(text: str) -> str:
     if not text.strip() or len(text) > NAME_MAX_LENGTH or not text.isprintable():
         raise argparse.ArgumentTypeError(f"expected 1 to {NAME_MAX_LENGTH} printable characters")
     return text
+
+
+def _role(text: str) -> Grant:
+    name, separator, number = text.partition(":")
+    role = next((known for known in ROLE_PERMISSIONS if known == name), None)
+    if role is None:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(ROLE_PERMISSIONS)}")
+    if separator and not (number.isascii() and number.isdigit() and 0 < int(number) <= RECORD_ID_MAX):
+        raise argparse.ArgumentTypeError("expected a newsletter's id after the colon")
+    return Grant(role, int(number) if separator else None)
 
 
 async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
@@ -128,6 +154,7 @@ async def _create_user(options: argparse.Namespace, settings: GatewaySettings, e
         password=_read_secret(options.password_file),
         may_use_default_password=settings.is_local,
         engine=engine,
+        grants=options.role or (Grant("owner"),),
     )
     match result:
         case UserCreated():

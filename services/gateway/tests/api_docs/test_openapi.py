@@ -217,7 +217,13 @@ class Documents(Upstreams):
 async def test_a_service_that_goes_down_keeps_its_part() -> None:
     services = Documents({"publishing": PUBLISHING})
     clock = Clock()
-    documents = ApiDocuments(services, public_url="https://x.example", session_cookie_name="s", monotonic_s=clock)
+    documents = ApiDocuments(
+        services,
+        own=document({}, {}),
+        public_url="https://x.example",
+        session_cookie_name="s",
+        monotonic_s=clock,
+    )
     first = await documents.get()
     assert b"/api/v1/issues" in first.body
     assert services.asked == 3

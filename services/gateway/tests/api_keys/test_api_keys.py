@@ -10,6 +10,7 @@ from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.http.problems import TooManyRequestsError
 from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
+from broadsheet_gateway.api_keys.key_uses import KeyUses
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.rate_limit import RateLimit
@@ -35,8 +36,20 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def verifier(gateway: Gateway, clock: Clock) -> ApiKeyVerifier:
-    return ApiKeyVerifier(gateway.engine, limiter=Limiter(None), limits=LOCAL_LIMITS, cache_s=5.0, monotonic_s=clock)
+def uses(gateway: Gateway) -> KeyUses:
+    return KeyUses(gateway.engine)
+
+
+@pytest.fixture
+def verifier(gateway: Gateway, clock: Clock, uses: KeyUses) -> ApiKeyVerifier:
+    return ApiKeyVerifier(
+        gateway.engine,
+        limiter=Limiter(None),
+        limits=LOCAL_LIMITS,
+        uses=uses,
+        cache_s=5.0,
+        monotonic_s=clock,
+    )
 
 
 def test_a_key_has_a_visible_prefix_and_256_random_bits() -> None:
@@ -96,7 +109,7 @@ async def test_only_the_hash_of_a_key_is_kept(gateway: Gateway) -> None:
 async def test_a_key_names_its_caller_and_scopes(gateway: Gateway, verifier: ApiKeyVerifier) -> None:
     text = await gateway.add_api_key("read", "write")
     identity = await verifier.verify(text, source=SOURCE)
-    assert identity == Identity(subject="key:1", scopes=scopes("read", "write"))
+    assert identity == Identity(subject="key:1", scopes=scopes("read", "write"), user="user:1")
 
 
 async def test_a_known_prefix_with_another_secret_opens_nothing(gateway: Gateway, verifier: ApiKeyVerifier) -> None:
@@ -131,28 +144,49 @@ async def test_a_key_expires_at_its_second_even_while_it_is_remembered(
     assert await verifier.verify(text, source=SOURCE) is None
 
 
-async def test_the_last_use_is_noted_at_most_once_a_minute(
+async def test_a_right_secret_is_a_use_and_a_wrong_one_is_none(
+    gateway: Gateway, verifier: ApiKeyVerifier, uses: KeyUses
+) -> None:
+    text = await gateway.add_api_key("read")
+    await verifier.verify(text[:12] + "A" * 43, source=SOURCE)
+    await uses.write()
+    assert gateway.sql("SELECT last_used_at FROM gateway.api_key") == [(None,)]
+    await verifier.verify(text, source=SOURCE)
+    await uses.write()
+    assert gateway.sql("SELECT source, requests FROM gateway.api_key_use") == [(SOURCE, 1)]
+    assert gateway.sql("SELECT last_used_at FROM gateway.api_key") != [(None,)]
+
+
+async def test_a_rotated_out_secret_ends_when_its_time_is_over_also_while_the_key_is_cached(
     gateway: Gateway, verifier: ApiKeyVerifier, clock: Clock
 ) -> None:
     text = await gateway.add_api_key("read")
-
-    async def last_used_after_use() -> object:
-        clock.now_s += 10
-        await verifier.verify(text, source=SOURCE)
-        ((at,),) = gateway.sql("SELECT last_used_at FROM gateway.api_key")
-        return at
-
-    first = await last_used_after_use()
-    assert first is not None
-    assert await last_used_after_use() == first
-    gateway.sql("UPDATE gateway.api_key SET last_used_at = now() - interval '61 seconds'")
-    assert await last_used_after_use() != first
+    gateway.sql(
+        "UPDATE gateway.api_key SET previous_sha256 = secret_sha256, secret_sha256 = sha256('another'),"
+        " previous_expires_at = now() + interval '3 seconds'"
+    )
+    assert await verifier.verify(text, source=SOURCE) is not None
+    clock.now_s += 4
+    assert await verifier.verify(text, source=SOURCE) is None
 
 
-async def test_a_wrong_secret_is_no_use(gateway: Gateway, verifier: ApiKeyVerifier) -> None:
+async def test_the_key_of_a_deactivated_user_is_refused(
+    gateway: Gateway, verifier: ApiKeyVerifier, clock: Clock
+) -> None:
     text = await gateway.add_api_key("read")
-    await verifier.verify(text[:12] + "A" * 43, source=SOURCE)
-    assert gateway.sql("SELECT last_used_at FROM gateway.api_key") == [(None,)]
+    assert await verifier.verify(text, source=SOURCE) is not None
+    gateway.sql("UPDATE gateway.user_account SET deactivated_at = now()")
+    clock.now_s += 5
+    assert await verifier.verify(text, source=SOURCE) is None
+
+
+async def test_a_key_loses_what_its_user_loses(gateway: Gateway, verifier: ApiKeyVerifier, clock: Clock) -> None:
+    text = await gateway.add_api_key("issues:read", "issues:publish")
+    gateway.sql("UPDATE gateway.user_role SET role = 'editor'")
+    clock.now_s += 5
+    identity = await verifier.verify(text, source=SOURCE)
+    assert identity is not None
+    assert identity.scopes == {"issues:read"}
 
 
 async def test_many_requests_at_once_look_a_key_up_once(
@@ -194,7 +228,14 @@ async def test_made_up_keys_are_refused_before_the_database_is_asked_and_known_o
     limits = msgspec.structs.replace(
         LOCAL_LIMITS, unknown_key_per_ip=RateLimit(3, 3600), unknown_key_overall=RateLimit(6, 3600)
     )
-    verifier = ApiKeyVerifier(gateway.engine, limiter=Limiter(None), limits=limits, cache_s=5.0, monotonic_s=clock)
+    verifier = ApiKeyVerifier(
+        gateway.engine,
+        limiter=Limiter(None),
+        limits=limits,
+        uses=KeyUses(gateway.engine),
+        cache_s=5.0,
+        monotonic_s=clock,
+    )
     assert await verifier.verify(text, source="198.51.100.1") is not None
     looked_up: list[str] = []
     load = verifier._load

@@ -24,17 +24,17 @@ JSON = {"content-type": "application/json"}
 def owner(gateway: Gateway, path: str) -> RecordingService:
     route = find_route(path)
     assert route is not None
-    found: RecordingService = getattr(gateway, route.service)
+    found: RecordingService = getattr(gateway, route.owner)
     return found
 
 
-@pytest.mark.parametrize(("template", "service", "methods"), ROUTES)
+@pytest.mark.parametrize(("template", "service", "methods"), [route for route in ROUTES if route[1] != "gateway"])
 async def test_each_path_goes_to_the_service_that_owns_it(
-    gateway: Gateway, template: str, service: str, methods: str
+    gateway: Gateway, template: str, service: str, methods: dict[str, str]
 ) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     path = re.sub(r"\{[a-z_]+\}", "7", template)
-    for method in methods.split():
+    for method in methods:
         owner(gateway, path).answer(method, path, body={"from": service})
         assert (await api.request(method, path)).json() == {"from": service}
 
@@ -47,16 +47,16 @@ def test_the_table_has_the_paths_and_methods_that_the_services_have() -> None:
     for (service, path), methods in methods_by_path().items():
         if path.startswith("/api/v1/"):
             offered.setdefault((service, plain(path)), set()).update(methods)
-    assert {(service, plain(template)): set(methods.split()) for template, service, methods in ROUTES} == offered
+    assert {(service, plain(template)): set(methods) for template, service, methods in ROUTES} == offered
 
 
 @pytest.mark.parametrize(("template", "service", "methods"), ROUTES)
 async def test_options_and_405_name_the_methods_that_are_taken(
-    gateway: Gateway, template: str, service: str, methods: str
+    gateway: Gateway, template: str, service: str, methods: dict[str, str]
 ) -> None:
     """The same for everybody, and nothing is asked of the service for it."""
     path = re.sub(r"\{[a-z_]+\}", "7", template)
-    expected = {*methods.split(), "OPTIONS"} | ({"HEAD"} if "GET" in methods.split() else set())
+    expected = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     visitor = await gateway.client()
     options = await visitor.options(path)
     assert options.status_code == 204
@@ -64,7 +64,7 @@ async def test_options_and_405_name_the_methods_that_are_taken(
         assert {part.strip() for part in answer.headers["allow"].split(",")} == expected
     for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} - expected:
         assert (await visitor.request(method, path)).status_code == 405
-    assert getattr(gateway, service).received == []
+    assert service == "gateway" or getattr(gateway, service).received == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_options_and_405_name_the_methods_that_are_taken(
     ],
 )  # fmt: skip
 async def test_a_path_that_is_not_in_the_table_reaches_no_service(gateway: Gateway, path: str) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     request = httpx.Request("GET", PUBLIC_URL, headers=api.headers)
     # httpx would tidy the path up: it is put where the server would put it.
     request.url = request.url.copy_with(raw_path=path.encode())
@@ -162,7 +162,7 @@ async def test_the_service_learns_who_asks_and_nothing_that_the_client_made_up(g
 
 
 async def test_the_trace_goes_on_to_the_service(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     trace_id = "0af7651916cd43dd8448eb211c80319c"
     headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01", "x-request-id": "my-request"}
     response = await api.get("/api/v1/issues", headers=headers)
@@ -174,7 +174,7 @@ async def test_the_trace_goes_on_to_the_service(gateway: Gateway) -> None:
 
 
 async def test_of_the_answer_status_body_and_chosen_headers_come_back(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.answer(
         "GET", "/api/v1/issues", status=418, body={"x": 1}, etag='"7"', set_cookie="a=b", x_internal="1", server="svc",
         cache_control="private", connection="close", preference_applied="return=minimal",
@@ -189,13 +189,13 @@ async def test_of_the_answer_status_body_and_chosen_headers_come_back(gateway: G
 
 
 async def test_what_a_client_prefers_is_passed_on(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     await api.get("/api/v1/issues", headers={"Prefer": "return=minimal"})
     assert gateway.publishing.last.headers["prefer"] == "return=minimal"
 
 
 async def test_a_services_problem_comes_back_as_it_is(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.refuse("POST", "/api/v1/issues", 409, "conflict", detail="twice")
     response = await api.post("/api/v1/issues", json={})
     assert response.status_code == 409
@@ -214,7 +214,7 @@ async def test_a_made_up_method_is_no_metric_series_of_its_own(gateway: Gateway)
 
 
 async def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.answer("HEAD", "/api/v1/newsletters/1", body=b"", etag='"7"')
     answer = await api.head("/api/v1/newsletters/1")
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (200, b"", '"7"')
@@ -222,7 +222,7 @@ async def test_head_is_answered_as_get_without_a_body(gateway: Gateway) -> None:
 
 
 async def test_a_not_modified_answer_comes_back_as_it_is(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.answer("GET", "/api/v1/newsletters/1", status=304, body=b"", etag='"7"')
     answer = await api.get("/api/v1/newsletters/1", headers={"if-none-match": '"7"'})
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"7"')
@@ -264,7 +264,7 @@ async def test_headers_that_cannot_be_passed_on_are_refused(
 async def test_a_service_that_does_not_answer_is_a_problem_of_ours(
     gateway: Gateway, error: Exception, status: int
 ) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.fail("POST", "/api/v1/issues", error)
     response = await api.post("/api/v1/issues", json={})
     assert response.status_code == status
@@ -280,7 +280,7 @@ async def test_a_service_that_hangs_is_a_504_in_time(make_gateway: MakeGateway) 
         await asyncio.Event().wait()
 
     gateway.publishing.answers["GET", "/api/v1/issues"] = hang  # type: ignore[assignment]
-    response = await (await gateway.api_client("read")).get("/api/v1/issues")
+    response = await (await gateway.api_client("read", "write", "admin")).get("/api/v1/issues")
     assert response.status_code == 504
     assert response.json()["type"] == "urn:broadsheet:problem:upstream-timeout"
 
@@ -311,7 +311,7 @@ async def test_only_a_get_that_never_arrived_is_tried_once_more(
 ) -> None:
     transport = RefusesFirst()
     gateway = await make_gateway(transports={"publishing": transport})
-    response = await (await gateway.api_client("read")).request(method, path)
+    response = await (await gateway.api_client("read", "write", "admin")).request(method, path)
     assert (response.status_code, transport.attempts) == (status, attempts)
 
 
@@ -443,7 +443,7 @@ async def test_a_malformed_length_is_a_400(gateway: Gateway, length: str) -> Non
 
 
 async def test_a_get_with_a_body_is_a_400(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     response = await api.request("GET", "/api/v1/issues", content=b"{}")
     assert response.status_code == 400
 
@@ -488,7 +488,7 @@ async def test_a_key_needs_no_token_from_anywhere(gateway: Gateway) -> None:
 
 
 async def test_an_upstreams_cookie_is_not_kept_for_the_next_caller(gateway: Gateway) -> None:
-    api = await gateway.api_client("read")
+    api = await gateway.api_client("read", "write", "admin")
     gateway.publishing.answer("GET", "/api/v1/issues", set_cookie="session=of-somebody; Path=/")
     for _ in range(2):
         await api.get("/api/v1/issues")

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueStatus, progress_of
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.preview_samples import sample_pages
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 _POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
 _TURNS_MAX = 200
-_ADMIN = SignedIn(username="admin", csrf_token="token")
+_ADMIN = SignedIn(username="admin", csrf_token="token", permissions=GRANTABLE)
 _FIRST_PUBLISHED = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 

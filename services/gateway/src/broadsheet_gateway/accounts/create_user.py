@@ -1,8 +1,12 @@
 """Create a user, by command. There is no default user: the local set-up creates its own with this command."""
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_gateway.access.interface import replace_grants
+from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.store import find_user_by_name, insert_user
@@ -22,7 +26,12 @@ class PasswordRefused(msgspec.Struct, frozen=True):
 
 
 async def create_user(
-    *, username: str, password: str, may_use_default_password: bool, engine: AsyncEngine
+    *,
+    username: str,
+    password: str,
+    may_use_default_password: bool,
+    engine: AsyncEngine,
+    grants: Sequence[Grant] = (Grant("owner"),),
 ) -> UserCreated | UserExists | PasswordRefused:
     """An existing user is reported first, so that repeating the command needs no acceptable password."""
     async with engine.connect() as connection:
@@ -39,5 +48,8 @@ async def create_user(
     finally:
         hashing.close()
     async with engine.begin() as connection:
-        inserted = await insert_user(connection, username=username, password_hash=password_hash)
-    return UserCreated() if inserted else UserExists()
+        user_id = await insert_user(connection, username=username, password_hash=password_hash)
+        if user_id is None:
+            return UserExists()
+        await replace_grants(connection, user_id, grants)
+    return UserCreated()

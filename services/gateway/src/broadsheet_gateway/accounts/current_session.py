@@ -9,8 +9,9 @@ from litestar.connection import ASGIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
-from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.http.problems import ProblemError
+from broadsheet_gateway.access.interface import read_grants
+from broadsheet_gateway.access.rights import Rights, rights_of
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user
 from broadsheet_gateway.http import csrf
@@ -29,17 +30,19 @@ class Session(msgspec.Struct, frozen=True):
     id: str
     user_id: int
     username: str
+    rights: Rights
     data: SessionData
     is_recent: bool
     """Whether the user proved a short time ago who they are (see `require_recent`)."""
 
     @property
     def signed_in(self) -> SignedIn:
-        return SignedIn(username=self.username, csrf_token=csrf.csrf_token(self.id))
+        return SignedIn(username=self.username, csrf_token=csrf.csrf_token(self.id), permissions=self.rights.anywhere)
 
     @property
     def identity(self) -> Identity:
-        return Identity(subject=f"user:{self.user_id}", scopes=GRANTABLE)
+        subject = f"user:{self.user_id}"
+        return Identity(subject, self.rights.everywhere, self.rights.limited, user=subject)
 
 
 class CurrentSession:
@@ -66,6 +69,7 @@ class CurrentSession:
             return None
         async with self._engine.connect() as connection:
             user = await find_user(connection, data.user_id)
+            grants = await read_grants(connection, [data.user_id])
         if user is None or has_ended(data, user):
             await self._sessions.end(session_id)
             return None
@@ -73,6 +77,7 @@ class CurrentSession:
             id=session_id,
             user_id=user.id,
             username=user.username,
+            rights=rights_of(grants[user.id]),
             data=data,
             is_recent=to_us(user.read_at) - data.authenticated_at_us <= self._recent_us,
         )

@@ -73,15 +73,16 @@ async def end_sessions(connection: AsyncConnection, user_id: int) -> bool:
     return result.first() is not None
 
 
-async def insert_user(connection: AsyncConnection, *, username: str, password_hash: str) -> bool:
-    """False if the name is taken; nothing is changed then."""
+async def insert_user(connection: AsyncConnection, *, username: str, password_hash: str) -> int | None:
+    """The new user's id; None if the name is taken, and then nothing is changed. The user has no role yet."""
     result = await connection.execute(
         insert(user_account)
         .values(username=username, password_hash=password_hash)
         .on_conflict_do_nothing(index_elements=[user_account.c.username])
         .returning(user_account.c.id)
     )
-    return result.first() is not None
+    user_id: int | None = result.scalar_one_or_none()
+    return user_id
 
 
 async def replace_password(

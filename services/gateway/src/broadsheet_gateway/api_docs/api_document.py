@@ -16,6 +16,7 @@ from broadsheet_common.contracts.identity import PUBLIC_IDENTITY, ServiceName
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
+from broadsheet_gateway.forwarding.route_table import RouteOwner
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.http.security_headers import CONTENT_SECURITY_POLICY
@@ -43,11 +44,13 @@ class ApiDocuments:
         self,
         upstreams: Upstreams,
         *,
+        own: Document,
         public_url: str,
         session_cookie_name: str,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._upstreams = upstreams
+        self._own = own
         self._public_url = public_url
         self._session_cookie_name = session_cookie_name
         self._monotonic_s = monotonic_s
@@ -83,8 +86,10 @@ class ApiDocuments:
             return None  # logged where it was raised
 
     def _make(self, parts: dict[ServiceName, Document]) -> ApiDocument:
+        with_own: dict[RouteOwner, Document] = {service: part for service, part in parts.items()}  # noqa: C416  # wider keys
+        with_own["gateway"] = self._own
         document = merge_documents(
-            parts,
+            with_own,
             version=version("broadsheet-gateway"),
             public_url=self._public_url,
             session_cookie_name=self._session_cookie_name,

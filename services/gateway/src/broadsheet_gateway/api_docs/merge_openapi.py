@@ -8,10 +8,9 @@ name. `describe_operations` completes each operation.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from broadsheet_common.contracts.identity import ServiceName
 from broadsheet_gateway.api_docs.describe_operations import METHODS, describe_operations
 from broadsheet_gateway.api_docs.words import Words, load_words
-from broadsheet_gateway.forwarding.route_table import owner_of_template
+from broadsheet_gateway.forwarding.route_table import RouteOwner, owner_of_template
 
 Document = dict[str, Any]
 """A JSON object of an OpenAPI 3.1 document, decoded."""
@@ -61,7 +60,7 @@ _PROBLEM_SCHEMAS: Mapping[str, Document] = {
 
 
 def merge_documents(
-    documents: Mapping[ServiceName, Document],
+    documents: Mapping[RouteOwner, Document],
     *,
     version: str,
     public_url: str,
@@ -178,7 +177,7 @@ def _renamer(names: Mapping[str, str]) -> Callable[[Any], Any]:
     return rename
 
 
-def _public_item(item: Document, service: ServiceName, operation_ids: set[str]) -> Document:
+def _public_item(item: Document, service: RouteOwner, operation_ids: set[str]) -> Document:
     """The path item with operation ids unique in the whole document, and no credentials of the service's own."""
     public: Document = {}
     for method, operation in item.items():

@@ -34,8 +34,9 @@ class ApiKeyText(msgspec.Struct, frozen=True):
         return cls(match[1], text)
 
     @classmethod
-    def generate(cls) -> "ApiKeyText":
-        prefix = f"bs_{secrets.token_hex(4)}"
+    def generate(cls, prefix: str | None = None) -> "ApiKeyText":
+        """A new secret, under a new prefix unless one is given."""
+        prefix = prefix or f"bs_{secrets.token_hex(4)}"
         secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         return cls(prefix, f"{prefix}_{secret}")
 

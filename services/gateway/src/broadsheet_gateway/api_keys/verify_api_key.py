@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
-from broadsheet_gateway.api_keys.store import StoredApiKey, find_api_key, touch_api_key
+from broadsheet_gateway.api_keys.key_uses import KeyUses
+from broadsheet_gateway.api_keys.store import StoredApiKey, find_api_key
 from broadsheet_gateway.limits.limiter import Charge, Limiter
 from broadsheet_gateway.settings import RateLimits
 
@@ -28,7 +29,8 @@ class _Entry(msgspec.Struct):
     key: StoredApiKey | None
     forget_at_s: float
     expires_at_s: float | None
-    is_touch_due: bool
+    previous_expires_at_s: float | None
+    identity: Identity | None
 
 
 class ApiKeyVerifier:
@@ -38,12 +40,14 @@ class ApiKeyVerifier:
         *,
         limiter: Limiter,
         limits: RateLimits,
+        uses: KeyUses,
         cache_s: float,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._limiter = limiter
         self._limits = limits
+        self._uses = uses
         self._cache_s = cache_s
         self._monotonic_s = monotonic_s
         self._cache: dict[str, _Entry] = {}
@@ -51,8 +55,8 @@ class ApiKeyVerifier:
         self._loading: dict[str, asyncio.Task[_Entry]] = {}
 
     async def verify(self, text: str, *, source: str) -> Identity | None:
-        """None if there is no such key, its secret differs, or it has expired or been revoked. `source` is charged
-        for unknown keys.
+        """None if there is no such key, its secret differs, it has expired or been revoked, or its user is deactivated.
+        `source` is charged for unknown keys, and counted as where the key was used from.
 
         Raises:
             TooManyRequestsError: too many unknown keys.
@@ -71,7 +75,7 @@ class ApiKeyVerifier:
         if stored is None:
             _note_refusal("unknown")
             return None
-        if not key.matches(stored.secret_sha256):
+        if not key.matches(stored.secret_sha256) and not self._matches_previous(key, entry):
             _note_refusal("wrong_secret", stored.id)
             return None
         if stored.is_revoked:
@@ -80,11 +84,21 @@ class ApiKeyVerifier:
         if entry.expires_at_s is not None and self._monotonic_s() >= entry.expires_at_s:
             _note_refusal("expired", stored.id)
             return None
-        if entry.is_touch_due:
-            entry.is_touch_due = False
-            async with self._engine.begin() as connection:
-                await touch_api_key(connection, stored.id)
-        return Identity(subject=f"key:{stored.id}", scopes=stored.scopes)
+        if stored.user_is_deactivated:
+            _note_refusal("user_deactivated", stored.id)
+            return None
+        self._uses.note(stored.id, source)
+        return entry.identity
+
+    def _matches_previous(self, key: ApiKeyText, entry: _Entry) -> bool:
+        """Whether it has the secret before the last rotation, within the overlap."""
+        previous = entry.key.previous_sha256 if entry.key is not None else None
+        return (
+            previous is not None
+            and key.matches(previous)
+            and entry.previous_expires_at_s is not None
+            and self._monotonic_s() < entry.previous_expires_at_s
+        )
 
     async def _limit_unknown(self, source: str) -> None:
         await self._limiter.require(
@@ -110,8 +124,9 @@ class ApiKeyVerifier:
         entry = _Entry(
             key=stored,
             forget_at_s=now_s + self._cache_s,
-            expires_at_s=None if stored is None or stored.expires_in_s is None else now_s + stored.expires_in_s,
-            is_touch_due=stored is not None and stored.is_touch_due,
+            expires_at_s=_later(now_s, None if stored is None else stored.expires_in_s),
+            previous_expires_at_s=_later(now_s, None if stored is None else stored.previous_expires_in_s),
+            identity=None if stored is None else _identity(stored),
         )
         self._remember(prefix, entry)
         return entry
@@ -124,6 +139,15 @@ class ApiKeyVerifier:
         while len(kept) >= CACHE_ENTRIES_MAX:
             del kept[next(iter(kept))]
         kept[prefix] = entry
+
+
+def _later(now_s: float, in_s: float | None) -> float | None:
+    return None if in_s is None else now_s + in_s
+
+
+def _identity(stored: StoredApiKey) -> Identity:
+    rights = stored.rights
+    return Identity(f"key:{stored.id}", rights.everywhere, rights.limited, user=f"user:{stored.user_id}")
 
 
 def _note_refusal(reason: str, key_id: int | None = None) -> None:

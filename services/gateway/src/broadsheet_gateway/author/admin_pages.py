@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_gateway.access.page_access import SIGNED_IN, needs
 from broadsheet_gateway.accounts.change_password import (
     CurrentPasswordWrong,
     NewPasswordRefused,
@@ -47,7 +48,7 @@ _FLASH_OF_FAULT = {
 """As the original answers; the others are explained at the field."""
 
 
-@get("/dashboard", include_in_schema=False)
+@get("/dashboard", include_in_schema=False, opt=SIGNED_IN)
 async def show_dashboard(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -70,7 +71,7 @@ async def show_dashboard(
     )
 
 
-@get("/issues/{issue_id:str}", include_in_schema=False)
+@get("/issues/{issue_id:str}", include_in_schema=False, opt=needs("issues:read"))
 async def show_issue(
     request: AnyRequest,
     issue_id: FromPath[str],
@@ -89,7 +90,7 @@ async def show_issue(
     return responder.page(view)
 
 
-@get("/issues/{issue_id:str}/progress", include_in_schema=False)
+@get("/issues/{issue_id:str}/progress", include_in_schema=False, opt=needs("issues:read"))
 async def show_progress(
     issue_id: FromPath[str], session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]
 ) -> IssueProgress:
@@ -97,14 +98,14 @@ async def show_progress(
     return progress_of(await ask_issue(upstreams, session, parse_issue_id(issue_id)))
 
 
-@get("/password", include_in_schema=False)
+@get("/password", include_in_schema=False, opt=SIGNED_IN)
 async def show_password(
     request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
 ) -> PageResponse:
     return responder.page(PasswordPage(signed_in=session.signed_in, flashes=responder.flashes(request)))
 
 
-@post("/password", include_in_schema=False)
+@post("/password", include_in_schema=False, opt=SIGNED_IN)
 async def submit_password(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -148,7 +149,7 @@ async def submit_password(
             assert_never(result)
 
 
-@post("/logout", include_in_schema=False)
+@post("/logout", include_in_schema=False, opt=SIGNED_IN)
 async def submit_logout(
     request: AnyRequest,
     session: NamedDependency[Session],

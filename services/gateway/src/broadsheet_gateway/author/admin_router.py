@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import Method
 
 from broadsheet_common.http.problems import NotFoundError
+from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
 from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
@@ -22,10 +23,12 @@ _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 async def _require_session(
     request: ASGIConnection[Any, Any, Any, Any], current_session: NamedDependency[CurrentSession]
 ) -> Session:
-    return await current_session.require(request)
+    session = await current_session.require(request)
+    require_page_access(request, session.rights)
+    return session
 
 
-@route("/", http_method=["GET", "HEAD"], include_in_schema=False)
+@route("/", http_method=["GET", "HEAD"], include_in_schema=False, opt=SIGNED_IN)
 async def admin_home(session: NamedDependency[Session], responder: NamedDependency[Responder]) -> PageResponse:
     del session  # needed, not used
     return responder.redirect("/admin/dashboard")
@@ -62,7 +65,7 @@ def _refusals(handlers: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
 
 
 def _refusal(path: str, methods: list[Method], allowed: set[str]) -> HTTPRouteHandler:
-    @route(path, http_method=methods, include_in_schema=False, name=f"refusal of /admin{path}")
+    @route(path, http_method=methods, include_in_schema=False, opt=SIGNED_IN, name=f"refusal of /admin{path}")
     async def refuse(session: NamedDependency[Session]) -> None:
         del session  # needed, not used
         if allowed:

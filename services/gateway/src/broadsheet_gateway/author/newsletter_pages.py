@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
 from broadsheet_common.http.problems import BodyTooLargeError, ProblemError
+from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import check_form_token
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
@@ -58,7 +59,7 @@ def to_header_value(key: str) -> str:
     return "utf8-" + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
-@get("/newsletters", include_in_schema=False)
+@get("/newsletters", include_in_schema=False, opt=needs("issues:write", "issues:publish"))
 async def show_newsletter_form(
     request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
 ) -> PageResponse:
@@ -68,7 +69,7 @@ async def show_newsletter_form(
     return responder.page(view)
 
 
-@post("/newsletters", include_in_schema=False)
+@post("/newsletters", include_in_schema=False, opt=needs("issues:write", "issues:publish"))
 async def submit_newsletter(
     request: AnyRequest,
     session: NamedDependency[Session],

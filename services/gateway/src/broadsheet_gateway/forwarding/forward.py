@@ -13,12 +13,13 @@ import structlog
 from litestar import asgi
 from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from broadsheet_common.contracts.identity import Identity, ServiceName
 from broadsheet_common.http.problems import (
     BodyTooLargeError,
+    ForbiddenError,
     MalformedRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -28,13 +29,14 @@ from broadsheet_common.http.problems import (
 from broadsheet_common.http.service_app import allow_header, sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
-from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, find_route
+from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.limits.limiter import Charge, Limiter
 from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict
+from broadsheet_gateway.own_api.app import OwnApi
 
 _REQUEST_HEADERS = (
     "content-type", "content-length", "accept", "accept-language",
@@ -92,6 +94,7 @@ class Forwarder:
         bodies: BodyBounds,
         files: BodyBounds,
         streams: EventStreams,
+        own_api: OwnApi,
     ) -> None:
         self._authenticator = authenticator
         self._request_origin = request_origin
@@ -101,6 +104,7 @@ class Forwarder:
         self._bodies = bodies
         self._files = files
         self._streams = streams
+        self._own_api = own_api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         http_scope = cast("HTTPScope", scope)
@@ -112,7 +116,7 @@ class Forwarder:
             raise NotFoundError
         # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
         cast("dict[str, Any]", scope)["path_template"] = route.template
-        allowed = allow_header(route.methods)
+        allowed = allow_header(route.permissions)
         if method == "OPTIONS":
             await _answer_options(allowed, send)
             return
@@ -122,19 +126,23 @@ class Forwarder:
         source = self._request_origin.rate_limit_subject(ASGIConnection(scope))
         cookies = parse_cookies(headers.get("cookie"))
         identity = await self._authenticator.authenticate(method, headers, cookies, source=source)
+        _require_permission(identity, route, method)
         verdict = await self._charge(identity)
+        if route.owner == "gateway":
+            await self._own_api.answer(http_scope, receive, _with_headers(send, verdict.headers), identity=identity)
+            return
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         if route.template in STREAM_ROUTES and method == "GET":
             credentials = _Credentials(self._authenticator, headers, cookies, source, identity)
-            await self._forward_stream(route.service, target, credentials, verdict, receive, send)
+            await self._forward_stream(route.owner, target, credentials, verdict, receive, send)
             return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
         body = await self._take_body(http_scope, headers, receive, bounds)
         passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
         try:
             async with self._upstreams.send(
-                route.service,
+                route.owner,
                 identity=identity,
                 method=method,
                 target=target,
@@ -217,6 +225,29 @@ class _Credentials(msgspec.Struct, frozen=True):
             _log.warning("stream.rights_unknown", error=type(error).__name__)
             return None
         return now == self.identity
+
+
+def _require_permission(identity: Identity, route: Route, method: str) -> None:
+    """Whether it is held for the newsletter in question is for the owner of the route to say.
+
+    Raises:
+        ForbiddenError: the caller holds the permission for no newsletter at all.
+    """
+    permission = route.permissions["GET" if method == "HEAD" else method]
+    held_for = identity.newsletters_with(permission)
+    if held_for is not None and not held_for:
+        raise ForbiddenError(f"The permission `{permission}` is needed.")
+
+
+def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *added]
+        await send(message)
+
+    return send_with_headers
 
 
 async def _begin_answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:

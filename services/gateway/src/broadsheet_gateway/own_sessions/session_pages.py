@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import TooManyRequestsError
+from broadsheet_gateway.access.page_access import SIGNED_IN
 from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import Session, from_us
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -38,7 +39,7 @@ def page_to_return_to(text: str | None) -> str:
     return text if text is not None and _PAGE_PATH.fullmatch(text) else _AFTER_CONFIRMING
 
 
-@get("/account/sessions", include_in_schema=False)
+@get("/account/sessions", include_in_schema=False, opt=SIGNED_IN)
 async def show_sessions(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -67,7 +68,7 @@ def _row(item: ListedSession, own: str) -> SessionRow:
     )
 
 
-@post("/account/sessions/end", include_in_schema=False)
+@post("/account/sessions/end", include_in_schema=False, opt=SIGNED_IN)
 async def submit_end_session(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -80,7 +81,7 @@ async def submit_end_session(
     return responder.redirect(SESSIONS_PATH, flash=FlashCode.SESSION_ENDED if ended else FlashCode.SESSION_OVER)
 
 
-@post("/account/sessions/end-others", include_in_schema=False)
+@post("/account/sessions/end-others", include_in_schema=False, opt=SIGNED_IN)
 async def submit_end_others(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -96,7 +97,7 @@ async def submit_end_others(
     return responder.redirect(SESSIONS_PATH, flash=FlashCode.OTHER_SESSIONS_ENDED, cookies=[cookie])
 
 
-@get("/confirm", include_in_schema=False)
+@get("/confirm", include_in_schema=False, opt=SIGNED_IN)
 async def show_confirm(
     request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
 ) -> PageResponse:
@@ -109,7 +110,7 @@ async def show_confirm(
     )
 
 
-@post("/confirm", include_in_schema=False)
+@post("/confirm", include_in_schema=False, opt=SIGNED_IN)
 async def submit_confirm(
     request: AnyRequest,
     session: NamedDependency[Session],

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
@@ -39,7 +40,7 @@ from broadsheet_gateway.sign_up.embed_form import embed_form
 from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
 _NEWSLETTER = "The Systems Letter"
-_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token")  # noqa: S106 (sample data)
+_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=GRANTABLE)  # noqa: S106 (sample data)
 
 _PROOF = FormProof("1771234567890.0123456789abcdef0123456789abcdef", CURRENT_VERSION, CURRENT_WORDING)
 

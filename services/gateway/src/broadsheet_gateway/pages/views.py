@@ -23,6 +23,8 @@ class SignedIn(msgspec.Struct, frozen=True):
 
     username: str
     csrf_token: str
+    permissions: frozenset[str] = frozenset()
+    """Those that are held for any newsletter: links to pages that would be refused are not shown."""
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):

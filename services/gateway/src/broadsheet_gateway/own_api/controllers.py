@@ -1,0 +1,10 @@
+"""Everything that the gateway answers itself under `/api/v1`."""
+
+from typing import Final
+
+from litestar.types import ControllerRouterHandler
+
+from broadsheet_gateway.api_keys.api import ApiKeyController
+from broadsheet_gateway.users.api import UserController
+
+OWN_CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (UserController, ApiKeyController)

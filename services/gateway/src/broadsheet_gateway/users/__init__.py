@@ -1,0 +1,1 @@
+"""Users as owners see and change them: roles, names, who may sign in."""

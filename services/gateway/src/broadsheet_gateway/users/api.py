@@ -1,0 +1,145 @@
+"""`/api/v1/users`: for owners."""
+
+import msgspec
+import structlog
+from litestar import Controller, Response, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    entity_tag,
+)
+from broadsheet_common.http.pagination import (
+    PAGE_SIZE_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    decode_cursor,
+    encode_cursor,
+)
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError, UnavailableError
+from broadsheet_common.http.record_id import PathId
+from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_gateway.access.interface import read_grants
+from broadsheet_gateway.access.last_owner import LastOwnerError
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.users import store
+from broadsheet_gateway.users.change_user import change_user, deactivate_user, reactivate_user, show_user
+from broadsheet_gateway.users.user import User, UserPatch
+
+_log = structlog.get_logger()
+
+
+class UserController(Controller):
+    path = "/api/v1/users"
+    tags = ("Users",)
+    request_class = JsonRequest
+
+    @get(operation_id="listUsers", summary="List users", guards=[requires("users:read")], responses=documents())
+    async def list_users(
+        self,
+        engine: NamedDependency[AsyncEngine],
+        limit: PageLimit = PAGE_SIZE_DEFAULT,
+        cursor: PageCursor = None,
+    ) -> Page[User]:
+        """Oldest first, deactivated ones too."""
+        async with engine.connect() as connection:
+            rows = await store.list_users(connection, after_id=decode_cursor(cursor) or 0, limit=limit + 1)
+            grants = await read_grants(connection, [row.id for row in rows[:limit]])
+        users = [User(**msgspec.structs.asdict(row), roles=grants[row.id]) for row in rows[:limit]]
+        return Page(users, encode_cursor(rows[limit - 1].id) if len(rows) > limit else None)
+
+    @get(
+        "/{user_id:int}",
+        operation_id="getUser",
+        summary="Get a user",
+        guards=[requires("users:read")],
+        responses=documents(NotFoundError),
+    )
+    async def get_user(self, user_id: PathId, engine: NamedDependency[AsyncEngine]) -> Response[User]:
+        async with engine.connect() as connection:
+            return _tagged(await show_user(connection, user_id))
+
+    @patch(
+        "/{user_id:int}",
+        operation_id="changeUser",
+        summary="Change a user's name or roles",
+        guards=[requires("users:write"), json_only],
+        responses=documents(
+            NotFoundError,
+            InvalidInputError,
+            LastOwnerError,
+            PreconditionRequiredError,
+            PreconditionFailedError,
+            body=True,
+        ),
+    )
+    async def change_user(
+        self,
+        request: ServiceRequest,
+        user_id: PathId,
+        data: JSONBody[UserPatch],
+        engine: NamedDependency[AsyncEngine],
+        if_match: IfMatchHeader = None,
+    ) -> Response[User]:
+        """In effect at once for sessions, and within API_KEY_CACHE_S (5 seconds) for the user's keys."""
+        async with engine.begin() as connection:
+            _, after = await change_user(connection, user_id, data, if_match=if_match)
+        _log.warning("security.user_changed", user_id=user_id, changed_by=request.user.subject)
+        return _tagged(after)
+
+    @post(
+        "/{user_id:int}/deactivate",
+        operation_id="deactivateUser",
+        summary="Shut a user out: no sign-in, no session, no key",
+        status_code=200,
+        guards=[requires("users:write")],
+        responses=documents(NotFoundError, LastOwnerError),
+    )
+    async def deactivate(
+        self,
+        request: ServiceRequest,
+        user_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        sessions: NamedDependency[Sessions],
+    ) -> Response[User]:
+        """Sessions end at once, keys within API_KEY_CACHE_S (5 seconds). Nothing of what the user wrote changes."""
+        async with engine.begin() as connection:
+            _, after = await deactivate_user(connection, user_id)
+        _log.warning("security.user_deactivated", user_id=user_id, changed_by=request.user.subject)
+        await _end_in_redis(sessions, user_id)
+        return _tagged(after)
+
+    @post(
+        "/{user_id:int}/reactivate",
+        operation_id="reactivateUser",
+        summary="Let a deactivated user in again",
+        status_code=200,
+        guards=[requires("users:write")],
+        responses=documents(NotFoundError),
+    )
+    async def reactivate(
+        self, request: ServiceRequest, user_id: PathId, engine: NamedDependency[AsyncEngine]
+    ) -> Response[User]:
+        """With the roles and the keys that they had."""
+        async with engine.begin() as connection:
+            _, after = await reactivate_user(connection, user_id)
+        _log.warning("security.user_reactivated", user_id=user_id, changed_by=request.user.subject)
+        return _tagged(after)
+
+
+async def _end_in_redis(sessions: Sessions, user_id: int) -> None:
+    """The database has ended them already; without Redis nobody is signed in anyway."""
+    try:
+        await sessions.end_all(user_id)
+    except UnavailableError:
+        _log.warning("sessions.not_ended_in_redis", user_id=user_id)
+
+
+def _tagged(user: User) -> Response[User]:
+    return Response(user, headers={"ETag": entity_tag(user)})

@@ -1,0 +1,69 @@
+"""Change a user's name or roles, and say who may sign in. One owner always remains."""
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broadsheet_common.http.entity_tag import require_match
+from broadsheet_common.http.problems import NotFoundError
+from broadsheet_gateway.access.interface import read_grants, replace_grants
+from broadsheet_gateway.access.last_owner import require_another_owner
+from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.users import store
+from broadsheet_gateway.users.user import User, UserPatch, parse_grants, parse_name
+
+_OWNER = Grant("owner")
+
+
+async def show_user(connection: AsyncConnection, user_id: int, *, lock: bool = False) -> User:
+    """Raises NotFoundError."""
+    row = await store.find_user_row(connection, user_id, lock=lock)
+    if row is None:
+        raise NotFoundError("There is no such user.")
+    grants = await read_grants(connection, [user_id])
+    return User(**msgspec.structs.asdict(row), roles=grants[user_id])
+
+
+async def change_user(
+    connection: AsyncConnection, user_id: int, patch: UserPatch, *, if_match: str | None
+) -> tuple[User, User]:
+    """The user before and after.
+
+    Raises:
+        NotFoundError, PreconditionRequiredError, PreconditionFailedError
+        InvalidInputError: the name cannot be shown.
+        LastOwnerError: it would leave the installation without an owner.
+    """
+    before = await show_user(connection, user_id, lock=True)
+    require_match(if_match, before)
+    if patch.name is not UNSET:
+        await store.update_user(connection, user_id, name=parse_name(patch.name))
+    if patch.roles is not UNSET:
+        grants = parse_grants(patch.roles)
+        if _OWNER in before.roles and _OWNER not in grants and before.deactivated_at is None:
+            await require_another_owner(connection, user_id)
+        await replace_grants(connection, user_id, grants)
+    return before, await show_user(connection, user_id)
+
+
+async def deactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:
+    """The user can't sign in, their sessions end, and their keys stop working. Doing it again changes nothing.
+
+    Raises:
+        NotFoundError
+        LastOwnerError: nobody else is an owner.
+    """
+    before = await show_user(connection, user_id, lock=True)
+    if before.deactivated_at is not None:
+        return before, before
+    if _OWNER in before.roles:
+        await require_another_owner(connection, user_id)
+    await store.deactivate(connection, user_id)
+    return before, await show_user(connection, user_id)
+
+
+async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:
+    """They may sign in again, with the roles and the keys that they had. Raises NotFoundError."""
+    before = await show_user(connection, user_id, lock=True)
+    await store.update_user(connection, user_id, deactivated_at=None)
+    return before, await show_user(connection, user_id)
