@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.author.newsletter_pages import KEY_MAX_BYTES, to_header_value
 
 from ..conftest import Answer, Gateway, csrf_token_of
@@ -105,7 +106,7 @@ async def test_the_form_publishes_in_one_call_with_its_key(gateway: Gateway, aut
     assert request.headers["idempotency-key"] == "key-1"
     identity = gateway.publishing.last_identity()
     assert identity.subject == "user:1"
-    assert identity.scopes == {"read", "write", "admin"}
+    assert identity.scopes == GRANTABLE
     page = (await author.get("/admin/newsletters")).text
     assert "The newsletter issue has been accepted, emails will go out shortly." in page
     assert "has been accepted" not in (await author.get("/admin/newsletters")).text

@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import ConflictError
-from broadsheet_gateway.access.interface import lock_owners
+from broadsheet_gateway.access.store import lock_owners
 
 
 class LastOwnerError(ConflictError):
