@@ -1,18 +1,23 @@
 """The public API document, made of the services' wiring without anything running behind it."""
 
 import secrets
-from typing import Any
+from typing import Any, get_args
 
+import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from litestar import Litestar
 
 from broadsheet_common.contracts.identity import ServiceName
 from broadsheet_common.http.route_rules import served_document
-from broadsheet_common.process.settings import HttpUrl, PostgresUrl, Secret
+from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, Secret
 from broadsheet_delivery.app import create_app as create_delivery_app
 from broadsheet_delivery.settings import DeliverySettings
 from broadsheet_gateway.api_docs.merge_openapi import merge_documents
+from broadsheet_gateway.app import create_app as create_gateway_app
+from broadsheet_gateway.forwarding.route_table import RouteOwner
+from broadsheet_gateway.own_api.app import OwnApi
+from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_publishing.app import create_app as create_publishing_app
 from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
@@ -61,6 +66,27 @@ def service_apps() -> dict[ServiceName, Litestar]:
     }
 
 
+def own_api_document() -> dict[str, Any]:
+    """Of what the gateway answers itself."""
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    settings = GatewaySettings(
+        bind_port=1,
+        database_url=_NOWHERE,
+        public_url=_PUBLIC_URL,
+        redis_url=RedisUrl.parse("redis://127.0.0.1:1"),
+        subscriptions_url=_PUBLIC_URL,
+        publishing_url=_PUBLIC_URL,
+        delivery_url=_PUBLIC_URL,
+        identity_private_key=Secret(key),
+    )
+    nowhere = httpx.MockTransport(lambda _request: httpx.Response(httpx.codes.SERVICE_UNAVAILABLE))
+    services: tuple[ServiceName, ...] = get_args(ServiceName)
+    own_api: OwnApi = create_gateway_app(settings, upstreams=dict.fromkeys(services, nowhere)).state.own_api
+    return own_api.document()
+
+
 def merged_document() -> dict[str, Any]:
-    documents = {name: served_document(app) for name, app in service_apps().items()}
+    documents: dict[RouteOwner, dict[str, Any]] = {"gateway": own_api_document()}
+    for name, app in service_apps().items():
+        documents[name] = served_document(app)
     return merge_documents(documents, version=VERSION, public_url=str(_PUBLIC_URL), session_cookie_name=_SESSION_COOKIE)
