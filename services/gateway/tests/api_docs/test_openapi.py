@@ -11,7 +11,7 @@ from broadsheet_gateway.api_docs.api_document import CACHE_S, ApiDocuments
 from broadsheet_gateway.api_docs.merge_openapi import merge_documents
 from broadsheet_gateway.api_docs.words import OperationWords, Words, load_words
 from broadsheet_gateway.forwarding.upstreams import Upstreams
-from harness.http.service_documents import service_documents
+from harness.http.service_documents import own_api, service_documents
 
 from ..conftest import MakeGateway
 
@@ -150,7 +150,7 @@ def test_the_tables_words_are_for_operations_that_exist() -> None:
     """What a renamed operation leaves behind would be shown nowhere."""
     ids = {
         operation["operationId"]
-        for document in service_documents().values()
+        for document in [*service_documents().values(), own_api().document()]
         for item in document["paths"].values()
         for operation in item.values()
     }
