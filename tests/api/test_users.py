@@ -127,6 +127,18 @@ async def test_a_deactivated_user_is_out_at_once_and_may_come_back(system: Syste
         assert (await eve.get("/api/v1/issues")).status_code == 200
 
 
+async def test_an_owner_signs_somebody_out_everywhere(system: System) -> None:
+    user_id, key = await system.add_user("eve", Grant("editor"))
+    async with signed_in(system, "eve") as eve, signed_in(system, "eve") as elsewhere:
+        assert (await system.api.post(f"/api/v1/users/{user_id}/end-sessions")).status_code == 204
+        for client in (eve, elsewhere):
+            assert (await client.get("/api/v1/issues")).status_code == 401
+    async with signed_in(system, "eve") as again, system.client(authorization=f"Bearer {key}") as by_key:
+        for client in (again, by_key):
+            assert (await client.get("/api/v1/issues")).status_code == 200
+    assert (await system.api.post("/api/v1/users/987654321/end-sessions")).status_code == 404
+
+
 async def test_the_last_owner_stays_an_owner(system: System) -> None:
     """Case 31: neither removed nor locked out."""
     first = await owner_id(system)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from broadsheet_gateway.access.rights import NO_RIGHTS
 from broadsheet_gateway.accounts.current_session import (
     CurrentSession,
     RecentAuthenticationNeededError,
@@ -17,7 +18,6 @@ from broadsheet_gateway.accounts.current_session import (
 )
 from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SESSIONS_OF_USER_MAX, SessionData, Sessions
 from broadsheet_gateway.http.browser_name import browser_name
-from broadsheet_gateway.own_sessions.end_sessions import end_sessions_of
 from broadsheet_gateway.own_sessions.session_pages import page_to_return_to
 
 from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of, log_in
@@ -101,15 +101,6 @@ async def test_a_browsers_form_about_sessions_needs_the_token(gateway: Gateway) 
     assert (await here.post(f"{SESSIONS}/end-others", headers=browser, data={"csrf_token": token})).status_code == 303
 
 
-async def test_an_owner_ends_the_sessions_of_another(gateway: Gateway, sessions: Sessions) -> None:
-    theirs, mine = await gateway.signed_in("them"), await gateway.signed_in("me")
-    ((user_id,),) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'them'")
-    assert await end_sessions_of(user_id, ended_by=2, engine=gateway.engine, sessions=sessions)
-    assert not await is_signed_in(theirs)
-    assert await is_signed_in(mine)
-    assert not await end_sessions_of(999, ended_by=2, engine=gateway.engine, sessions=sessions)
-
-
 async def test_an_order_in_the_database_ends_sessions_that_redis_still_has_and_later_ones_begin(
     gateway: Gateway,
 ) -> None:
@@ -160,7 +151,7 @@ async def test_the_number_of_a_users_sessions_is_bounded(gateway: Gateway, sessi
 
 
 def _session(*, is_recent: bool) -> Session:
-    return Session(id="x", user_id=1, username="author", data=SessionData(1, 0), is_recent=is_recent)
+    return Session(id="x", user_id=1, username="author", rights=NO_RIGHTS, data=SessionData(1, 0), is_recent=is_recent)
 
 
 def test_what_needs_a_fresh_proof_is_refused_without_one() -> None:

@@ -114,6 +114,7 @@ ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/users", "gateway", {"GET": "users:read"}),
     ("/api/v1/users/{id}", "gateway", {"GET": "users:read", "PATCH": "users:write"}),
     ("/api/v1/users/{id}/deactivate", "gateway", {"POST": "users:write"}),
+    ("/api/v1/users/{id}/end-sessions", "gateway", {"POST": "users:write"}),
     ("/api/v1/users/{id}/reactivate", "gateway", {"POST": "users:write"}),
     ("/api/v1/api-keys", "gateway", {"GET": "keys:read", "POST": "keys:write"}),
     ("/api/v1/api-keys/{id}", "gateway", {"GET": "keys:read", "PATCH": "keys:write"}),

@@ -48,18 +48,3 @@ async def end_other_sessions(session: Session, *, engine: AsyncEngine, sessions:
             browser=fresh.browser,
         )
     )
-
-
-async def end_sessions_of(user_id: int, *, ended_by: int, engine: AsyncEngine, sessions: Sessions) -> bool:
-    """End every session of a user. False if there is no such user. `ended_by`: the id of the user who asked.
-
-    Raises:
-        UnavailableError: Redis does not answer. The sessions have ended all the same.
-    """
-    async with engine.begin() as connection:
-        is_known = await end_sessions(connection, user_id)
-    if not is_known:
-        return False
-    _log.info("security.sessions_ended", user_id=user_id, ended_by=ended_by)
-    await sessions.end_all(user_id)
-    return True

@@ -29,7 +29,13 @@ from broadsheet_gateway.access.interface import read_grants
 from broadsheet_gateway.access.last_owner import LastOwnerError
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.users import store
-from broadsheet_gateway.users.change_user import change_user, deactivate_user, reactivate_user, show_user
+from broadsheet_gateway.users.change_user import (
+    change_user,
+    deactivate_user,
+    end_user_sessions,
+    reactivate_user,
+    show_user,
+)
 from broadsheet_gateway.users.user import User, UserPatch
 
 _log = structlog.get_logger()
@@ -131,6 +137,27 @@ class UserController(Controller):
             _, after = await reactivate_user(connection, user_id)
         _log.warning("security.user_reactivated", user_id=user_id, changed_by=request.user.subject)
         return _tagged(after)
+
+    @post(
+        "/{user_id:int}/end-sessions",
+        operation_id="endUserSessions",
+        summary="Sign a user out everywhere",
+        status_code=204,
+        guards=[requires("users:write")],
+        responses=documents(NotFoundError),
+    )
+    async def end_sessions(
+        self,
+        request: ServiceRequest,
+        user_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        sessions: NamedDependency[Sessions],
+    ) -> None:
+        """At once. They may sign in again; their keys work on."""
+        async with engine.begin() as connection:
+            await end_user_sessions(connection, user_id)
+        _log.warning("security.sessions_ended", user_id=user_id, ended_by=request.user.subject)
+        await _end_in_redis(sessions, user_id)
 
 
 async def _end_in_redis(sessions: Sessions, user_id: int) -> None:

@@ -9,6 +9,7 @@ from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.access.interface import read_grants, replace_grants
 from broadsheet_gateway.access.last_owner import require_another_owner
 from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.accounts.interface import end_sessions
 from broadsheet_gateway.users import store
 from broadsheet_gateway.users.user import User, UserPatch, parse_grants, parse_name
 
@@ -60,6 +61,12 @@ async def deactivate_user(connection: AsyncConnection, user_id: int) -> tuple[Us
         await require_another_owner(connection, user_id)
     await store.deactivate(connection, user_id)
     return before, await show_user(connection, user_id)
+
+
+async def end_user_sessions(connection: AsyncConnection, user_id: int) -> None:
+    """From the commit on, every session that began before is over. Raises NotFoundError."""
+    if not await end_sessions(connection, user_id):
+        raise NotFoundError("There is no such user.")
 
 
 async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:
