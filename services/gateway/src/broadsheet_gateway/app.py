@@ -30,6 +30,7 @@ from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
 from broadsheet_gateway.forwarding.forward_stream import EventStreams
+from broadsheet_gateway.forwarding.service_guard import GuardLimits, make_guards
 from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.http.cookies import CookieJar
 from broadsheet_gateway.http.error_pages import error_handlers
@@ -88,6 +89,16 @@ def create_app(
     service_calls = Upstreams(
         services,
         minter=IdentityMinter(settings.identity_private_key.reveal()),
+        guards=make_guards(
+            services,
+            GuardLimits(
+                connections_max=settings.upstream_connections_max,
+                waiting_max=settings.upstream_waiting_max,
+                failures_max=settings.upstream_breaker_failures,
+                call_max_s=settings.upstream_timeout_s,
+            ),
+            metrics.registry,
+        ),
         timeout_s=settings.upstream_timeout_s,
         streaming=streaming,
     )

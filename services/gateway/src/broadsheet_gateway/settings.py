@@ -102,6 +102,11 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     upstream_timeout_s: PositiveSeconds = 15.0
     """Longest wait for the start of a service's answer, and then for each piece of it."""
     upstream_connections_max: PositiveInt = 100
+    """Calls of one service at once; others wait for their turn, five seconds at most."""
+    upstream_waiting_max: PositiveInt = 300
+    """Calls that may wait for one service: more are answered 503 at once."""
+    upstream_breaker_failures: PositiveInt = 5
+    """So many calls in a row that a service did not answer, and it is not called for a while: 503 at once."""
     event_streams_max: PositiveInt = 100
     """Event streams (`/api/v1/events` and those of issues) that are forwarded at once, each over a connection of its
     own.

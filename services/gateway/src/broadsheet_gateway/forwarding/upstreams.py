@@ -5,7 +5,7 @@ httpx with the aiohttp transport forwards about three times as many requests a s
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 import aiohttp
@@ -18,6 +18,7 @@ from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, Iden
 from broadsheet_common.event_streams.messages import SILENCE_MAX_S
 from broadsheet_common.http.problems import BodyTooLargeError, Problem, ProblemError, UnavailableError
 from broadsheet_common.process.tracing import outgoing_headers
+from broadsheet_gateway.forwarding.service_guard import PLACE_TIMEOUT_S, GuardedCall, ServiceGuard
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 
 T = TypeVar("T")
@@ -29,7 +30,6 @@ UPSTREAM_IDLE_S = 1.0
 """A connection idle for longer is not reused. Shorter than the time a service announces its stop (DRAIN_NOTICE_S),
 so that no request is sent on a connection just as it is closed.
 """
-POOL_TIMEOUT_S = 5.0
 _PIECE_BYTES = 256 * 1024
 JSON_ANSWER_MAX_BYTES = 16 * 1024 * 1024
 
@@ -88,11 +88,13 @@ class Upstreams:
         self,
         upstreams: Mapping[ServiceName, Upstream],
         *,
+        guards: Mapping[ServiceName, ServiceGuard],
         minter: IdentityMinter,
         timeout_s: float,
         streaming: Mapping[ServiceName, Upstream] | None = None,
     ) -> None:
         """`streaming` have connections of their own, for event streams: they would take all of the others'."""
+        self._guards = guards
         self._upstreams = upstreams
         self._streaming = streaming or upstreams
         self._minter = minter
@@ -100,7 +102,7 @@ class Upstreams:
         self._extensions = {
             "timeout": {
                 "connect": min(timeout_s, CONNECT_TIMEOUT_S),
-                "pool": min(timeout_s, POOL_TIMEOUT_S),
+                "pool": min(timeout_s, PLACE_TIMEOUT_S),
                 "read": timeout_s,
                 "write": timeout_s,
             }
@@ -127,6 +129,7 @@ class Upstreams:
         connection) is tried once more.
 
         Raises:
+            ServiceRefusedError: the service is not called at the moment.
             UnavailableError: no connection, or one that broke before the answer began.
             UpstreamTimeoutError: no answer in time.
         """
@@ -144,25 +147,28 @@ class Upstreams:
             content=body,
             extensions=self._stream_extensions if is_stream else self._extensions,
         )
-        response = await self._send_bounded(upstream, request, service, timeout_s=self._timeout_s + upload_s)
-        try:
+        guard = self._guards[service]
+        async with AsyncExitStack() as stack:
+            with guard.call() as call:
+                if not is_stream:
+                    await stack.enter_async_context(guard.place())
+                response = await self._send_bounded(upstream, request, service, call, upload_s=upload_s)
+            stack.push_async_callback(response.aclose)
             yield response
-        finally:
-            await response.aclose()
 
     async def _send_bounded(
-        self, upstream: Upstream, request: httpx.Request, service: ServiceName, *, timeout_s: float
+        self, upstream: Upstream, request: httpx.Request, service: ServiceName, call: GuardedCall, *, upload_s: float
     ) -> httpx.Response:
         try:
-            async with asyncio.timeout(timeout_s):
-                try:
-                    return await upstream.transport.handle_async_request(request)
-                except httpx.TransportError as error:
-                    if not (request.method == "GET" and was_never_sent(error)):
-                        raise
-                return await upstream.transport.handle_async_request(request)
+            async with asyncio.timeout(self._timeout_s + upload_s):
+                response = await _send_or_retry(upstream, request)
         except UPSTREAM_ERRORS as error:
+            # While a client's body is on its way, it may be the client that is slow or gone, not the service.
+            if upload_s == 0 or was_never_sent(error):
+                call.failed()
             raise _as_problem(error, service) from error
+        call.answered()
+        return response
 
     async def call(
         self,
@@ -221,6 +227,15 @@ class Upstreams:
         return b"".join(pieces)
 
 
+async def _send_or_retry(upstream: Upstream, request: httpx.Request) -> httpx.Response:
+    try:
+        return await upstream.transport.handle_async_request(request)
+    except httpx.TransportError as error:
+        if not (request.method == "GET" and was_never_sent(error)):
+            raise
+    return await upstream.transport.handle_async_request(request)
+
+
 def _decode_problem(received: bytes, response: httpx.Response) -> Problem:
     try:
         return _problem_decoder.decode(received)
@@ -228,7 +243,7 @@ def _decode_problem(received: bytes, response: httpx.Response) -> Problem:
         return Problem(type="about:blank", title=response.reason_phrase, status=response.status_code)
 
 
-def was_never_sent(error: httpx.TransportError) -> bool:
+def was_never_sent(error: Exception) -> bool:
     """Whether no byte of the request can have reached the service.
 
     The aiohttp transport reports every connection error as `ConnectTimeout`; its cause tells them apart.
