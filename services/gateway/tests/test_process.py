@@ -1,6 +1,7 @@
 """The gateway as a process: its start and stop, its log, and its sockets."""
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from argon2 import PasswordHasher
 from litestar.types import ASGIApp
 
 from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, listen
+from broadsheet_gateway.pages.static_files import load_static_files
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
@@ -317,6 +319,76 @@ async def test_silent_sockets_beyond_what_the_process_may_open_keep_nobody_out(
         for one in silent:
             one.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_silent_clients_and_slow_readers_from_many_addresses_leave_the_rest_served(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]], gateway: Gateway
+) -> None:
+    """1,100 of them at a process that may open 1,024 files. No time limit helps: places are taken from who stalls."""
+    await gateway.add_user()
+    patient = {"FIRST_BYTE_TIMEOUT_S": "600", "KEEP_ALIVE_TIMEOUT_S": "600", "WRITE_TIMEOUT_S": "600"}
+    await start({**environment, **patient}, processes, files_max=1024)
+    large = load_static_files()["swagger-ui-bundle.js"].name
+    asked = f"GET /static/{large} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    place = ("127.0.0.1", int(environment["BIND_PORT"]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    held: list[socket.socket] = []
+
+    def attack() -> None:
+        for number in range(1100):
+            one = socket.socket()
+            held.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.bind((f"127.0.0.{2 + number % 8}", 0))
+            with contextlib.suppress(ConnectionError):  # some are closed at once
+                one.connect(place)
+                if number % 2:
+                    one.sendall(asked)
+
+    try:
+        await asyncio.to_thread(attack)
+
+        async def may_sign_in() -> bool:
+            try:
+                async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], timeout=30) as client:
+                    answer = await client.post("/login", data={"username": "author", "password": PASSWORD})
+            except httpx.TransportError:
+                return False
+            return answer.status_code == 303
+
+        await eventually(may_sign_in, what="somebody else may sign in")
+        for _ in range(30):  # each on a connection of its own
+            async with httpx.AsyncClient(base_url=environment["PUBLIC_URL"], timeout=30) as client:
+                assert (await client.get("/login")).status_code == 200
+        async with httpx.AsyncClient(
+            base_url=environment["PUBLIC_URL"], headers={"authorization": "Bearer secret-metrics-token"}
+        ) as client:
+            metrics = (await client.get("/metrics")).text
+        assert 'http_connections_closed_total{reason="evicted"}' in metrics
+    finally:
+        for one in held:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_one_address_cannot_take_all_places(
+    environment: dict[str, str], processes: list[subprocess.Popen[str]]
+) -> None:
+    """Unless it is a trusted proxy's, behind which there are many clients."""
+    place = ("127.0.0.1", int(environment["BIND_PORT"]))
+    for given, is_counted in (({}, True), ({"TRUSTED_PROXIES": "127.0.0.0/8"}, False)):
+        process = await start({**environment, "CONNECTIONS_PER_ADDRESS_MAX": "20", **given}, processes)
+        held = [socket.create_connection(place, timeout=30) for _ in range(40)]
+        async with httpx.AsyncClient(
+            base_url=environment["PUBLIC_URL"], headers={"authorization": "Bearer secret-metrics-token"}
+        ) as client:
+            metrics = (await client.get("/metrics")).text
+        assert ('http_connections_closed_total{reason="address"}' in metrics) == is_counted
+        for one in held:
+            one.close()
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.communicate, timeout=START_TIMEOUT_S)
 
 
 async def test_addresses_are_read_from_all_lines_and_a_raw_query_is_refused(

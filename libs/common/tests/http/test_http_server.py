@@ -198,3 +198,73 @@ async def test_bodies_that_never_come_make_room_too() -> None:
         await eventually(is_served, within_s=CLOSED_WITHIN_S)
         for _, writer in held:
             writer.close()
+
+
+async def test_clients_that_do_not_read_make_room_too() -> None:
+    """Long before the time after which a slow reader is closed anyway."""
+    async with running(CONNECTIONS_MAX="10", WRITE_TIMEOUT_S="600") as (_, client):
+        place = (client.base_url.host, client.base_url.port or 0)
+        held: list[socket.socket] = []
+        try:
+            for _ in range(9):
+                reader = socket.socket()
+                reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                reader.connect(place)
+                reader.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+                held.append(reader)
+
+            async def are_served() -> bool:
+                """Two at once, and the client that asked before has a third place."""
+                try:
+                    async with httpx.AsyncClient(base_url=client.base_url) as another:
+                        answers = await asyncio.gather(another.get("/slow"), another.get("/slow"))
+                except httpx.TransportError:
+                    return False
+                return all(answer.status_code == 200 for answer in answers)
+
+            await eventually(are_served, within_s=CLOSED_WITHIN_S)
+            assert await closed_for(client, "evicted")
+        finally:
+            for reader in held:
+                reader.close()
+
+
+async def open_from(client: httpx.AsyncClient, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(client.base_url.host, client.base_url.port, local_addr=(address, 0))
+
+
+async def test_one_address_may_hold_only_so_many_places_and_the_others_keep_theirs() -> None:
+    async with running(CONNECTIONS_PER_ADDRESS_MAX="4", ANSWER_AFTER_S="600") as (_, client):
+        busy = [await open_from(client, "127.0.0.2") for _ in range(4)]
+        for _, writer in busy:
+            writer.write(REQUEST)
+        other_reader, other = await open_from(client, "127.0.0.3")  # silent, and not the one that makes room
+
+        async def is_refused() -> bool:
+            """One that the server had not read yet may have made room: then it is replaced."""
+            reader, writer = await open_from(client, "127.0.0.2")
+            writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = await rest_of(reader)
+            writer.close()
+            if answer != b"":
+                busy.append(await open_from(client, "127.0.0.2"))
+                busy[-1][1].write(REQUEST)
+            return answer == b""
+
+        await eventually(is_refused, within_s=CLOSED_WITHIN_S)
+        assert await closed_for(client, "address")
+        other.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await rest_of(other_reader)).startswith(b"HTTP/1.1 200")
+        for _, writer in [*busy, (other_reader, other)]:
+            writer.close()
+
+
+async def test_silent_connections_of_an_address_make_room_for_its_own_requests() -> None:
+    async with running(CONNECTIONS_PER_ADDRESS_MAX="4", FIRST_BYTE_TIMEOUT_S="600") as (_, client):
+        silent = [await open_from(client, "127.0.0.2") for _ in range(30)]
+        reader, writer = await open_from(client, "127.0.0.2")
+        writer.write(REQUEST.replace(b"Host: x", b"Host: x\r\nConnection: close"))
+        assert (await rest_of(reader)).startswith(b"HTTP/1.1 200")
+        assert await closed_for(client, "address")
+        for _, silent_writer in [*silent, (reader, writer)]:
+            silent_writer.close()

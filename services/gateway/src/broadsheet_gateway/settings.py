@@ -21,6 +21,7 @@ from broadsheet_common.process.settings import (
     SettingsError,
 )
 from broadsheet_gateway.audit.stream_target import StreamTarget, parse_stream_target
+from broadsheet_gateway.http.client_address import is_within, rate_limit_subject
 from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.well_known.security_txt import parse_contacts
 
@@ -90,6 +91,10 @@ LOCAL_LIMITS = RateLimits(
 class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """Read from the environment: `public_url` from `PUBLIC_URL`, and so on."""
 
+    connections_per_address_max: Annotated[int, msgspec.Meta(ge=0)] = 250
+    """Of them, those of one IPv4 address, or of one /64 of IPv6 addresses; when it is reached, they make room for each
+    other. Trusted proxies are not counted: they bound the connections of their clients themselves. 0: no limit.
+    """
     public_url: HttpUrl
     """The public base URL. Links, cookies and the Origin check use it, never a request's Host header."""
     redis_url: RedisUrl
@@ -225,6 +230,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             )
         except ValueError as error:
             raise ValueError(f"TRUSTED_PROXIES is malformed: {error}") from error
+
+    def count_connection_as(self, address: str) -> str | None:
+        """As rate limits count; None for a trusted proxy."""
+        return None if is_within(address, self.parse_trusted_proxies()) else rate_limit_subject(address)
 
     def parse_security_contacts(self) -> tuple[str, ...]:
         """Raises ValueError naming the setting when an entry is no address."""

@@ -4,7 +4,8 @@ connections.
 A client costs a file descriptor and memory from the moment it connects, before it is authenticated. So every
 state of a connection has a time limit (RFC 9112, 9.5 lets a server close for that). When the maximum number of
 connections is reached, the connection that has waited longest without a complete request is closed to admit the
-new one: silent connections never keep a client out. HTTP/2 is not supported: a proxy that ends TLS speaks it to
+new one: silent connections never keep a client out. The number of one address's connections has a maximum of its own,
+and they make room only for each other. HTTP/2 is not supported: a proxy that ends TLS speaks it to
 clients. Why uvicorn: docs/decisions/0018-the-http-server.md.
 """
 
@@ -15,7 +16,7 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 
 import msgspec
@@ -38,14 +39,16 @@ PIPELINED_MAX = 8
 """Requests that may wait on a connection while another one is being answered."""
 WRITE_MIN_BYTES_PER_S = 1024
 """A client that reads an answer more slowly than this for `write_timeout_s` is treated as not reading."""
-BODY_MISSING_EVICTED_AFTER_S = 2.0
-"""When the server is full, a connection whose body has paused for longer than this may be closed."""
-DESCRIPTORS_KEPT_BACK = 400
+STALLED_EVICTED_AFTER_S = 2.0
+"""When the server is full, a connection may be closed whose body has paused for longer than this, or whose client has
+not read its answer for longer.
+"""
+DESCRIPTORS_KEPT_BACK = 500
 """Descriptors reserved for everything but clients: connections to the database, Redis and other services, and files."""
 SWEEP_INTERVAL_MAX_S = 1.0
 _TICK_S = 1.0
 
-CloseReason = Literal["first_byte", "headers", "body", "idle", "write", "evicted", "too_large"]
+CloseReason = Literal["first_byte", "headers", "body", "idle", "write", "evicted", "address", "too_large"]
 Waiting = Literal["first_byte", "idle", "headers", "body", "nothing"]
 """What the server waits for from the client: `nothing` from the end of its request until the answer has been sent."""
 
@@ -53,10 +56,20 @@ Waiting = Literal["first_byte", "idle", "headers", "body", "nothing"]
 logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
+CountAs = Callable[[str], str | None]
+"""From a peer's address to the name under which its connections are counted together; None: they are not counted."""
+
+
+def _not_counted(_: str) -> str | None:
+    return None
+
+
 class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Limits on what one client may use. All times in seconds."""
 
     connections_max: int
+    per_address_max: int | None = None
+    """Connections that are counted together."""
     first_byte_timeout_s: float
     """From the connection to the first byte of a request."""
     header_timeout_s: float
@@ -101,12 +114,16 @@ _HEADERS_TOO_LARGE = msgspec.json.encode(problem_of(HeadersTooLargeError()))
 class Connections:
     """The connections of one server: which of them wait, and for how long."""
 
-    def __init__(self, limits: ConnectionLimits, note_close: Callable[[CloseReason], None]) -> None:
+    def __init__(
+        self, limits: ConnectionLimits, note_close: Callable[[CloseReason], None], count_as: CountAs = _not_counted
+    ) -> None:
         self.limits = limits
         self.note_close = note_close
         self.open: set[BoundedProtocol] = set()
         self.nobody = asyncio.Event()
         self.nobody.set()
+        self._count_as = count_as
+        self._by_address: dict[str, set[BoundedProtocol]] = {}
         # Connections without a complete request header, the longest waiting first. A dict keeps insertion order and
         # removes in constant time.
         self._requestless: dict[BoundedProtocol, None] = {}
@@ -115,22 +132,37 @@ class Connections:
         self.open.add(connection)
         self.nobody.clear()
         self.wait_for_request(connection)
+        if not self._is_within_its_address(connection):
+            return
         if len(self.open) > self.limits.connections_max:
-            self._evict(connection)
+            longest = next(iter(self._requestless))
+            (longest if longest is not connection else _stalled_longest(self.open) or connection).abort("evicted")
 
-    def _evict(self, newcomer: "BoundedProtocol") -> None:
-        """Close one connection: the one that has waited longest without a request; if there is none, the one whose
-        body has paused for longest; if every client is being served, the new one.
+    def _is_within_its_address(self, newcomer: "BoundedProtocol") -> bool:
+        """Count it. Above the maximum, one connection of the same address is closed: whichever has waited longest
+        without a request, else a stalled one, else the new one. Returns whether that is still open.
         """
-        longest = next(iter(self._requestless))
-        if longest is newcomer:
-            longest = max(self.open, key=lambda one: one.body_missing_s)
-            longest = longest if longest.body_missing_s >= BODY_MISSING_EVICTED_AFTER_S else newcomer
-        longest.abort("evicted")
+        most = self.limits.per_address_max
+        newcomer.counted_as = self._count_as(newcomer.client[0]) if newcomer.client and most is not None else None
+        if newcomer.counted_as is None or most is None:
+            return True
+        same = self._by_address.setdefault(newcomer.counted_as, set())
+        same.add(newcomer)
+        if len(same) <= most:
+            return True
+        waiting = [one for one in same if one in self._requestless and one is not newcomer]
+        longest = max(waiting, key=lambda one: one.waited_s, default=None) or _stalled_longest(same) or newcomer
+        longest.abort("address")
+        return longest is not newcomer
 
     def remove(self, connection: "BoundedProtocol") -> None:
         self.open.discard(connection)
         self._requestless.pop(connection, None)
+        same = self._by_address.get(connection.counted_as or "")
+        if same is not None:
+            same.discard(connection)
+            if not same:
+                del self._by_address[connection.counted_as or ""]
         if not self.open:
             self.nobody.set()
 
@@ -147,6 +179,12 @@ class Connections:
                 connection.abort(reason)
 
 
+def _stalled_longest(connections: Iterable["BoundedProtocol"]) -> "BoundedProtocol | None":
+    """The one whose client has neither sent nor read for longest, if that is long enough."""
+    longest = max(connections, key=lambda one: one.stalled_s)
+    return longest if longest.stalled_s >= STALLED_EVICTED_AFTER_S else None
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. uvicorn parses and answers; this class enforces the limits of time and size."""
 
@@ -160,6 +198,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
         self._header_bytes = 0
         self._unsent: tuple[float, int] | None = None  # since when, and how many bytes then
+        self.counted_as: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -180,6 +219,26 @@ class BoundedProtocol(HttpToolsProtocol):
         """How long the app has been waiting for the next piece of the request's body; 0 if it is not waiting."""
         is_missing = self._waiting == "body" and not self.flow.read_paused
         return self.loop.time() - self._since_s if is_missing else 0.0
+
+    @property
+    def waited_s(self) -> float:
+        """How long the connection has been in its state."""
+        return self.loop.time() - self._since_s
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the client has kept the server waiting: with the rest of its body, or by not reading its answer."""
+        return max(self.body_missing_s, self._answer_unread_s)
+
+    @property
+    def _answer_unread_s(self) -> float:
+        """How long the client has taken too little of a waiting answer, to the second: the sweep looks at it."""
+        if self._unsent is None:
+            return 0.0
+        since_s, at_first_bytes = self._unsent
+        waited_s = self.loop.time() - since_s
+        taken_bytes = at_first_bytes - self.transport.get_write_buffer_size()
+        return waited_s if taken_bytes < WRITE_MIN_BYTES_PER_S * waited_s else 0.0
 
     def overdue(self, now_s: float) -> CloseReason | None:
         """The limit that has been exceeded, or None. To be called regularly."""
@@ -322,9 +381,10 @@ class HttpServer:
         limits: ConnectionLimits,
         *,
         note_close: Callable[[CloseReason], None] = lambda _: None,
+        count_as: CountAs = _not_counted,
     ) -> None:
         """`note_close` is called for every connection that exceeded a limit."""
-        self.connections = Connections(limits, note_close)
+        self.connections = Connections(limits, note_close, count_as)
         self._listener = listener
         self._config = Config(
             cast("Any", app),

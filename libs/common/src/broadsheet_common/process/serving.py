@@ -75,6 +75,7 @@ def _leave_started_objects_alone() -> None:
 def connection_limits(settings: ServiceSettings) -> ConnectionLimits:
     return ConnectionLimits(
         connections_max=connections_that_fit(settings.connections_max),
+        per_address_max=settings.connections_per_address_max or None,
         first_byte_timeout_s=settings.first_byte_timeout_s,
         header_timeout_s=settings.header_timeout_s,
         body_idle_timeout_s=settings.body_idle_timeout_s,
@@ -106,6 +107,7 @@ async def serve(app: Litestar, settings: ServiceSettings) -> None:
                 listener,
                 connection_limits(settings),
                 note_close=lambda reason: metrics.connections_closed.labels(reason).inc(),
+                count_as=settings.count_connection_as,
             )
             metrics.connections.set_function(lambda: len(server.connections.open))
             _leave_started_objects_alone()

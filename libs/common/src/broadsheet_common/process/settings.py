@@ -97,6 +97,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Largest number of client connections; fewer if `ulimit -n` is low. When it is reached, the connection that has
     waited longest without a request is closed for the new one.
     """
+    connections_per_address_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of them, those of one address; when it is reached, they make room for each other. 0: no limit."""
     first_byte_timeout_s: PositiveSeconds = 15.0
     """How long a new connection may stay silent."""
     header_timeout_s: PositiveSeconds = 15.0
@@ -116,6 +118,10 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
     drain_s: PositiveSeconds = 20.0
     """How long requests and sends in progress may take to finish after SIGTERM."""
+
+    def count_connection_as(self, address: str) -> str | None:
+        """The name under which connections from an address are counted together; None: they are not counted."""
+        return address
 
 
 class SettingsError(Exception):

@@ -69,6 +69,12 @@ def rate_limit_subject(address: str) -> str:
     return address
 
 
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether it is an address of one of them."""
+    parsed = _parse(address)
+    return parsed is not None and _is_within(parsed, networks)
+
+
 def _listed_hops(text: str) -> Iterator[str]:
     """From the right."""
     rest = text
