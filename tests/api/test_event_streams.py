@@ -20,7 +20,7 @@ from harness.delivering import Delivering, delivery_settings
 from harness.http.served_app import serving_app
 from harness.keys import identity_keys
 from harness.seeding import Seed
-from harness.system import make_author
+from harness.system import PASSWORD, USERNAME, make_author
 from harness.waiting import eventually
 
 READ_S = 30.0
@@ -251,6 +251,24 @@ async def test_a_revoked_key_stops_seeing(
     assert [event.data for event in rest if event.data] == []
     async with door.stream(f"/api/v1/issues/{issue_id}/events") as refused:
         assert refused.answer.status_code == 401
+
+
+async def test_an_ended_session_stops_seeing(
+    opened: Callable[..., Door], seed: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = opened()
+    with rights_checked_at_once(monkeypatch):
+        async with httpx.AsyncClient(base_url=door.gateway_url, timeout=READ_S) as browser:
+            signed_in = await browser.post("/login", data={"username": USERNAME, "password": PASSWORD})
+            assert signed_in.status_code == 303
+            async with browser.stream("GET", "/api/v1/events") as answer:
+                assert answer.status_code == 200
+                stream = Stream(answer)
+                await stream.next_data()
+                # Another browser changed the password, which ends every session.
+                seed.execute("UPDATE gateway.user_account SET password_changed_at = clock_timestamp()")
+                assert (await stream.rest())[-1].text.startswith("retry: ")
+            assert (await browser.get("/api/v1/events")).status_code == 401
 
 
 async def test_a_key_with_other_rights_than_before_must_come_back(
