@@ -156,3 +156,14 @@ def test_forwarded_is_read_as_rfc_7239_has_it(forwarded: str, address: str) -> N
 def test_a_site_counts_as_one_visitor() -> None:
     assert rate_limit_subject("192.0.2.1") == "192.0.2.1"
     assert rate_limit_subject("2001:db8:1:2:3::4") == rate_limit_subject("2001:db8:1:2:9::1") == "2001:db8:1:2::/64"
+
+
+def test_connections_are_counted_by_site_and_those_of_trusted_proxies_are_not() -> None:
+    settings = load(TRUSTED_PROXIES="10.0.0.0/8, 2001:db8:aa::/48")
+    assert settings.count_connection_as("192.0.2.1") == "192.0.2.1"
+    assert settings.count_connection_as("2001:db8::1") == settings.count_connection_as("2001:db8::ffff:2")
+    assert settings.count_connection_as("2001:db8::1") != settings.count_connection_as("2001:db8:0:1::1")
+    assert settings.count_connection_as("10.1.2.3") is None
+    assert settings.count_connection_as("2001:db8:aa::9") is None
+    # As a socket of both families tells an IPv4 peer.
+    assert settings.count_connection_as("::ffff:10.1.2.3") is None
