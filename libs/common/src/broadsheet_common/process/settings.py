@@ -98,7 +98,9 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     waited longest without a request is closed for the new one.
     """
     connections_per_address_max: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Of them, those of one address; when it is reached, they make room for each other. 0: no limit."""
+    """Of them, those of one address (one /64 of IPv6); when it is reached, they make room for each other. 0: no limit.
+    The gateway's default is 250, and its trusted proxies are not counted.
+    """
     first_byte_timeout_s: PositiveSeconds = 15.0
     """How long a new connection may stay silent."""
     header_timeout_s: PositiveSeconds = 15.0
