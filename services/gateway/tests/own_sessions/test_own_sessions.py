@@ -194,6 +194,33 @@ async def test_a_proof_is_recent_for_a_while_and_the_password_renews_it(gateway:
     assert await is_recent()
 
 
+async def test_keys_users_and_exports_need_a_fresh_proof_of_a_session_and_none_of_a_key(gateway: Gateway) -> None:
+    client = await gateway.signed_in()
+    token = await csrf_token_of(client)
+    headers = {"sec-fetch-site": "same-origin", "x-csrf-token": token}
+    made = await client.post("/api/v1/api-keys", json={"name": "one", "scopes": ["issues:read"]}, headers=headers)
+    assert made.status_code == 201
+    await _age_proof(gateway, 901)
+    assert (await client.get("/api/v1/api-keys")).status_code == 200
+    asked = [
+        ("POST", "/api/v1/api-keys"),
+        ("POST", "/api/v1/api-keys/1/revoke"),
+        ("POST", "/api/v1/users/1/deactivate"),
+        ("GET", "/api/v1/exports/subscribers"),
+        ("HEAD", "/api/v1/exports/subscribers"),
+        ("GET", "/api/v1/subscribers/1/export"),
+    ]
+    for method, path in asked:
+        refused = await client.request(method, path, headers=headers)
+        assert refused.status_code == 403, path
+        if method != "HEAD":
+            assert refused.json()["type"] == "urn:broadsheet:problem:recent-authentication-needed"
+    assert gateway.sql("SELECT count(*) FROM gateway.api_key WHERE revoked_at IS NULL") == [(1,)]
+    by_key = await gateway.api_client("admin")
+    answer = await by_key.post("/api/v1/api-keys", json={"name": "two", "scopes": ["users:read"]})
+    assert answer.status_code == 201
+
+
 async def test_the_fresh_proof_is_limited_like_a_login(make_gateway: MakeGateway) -> None:
     gateway = await make_gateway(login_limit_per_user="2/3600")
     client = await gateway.signed_in()

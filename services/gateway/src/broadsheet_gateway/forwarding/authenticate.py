@@ -1,12 +1,19 @@
 """Authenticate API requests: `Authorization: Bearer <key>`, or else the session of a signed-in user."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.problems import UnauthenticatedError
-from broadsheet_gateway.accounts.current_session import CurrentSession
+from broadsheet_gateway.accounts.current_session import CurrentSession, require_recent
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.http import csrf
+
+FRESH_PROOF_NEEDED: Final[frozenset[Permission]] = frozenset(
+    {"keys:write", "users:write", "subscribers:export", "personal-data:export"}
+)
+"""What a stolen session must not do. Keys are exempt: a program cannot type a password."""
 
 _CHALLENGE = 'Bearer realm="Broadsheet"'
 
@@ -18,12 +25,20 @@ class Authenticator:
         self._public_origin = public_origin
 
     async def authenticate(
-        self, method: str, headers: Mapping[str, str], cookies: Mapping[str, str], *, source: str
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        cookies: Mapping[str, str],
+        *,
+        source: str,
+        permission: Permission,
     ) -> Identity:
         """The caller's identity. A request with a key is judged by the key alone, whatever cookie it carries.
-        `source` is where it came from, for rate limits.
+        `source` is where it came from, for rate limits; `permission` is what the operation needs: some need that a
+        person has lately proved who they are (`FRESH_PROOF_NEEDED`).
 
         Raises:
+            RecentAuthenticationNeededError: the session's proof is too old for this.
             UnauthenticatedError: with the `WWW-Authenticate` header (RFC 6750).
             TooManyRequestsError: too many unknown keys from that source.
             CrossSiteRequestError, CsrfTokenError: an unsafe request with a session that no page of ours sent.
@@ -45,4 +60,6 @@ class Authenticator:
                 session_id=session.id,
                 presented_token=headers.get(csrf.HEADER),
             )
+        if permission in FRESH_PROOF_NEEDED:
+            require_recent(session)
         return session.identity

@@ -17,6 +17,7 @@ from litestar.types import HTTPScope, Message, Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from broadsheet_common.contracts.identity import Identity, ServiceName
+from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.problems import (
     BodyTooLargeError,
     ForbiddenError,
@@ -29,7 +30,7 @@ from broadsheet_common.http.problems import (
 from broadsheet_common.http.service_app import allow_header, sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
-from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
+from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -125,8 +126,11 @@ class Forwarder:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
         source = self._request_origin.rate_limit_subject(ASGIConnection(scope))
         cookies = parse_cookies(headers.get("cookie"))
-        identity = await self._authenticator.authenticate(method, headers, cookies, source=source)
-        _require_permission(identity, route, method)
+        permission = route.permissions["GET" if method == "HEAD" else method]
+        identity = await self._authenticator.authenticate(
+            method, headers, cookies, source=source, permission=permission
+        )
+        _require_permission(identity, permission)
         verdict = await self._charge(identity)
         if route.owner == "gateway":
             await self._own_api.answer(http_scope, receive, _with_headers(send, verdict.headers), identity=identity)
@@ -134,7 +138,7 @@ class Forwarder:
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         if route.template in STREAM_ROUTES and method == "GET":
-            credentials = _Credentials(self._authenticator, headers, cookies, source, identity)
+            credentials = _Credentials(self._authenticator, headers, cookies, source, permission, identity)
             await self._forward_stream(route.owner, target, credentials, verdict, receive, send)
             return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
@@ -213,12 +217,15 @@ class _Credentials(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
     source: str
+    permission: Permission
     identity: Identity
 
     async def are_still_good(self) -> bool | None:
         """Whether they name the same caller with the same rights; None if that cannot be found out."""
         try:
-            now = await self.authenticator.authenticate("GET", self.headers, self.cookies, source=self.source)
+            now = await self.authenticator.authenticate(
+                "GET", self.headers, self.cookies, source=self.source, permission=self.permission
+            )
         except UnauthenticatedError:
             return False
         except (ProblemError, SQLAlchemyError, OSError) as error:
@@ -227,13 +234,12 @@ class _Credentials(msgspec.Struct, frozen=True):
         return now == self.identity
 
 
-def _require_permission(identity: Identity, route: Route, method: str) -> None:
+def _require_permission(identity: Identity, permission: Permission) -> None:
     """Whether it is held for the newsletter in question is for the owner of the route to say.
 
     Raises:
         ForbiddenError: the caller holds the permission for no newsletter at all.
     """
-    permission = route.permissions["GET" if method == "HEAD" else method]
     held_for = identity.newsletters_with(permission)
     if held_for is not None and not held_for:
         raise ForbiddenError(f"The permission `{permission}` is needed.")
