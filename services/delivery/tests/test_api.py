@@ -20,7 +20,7 @@ async def test_only_the_gateways_identity_is_answered(delivery_api: httpx.AsyncC
 async def test_a_scope_that_is_missing_is_named(delivery_api: httpx.AsyncClient, as_writer: dict[str, str]) -> None:
     response = await delivery_api.post("/api/v1/senders/resume", headers=as_writer)
     assert response.status_code == 403
-    assert "admin" in response.json()["detail"]
+    assert "senders:write" in response.json()["detail"]
 
 
 async def test_deliveries_come_in_pages_that_cover_all(

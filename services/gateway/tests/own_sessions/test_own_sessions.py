@@ -194,6 +194,18 @@ async def test_a_proof_is_recent_for_a_while_and_the_password_renews_it(gateway:
     assert await is_recent()
 
 
+async def test_a_look_whether_a_session_is_there_does_not_put_off_its_idle_end(
+    gateway: Gateway, sessions: Sessions
+) -> None:
+    session_id = await sessions.start(SessionData(1, 0))
+    [key] = [key async for key in gateway.redis.scan_iter(f"{KEY_PREFIX}*")]
+    await gateway.redis.expire(key, 500)
+    assert await sessions.find(session_id, is_use=False) is not None
+    assert await gateway.redis.ttl(key) <= 500
+    assert await sessions.find(session_id) is not None
+    assert await gateway.redis.ttl(key) > 500
+
+
 async def test_keys_users_and_exports_need_a_fresh_proof_of_a_session_and_none_of_a_key(gateway: Gateway) -> None:
     client = await gateway.signed_in()
     token = await csrf_token_of(client)

@@ -55,8 +55,8 @@ class CurrentSession:
         self._cookie_name = cookie_name
         self._recent_us = recent_s * 1_000_000
 
-    async def find(self, cookies: Mapping[str, str]) -> Session | None:
-        """None without a session. Redis is not asked when there is no cookie.
+    async def find(self, cookies: Mapping[str, str], *, is_use: bool = True) -> Session | None:
+        """None without a session. Redis is not asked when there is no cookie. `is_use`: see `Sessions.find`.
 
         Raises:
             UnavailableError: Redis does not answer.
@@ -64,7 +64,7 @@ class CurrentSession:
         session_id = cookies.get(self._cookie_name)
         if not session_id:
             return None
-        data = await self._sessions.find(session_id)
+        data = await self._sessions.find(session_id, is_use=is_use)
         if data is None:
             return None
         async with self._engine.connect() as connection:

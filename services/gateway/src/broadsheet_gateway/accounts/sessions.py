@@ -30,15 +30,18 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}")
 
 _HANDLE = re.compile(r"[0-9a-f]{64}")
 
-# KEYS: session. ARGV: idle_s. Answers the record, and puts the end of its idle time off, never past its last second.
+# KEYS: session. ARGV: idle_s, 1 for a use. Answers the record; a use puts the end of its idle time off, never past its
+# last second.
 _TOUCH = """
 local record = redis.call('HMGET', KEYS[1], 'data', 'ends_at')
 if not record[1] then return false end
 local now = tonumber(redis.call('TIME')[1])
 local left = tonumber(record[2]) - now
 if left <= 0 then redis.call('DEL', KEYS[1]) return false end
-redis.call('HSET', KEYS[1], 'used_at', now)
-redis.call('EXPIRE', KEYS[1], math.min(left, tonumber(ARGV[1])))
+if ARGV[2] == '1' then
+  redis.call('HSET', KEYS[1], 'used_at', now)
+  redis.call('EXPIRE', KEYS[1], math.min(left, tonumber(ARGV[1])))
+end
 return record[1]
 """
 
@@ -141,12 +144,14 @@ class Sessions:
             raise _unavailable(error) from error
         return session_id
 
-    async def find(self, session_id: str) -> SessionData | None:
-        """The session's data; its idle time starts again. None if there is no such session."""
+    async def find(self, session_id: str, *, is_use: bool = True) -> SessionData | None:
+        """The session's data; None if there is no such session. A use starts its idle time again; a look whether it is
+        still there does not.
+        """
         if not _ID.fullmatch(session_id):
             return None
         try:
-            data = await self._touch(keys=[_key(session_id)], args=[self._idle_s])
+            data = await self._touch(keys=[_key(session_id)], args=[self._idle_s, int(is_use)])
         except REDIS_ERRORS as error:
             raise _unavailable(error) from error
         return _decoder.decode(data) if data else None

@@ -32,10 +32,12 @@ class Authenticator:
         *,
         source: str,
         permission: Permission,
+        is_use: bool = True,
     ) -> Identity:
         """The caller's identity. A request with a key is judged by the key alone, whatever cookie it carries.
         `source` is where it came from, for rate limits; `permission` is what the operation needs: some need that a
-        person has lately proved who they are (`FRESH_PROOF_NEEDED`).
+        person has lately proved who they are (`FRESH_PROOF_NEEDED`). `is_use` False: a look whether the credentials
+        are still good, which does not keep a session from its idle end.
 
         Raises:
             RecentAuthenticationNeededError: the session's proof is too old for this.
@@ -50,7 +52,7 @@ class Authenticator:
             if identity is None:
                 raise UnauthenticatedError(headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'})
             return identity
-        session = await self._current_session.find(cookies)
+        session = await self._current_session.find(cookies, is_use=is_use)
         if session is None:
             raise UnauthenticatedError(headers={"WWW-Authenticate": _CHALLENGE})
         if method not in csrf.SAFE_METHODS:

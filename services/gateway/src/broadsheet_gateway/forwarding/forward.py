@@ -224,7 +224,7 @@ class _Credentials(msgspec.Struct, frozen=True):
         """Whether they name the same caller with the same rights; None if that cannot be found out."""
         try:
             now = await self.authenticator.authenticate(
-                "GET", self.headers, self.cookies, source=self.source, permission=self.permission
+                "GET", self.headers, self.cookies, source=self.source, permission=self.permission, is_use=False
             )
         except UnauthenticatedError:
             return False

@@ -1,7 +1,7 @@
 """The JSON API for webhook endpoints, `/api/v1/webhook-endpoints`.
 
-Only for the scope `admin`: an endpoint receives the address of everybody who subscribes or leaves, and its URL
-may contain a secret.
+Only with `webhooks:read` and `webhooks:write`, which owners alone have: an endpoint receives the address of everybody
+who subscribes or leaves, and its URL may contain a secret.
 """
 
 from datetime import datetime, timedelta
