@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from broadsheet_common.contracts.audit import Actor
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.settings import PostgresUrl
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
@@ -270,7 +271,7 @@ async def test_an_issue_that_is_cancelled_while_its_audience_is_sought_enqueues_
     _tag(seed, every=1)
     issue_id = stopped.publish(TREE)
     async with stopped.publishing.begin() as connection:
-        await cancel_issue(connection, issue_id, cancelled_by="key:1")
+        await cancel_issue(connection, issue_id, by=Actor("key:1", "user:1"))
     assert await freeze_audiences(stopped.subscriptions) == 0, "nobody looks for members that nobody needs"
     await stopped.fan_out()
     assert stopped.enqueued(issue_id) == []

@@ -6,6 +6,7 @@ import httpx
 import psycopg
 import pytest
 
+from broadsheet_common.contracts.audit import Actor
 from broadsheet_delivery.settling import retry_failed as module
 from broadsheet_delivery.throttle.state_store import resume_sending
 from harness.cluster import Database
@@ -125,7 +126,7 @@ async def test_a_retry_that_dies_between_its_rounds_is_taken_up_by_the_next(
     assert seed.progress(issue_id).counts == {"accepted": 9_600, "failed": 2_400}
     oracle.heal()
     monkeypatch.setattr(module, "ROUNDS_MAX", 1)
-    assert await module.retry_failed(delivery.context.engine, issue_id=issue_id, decided_by="key:7") == 2_000
+    assert await module.retry_failed(delivery.context.engine, issue_id=issue_id, by=Actor("key:7", "user:1")) == 2_000
     assert seed.progress(issue_id).counts == {"accepted": 9_600, "failed": 400, "pending": 2_000}
     monkeypatch.undo()
     assert (await operator.post(f"/api/v1/issues/{issue_id}/retry-failed")).json() == {"retried": 400}

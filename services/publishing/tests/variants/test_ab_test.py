@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import Actor
 from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.variants import decide_winner
 from broadsheet_publishing.variants.decide_winner import (
@@ -302,7 +303,7 @@ async def test_nobody_decides_before_all_are_enqueued(owner: PublishingOwner, en
     assert await decide_next_test(engine) == NothingDue()
     async with engine.begin() as connection:
         with pytest.raises(NothingToChooseError):
-            await choose_by_hand(connection, issue_id, 1, chosen_by="user:1")
+            await choose_by_hand(connection, issue_id, 1, by=Actor("user:1", "user:1"))
     await steps_until_finished(engine)
     assert await decide_next_test(engine) == Decided(issue_id, 1)
 

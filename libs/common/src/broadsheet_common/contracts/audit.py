@@ -10,7 +10,7 @@ and no entry is made for each recipient of an issue.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, get_args
 
@@ -87,13 +87,13 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
         }
     ),
     "delivery": frozenset({"choice", "issue_id"}),
-    "senders": frozenset({"messages_per_s_max", "concurrent_calls_max", "paused"}),
+    "senders": frozenset({"messages_per_s_max", "concurrent_calls_max"}),
     "suppression": frozenset({"kind", "is_active", "all_streams"}),
-    "subscriber": frozenset({"changed", "is_new", "states"}),
+    "subscriber": frozenset({"changed", "is_new"}),
     "subscribers": frozenset({"format", "state"}),
     "segment": frozenset({"changed"}),
     "attribute": frozenset({"changed", "type"}),
-    "import": frozenset({"status", "state", "existing", "dry_run", "consent_basis"}),
+    "import": frozenset({"status", "state", "existing", "dry_run"}),
     "webhook_endpoint": frozenset({"changed", "events", "newsletter_ids", "enabled", "overlap_s"}),
     "webhook_delivery": frozenset({"endpoint_id"}),
 }  # fmt: skip
@@ -103,7 +103,7 @@ LIST_ITEMS_MAX: Final = 100
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:+-]{1,64}")
 _TARGET: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-Detail = int | float | bool | str | None | list[int] | list[str]
+Detail = int | float | bool | str | Sequence[int] | Sequence[str] | None
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -211,16 +211,18 @@ def _checked(kind: str, given: Mapping[str, Detail] | None) -> dict[str, Detail]
 
 
 def _checked_value(name: str, value: Detail) -> Detail:
-    if isinstance(value, list):
+    if isinstance(value, str):
+        if not _WORD.fullmatch(value):
+            # Without the text itself: an error may be logged.
+            raise ValueError(f"the audit log takes words for {name}, no other text")
+        return value
+    if isinstance(value, Sequence):
         if len(value) > LIST_ITEMS_MAX:
             # The rest is in the record itself; the entry says that there is more.
-            return [*(str(item) for item in value[: LIST_ITEMS_MAX - 1]), "and_more"]
+            value = [*(str(item) for item in value[: LIST_ITEMS_MAX - 1]), "and_more"]
         for item in value:
             _checked_value(name, item)
-        return value
-    if isinstance(value, str) and not _WORD.fullmatch(value):
-        # Without the text itself: an error may be logged.
-        raise ValueError(f"the audit log takes words for {name}, no other text")
+        return list(value)  # type: ignore[return-value]  # of the one or the other
     return value
 
 

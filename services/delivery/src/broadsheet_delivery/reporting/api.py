@@ -232,9 +232,7 @@ async def decide_one_delivery(
         await refuse_removed(connection, issue_id=issue_id)
         if await find_delivery(connection, issue_id=issue_id, seq=seq) is None:
             raise NotFoundError("There is no such delivery.")
-    await decide_delivery(
-        engine, issue_id=issue_id, seq=seq, choice=data.choice, decided_by=request.user.subject, note=data.note
-    )
+    await decide_delivery(engine, issue_id=issue_id, seq=seq, choice=data.choice, by=request.user, note=data.note)
     async with engine.connect() as connection:
         return await _timeline(connection, issue_id, seq)
 

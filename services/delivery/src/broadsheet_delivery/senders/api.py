@@ -10,7 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.audit import Detail, record_audit
+from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.route_rules import documents, json_only
 from broadsheet_delivery.preflight.interface import WaitingIssue, unchecked_issues
 from broadsheet_delivery.senders.pause_request import PauseRequest
@@ -73,15 +74,27 @@ class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     responses=documents(body=True),
 )
 async def change_limits(
-    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[LimitsChange]
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    left_when_slow: NamedDependency[timedelta],
+    data: JSONBody[LimitsChange],
 ) -> SendingState:
     """Limit messages a second and concurrent calls of newsletters, over all replicas, with immediate effect.
 
     Transactional mail counts against the rate, but does not wait for it; it has places of its own.
     """
     async with engine.begin() as connection:
+        before = await read_sending_state(connection, left_when_slow=left_when_slow)
         await set_limits(connection, SendingLimits(data.messages_per_s_max, data.concurrent_calls_max))
-        return await read_sending_state(connection, left_when_slow=left_when_slow)
+        after = await read_sending_state(connection, left_when_slow=left_when_slow)
+        await record_audit(
+            connection, request.user, "senders.limited", None, before=_limits_said(before), after=_limits_said(after)
+        )
+        return after
+
+
+def _limits_said(state: SendingState) -> dict[str, Detail]:
+    return {"messages_per_s_max": state.messages_per_s_max, "concurrent_calls_max": state.concurrent_calls_max}
 
 
 @post(
@@ -94,11 +107,15 @@ async def change_limits(
     responses=documents(body=True),
 )
 async def pause_all_sending(
-    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta], data: JSONBody[PauseRequest]
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    left_when_slow: NamedDependency[timedelta],
+    data: JSONBody[PauseRequest],
 ) -> SendingState:
     """Start no further call on any replica."""
     async with engine.begin() as connection:
         await pause_sending(connection, reason=data.reason)
+        await record_audit(connection, request.user, "senders.paused", None)
         return await read_sending_state(connection, left_when_slow=left_when_slow)
 
 
@@ -112,11 +129,12 @@ async def pause_all_sending(
     responses=documents(),
 )
 async def resume_all_sending(
-    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
 ) -> SendingState:
     """Resume sending; a back-off in progress ends too."""
     async with engine.begin() as connection:
         await resume_sending(connection)
+        await record_audit(connection, request.user, "senders.resumed", None)
         return await read_sending_state(connection, left_when_slow=left_when_slow)
 
 

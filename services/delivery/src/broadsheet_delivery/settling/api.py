@@ -7,6 +7,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
@@ -53,11 +54,13 @@ class NotPausedError(ConflictError):
     responses=documents(NotFoundError, NotPausableError, body=True),
 )
 async def pause_issue_sending(
-    engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
 ) -> IssueRunState:
     """Start no further call for the issue; calls under way end. Pausing a paused issue changes nothing."""
     async with engine.begin() as connection:
         paused = await pause_issue(connection, issue_id=issue_id, reason=data.reason)
+        if paused:
+            await record_audit(connection, request.user, "issue.paused", issue_id, after={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
     if state is None:
         raise NotFoundError("No issue with this id has been published.")
@@ -75,10 +78,14 @@ async def pause_issue_sending(
     tags=["Issues"],
     responses=documents(NotFoundError, NotPausedError),
 )
-async def resume_issue_sending(engine: NamedDependency[AsyncEngine], issue_id: PathId) -> IssueRunState:
+async def resume_issue_sending(
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId
+) -> IssueRunState:
     """Resume a paused issue with its remaining deliveries."""
     async with engine.begin() as connection:
         resumed = await resume_issue(connection, issue_id=issue_id)
+        if resumed:
+            await record_audit(connection, request.user, "issue.resumed", issue_id, before={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
     if state is None:
         raise NotFoundError("No issue with this id has been published.")
@@ -117,7 +124,7 @@ async def retry_failed_deliveries(
     Repeating it is harmless: the second time nothing has failed. Deliveries in a call under way are left to the
     next retry.
     """
-    return Retried(await retry_failed(engine, issue_id=issue_id, decided_by=request.user.subject))
+    return Retried(await retry_failed(engine, issue_id=issue_id, by=request.user))
 
 
 @post(
@@ -133,11 +140,7 @@ async def decide_uncertain_deliveries(
     request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[DecisionRequest]
 ) -> Decided:
     """`mark_sent` and `give_up` settle them. `send_again` risks that recipients get the issue twice."""
-    return Decided(
-        await decide_issue(
-            engine, issue_id=issue_id, choice=data.choice, decided_by=request.user.subject, note=data.note
-        )
-    )
+    return Decided(await decide_issue(engine, issue_id=issue_id, choice=data.choice, by=request.user, note=data.note))
 
 
 @get(

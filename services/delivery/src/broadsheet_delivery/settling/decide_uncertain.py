@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_delivery.settling.chunk_rounds_store import MAILS_A_ROUND_MAX, pick_parked_chunks, recount_chunks
 from broadsheet_delivery.settling.decision_store import (
@@ -36,7 +37,7 @@ class CancelledError(ConflictError):
 
 
 async def decide_delivery(
-    engine: AsyncEngine, *, issue_id: int, seq: int, choice: Choice, decided_by: str, note: str | None
+    engine: AsyncEngine, *, issue_id: int, seq: int, choice: Choice, by: By, note: str | None
 ) -> None:
     """Raises NotFoundError, NotParkedError, CancelledError."""
     async with engine.begin() as connection:
@@ -45,11 +46,18 @@ async def decide_delivery(
         if parked is None:
             raise NotParkedError
         decision_id = await record_decision(
-            connection, issue_id=issue_id, action=choice, seqs=[seq], decided_by=decided_by, note=note
+            connection, issue_id=issue_id, action=choice, seqs=[seq], decided_by=by.subject, note=note
+        )
+        await record_audit(
+            connection,
+            by,
+            "delivery.decided",
+            f"{issue_id}-{seq}",
+            after={"issue_id": issue_id, "choice": choice},
         )
         mail_ids = [parked.mail_id] if parked.mail_id is not None else []
         if choice != "send_again":
-            await _settle(connection, issue_id, [seq], mail_ids, choice, decided_by, decision_id)
+            await _settle(connection, issue_id, [seq], mail_ids, choice, by.subject, decision_id)
         elif mail_ids:
             await send_mails_again(connection, ids=mail_ids)
         else:
@@ -59,7 +67,7 @@ async def decide_delivery(
         await wake_senders(connection, issue_id=issue_id)
 
 
-async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, decided_by: str, note: str | None) -> int:
+async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, by: By, note: str | None) -> int:
     """Everything of the issue that is parked, in bounded transactions. Returns how many deliveries.
 
     Each transaction is complete in itself: after a crash the rest is still parked, and can be decided again.
@@ -70,7 +78,7 @@ async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, de
     decided = 0
     for _ in range(ROUNDS_MAX):
         async with engine.begin() as connection:
-            count = await _decide_round(connection, issue_id, choice, decided_by, note)
+            count = await _decide_round(connection, issue_id, choice, by, note)
         if count == 0:
             break
         decided += count
@@ -79,9 +87,7 @@ async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, de
     return decided
 
 
-async def _decide_round(
-    connection: AsyncConnection, issue_id: int, choice: Choice, decided_by: str, note: str | None
-) -> int:
+async def _decide_round(connection: AsyncConnection, issue_id: int, choice: Choice, by: By, note: str | None) -> int:
     await _check(connection, issue_id=issue_id, choice=choice)
     chunks = await pick_parked_chunks(connection, issue_id=issue_id)
     mails = await pick_parked_mails(connection, issue_id=issue_id, limit=MAILS_A_ROUND_MAX)
@@ -89,12 +95,15 @@ async def _decide_round(
     if not seqs:
         return 0
     decision_id = await record_decision(
-        connection, issue_id=issue_id, action=choice, seqs=seqs, decided_by=decided_by, note=note
+        connection, issue_id=issue_id, action=choice, seqs=seqs, decided_by=by.subject, note=note
+    )
+    await record_audit(
+        connection, by, "issue.uncertain_decided", issue_id, after={"choice": choice, "deliveries": len(seqs)}
     )
     if choice == "send_again":
         await send_mails_again(connection, ids=list(mails))
     else:
-        await _settle(connection, issue_id, seqs, list(mails), choice, decided_by, decision_id)
+        await _settle(connection, issue_id, seqs, list(mails), choice, by.subject, decision_id)
     await recount_chunks(connection, ids=chunks.ids, status="pending")
     await wake_senders(connection, issue_id=issue_id)
     return len(seqs)

@@ -7,6 +7,7 @@ after a crash the rest is still failed, and can be retried again. A finished iss
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_delivery.retention.interface import RemovedError
 from broadsheet_delivery.settling.chunk_rounds_store import MAILS_A_ROUND_MAX, pick_failed_chunks, recount_chunks
@@ -29,7 +30,7 @@ class _Position(msgspec.Struct, frozen=True):
     mail_id: int = 0
 
 
-async def retry_failed(engine: AsyncEngine, *, issue_id: int, decided_by: str) -> int:
+async def retry_failed(engine: AsyncEngine, *, issue_id: int, by: By) -> int:
     """Returns how many deliveries are pending again.
 
     Raises:
@@ -41,7 +42,7 @@ async def retry_failed(engine: AsyncEngine, *, issue_id: int, decided_by: str) -
     position = _Position()
     for _ in range(ROUNDS_MAX):
         async with engine.begin() as connection:
-            count, reached = await _retry_round(connection, issue_id, decided_by, position)
+            count, reached = await _retry_round(connection, issue_id, by, position)
         retried += count
         if reached == position:
             break
@@ -50,7 +51,7 @@ async def retry_failed(engine: AsyncEngine, *, issue_id: int, decided_by: str) -
 
 
 async def _retry_round(
-    connection: AsyncConnection, issue_id: int, decided_by: str, position: _Position
+    connection: AsyncConnection, issue_id: int, by: By, position: _Position
 ) -> tuple[int, _Position]:
     run = await lock_run(connection, issue_id=issue_id)
     if run is None:
@@ -66,9 +67,10 @@ async def _retry_round(
     if not seqs:
         return 0, reached
     decision_id = await record_decision(
-        connection, issue_id=issue_id, action="retry_failed", seqs=seqs, decided_by=decided_by, note=None
+        connection, issue_id=issue_id, action="retry_failed", seqs=seqs, decided_by=by.subject, note=None
     )
     archived = await archive_failed(connection, issue_id=issue_id, seqs=seqs, decision_id=decision_id)
+    await record_audit(connection, by, "issue.failed_retried", issue_id, after={"deliveries": len(archived)})
     await reopen_mails(connection, ids=[mail_id for mail_id, _ in mails])
     await recount_chunks(connection, ids=chunks.ids, status="pending")
     await reopen_run(connection, issue_id=issue_id)

@@ -13,7 +13,8 @@ from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.address_hash import AddressHasher
-from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.audit import record_audit
+from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.contracts.suppression import SuppressionKind, SuppressionOrigin
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
@@ -127,6 +128,7 @@ async def show_suppressions(
     responses=documents(InvalidInputError, body=True),
 )
 async def create_suppression(
+    request: ServiceRequest,
     engine: NamedDependency[AsyncEngine],
     address_hasher: NamedDependency[AddressHasher],
     transactional_stream: NamedDependency[str],
@@ -138,16 +140,22 @@ async def create_suppression(
     except ValueError as error:
         raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
     async with engine.begin() as connection:
-        return _shown(
-            await suppress_address(
-                connection,
-                address_hasher,
-                email=email,
-                stream=data.stream,
-                transactional_stream=transactional_stream,
-                note=data.note,
-            )
+        row = await suppress_address(
+            connection,
+            address_hasher,
+            email=email,
+            stream=data.stream,
+            transactional_stream=transactional_stream,
+            note=data.note,
         )
+        await record_audit(
+            connection,
+            request.user,
+            "suppression.created",
+            row.id,
+            after={"kind": row.kind, "is_active": row.active, "all_streams": data.stream is None},
+        )
+    return _shown(row)
 
 
 @delete(
@@ -158,12 +166,15 @@ async def create_suppression(
     tags=["Suppressions"],
     responses=documents(NotFoundError, ComplaintStaysError),
 )
-async def delete_suppression(engine: NamedDependency[AsyncEngine], suppression_id: PathId) -> None:
+async def delete_suppression(
+    request: ServiceRequest, engine: NamedDependency[AsyncEngine], suppression_id: PathId
+) -> None:
     """Allow mail to the address again, and tell Postmark. A complaint cannot be lifted. Lifting a suppression of
     every stream also lifts the rows made from it on each stream.
     """
     async with engine.begin() as connection:
         await lift_suppression(connection, suppression_id)
+        await record_audit(connection, request.user, "suppression.lifted", suppression_id)
 
 
 SUPPRESSION_ROUTES: list[HTTPRouteHandler] = [show_suppressions, create_suppression, delete_suppression]

@@ -99,9 +99,7 @@ class ApprovalController(Controller):
     ) -> Approval:
         """A change of the draft makes it void."""
         async with engine.begin() as connection:
-            issue, record = await request_approval(
-                connection, issue_id, requested_by=request.user.person, note=data.note
-            )
+            issue, record = await request_approval(connection, issue_id, by=request.user, note=data.note)
             newsletter = await find_newsletter(connection, issue.newsletter_id)
         assert newsletter is not None, "the issue's foreign key"
         _log.info("publishing.approval_requested", issue_id=issue_id, version=record.version)
@@ -131,7 +129,7 @@ class ApprovalController(Controller):
                 issue_id,
                 version=data.version,
                 decision=data.decision,
-                decided_by=request.user.subject,
+                by=request.user,
                 note=data.note,
             )
             newsletter = await find_newsletter(connection, issue.newsletter_id)

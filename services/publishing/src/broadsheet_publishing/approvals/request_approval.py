@@ -5,6 +5,7 @@ The issue's row lock serialises them with saves: a decision is about what was lo
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By
 from broadsheet_common.http.problems import ConflictError, ForbiddenError, NotFoundError
 from broadsheet_publishing.approvals import store
 from broadsheet_publishing.approvals.approval import Approval, Decision, may_decide, state_of
@@ -26,7 +27,7 @@ class NotYoursToDecideError(ForbiddenError):
 
 
 async def request_approval(
-    connection: AsyncConnection, issue_id: int, *, requested_by: str, note: str
+    connection: AsyncConnection, issue_id: int, *, by: By, note: str
 ) -> tuple[IssueRow, Approval]:
     """Of the draft as it is now.
 
@@ -38,14 +39,14 @@ async def request_approval(
     if state_of(before, version=issue.version) in {"requested", "approved"}:
         raise AskedAlreadyError
     approval = await store.insert_request(
-        connection, issue_id, version=issue.version, requested_by=requested_by, note=note
+        connection, issue_id, version=issue.version, requested_by=by.person, note=note
     )
-    await record_step(connection, issue_id, "approval_requested", actor=requested_by, note=note)
+    await record_step(connection, issue_id, "approval_requested", by=by, actor=by.person, note=note)
     return issue, approval
 
 
 async def decide_approval(
-    connection: AsyncConnection, issue_id: int, *, version: int, decision: Decision, decided_by: str, note: str
+    connection: AsyncConnection, issue_id: int, *, version: int, decision: Decision, by: By, note: str
 ) -> tuple[IssueRow, Approval]:
     """`version`: the one that was looked at.
 
@@ -58,10 +59,10 @@ async def decide_approval(
     approval = await store.find_approval(connection, issue_id)
     if approval is None or issue.version != version or state_of(approval, version=issue.version) != "requested":
         raise NothingToDecideError
-    if not may_decide(decided_by, requested_by=approval.requested_by, saved_by=issue.saved_by):
+    if not may_decide(by.subject, requested_by=approval.requested_by, saved_by=issue.saved_by):
         raise NotYoursToDecideError
-    decided = await store.set_decision(connection, approval.id, decision=decision, decided_by=decided_by, note=note)
-    await record_step(connection, issue_id, decision, actor=decided_by, note=note)
+    decided = await store.set_decision(connection, approval.id, decision=decision, decided_by=by.subject, note=note)
+    await record_step(connection, issue_id, decision, by=by, note=note)
     return issue, decided
 
 

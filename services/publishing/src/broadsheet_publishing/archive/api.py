@@ -131,9 +131,7 @@ class ArchiveStepController(Controller):
     ) -> Response[Issue]:
         """Public pages follow within a minute. What is so already stays so, and is no step."""
         async with engine.begin() as connection:
-            row, changed = await change_archive(
-                connection, issue_id, in_archive=data.in_archive, changed_by=request.user.subject
-            )
+            row, changed = await change_archive(connection, issue_id, in_archive=data.in_archive, by=request.user)
             issue = await show_issue(connection, row)
         if changed:
             _log.info("publishing.archive_changed", issue_id=issue.id, in_archive=data.in_archive)

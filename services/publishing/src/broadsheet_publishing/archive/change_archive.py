@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_publishing.archive import store
 from broadsheet_publishing.history.interface import record_step
@@ -14,7 +15,7 @@ class NotPublishedError(ConflictError):
 
 
 async def change_archive(
-    connection: AsyncConnection, issue_id: int, *, in_archive: bool, changed_by: str
+    connection: AsyncConnection, issue_id: int, *, in_archive: bool, by: By
 ) -> tuple[IssueRow, bool]:
     """The issue, and whether anything changed. One that was published without an address on the web gets one as it is
     taken in; it is kept when the issue is taken out, because mails lead there.
@@ -39,7 +40,15 @@ async def change_archive(
         return issue, False
     await store.set_in_archive(connection, issue_id, in_archive=in_archive)
     note = "Taken into the archive." if in_archive else "Taken out of the archive."
-    await record_step(connection, issue_id, "archive_changed", actor=changed_by, note=note)
+    await record_step(
+        connection,
+        issue_id,
+        "archive_changed",
+        by=by,
+        note=note,
+        before={"in_archive": issue.in_archive},
+        after={"in_archive": in_archive},
+    )
     changed = await find_issue(connection, issue_id)
     assert changed is not None, "its row is locked"
     return changed, True

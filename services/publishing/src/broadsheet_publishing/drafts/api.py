@@ -159,7 +159,7 @@ class RevisionController(Controller):
                 version,
                 if_match=if_match,
                 tag_of=draft_tag,
-                saved_by=request.user.person,
+                by=request.user,
             )
             issue = await show_issue(connection, row)
             attributes = await read_attribute_names(connection)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_publishing.drafts import revision_store, store
 from broadsheet_publishing.drafts.save_draft import require_references
@@ -27,7 +28,7 @@ async def create_draft(
     values: Mapping[str, object],
     *,
     newsletter_id: int | None,
-    created_by: str,
+    by: By,
     duplicate_of: int | None = None,
 ) -> IssueRow:
     """`values` by column, as `parse_draft` returns them; `newsletter_id` None is the default newsletter.
@@ -38,16 +39,23 @@ async def create_draft(
     """
     newsletter = await find_open_newsletter(connection, newsletter_id)
     await require_references(connection, values, newsletter_id=newsletter.id, issue_id=0)
-    row = await store.insert_draft(connection, newsletter_id=newsletter.id, values=values, saved_by=created_by)
+    row = await store.insert_draft(connection, newsletter_id=newsletter.id, values=values, saved_by=by.subject)
     await revision_store.insert_revision(connection, row.id)
     if duplicate_of is None:
-        await record_step(connection, row.id, "created", actor=created_by)
+        await record_step(connection, row.id, "created", by=by)
     else:
-        await record_step(connection, row.id, "duplicated", actor=created_by, note=f"Of issue {duplicate_of}.")
+        await record_step(
+            connection,
+            row.id,
+            "duplicated",
+            by=by,
+            note=f"Of issue {duplicate_of}.",
+            after={"duplicate_of": duplicate_of},
+        )
     return row
 
 
-async def duplicate_issue(connection: AsyncConnection, issue_id: int, *, created_by: str) -> IssueRow:
+async def duplicate_issue(connection: AsyncConnection, issue_id: int, *, by: By) -> IssueRow:
     """A draft with the same content, for the same newsletter and segment, whatever the issue's state.
 
     A segment or layout that was deleted since is left out. It gets a slug of its own.
@@ -64,9 +72,7 @@ async def duplicate_issue(connection: AsyncConnection, issue_id: int, *, created
         values["segment_id"] = None
     if draft.layout_id is not None and not await layout_exists(connection, draft.layout_id):
         values["layout_id"] = None
-    return await create_draft(
-        connection, values, newsletter_id=issue.newsletter_id, created_by=created_by, duplicate_of=issue_id
-    )
+    return await create_draft(connection, values, newsletter_id=issue.newsletter_id, by=by, duplicate_of=issue_id)
 
 
 async def find_open_newsletter(connection: AsyncConnection, newsletter_id: int | None) -> NewsletterRow:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_publishing.drafts import revision_store
 from broadsheet_publishing.drafts.draft import Draft
@@ -31,7 +32,7 @@ async def restore_revision(
     *,
     if_match: str | None,
     tag_of: Callable[[IssueRow], str],
-    saved_by: str,
+    by: By,
 ) -> IssueRow:
     """In the caller's transaction. A layout that was deleted since is left out.
 
@@ -47,8 +48,16 @@ async def restore_revision(
         msgspec.structs.asdict(draft),
         if_match=if_match,
         tag_of=tag_of,
-        saved_by=saved_by,
+        by=by,
         restored_from=version,
     )
-    await record_step(connection, issue_id, "restored", actor=saved_by, note=f"Version {version}.")
+    await record_step(
+        connection,
+        issue_id,
+        "restored",
+        by=by,
+        actor=by.person,
+        note=f"Version {version}.",
+        after={"restored_version": version},
+    )
     return row

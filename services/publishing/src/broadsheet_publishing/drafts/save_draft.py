@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.http.entity_tag import PreconditionFailedError, require_tag
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_publishing.drafts import revision_store, store
@@ -34,7 +35,7 @@ async def save_draft(
     *,
     if_match: str | None,
     tag_of: Callable[[IssueRow], str],
-    saved_by: str,
+    by: By,
     restored_from: int | None = None,
 ) -> IssueRow:
     """In the caller's transaction. `values` by column, as `parse_draft` returns them. What changes nothing is no new
@@ -47,10 +48,20 @@ async def save_draft(
     """
     row = await lock_draft(connection, issue_id, if_match=if_match, tag_of=tag_of)
     await require_references(connection, values, newsletter_id=row.newsletter_id, issue_id=issue_id)
-    saved = await store.update_draft(connection, issue_id, values=values, saved_by=saved_by)
-    if saved is None:
+    updated = await store.update_draft(connection, issue_id, values=values, saved_by=by.person)
+    if updated is None:
         return row
+    saved, changed = updated
     await revision_store.insert_revision(connection, issue_id, restored_from=restored_from)
+    await record_audit(
+        connection,
+        by,
+        "issue.changed",
+        issue_id,
+        newsletter_id=row.newsletter_id,
+        before={"version": row.version},
+        after={"version": saved.version, "changed": list(changed)},
+    )
     if saved.version % THIN_EVERY == 0:
         revisions, now = await revision_store.read_facts(connection, issue_id)
         if removed := versions_to_remove(revisions, now=now):

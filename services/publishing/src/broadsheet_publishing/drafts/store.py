@@ -58,25 +58,31 @@ async def insert_draft(
 
 async def update_draft(
     connection: AsyncConnection, issue_id: int, *, values: Mapping[str, object], saved_by: str
-) -> IssueRow | None:
-    """The next version of a draft that is locked; columns that are left out stay. None: `values` change nothing."""
+) -> tuple[IssueRow, list[str]] | None:
+    """The next version of a draft that is locked, and which columns differ; those that are left out stay. None:
+    `values` change nothing.
+    """
     columns = sorted(values)
     assert SETTABLE.issuperset(columns), columns
     if not columns:
         return None
     changes = "".join(f"{name} = :{name}, " for name in columns)
     differs = " OR ".join(f"{name} IS DISTINCT FROM :{name}" for name in columns)
+    named = ", ".join(f"CASE WHEN {name} IS DISTINCT FROM :{name} THEN '{name}' END" for name in columns)
     result = await connection.execute(
         sa.text(f"""
             UPDATE publishing.issue
                SET {changes}version = version + 1, saved_by = :saved_by, updated_at = now(), schedule_note = NULL
              WHERE id = :issue_id AND ({differs})
-            RETURNING {ISSUE_COLUMNS}
+            RETURNING {ISSUE_COLUMNS}, (
+                -- The row as it was: the statement's own change is not in its snapshot.
+                SELECT array_remove(ARRAY[{named}], NULL) FROM publishing.issue AS old WHERE old.id = :issue_id
+            ) AS changed_columns
         """).bindparams(*_typed(columns)),  # columns of SETTABLE
         _to_store(values) | {"issue_id": issue_id, "saved_by": saved_by},
     )
     fields = result.mappings().one_or_none()
-    return None if fields is None else issue_row(fields)
+    return None if fields is None else (issue_row(fields), fields["changed_columns"])
 
 
 async def read_draft(

@@ -8,5 +8,3 @@ StepName = Literal[
     "winner_chosen",
 ]  # fmt: skip
 """Saves are revisions, not steps."""
-BY_SCHEDULE = "schedule"
-"""Who did what happened at its time."""

@@ -22,17 +22,25 @@ class StepRow(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS: Final = ", ".join(StepRow.__struct_fields__)
 
 
-async def record_step(
-    connection: AsyncConnection, issue_id: int, step: StepName, *, actor: str, note: str = ""
-) -> None:
-    """In the transaction that takes the step. `actor`: the identity's subject, or BY_SCHEDULE."""
-    await connection.execute(
+class Step(msgspec.Struct, frozen=True):
+    """What a step that was inserted is of."""
+
+    version: int
+    newsletter_id: int
+
+
+async def insert_step(connection: AsyncConnection, issue_id: int, step: StepName, *, actor: str, note: str) -> Step:
+    result = await connection.execute(
         sa.text("""
-            INSERT INTO publishing.issue_step (issue_id, step, actor, note, version)
-            SELECT id, :step, :actor, :note, version FROM publishing.issue WHERE id = :issue_id
+            WITH taken AS (
+                INSERT INTO publishing.issue_step (issue_id, step, actor, note, version)
+                SELECT id, :step, :actor, :note, version FROM publishing.issue WHERE id = :issue_id
+            )
+            SELECT version, newsletter_id FROM publishing.issue WHERE id = :issue_id
         """),
         {"issue_id": issue_id, "step": step, "actor": actor, "note": note},
     )
+    return Step(*result.one())
 
 
 async def list_steps(connection: AsyncConnection, issue_id: int, *, before_id: int | None, limit: int) -> list[StepRow]:

@@ -172,9 +172,7 @@ class IssueController(Controller):
             attributes = await store.read_attribute_names(connection)
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
-            row = await create_issue(
-                connection, new, compiled=compiled, created_by=request.user.subject, installation=installation
-            )
+            row = await create_issue(connection, new, compiled=compiled, by=request.user, installation=installation)
             # After it is known which newsletter is the default one; a refusal takes the new issue back.
             request.user.require_for("issues:write", row.newsletter_id)
             if data.publish:
@@ -222,7 +220,7 @@ class IssueController(Controller):
                 values,
                 if_match=if_match,
                 tag_of=draft_tag,
-                saved_by=request.user.person,
+                by=request.user,
             )
             issue = await show_issue(connection, row, known=values)
             attributes = await store.read_attribute_names(connection)
@@ -238,10 +236,12 @@ class IssueController(Controller):
         guards=[requires("issues:write", newsletter=newsletter_of_issue)],
         responses=documents(NotFoundError, NotADraftError),
     )
-    async def delete_issue(self, issue_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
+    async def delete_issue(
+        self, request: ServiceRequest, issue_id: PathId, engine: NamedDependency[AsyncEngine]
+    ) -> None:
         """Or an issue that was cancelled before it was published."""
         async with engine.begin() as connection:
-            await delete_draft(connection, issue_id)
+            await delete_draft(connection, issue_id, by=request.user)
         _log.info("publishing.draft_deleted", issue_id=issue_id)
 
     @post(
@@ -266,7 +266,7 @@ class IssueController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
-            row = await duplicate_issue(connection, issue_id, created_by=request.user.subject)
+            row = await duplicate_issue(connection, issue_id, by=request.user)
             issue = await show_issue(connection, row)
             attributes = await store.read_attribute_names(connection)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import By
 from broadsheet_publishing.compiling.compiler import Compiler
 from broadsheet_publishing.drafts.create_draft import create_draft, find_open_newsletter
 from broadsheet_publishing.drafts.draft import DRAFT_FIELDS, Draft
@@ -65,7 +66,7 @@ async def create_issue(
     new: NewIssue,
     *,
     compiled: CompiledDraft | None,
-    created_by: str,
+    by: By,
     installation: Installation,
 ) -> store.IssueRow:
     """In the caller's transaction. With `compiled` it is published.
@@ -75,9 +76,7 @@ async def create_issue(
         NewsletterArchivedError, SlugTakenError
         NoRecipientsError, NewsletterNotReadyError: it was to be published; no draft stays behind.
     """
-    row = await create_draft(connection, new.values, newsletter_id=new.newsletter_id, created_by=created_by)
+    row = await create_draft(connection, new.values, newsletter_id=new.newsletter_id, by=by)
     if compiled is None:
         return row
-    return await publish_issue(
-        connection, row.id, compiled=compiled, installation=installation, published_by=created_by
-    )
+    return await publish_issue(connection, row.id, compiled=compiled, installation=installation, by=by)

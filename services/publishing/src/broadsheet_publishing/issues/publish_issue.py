@@ -6,6 +6,7 @@ The issue's row lock serialises publishers, so an issue has one run however many
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.audience import request_audience
+from broadsheet_common.contracts.audit import By, Detail
 from broadsheet_common.contracts.queue import open_issue_run
 from broadsheet_common.http.problems import ConflictError, NotFoundError, ProblemError
 from broadsheet_publishing.approvals.approval import state_of
@@ -50,7 +51,7 @@ async def publish_issue(
     *,
     compiled: CompiledDraft | None,
     installation: Installation,
-    published_by: str,
+    by: By,
     at_its_time: bool = False,
 ) -> store.IssueRow:
     """In the caller's transaction, which the fan-out worker sees once it is committed. `compiled` None: it was compiled
@@ -82,8 +83,18 @@ async def publish_issue(
     if published.in_reader_time_zone:
         await open_waves(connection, published)
     await open_issue_run(connection, issue_id=issue_id, newsletter_id=issue.newsletter_id)
-    await record_step(connection, issue_id, "published", actor=published_by)
+    await record_step(
+        connection, issue_id, "published", by=by, before={"status": issue.status}, after=_published(published)
+    )
     return published
+
+
+def _published(issue: store.IssueRow) -> dict[str, Detail]:
+    return {
+        "status": issue.status,
+        "segment_id": issue.segment_id,
+        "in_reader_time_zone": issue.in_reader_time_zone,
+    }
 
 
 async def require_approval(connection: AsyncConnection, issue: store.IssueRow, newsletter: NewsletterRow) -> None:

@@ -115,7 +115,7 @@ class IssueStepController(Controller):
                 return replay(answer, PublishedIssue)
             await expect_audience(connection, issue_id, data.audience, trial=trial)
             row = await publish_issue(
-                connection, issue_id, compiled=compiled, installation=installation, published_by=request.user.subject
+                connection, issue_id, compiled=compiled, installation=installation, by=request.user
             )
             issue = _published(await show_issue(connection, row), await find_change(connection, issue_id))
             await keep_answer(connection, idempotency_key, request, key, status=202, body=issue)
@@ -145,7 +145,7 @@ class IssueStepController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Issue)
-            row = await cancel_issue(connection, issue_id, cancelled_by=request.user.subject)
+            row = await cancel_issue(connection, issue_id, by=request.user)
             issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
         _log.info("publishing.issue_cancelled", issue_id=issue.id)

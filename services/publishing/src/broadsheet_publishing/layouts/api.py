@@ -121,7 +121,7 @@ class LayoutController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Layout)
-            shown = _layout(await create_layout(connection, name=name, layout=layout))
+            shown = _layout(await create_layout(connection, name=name, layout=layout, by=request.user))
             await keep_answer(connection, idempotency_key, request, key, status=201, body=shown)
         _log.info("publishing.layout_created", layout_id=shown.id)
         return Response(shown, status_code=201, headers={"ETag": entity_tag(shown)})
@@ -157,6 +157,7 @@ class LayoutController(Controller):
     )
     async def change_layout(
         self,
+        request: ServiceRequest,
         layout_id: PathId,
         data: JSONBody[LayoutPatch],
         engine: NamedDependency[AsyncEngine],
@@ -181,7 +182,9 @@ class LayoutController(Controller):
             ),
         )
         async with engine.begin() as connection:
-            row = await change_layout(connection, layout_id, values, if_match=if_match, represent=_layout)
+            row = await change_layout(
+                connection, layout_id, values, if_match=if_match, represent=_layout, by=request.user
+            )
         _log.info("publishing.layout_changed", layout_id=layout_id)
         shown = _layout(row)
         return Response(shown, headers={"ETag": entity_tag(shown)})
@@ -194,9 +197,11 @@ class LayoutController(Controller):
         guards=[requires("layouts:write")],
         responses=documents(NotFoundError, LayoutInUseError),
     )
-    async def delete_layout(self, layout_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
+    async def delete_layout(
+        self, request: ServiceRequest, layout_id: PathId, engine: NamedDependency[AsyncEngine]
+    ) -> None:
         async with engine.begin() as connection:
-            await delete_layout(connection, layout_id)
+            await delete_layout(connection, layout_id, by=request.user)
         _log.info("publishing.layout_deleted", layout_id=layout_id)
 
 

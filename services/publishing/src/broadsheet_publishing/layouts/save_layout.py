@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By, changes, record_audit
 from broadsheet_common.http.entity_tag import require_match
 from broadsheet_common.http.plain_text import is_storable
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
@@ -58,12 +59,13 @@ async def check_layout(compiler: Compiler, layout: Layout) -> None:
         ) from error
 
 
-async def create_layout(connection: AsyncConnection, *, name: str, layout: Layout) -> store.LayoutRow:
+async def create_layout(connection: AsyncConnection, *, name: str, layout: Layout, by: By) -> store.LayoutRow:
     """In the caller's transaction. Raises `NameTakenError`."""
     await store.lock_names(connection)
     row = await store.insert_layout(connection, name=name, format_=layout.format, source=layout.source)
     if row is None:
         raise _name_taken()
+    await record_audit(connection, by, "layout.created", row.id, after={"format": row.format})
     return row
 
 
@@ -74,6 +76,7 @@ async def change_layout(
     *,
     if_match: str | None,
     represent: Callable[[store.LayoutRow], msgspec.Struct],
+    by: By,
 ) -> store.LayoutRow:
     """In the caller's transaction. `values` by column; others stay. Issues that are scheduled keep what they were
     compiled with.
@@ -89,16 +92,21 @@ async def change_layout(
     name = values.get("name")
     if isinstance(name, str) and await store.name_is_taken(connection, name, by_other_than=layout_id):
         raise _name_taken()
-    return await store.update_layout(connection, layout_id, values)
+    changed = await store.update_layout(connection, layout_id, values)
+    made = changes({name: getattr(row, name) for name in values}, values, shown={"format"})
+    if made is not None:
+        await record_audit(connection, by, "layout.changed", layout_id, before=made[0], after=made[1])
+    return changed
 
 
-async def delete_layout(connection: AsyncConnection, layout_id: int) -> None:
+async def delete_layout(connection: AsyncConnection, layout_id: int, *, by: By) -> None:
     """In the caller's transaction. Raises `NotFoundError`, `LayoutInUseError`."""
     if await store.find_layout_row(connection, layout_id, lock=True) is None:
         raise NotFoundError("There is no such layout.")
     if await store.is_used(connection, layout_id):
         raise LayoutInUseError
     await store.delete_layout(connection, layout_id)
+    await record_audit(connection, by, "layout.deleted", layout_id)
 
 
 def _name_taken() -> NameTakenError:

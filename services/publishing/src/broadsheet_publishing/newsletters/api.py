@@ -193,7 +193,7 @@ class NewsletterController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Newsletter)
             require_fit(check)
-            row = await create_newsletter(connection, values)
+            row = await create_newsletter(connection, values, by=request.user)
             newsletter = await _saved(connection, row, installation, prepared, values)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=newsletter)
         _log.info("publishing.newsletter_created", newsletter_id=newsletter.id)
@@ -234,6 +234,7 @@ class NewsletterController(Controller):
     )
     async def change_newsletter(
         self,
+        request: ServiceRequest,
         newsletter_id: PathId,
         data: JSONBody[NewsletterPatch],
         engine: NamedDependency[AsyncEngine],
@@ -263,7 +264,15 @@ class NewsletterController(Controller):
         )
         require_fit(await _check_stream(stream_checker, values, row=before))
         async with engine.begin() as connection:
-            row = await edit_newsletter(connection, newsletter_id, values, if_match=if_match, represent=represent)
+            row = await edit_newsletter(
+                connection,
+                newsletter_id,
+                values,
+                if_match=if_match,
+                represent=represent,
+                by=request.user,
+                welcome=_welcome_changes(prepared),
+            )
             newsletter = await _saved(connection, row, installation, prepared, values)
         _log.info("publishing.newsletter_changed", newsletter_id=row.id)
         return _tagged(newsletter)
@@ -278,13 +287,14 @@ class NewsletterController(Controller):
     )
     async def archive_newsletter(
         self,
+        request: ServiceRequest,
         newsletter_id: PathId,
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
     ) -> Response[Newsletter]:
         """What was sent stays, and readers can still unsubscribe. Archiving an archived one changes nothing."""
         async with engine.begin() as connection:
-            row = await archive_newsletter(connection, newsletter_id, is_archived=True)
+            row = await archive_newsletter(connection, newsletter_id, is_archived=True, by=request.user)
             newsletter = await show_newsletter(connection, row, installation)
         _log.info("publishing.newsletter_archived", newsletter_id=row.id)
         return _tagged(newsletter)
@@ -299,12 +309,13 @@ class NewsletterController(Controller):
     )
     async def unarchive_newsletter(
         self,
+        request: ServiceRequest,
         newsletter_id: PathId,
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
     ) -> Response[Newsletter]:
         async with engine.begin() as connection:
-            row = await archive_newsletter(connection, newsletter_id, is_archived=False)
+            row = await archive_newsletter(connection, newsletter_id, is_archived=False, by=request.user)
             newsletter = await show_newsletter(connection, row, installation)
         _log.info("publishing.newsletter_unarchived", newsletter_id=row.id)
         return _tagged(newsletter)
@@ -340,6 +351,14 @@ async def _prepare_welcome(
     )
     newsletter = ({} if row is None else msgspec.structs.asdict(row)) | values
     return await prepare_welcome(engine, compiler, source, newsletter, before=before)
+
+
+def _welcome_changes(prepared: PreparedWelcome | None) -> dict[str, tuple[object, object]]:
+    """Each part before and after, for the audit log."""
+    if prepared is None:
+        return {}
+    old, new = prepared.before or WelcomeSource(), prepared.given.source
+    return {f"welcome_{name}": (getattr(old, name), getattr(new, name)) for name in WelcomeSource.__struct_fields__}
 
 
 async def _check_stream(

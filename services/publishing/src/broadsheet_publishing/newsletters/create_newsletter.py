@@ -1,20 +1,32 @@
 """Create a newsletter."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By, changes, record_audit
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
 from broadsheet_publishing.newsletters import store
 from broadsheet_publishing.newsletters.newsletter import SLUG_CHARS_MAX
 from broadsheet_publishing.newsletters.slug import slug_from
+
+SHOWN_IN_AUDIT: Final = frozenset(
+    {
+        "unsubscribe_handling", "direction", "layout_id", "is_listed", "has_archive", "archive_is_hidden",
+        "track_opens", "track_links", "requires_approval",
+    }
+)  # fmt: skip
+"""Settings whose values the audit log shows; of the others, that they were changed."""
 
 
 class SlugTakenError(ConflictError):
     slug, title = "slug-taken", "Another newsletter has this slug"
 
 
-async def create_newsletter(connection: AsyncConnection, values: Mapping[str, object]) -> store.NewsletterRow:
+async def create_newsletter(
+    connection: AsyncConnection, values: Mapping[str, object], *, by: By
+) -> store.NewsletterRow:
     """In the caller's transaction. `values` by column, as `parse_settings` returns them; without a slug, the name
     gives it.
 
@@ -32,6 +44,10 @@ async def create_newsletter(connection: AsyncConnection, values: Mapping[str, ob
     row = await store.insert_newsletter(connection, dict(values) | {"slug": slug})
     if row is None:
         raise SlugTakenError(errors=(FieldProblem(pointer="/slug", detail="Another newsletter has this slug."),))
+    shown = changes({}, values, shown=SHOWN_IN_AUDIT)
+    await record_audit(
+        connection, by, "newsletter.created", row.id, newsletter_id=row.id, after=None if shown is None else shown[1]
+    )
     return row
 
 

@@ -131,6 +131,6 @@ class PreviewController(Controller):
             key,
             preview,
             addresses,
-            lambda connection: send_issue_test(connection, issue_id, preview, addresses, sent_by=request.user.subject),
+            lambda connection: send_issue_test(connection, issue_id, preview, addresses, by=request.user),
             issue_id=issue_id,
         )

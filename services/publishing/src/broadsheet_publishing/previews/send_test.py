@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
@@ -69,11 +70,28 @@ async def require_verified(
 
 
 async def send_issue_test(
-    connection: AsyncConnection, issue_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, sent_by: str
+    connection: AsyncConnection, issue_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, by: By
 ) -> None:
     """In the caller's transaction. It is a step of the issue's history."""
     await send_test(connection, f"test-{issue_id}", preview, addresses)
-    await record_step(connection, issue_id, "test_sent", actor=sent_by, note=f"To {len(addresses)}.")
+    await record_step(
+        connection, issue_id, "test_sent", by=by, note=f"To {len(addresses)}.", after={"mails": len(addresses)}
+    )
+
+
+async def send_welcome_test(
+    connection: AsyncConnection, newsletter_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, by: By
+) -> None:
+    """In the caller's transaction."""
+    await send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses)
+    await record_audit(
+        connection,
+        by,
+        "newsletter.test_sent",
+        newsletter_id,
+        newsletter_id=newsletter_id,
+        after={"mails": len(addresses)},
+    )
 
 
 async def send_test(

@@ -19,7 +19,7 @@ from broadsheet_publishing.newsletters.interface import find_newsletter
 from broadsheet_publishing.previews.mail_preview import Preview
 from broadsheet_publishing.previews.preview_welcome import preview_welcome
 from broadsheet_publishing.previews.queue_test_mail import queue_test_mail
-from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_test
+from broadsheet_publishing.previews.send_test import parse_addresses, require_verified, send_welcome_test
 from broadsheet_publishing.previews.wire import MailPreview, RawAddresses, SamplePerson, TestSent, person_of, shown
 from broadsheet_publishing.welcome.welcome_mail import CONTENT_CHARS_MAX, SUBJECT_CHARS_MAX
 
@@ -106,7 +106,7 @@ class WelcomePreviewController(Controller):
             key,
             preview,
             addresses,
-            lambda connection: send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses),
+            lambda connection: send_welcome_test(connection, newsletter_id, preview, addresses, by=request.user),
             newsletter_id=newsletter_id,
         )
 

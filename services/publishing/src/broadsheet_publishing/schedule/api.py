@@ -125,7 +125,7 @@ class ScheduleController(Controller):
                 in_reader_time_zone=data.in_reader_time_zone,
                 compiled=compiled,
                 installation=installation,
-                scheduled_by=request.user.subject,
+                by=request.user,
             )
             issue = await show_issue(connection, row)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
@@ -145,8 +145,6 @@ class ScheduleController(Controller):
     ) -> Issue:
         """A draft stays one."""
         async with engine.begin() as connection:
-            issue = await show_issue(
-                connection, await unschedule_issue(connection, issue_id, unscheduled_by=request.user.subject)
-            )
+            issue = await show_issue(connection, await unschedule_issue(connection, issue_id, by=request.user))
         _log.info("publishing.issue_unscheduled", issue_id=issue.id)
         return issue

@@ -7,11 +7,11 @@ it was, and the next process publishes it, however late.
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import BY_SCHEDULE
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.audience.audience import AudienceChangedError
 from broadsheet_publishing.audience.expect_audience import find_members_of_due, forget_expectation
 from broadsheet_publishing.history.interface import record_step
-from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import drop_compiled
 from broadsheet_publishing.issues.publish_issue import (
     NoRecipientsError,
@@ -70,7 +70,7 @@ async def fire_next_schedule(
                     issue_id,
                     compiled=None,
                     installation=installation,
-                    published_by=BY_SCHEDULE,
+                    by=BY_SCHEDULE,
                     at_its_time=True,
                 )
         except NoRecipientsError:
@@ -90,5 +90,5 @@ async def _withdraw(connection: AsyncConnection, issue_id: int, note: str) -> Wi
     await drop_compiled(connection, issue_id)
     await forget_expectation(connection, issue_id)
     await schedule_store.set_draft(connection, issue_id, note=note)
-    await record_step(connection, issue_id, "withdrawn", actor=BY_SCHEDULE, note=note)
+    await record_step(connection, issue_id, "withdrawn", by=BY_SCHEDULE, note=note)
     return Withdrawn(issue_id)

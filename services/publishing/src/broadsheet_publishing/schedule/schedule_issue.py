@@ -6,6 +6,7 @@ is compiled at once: its author sees faults now, and what goes out is what was l
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By, moment
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_publishing.audience.expect_audience import forget_expectation
 from broadsheet_publishing.history.interface import record_step
@@ -33,7 +34,7 @@ async def schedule_issue(
     in_reader_time_zone: bool,
     compiled: CompiledDraft | None,
     installation: Installation,
-    scheduled_by: str,
+    by: By,
 ) -> IssueRow:
     """`schedule.parse_schedule` says what `at` may be.
 
@@ -63,13 +64,15 @@ async def schedule_issue(
         connection,
         issue_id,
         "scheduled",
-        actor=scheduled_by,
+        by=by,
         note=f"For {chosen.instant.isoformat(timespec='seconds')}.",
+        before={"status": issue.status},
+        after={"scheduled_for": moment(chosen.instant), "in_reader_time_zone": in_reader_time_zone},
     )
     return scheduled
 
 
-async def unschedule_issue(connection: AsyncConnection, issue_id: int, *, unscheduled_by: str) -> IssueRow:
+async def unschedule_issue(connection: AsyncConnection, issue_id: int, *, by: By) -> IssueRow:
     """A draft again; a draft stays one.
 
     Raises:
@@ -80,5 +83,5 @@ async def unschedule_issue(connection: AsyncConnection, issue_id: int, *, unsche
     await drop_compiled(connection, issue_id)
     await forget_expectation(connection, issue_id)
     if issue.status == "scheduled":
-        await record_step(connection, issue_id, "unscheduled", actor=unscheduled_by)
+        await record_step(connection, issue_id, "unscheduled", by=by)
     return await schedule_store.set_draft(connection, issue_id, note=None)

@@ -82,7 +82,7 @@ class AbTestController(Controller):
     ) -> AbTestState:
         """All who were not in the test get this variant now, also if the figures were to decide later."""
         async with engine.begin() as connection:
-            row = await choose_by_hand(connection, issue_id, data.variant, chosen_by=request.user.subject)
+            row = await choose_by_hand(connection, issue_id, data.variant, by=request.user)
         _log.info("publishing.ab_test_decided", issue_id=issue_id, winner=row.winner)
         return _shown(row)
 

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import BY_SCHEDULE, By
 from broadsheet_common.contracts.queue import release_rest
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_publishing.history.interface import record_step
-from broadsheet_publishing.history.step import BY_SCHEDULE
 from broadsheet_publishing.issues.interface import find_issue
 from broadsheet_publishing.issues.step_failed import IssueStepFailedError
 from broadsheet_publishing.variants import store
@@ -91,15 +91,13 @@ async def _decide(connection: AsyncConnection, test: store.AbTestRow) -> Decided
         await store.look_again(connection, test.issue_id, after=LOOK_AGAIN_AFTER)
         return Postponed(test.issue_id)
     if not await release_rest(connection, issue_id=test.issue_id, winner=choice.winner):
-        await store.set_decided(connection, test.issue_id, None, decided_by=BY_SCHEDULE)
+        await store.set_decided(connection, test.issue_id, None, decided_by=BY_SCHEDULE.subject)
         return Decided(test.issue_id, None)
-    await _record(connection, test.issue_id, choice, decided_by=BY_SCHEDULE)
+    await _record(connection, test.issue_id, choice, by=BY_SCHEDULE)
     return Decided(test.issue_id, choice.winner)
 
 
-async def choose_by_hand(
-    connection: AsyncConnection, issue_id: int, variant: int, *, chosen_by: str
-) -> store.AbTestRow:
+async def choose_by_hand(connection: AsyncConnection, issue_id: int, variant: int, *, by: By) -> store.AbTestRow:
     """In the caller's transaction; also before the time at which the figures would decide. The same choice again
     changes nothing.
 
@@ -124,13 +122,20 @@ async def choose_by_hand(
         return test
     if not await release_rest(connection, issue_id=issue_id, winner=variant):
         raise NothingToChooseError("Its audience is still being enqueued, or it was cancelled.")
-    await _record(connection, issue_id, Choice(variant, "by_hand"), decided_by=chosen_by)
+    await _record(connection, issue_id, Choice(variant, "by_hand"), by=by)
     decided = await store.find_ab_test(connection, issue_id)
     assert decided is not None, "it is locked"
     return decided
 
 
-async def _record(connection: AsyncConnection, issue_id: int, choice: Choice, *, decided_by: str) -> None:
-    await store.set_decided(connection, issue_id, choice, decided_by=decided_by)
+async def _record(connection: AsyncConnection, issue_id: int, choice: Choice, *, by: By) -> None:
+    await store.set_decided(connection, issue_id, choice, decided_by=by.subject)
     note = _NOTES[choice.reason].format(winner=choice.winner)
-    await record_step(connection, issue_id, "winner_chosen", actor=decided_by, note=note)
+    await record_step(
+        connection,
+        issue_id,
+        "winner_chosen",
+        by=by,
+        note=note,
+        after={"winner": choice.winner, "reason": choice.reason},
+    )

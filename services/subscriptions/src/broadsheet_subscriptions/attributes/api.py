@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, PathParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
@@ -123,6 +124,9 @@ class AttributeController(Controller):
                 return replay(answer, Attribute)
             label = data.name if data.label is None else data.label
             attribute = _attribute(await define_attribute(connection, name=data.name, type_=data.type, label=label))
+            await record_audit(
+                connection, request.user, "attribute.created", attribute.name, after={"type": attribute.type}
+            )
             await keep_answer(connection, idempotency_key, request, key, status=201, body=attribute)
         return Response(attribute, status_code=201, headers={"ETag": entity_tag(attribute)})
 
@@ -137,6 +141,7 @@ class AttributeController(Controller):
     )
     async def change_attribute(
         self,
+        request: ServiceRequest,
         name: AttributeName,
         data: JSONBody[AttributeChange],
         engine: NamedDependency[AsyncEngine],
@@ -145,6 +150,7 @@ class AttributeController(Controller):
         async with engine.begin() as connection:
             require_match(if_match, _attribute(await lock_attribute(connection, name)))
             attribute = _attribute(await relabel_attribute(connection, name, data.label))
+            await record_audit(connection, request.user, "attribute.changed", name, after={"changed": ["label"]})
         return Response(attribute, headers={"ETag": entity_tag(attribute)})
 
     @delete(
@@ -155,10 +161,13 @@ class AttributeController(Controller):
         guards=[requires("attributes:write")],
         responses=documents(NotFoundError, AttributeInUseError),
     )
-    async def remove_attribute(self, engine: NamedDependency[AsyncEngine], name: AttributeName) -> None:
+    async def remove_attribute(
+        self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], name: AttributeName
+    ) -> None:
         """The attribute is hidden at once. Its name cannot be used again until all its values are removed."""
         async with engine.begin() as connection:
             await remove_attribute(connection, name)
+            await record_audit(connection, request.user, "attribute.removed", name)
 
 
 def _attribute(row: store.AttributeRow) -> Attribute:

@@ -9,7 +9,8 @@ from litestar.params import QueryParameter
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.identity import requires
+from broadsheet_common.contracts.audit import record_audit
+from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.problems import FieldProblem, MalformedRequestError
 from broadsheet_common.http.route_rules import JsonRequest, documents, parse_parameter
 from broadsheet_subscriptions.exports.export_subscribers import ExportFilter, export_csv, export_json_lines
@@ -40,17 +41,28 @@ class ExportController(Controller):
     )
     async def export_subscribers(
         self,
+        request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
         export_format: FormatParameter = "csv",
         newsletter_id: NewsletterFilter = None,
         subscription_state: StateFilter = None,
     ) -> Stream:
         chosen = ExportFilter(newsletter_id, _parse_state(subscription_state))
+        if export_format not in {"csv", "jsonl"}:
+            raise MalformedRequestError(errors=(FieldProblem(pointer="/format", detail="It is csv or jsonl."),))
+        # Committed before the first line is sent: nothing leaves without an entry.
+        async with engine.begin() as connection:
+            await record_audit(
+                connection,
+                request.user,
+                "subscribers.exported",
+                None,
+                newsletter_id=newsletter_id,
+                after={"format": export_format, "state": chosen.state},
+            )
         if export_format == "csv":
             return _stream(export_csv(engine, chosen), "text/csv; charset=utf-8", "subscribers.csv")
-        if export_format == "jsonl":
-            return _stream(export_json_lines(engine, chosen), "application/jsonl", "subscribers.jsonl")
-        raise MalformedRequestError(errors=(FieldProblem(pointer="/format", detail="It is csv or jsonl."),))
+        return _stream(export_json_lines(engine, chosen), "application/jsonl", "subscribers.jsonl")
 
 
 def _stream(content: AsyncIterator[bytes], media_type: str, file_name: str) -> Stream:

@@ -17,6 +17,7 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import Detail, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -270,6 +271,14 @@ class ImportController(Controller):
                 failure=received.failure,
             )
             body = import_of(await _find(connection, received.import_id))
+            await record_audit(
+                connection,
+                request.user,
+                "import.created",
+                body.id,
+                newsletter_id=newsletter_id,
+                after=_options_said(options),
+            )
             await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
         _log.info("import.received", import_id=body.id, bytes=received.file_bytes)
         import_worker.wake()
@@ -308,6 +317,7 @@ class ImportController(Controller):
                 return replay(answer, Import)
             options = _options_to_start(data, await _find(connection, import_id), attribute_names)
             body = import_of(await start_import(connection, import_id, options))
+            await record_audit(connection, request.user, "import.started", import_id, after=_options_said(options))
             await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
         import_worker.wake()
         return Response(body, status_code=202)
@@ -330,7 +340,16 @@ class ImportController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Import)
+            before = (await _find(connection, import_id)).status
             body = import_of(await cancel_import(connection, import_id))
+            await record_audit(
+                connection,
+                request.user,
+                "import.cancelled",
+                import_id,
+                before={"status": before},
+                after={"status": body.status},
+            )
             await keep_answer(connection, idempotency_key, request, key, status=200, body=body)
         return Response(body, status_code=200)
 
@@ -354,9 +373,15 @@ class ImportController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Import)
             body = import_of(await begin_undo(connection, import_id))
+            await record_audit(connection, request.user, "import.undone", import_id, after={"status": body.status})
             await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
         import_worker.wake()
         return Response(body, status_code=202)
+
+
+def _options_said(options: ImportOptions) -> dict[str, Detail]:
+    """What the audit log may hold of them."""
+    return {"state": options.given_state, "existing": options.existing, "dry_run": options.dry_run}
 
 
 def _parse_state(text: str) -> GivenState:

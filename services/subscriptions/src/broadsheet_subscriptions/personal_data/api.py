@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.address_hash import AddressHasher
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -53,10 +54,15 @@ class PersonalDataController(Controller):
         guards=[requires("personal-data:export")],
         responses=documents(NotFoundError),
     )
-    async def export(self, engine: NamedDependency[AsyncEngine], subscriber_id: PathId) -> PersonalData:
+    async def export(
+        self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], subscriber_id: PathId
+    ) -> PersonalData:
         # One snapshot, so that the parts are consistent with each other.
-        async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as connection:
-            return await export_person(connection, subscriber_id)
+        async with engine.execution_options(isolation_level="REPEATABLE READ").begin() as connection:
+            exported = await export_person(connection, subscriber_id)
+            # Committed before the answer is sent: nothing leaves without an entry.
+            await record_audit(connection, request.user, "subscriber.exported", subscriber_id)
+        return exported
 
     @post(
         "/{subscriber_id:int}/erase",
@@ -89,6 +95,7 @@ class PersonalDataController(Controller):
             erased = await erase_subscriber(
                 connection, address_hasher, subscriber_id=subscriber_id, requested_by=request.user.subject
             )
+            await record_audit(connection, request.user, "subscriber.erased", subscriber_id)
             shown = Erasure(erased.subscriber_id, erased.erased_at, erased.finished)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=shown)
         return Response(shown, status_code=200)

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import changes, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
@@ -151,6 +152,7 @@ class SegmentController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Segment)
             segment = _segment(await create_segment(connection, name=data.name, filter_=data.filter))
+            await record_audit(connection, request.user, "segment.created", segment.id)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=segment)
         return _tagged(segment, status=201)
 
@@ -170,6 +172,7 @@ class SegmentController(Controller):
     )
     async def change_segment(
         self,
+        request: ServiceRequest,
         segment_id: PathId,
         data: JSONBody[SegmentChange],
         engine: NamedDependency[AsyncEngine],
@@ -184,6 +187,9 @@ class SegmentController(Controller):
                 name=None if data.name is msgspec.UNSET else data.name,
                 filter_=None if data.filter is msgspec.UNSET else data.filter,
             )
+            made = changes({"name": row.name, "filter": row.filter}, {"name": changed.name, "filter": changed.filter})
+            if made is not None:
+                await record_audit(connection, request.user, "segment.changed", segment_id, after=made[1])
         return _tagged(_segment(changed))
 
     @delete(
@@ -194,9 +200,12 @@ class SegmentController(Controller):
         guards=[requires("segments:write")],
         responses=documents(NotFoundError, SegmentInUseError),
     )
-    async def delete_segment(self, engine: NamedDependency[AsyncEngine], segment_id: PathId) -> None:
+    async def delete_segment(
+        self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], segment_id: PathId
+    ) -> None:
         async with engine.begin() as connection:
             await delete_segment(connection, segment_id)
+            await record_audit(connection, request.user, "segment.deleted", segment_id)
 
     @post(
         "/count",

@@ -10,6 +10,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, ServiceRequest, requires
 from broadsheet_common.http.entity_tag import (
     IfMatchHeader,
@@ -268,6 +269,9 @@ class SubscriberController(Controller):
                 connection, name=_given(data.name), attributes=_given(data.attributes), tags=_given(data.tags)
             )
             await change_subscriber(connection, subscriber_id, notes)
+            await record_audit(
+                connection, request.user, "subscriber.changed", subscriber_id, after={"changed": _given_fields(data)}
+            )
             subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 
@@ -305,6 +309,14 @@ class SubscriberController(Controller):
             if signed_up.is_new:
                 await change_subscriber(connection, signed_up.subscriber.id, notes)
             subscriber = await show_subscriber(connection, signed_up.subscriber.id, allowed=allowed)
+            await record_audit(
+                connection,
+                request.user,
+                "subscriber.created",
+                signed_up.subscriber.id,
+                newsletter_id=data.newsletter_id,
+                after={"is_new": signed_up.is_new},
+            )
             status = 201 if signed_up.is_new else 200
             await keep_answer(connection, idempotency_key, request, key, status=status, body=subscriber)
         return Response(subscriber, status_code=status)
@@ -335,6 +347,9 @@ class SubscriberController(Controller):
             row = await unsubscribe_subscriber(
                 connection, subscriber_id=subscriber_id, newsletter_id=data.newsletter_id
             )
+            await record_audit(
+                connection, request.user, "subscriber.unsubscribed", row.id, newsletter_id=data.newsletter_id
+            )
             subscriber = await show_subscriber(connection, row.id, allowed=allowed)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=subscriber)
         return Response(subscriber, status_code=200)
@@ -362,6 +377,10 @@ def _parse_tag(text: str) -> str:
 def _searchable(text: str) -> str:
     """In the normal form that names are stored in."""
     return unicodedata.normalize("NFC", text)
+
+
+def _given_fields(data: SubscriberChange) -> list[str]:
+    return [name for name in ("name", "attributes", "tags") if getattr(data, name) is not msgspec.UNSET]
 
 
 def _given(value: T | msgspec.UnsetType) -> T | None:

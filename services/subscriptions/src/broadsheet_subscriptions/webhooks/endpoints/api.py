@@ -14,6 +14,7 @@ from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import Detail, changes, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -171,6 +172,7 @@ class WebhookEndpointController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return _opened(answer, CreatedEndpoint, secret_box)
             endpoint, secret = await create_endpoint(connection, fields, box=secret_box)
+            await record_audit(connection, request.user, "webhook_endpoint.created", endpoint.id, after=_said(endpoint))
             created = CreatedEndpoint(**msgspec.structs.asdict(endpoint), secret=secret.reveal())
             await keep_answer(connection, idempotency_key, request, key, status=201, body=_sealed(created, secret_box))
         return created
@@ -198,12 +200,16 @@ class WebhookEndpointController(Controller):
     )
     async def update_endpoint(
         self,
+        request: ServiceRequest,
         endpoint_id: PathId,
         data: JSONBody[EndpointChange],
         engine: NamedDependency[AsyncEngine],
         webhook_targets: NamedDependency[TargetPolicy],
     ) -> WebhookEndpoint:
+        was: list[Endpoint] = []
+
         def change(before: Endpoint) -> EndpointFields:
+            was.append(before)
             return parse_fields(
                 webhook_targets,
                 url=before.url if data.url is UNSET else data.url,
@@ -214,7 +220,18 @@ class WebhookEndpointController(Controller):
             )
 
         async with engine.begin() as connection:
-            return _shown(await change_endpoint(connection, endpoint_id, change))
+            changed = await change_endpoint(connection, endpoint_id, change)
+            made = changes(_fields_of(was[-1]), _fields_of(changed), shown={"enabled", "newsletter_ids", "events"})
+            if made is not None:
+                await record_audit(
+                    connection,
+                    request.user,
+                    "webhook_endpoint.changed",
+                    endpoint_id,
+                    before=made[0],
+                    after=made[1],
+                )
+        return _shown(changed)
 
     @delete(
         "/{endpoint_id:int}",
@@ -223,9 +240,12 @@ class WebhookEndpointController(Controller):
         summary="Remove a webhook endpoint with its waiting deliveries, its secrets and its log",
         responses=documents(NotFoundError),
     )
-    async def delete_endpoint(self, endpoint_id: PathId, engine: NamedDependency[AsyncEngine]) -> None:
+    async def delete_endpoint(
+        self, request: ServiceRequest, endpoint_id: PathId, engine: NamedDependency[AsyncEngine]
+    ) -> None:
         async with engine.begin() as connection:
             await delete_endpoint(connection, endpoint_id)
+            await record_audit(connection, request.user, "webhook_endpoint.deleted", endpoint_id)
 
     @post(
         "/{endpoint_id:int}/rotate-secret",
@@ -251,9 +271,32 @@ class WebhookEndpointController(Controller):
             secret = await rotate_secret(
                 connection, endpoint_id, overlap=timedelta(seconds=data.overlap_s), box=secret_box
             )
+            await record_audit(
+                connection,
+                request.user,
+                "webhook_endpoint.secret_rotated",
+                endpoint_id,
+                after={"overlap_s": data.overlap_s},
+            )
             rotated = RotatedSecret(secret.reveal())
             await keep_answer(connection, idempotency_key, request, key, status=200, body=_sealed(rotated, secret_box))
         return Response(rotated, status_code=200)
+
+
+_AUDITED: Final = ("url", "description", "events", "newsletter_ids", "enabled")
+
+
+def _fields_of(endpoint: Endpoint) -> dict[str, object]:
+    return {name: getattr(endpoint, name) for name in _AUDITED}
+
+
+def _said(endpoint: Endpoint) -> dict[str, Detail]:
+    """What the audit log may hold of it."""
+    return {
+        "events": list(endpoint.events),
+        "newsletter_ids": None if endpoint.newsletter_ids is None else list(endpoint.newsletter_ids),
+        "enabled": endpoint.enabled,
+    }
 
 
 def _shown(endpoint: Endpoint) -> WebhookEndpoint:

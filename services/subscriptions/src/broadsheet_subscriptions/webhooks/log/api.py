@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -134,6 +135,7 @@ class EndpointDeliveriesController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, WebhookDelivery)
             queued = _shown(await queue_test(connection, endpoint_id), [])
+            await record_audit(connection, request.user, "webhook_endpoint.test_sent", endpoint_id)
             await keep_answer(connection, idempotency_key, request, key, status=202, body=queued)
         return Response(queued, status_code=202)
 
@@ -176,6 +178,13 @@ class WebhookDeliveryController(Controller):
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, WebhookDelivery)
             queued = (await _with_attempts(connection, [await retry_delivery(connection, delivery_id)]))[0]
+            await record_audit(
+                connection,
+                request.user,
+                "webhook_delivery.retried",
+                delivery_id,
+                after={"endpoint_id": queued.endpoint_id},
+            )
             await keep_answer(connection, idempotency_key, request, key, status=202, body=queued)
         return Response(queued, status_code=202)
 
