@@ -66,6 +66,14 @@ class Importing:
         assert response.status_code == 200
         return response.text
 
+    def audited(self, import_id: int) -> list[str]:
+        """The actions in the audit log about this import, in order."""
+        rows = self._subscriptions.rows(
+            "SELECT action FROM audit.waiting WHERE target_kind = 'import' AND target_id = %s ORDER BY id",
+            str(import_id),
+        )
+        return [str(action) for (action,) in rows]
+
     def people(self, columns: str = "email, name, attributes, tags, state") -> list[tuple[Any, ...]]:
         return self._subscriptions.rows(
             f"SELECT {columns} FROM subscriptions.subscriber AS person "

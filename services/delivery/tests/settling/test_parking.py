@@ -80,6 +80,11 @@ async def test_an_issue_is_settled_by_a_persons_word(
         f"/api/v1/issues/{issue_id}/decide-uncertain", json={"choice": choice, "note": "Seen in the activity view."}
     )
     assert answer.json() == {"decided": 500}
+    audited = seed.execute(
+        "SELECT actor, after FROM audit.waiting WHERE action = 'issue.uncertain_decided' AND target_id = %s",
+        (str(issue_id),),
+    )
+    assert audited == [("key:7", {"choice": choice, "deliveries": 500})]
     await delivery.send_all_due()
     progress = seed.progress(issue_id)
     assert progress.state == "finished"
@@ -118,6 +123,12 @@ async def test_single_deliveries_of_a_chunk_are_decided_one_by_one(
         assert [one["action"] for one in answer.json()["decisions"]] == [choice]
     assert seed.progress(issue_id).counts == {"accepted": 1, "failed": 1, "pending": 1, "uncertain": 2}
     assert parked(seed, issue_id) == 2
+    audited = seed.execute(
+        "SELECT target_id, after ->> 'choice' FROM audit.waiting "
+        "WHERE action = 'delivery.decided' AND target_id LIKE %s ORDER BY id",
+        (f"{issue_id}-%",),
+    )
+    assert audited == [(f"{issue_id}-1", "mark_sent"), (f"{issue_id}-2", "give_up"), (f"{issue_id}-3", "send_again")]
     await delivery.send_all_due()
     assert oracle.sends() == {"reader-3@example.com": 1}
     assert seed.progress(issue_id).counts == {"accepted": 2, "failed": 1, "uncertain": 2}

@@ -87,4 +87,9 @@ async def test_a_refused_issue_stays_and_can_be_asked_for_again(publishing: Publ
     assert (again.status_code, again.json()["type"]) == (409, "urn:broadsheet:problem:asked-already")
     assert await decide(publishing, issue_id, "refused", subject=EDITOR) == (200, "refused")
     assert await publish(publishing, issue_id) == (409, "Its approval was refused.")
+    audited = publishing.rows(
+        "SELECT action, actor FROM audit.waiting WHERE target_id = %s AND action LIKE 'issue.%%ed' ORDER BY id DESC",
+        str(issue_id),
+    )
+    assert audited[0] == ("issue.refused", EDITOR)
     assert (await publishing.post(f"issues/{issue_id}/approval", {}, subject=AUTHOR)).json()["state"] == "requested"

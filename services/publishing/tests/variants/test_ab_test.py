@@ -267,6 +267,12 @@ async def test_a_person_chooses_once_and_before_the_time_too(publishing: Publish
     for _ in range(2):
         chosen = await publishing.post(f"issues/{issue_id}/winner", {"variant": 1}, subject="user:7")
         assert (chosen.status_code, chosen.json()["winner"], chosen.json()["decided_by"]) == (200, 1, "user:7")
+    audited = publishing.rows(
+        "SELECT actor, after ->> 'winner', after ->> 'reason' FROM audit.waiting "
+        "WHERE action = 'issue.winner_chosen' AND target_id = %s",
+        str(issue_id),
+    )
+    assert audited == [("user:7", "1", "by_hand")]
     other = await publishing.post(f"issues/{issue_id}/winner", {"variant": 2})
     assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (409, "winner-chosen")
     assert parts(publishing, issue_id) == {1: before[1] + before[0], 2: before[2]}

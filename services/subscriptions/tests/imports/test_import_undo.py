@@ -11,6 +11,7 @@ async def undone(importing: Importing, import_id: int) -> dict[str, object]:
     assert found["status"] == "undone"
     again = await importing.post(f"/{import_id}/undo")
     assert (again.status_code, again.json()["status"]) == (202, "undone")
+    assert importing.audited(import_id) == ["import.created", "import.undone"]
     undo: dict[str, object] = found["undo"]
     return undo
 

@@ -268,6 +268,7 @@ async def test_an_import_that_is_called_off_asks_nobody_any_more(
     assert (await importing.post(f"/{dry['id']}/cancel")).json()["status"] == "cancelled"
     assert (await importing.post(f"/{dry['id']}/cancel")).status_code == 200
     assert (await importing.post(f"/{dry['id']}/start")).status_code == 409
+    assert importing.audited(dry["id"]) == ["import.created", "import.cancelled"]
     assert (await importing.post(f"/{dry['id']}/undo")).status_code == 409
     assert subscriptions.mails() == []
 

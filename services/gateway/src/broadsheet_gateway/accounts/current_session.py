@@ -34,6 +34,8 @@ class Session(msgspec.Struct, frozen=True):
     data: SessionData
     is_recent: bool
     """Whether the user proved a short time ago who they are (see `require_recent`)."""
+    address: str | None = None
+    """Where the request came from, as far as it is known."""
 
     @property
     def signed_in(self) -> SignedIn:
@@ -42,7 +44,7 @@ class Session(msgspec.Struct, frozen=True):
     @property
     def identity(self) -> Identity:
         subject = f"user:{self.user_id}"
-        return Identity(subject, self.rights.everywhere, self.rights.limited, user=subject)
+        return Identity(subject, self.rights.everywhere, self.rights.limited, user=subject, source=self.address)
 
 
 class CurrentSession:

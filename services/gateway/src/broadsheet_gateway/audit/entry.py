@@ -73,19 +73,17 @@ class ShownEntry(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
 
+def shown(entry: Entry) -> ShownEntry:
+    fields = msgspec.structs.asdict(entry) | {
+        "at": entry.at.astimezone(UTC),
+        "before": None if entry.before is None else msgspec.Raw(entry.before.encode()),
+        "after": None if entry.after is None else msgspec.Raw(entry.after.encode()),
+        "previous_hash": entry.previous_hash.hex(),
+        "hash": entry.hash.hex(),
+    }
+    return ShownEntry(**fields)
+
+
 def json_line(entry: Entry) -> bytes:
     """As exports and streams have it: one JSON object, without a line feed at its end."""
-    return msgspec.json.encode(
-        ShownEntry(
-            **(
-                msgspec.structs.asdict(entry)
-                | {
-                    "at": entry.at.astimezone(UTC),
-                    "before": None if entry.before is None else msgspec.Raw(entry.before.encode()),
-                    "after": None if entry.after is None else msgspec.Raw(entry.after.encode()),
-                    "previous_hash": entry.previous_hash.hex(),
-                    "hash": entry.hash.hex(),
-                }
-            )
-        )
-    )
+    return msgspec.json.encode(shown(entry))

@@ -64,11 +64,28 @@ async def list_after(connection: AsyncConnection, number: int, *, limit: int) ->
     return [_entry(row) for row in result.mappings()]
 
 
-async def list_wanted(
-    connection: AsyncConnection, wanted: Wanted, *, limit: int, before_number: int | None = None, after_number: int = 0
+async def list_newest(
+    connection: AsyncConnection, wanted: Wanted, *, limit: int, before_number: int | None = None
 ) -> list[Entry]:
-    """Newest first with `before_number` (None: from the newest on); with `after_number`, oldest first."""
-    statement = sa.select(*_COLUMNS).limit(limit)
+    """Newest first."""
+    statement = _of(wanted).order_by(entry.c.number.desc()).limit(limit)
+    if before_number is not None:
+        statement = statement.where(entry.c.number < before_number)
+    result = await connection.execute(statement)
+    return [_entry(row) for row in result.mappings()]
+
+
+async def list_oldest(
+    connection: AsyncConnection, wanted: Wanted, *, after_number: int, up_to_number: int, limit: int
+) -> list[Entry]:
+    """In the order of the chain."""
+    statement = _of(wanted).where(entry.c.number > after_number, entry.c.number <= up_to_number)
+    result = await connection.execute(statement.order_by(entry.c.number).limit(limit))
+    return [_entry(row) for row in result.mappings()]
+
+
+def _of(wanted: Wanted) -> sa.Select[Any]:
+    statement = sa.select(*_COLUMNS)
     for name in ("actor", "person", "action", "target_kind", "target_id"):
         value = getattr(wanted, name)
         if value is not None:
@@ -77,12 +94,7 @@ async def list_wanted(
         statement = statement.where(entry.c.at >= wanted.since)
     if wanted.until is not None:
         statement = statement.where(entry.c.at < wanted.until)
-    if after_number:
-        statement = statement.where(entry.c.number > after_number)
-    if before_number is not None:
-        statement = statement.where(entry.c.number < before_number)
-    result = await connection.execute(statement.order_by(entry.c.number.desc()))
-    return [_entry(row) for row in result.mappings()]
+    return statement
 
 
 async def lease_stream(connection: AsyncConnection, target: str, *, lease: str, lease_s: float) -> int | None:

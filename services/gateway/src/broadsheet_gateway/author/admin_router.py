@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+import msgspec
 from litestar import Router, route
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
@@ -14,6 +15,7 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
 from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
+from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 
@@ -21,11 +23,13 @@ _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 async def _require_session(
-    request: ASGIConnection[Any, Any, Any, Any], current_session: NamedDependency[CurrentSession]
+    request: ASGIConnection[Any, Any, Any, Any],
+    current_session: NamedDependency[CurrentSession],
+    request_origin: NamedDependency[RequestOrigin],
 ) -> Session:
     session = await current_session.require(request)
     require_page_access(request, session.rights)
-    return session
+    return msgspec.structs.replace(session, address=request_origin.address(request))
 
 
 @route("/", http_method=["GET", "HEAD"], include_in_schema=False, opt=SIGNED_IN)

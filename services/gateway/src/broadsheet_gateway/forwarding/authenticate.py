@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.problems import UnauthenticatedError
 from broadsheet_gateway.accounts.current_session import CurrentSession, require_recent
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.http import csrf
+from broadsheet_gateway.http.client_address import UNKNOWN, rate_limit_subject
 
 FRESH_PROOF_NEEDED: Final[frozenset[Permission]] = frozenset(
     {"keys:write", "users:write", "subscribers:export", "personal-data:export"}
@@ -30,12 +33,12 @@ class Authenticator:
         headers: Mapping[str, str],
         cookies: Mapping[str, str],
         *,
-        source: str,
+        address: str | None,
         permission: Permission,
         is_use: bool = True,
     ) -> Identity:
         """The caller's identity. A request with a key is judged by the key alone, whatever cookie it carries.
-        `source` is where it came from, for rate limits; `permission` is what the operation needs: some need that a
+        `address` is where it came from, for rate limits and the audit log; `permission` is what the operation needs: some need that a
         person has lately proved who they are (`FRESH_PROOF_NEEDED`). `is_use` False: a look whether the credentials
         are still good, which does not keep a session from its idle end.
 
@@ -47,11 +50,12 @@ class Authenticator:
         """
         authorization = headers.get("authorization")
         if authorization is not None:
+            source = rate_limit_subject(address or UNKNOWN)
             scheme, _, key_text = authorization.partition(" ")
             identity = await self._keys.verify(key_text.strip(), source=source) if scheme.lower() == "bearer" else None
             if identity is None:
                 raise UnauthenticatedError(headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'})
-            return identity
+            return msgspec.structs.replace(identity, source=address)
         session = await self._current_session.find(cookies, is_use=is_use)
         if session is None:
             raise UnauthenticatedError(headers={"WWW-Authenticate": _CHALLENGE})
@@ -64,4 +68,4 @@ class Authenticator:
             )
         if permission in FRESH_PROOF_NEEDED:
             require_recent(session)
-        return session.identity
+        return msgspec.structs.replace(session.identity, source=address)

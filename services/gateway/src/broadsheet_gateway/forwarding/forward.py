@@ -124,11 +124,11 @@ class Forwarder:
         if method not in allowed.split(", "):
             raise MethodNotAllowedError(headers={"Allow": allowed})
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
-        source = self._request_origin.rate_limit_subject(ASGIConnection(scope))
+        address = self._request_origin.address(ASGIConnection(scope))
         cookies = parse_cookies(headers.get("cookie"))
         permission = route.permissions["GET" if method == "HEAD" else method]
         identity = await self._authenticator.authenticate(
-            method, headers, cookies, source=source, permission=permission
+            method, headers, cookies, address=address, permission=permission
         )
         _require_permission(identity, permission)
         verdict = await self._charge(identity)
@@ -138,7 +138,7 @@ class Forwarder:
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         if route.template in STREAM_ROUTES and method == "GET":
-            credentials = _Credentials(self._authenticator, headers, cookies, source, permission, identity)
+            credentials = _Credentials(self._authenticator, headers, cookies, address, permission, identity)
             await self._forward_stream(route.owner, target, credentials, verdict, receive, send)
             return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
@@ -216,7 +216,7 @@ class _Credentials(msgspec.Struct, frozen=True):
     authenticator: Authenticator
     headers: Mapping[str, str]
     cookies: Mapping[str, str]
-    source: str
+    address: str | None
     permission: Permission
     identity: Identity
 
@@ -224,7 +224,7 @@ class _Credentials(msgspec.Struct, frozen=True):
         """Whether they name the same caller with the same rights; None if that cannot be found out."""
         try:
             now = await self.authenticator.authenticate(
-                "GET", self.headers, self.cookies, source=self.source, permission=self.permission, is_use=False
+                "GET", self.headers, self.cookies, address=self.address, permission=self.permission, is_use=False
             )
         except UnauthenticatedError:
             return False

@@ -32,6 +32,11 @@ class RequestOrigin:
         """A short name of the program, as it calls itself."""
         return browser_name(connection.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX])
 
+    def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+        """The client's address, for the audit log; None: not known."""
+        address = self._address(connection)
+        return None if address == UNKNOWN else address
+
     def visitor(self, request: AnyRequest) -> dict[str, str | None]:
         """What the record of consent keeps of whoever sent the request."""
         address = self._address(request)

@@ -81,8 +81,12 @@ async def update_draft(
         """).bindparams(*_typed(columns)),  # columns of SETTABLE
         _to_store(values) | {"issue_id": issue_id, "saved_by": saved_by},
     )
-    fields = result.mappings().one_or_none()
-    return None if fields is None else (issue_row(fields), fields["changed_columns"])
+    found = result.mappings().one_or_none()
+    if found is None:
+        return None
+    fields = dict(found)
+    changed_columns: list[str] = fields.pop("changed_columns")
+    return issue_row(fields), changed_columns
 
 
 async def read_draft(

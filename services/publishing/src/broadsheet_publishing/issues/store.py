@@ -1,8 +1,8 @@
 """The SQL of issues: plain functions that take the connection of the caller's transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -67,7 +67,7 @@ class ProgressRow(msgspec.Struct, frozen=True):
 ISSUE_COLUMNS: Final = ", ".join(IssueRow.__struct_fields__)
 
 
-def issue_row(found: sa.RowMapping) -> IssueRow:
+def issue_row(found: Mapping[Any, Any]) -> IssueRow:
     """From a row of `ISSUE_COLUMNS`."""
     return IssueRow(**found)  # columns by their names
 

@@ -17,7 +17,7 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.contracts.audit import Detail, record_audit
+from broadsheet_common.contracts.audit import AuditAction, Detail, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
@@ -342,14 +342,7 @@ class ImportController(Controller):
                 return replay(answer, Import)
             before = (await _find(connection, import_id)).status
             body = import_of(await cancel_import(connection, import_id))
-            await record_audit(
-                connection,
-                request.user,
-                "import.cancelled",
-                import_id,
-                before={"status": before},
-                after={"status": body.status},
-            )
+            await _record_step(connection, request, "import.cancelled", body, before=before)
             await keep_answer(connection, idempotency_key, request, key, status=200, body=body)
         return Response(body, status_code=200)
 
@@ -372,11 +365,21 @@ class ImportController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Import)
+            before = (await _find(connection, import_id)).status
             body = import_of(await begin_undo(connection, import_id))
-            await record_audit(connection, request.user, "import.undone", import_id, after={"status": body.status})
+            await _record_step(connection, request, "import.undone", body, before=before)
             await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
         import_worker.wake()
         return Response(body, status_code=202)
+
+
+async def _record_step(
+    connection: AsyncConnection, request: ServiceRequest, action: AuditAction, job: Import, *, before: str
+) -> None:
+    """What is so already is no step."""
+    if job.status != before:
+        said: dict[str, Detail] = {"status": job.status}
+        await record_audit(connection, request.user, action, job.id, before={"status": before}, after=said)
 
 
 def _options_said(options: ImportOptions) -> dict[str, Detail]:
