@@ -17,6 +17,7 @@ from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
 from broadsheet_gateway.accounts.login_pages import LOGIN_HANDLERS
+from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
@@ -205,6 +206,7 @@ def create_app(
             "limiter": limiter,
             "attempts": attempts,
             "sessions": sessions,
+            "sign_in_notes": SignInNotes(engine, limiter),
             "current_session": current_session,
             "upstreams": service_calls,
             "request_origin": request_origin,

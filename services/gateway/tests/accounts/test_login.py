@@ -10,8 +10,10 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from broadsheet_gateway.accounts.log_in import WrongCredentials, log_in
+from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SessionData, Sessions
+from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 
 from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of
@@ -157,7 +159,8 @@ async def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(gateway:
         started = time.process_time()  # of all threads, whatever else the machine does
         result = await log_in(
             username=username, password="not the password", earlier_session_id=None, may_use_default_password=False,
-            engine=gateway.engine, hashing=hashing, sessions=sessions, source="192.0.2.1", browser="",
+            engine=gateway.engine, hashing=hashing, sessions=sessions, source="192.0.2.1", browser="", address=None,
+            notes=SignInNotes(gateway.engine, Limiter(None)),
         )  # fmt: skip
         assert isinstance(result, WrongCredentials)
         return time.process_time() - started

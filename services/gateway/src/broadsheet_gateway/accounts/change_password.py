@@ -4,6 +4,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_gateway.accounts.current_session import Session, session_data
 from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -61,6 +62,8 @@ async def change_password(
     new_hash = await hashing.hash(new)
     async with engine.begin() as connection:
         changed_at = await replace_password(connection, user_id=user.id, old_hash=user.password_hash, new_hash=new_hash)
+        if changed_at is not None:
+            await record_audit(connection, session.identity, "user.password_changed", user.id)
     if changed_at is None:
         return CurrentPasswordWrong()
     _log.info("security.password_changed", user_id=user.id)

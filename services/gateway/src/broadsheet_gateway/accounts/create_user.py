@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
 from broadsheet_gateway.access.interface import replace_grants
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.accounts.password import explain, find_fault
@@ -52,4 +53,7 @@ async def create_user(
         if user_id is None:
             return UserExists()
         await replace_grants(connection, user_id, grants)
+        await record_audit(
+            connection, BY_COMMAND, "user.created", user_id, after={"roles": [one.role for one in grants]}
+        )
     return UserCreated()

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.attempts import email_key_of
 from broadsheet_gateway.accounts.current_session import session_data
+from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user_to_sign_in, replace_hash
@@ -32,6 +33,8 @@ async def log_in(
     earlier_session_id: str | None,
     source: str,
     browser: str,
+    address: str | None,
+    notes: SignInNotes,
     may_use_default_password: bool,
     engine: AsyncEngine,
     hashing: PasswordHashing,
@@ -48,14 +51,19 @@ async def log_in(
     matches = await hashing.verify(user.password_hash if user is not None else None, password)
     if user is None or not matches or user.is_deactivated:
         _log.warning("security.login_refused", user_id=None if user is None else user.id, reason="wrong_credentials")
+        user_id = None if user is None else user.id
+        await notes.refused(user_id, address=address, method="password", reason="wrong_credentials")
         return WrongCredentials()
     if password == DEFAULT_PASSWORD and not may_use_default_password:
         _log.warning("security.login_refused", user_id=user.id, reason="default_password")
+        await notes.refused(user.id, address=address, method="password", reason="default_password")
         return WrongCredentials()
     await _rehash_if_needed(user, password, engine=engine, hashing=hashing)
     if earlier_session_id is not None:
         await sessions.end(earlier_session_id)
     session_id = await sessions.start(session_data(user, source=source, browser=browser))
+    # Before anybody has the session's id: no session is used whose beginning is not in the log.
+    await notes.signed_in(user.id, address=address, method="password")
     _log.info("security.login_succeeded", user_id=user.id)
     return LoggedIn(session_id)
 

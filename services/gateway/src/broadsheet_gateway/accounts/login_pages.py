@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.problems import TooManyRequestsError
 from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.log_in import LoggedIn, WrongCredentials, log_in
+from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.http import csrf
@@ -39,6 +40,7 @@ async def submit_login(
     engine: NamedDependency[AsyncEngine],
     hashing: NamedDependency[PasswordHashing],
     sessions: NamedDependency[Sessions],
+    sign_in_notes: NamedDependency[SignInNotes],
     jar: NamedDependency[CookieJar],
 ) -> PageResponse:
     csrf.check_origin(request.headers, public_origin=settings.public_origin)
@@ -58,6 +60,8 @@ async def submit_login(
         earlier_session_id=request.cookies.get(jar.session_name),
         source=source,
         browser=request_origin.browser(request),
+        address=request_origin.address(request),
+        notes=sign_in_notes,
         may_use_default_password=settings.is_local,
         engine=engine,
         hashing=hashing,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import moment, record_audit
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import Permission, parse_permissions
 from broadsheet_common.http.problems import (
@@ -85,6 +86,18 @@ async def make_api_key(
         raise KeyNameTakenError
     row = await store.find_api_key_row(connection, key_id)
     assert row is not None, "it was inserted just now"
+    await record_audit(
+        connection,
+        identity,
+        "key.created",
+        key_id,
+        after={
+            "user_id": row.user_id,
+            "scopes": sorted(scopes),
+            "newsletter_ids": newsletter_ids,
+            "expires_at": None if expires_at is None else moment(expires_at),
+        },
+    )
     return row, key
 
 
@@ -106,6 +119,8 @@ async def rename_key(
     if await store.key_name_is_taken(connection, user_id=before.user_id, name=name, by_other_than=key_id):
         raise KeyNameTakenError
     await store.rename_api_key(connection, key_id, name)
+    if name != before.name:
+        await record_audit(connection, identity, "key.changed", key_id, after={"changed": ["name"]})
     return before, await find_key(connection, identity, key_id, others="users:write")
 
 
@@ -125,6 +140,7 @@ async def rotate_key(
         raise KeyRevokedError
     key = ApiKeyText.generate(row.prefix)
     await store.rotate_secret(connection, key_id, sha256=key.sha256, overlap_s=overlap_s)
+    await record_audit(connection, identity, "key.rotated", key_id, after={"overlap_s": overlap_s})
     return await find_key(connection, identity, key_id, others="users:write"), key
 
 
@@ -132,4 +148,6 @@ async def revoke_key(connection: AsyncConnection, identity: Identity, key_id: in
     """The key before and after; a revoked key stays so. Raises NotFoundError."""
     before = await find_key(connection, identity, key_id, others="users:write", lock=True)
     await store.revoke_api_key(connection, key_id)
+    if before.revoked_at is None:
+        await record_audit(connection, identity, "key.revoked", key_id, before={"user_id": before.user_id})
     return before, await find_key(connection, identity, key_id, others="users:write")

@@ -4,6 +4,7 @@ import msgspec
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import BY_COMMAND, Detail, record_audit
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_gateway.accounts.interface import find_user_by_name
 from broadsheet_gateway.api_keys.api_key import ApiKeyText
@@ -39,6 +40,9 @@ async def create_api_key(
             if given is None and await find_api_key_id(connection, user_id=user.id, name=name) is not None:
                 return KeyExists()
             await put_api_key(connection, user_id=user.id, name=name, key=key, scopes=scopes)
+            key_id = await find_api_key_id(connection, user_id=user.id, name=name)
+            said: dict[str, Detail] = {"user_id": user.id, "scopes": sorted(scopes)}
+            await record_audit(connection, BY_COMMAND, "key.created", key_id, after=said)
     except sqlalchemy.exc.IntegrityError:
         return PrefixTaken()
     return KeyStored(key)

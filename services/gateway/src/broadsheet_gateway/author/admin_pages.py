@@ -18,6 +18,7 @@ from broadsheet_gateway.accounts.change_password import (
     change_password,
 )
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password import PasswordFault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.session_form import read_session_form
@@ -156,6 +157,7 @@ async def submit_logout(
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     sessions: NamedDependency[Sessions],
+    sign_in_notes: NamedDependency[SignInNotes],
     jar: NamedDependency[CookieJar],
 ) -> PageResponse:
     """The original's logout has no body; a form's carries the token."""
@@ -166,6 +168,7 @@ async def submit_logout(
             request.headers, public_origin=settings.public_origin, session_id=session.id, presented_token=None
         )
     await sessions.end(session.id)
+    await sign_in_notes.signed_out(session.user_id, address=session.address)
     return responder.redirect("/login", flash=FlashCode.LOGGED_OUT, cookies=[jar.expired(jar.session_name)])
 
 

@@ -6,6 +6,7 @@ The database is told first: from that commit on no earlier session is valid, eve
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_gateway.accounts.current_session import Session, session_data
 from broadsheet_gateway.accounts.interface import end_sessions, find_user
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
@@ -33,6 +34,7 @@ async def end_other_sessions(session: Session, *, engine: AsyncEngine, sessions:
     """
     async with engine.begin() as connection:
         await end_sessions(connection, session.user_id)
+        await record_audit(connection, session.identity, "user.sessions_ended", session.user_id)
         user = await find_user(connection, session.user_id)
     assert user is not None, "users are never deleted"
     _log.info("security.sessions_ended", user_id=session.user_id, ended_by=session.user_id)

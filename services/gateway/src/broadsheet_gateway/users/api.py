@@ -36,6 +36,7 @@ from broadsheet_gateway.users.change_user import (
     reactivate_user,
     show_user,
 )
+from broadsheet_gateway.users.record_changes import record_changes
 from broadsheet_gateway.users.user import User, UserPatch
 
 _log = structlog.get_logger()
@@ -95,7 +96,8 @@ class UserController(Controller):
     ) -> Response[User]:
         """In effect at once for sessions, and within API_KEY_CACHE_S (5 seconds) for the user's keys."""
         async with engine.begin() as connection:
-            _, after = await change_user(connection, user_id, data, if_match=if_match)
+            before, after = await change_user(connection, user_id, data, if_match=if_match)
+            await record_changes(connection, request.user, before, after)
         _log.warning("security.user_changed", user_id=user_id, changed_by=request.user.subject)
         return _tagged(after)
 
@@ -116,7 +118,8 @@ class UserController(Controller):
     ) -> Response[User]:
         """Sessions end at once, keys within API_KEY_CACHE_S (5 seconds). Nothing of what the user wrote changes."""
         async with engine.begin() as connection:
-            _, after = await deactivate_user(connection, user_id)
+            before, after = await deactivate_user(connection, user_id)
+            await record_changes(connection, request.user, before, after)
         _log.warning("security.user_deactivated", user_id=user_id, changed_by=request.user.subject)
         await _end_in_redis(sessions, user_id)
         return _tagged(after)
@@ -134,7 +137,8 @@ class UserController(Controller):
     ) -> Response[User]:
         """With the roles and the keys that they had."""
         async with engine.begin() as connection:
-            _, after = await reactivate_user(connection, user_id)
+            before, after = await reactivate_user(connection, user_id)
+            await record_changes(connection, request.user, before, after)
         _log.warning("security.user_reactivated", user_id=user_id, changed_by=request.user.subject)
         return _tagged(after)
 
