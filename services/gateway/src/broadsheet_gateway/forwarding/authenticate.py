@@ -38,9 +38,9 @@ class Authenticator:
         is_use: bool = True,
     ) -> Identity:
         """The caller's identity. A request with a key is judged by the key alone, whatever cookie it carries.
-        `address` is where it came from, for rate limits and the audit log; `permission` is what the operation needs: some need that a
-        person has lately proved who they are (`FRESH_PROOF_NEEDED`). `is_use` False: a look whether the credentials
-        are still good, which does not keep a session from its idle end.
+        `address` is where it came from, for rate limits and the audit log; `permission` is what the operation needs:
+        some need that a person has lately proved who they are (`FRESH_PROOF_NEEDED`). `is_use` False: a look whether
+        the credentials are still good, which does not keep a session from its idle end.
 
         Raises:
             RecentAuthenticationNeededError: the session's proof is too old for this.
