@@ -44,6 +44,7 @@ from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.own_api.app import OwnApi
 from broadsheet_gateway.own_api.controllers import OWN_CONTROLLERS
 from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.password_reset.pages import PASSWORD_RESET_HANDLERS
 from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
 from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS
 from broadsheet_gateway.settings import (
@@ -188,6 +189,7 @@ def create_app(
             *PUBLIC_HANDLERS,
             *OWN_HANDLERS,
             *LOGIN_HANDLERS,
+            *PASSWORD_RESET_HANDLERS,
             *API_DOCUMENT_HANDLERS,
             *WEBHOOK_HANDLERS,
             *WELL_KNOWN_HANDLERS,

@@ -1,4 +1,5 @@
-"""The gateway's commands, with the service's own settings: `create-user`, `create-api-key` and `verify-audit`.
+"""The gateway's commands, with the service's own settings: users, recovery, API keys, and
+the check of the audit log.
 
 Exit status: 0 done, or nothing to do; 1 refused, with the reason on standard error; 2 wrong usage or settings.
 """
@@ -23,6 +24,7 @@ from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.api_keys.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
 from broadsheet_gateway.audit.chain_end import Head
 from broadsheet_gateway.audit.verify_chain import Broken, Intact, verify_chain
+from broadsheet_gateway.recovery.recover import Recovered, RecoveryRefused, UserUnknown, make_owner, reset_password
 from broadsheet_gateway.settings import GatewaySettings
 
 NAME_MAX_LENGTH = 100
@@ -64,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     user.add_argument(
         "--if-missing", action="store_true", help="if the user exists, change nothing and report no error"
     )
+    reset = commands.add_parser("reset-password", help="set a user's password, and end the user's sessions")
+    reset.add_argument("--username", type=_name, required=True)
+    reset.add_argument("--password-file", type=Path, required=True, help="a file that contains only the password")
+    owner = commands.add_parser("grant-owner", help="make a user an owner of the whole installation")
+    owner.add_argument("--username", type=_name, required=True)
+    owner.add_argument("--reactivate", action="store_true", help="also if the user is deactivated")
     key = commands.add_parser("create-api-key", help="create an API key, or store a given one")
     key.add_argument("--name", type=_name, required=True, help="the key's name, unique for its user")
     key.add_argument("--username", type=_name, required=True, help="the user whose key it is")
@@ -129,6 +137,10 @@ async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
         match options.command:
             case "create-user":
                 await _create_user(options, settings, engine)
+            case "reset-password":
+                await _reset_password(options, engine)
+            case "grant-owner":
+                await _grant_owner(options, engine)
             case "create-api-key":
                 await _create_api_key(options, engine)
             case _:
@@ -164,6 +176,30 @@ async def _create_user(options: argparse.Namespace, settings: GatewaySettings, e
         case UserExists():
             raise CommandError(f"the user {options.username} exists already")
         case PasswordRefused(reason):
+            raise CommandError(reason)
+
+
+async def _reset_password(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    password = _read_secret(options.password_file)
+    result = await reset_password(username=options.username, password=password, engine=engine)
+    _check_recovered(result, options.username)
+    sys.stderr.write(f"gateway: the password of {options.username} is set\n")
+
+
+async def _grant_owner(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    result = await make_owner(username=options.username, may_reactivate=options.reactivate, engine=engine)
+    changed = _check_recovered(result, options.username)
+    sys.stderr.write(f"gateway: {options.username} is an owner{'' if changed else ' already'}\n")
+
+
+def _check_recovered(result: Recovered | UserUnknown | RecoveryRefused, username: str) -> bool:
+    """Whether anything was changed. Raises `CommandError` if it could not be."""
+    match result:
+        case Recovered(changed):
+            return changed
+        case UserUnknown():
+            raise CommandError(f"there is no user {username}")
+        case RecoveryRefused(reason):
             raise CommandError(reason)
 
 

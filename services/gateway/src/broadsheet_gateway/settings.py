@@ -154,6 +154,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     session_idle_s: PositiveInt = 28_800
     recent_authentication_s: PositiveInt = 900
     """How long a password or passkey counts as a fresh proof, which keys, users, exports and second factors need."""
+    password_reset_lifetime_s: PositiveInt = 3600
+    """How long a mailed link to set a new password works."""
+    password_reset_cool_down_s: PositiveInt = 300
+    """For so long after a link no other is mailed to the same user."""
     argon2_concurrency: PositiveInt = 2
     argon2_queue_max: PositiveInt = 32
     """Password checks that may be queued; more logins are answered 503."""

@@ -66,3 +66,20 @@ api_key_use = sa.Table(
     sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
     schema="gateway",
 )
+
+password_reset = sa.Table(
+    "password_reset",
+    metadata,
+    sa.Column(
+        "user_id",
+        sa.BigInteger,
+        sa.ForeignKey(user_account.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("token_sha256", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("used_at", sa.DateTime(timezone=True)),
+    schema="gateway",
+)

@@ -194,6 +194,13 @@ class Sessions:
             raise _unavailable(error) from error
         return ended
 
+    async def end_all_if_reachable(self, user_id: int) -> None:
+        """As `end_all`, for when the database has ended the sessions already: Redis away is only noted."""
+        try:
+            await self.end_all(user_id)
+        except UnavailableError:
+            _log.warning("sessions.not_removed", user_id=user_id)
+
 
 def session_handle(session_id: str) -> str:
     """What names the session in lists."""

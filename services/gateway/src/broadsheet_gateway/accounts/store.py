@@ -99,6 +99,16 @@ async def replace_password(
     return changed_at
 
 
+async def set_password_hash(connection: AsyncConnection, *, user_id: int, new_hash: str) -> None:
+    """Whatever the password was. From the commit on, every session that began before is over."""
+    now = sa.func.clock_timestamp()
+    await connection.execute(
+        user_account.update()
+        .where(user_account.c.id == user_id)
+        .values(password_hash=new_hash, password_changed_at=now, sessions_end_before=now)
+    )
+
+
 async def replace_hash(connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str) -> None:
     """The same password hashed with new argon2 parameters: sessions continue."""
     await connection.execute(

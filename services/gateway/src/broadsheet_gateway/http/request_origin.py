@@ -28,6 +28,11 @@ class RequestOrigin:
     def rate_limit_subject(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         return rate_limit_subject(self._address(connection))
 
+    def network_address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+        """None if it is not known."""
+        address = self._address(connection)
+        return None if address == UNKNOWN else address
+
     def browser(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """A short name of the program, as it calls itself."""
         return browser_name(connection.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX])

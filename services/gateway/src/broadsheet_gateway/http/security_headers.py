@@ -17,7 +17,7 @@ _UNLESS_SAID = (
     (b"cache-control", b"no-store"),
 )
 _HSTS = "max-age=31536000"
-_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/")
+_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/", "/password-reset/")
 
 
 def security_headers_hook(*, is_https: bool, hsts_subdomains: bool = False) -> BeforeMessageSendHookHandler:

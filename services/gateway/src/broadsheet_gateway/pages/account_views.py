@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from broadsheet_gateway.pages.views import AdminPageView
+from broadsheet_gateway.pages.views import AdminPageView, PageView
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,3 +35,33 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
 
     next_path: str
     errors: Mapping[str, str] = {}
+
+
+class AskResetPage(PageView, frozen=True, kw_only=True):
+    """`GET /password-reset`, and its POST with an address that is none. Field of `errors`: email."""
+
+    template: ClassVar[str] = "reset_ask.html"
+
+    email: str = ""
+    errors: Mapping[str, str] = {}
+
+
+class ResetMailedPage(PageView, frozen=True, kw_only=True):
+    """`POST /password-reset`: the same for every address."""
+
+    template: ClassVar[str] = "reset_mailed.html"
+
+
+class SetPasswordPage(PageView, frozen=True, kw_only=True):
+    """`GET /password-reset/{token}`, and its POST answered with faults. Fields: new_password, new_password_check."""
+
+    template: ClassVar[str] = "reset_set.html"
+
+    action_path: str
+    errors: Mapping[str, str] = {}
+
+
+class ResetLinkGonePage(PageView, frozen=True, kw_only=True):
+    """A link that is unknown, used, replaced, or too old."""
+
+    template: ClassVar[str] = "reset_gone.html"

@@ -20,6 +20,7 @@ class FlashCode(StrEnum):
     PASSWORD_LENGTH = "password-length"  # noqa: S105 (a message code)
     CURRENT_PASSWORD_WRONG = "current-password-wrong"  # noqa: S105 (a message code)
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 (a message code)
+    PASSWORD_RESET = "password-reset"  # noqa: S105 (a message code)
     SESSION_ENDED = "session-ended"
     SESSION_OVER = "session-over"
     OTHER_SESSIONS_ENDED = "other-sessions-ended"
@@ -52,6 +53,7 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.PASSWORD_LENGTH: ("error", "The new password must be between 12 and 128 characters long."),
         FlashCode.CURRENT_PASSWORD_WRONG: ("error", "The current password is incorrect."),
         FlashCode.PASSWORD_CHANGED: ("success", "Your password has been changed."),
+        FlashCode.PASSWORD_RESET: ("success", "Your new password is set. Log in with it."),
         FlashCode.SESSION_ENDED: ("success", "That session has ended."),
         FlashCode.SESSION_OVER: ("notice", "That session was over already."),
         FlashCode.OTHER_SESSIONS_ENDED: ("success", "All your other sessions have ended."),

@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime
 
-from broadsheet_gateway.pages.account_views import ConfirmIdentityPage, SessionRow, SessionsPage
+from broadsheet_gateway.pages.account_views import (
+    AskResetPage,
+    ConfirmIdentityPage,
+    ResetLinkGonePage,
+    ResetMailedPage,
+    SessionRow,
+    SessionsPage,
+    SetPasswordPage,
+)
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -35,6 +43,15 @@ def account_samples(signed_in: SignedIn) -> dict[str, PageView]:
             ),
         ),
         "sessions-one": SessionsPage(signed_in=signed_in, sessions=(here,)),
+        "reset-ask": AskResetPage(),
+        "reset-ask-errors": AskResetPage(email="ada@", errors={"email": "There must be something after the @-sign."}),
+        "reset-mailed": ResetMailedPage(),
+        "reset-set": SetPasswordPage(action_path="/password-reset/sample-token"),
+        "reset-set-errors": SetPasswordPage(
+            action_path="/password-reset/sample-token",
+            errors={"new_password": "This is easy to guess. It follows rows of keys."},
+        ),
+        "reset-gone": ResetLinkGonePage(),
         "confirm-identity": ConfirmIdentityPage(signed_in=signed_in, next_path="/admin/account/sessions"),
         "confirm-identity-wrong": ConfirmIdentityPage(
             signed_in=signed_in,

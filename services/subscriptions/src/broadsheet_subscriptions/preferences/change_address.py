@@ -16,8 +16,9 @@ from broadsheet_common.contracts.erasure import enter_addresses
 from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.notice_mail import Mail
 from broadsheet_subscriptions.preferences import store
-from broadsheet_subscriptions.preferences.mails import Mail, write_change_mail, write_notice_mail
+from broadsheet_subscriptions.preferences.mails import write_change_mail, write_notice_mail
 from broadsheet_subscriptions.preferences.open_link import UnknownPreferencesTokenError, open_change, open_link
 from broadsheet_subscriptions.preferences.policy import MAILS_A_DAY_MAX, PreferencesPolicy
 from broadsheet_subscriptions.preferences.store import AddressChange

@@ -10,6 +10,8 @@ from html import escape
 
 import msgspec
 
+from broadsheet_common.mail.notice_mail import duration_in_words
+
 CONFIRMATION_PATH = "/subscriptions/confirm"
 _NEWSLETTERS_KEPT = 256
 """Rendering takes longer than the rest of writing a mail: its parts are kept for so many newsletters."""
@@ -90,15 +92,6 @@ def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) 
         ),
         text_body=_ALREADY_TEXT.format(name=name, address=f"\n{address}" if address else ""),
     )
-
-
-def duration_in_words(duration_s: int) -> str:
-    """In the largest unit that fits, rounded down."""
-    for unit, unit_s in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if duration_s >= unit_s:
-            count = duration_s // unit_s
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "0 seconds"
 
 
 _TEXT = """\

@@ -1,0 +1,1 @@
+"""What only the command line does: let people in again when nobody inside can."""

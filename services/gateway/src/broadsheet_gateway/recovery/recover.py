@@ -1,0 +1,74 @@
+"""Set a user's password, or make a user an owner, by command: for whoever runs the installation.
+
+No session and no mail is needed, and no owner has to be left. Each is in the audit log as done by command.
+"""
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
+from broadsheet_gateway.accounts.interface import find_user_by_name, set_password_hash
+from broadsheet_gateway.accounts.password import explain, find_fault
+from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.recovery.store import grant_owner, reactivate
+
+_log = structlog.get_logger()
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """`changed`: False if the user was an owner, and active, already."""
+
+    changed: bool = True
+
+
+class UserUnknown(msgspec.Struct, frozen=True):
+    pass
+
+
+class RecoveryRefused(msgspec.Struct, frozen=True):
+    reason: str
+
+
+async def reset_password(
+    *, username: str, password: str, engine: AsyncEngine
+) -> Recovered | UserUnknown | RecoveryRefused:
+    """Ends every session of the user. A second factor stays."""
+    async with engine.connect() as connection:
+        user = await find_user_by_name(connection, username)
+    if user is None:
+        return UserUnknown()
+    own_words = (user.name, user.email or "")
+    fault = find_fault(password, password, username=username, own_words=own_words)
+    if fault is not None:
+        return RecoveryRefused(explain(fault, password, username=username, own_words=own_words))
+    hashing = PasswordHashing(concurrency=1, queue_max=0)
+    try:
+        new_hash = await hashing.hash(password)
+    finally:
+        hashing.close()
+    async with engine.begin() as connection:
+        await set_password_hash(connection, user_id=user.id, new_hash=new_hash)
+        await record_audit(connection, BY_COMMAND, "user.password_reset", user.id)
+    _log.info("security.password_reset", user_id=user.id, by="command")
+    return Recovered()
+
+
+async def make_owner(
+    *, username: str, may_reactivate: bool, engine: AsyncEngine
+) -> Recovered | UserUnknown | RecoveryRefused:
+    """The user owns the whole installation afterwards, with the other roles as they were."""
+    async with engine.begin() as connection:
+        user = await find_user_by_name(connection, username)
+        if user is None:
+            return UserUnknown()
+        if user.is_deactivated and not may_reactivate:
+            return RecoveryRefused("this user is deactivated; --reactivate makes the user active too")
+        was_inactive = await reactivate(connection, user.id)
+        if was_inactive:
+            await record_audit(connection, BY_COMMAND, "user.reactivated", user.id)
+        is_new_owner = await grant_owner(connection, user.id)
+        if is_new_owner:
+            await record_audit(connection, BY_COMMAND, "user.roles_changed", user.id, after={"roles": ["owner"]})
+    _log.info("security.owner_granted", user_id=user.id, by="command")
+    return Recovered(was_inactive or is_new_owner)
