@@ -49,7 +49,7 @@ def test_every_operation_names_one_permission_and_the_gateway_the_same() -> None
 
 
 def test_every_permission_but_public_is_needed_by_an_operation() -> None:
-    assert set(NEEDED.values()) | {"audit:read"} == GRANTABLE
+    assert set(NEEDED.values()) == GRANTABLE
 
 
 @asynccontextmanager

@@ -5,8 +5,7 @@ A client costs a file descriptor and memory from the moment it connects, before 
 state of a connection has a time limit (RFC 9112, 9.5 lets a server close for that). When the maximum number of
 connections is reached, the connection that has waited longest without a complete request is closed to admit the
 new one: silent connections never keep a client out. The number of one address's connections has a maximum of its own,
-and they make room only for each other. HTTP/2 is not supported: a proxy that ends TLS speaks it to
-clients. Why uvicorn: docs/decisions/0018-the-http-server.md.
+and they make room only for each other. No HTTP/2: a proxy that ends TLS speaks it. Why uvicorn: docs/decisions/0018.
 """
 
 import asyncio

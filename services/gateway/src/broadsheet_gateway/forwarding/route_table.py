@@ -116,6 +116,8 @@ ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/users/{id}/deactivate", "gateway", {"POST": "users:write"}),
     ("/api/v1/users/{id}/end-sessions", "gateway", {"POST": "users:write"}),
     ("/api/v1/users/{id}/reactivate", "gateway", {"POST": "users:write"}),
+    ("/api/v1/audit", "gateway", {"GET": "audit:read"}),
+    ("/api/v1/audit/export", "gateway", {"GET": "audit:read"}),
     ("/api/v1/api-keys", "gateway", {"GET": "keys:read", "POST": "keys:write"}),
     ("/api/v1/api-keys/{id}", "gateway", {"GET": "keys:read", "PATCH": "keys:write"}),
     ("/api/v1/api-keys/{id}/rotate", "gateway", {"POST": "keys:write"}),

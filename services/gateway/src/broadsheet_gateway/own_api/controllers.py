@@ -5,6 +5,7 @@ from typing import Final
 from litestar.types import ControllerRouterHandler
 
 from broadsheet_gateway.api_keys.api import ApiKeyController
+from broadsheet_gateway.audit.api import AuditController
 from broadsheet_gateway.users.api import UserController
 
-OWN_CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (UserController, ApiKeyController)
+OWN_CONTROLLERS: Final[tuple[ControllerRouterHandler, ...]] = (UserController, ApiKeyController, AuditController)

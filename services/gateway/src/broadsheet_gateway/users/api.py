@@ -159,7 +159,7 @@ class UserController(Controller):
     ) -> None:
         """At once. They may sign in again; their keys work on."""
         async with engine.begin() as connection:
-            await end_user_sessions(connection, user_id)
+            await end_user_sessions(connection, user_id, by=request.user)
         _log.warning("security.sessions_ended", user_id=user_id, ended_by=request.user.subject)
         await _end_in_redis(sessions, user_id)
 

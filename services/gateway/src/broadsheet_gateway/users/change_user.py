@@ -4,6 +4,7 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.http.entity_tag import require_match
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.access.interface import read_grants, replace_grants
@@ -63,10 +64,11 @@ async def deactivate_user(connection: AsyncConnection, user_id: int) -> tuple[Us
     return before, await show_user(connection, user_id)
 
 
-async def end_user_sessions(connection: AsyncConnection, user_id: int) -> None:
+async def end_user_sessions(connection: AsyncConnection, user_id: int, *, by: By) -> None:
     """From the commit on, every session that began before is over. Raises NotFoundError."""
     if not await end_sessions(connection, user_id):
         raise NotFoundError("There is no such user.")
+    await record_audit(connection, by, "user.sessions_ended", user_id, after={"reason": "by_owner"})
 
 
 async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:
