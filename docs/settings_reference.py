@@ -74,6 +74,8 @@ MEANINGS = {
     "gateway.signup_limit_untimed_overall": "All sign-ups without a form ticket together.",
     "gateway.signup_limit_per_address": "Sign-ups of one mailbox. More get the same answer, and have no effect.",
     "gateway.api_limit_per_caller": "API calls of one key or user.",
+    "gateway.api_limit_reads_per_caller": "Of these, requests that only read.",
+    "gateway.api_limit_writes_per_caller": "Of these, requests that change something.",
 }
 
 # Read by programs that have no settings class: the migration step and the sandbox.

@@ -28,9 +28,12 @@ from broadsheet_gateway.archive.archive_source import ArchiveSource
 from broadsheet_gateway.archive.pages import ARCHIVE_HANDLERS, ArchiveDesk
 from broadsheet_gateway.audit.worker import audit_loops
 from broadsheet_gateway.author.admin_router import admin_router
+from broadsheet_gateway.content_coding.compress_answers import CompressAnswers
+from broadsheet_gateway.content_coding.decode_bodies import DecodeBodies
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
 from broadsheet_gateway.forwarding.forward_stream import EventStreams
+from broadsheet_gateway.forwarding.route_table import API_PREFIX
 from broadsheet_gateway.forwarding.service_guard import GuardLimits, make_guards
 from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_upstream
 from broadsheet_gateway.http.cookies import CookieJar
@@ -39,6 +42,8 @@ from broadsheet_gateway.http.metrics_access import MetricsAccessMiddleware
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import Responder
 from broadsheet_gateway.http.security_headers import security_headers_hook
+from broadsheet_gateway.http.trailing_slash import NoTrailingSlash
+from broadsheet_gateway.limits.answer_limits import add_limit_headers
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.own_api.app import OwnApi
@@ -128,7 +133,7 @@ def create_app(
         ),
         request_origin=request_origin,
         limiter=limiter,
-        limit=limits.api_per_caller,
+        limits=limits,
         upstreams=service_calls,
         bodies=BodyBounds(API_BODY_MAX_BYTES, settings.body_timeout_s, settings.body_timeout_s),
         files=BodyBounds(settings.import_body_max_bytes, settings.import_body_timeout_s, settings.body_timeout_s),
@@ -197,6 +202,7 @@ def create_app(
             forward_route(forwarder),
         ],
         token_paths=("/unsubscribe/",),
+        coded_body_paths=(API_PREFIX,),
         dependencies={
             "settings": settings,
             "limits": limits,
@@ -232,7 +238,10 @@ def create_app(
         state={"own_api": own_api, "on_draining": (event_streams.close,)},
         metrics=metrics,
         middleware=[
+            NoTrailingSlash(),
             MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),
+            CompressAnswers(),
+            DecodeBodies(API_PREFIX),
             AnswerKeptMiddleware(archive_desk),
             SignUpMiddleware(sign_up_desk),
         ],
@@ -264,7 +273,7 @@ def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[App
         add_headers = security_headers_hook(
             is_https=settings.is_https, hsts_subdomains=settings.hsts_include_subdomains
         )
-        config.before_send = [*config.before_send, add_headers]
+        config.before_send = [*config.before_send, add_headers, add_limit_headers]
         return config
 
     return configure

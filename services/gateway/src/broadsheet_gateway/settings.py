@@ -55,6 +55,13 @@ class RateLimits(msgspec.Struct, frozen=True):
     signup_untimed_overall: RateLimit
     signup_per_address: RateLimit
     api_per_caller: RateLimit
+    """For all requests of one key or user; the next three for one kind of them each."""
+    api_reads_per_caller: RateLimit
+    api_writes_per_caller: RateLimit
+    api_expensive_per_caller: RateLimit
+    """Files, searches, counts, previews, reports (`forwarding/limit_class.py`)."""
+    api_strangers_per_ip: RateLimit
+    """Requests to the API that name no caller, or a wrong one, from one source."""
     unknown_key_per_ip: RateLimit
     """Look-ups of API keys that this process does not know yet, from one source."""
     unknown_key_overall: RateLimit
@@ -70,6 +77,10 @@ PRODUCTION_LIMITS = RateLimits(
     signup_untimed_overall=RateLimit(1200, 600),
     signup_per_address=RateLimit(20, 3600),
     api_per_caller=RateLimit(6000, 60),
+    api_reads_per_caller=RateLimit(6000, 60),
+    api_writes_per_caller=RateLimit(3000, 60),
+    api_expensive_per_caller=RateLimit(300, 60),
+    api_strangers_per_ip=RateLimit(600, 60),
     unknown_key_per_ip=RateLimit(300, 60),
     unknown_key_overall=RateLimit(3000, 60),
 )
@@ -83,6 +94,10 @@ LOCAL_LIMITS = RateLimits(
     signup_untimed_overall=RateLimit(1_000_000, 60),
     signup_per_address=RateLimit(1_000_000, 60),
     api_per_caller=RateLimit(1_000_000, 60),
+    api_reads_per_caller=RateLimit(1_000_000, 60),
+    api_writes_per_caller=RateLimit(1_000_000, 60),
+    api_expensive_per_caller=RateLimit(1_000_000, 60),
+    api_strangers_per_ip=RateLimit(1_000_000, 60),
     unknown_key_per_ip=RateLimit(1_000_000, 60),
     unknown_key_overall=RateLimit(1_000_000, 60),
 )
@@ -180,6 +195,12 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     signup_limit_untimed_overall: str | None = None
     signup_limit_per_address: str | None = None
     api_limit_per_caller: str | None = None
+    api_limit_reads_per_caller: str | None = None
+    api_limit_writes_per_caller: str | None = None
+    api_limit_expensive_per_caller: str | None = None
+    """Exports, imports, searches, counts, previews and reports."""
+    api_limit_strangers_per_ip: str | None = None
+    """Requests without valid credentials, from one source."""
     unknown_key_limit_per_ip: str | None = None
     unknown_key_limit_overall: str | None = None
 
@@ -266,6 +287,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             "signup_untimed_overall": self.signup_limit_untimed_overall,
             "signup_per_address": self.signup_limit_per_address,
             "api_per_caller": self.api_limit_per_caller,
+            "api_reads_per_caller": self.api_limit_reads_per_caller,
+            "api_writes_per_caller": self.api_limit_writes_per_caller,
+            "api_expensive_per_caller": self.api_limit_expensive_per_caller,
+            "api_strangers_per_ip": self.api_limit_strangers_per_ip,
             "unknown_key_per_ip": self.unknown_key_limit_per_ip,
             "unknown_key_overall": self.unknown_key_limit_overall,
         }

@@ -159,14 +159,15 @@ def create_service_app(
     body_max_bytes: int = API_BODY_MAX_BYTES,
     configure: Callable[[AppConfig], AppConfig] | None = None,
     token_paths: tuple[str, ...] = (),
+    coded_body_paths: tuple[str, ...] = (),
 ) -> Litestar:
     """A Litestar app with everything that all services share.
 
     `dependencies` are ready objects, injected by name (`engine: NamedDependency[AsyncEngine]`). `lifespan`
     managers open and close what the app owns; one of them runs `background`, whose loops readiness shows. If one
     of the `optional_checks` fails, the service is degraded but still ready. Nothing is started here.
-    `token_paths`: see `RequestRules`. What is in `state.on_draining` is called when the process is told to stop: for
-    answers that would not end by themselves.
+    `token_paths`, `coded_body_paths`: see `RequestRules`. What is in `state.on_draining` is called when the process is
+    told to stop: for answers that would not end by themselves.
     """
     metrics = metrics or ServerMetrics()
     return ServiceApp(
@@ -177,7 +178,7 @@ def create_service_app(
             ),
         ],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
-        middleware=[_RequestMiddleware(metrics), RequestRules(token_paths), *middleware],
+        middleware=[_RequestMiddleware(metrics), RequestRules(token_paths, coded_body_paths), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
         state=State(

@@ -4,6 +4,7 @@ The tag is a hash of the representation, so it needs no column and changes with 
 """
 
 import hashlib
+import re
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar.params import HeaderParameter
 from broadsheet_common.http.problems import ProblemError
 
 _HEADER_CHARS_MAX = 1_000
+_CODING = re.compile(r'-(?:gzip|zstd)"')
 
 IfMatchHeader = Annotated[
     str | None,
@@ -33,6 +35,21 @@ class PreconditionFailedError(ProblemError):
 
 def entity_tag(representation: msgspec.Struct) -> str:
     return f'"{hashlib.sha256(msgspec.json.encode(representation)).hexdigest()[:32]}"'
+
+
+def body_tag(body: bytes) -> str:
+    """A weak tag of an answer that has none of its own."""
+    return f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def with_coding(tag: str, coding: str) -> str:
+    """The tag of the same answer in a content coding: other bytes need another strong tag (RFC 9110, 8.8.3.3)."""
+    return f'{tag[:-1]}-{coding}"'
+
+
+def without_coding(tags: str) -> str:
+    """The tags of `If-Match` or `If-None-Match` as they were before `with_coding`."""
+    return _CODING.sub('"', tags)
 
 
 def require_match(if_match: str | None, representation: msgspec.Struct) -> None:

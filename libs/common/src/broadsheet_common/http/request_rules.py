@@ -32,7 +32,8 @@ SINGLE_HEADERS = frozenset({
     b"last-event-id", b"expect",
 })  # fmt: skip
 _LIST_HEADERS = frozenset({
-    b"accept", b"accept-language", b"if-match", b"if-none-match", b"x-forwarded-for", b"forwarded",
+    b"accept", b"accept-encoding", b"accept-language", b"prefer", b"if-match", b"if-none-match", b"x-forwarded-for",
+    b"forwarded",
 })  # fmt: skip
 _MAY_BE_ANY_BYTES = frozenset({b"user-agent", b"referer"})
 _ASCII_HEADERS = (SINGLE_HEADERS | _LIST_HEADERS) - _MAY_BE_ANY_BYTES
@@ -54,22 +55,25 @@ class RequestRules(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, token_paths: tuple[str, ...] = ()) -> None:
+    def __init__(self, token_paths: tuple[str, ...] = (), coded_body_paths: tuple[str, ...] = ()) -> None:
         """`token_paths`: beginnings of paths that end in a token. Their handlers check it themselves, so that every
-        bad token gets the same answer.
+        bad token gets the same answer. `coded_body_paths`: beginnings of paths whose bodies may have a content coding,
+        because something after this decodes them.
         """
         self._token_paths = tuple(path.encode() for path in token_paths)
+        self._coded_body_paths = tuple(path.encode() for path in coded_body_paths)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         http_scope = cast("HTTPScope", scope)
-        http_scope["headers"] = checked_headers(cast("Headers", http_scope["headers"]))
+        may_be_coded = http_scope["raw_path"].startswith(self._coded_body_paths)
+        http_scope["headers"] = checked_headers(cast("Headers", http_scope["headers"]), may_be_coded=may_be_coded)
         http_scope["query_string"] = checked_query(http_scope["query_string"])
         if not http_scope["raw_path"].startswith(self._token_paths):
             check_path(http_scope["raw_path"])
         await next_app(scope, receive, send)
 
 
-def checked_headers(headers: Headers) -> Headers:
+def checked_headers(headers: Headers, *, may_be_coded: bool = False) -> Headers:
     """The headers, each name once. Raises MalformedRequestError, CompressedBodyError."""
     merged: dict[bytes, bytes] = {}
     for name, value in headers:
@@ -82,7 +86,7 @@ def checked_headers(headers: Headers) -> Headers:
             merged[name] = value
         if not value.isascii() and name in _ASCII_HEADERS:
             raise MalformedRequestError(f"The header `{name.decode('ascii')}` may hold ASCII characters only.")
-    if merged.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+    if not may_be_coded and merged.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
         raise CompressedBodyError(headers={"Accept-Encoding": "identity"})
     return list(merged.items())
 
@@ -99,6 +103,11 @@ def checked_query(query: bytes) -> bytes:
             faults.append(FieldProblem(pointer=f"/{_shown(name)}", detail=fault))
     if faults:
         raise MalformedRequestError("See `errors` for each fault.", errors=tuple(faults[:FAULTS_MAX]))
+    return percent_encoded(query)
+
+
+def percent_encoded(query: bytes) -> bytes:
+    """The query in ASCII: other bytes mean the same as their percent-encoded forms."""
     return quote_from_bytes(query, safe=_QUERY_SAFE).encode()
 
 

@@ -2,6 +2,7 @@
 
 - `HEAD` is answered wherever `GET` is, as `GET` without a body (RFC 9110, 9.3.2).
 - `Allow` names the methods that the path takes, in answers to `OPTIONS` and in a 405 (RFC 9110, 10.2.1).
+- Every answer of the API to `GET` that comes in one piece has an `ETag`: a weak one, if its handler gives none.
 - `If-None-Match` with the `ETag` that the answer would carry makes it a 304 (RFC 9110, 13.1.2).
 """
 
@@ -13,6 +14,11 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
+from broadsheet_common.http.entity_tag import body_tag, without_coding
+from broadsheet_common.http.request_rules import percent_encoded
+
+_TAGGED_PATHS = "/api/v1/"
+_EVENT_STREAM = b"text/event-stream"
 SENT_METHOD = "broadsheet_sent_method"
 """The scope's key for the method as the client sent it."""
 
@@ -38,8 +44,8 @@ def allow_header(methods: Iterable[str]) -> str:
 
 def matches_entity_tag(if_none_match: str, entity_tag: str) -> bool:
     """The weak comparison of RFC 9110, 8.8.3.2."""
-    current = entity_tag.strip().removeprefix("W/")
-    named = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    current = without_coding(entity_tag.strip().removeprefix("W/"))
+    named = {part.strip().removeprefix("W/") for part in without_coding(if_none_match).split(",")}
     return "*" in named or current in named
 
 
@@ -69,6 +75,9 @@ class ServiceApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         http_scope = cast("HTTPScope", scope)
+        if not http_scope["query_string"].isascii():
+            # Here, because also an error's answer reads the address, and Litestar takes it for UTF-8.
+            http_scope["query_string"] = percent_encoded(http_scope["query_string"])
         method = http_scope["method"]
         cast("dict[str, Any]", scope)[SENT_METHOD] = method
         if method == "HEAD":
@@ -102,10 +111,19 @@ class _Answer:
         self._send = send
         self._has_body = method != "HEAD"
         self.is_finished = False
+        self._held: Any = None
 
     async def send(self, message: Message) -> None:
         if self.is_finished:
             raise _AnsweredError
+        if message["type"] == "http.response.start" and self._needs_a_tag(message):
+            self._held = message  # until its body is there, of which the tag is made
+            return
+        if self._held is not None:
+            held, self._held = self._held, None
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                held["headers"] = [*held["headers"], (b"etag", body_tag(message["body"]).encode())]
+            await self._send(self._start(held))
         if message["type"] == "http.response.start":
             await self._send(self._start(message))
         elif self._has_body or message["type"] != "http.response.body":
@@ -113,6 +131,12 @@ class _Answer:
         else:
             self.is_finished = bool(message.get("more_body", False))
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _needs_a_tag(self, message: Any) -> bool:
+        if message["status"] != 200 or self._method not in {"GET", "HEAD"} or not self._path.startswith(_TAGGED_PATHS):  # noqa: PLR2004
+            return False
+        headers = dict(message["headers"])
+        return b"etag" not in headers and not headers.get(b"content-type", b"").startswith(_EVENT_STREAM)
 
     def _start(self, message: Any) -> Message:
         headers = dict(message["headers"])

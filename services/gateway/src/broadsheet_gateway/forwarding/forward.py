@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from broadsheet_common.contracts.identity import Identity, ServiceName
 from broadsheet_common.contracts.permissions import Permission
+from broadsheet_common.http.entity_tag import without_coding
 from broadsheet_common.http.problems import (
     BodyTooLargeError,
     ForbiddenError,
@@ -30,14 +31,17 @@ from broadsheet_common.http.problems import (
 from broadsheet_common.http.service_app import allow_header, sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
-from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, find_route
+from broadsheet_gateway.forwarding.limit_class import LimitClass, limit_class
+from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
+from broadsheet_gateway.limits.answer_limits import note_verdicts
 from broadsheet_gateway.limits.limiter import Charge, Limiter
-from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict
+from broadsheet_gateway.limits.rate_limit import RateLimit
 from broadsheet_gateway.own_api.app import OwnApi
+from broadsheet_gateway.settings import RateLimits
 
 _REQUEST_HEADERS = (
     "content-type", "content-length", "accept", "accept-language",
@@ -49,6 +53,7 @@ _ANSWER_HEADERS = frozenset({
     b"cache-control", b"location", b"link", b"allow", b"accept", b"retry-after", b"vary", b"deprecation", b"sunset",
     b"preference-applied", b"x-accel-buffering",
 })  # fmt: skip
+_TAG_HEADERS = frozenset({"if-match", "if-none-match"})
 _BUFFERED_BODY_MAX_BYTES = 64 * 1024
 _BODILESS_METHODS = frozenset({"GET", "HEAD"})
 
@@ -90,7 +95,7 @@ class Forwarder:
         authenticator: Authenticator,
         request_origin: RequestOrigin,
         limiter: Limiter,
-        limit: RateLimit,
+        limits: RateLimits,
         upstreams: Upstreams,
         bodies: BodyBounds,
         files: BodyBounds,
@@ -100,7 +105,13 @@ class Forwarder:
         self._authenticator = authenticator
         self._request_origin = request_origin
         self._limiter = limiter
-        self._limit = limit
+        self._per_caller = limits.api_per_caller
+        self._per_class: dict[LimitClass, RateLimit] = {
+            "api-read": limits.api_reads_per_caller,
+            "api-write": limits.api_writes_per_caller,
+            "api-expensive": limits.api_expensive_per_caller,
+        }
+        self._per_stranger = limits.api_strangers_per_ip
         self._upstreams = upstreams
         self._bodies = bodies
         self._files = files
@@ -112,38 +123,38 @@ class Forwarder:
         method = sent_method(http_scope)
         path = sent_path(scope)
         http_scope["path"] = path  # not the mount's remainder: problems name the path that was asked for
-        route = find_route(path)
-        if route is None:
-            raise NotFoundError
-        # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
-        cast("dict[str, Any]", scope)["path_template"] = route.template
-        allowed = allow_header(route.permissions)
-        if method == "OPTIONS":
-            await _answer_options(allowed, send)
-            return
-        if method not in allowed.split(", "):
-            raise MethodNotAllowedError(headers={"Allow": allowed})
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
-        address = self._request_origin.address(ASGIConnection(scope))
-        cookies = parse_cookies(headers.get("cookie"))
-        permission = route.permissions["GET" if method == "HEAD" else method]
-        identity = await self._authenticator.authenticate(
-            method, headers, cookies, address=address, permission=permission
-        )
-        _require_permission(identity, permission)
-        verdict = await self._charge(identity)
+        connection = ASGIConnection[Any, Any, Any, Any](scope)
+        source = self._request_origin.rate_limit_subject(connection)
+        address = self._request_origin.address(connection)
+        try:
+            route = _find_route(scope, method, path)
+            if method == "OPTIONS":
+                await self._charge_stranger(scope, source)
+                await _answer_options(allow_header(route.permissions), send)
+                return
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
+            cookies = parse_cookies(headers.get("cookie"))
+            permission = route.permissions["GET" if method == "HEAD" else method]
+            identity = await self._authenticator.authenticate(
+                method, headers, cookies, address=address, permission=permission
+            )
+            _require_permission(identity, permission)
+        except (NotFoundError, MethodNotAllowedError, UnauthenticatedError, ForbiddenError):
+            await self._charge_stranger(scope, source)
+            raise
+        await self._charge(scope, identity, limit_class(method, route.template))
         if route.owner == "gateway":
-            await self._own_api.answer(http_scope, receive, _with_headers(send, verdict.headers), identity=identity)
+            await self._own_api.answer(http_scope, receive, send, identity=identity)
             return
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         if route.template in STREAM_ROUTES and method == "GET":
             credentials = _Credentials(self._authenticator, headers, cookies, address, permission, identity)
-            await self._forward_stream(route.owner, target, credentials, verdict, receive, send)
+            await self._forward_stream(route.owner, target, credentials, receive, send)
             return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
         body = await self._take_body(http_scope, headers, receive, bounds)
-        passed_headers = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+        passed_headers = _passed(headers)
         try:
             async with self._upstreams.send(
                 route.owner,
@@ -154,7 +165,7 @@ class Forwarder:
                 body=body if isinstance(body, bytes) else body.__aiter__(),
                 upload_s=0.0 if isinstance(body, bytes) else bounds.timeout_s,
             ) as response:
-                await _answer(response, verdict, send)
+                await _answer(response, send)
         except ProblemError as error:
             if isinstance(body, _Body) and body.failure is not None:
                 raise body.failure from error
@@ -165,11 +176,10 @@ class Forwarder:
         service: ServiceName,
         target: str,
         credentials: "_Credentials",
-        verdict: Verdict,
         receive: Receive,
         send: Send,
     ) -> None:
-        passed_headers = {name: credentials.headers[name] for name in _REQUEST_HEADERS if name in credentials.headers}
+        passed_headers = _passed(credentials.headers)
         with self._streams.place():
             async with self._upstreams.send(
                 service,
@@ -181,14 +191,22 @@ class Forwarder:
                 is_stream=True,
             ) as response:
                 if not is_event_stream(response):
-                    await _answer(response, verdict, send)
+                    await _answer(response, send)
                     return
-                await _begin_answer(response, verdict, send)
+                await _begin_answer(response, send)
                 await self._streams.pass_on(response, receive, send, credentials.are_still_good)
 
-    async def _charge(self, identity: Identity) -> Verdict:
-        (verdict,) = await self._limiter.require([Charge("api", identity.subject, self._limit)])
-        return verdict
+    async def _charge(self, scope: Scope, identity: Identity, kind: LimitClass) -> None:
+        """Raises TooManyRequestsError over the caller's limit for all requests, or for this kind of them."""
+        charges = [
+            Charge("api", identity.subject, self._per_caller),
+            Charge(kind, identity.subject, self._per_class[kind]),
+        ]
+        note_verdicts(scope, await self._limiter.require(charges))
+
+    async def _charge_stranger(self, scope: Scope, source: str) -> None:
+        """For a request that names no caller: it counts for where it came from."""
+        note_verdicts(scope, await self._limiter.require([Charge("api-stranger", source, self._per_stranger)]))
 
     @staticmethod
     async def _take_body(
@@ -208,6 +226,27 @@ class Forwarder:
         if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
             return await read_body(receive, headers, max_bytes=length, timeout_s=bounds.idle_s)
         return _Body(receive, bounds)
+
+
+def _passed(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a service gets of the client's headers; entity tags as the service gave them."""
+    passed = {name: headers[name] for name in _REQUEST_HEADERS if name in headers}
+    for name in _TAG_HEADERS & passed.keys():
+        passed[name] = without_coding(passed[name])
+    return passed
+
+
+def _find_route(scope: Scope, method: str, path: str) -> Route:
+    """Raises NotFoundError, MethodNotAllowedError."""
+    route = find_route(path)
+    if route is None:
+        raise NotFoundError
+    # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
+    cast("dict[str, Any]", scope)["path_template"] = route.template
+    allowed = allow_header(route.permissions)
+    if method not in allowed.split(", "):
+        raise MethodNotAllowedError(headers={"Allow": allowed})
+    return route
 
 
 class _Credentials(msgspec.Struct, frozen=True):
@@ -245,26 +284,14 @@ def _require_permission(identity: Identity, permission: Permission) -> None:
         raise ForbiddenError(f"The permission `{permission}` is needed.")
 
 
-def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
-    added = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *added]
-        await send(message)
-
-    return send_with_headers
-
-
-async def _begin_answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
+async def _begin_answer(response: httpx.Response, send: Send) -> None:
     headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _ANSWER_HEADERS]
-    headers += [(name.lower().encode(), value.encode()) for name, value in verdict.headers.items()]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
 
 
-async def _answer(response: httpx.Response, verdict: Verdict, send: Send) -> None:
+async def _answer(response: httpx.Response, send: Send) -> None:
     """Stream the answer. If it breaks off after it began, the client's connection is closed."""
-    await _begin_answer(response, verdict, send)
+    await _begin_answer(response, send)
     try:
         async for piece in response.aiter_raw():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
