@@ -21,6 +21,7 @@ from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
+from broadsheet_gateway.api_docs.deprecations import DeprecationHeaders
 from broadsheet_gateway.api_keys.key_uses import KeyUses
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.archive.answer_kept import AnswerKeptMiddleware
@@ -273,7 +274,7 @@ def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[App
         add_headers = security_headers_hook(
             is_https=settings.is_https, hsts_subdomains=settings.hsts_include_subdomains
         )
-        config.before_send = [*config.before_send, add_headers, add_limit_headers]
+        config.before_send = [*config.before_send, add_headers, add_limit_headers, DeprecationHeaders()]
         return config
 
     return configure

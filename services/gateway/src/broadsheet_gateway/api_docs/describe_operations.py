@@ -23,6 +23,7 @@ from broadsheet_common.http.problems import (
     UnsupportedMediaTypeError,
     example_of,
 )
+from broadsheet_gateway.api_docs.deprecations import DEPRECATIONS
 from broadsheet_gateway.api_docs.examples import ExampleMaker
 from broadsheet_gateway.api_docs.words import OperationWords, Words
 from broadsheet_gateway.forwarding.upstreams import UpstreamTimeoutError
@@ -34,6 +35,7 @@ PROBLEM_TYPES_MEMBER = "x-problem-types"
 
 Document = dict[str, Any]
 
+_PARAMETER = re.compile(r"\{[^}]+\}")
 _NO_WORDS = OperationWords()
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _JSON = "application/json"
@@ -88,6 +90,8 @@ def describe_operations(document: Document, words: Words) -> None:
     for method, path, operation in operations_of(document):
         said = words.operations.get(operation.get("operationId", ""), _NO_WORDS)
         _add_words_and_scope(operation, said)
+        if f"{method.upper()} {_PARAMETER.sub('{id}', path)}" in _deprecated():
+            operation["deprecated"] = True
         _add_gateway_answers(operation, may_have_body=method not in {"get", "head"})
         _add_request_example(operation, said)
         for status, answer in operation["responses"].items():
@@ -100,6 +104,11 @@ def describe_operations(document: Document, words: Words) -> None:
     document["components"]["headers"] = dict(_HEADERS)
     document["components"]["responses"] = dict(sorted(refusals.items()))
     document["components"]["examples"] = dict(sorted(problems.items())) | dict(sorted(shown.items()))
+
+
+def _deprecated() -> set[str]:
+    """The table of deprecations, whatever its parameters are called."""
+    return {_PARAMETER.sub("{id}", key) for key in DEPRECATIONS}
 
 
 def operations_of(document: Document) -> Iterator[tuple[str, str, Document]]:

@@ -13,7 +13,7 @@ import structlog
 from litestar import asgi
 from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Message, Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from broadsheet_common.contracts.identity import Identity, ServiceName
