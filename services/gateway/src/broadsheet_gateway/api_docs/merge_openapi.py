@@ -23,8 +23,8 @@ Newsletters that account for every recipient.
 
 - Errors are problem documents (RFC 9457). Their `type` is stable; each operation lists those that it can answer.
 - Lists are pages. `next_cursor` is opaque; give it as `cursor` for the next page. The last page has null.
-- A POST with effects takes an `Idempotency-Key`: the same key with the same body has one effect and gets the first
-  answer again, for 24 hours.
+- A POST that creates or sends takes an `Idempotency-Key`: the same key with the same body has one effect and gets the
+  first answer again, for 24 hours. Others lead to a state, and repeating them does nothing twice.
 - An answer to GET has an `ETag`; with it as `If-None-Match`, an unchanged one is a 304 without a body. `HEAD` is
   answered wherever `GET` is, and `OPTIONS` everywhere.
 - `RateLimit-Policy` and `RateLimit` say how many requests are left; a 429 says in `Retry-After` when to come back.
