@@ -56,7 +56,6 @@ MEANINGS = {
     "gateway.subscriptions_url": "Where the subscriptions service answers.",
     "gateway.publishing_url": "Where the publishing service answers.",
     "gateway.delivery_url": "Where any delivery replica answers: one address, or one name for all replicas.",
-    "gateway.upstream_connections_max": "Connections to each service.",
     "gateway.identity_private_key": "PEM (PKCS 8), Ed25519: signs callers' identities. Only the gateway may have it.",
     "gateway.postmark_webhook_user": "User of Postmark's webhooks (basic authentication).",
     "gateway.postmark_webhook_password": "Password of Postmark's webhooks.",
