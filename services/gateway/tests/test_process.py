@@ -146,7 +146,7 @@ async def test_it_serves_until_told_to_stop_and_logs_no_token_address_or_query(
     _, log = await asyncio.to_thread(process.communicate, timeout=START_TIMEOUT_S)
     assert process.returncode == 0
     assert "service.stopped" in log
-    assert log.count('"event": "http.request"') >= 8
+    assert log.count('"event":"http.request"') >= 8
     assert "secret" not in log
     assert "0123abcd" not in log
 

@@ -190,7 +190,7 @@ async def test_pages_are_kept_and_answered_with_304(made: Gateway, path: str) ->
     client = await made.client()
     head = await client.head(path)
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
-    assert head.headers["content-length"] == str(len(first.content))
+    assert head.headers["content-length"] == first.headers["content-length"]
     assert len(asked(made)) == 1
 
 
@@ -263,7 +263,9 @@ async def test_a_feed_that_did_not_change_since_is_not_sent_again(made: Gateway)
     since = first.headers["last-modified"]
     assert since == "Fri, 20 Mar 2026 10:00:00 GMT"
     unchanged = await get(made, FEED, if_modified_since=since)
-    assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    again = await get(made, FEED, if_none_match=unchanged.headers["etag"])
+    assert again.status_code == 304, "the tag of a 304 is good for the next question"
     assert (await get(made, FEED, if_modified_since="Fri, 20 Mar 2026 09:59:59 GMT")).status_code == 200
     assert (await get(made, FEED, if_modified_since="no date")).status_code == 200
     # A tag counts before a date.

@@ -45,7 +45,7 @@ UPDATE gateway.api_key SET scopes = ARRAY(
           WHEN 'read' THEN ARRAY[
               'newsletters:read', 'layouts:read', 'issues:read', 'issues:preview', 'deliveries:read', 'reports:read',
               'subscribers:read', 'subscribers:export', 'personal-data:export', 'consents:read', 'imports:read',
-              'segments:read', 'attributes:read', 'suppressions:read', 'senders:read', 'webhooks:read']
+              'segments:read', 'attributes:read', 'suppressions:read', 'senders:read']
           WHEN 'write' THEN ARRAY[
               'newsletters:write', 'layouts:write', 'issues:write', 'issues:test', 'issues:publish', 'issues:approve',
               'deliveries:decide', 'subscribers:write', 'personal-data:erase', 'imports:write', 'segments:write',

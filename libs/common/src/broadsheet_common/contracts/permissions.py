@@ -76,7 +76,7 @@ SCOPE_GROUPS: Final[dict[str, frozenset[Permission]]] = {
 """Short names for several scopes. Exports, personal data and consent records are in none of them but `all`."""
 
 EARLIER_SCOPES: Final[dict[str, frozenset[Permission]]] = {
-    "read": _READS | {"consents:read", "subscribers:export", "personal-data:export", "webhooks:read"},
+    "read": _READS | {"consents:read", "subscribers:export", "personal-data:export"},
     "write": SCOPE_GROUPS["write"],
     "admin": _OPERATING,
     "public": PUBLIC,
