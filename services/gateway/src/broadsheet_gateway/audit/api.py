@@ -14,7 +14,7 @@ from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.pagination import PAGE_SIZE_DEFAULT, Page, PageCursor, PageLimit
 from broadsheet_common.http.problems import FieldProblem, MalformedRequestError
 from broadsheet_common.http.record_id import RECORD_ID_MAX
-from broadsheet_common.http.route_rules import JsonRequest, documents
+from broadsheet_common.http.route_rules import JsonRequest, documents, parse_parameter
 from broadsheet_gateway.audit.entry import ShownEntry
 from broadsheet_gateway.audit.read_audit import begin_export, list_entries
 from broadsheet_gateway.audit.store import Wanted
@@ -122,8 +122,7 @@ def _wanted(
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
             raise MalformedRequestError(errors=(FieldProblem(f"/{name}", "needs a time zone, for example Z"),))
-    if action is not None and action not in get_args(AuditAction):
-        raise MalformedRequestError(errors=(FieldProblem("/action", "is no action; see the API document"),))
+    parse_parameter(action, AuditAction | None, pointer="/action")
     return Wanted(
         since=since,
         until=until,
