@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
+from broadsheet_gateway.access.rights import Grant
 from harness.cluster import Cluster
 from harness.http.hooked import happens_at_postmark, hooked_system
 from harness.oracle import Captured
@@ -235,7 +236,7 @@ class Day:
         assert (page.status_code, "from a test mail" in page.text) == (200, True)
 
     async def have_it_approved(self) -> None:
-        """By a second identity: the key asks, and somebody who has signed in approves."""
+        """By a second person: the key's user, signed in, is the one who asked."""
         refused = await self.issue("/publish", status=409)
         assert refused["type"] == "urn:broadsheet:problem:not-approved"
         asked = await self.issue("/approval", {"note": "For tomorrow"}, status=201)
@@ -243,8 +244,11 @@ class Day:
         decision = {"decision": "approved", "version": asked["version"], "note": "Fair wind"}
         own = await self.issue("/approval/decision", decision, status=403)
         assert own["type"] == "urn:broadsheet:problem:not-yours-to-decide"
-        await self.system.log_in()
         path = f"/api/v1/issues/{self.issue_id}/approval/decision"
+        await self.system.log_in()
+        assert (await self.system.visitor.post(path, json=decision)).status_code == 403
+        await self.system.add_user("approver", Grant("publisher"))
+        await self.system.log_in("approver")
         approved = await self.system.visitor.post(path, json=decision)
         assert (approved.status_code, approved.json()["state"]) == (200, "approved"), approved.text
 

@@ -39,6 +39,8 @@ LEADS_TO_NOBODY = {
     "publishing.fan_out.cursor_subscriber_id": "how far a list was read",
     "publishing.newsletter.from_email": "the sender",
     "publishing.newsletter.postal_address": "the sender",
+    "gateway.user_account.email": "somebody who works here",
+    "gateway.user_account.email_key": "somebody who works here",
 }
 _ABOUT = re.compile(r"(^|_)(subscriber|email|address|person|recipient|mailbox|members)(_|$)|^seq$")
 
