@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from litestar import Litestar
 
 from broadsheet_common.contracts.identity import IDENTITY_HEADER, Identity, IdentityMinter
+from broadsheet_common.contracts.permissions import parse_permissions
 from broadsheet_common.http.pagination import encode_cursor
 from broadsheet_common.process.database import create_engine
 from broadsheet_common.process.logs import configure_logs
@@ -180,7 +181,7 @@ class _Api:
         return await self._request("POST", "/api/v1/segments/count", json=body)
 
     async def _request(self, method: str, path: str, **arguments: Any) -> tuple[dict[str, Any], float]:
-        token = self._minter.mint(Identity("key:1", frozenset({"subscribers:read"})), "subscriptions")
+        token = self._minter.mint(Identity("key:1", parse_permissions(["read"])), "subscriptions")
         began_s = time.perf_counter()
         answer = await self._client.request(method, path, headers={IDENTITY_HEADER: token}, **arguments)
         elapsed_ms = (time.perf_counter() - began_s) * MS_PER_S
