@@ -159,6 +159,8 @@ class Recorder:
         assert str(entry["person"]).startswith("user:"), entry
         assert entry["source"] == "127.0.0.1", entry
         assert entry["target_kind"] == AUDITED[operation].partition(".")[0]
+        if entry["target_kind"] in ("newsletter", "issue", "delivery"):
+            assert entry["newsletter_id"] is not None, operation
         self.done.add(operation)
         body = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else None
         if isinstance(body, dict) and "id" in body and not operation.startswith(("sendTest", "retry")):

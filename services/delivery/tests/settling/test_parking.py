@@ -124,11 +124,12 @@ async def test_single_deliveries_of_a_chunk_are_decided_one_by_one(
     assert seed.progress(issue_id).counts == {"accepted": 1, "failed": 1, "pending": 1, "uncertain": 2}
     assert parked(seed, issue_id) == 2
     audited = seed.execute(
-        "SELECT target_id, after ->> 'choice' FROM audit.waiting "
+        "SELECT target_id, newsletter_id, after ->> 'choice' FROM audit.waiting "
         "WHERE action = 'delivery.decided' AND target_id LIKE %s ORDER BY id",
         (f"{issue_id}-%",),
     )
-    assert audited == [(f"{issue_id}-1", "mark_sent"), (f"{issue_id}-2", "give_up"), (f"{issue_id}-3", "send_again")]
+    choices = enumerate(("mark_sent", "give_up", "send_again"), start=1)
+    assert audited == [(f"{issue_id}-{seq}", 1, choice) for seq, choice in choices]
     await delivery.send_all_due()
     assert oracle.sends() == {"reader-3@example.com": 1}
     assert seed.progress(issue_id).counts == {"accepted": 2, "failed": 1, "uncertain": 2}

@@ -100,10 +100,11 @@ async def test_a_mail_that_went_alone_is_retried_alone(
     assert (await operator.post(f"/api/v1/issues/{issue_id}/retry-failed")).json() == {"retried": 1}
     assert seed.progress(issue_id).counts == {"accepted": 2, "pending": 1}
     audited = seed.execute(
-        "SELECT actor, after FROM audit.waiting WHERE action = 'issue.failed_retried' AND target_id = %s",
+        "SELECT actor, newsletter_id, after FROM audit.waiting "
+        "WHERE action = 'issue.failed_retried' AND target_id = %s",
         (str(issue_id),),
     )
-    assert audited == [("key:7", {"deliveries": 1})]
+    assert audited == [("key:7", 1, {"deliveries": 1})]
     await delivery.send_all_due()
     assert seed.progress(issue_id).counts == {"accepted": 3}
     assert seed.progress(issue_id).state == "finished"

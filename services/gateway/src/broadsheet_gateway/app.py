@@ -236,7 +236,7 @@ def create_app(
         # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
         optional_checks={"redis": _redis_check(redis)},
         background=background,
-        state={"own_api": own_api, "on_draining": (event_streams.close,)},
+        state={"own_api": own_api, "key_uses": key_uses, "on_draining": (event_streams.close,)},
         metrics=metrics,
         middleware=[
             NoTrailingSlash(),

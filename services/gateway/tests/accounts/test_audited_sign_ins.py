@@ -1,5 +1,6 @@
 """What people do with their accounts and keys is in the audit log, with the address it came from, without secrets."""
 
+import re
 from typing import Any
 
 import pytest
@@ -47,6 +48,24 @@ async def test_a_sign_in_a_change_of_password_and_a_sign_out_are_entries(gateway
         ("user.signed_in", *who, {"method": "password"}),
         ("user.password_changed", *who, None),
         ("user.signed_out", *who, None),
+    ]
+
+
+async def test_one_session_ended_and_a_fresh_proof_are_entries(gateway: Gateway) -> None:
+    await gateway.signed_in()
+    here = await gateway.client(address=ADDRESS)
+    await log_in(here)
+    token = await csrf_token_of(here)
+    (handle,) = re.findall(r'name="session" value="([0-9a-f]{64})"', (await here.get("/admin/account/sessions")).text)
+    ended = await here.post("/admin/account/sessions/end", data={"session": handle, "csrf_token": token})
+    again = await here.post("/admin/account/sessions/end", data={"session": handle, "csrf_token": token})
+    proven = await here.post("/admin/confirm", data={"password": PASSWORD, "csrf_token": token})
+    assert [one.status_code for one in (ended, again, proven)] == [303, 303, 303]
+    [(user_id,)] = gateway.sql("SELECT id FROM gateway.user_account")
+    who = (f"user:{user_id}", ADDRESS, str(user_id))
+    assert entries(gateway)[-2:] == [
+        ("user.sessions_ended", *who, {"sessions": 1}),
+        ("user.reauthenticated", *who, {"method": "password"}),
     ]
 
 

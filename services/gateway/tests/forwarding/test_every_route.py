@@ -29,7 +29,8 @@ async def a_gateway(make_gateway: MakeGateway) -> Gateway:
 
 @pytest.fixture(name="api")
 async def a_client(gateway: Gateway) -> httpx.AsyncClient:
-    return await gateway.client(authorization=f"Bearer {await gateway.add_api_key()}")
+    key = await gateway.add_api_key("read", "write", "admin")
+    return await gateway.client(authorization=f"Bearer {key}")
 
 
 async def test_options_and_allow_say_which_methods_a_path_takes_and_no_other_is_taken(api: httpx.AsyncClient) -> None:

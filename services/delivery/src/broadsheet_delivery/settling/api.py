@@ -7,7 +7,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
@@ -25,6 +24,7 @@ from broadsheet_delivery.senders.pause_request import PauseRequest
 from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_issue
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
+from broadsheet_delivery.settling.record_step import record_step
 from broadsheet_delivery.settling.retry_failed import retry_failed
 from broadsheet_delivery.throttle.interface import issue_run_state, newsletter_of_issue, pause_issue, resume_issue
 
@@ -60,7 +60,7 @@ async def pause_issue_sending(
     async with engine.begin() as connection:
         paused = await pause_issue(connection, issue_id=issue_id, reason=data.reason)
         if paused:
-            await record_audit(connection, request.user, "issue.paused", issue_id, after={"state": "paused"})
+            await record_step(connection, request.user, "issue.paused", issue_id, after={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
     if state is None:
         raise NotFoundError("No issue with this id has been published.")
@@ -85,7 +85,7 @@ async def resume_issue_sending(
     async with engine.begin() as connection:
         resumed = await resume_issue(connection, issue_id=issue_id)
         if resumed:
-            await record_audit(connection, request.user, "issue.resumed", issue_id, before={"state": "paused"})
+            await record_step(connection, request.user, "issue.resumed", issue_id, before={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
     if state is None:
         raise NotFoundError("No issue with this id has been published.")

@@ -23,7 +23,8 @@ from broadsheet_delivery.settling.decision_store import (
     settle_decided_mails,
     wake_senders,
 )
-from broadsheet_delivery.throttle.interface import issue_run_state
+from broadsheet_delivery.settling.record_step import record_step
+from broadsheet_delivery.throttle.interface import issue_run_state, newsletter_of_issue_run
 
 ROUNDS_MAX = 1000
 
@@ -53,6 +54,7 @@ async def decide_delivery(
             by,
             "delivery.decided",
             f"{issue_id}-{seq}",
+            newsletter_id=await newsletter_of_issue_run(connection, issue_id=issue_id),
             after={"issue_id": issue_id, "choice": choice},
         )
         mail_ids = [parked.mail_id] if parked.mail_id is not None else []
@@ -97,7 +99,7 @@ async def _decide_round(connection: AsyncConnection, issue_id: int, choice: Choi
     decision_id = await record_decision(
         connection, issue_id=issue_id, action=choice, seqs=seqs, decided_by=by.subject, note=note
     )
-    await record_audit(
+    await record_step(
         connection, by, "issue.uncertain_decided", issue_id, after={"choice": choice, "deliveries": len(seqs)}
     )
     if choice == "send_again":

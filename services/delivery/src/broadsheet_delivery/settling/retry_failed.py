@@ -7,7 +7,7 @@ after a crash the rest is still failed, and can be retried again. A finished iss
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from broadsheet_common.contracts.audit import By, record_audit
+from broadsheet_common.contracts.audit import By
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_delivery.retention.interface import RemovedError
 from broadsheet_delivery.settling.chunk_rounds_store import MAILS_A_ROUND_MAX, pick_failed_chunks, recount_chunks
@@ -21,6 +21,7 @@ from broadsheet_delivery.settling.decision_store import (
     reopen_run,
     wake_senders,
 )
+from broadsheet_delivery.settling.record_step import record_step
 
 ROUNDS_MAX = 10_000
 
@@ -70,7 +71,7 @@ async def _retry_round(
         connection, issue_id=issue_id, action="retry_failed", seqs=seqs, decided_by=by.subject, note=None
     )
     archived = await archive_failed(connection, issue_id=issue_id, seqs=seqs, decision_id=decision_id)
-    await record_audit(connection, by, "issue.failed_retried", issue_id, after={"deliveries": len(archived)})
+    await record_step(connection, by, "issue.failed_retried", issue_id, after={"deliveries": len(archived)})
     await reopen_mails(connection, ids=[mail_id for mail_id, _ in mails])
     await recount_chunks(connection, ids=chunks.ids, status="pending")
     await reopen_run(connection, issue_id=issue_id)

@@ -43,13 +43,13 @@ class KeyUses:
         self._rounds += 1
 
     async def _write_counts(self) -> None:
-        counts, self._counts = self._counts, {}
-        if not counts:
+        """What is not written stays counted for the next round."""
+        written = dict(self._counts)
+        if not written:
             return
-        try:
-            async with self._engine.begin() as connection:
-                await record_uses(connection, [(key_id, source, n) for (key_id, source), n in sorted(counts.items())])
-        except Exception:
-            for (key_id, source), requests in counts.items():  # for the next round
-                self._counts[key_id, source] = self._counts.get((key_id, source), 0) + requests
-            raise
+        async with self._engine.begin() as connection:
+            await record_uses(connection, [(key_id, source, n) for (key_id, source), n in sorted(written.items())])
+        for entry, requests in written.items():  # meanwhile there may have been more
+            self._counts[entry] -= requests
+            if self._counts[entry] == 0:
+                del self._counts[entry]

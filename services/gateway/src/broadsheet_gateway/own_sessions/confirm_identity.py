@@ -4,6 +4,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.audit import record_audit
 from broadsheet_gateway.accounts.current_session import Session, session_data
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -32,6 +33,8 @@ async def confirm_by_password(
     if user is None or not matches:
         _log.warning("security.confirmation_refused", user_id=session.user_id, reason="wrong_password")
         return IdentityNotConfirmed()
+    async with engine.begin() as connection:
+        await record_audit(connection, session.identity, "user.reauthenticated", user.id, after={"method": "password"})
     _log.info("security.identity_confirmed", user_id=user.id, by="password")
     return IdentityConfirmed(await renew_session(session, engine=engine, sessions=sessions))
 

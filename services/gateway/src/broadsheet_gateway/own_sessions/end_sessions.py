@@ -3,6 +3,8 @@
 The database is told first: from that commit on no earlier session is valid, even if Redis cannot be told.
 """
 
+from typing import Final
+
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,10 +13,12 @@ from broadsheet_gateway.accounts.current_session import Session, session_data
 from broadsheet_gateway.accounts.interface import end_sessions, find_user
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 
+_ONE: Final = {"sessions": 1}
+
 _log = structlog.get_logger()
 
 
-async def end_one_session(session: Session, handle: str, *, sessions: Sessions) -> bool:
+async def end_one_session(session: Session, handle: str, *, engine: AsyncEngine, sessions: Sessions) -> bool:
     """False if the user has no such session.
 
     Raises:
@@ -23,6 +27,8 @@ async def end_one_session(session: Session, handle: str, *, sessions: Sessions) 
     ended = await sessions.end_one(session.user_id, handle)
     if ended:
         _log.info("security.session_ended", user_id=session.user_id)
+        async with engine.begin() as connection:
+            await record_audit(connection, session.identity, "user.sessions_ended", session.user_id, after=_ONE)
     return ended
 
 

@@ -74,10 +74,11 @@ async def submit_end_session(
     session: NamedDependency[Session],
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
     sessions: NamedDependency[Sessions],
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
-    ended = await end_one_session(session, form.required("session"), sessions=sessions)
+    ended = await end_one_session(session, form.required("session"), engine=engine, sessions=sessions)
     return responder.redirect(SESSIONS_PATH, flash=FlashCode.SESSION_ENDED if ended else FlashCode.SESSION_OVER)
 
 
