@@ -16,7 +16,6 @@ from broadsheet_common.process.database import create_engine, schema_check
 from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
-from broadsheet_gateway.accounts.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
@@ -59,6 +58,9 @@ from broadsheet_gateway.settings import (
     NEWSLETTER_FORM_BODY_MAX_BYTES,
     GatewaySettings,
 )
+from broadsheet_gateway.sign_in.admission import Admission
+from broadsheet_gateway.sign_in.half_sign_ins import HalfSignIns
+from broadsheet_gateway.sign_in.login_pages import LOGIN_HANDLERS
 from broadsheet_gateway.sign_up.answer_directly import SignUpMiddleware
 from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
@@ -120,6 +122,8 @@ def create_app(
         engine=engine, sessions=sessions, cookie_name=jar.session_name, recent_s=settings.recent_authentication_s
     )
     limits = settings.parse_rate_limits()
+    sign_in_notes = SignInNotes(engine, limiter)
+    half_sign_ins = HalfSignIns(redis)
     attempts = SignInAttempts(limiter=limiter, limits=limits, engine=engine)
     request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
     key_uses = KeyUses(engine)
@@ -215,7 +219,9 @@ def create_app(
             "limiter": limiter,
             "attempts": attempts,
             "sessions": sessions,
-            "sign_in_notes": SignInNotes(engine, limiter),
+            "sign_in_notes": sign_in_notes,
+            "half_sign_ins": half_sign_ins,
+            "admission": Admission(sessions=sessions, half_sign_ins=half_sign_ins, notes=sign_in_notes),
             "current_session": current_session,
             "upstreams": service_calls,
             "request_origin": request_origin,

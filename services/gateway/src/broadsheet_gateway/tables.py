@@ -83,3 +83,61 @@ password_reset = sa.Table(
     sa.Column("used_at", sa.DateTime(timezone=True)),
     schema="gateway",
 )
+
+
+def _of_user() -> sa.Column[int]:
+    """The key, or its first part, of a table about users."""
+    return sa.Column(
+        "user_id",
+        sa.BigInteger,
+        sa.ForeignKey(user_account.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+
+
+second_factor = sa.Table(
+    "second_factor",
+    metadata,
+    _of_user(),
+    sa.Column("sealed_secret", sa.Text, nullable=False),
+    sa.Column("last_step", sa.BigInteger, nullable=False),
+    sa.Column("added_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
+    schema="gateway",
+)
+
+second_factor_setup = sa.Table(
+    "second_factor_setup",
+    metadata,
+    _of_user(),
+    sa.Column("sealed_secret", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+    schema="gateway",
+)
+
+second_factor_tries = sa.Table(
+    "second_factor_tries",
+    metadata,
+    _of_user(),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("counted_from", sa.DateTime(timezone=True), nullable=False),
+    schema="gateway",
+)
+
+recovery_code = sa.Table(
+    "recovery_code",
+    metadata,
+    _of_user(),
+    sa.Column("code_sha256", sa.LargeBinary, primary_key=True),
+    sa.Column("used_at", sa.DateTime(timezone=True)),
+    schema="gateway",
+)
+
+second_factor_requirement = sa.Table(
+    "second_factor_requirement",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("newsletter_id", sa.BigInteger),
+    sa.UniqueConstraint("newsletter_id", postgresql_nulls_not_distinct=True),
+    schema="gateway",
+)

@@ -9,12 +9,14 @@ import structlog
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
-from broadsheet_gateway.accounts.log_in import WrongCredentials, log_in
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import KEY_PREFIX, SessionData, Sessions
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
+from broadsheet_gateway.sign_in.admission import Admission, Visit
+from broadsheet_gateway.sign_in.half_sign_ins import HalfSignIns
+from broadsheet_gateway.sign_in.log_in import WrongCredentials, log_in
 
 from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of
 from ..conftest import log_in as post_login
@@ -154,13 +156,15 @@ async def test_an_unknown_user_takes_the_same_steps_as_a_wrong_password(gateway:
     await gateway.add_user()
     hashing = PasswordHashing(concurrency=1, queue_max=1)
     sessions = Sessions(limited_redis, lifetime_s=1000, idle_s=100)
+    notes = SignInNotes(gateway.engine, Limiter(None))
+    admission = Admission(sessions=sessions, half_sign_ins=HalfSignIns(limited_redis), notes=notes)
+    visit = Visit(source="192.0.2.1", browser="", address=None, earlier_session_id=None)
 
     async def attempt(username: str) -> float:
         started = time.process_time()  # of all threads, whatever else the machine does
         result = await log_in(
-            username=username, password="not the password", earlier_session_id=None, may_use_default_password=False,
-            engine=gateway.engine, hashing=hashing, sessions=sessions, source="192.0.2.1", browser="", address=None,
-            notes=SignInNotes(gateway.engine, Limiter(None)),
+            username=username, password="not the password", visit=visit, admission=admission, notes=notes,
+            may_use_default_password=False, engine=gateway.engine, hashing=hashing,
         )  # fmt: skip
         assert isinstance(result, WrongCredentials)
         return time.process_time() - started

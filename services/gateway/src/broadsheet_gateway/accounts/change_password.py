@@ -5,12 +5,13 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
-from broadsheet_gateway.accounts.current_session import Session, session_data
+from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.accounts.store import find_user, replace_password
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
+from broadsheet_gateway.sign_in.continue_session import continue_session
 
 _log = structlog.get_logger()
 
@@ -70,6 +71,6 @@ async def change_password(
     # From this commit on no older session is valid, even if Redis cannot be told (see current_session).
     await sessions.end_all(user.id)
     renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at, read_at=changed_at)
-    return PasswordChanged(
-        await sessions.start(session_data(renewed, source=session.data.source, browser=session.data.browser))
-    )
+    # The password alone is no fresh proof of somebody who has a second factor.
+    is_proved_now = not user.has_second_factor
+    return PasswordChanged(await continue_session(session, renewed, sessions=sessions, is_proved_now=is_proved_now))

@@ -117,19 +117,23 @@ def has_ended(data: SessionData, user: UserAccount) -> bool:
         user.is_deactivated
         or data.password_changed_at_us != to_us(user.password_changed_at)
         or (user.sessions_end_before is not None and data.started_at_us < to_us(user.sessions_end_before))
+        or (user.has_second_factor and not data.is_two_factor)
     )
 
 
-def session_data(user: UserAccount, *, source: str, browser: str) -> SessionData:
-    """The data of a new session of somebody who has just proved to be this user."""
+def session_data(
+    user: UserAccount, *, source: str, browser: str, is_two_factor: bool, authenticated_at_us: int | None = None
+) -> SessionData:
+    """The data of a session that begins now. `authenticated_at_us` None: its user has just proved who they are."""
     now_us = to_us(user.read_at)
     return SessionData(
         user_id=user.id,
         password_changed_at_us=to_us(user.password_changed_at),
         started_at_us=now_us,
-        authenticated_at_us=now_us,
+        authenticated_at_us=now_us if authenticated_at_us is None else authenticated_at_us,
         source=source,
         browser=browser,
+        is_two_factor=is_two_factor,
     )
 
 

@@ -97,7 +97,8 @@ class SessionData(msgspec.Struct, frozen=True):
     """What Redis keeps. Times are microseconds since 1970 by the database's clock.
 
     `password_changed_at_us`: as the database had it at login. `source` and `browser` are what the user is shown of
-    where the session began. What has a default is missing in sessions of versions before.
+    where the session began. `is_two_factor`: two factors were proved, which a user who has a second one needs. What has
+    a default is missing in sessions of versions before.
     """
 
     user_id: int
@@ -106,6 +107,7 @@ class SessionData(msgspec.Struct, frozen=True):
     authenticated_at_us: int = 0
     source: str = ""
     browser: str = ""
+    is_two_factor: bool = False
 
 
 class ListedSession(msgspec.Struct, frozen=True):
@@ -133,7 +135,7 @@ class Sessions:
         self._end_one = redis.register_script(_END_ONE)
 
     async def start(self, data: SessionData) -> str:
-        """Creates a session. Returns its id, for the cookie."""
+        """Creates a session. Returns its id, for the cookie. Only `sign_in` calls this: see `Admission` there."""
         session_id = secrets.token_urlsafe(32)
         try:
             await self._start(

@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_gateway.tables import user_account
+from broadsheet_gateway.tables import second_factor, user_account
 
 
 class UserAccount(msgspec.Struct, frozen=True):
     """A user. Sessions that began before `password_changed_at` or `sessions_end_before` have ended. Without
-    `password_hash` nobody signs in by password; a deactivated user does not sign in at all. `read_at` is the database's
-    time when the row was read.
+    `password_hash` nobody signs in by password; a deactivated user does not sign in at all; one with a second factor
+    has no session without it. `read_at` is the database's time when the row was read.
     """
 
     id: int
@@ -24,6 +24,7 @@ class UserAccount(msgspec.Struct, frozen=True):
     sessions_end_before: datetime | None
     name: str
     email: str | None
+    has_second_factor: bool
     read_at: datetime
 
 
@@ -36,6 +37,7 @@ _SELECT_USER = sa.select(
     user_account.c.sessions_end_before,
     user_account.c.name,
     user_account.c.email,
+    sa.exists().where(second_factor.c.user_id == user_account.c.id).label("has_second_factor"),
     sa.func.clock_timestamp(type_=sa.DateTime(timezone=True)).label("read_at"),
 )
 

@@ -9,19 +9,23 @@ from litestar.datastructures import Cookie
 
 
 class CookieJar:
-    """Makes the two cookies: the session's and the flash's."""
+    """Makes the cookies: the session's, the flash's, and that of a sign-in that waits for the second factor."""
 
     def __init__(self, *, is_https: bool) -> None:
         self._is_secure = is_https
         prefix = "__Host-" if is_https else ""
         self.session_name = f"{prefix}broadsheet_session"
         self.flash_name = f"{prefix}broadsheet_flash"
+        self.half_sign_in_name = f"{prefix}broadsheet_half_sign_in"
 
     def session(self, session_id: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.session_name, session_id, lifetime_s)
 
     def flash(self, text: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.flash_name, text, lifetime_s)
+
+    def half_sign_in(self, token: str, *, lifetime_s: int) -> Cookie:
+        return self._cookie(self.half_sign_in_name, token, lifetime_s)
 
     def expired(self, name: str) -> Cookie:
         return self._cookie(name, "", 0)

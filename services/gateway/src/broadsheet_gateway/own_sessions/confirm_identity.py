@@ -5,10 +5,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
-from broadsheet_gateway.accounts.current_session import Session, session_data
+from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.sign_in.continue_session import continue_session
 
 _log = structlog.get_logger()
 
@@ -36,13 +37,4 @@ async def confirm_by_password(
     async with engine.begin() as connection:
         await record_audit(connection, session.identity, "user.reauthenticated", user.id, after={"method": "password"})
     _log.info("security.identity_confirmed", user_id=user.id, by="password")
-    return IdentityConfirmed(await renew_session(session, engine=engine, sessions=sessions))
-
-
-async def renew_session(session: Session, *, engine: AsyncEngine, sessions: Sessions) -> str:
-    """A new id for the session of somebody who has just proved who they are; the old one ends."""
-    async with engine.connect() as connection:
-        user = await find_user(connection, session.user_id)
-    assert user is not None, "users are never deleted"
-    await sessions.end(session.id)
-    return await sessions.start(session_data(user, source=session.data.source, browser=session.data.browser))
+    return IdentityConfirmed(await continue_session(session, user, sessions=sessions, is_proved_now=True))

@@ -9,9 +9,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
-from broadsheet_gateway.accounts.current_session import Session, session_data
+from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import end_sessions, find_user
-from broadsheet_gateway.accounts.sessions import SessionData, Sessions
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.sign_in.continue_session import continue_session
 
 _ONE: Final = {"sessions": 1}
 
@@ -45,14 +46,4 @@ async def end_other_sessions(session: Session, *, engine: AsyncEngine, sessions:
     assert user is not None, "users are never deleted"
     _log.info("security.sessions_ended", user_id=session.user_id, ended_by=session.user_id)
     await sessions.end_all(session.user_id)
-    fresh = session_data(user, source=session.data.source, browser=session.data.browser)
-    return await sessions.start(
-        SessionData(
-            user_id=fresh.user_id,
-            password_changed_at_us=fresh.password_changed_at_us,
-            started_at_us=fresh.started_at_us,
-            authenticated_at_us=session.data.authenticated_at_us,
-            source=fresh.source,
-            browser=fresh.browser,
-        )
-    )
+    return await continue_session(session, user, sessions=sessions)

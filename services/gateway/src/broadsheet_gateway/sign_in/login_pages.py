@@ -1,7 +1,5 @@
 """`/login`: the login form."""
 
-from typing import assert_never
-
 from litestar import post, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
@@ -9,7 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import TooManyRequestsError
 from broadsheet_gateway.accounts.attempts import SignInAttempts
-from broadsheet_gateway.accounts.log_in import LoggedIn, WrongCredentials, log_in
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
@@ -21,6 +18,9 @@ from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responde
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import LoginPage
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
+from broadsheet_gateway.sign_in.admission import Admission
+from broadsheet_gateway.sign_in.answer import answer_admitted, visit_of
+from broadsheet_gateway.sign_in.log_in import WrongCredentials, log_in
 
 _USERNAME_SHOWN_MAX = 100
 
@@ -40,6 +40,7 @@ async def submit_login(
     engine: NamedDependency[AsyncEngine],
     hashing: NamedDependency[PasswordHashing],
     sessions: NamedDependency[Sessions],
+    admission: NamedDependency[Admission],
     sign_in_notes: NamedDependency[SignInNotes],
     jar: NamedDependency[CookieJar],
 ) -> PageResponse:
@@ -48,34 +49,26 @@ async def submit_login(
         request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
     )
     username, password = form.required("username"), form.required("password")
-    source = request_origin.rate_limit_subject(request)
+    visit = visit_of(request, request_origin, jar)
     try:
-        charge = await attempts.count_password(username, source=source)
+        charge = await attempts.count_password(username, source=visit.source)
     except TooManyRequestsError as error:
         view = LoginPage(username=username[:_USERNAME_SHOWN_MAX], flashes=(FlashCode.TOO_MANY_ATTEMPTS,))
         return responder.page(view, status=error.status, headers=error.headers)
     result = await log_in(
         username=username,
         password=password,
-        earlier_session_id=request.cookies.get(jar.session_name),
-        source=source,
-        browser=request_origin.browser(request),
-        address=request_origin.address(request),
+        visit=visit,
+        admission=admission,
         notes=sign_in_notes,
         may_use_default_password=settings.is_local,
         engine=engine,
         hashing=hashing,
-        sessions=sessions,
     )
-    match result:
-        case WrongCredentials():
-            return responder.redirect("/login", flash=FlashCode.AUTHENTICATION_FAILED)
-        case LoggedIn(session_id):
-            await attempts.clear(charge)
-            cookie = jar.session(session_id, lifetime_s=sessions.lifetime_s)
-            return responder.redirect("/admin/dashboard", cookies=[cookie])
-        case _:
-            assert_never(result)
+    if isinstance(result, WrongCredentials):
+        return responder.redirect("/login", flash=FlashCode.AUTHENTICATION_FAILED)
+    await attempts.clear(charge)
+    return answer_admitted(result, responder=responder, jar=jar, lifetime_s=sessions.lifetime_s)
 
 
 LOGIN_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_login, submit_login)

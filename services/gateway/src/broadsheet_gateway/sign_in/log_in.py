@@ -1,4 +1,4 @@
-"""Log in: a user name, or the user's address, and a password become a session.
+"""Log in: a user name, or the user's address, and a password become a session, or the first half of a sign-in.
 
 The same steps run for an unknown user as for a wrong password: one look-up, one argon2 check.
 """
@@ -8,18 +8,13 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.attempts import email_key_of
-from broadsheet_gateway.accounts.current_session import session_data
+from broadsheet_gateway.accounts.interface import UserAccount, find_user_to_sign_in, replace_hash
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
-from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.accounts.store import UserAccount, find_user_to_sign_in, replace_hash
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
+from broadsheet_gateway.sign_in.admission import Admission, Admitted, Visit
 
 _log = structlog.get_logger()
-
-
-class LoggedIn(msgspec.Struct, frozen=True):
-    session_id: str
 
 
 class WrongCredentials(msgspec.Struct, frozen=True):
@@ -30,18 +25,14 @@ async def log_in(
     *,
     username: str,
     password: str,
-    earlier_session_id: str | None,
-    source: str,
-    browser: str,
-    address: str | None,
+    visit: Visit,
+    admission: Admission,
     notes: SignInNotes,
     may_use_default_password: bool,
     engine: AsyncEngine,
     hashing: PasswordHashing,
-    sessions: Sessions,
-) -> LoggedIn | WrongCredentials:
-    """Creates a session with a new id; the session the browser had, if any, ends. `source` and `browser` are what the
-    user is shown of where the session began.
+) -> Admitted | WrongCredentials:
+    """Creates a session with a new id, or asks for the second factor.
 
     Raises:
         UnavailableError: Redis does not answer, or too many checks are queued.
@@ -52,20 +43,14 @@ async def log_in(
     if user is None or not matches or user.is_deactivated:
         _log.warning("security.login_refused", user_id=None if user is None else user.id, reason="wrong_credentials")
         user_id = None if user is None else user.id
-        await notes.refused(user_id, address=address, method="password", reason="wrong_credentials")
+        await notes.refused(user_id, address=visit.address, method="password", reason="wrong_credentials")
         return WrongCredentials()
     if password == DEFAULT_PASSWORD and not may_use_default_password:
         _log.warning("security.login_refused", user_id=user.id, reason="default_password")
-        await notes.refused(user.id, address=address, method="password", reason="default_password")
+        await notes.refused(user.id, address=visit.address, method="password", reason="default_password")
         return WrongCredentials()
     await _rehash_if_needed(user, password, engine=engine, hashing=hashing)
-    if earlier_session_id is not None:
-        await sessions.end(earlier_session_id)
-    session_id = await sessions.start(session_data(user, source=source, browser=browser))
-    # Before anybody has the session's id: no session is used whose beginning is not in the log.
-    await notes.signed_in(user.id, address=address, method="password")
-    _log.info("security.login_succeeded", user_id=user.id)
-    return LoggedIn(session_id)
+    return await admission.admit(user, method="password", visit=visit)
 
 
 async def _rehash_if_needed(user: UserAccount, password: str, *, engine: AsyncEngine, hashing: PasswordHashing) -> None:
