@@ -41,6 +41,7 @@ READS: dict[str, set[str]] = {
         "delivery.published_stream_checks",
         "delivery.published_runs",
         "delivery.published_variant_figures",
+        "gateway.published_user_addresses",
         "subscriptions.published_time_zones",
     },
     "delivery": {

@@ -106,6 +106,40 @@ def test_a_password_that_may_not_be_is_refused(run: Run, password_file: Path, da
     assert run(*arguments, BROADSHEET_ENV="local").returncode == 0
 
 
+def test_a_user_is_created_with_an_address_that_no_other_has(run: Run, password_file: Path, database: Database) -> None:
+    arguments = ("create-user", "--password-file", str(password_file), "--username")
+    assert run(*arguments, "ada", "--email", "Ada@B\u00fccher.example").returncode == 0
+    taken = run(*arguments, "eve", "--email", "ADA@xn--bcher-kva.example")
+    assert (taken.returncode, "another user has the address" in taken.stderr) == (1, True)
+    assert run(*arguments, "eve", "--email", "eve@").returncode == 2
+    # What anybody knows of the user is no password.
+    password_file.write_text("eve.somebody 2026")
+    guessed = run(*arguments, "eve", "--email", "eve.somebody@example.com")
+    assert (guessed.returncode, "what others know of you" in guessed.stderr) == (1, True)
+    assert execute(database.owner_url, "SELECT username, email, email_key FROM gateway.user_account") == [
+        ("ada", "Ada@xn--bcher-kva.example", "ada@xn--bcher-kva.example")
+    ]
+
+
+def test_an_address_is_set_by_command(run: Run, password_file: Path, database: Database) -> None:
+    for name in ("ada", "eve"):
+        run("create-user", "--username", name, "--password-file", str(password_file))
+    done = run("set-email", "ada", "ada@example.com")
+    assert (done.returncode, "ada has the address ada@example.com\n" in done.stderr) == (0, True)
+    assert "already" in run("set-email", "ada", "ada@example.com").stderr
+    for arguments, status, reason in (
+        (("eve", "Ada@example.com"), 1, "another user has the address"),
+        (("nobody", "n@example.com"), 1, "no user nobody"),
+        (("eve", "eve@"), 2, "ADDRESS"),
+    ):
+        refused = run("set-email", *arguments)
+        assert (refused.returncode, reason in refused.stderr) == (status, True), refused
+    assert execute(database.owner_url, "SELECT email FROM gateway.user_account ORDER BY id") == [
+        ("ada@example.com",),
+        (None,),
+    ]
+
+
 def test_keys_are_printed_once_or_put_in_place(
     run: Run, password_file: Path, tmp_path: Path, database: Database
 ) -> None:

@@ -15,16 +15,30 @@ import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.record_id import RECORD_ID_MAX
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.process.database import create_engine, is_database_unavailable
 from broadsheet_common.process.settings import SettingsError, exit_with_settings_error, load_settings
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.access.roles import ROLE_PERMISSIONS
-from broadsheet_gateway.accounts.create_user import PasswordRefused, UserCreated, UserExists, create_user
+from broadsheet_gateway.accounts.create_user import (
+    AddressTaken,
+    PasswordRefused,
+    UserCreated,
+    UserExists,
+    create_user,
+)
 from broadsheet_gateway.api_keys.api_key import ApiKeyText, parse_scopes
 from broadsheet_gateway.api_keys.create_api_key import KeyExists, KeyStored, NoSuchUser, PrefixTaken, create_api_key
 from broadsheet_gateway.audit.chain_end import Head
 from broadsheet_gateway.audit.verify_chain import Broken, Intact, verify_chain
-from broadsheet_gateway.recovery.recover import Recovered, RecoveryRefused, UserUnknown, make_owner, reset_password
+from broadsheet_gateway.recovery.recover import (
+    Recovered,
+    RecoveryRefused,
+    UserUnknown,
+    make_owner,
+    reset_password,
+    set_email,
+)
 from broadsheet_gateway.settings import GatewaySettings
 
 NAME_MAX_LENGTH = 100
@@ -63,12 +77,16 @@ def _parser() -> argparse.ArgumentParser:
         help="owner, editor, publisher, analyst or support, for one newsletter or for all; may be repeated "
         "(default: owner)",
     )
+    user.add_argument("--email", type=_address, metavar="ADDRESS", help="the user's e-mail address")
     user.add_argument(
         "--if-missing", action="store_true", help="if the user exists, change nothing and report no error"
     )
     reset = commands.add_parser("reset-password", help="set a user's password, and end the user's sessions")
     reset.add_argument("--username", type=_name, required=True)
     reset.add_argument("--password-file", type=Path, required=True, help="a file that contains only the password")
+    email = commands.add_parser("set-email", help="set a user's e-mail address")
+    email.add_argument("username", type=_name, metavar="USER")
+    email.add_argument("email", type=_address, metavar="ADDRESS")
     owner = commands.add_parser("grant-owner", help="make a user an owner of the whole installation")
     owner.add_argument("--username", type=_name, required=True)
     owner.add_argument("--reactivate", action="store_true", help="also if the user is deactivated")
@@ -116,6 +134,13 @@ def _name(text: str) -> str:
     return text
 
 
+def _address(text: str) -> EmailAddress:
+    try:
+        return EmailAddress.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _role(text: str) -> Grant:
     name, separator, number = text.partition(":")
     role = next((known for known in ROLE_PERMISSIONS if known == name), None)
@@ -139,6 +164,8 @@ async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
                 await _create_user(options, settings, engine)
             case "reset-password":
                 await _reset_password(options, engine)
+            case "set-email":
+                await _set_email(options, engine)
             case "grant-owner":
                 await _grant_owner(options, engine)
             case "create-api-key":
@@ -167,6 +194,7 @@ async def _create_user(options: argparse.Namespace, settings: GatewaySettings, e
         may_use_default_password=settings.is_local,
         engine=engine,
         grants=options.role or (Grant("owner"),),
+        email=options.email,
     )
     match result:
         case UserCreated():
@@ -175,6 +203,8 @@ async def _create_user(options: argparse.Namespace, settings: GatewaySettings, e
             sys.stderr.write(f"gateway: the user {options.username} exists already\n")
         case UserExists():
             raise CommandError(f"the user {options.username} exists already")
+        case AddressTaken():
+            raise CommandError(f"another user has the address {options.email}")
         case PasswordRefused(reason):
             raise CommandError(reason)
 
@@ -184,6 +214,12 @@ async def _reset_password(options: argparse.Namespace, engine: AsyncEngine) -> N
     result = await reset_password(username=options.username, password=password, engine=engine)
     _check_recovered(result, options.username)
     sys.stderr.write(f"gateway: the password of {options.username} is set\n")
+
+
+async def _set_email(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    result = await set_email(username=options.username, address=options.email, engine=engine)
+    changed = _check_recovered(result, options.username)
+    sys.stderr.write(f"gateway: {options.username} has the address {options.email}{'' if changed else ' already'}\n")
 
 
 async def _grant_owner(options: argparse.Namespace, engine: AsyncEngine) -> None:

@@ -1,13 +1,17 @@
 """Recovery on the command line: a password that is lost, an installation without an owner."""
 
+import asyncio
+
 from argon2 import PasswordHasher
 
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.recovery.recover import (
     Recovered,
     RecoveryRefused,
     UserUnknown,
     make_owner,
     reset_password,
+    set_email,
 )
 
 from ..conftest import Gateway, log_in
@@ -62,7 +66,48 @@ async def test_a_deactivated_user_is_made_an_owner_only_on_purpose(gateway: Gate
     assert (await log_in(await gateway.client())).headers["location"] == "/admin/dashboard"
 
 
-async def test_both_are_in_the_audit_log_as_done_by_command(gateway: Gateway) -> None:
+async def test_an_address_is_set_and_belongs_to_one_user(gateway: Gateway) -> None:
+    client = await gateway.signed_in()
+    await gateway.add_user("other")
+
+    async def set_to(username: str, address: str) -> object:
+        return await set_email(username=username, address=EmailAddress.parse(address), engine=gateway.engine)
+
+    assert await set_to("author", "Ada@example.com") == Recovered()
+    assert await set_to("author", "Ada@example.com") == Recovered(changed=False)
+    refused = await set_to("other", "ADA@example.com")
+    assert isinstance(refused, RecoveryRefused)
+    assert "another user" in refused.reason
+    assert await set_to("nobody", "ada@example.com") == UserUnknown()
+    # In another spelling it is the same address of the same user.
+    assert await set_to("author", "ada@example.com") == Recovered()
+    assert gateway.sql("SELECT email, email_key FROM gateway.user_account ORDER BY id") == [
+        ("ada@example.com", "ada@example.com"),
+        (None, None),
+    ]
+    assert (await client.get("/admin/dashboard")).status_code == 200, "no session ends"
+    assert (await log_in(await gateway.client(), "ada@example.com")).headers["location"] == "/admin/dashboard"
+
+
+async def test_of_two_who_are_given_one_address_at_once_one_has_it(gateway: Gateway) -> None:
+    await gateway.add_user()
+    await gateway.add_user("other")
+    address = EmailAddress("ada@example.com")
+    done = await asyncio.gather(
+        *(set_email(username=name, address=address, engine=gateway.engine) for name in ("author", "other"))
+    )
+    assert sorted(type(one).__name__ for one in done) == ["Recovered", "RecoveryRefused"]
+
+
+async def test_a_link_that_was_mailed_to_the_address_before_opens_nothing(gateway: Gateway) -> None:
+    await gateway.add_user()
+    await set_email(username="author", address=EmailAddress("old@example.com"), engine=gateway.engine)
+    await (await gateway.client()).post("/password-reset", data={"email": "old@example.com"})
+    await set_email(username="author", address=EmailAddress("new@example.com"), engine=gateway.engine)
+    assert gateway.sql("SELECT used_at IS NOT NULL FROM gateway.password_reset") == [(True,)]
+
+
+async def test_all_are_in_the_audit_log_as_done_by_command(gateway: Gateway) -> None:
     await gateway.add_user()
     gateway.sql("DELETE FROM gateway.user_role")
     recorded = """
@@ -70,8 +115,14 @@ async def test_both_are_in_the_audit_log_as_done_by_command(gateway: Gateway) ->
             SELECT at, action, actor, target_id FROM audit.waiting
             UNION ALL SELECT at, action, actor, target_id FROM audit.entry
         )
-        SELECT action, actor, target_id FROM recorded ORDER BY at DESC LIMIT 2
+        SELECT action, actor, target_id FROM recorded ORDER BY at DESC LIMIT 3
     """
     await reset_password(username="author", password=NEW, engine=gateway.engine)
     await make_owner(username="author", may_reactivate=False, engine=gateway.engine)
-    assert gateway.sql(recorded) == [("user.roles_changed", "command", "1"), ("user.password_reset", "command", "1")]
+    for _ in range(2):  # the second changes nothing
+        await set_email(username="author", address=EmailAddress("ada@example.com"), engine=gateway.engine)
+    assert gateway.sql(recorded) == [
+        ("user.email_changed", "command", "1"),
+        ("user.roles_changed", "command", "1"),
+        ("user.password_reset", "command", "1"),
+    ]

@@ -46,6 +46,20 @@ async def test_it_goes_to_nobody_who_did_not_agree(publishing: Publishing) -> No
     assert queued(publishing) == []
 
 
+async def test_it_goes_to_active_users_too(publishing: Publishing) -> None:
+    """Authors look at a mail in their own mailboxes before anybody else gets it."""
+    publishing.rows(
+        "INSERT INTO gateway.user_account (username, email, email_key, deactivated_at) VALUES"
+        " ('ada', 'Ada@example.org', 'ada@example.org', NULL), ('gone', 'gone@example.org', 'gone@example.org', now())"
+    )
+    issue_id = await draft(publishing)
+    refused = await publishing.post(f"issues/{issue_id}/test", {"to": ["ADA@example.org", "gone@example.org"]})
+    assert (refused.status_code, [problem["pointer"] for problem in refused.json()["errors"]]) == (422, ["/to/1"])
+    answer = await publishing.post(f"issues/{issue_id}/test", {"to": ["ADA@example.org"]})
+    assert answer.status_code == 202
+    assert queued(publishing) == [("test", "ADA@example.org", "[Test] The news")]
+
+
 async def test_bad_and_too_many_addresses_are_named(publishing: Publishing) -> None:
     issue_id = await draft(publishing)
     bad = await publishing.post(f"issues/{issue_id}/test", {"to": ["nobody", "news@example.com"]})

@@ -9,7 +9,15 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-_PARTS = ("0006_people", "0006_watching", "0006_audit", "0006_sign_up", "0006_sign_in", "0006_second_factor")
+_PARTS = (
+    "0006_people",
+    "0006_watching",
+    "0006_audit",
+    "0006_sign_up",
+    "0006_sign_in",
+    "0006_second_factor",
+    "0006_user_addresses",
+)
 
 
 def upgrade() -> None:

@@ -4,8 +4,11 @@ from broadsheet_gateway.accounts.store import (
     UserAccount,
     end_sessions,
     find_user,
+    find_user_by_address,
     find_user_by_name,
     find_user_to_sign_in,
+    insert_user,
+    replace_address,
     replace_hash,
     set_password_hash,
 )
@@ -14,8 +17,11 @@ __all__ = [
     "UserAccount",
     "end_sessions",
     "find_user",
+    "find_user_by_address",
     "find_user_by_name",
     "find_user_to_sign_in",
+    "insert_user",
+    "replace_address",
     "replace_hash",
     "set_password_hash",
 ]

@@ -1,13 +1,18 @@
 """SQL of users. Every function takes the connection of its caller's transaction."""
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.tables import second_factor, user_account
+
+_UNIQUE_VIOLATION: Final = "23505"
 
 
 class UserAccount(msgspec.Struct, frozen=True):
@@ -64,6 +69,11 @@ async def find_user(connection: AsyncConnection, user_id: int) -> UserAccount | 
     return None if row is None else UserAccount(*row)
 
 
+async def find_user_by_address(connection: AsyncConnection, email_key: str) -> UserAccount | None:
+    row = (await connection.execute(_SELECT_USER.where(user_account.c.email_key == email_key))).one_or_none()
+    return None if row is None else UserAccount(*row)
+
+
 async def end_sessions(connection: AsyncConnection, user_id: int) -> bool:
     """From the commit on, every session that began before is over. False if there is no such user."""
     result = await connection.execute(
@@ -75,12 +85,27 @@ async def end_sessions(connection: AsyncConnection, user_id: int) -> bool:
     return result.first() is not None
 
 
-async def insert_user(connection: AsyncConnection, *, username: str, password_hash: str) -> int | None:
-    """The new user's id; None if the name is taken, and then nothing is changed. The user has no role yet."""
+async def insert_user(
+    connection: AsyncConnection,
+    *,
+    username: str,
+    password_hash: str,
+    name: str = "",
+    email: EmailAddress | None = None,
+) -> int | None:
+    """The new user's id; None if the name or the address is taken, and then nothing is changed. The user has no role
+    yet.
+    """
     result = await connection.execute(
         insert(user_account)
-        .values(username=username, password_hash=password_hash)
-        .on_conflict_do_nothing(index_elements=[user_account.c.username])
+        .values(
+            username=username,
+            password_hash=password_hash,
+            name=name,
+            email=email,
+            email_key=None if email is None else email.key,
+        )
+        .on_conflict_do_nothing()
         .returning(user_account.c.id)
     )
     user_id: int | None = result.scalar_one_or_none()
@@ -109,6 +134,20 @@ async def set_password_hash(connection: AsyncConnection, *, user_id: int, new_ha
         .where(user_account.c.id == user_id)
         .values(password_hash=new_hash, password_changed_at=now, sessions_end_before=now)
     )
+
+
+async def replace_address(connection: AsyncConnection, user_id: int, address: EmailAddress) -> bool:
+    """False if another user has the address; then nothing is changed, and the transaction goes on."""
+    try:
+        async with connection.begin_nested():
+            await connection.execute(
+                user_account.update().where(user_account.c.id == user_id).values(email=address, email_key=address.key)
+            )
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
+            raise
+        return False
+    return True
 
 
 async def replace_hash(connection: AsyncConnection, *, user_id: int, old_hash: str, new_hash: str) -> None:

@@ -81,3 +81,12 @@ async def use_reset(connection: AsyncConnection, token_sha256: bytes) -> bool:
         password_reset.update().where(_is_open(token_sha256)).values(used_at=_NOW).returning(password_reset.c.user_id)
     )
     return result.first() is not None
+
+
+async def void_reset_links(connection: AsyncConnection, user_id: int) -> None:
+    """For when the user's address changes: what was mailed to the one before opens nothing from the commit on."""
+    await connection.execute(
+        password_reset.update()
+        .where(password_reset.c.user_id == user_id, password_reset.c.used_at.is_(None))
+        .values(used_at=_NOW)
+    )

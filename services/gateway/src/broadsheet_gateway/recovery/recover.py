@@ -1,4 +1,4 @@
-"""Set a user's password, or make a user an owner, by command: for whoever runs the installation.
+"""Set a user's password or address, or make a user an owner, by command: for whoever runs the installation.
 
 No session and no mail is needed, and no owner has to be left. Each is in the audit log as done by command.
 """
@@ -8,16 +8,18 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
-from broadsheet_gateway.accounts.interface import find_user_by_name, set_password_hash
+from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_gateway.accounts.interface import find_user_by_name, replace_address, set_password_hash
 from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
+from broadsheet_gateway.password_reset.interface import void_reset_links
 from broadsheet_gateway.recovery.store import grant_owner, reactivate
 
 _log = structlog.get_logger()
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """`changed`: False if the user was an owner, and active, already."""
+    """`changed`: False if all was so already."""
 
     changed: bool = True
 
@@ -51,6 +53,24 @@ async def reset_password(
         await set_password_hash(connection, user_id=user.id, new_hash=new_hash)
         await record_audit(connection, BY_COMMAND, "user.password_reset", user.id)
     _log.info("security.password_reset", user_id=user.id, by="command")
+    return Recovered()
+
+
+async def set_email(
+    *, username: str, address: EmailAddress, engine: AsyncEngine
+) -> Recovered | UserUnknown | RecoveryRefused:
+    """No session ends. A link for a new password that is on its way to the address before does not work any more."""
+    async with engine.begin() as connection:
+        user = await find_user_by_name(connection, username)
+        if user is None:
+            return UserUnknown()
+        if user.email == address:
+            return Recovered(changed=False)
+        if not await replace_address(connection, user.id, address):
+            return RecoveryRefused(f"another user has the address {address}")
+        await void_reset_links(connection, user.id)
+        await record_audit(connection, BY_COMMAND, "user.email_changed", user.id)
+    _log.info("security.email_changed", user_id=user.id, by="command")
     return Recovered()
 
 

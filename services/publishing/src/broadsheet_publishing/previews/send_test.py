@@ -47,8 +47,8 @@ def parse_addresses(raw: Sequence[str]) -> list[EmailAddress]:
 async def require_verified(
     engine: AsyncEngine, addresses: Sequence[EmailAddress], installation: Installation, own: Sequence[str | None]
 ) -> None:
-    """`own`: the newsletter's sender and reply address. Others must be confirmed subscribers: a test mail is no way to
-    write to strangers.
+    """`own`: the newsletter's sender and reply address. Others must be users' or confirmed subscribers': a test mail is
+    no way to write to strangers.
 
     Raises:
         InvalidInputError: names every address that nobody confirmed.
@@ -60,7 +60,7 @@ async def require_verified(
     problems = tuple(
         FieldProblem(
             pointer=f"/to/{place}",
-            detail="Nobody has confirmed this address: test mails go to confirmed subscribers and to the sender.",
+            detail="Nobody has confirmed this address: test mails go to users, confirmed subscribers and the sender.",
         )
         for place, address in enumerate(addresses)
         if address.key in unverified

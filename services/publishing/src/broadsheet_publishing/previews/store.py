@@ -72,13 +72,15 @@ async def find_compiled(connection: AsyncConnection, issue_id: int, variant: int
 
 
 async def find_unverified(connection: AsyncConnection, email_keys: Sequence[str]) -> frozenset[str]:
-    """Those of the addresses, by key, that nobody ever confirmed by a link in a mail."""
+    """Those of the addresses, by key, that are no active user's and that nobody ever confirmed by a link in a mail."""
     result = await connection.execute(
         sa.text("""
             SELECT wanted.email_key
               FROM unnest(CAST(:email_keys AS text[])) AS wanted (email_key)
              WHERE NOT EXISTS (SELECT FROM subscriptions.published_verified_addresses AS verified
                                 WHERE verified.email_key = wanted.email_key)
+               AND NOT EXISTS (SELECT FROM gateway.published_user_addresses AS own
+                                WHERE own.email_key = wanted.email_key)
         """),
         {"email_keys": list(email_keys)},
     )
