@@ -18,7 +18,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivery_settings
 from harness.http.served_app import serving_app
-from harness.keys import identity_keys
+from harness.keys import SECOND_FACTOR_KEYS, identity_keys
 from harness.seeding import Seed
 from harness.system import PASSWORD, USERNAME, make_author
 from harness.waiting import eventually
@@ -113,6 +113,7 @@ def opened(database: Database, redis_url: str, sandbox: RunningSandbox, seed: Se
                 publishing_url=HttpUrl.parse("http://127.0.0.1:1"),
                 delivery_url=HttpUrl.parse(delivery_url),
                 identity_private_key=Secret(identity_keys()[0]),
+                second_factor_keys=SECOND_FACTOR_KEYS,
                 redis_timeout_s=5.0,
                 api_key_cache_s=0.01,
             )

@@ -11,6 +11,7 @@ from broadsheet_common.process.settings import Secret
 LINK_SIGNING_KEYS = Secret("k1:" + "ab" * 32)
 ERASURE_KEYS = Secret("e1:" + "cd" * 32)
 SECRET_ENCRYPTION_KEYS = Secret("k1:" + "cd" * 32)
+SECOND_FACTOR_KEYS = Secret("k1:" + "ef" * 32)
 
 SUBSCRIPTIONS_SECRETS = {
     "LINK_SIGNING_KEYS": LINK_SIGNING_KEYS.reveal(),

@@ -37,7 +37,14 @@ from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Database
 from harness.delivering import MAIL_FROM, Delivering, delivering, delivery_settings
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys, scopes
+from harness.keys import (
+    ERASURE_KEYS,
+    LINK_SIGNING_KEYS,
+    SECOND_FACTOR_KEYS,
+    SECRET_ENCRYPTION_KEYS,
+    identity_keys,
+    scopes,
+)
 from harness.oracle import Captured, Oracle
 from harness.queue.queue_time import make_due
 from harness.seeding import Seed
@@ -248,6 +255,7 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         publishing_url=HttpUrl.parse("http://publishing"),
         delivery_url=HttpUrl.parse("http://delivery"),
         identity_private_key=Secret(private_key),
+        second_factor_keys=SECOND_FACTOR_KEYS,
         metrics_token=Secret(METRICS_TOKEN),
         # Tests change newsletters and keys between two requests.
         newsletter_cache_s=0.001,

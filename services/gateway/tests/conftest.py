@@ -24,7 +24,7 @@ from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Cluster, Database
-from harness.keys import identity_keys, scopes
+from harness.keys import SECOND_FACTOR_KEYS, identity_keys, scopes
 from harness.waiting import eventually
 
 PUBLIC_URL = "http://127.0.0.1:8081"
@@ -273,6 +273,7 @@ def settings(_gateway_database: Database, gateway_redis: EmbeddedRedis) -> Gatew
         publishing_url=HttpUrl.parse("http://publishing"),
         delivery_url=HttpUrl.parse("http://delivery"),
         identity_private_key=Secret(identity_keys()[0]),
+        second_factor_keys=SECOND_FACTOR_KEYS,
         # On a busy machine a test is slow, not wrong; one that waits for a time-out sets its own.
         redis_timeout_s=5.0,
         upstream_timeout_s=60.0,

@@ -13,7 +13,7 @@ from broadsheet_gateway.commands import run_command
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
-from harness.keys import identity_keys
+from harness.keys import SECOND_FACTOR_KEYS, identity_keys
 
 from .conftest import PASSWORD, PUBLIC_URL, execute
 
@@ -45,6 +45,7 @@ def run(
         "PUBLISHING_URL": "http://publishing",
         "DELIVERY_URL": "http://delivery",
         "IDENTITY_PRIVATE_KEY": identity_keys()[0],
+        "SECOND_FACTOR_KEYS": SECOND_FACTOR_KEYS.reveal(),
     }
 
     def run_it(*arguments: str, **changes: str) -> Done:

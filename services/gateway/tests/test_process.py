@@ -22,7 +22,7 @@ from broadsheet_gateway.pages.static_files import load_static_files
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
-from harness.keys import identity_keys
+from harness.keys import SECOND_FACTOR_KEYS, identity_keys
 from harness.ports import held_port
 from harness.waiting import eventually
 
@@ -52,6 +52,7 @@ def environment(database: Database, gateway_redis: EmbeddedRedis, port: int) -> 
         "PUBLISHING_URL": "http://127.0.0.1:1",
         "DELIVERY_URL": "http://127.0.0.1:1",
         "IDENTITY_PRIVATE_KEY": identity_keys()[0],
+        "SECOND_FACTOR_KEYS": SECOND_FACTOR_KEYS.reveal(),
         "METRICS_TOKEN": "secret-metrics-token",
     }
 

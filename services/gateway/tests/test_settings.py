@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "PUBLISHING_URL": "http://publishing:8000",
     "DELIVERY_URL": "http://delivery:8000",
     "IDENTITY_PRIVATE_KEY": "secret",
+    "SECOND_FACTOR_KEYS": "k1:" + "ef" * 32,
 }
 
 
@@ -65,10 +66,13 @@ def test_faults_are_named_together() -> None:
         TRUSTED_PROXIES="10.0.0.0/8,nonsense",
         LOGIN_LIMIT_PER_IP="x",
         SECURITY_CONTACT="security@example.com",
+        SECOND_FACTOR_KEYS="k1:1234",
     )
     assert [fault.split()[0] for fault in found] == [
         "PUBLIC_URL", "TRUSTED_PROXIES", "SECURITY_CONTACT", "LOGIN_LIMIT_PER_IP",
+        "SECOND_FACTOR_KEYS",
     ]  # fmt: skip
+    assert "1234" not in str(found)
 
 
 def test_limits_depend_on_the_environment_and_can_be_set() -> None:

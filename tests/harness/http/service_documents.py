@@ -19,7 +19,7 @@ from broadsheet_publishing.app import create_app as create_publishing_app
 from broadsheet_publishing.settings import PublishingSettings
 from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
-from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
+from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECOND_FACTOR_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys
 
 _NOWHERE = PostgresUrl("postgresql://nobody@127.0.0.1:1/none")
 _PUBLIC_URL = HttpUrl("https://news.example.com")
@@ -79,6 +79,7 @@ def own_api() -> OwnApi:
         publishing_url=_PUBLIC_URL,
         delivery_url=_PUBLIC_URL,
         identity_private_key=Secret(identity_keys()[0]),
+        second_factor_keys=SECOND_FACTOR_KEYS,
     )
     transport = httpx.MockTransport(lambda _request: httpx.Response(503))
     services: tuple[ServiceName, ...] = get_args(ServiceName)

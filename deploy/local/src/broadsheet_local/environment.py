@@ -45,6 +45,7 @@ COMPOSED = (
     "PUBLIC_URL",
     "PUBLISHING_URL",
     "REDIS_URL",
+    "SECOND_FACTOR_KEYS",
     "SUBSCRIPTIONS_URL",
 )
 
@@ -117,6 +118,7 @@ def service_environment(
     if service == "gateway":
         composed |= {
             "IDENTITY_PRIVATE_KEY_FILE": str(credentials.identity_private_key_file),
+            "SECOND_FACTOR_KEYS_FILE": str(credentials.second_factor_keys_file),
             "REDIS_URL": redis_url,
             "SUBSCRIPTIONS_URL": address(addresses.subscriptions_port),
             "PUBLISHING_URL": address(addresses.publishing_port),

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.process.settings import (
     HttpUrl,
     PositiveInt,
@@ -139,6 +140,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """How long a client may take to send such a file; BODY_TIMEOUT_S is then the longest pause in it."""
 
     identity_private_key: Secret
+    second_factor_keys: Secret
+    """`id:hex,…` of 32 bytes each, the current key first: encrypts the secrets of users' authenticators (TOTP)."""
     postmark_webhook_user: str | None = None
     postmark_webhook_password: Secret | None = None
     metrics_token: Secret | None = None
@@ -211,7 +214,7 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
         if urlsplit(self.public_url).path:
             problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
-        for name in ("trusted_proxies", "security_contacts", "audit_stream", "rate_limits"):
+        for name in ("trusted_proxies", "security_contacts", "audit_stream", "rate_limits", "second_factor_keys"):
             try:
                 getattr(self, f"parse_{name}")()
             except ValueError as error:
@@ -273,6 +276,13 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             return None if self.audit_stream is None else parse_stream_target(self.audit_stream)
         except ValueError as error:
             raise ValueError(f"AUDIT_STREAM is malformed: {error}") from error
+
+    def parse_second_factor_keys(self) -> SecretBox:
+        """Raises ValueError naming the setting when a key is malformed, without what it held."""
+        try:
+            return SecretBox.parse(self.second_factor_keys.reveal())
+        except ValueError as error:
+            raise ValueError(f"SECOND_FACTOR_KEYS is malformed: {error}") from error
 
     def parse_rate_limits(self) -> RateLimits:
         """The environment's defaults with what was set over them; raises ValueError naming a malformed one."""

@@ -9,7 +9,7 @@ from broadsheet_gateway.commands import run_command
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Database
-from harness.keys import identity_keys
+from harness.keys import SECOND_FACTOR_KEYS, identity_keys
 
 Verify = Callable[..., tuple[int, str, str]]
 
@@ -47,6 +47,7 @@ def verify(
         "PUBLISHING_URL": "http://publishing",
         "DELIVERY_URL": "http://delivery",
         "IDENTITY_PRIVATE_KEY": identity_keys()[0],
+        "SECOND_FACTOR_KEYS": SECOND_FACTOR_KEYS.reveal(),
     }
 
     def run(*arguments: str) -> tuple[int, str, str]:

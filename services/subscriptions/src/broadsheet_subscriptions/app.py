@@ -15,6 +15,7 @@ from broadsheet_common.background.set_aside import SetAside
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityMiddleware, IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.http.route_rules import openapi_config, openapi_document
 from broadsheet_common.process.database import create_engine, schema_check
@@ -43,7 +44,6 @@ from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.subscribers.api import SubscriberController
 from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointController
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.log.api import EndpointDeliveriesController, WebhookDeliveryController
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
 from broadsheet_subscriptions.webhooks.sending.call_endpoint import EndpointCaller

@@ -7,10 +7,10 @@ import msgspec
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.identity import IdentityVerifier
 from broadsheet_common.contracts.link_token import LinkSigner
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.outgoing.target import TargetPolicy, parse_networks
 from broadsheet_common.process.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 
 EXPECTED_SCHEMA_VERSION = "0006"
 """The migration for which this code was written."""

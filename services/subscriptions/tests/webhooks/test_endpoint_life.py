@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.endpoints.endpoint import FAILURES_BEFORE_DISABLING
 from broadsheet_subscriptions.webhooks.endpoints.rotate_secret import rotate_secret
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.log.send_again import queue_test
 from broadsheet_subscriptions.webhooks.sending.sender import WebhookSender
 

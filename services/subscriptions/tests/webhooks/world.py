@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.runner import BackgroundRunner
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.endpoints.create_endpoint import create_endpoint
 from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import parse_fields
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
 from broadsheet_subscriptions.webhooks.sending.call_endpoint import open_caller
 from broadsheet_subscriptions.webhooks.sending.event import EVENT_TYPES, EventType

@@ -78,6 +78,7 @@ def own_api_document() -> dict[str, Any]:
         publishing_url=_PUBLIC_URL,
         delivery_url=_PUBLIC_URL,
         identity_private_key=Secret(key),
+        second_factor_keys=Secret(f"k1:{secrets.token_hex(32)}"),
     )
     nowhere = httpx.MockTransport(lambda _request: httpx.Response(httpx.codes.SERVICE_UNAVAILABLE))
     services: tuple[ServiceName, ...] = get_args(ServiceName)

@@ -24,6 +24,7 @@ class Credentials(msgspec.Struct, frozen=True):
     link_signing_keys_file: Path
     erasure_keys_file: Path
     secret_encryption_keys_file: Path
+    second_factor_keys_file: Path
     sandbox_token: str
     webhook_password_file: Path
     author_password_file: Path
@@ -45,6 +46,8 @@ def load_or_create(folder: Path) -> Credentials:
     _keep(erasure_keys_file, lambda: f"e1:{secrets.token_hex(32)}")
     encryption_keys_file = folder / "secret-encryption-keys"
     _keep(encryption_keys_file, lambda: f"k1:{secrets.token_hex(32)}")
+    second_factor_keys_file = folder / "second-factor-keys"
+    _keep(second_factor_keys_file, lambda: f"k1:{secrets.token_hex(32)}")
     webhook_password_file = folder / "postmark-webhook-password"
     _keep(webhook_password_file, lambda: secrets.token_urlsafe(24))
     author_password_file = folder / "author-password"
@@ -59,6 +62,7 @@ def load_or_create(folder: Path) -> Credentials:
         link_signing_keys_file=link_keys_file,
         erasure_keys_file=erasure_keys_file,
         secret_encryption_keys_file=encryption_keys_file,
+        second_factor_keys_file=second_factor_keys_file,
         sandbox_token=_keep(folder / "sandbox-server-token", lambda: secrets.token_hex(16)),
         webhook_password_file=webhook_password_file,
         author_password_file=author_password_file,

@@ -17,6 +17,7 @@ _PARTS = (
     "0006_sign_in",
     "0006_second_factor",
     "0006_user_addresses",
+    "0006_account_mails",
 )
 
 

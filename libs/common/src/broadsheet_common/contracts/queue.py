@@ -23,7 +23,7 @@ PartitionStage = Literal["excluded", "validated", "retreating", "own", "default"
 RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
 
 SingleMailKind = Literal[
-    "confirmation", "password_reset", "test", "preferences_link", "address_change", "address_notice"
+    "confirmation", "password_reset", "test", "preferences_link", "address_change", "address_notice", "account_notice"
 ]
 
 

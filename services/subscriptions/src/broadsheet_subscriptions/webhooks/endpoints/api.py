@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import Detail, changes, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -51,7 +52,6 @@ from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import (
     parse_fields,
 )
 from broadsheet_subscriptions.webhooks.endpoints.rotate_secret import rotate_secret
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.event import EVENT_TYPES, EventType
 
 OVERLAP_S_DEFAULT: Final = 86_400

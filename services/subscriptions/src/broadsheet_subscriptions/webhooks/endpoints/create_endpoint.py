@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
 from broadsheet_subscriptions.webhooks.endpoints import store
 from broadsheet_subscriptions.webhooks.endpoints.endpoint import ENDPOINTS_MAX, SECRETS_MAX, Endpoint, secret_purpose
 from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import EndpointFields
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.signature import SigningSecret
 
 

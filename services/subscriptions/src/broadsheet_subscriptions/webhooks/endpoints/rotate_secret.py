@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_subscriptions.webhooks.endpoints import store
 from broadsheet_subscriptions.webhooks.endpoints.change_endpoint import NO_SUCH_ENDPOINT
 from broadsheet_subscriptions.webhooks.endpoints.endpoint import SECRETS_MAX, secret_purpose
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox
 from broadsheet_subscriptions.webhooks.sending.signature import SigningSecret
 
 

@@ -7,9 +7,9 @@ from typing import Final, assert_never
 import msgspec
 import structlog
 
+from broadsheet_common.contracts.sealed_secret import SecretBox, UnreadableSecretError
 from broadsheet_common.outgoing.target import TargetPolicy
 from broadsheet_subscriptions.webhooks.endpoints.endpoint import secret_purpose
-from broadsheet_subscriptions.webhooks.endpoints.sealed_secret import SecretBox, UnreadableSecretError
 from broadsheet_subscriptions.webhooks.sending.answer import (
     Answer,
     Delivered,

@@ -1,8 +1,8 @@
-"""Signing secrets at rest: encrypted with AES-256-GCM and bound to their purpose; pure.
+"""Secrets that have to be read again, at rest: encrypted with AES-256-GCM and bound to their purpose; pure.
 
-A signing secret has to be read again, so a hash is not enough. Read access to the database alone does not allow
-signing, and write access does not allow giving one endpoint another's secret. The first key encrypts and all keys
-decrypt, so keys are rotated by putting a new one in front.
+The signing secret of a webhook and the secret of an authenticator (TOTP) are needed as they are, so a hash is not
+enough. Read access to the database alone gives none of them, and write access does not allow giving one endpoint or
+user another's. The first key encrypts and all keys decrypt, so keys are rotated by putting a new one in front.
 """
 
 import base64
@@ -35,7 +35,7 @@ class SecretBox:
         return cls(parse_key_ring(text, bytes_max=KEY_BYTES_MIN))
 
     def seal(self, secret: str, *, purpose: str) -> str:
-        # Random nonces are safe for 2^32 secrets per key: far more than there will ever be endpoints.
+        # Random nonces are safe for 2^32 secrets per key: far more than there will ever be of them.
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, secret.encode(), purpose.encode())
         return f"{self._current}.{base64.b64encode(nonce + sealed).decode()}"
