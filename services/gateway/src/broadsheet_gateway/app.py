@@ -13,6 +13,7 @@ from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
 from broadsheet_common.http.application import ServerMetrics, create_service_app
 from broadsheet_common.process.database import create_engine, schema_check
+from broadsheet_common.process.metrics import Counter
 from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.accounts.default_credentials import refuse_default_credentials
@@ -41,7 +42,7 @@ from broadsheet_gateway.http.error_pages import error_handlers
 from broadsheet_gateway.http.metrics_access import MetricsAccessMiddleware
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import Responder
-from broadsheet_gateway.http.security_headers import security_headers_hook
+from broadsheet_gateway.http.security_headers import headers_of_ordinary_pages, security_headers_hook
 from broadsheet_gateway.http.trailing_slash import NoTrailingSlash
 from broadsheet_gateway.limits.answer_limits import add_limit_headers
 from broadsheet_gateway.limits.limiter import Limiter
@@ -66,6 +67,7 @@ from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
 from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 from broadsheet_gateway.sign_up.pages import SIGN_UP_HANDLERS, SignUpDesk
+from broadsheet_gateway.sign_up.refuse_overload import OverloadRefusal
 from broadsheet_gateway.sign_up.send_sign_ups import SignUpSender
 from broadsheet_gateway.webhooks.receive import WEBHOOK_HANDLERS, WebhookDoor
 from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
@@ -208,6 +210,18 @@ def create_app(
         ],
         token_paths=("/unsubscribe/",),
         coded_body_paths=(API_PREFIX,),
+        answer_at_once=OverloadRefusal(
+            sign_up_desk.is_full,
+            pages,
+            Counter(
+                "gateway_sign_ups_refused",
+                "Sign-ups refused because as many were under way as may be",
+                registry=metrics.registry,
+            ),
+            headers=headers_of_ordinary_pages(
+                is_https=settings.is_https, hsts_subdomains=settings.hsts_include_subdomains
+            ),
+        ),
         dependencies={
             "settings": settings,
             "limits": limits,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_gateway.sign_up import pages
@@ -355,10 +356,23 @@ async def test_more_sign_ups_than_may_be_under_way_are_refused_before_they_cost_
     gateway.subscriptions.answers["POST", "/public/subscriptions"] = slowly
     first = asyncio.create_task(visitor.post("/newsletters/listed", data=ADA))
     await arrived.wait()
-    refused = await other.post("/newsletters/listed", data=ADA, headers={"origin": BLOG})
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert refused.headers["access-control-allow-origin"] == BLOG
-    assert (await other.get("/newsletters/listed")).status_code == 200
+    with capture_logs() as lines:
+        paths = ("/newsletters/listed", "/subscriptions", "/newsletters/no-such-newsletter")
+        refused = [await other.post(path, data=ADA, headers={"accept": "text/html"}) for path in paths]
+    for shown in refused:
+        assert (shown.status_code, shown.headers["retry-after"]) == (503, "5")
+        assert "sends it again" in " ".join(shown.text.split())
+    assert [line["event"] for line in lines] == ["sign_up.overload"]  # one for all of them
+    told = await other.post("/newsletters/listed", data=ADA, headers={"origin": BLOG})
+    assert (told.status_code, told.headers["access-control-allow-origin"]) == (503, "*")
+    assert told.json()["type"].endswith("unavailable")
+    # A refusal has what every page has.
+    usual = await other.get("/newsletters/listed")
+    assert usual.status_code == 200
+    for name in ("content-security-policy", "x-frame-options", "referrer-policy", "cache-control"):
+        assert refused[0].headers[name] == usual.headers[name]
+    # Nothing else is refused.
+    assert (await other.post("/login", data={"username": "a", "password": "b"})).status_code != 503
     assert len(gateway.subscriptions.received) == 1
     may_answer.set()
     assert (await first).status_code == 200

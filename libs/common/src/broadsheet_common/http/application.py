@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp, ControllerRouterHandler, Message, Middleware, Receive, Scope, Send
+from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Message, Middleware, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
@@ -24,7 +24,7 @@ from broadsheet_common.http.health import ReadinessCheck, health_routes
 from broadsheet_common.http.problems import ProblemError, problem_handlers
 from broadsheet_common.http.request_rules import RequestRules
 from broadsheet_common.http.route_rules import JsonRequest
-from broadsheet_common.http.service_app import ServiceApp, sent_method
+from broadsheet_common.http.service_app import ReadyAnswer, ServiceApp, sent_method
 from broadsheet_common.process.log_output import lost_lines
 from broadsheet_common.process.metrics import Counter, Gauge, Histogram, metric_faults
 from broadsheet_common.process.tracing import enter_trace, start_trace
@@ -160,6 +160,7 @@ def create_service_app(
     configure: Callable[[AppConfig], AppConfig] | None = None,
     token_paths: tuple[str, ...] = (),
     coded_body_paths: tuple[str, ...] = (),
+    answer_at_once: Callable[[HTTPScope], ReadyAnswer | None] | None = None,
 ) -> Litestar:
     """A Litestar app with everything that all services share.
 
@@ -167,10 +168,10 @@ def create_service_app(
     managers open and close what the app owns; one of them runs `background`, whose loops readiness shows. If one
     of the `optional_checks` fails, the service is degraded but still ready. Nothing is started here.
     `token_paths`, `coded_body_paths`: see `RequestRules`. What is in `state.on_draining` is called when the process is
-    told to stop: for answers that would not end by themselves.
+    told to stop: for answers that would not end by themselves. `answer_at_once`: see `ServiceApp`.
     """
     metrics = metrics or ServerMetrics()
-    return ServiceApp(
+    app = ServiceApp(
         route_handlers=[
             *route_handlers,
             health_routes(
@@ -196,6 +197,8 @@ def create_service_app(
         logging_config=None,
         on_app_init=[configure] if configure else [],
     )
+    app.answer_at_once = answer_at_once
+    return app
 
 
 def _provide(value: object) -> Provide:

@@ -2,7 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,7 +47,8 @@ HOME_PATH = "/subscriptions"
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
-NEWSLETTER_PATH = "/newsletters/{slug:str}"
+NEWSLETTERS_PREFIX = "/newsletters/"
+NEWSLETTER_PATH = f"{NEWSLETTERS_PREFIX}{{slug:str}}"
 UNDER_WAY_MAX = 200
 """Sign-ups of this process that are not answered yet: at a thousand a second, the last one waits for 0.2 s."""
 PAGES_KEPT_MAX = 256
@@ -113,12 +115,26 @@ class SignUpDesk:
         newsletter = await self.find(slug)
         return self.page(newsletter, newsletter_path(newsletter.slug))
 
+    def is_full(self) -> bool:
+        """Whether as many sign-ups are under way as may be (see `refuse_overload`)."""
+        return self._under_way >= UNDER_WAY_MAX
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
     async def sign_up_to_default(self, request: AnyRequest) -> AnyResponse:
-        return await self.sign_up(request, await self.directory.default(), HOME_PATH)
+        with self._counted():
+            return await self.sign_up(request, await self.directory.default(), HOME_PATH)
 
     async def sign_up_to(self, request: AnyRequest, slug: str) -> AnyResponse:
-        newsletter = await self.find_for_sign_up(slug)
-        return await self.sign_up(request, newsletter, newsletter_path(newsletter.slug))
+        with self._counted():
+            newsletter = await self.find_for_sign_up(slug)
+            return await self.sign_up(request, newsletter, newsletter_path(newsletter.slug))
 
     def page(
         self,
@@ -178,24 +194,8 @@ class SignUpDesk:
 
         A script gets JSON, and may read it if its site is one of the newsletter's.
 
-        Raises:
-            UnavailableError: too many are under way. It is refused before anything is read or counted, which costs so
-                little that a flood of forms keeps nobody from the other pages.
         """
         shared = sharing_headers(request.headers, newsletter.allowed_origins)
-        if self._under_way >= UNDER_WAY_MAX:
-            refusal = UnavailableError()
-            refusal.headers.update(shared)
-            raise refusal
-        self._under_way += 1
-        try:
-            return await self._sign_up(request, newsletter, path, shared)
-        finally:
-            self._under_way -= 1
-
-    async def _sign_up(
-        self, request: AnyRequest, newsletter: PublicNewsletter, path: str, shared: dict[str, str]
-    ) -> AnyResponse:
         for_script = is_script_that_wants_data(request.headers)
         try:
             form = await read_form(

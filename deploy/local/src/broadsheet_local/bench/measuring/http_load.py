@@ -9,6 +9,8 @@ import asyncio
 import re
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Protocol, cast
 
 import msgspec
@@ -17,6 +19,7 @@ import uvloop
 from broadsheet_local.bench.measuring.claim_log import percentile
 from broadsheet_local.errors import LaunchError
 
+LOCALHOST = "127.0.0.1"
 CONNECT_TIMEOUT_S = 10.0
 ANSWERS_TIMEOUT_S = 30.0
 """How long the last answers may take once everything was sent."""
@@ -115,12 +118,21 @@ class _Connection(asyncio.Protocol):
 
 class _Load:
     def __init__(
-        self, work: Work, *, host: str, port: int, connections: int, rate_per_s: float | None, seconds: float
+        self,
+        work: Work,
+        *,
+        host: str,
+        port: int,
+        connections: int,
+        rate_per_s: float | None,
+        seconds: float,
+        sources: Sequence[str],
     ) -> None:
         self._work = work
         self._host = host
         self._port = port
         self._connections = connections
+        self._sources = cycle(sources)
         self._rate_per_s = rate_per_s
         self._seconds = seconds
         self._free: deque[_Connection] = deque()
@@ -180,7 +192,10 @@ class _Load:
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(lambda: _Connection(self), self._host, self._port)
+        local = (next(self._sources), 0)
+        _, connection = await loop.create_connection(
+            lambda: _Connection(self), self._host, self._port, local_addr=local
+        )
         self._opened.add(connection)
         self._free.append(connection)
 
@@ -263,9 +278,16 @@ def _percentile(times_ms: list[float], percent: int) -> float:
 
 
 def offer_load(
-    work: Work, *, url: tuple[str, int], connections: int, rate_per_s: float | None, seconds: float
+    work: Work,
+    *,
+    url: tuple[str, int],
+    connections: int,
+    rate_per_s: float | None,
+    seconds: float,
+    sources: Sequence[str] = (LOCALHOST,),
 ) -> LoadFigures:
     """Blocks: to be run in a thread, beside which the caller's loop watches the processes. `url`: host and port.
+    `sources`: the addresses that the connections come from, in turn; those of one have a bound.
 
     Raises:
         OSError: no connection.
@@ -273,7 +295,15 @@ def offer_load(
     host, port = url
 
     async def run() -> LoadFigures:
-        load = _Load(work, host=host, port=port, connections=connections, rate_per_s=rate_per_s, seconds=seconds)
+        load = _Load(
+            work,
+            host=host,
+            port=port,
+            connections=connections,
+            rate_per_s=rate_per_s,
+            seconds=seconds,
+            sources=sources,
+        )
         return await load.run()
 
     return uvloop.run(run())
