@@ -44,6 +44,8 @@ from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import Responder
 from broadsheet_gateway.http.security_headers import headers_of_ordinary_pages, security_headers_hook
 from broadsheet_gateway.http.trailing_slash import NoTrailingSlash
+from broadsheet_gateway.invitations.invitation import InvitationPolicy
+from broadsheet_gateway.invitations.pages import INVITATION_HANDLERS
 from broadsheet_gateway.limits.answer_limits import add_limit_headers
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
@@ -129,7 +131,12 @@ def create_app(
     attempts = SignInAttempts(limiter=limiter, limits=limits, engine=engine)
     request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
     key_uses = KeyUses(engine)
-    own_api = OwnApi(OWN_CONTROLLERS, {"engine": engine, "sessions": sessions})
+    invitation_policy = InvitationPolicy(
+        public_url=str(settings.public_url),
+        lifetime_s=settings.invitation_lifetime_s,
+        cool_down_s=settings.invitation_cool_down_s,
+    )
+    own_api = OwnApi(OWN_CONTROLLERS, {"engine": engine, "sessions": sessions, "invitation_policy": invitation_policy})
     forwarder = Forwarder(
         authenticator=Authenticator(
             keys=ApiKeyVerifier(
@@ -202,6 +209,7 @@ def create_app(
             *OWN_HANDLERS,
             *LOGIN_HANDLERS,
             *PASSWORD_RESET_HANDLERS,
+            *INVITATION_HANDLERS,
             *API_DOCUMENT_HANDLERS,
             *WEBHOOK_HANDLERS,
             *WELL_KNOWN_HANDLERS,
@@ -233,6 +241,7 @@ def create_app(
             "limiter": limiter,
             "attempts": attempts,
             "sessions": sessions,
+            "invitation_policy": invitation_policy,
             "sign_in_notes": sign_in_notes,
             "half_sign_ins": half_sign_ins,
             "admission": Admission(sessions=sessions, half_sign_ins=half_sign_ins, notes=sign_in_notes),

@@ -14,12 +14,10 @@ from pathlib import Path
 import sqlalchemy.exc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.process.database import create_engine, is_database_unavailable
 from broadsheet_common.process.settings import SettingsError, exit_with_settings_error, load_settings
 from broadsheet_gateway.access.rights import Grant
-from broadsheet_gateway.access.roles import ROLE_PERMISSIONS
 from broadsheet_gateway.accounts.create_user import (
     AddressTaken,
     PasswordRefused,
@@ -142,13 +140,10 @@ def _address(text: str) -> EmailAddress:
 
 
 def _role(text: str) -> Grant:
-    name, separator, number = text.partition(":")
-    role = next((known for known in ROLE_PERMISSIONS if known == name), None)
-    if role is None:
-        raise argparse.ArgumentTypeError(f"expected one of {', '.join(ROLE_PERMISSIONS)}")
-    if separator and not (number.isascii() and number.isdigit() and 0 < int(number) <= RECORD_ID_MAX):
-        raise argparse.ArgumentTypeError("expected a newsletter's id after the colon")
-    return Grant(role, int(number) if separator else None)
+    try:
+        return Grant.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:

@@ -176,6 +176,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """How long a mailed link to set a new password works."""
     password_reset_cool_down_s: PositiveInt = 300
     """For so long after a link no other is mailed to the same user."""
+    invitation_lifetime_s: PositiveInt = 604_800
+    """How long the link of an invitation works."""
+    invitation_cool_down_s: PositiveInt = 60
+    """For so long after an invitation no other is mailed to the same address."""
     argon2_concurrency: PositiveInt = 2
     argon2_queue_max: PositiveInt = 32
     """Password checks that may be queued; more logins are answered 503."""

@@ -1,10 +1,10 @@
--- Mails to users about their accounts: a second factor that was added, and the like.
+-- Mails to users and to those who are invited: links for an account or an address of it, and notices of what changed.
 
 -- squawk-ignore ban-drop-constraint -- a wider one follows
 ALTER TABLE delivery.single_mail DROP CONSTRAINT single_mail_kind_check;
 ALTER TABLE delivery.single_mail ADD CONSTRAINT single_mail_kind_check CHECK (kind IN (
     'confirmation', 'password_reset', 'test', 'newsletter', 'preferences_link', 'address_change', 'address_notice',
-    'welcome', 'account_notice'
+    'welcome', 'invitation', 'account_address', 'account_notice'
 )) NOT VALID;
 
 CREATE OR REPLACE FUNCTION delivery.enqueue_single_mail(
@@ -16,7 +16,7 @@ AS $$
 BEGIN
     IF kind NOT IN (
         'confirmation', 'password_reset', 'test', 'preferences_link', 'address_change', 'address_notice',
-        'account_notice'
+        'invitation', 'account_address', 'account_notice'
     ) THEN
         RAISE EXCEPTION 'unknown kind of single mail: %', kind USING ERRCODE = 'invalid_parameter_value';
     END IF;

@@ -18,6 +18,7 @@ _PARTS = (
     "0006_second_factor",
     "0006_user_addresses",
     "0006_account_mails",
+    "0006_invitations",
 )
 
 

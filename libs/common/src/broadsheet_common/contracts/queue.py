@@ -23,7 +23,15 @@ PartitionStage = Literal["excluded", "validated", "retreating", "own", "default"
 RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
 
 SingleMailKind = Literal[
-    "confirmation", "password_reset", "test", "preferences_link", "address_change", "address_notice", "account_notice"
+    "confirmation",
+    "password_reset",
+    "test",
+    "preferences_link",
+    "address_change",
+    "address_notice",
+    "invitation",
+    "account_address",
+    "account_notice",
 ]
 
 

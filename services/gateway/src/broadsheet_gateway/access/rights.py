@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from broadsheet_common.contracts.permissions import GRANTABLE, Permission
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_gateway.access.roles import ROLE_PERMISSIONS, Role
 
 
@@ -14,6 +15,22 @@ class Grant(msgspec.Struct, frozen=True, order=True):
 
     role: Role
     newsletter_id: int | None = None
+
+    @property
+    def text(self) -> str:
+        """Such as `owner`, or `editor:3` for one newsletter."""
+        return self.role if self.newsletter_id is None else f"{self.role}:{self.newsletter_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Grant":
+        """Of the same form. Raises ValueError with a sentence."""
+        name, separator, number = text.partition(":")
+        role = next((known for known in ROLE_PERMISSIONS if known == name), None)
+        if role is None:
+            raise ValueError(f"expected one of {', '.join(ROLE_PERMISSIONS)}")
+        if separator and not (number.isascii() and number.isdigit() and 0 < int(number) <= RECORD_ID_MAX):
+            raise ValueError("expected a newsletter's id after the colon")
+        return cls(role, int(number) if separator else None)
 
 
 class Rights(msgspec.Struct, frozen=True):

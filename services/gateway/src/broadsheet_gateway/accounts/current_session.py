@@ -39,7 +39,12 @@ class Session(msgspec.Struct, frozen=True):
 
     @property
     def signed_in(self) -> SignedIn:
-        return SignedIn(username=self.username, csrf_token=csrf.csrf_token(self.id), permissions=self.rights.anywhere)
+        return SignedIn(
+            username=self.username,
+            csrf_token=csrf.csrf_token(self.id),
+            permissions=self.rights.anywhere,
+            everywhere=self.rights.everywhere,
+        )
 
     @property
     def identity(self) -> Identity:

@@ -18,6 +18,7 @@ from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
+from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -39,7 +40,7 @@ async def admin_home(session: NamedDependency[Session], responder: NamedDependen
 
 
 def admin_router() -> Router:
-    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS, *OWN_SESSION_HANDLERS]
+    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS, *OWN_SESSION_HANDLERS, *PEOPLE_HANDLERS]
     return Router(
         "/admin",
         route_handlers=[*handlers, *_refusals(handlers)],

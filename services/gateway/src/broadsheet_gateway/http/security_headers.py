@@ -17,7 +17,10 @@ _UNLESS_SAID = (
     (b"cache-control", b"no-store"),
 )
 _HSTS = "max-age=31536000"
-_TOKEN_PATHS = ("/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/", "/password-reset/")
+_TOKEN_PATHS = (
+    "/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/", "/password-reset/",
+    "/invitation/", "/email-change/",
+)  # fmt: skip
 
 
 Pairs = list[tuple[bytes, bytes]]

@@ -24,6 +24,19 @@ class FlashCode(StrEnum):
     SESSION_ENDED = "session-ended"
     SESSION_OVER = "session-over"
     OTHER_SESSIONS_ENDED = "other-sessions-ended"
+    PROOF_NEEDED = "proof-needed"
+    USER_INVITED = "user-invited"
+    INVITED_JUST_NOW = "invited-just-now"
+    INVITED_IS_USER = "invited-is-user"
+    INVITATION_OVER = "invitation-over"
+    INVITATION_WITHDRAWN = "invitation-withdrawn"
+    USER_CHANGED = "user-changed"
+    USER_DEACTIVATED = "user-deactivated"
+    USER_REACTIVATED = "user-reactivated"
+    USER_SESSIONS_ENDED = "user-sessions-ended"
+    LAST_OWNER = "last-owner"
+    ACCOUNT_MADE = "account-made"
+    WELCOME = "welcome"
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
     LEFT = "left"
@@ -57,6 +70,19 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.SESSION_ENDED: ("success", "That session has ended."),
         FlashCode.SESSION_OVER: ("notice", "That session was over already."),
         FlashCode.OTHER_SESSIONS_ENDED: ("success", "All your other sessions have ended."),
+        FlashCode.PROOF_NEEDED: ("notice", "Nothing was changed yet. Confirm that it is you, then send it again."),
+        FlashCode.USER_INVITED: ("success", "The invitation is on its way."),
+        FlashCode.INVITED_JUST_NOW: ("error", "This address was mailed an invitation a moment ago. Wait a minute."),
+        FlashCode.INVITED_IS_USER: ("error", "A user has this address already. Withdraw the invitation."),
+        FlashCode.INVITATION_OVER: ("notice", "That invitation is not there any more."),
+        FlashCode.INVITATION_WITHDRAWN: ("success", "The invitation is withdrawn. Its link opens nothing any more."),
+        FlashCode.USER_CHANGED: ("success", "The changes are saved."),
+        FlashCode.USER_DEACTIVATED: ("success", "The user is shut out: no sign-in, no session, no key."),
+        FlashCode.USER_REACTIVATED: ("success", "The user may sign in again."),
+        FlashCode.USER_SESSIONS_ENDED: ("success", "The user is signed out everywhere."),
+        FlashCode.LAST_OWNER: ("error", "This is the last owner. Make somebody else an owner first."),
+        FlashCode.ACCOUNT_MADE: ("success", "Your account is made. Log in with it."),
+        FlashCode.WELCOME: ("success", "Your account is made, and you are signed in."),
         FlashCode.FORM_OUT_OF_DATE: (
             "error",
             "That form was out of date and nothing was changed. Send it again from this page.",

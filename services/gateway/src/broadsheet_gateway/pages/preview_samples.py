@@ -9,6 +9,7 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
+from broadsheet_gateway.pages.preview_people_samples import people_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -40,7 +41,7 @@ from broadsheet_gateway.sign_up.embed_form import embed_form
 from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
 _NEWSLETTER = "The Systems Letter"
-_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=GRANTABLE)  # noqa: S106 (sample data)
+_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=GRANTABLE, everywhere=GRANTABLE)  # noqa: S106 (sample data)
 
 _PROOF = FormProof("1771234567890.0123456789abcdef0123456789abcdef", CURRENT_VERSION, CURRENT_WORDING)
 
@@ -204,6 +205,7 @@ def _public_samples() -> dict[str, PageView]:
         **own_samples(_NEWSLETTER),
         **archive_samples(),
         **account_samples(_ADMIN),
+        **people_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

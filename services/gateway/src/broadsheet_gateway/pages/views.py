@@ -25,6 +25,8 @@ class SignedIn(msgspec.Struct, frozen=True):
     csrf_token: str
     permissions: frozenset[str] = frozenset()
     """Those that are held for any newsletter: links to pages that would be refused are not shown."""
+    everywhere: frozenset[str] = frozenset()
+    """Those that are held for every newsletter, which pages on the whole installation need."""
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,6 @@
 """`/api/v1/users`: for owners."""
 
 import msgspec
-import structlog
 from litestar import Controller, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -22,24 +21,15 @@ from broadsheet_common.http.pagination import (
     decode_cursor,
     encode_cursor,
 )
-from broadsheet_common.http.problems import InvalidInputError, NotFoundError, UnavailableError
+from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_gateway.access.interface import read_grants
 from broadsheet_gateway.access.last_owner import LastOwnerError
 from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.users import store
-from broadsheet_gateway.users.change_user import (
-    change_user,
-    deactivate_user,
-    end_user_sessions,
-    reactivate_user,
-    show_user,
-)
-from broadsheet_gateway.users.record_changes import record_changes
+from broadsheet_gateway.users import administer, store
+from broadsheet_gateway.users.change_user import show_user
 from broadsheet_gateway.users.user import User, UserPatch
-
-_log = structlog.get_logger()
 
 
 class UserController(Controller):
@@ -95,11 +85,7 @@ class UserController(Controller):
         if_match: IfMatchHeader = None,
     ) -> Response[User]:
         """In effect at once for sessions, and within API_KEY_CACHE_S (5 seconds) for the user's keys."""
-        async with engine.begin() as connection:
-            before, after = await change_user(connection, user_id, data, if_match=if_match)
-            await record_changes(connection, request.user, before, after)
-        _log.warning("security.user_changed", user_id=user_id, changed_by=request.user.subject)
-        return _tagged(after)
+        return _tagged(await administer.change(request.user, user_id, data, if_match=if_match, engine=engine))
 
     @post(
         "/{user_id:int}/deactivate",
@@ -117,12 +103,7 @@ class UserController(Controller):
         sessions: NamedDependency[Sessions],
     ) -> Response[User]:
         """Sessions end at once, keys within API_KEY_CACHE_S (5 seconds). Nothing of what the user wrote changes."""
-        async with engine.begin() as connection:
-            before, after = await deactivate_user(connection, user_id)
-            await record_changes(connection, request.user, before, after)
-        _log.warning("security.user_deactivated", user_id=user_id, changed_by=request.user.subject)
-        await _end_in_redis(sessions, user_id)
-        return _tagged(after)
+        return _tagged(await administer.deactivate(request.user, user_id, engine=engine, sessions=sessions))
 
     @post(
         "/{user_id:int}/reactivate",
@@ -136,11 +117,7 @@ class UserController(Controller):
         self, request: ServiceRequest, user_id: PathId, engine: NamedDependency[AsyncEngine]
     ) -> Response[User]:
         """With the roles and the keys that they had."""
-        async with engine.begin() as connection:
-            before, after = await reactivate_user(connection, user_id)
-            await record_changes(connection, request.user, before, after)
-        _log.warning("security.user_reactivated", user_id=user_id, changed_by=request.user.subject)
-        return _tagged(after)
+        return _tagged(await administer.reactivate(request.user, user_id, engine=engine))
 
     @post(
         "/{user_id:int}/end-sessions",
@@ -158,18 +135,7 @@ class UserController(Controller):
         sessions: NamedDependency[Sessions],
     ) -> None:
         """At once. They may sign in again; their keys work on."""
-        async with engine.begin() as connection:
-            await end_user_sessions(connection, user_id, by=request.user)
-        _log.warning("security.sessions_ended", user_id=user_id, ended_by=request.user.subject)
-        await _end_in_redis(sessions, user_id)
-
-
-async def _end_in_redis(sessions: Sessions, user_id: int) -> None:
-    """The database has ended them already; without Redis nobody is signed in anyway."""
-    try:
-        await sessions.end_all(user_id)
-    except UnavailableError:
-        _log.warning("sessions.not_ended_in_redis", user_id=user_id)
+        await administer.end_everywhere(request.user, user_id, engine=engine, sessions=sessions)
 
 
 def _tagged(user: User) -> Response[User]:

@@ -5,8 +5,10 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.audit import By, record_audit
+from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.entity_tag import require_match
 from broadsheet_common.http.problems import NotFoundError
+from broadsheet_gateway.access.granting import require_may_grant
 from broadsheet_gateway.access.interface import read_grants, replace_grants
 from broadsheet_gateway.access.last_owner import require_another_owner
 from broadsheet_gateway.access.rights import Grant
@@ -27,13 +29,14 @@ async def show_user(connection: AsyncConnection, user_id: int, *, lock: bool = F
 
 
 async def change_user(
-    connection: AsyncConnection, user_id: int, patch: UserPatch, *, if_match: str | None
+    connection: AsyncConnection, user_id: int, patch: UserPatch, *, by: Identity, if_match: str | None
 ) -> tuple[User, User]:
     """The user before and after.
 
     Raises:
         NotFoundError, PreconditionRequiredError, PreconditionFailedError
         InvalidInputError: the name cannot be shown.
+        ForbiddenError: a role that is added would allow more than the caller may do.
         LastOwnerError: it would leave the installation without an owner.
     """
     before = await show_user(connection, user_id, lock=True)
@@ -42,6 +45,7 @@ async def change_user(
         await store.update_user(connection, user_id, name=parse_name(patch.name))
     if patch.roles is not UNSET:
         grants = parse_grants(patch.roles)
+        require_may_grant(by, [grant for grant in grants if grant not in before.roles])
         if _OWNER in before.roles and _OWNER not in grants and before.deactivated_at is None:
             await require_another_owner(connection, user_id)
         await replace_grants(connection, user_id, grants)

@@ -25,7 +25,4 @@ async def record_changes(connection: AsyncConnection, by: By, before: User, afte
 
 
 def _roles(user: User) -> list[str]:
-    """Such as `owner`, or `editor:3` for one newsletter."""
-    return sorted(
-        grant.role if grant.newsletter_id is None else f"{grant.role}:{grant.newsletter_id}" for grant in user.roles
-    )
+    return sorted(grant.text for grant in user.roles)

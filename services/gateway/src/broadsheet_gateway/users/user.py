@@ -6,12 +6,14 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from broadsheet_common.http.plain_text import find_text_fault
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.access.roles import Role
 
 NAME_CHARS_MAX = 200
+USERNAME_CHARS_MAX = 100
 GRANTS_MAX = 100
 
 
@@ -47,6 +49,21 @@ def parse_name(text: str) -> str:
     if not name.isprintable():
         raise InvalidInputError(errors=(FieldProblem(pointer="/name", detail="has characters that cannot be shown"),))
     return name
+
+
+def find_username_fault(username: str) -> str | None:
+    """A sentence for the field; None: it may be a user name. There is no @ in it, so that no name is another's
+    address.
+    """
+    if not username:
+        return "A user name is needed."
+    if len(username) > USERNAME_CHARS_MAX:
+        return f"A user name has at most {USERNAME_CHARS_MAX} characters."
+    if not username.isprintable():
+        return "It has characters that cannot be shown."
+    if "@" in username:
+        return "It may not hold the sign @. You can sign in with your address too."
+    return find_text_fault(username)
 
 
 def parse_grants(sent: list[GrantInput]) -> list[Grant]:

@@ -1,0 +1,1 @@
+"""`/admin/users`: the pages on which owners look after users and invitations."""

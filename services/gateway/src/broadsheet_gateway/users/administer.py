@@ -1,0 +1,48 @@
+"""What owners do to users, each with its entry in the audit log: for the API and for the pages alike."""
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import Identity
+from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.users.change_user import change_user, deactivate_user, end_user_sessions, reactivate_user
+from broadsheet_gateway.users.record_changes import record_changes
+from broadsheet_gateway.users.user import User, UserPatch
+
+_log = structlog.get_logger()
+
+
+async def change(by: Identity, user_id: int, patch: UserPatch, *, if_match: str | None, engine: AsyncEngine) -> User:
+    """Raises as `change_user`."""
+    async with engine.begin() as connection:
+        before, after = await change_user(connection, user_id, patch, by=by, if_match=if_match)
+        await record_changes(connection, by, before, after)
+    _log.warning("security.user_changed", user_id=user_id, changed_by=by.subject)
+    return after
+
+
+async def deactivate(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> User:
+    """Raises as `deactivate_user`."""
+    async with engine.begin() as connection:
+        before, after = await deactivate_user(connection, user_id)
+        await record_changes(connection, by, before, after)
+    _log.warning("security.user_deactivated", user_id=user_id, changed_by=by.subject)
+    await sessions.end_all_if_reachable(user_id)
+    return after
+
+
+async def reactivate(by: Identity, user_id: int, *, engine: AsyncEngine) -> User:
+    """Raises NotFoundError."""
+    async with engine.begin() as connection:
+        before, after = await reactivate_user(connection, user_id)
+        await record_changes(connection, by, before, after)
+    _log.warning("security.user_reactivated", user_id=user_id, changed_by=by.subject)
+    return after
+
+
+async def end_everywhere(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> None:
+    """Raises NotFoundError."""
+    async with engine.begin() as connection:
+        await end_user_sessions(connection, user_id, by=by)
+    _log.warning("security.sessions_ended", user_id=user_id, ended_by=by.subject)
+    await sessions.end_all_if_reachable(user_id)
