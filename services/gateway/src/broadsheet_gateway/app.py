@@ -31,6 +31,7 @@ from broadsheet_gateway.audit.worker import audit_loops
 from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.content_coding.compress_answers import CompressAnswers
 from broadsheet_gateway.content_coding.decode_bodies import DecodeBodies
+from broadsheet_gateway.email_change.pages import EMAIL_LINK_HANDLERS
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
 from broadsheet_gateway.forwarding.forward_stream import EventStreams
@@ -210,6 +211,7 @@ def create_app(
             *LOGIN_HANDLERS,
             *PASSWORD_RESET_HANDLERS,
             *INVITATION_HANDLERS,
+            *EMAIL_LINK_HANDLERS,
             *API_DOCUMENT_HANDLERS,
             *WEBHOOK_HANDLERS,
             *WELL_KNOWN_HANDLERS,

@@ -180,6 +180,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """How long the link of an invitation works."""
     invitation_cool_down_s: PositiveInt = 60
     """For so long after an invitation no other is mailed to the same address."""
+    email_change_lifetime_s: PositiveInt = 86_400
+    """How long the links work that confirm a user's new address."""
+    email_change_cool_down_s: PositiveInt = 300
+    """For so long after asking for another address a user asks for none again."""
     argon2_concurrency: PositiveInt = 2
     argon2_queue_max: PositiveInt = 32
     """Password checks that may be queued; more logins are answered 503."""

@@ -83,6 +83,29 @@ invitation = sa.Table(
     schema="gateway",
 )
 
+email_change = sa.Table(
+    "email_change",
+    metadata,
+    sa.Column(
+        "user_id",
+        sa.BigInteger,
+        sa.ForeignKey(user_account.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("new_email", sa.Text, nullable=False),
+    sa.Column("new_email_key", sa.Text, nullable=False),
+    sa.Column("old_email_key", sa.Text),
+    sa.Column("old_token_sha256", sa.LargeBinary, unique=True),
+    sa.Column("new_token_sha256", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("old_confirmed_at", sa.DateTime(timezone=True)),
+    sa.Column("new_confirmed_at", sa.DateTime(timezone=True)),
+    sa.Column("ended_at", sa.DateTime(timezone=True)),
+    schema="gateway",
+)
+
 password_reset = sa.Table(
     "password_reset",
     metadata,

@@ -99,12 +99,16 @@ async def test_of_two_who_are_given_one_address_at_once_one_has_it(gateway: Gate
     assert sorted(type(one).__name__ for one in done) == ["Recovered", "RecoveryRefused"]
 
 
-async def test_a_link_that_was_mailed_to_the_address_before_opens_nothing(gateway: Gateway) -> None:
+async def test_a_link_that_was_mailed_to_the_address_before_opens_nothing_and_it_is_told(gateway: Gateway) -> None:
     await gateway.add_user()
     await set_email(username="author", address=EmailAddress("old@example.com"), engine=gateway.engine)
     await (await gateway.client()).post("/password-reset", data={"email": "old@example.com"})
+    gateway.sql("DELETE FROM delivery.single_mail")
     await set_email(username="author", address=EmailAddress("new@example.com"), engine=gateway.engine)
     assert gateway.sql("SELECT used_at IS NOT NULL FROM gateway.password_reset") == [(True,)]
+    assert gateway.sql("SELECT kind, to_email, subject FROM delivery.single_mail") == [
+        ("account_notice", "old@example.com", "The address of your account was changed")
+    ]
 
 
 async def test_all_are_in_the_audit_log_as_done_by_command(gateway: Gateway) -> None:

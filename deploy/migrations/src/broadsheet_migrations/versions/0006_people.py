@@ -19,6 +19,7 @@ _PARTS = (
     "0006_user_addresses",
     "0006_account_mails",
     "0006_invitations",
+    "0006_email_changes",
 )
 
 

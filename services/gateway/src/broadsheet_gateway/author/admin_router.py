@@ -15,6 +15,7 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
 from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
+from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
@@ -40,7 +41,14 @@ async def admin_home(session: NamedDependency[Session], responder: NamedDependen
 
 
 def admin_router() -> Router:
-    handlers = [admin_home, *ADMIN_PAGE_HANDLERS, *NEWSLETTER_HANDLERS, *OWN_SESSION_HANDLERS, *PEOPLE_HANDLERS]
+    handlers = [
+        admin_home,
+        *ADMIN_PAGE_HANDLERS,
+        *NEWSLETTER_HANDLERS,
+        *OWN_SESSION_HANDLERS,
+        *PEOPLE_HANDLERS,
+        *EMAIL_HANDLERS,
+    ]
     return Router(
         "/admin",
         route_handlers=[*handlers, *_refusals(handlers)],

@@ -37,6 +37,7 @@ class FlashCode(StrEnum):
     LAST_OWNER = "last-owner"
     ACCOUNT_MADE = "account-made"
     WELCOME = "welcome"
+    EMAIL_CHANGE_MAILED = "email-change-mailed"
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
     LEFT = "left"
@@ -83,6 +84,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.LAST_OWNER: ("error", "This is the last owner. Make somebody else an owner first."),
         FlashCode.ACCOUNT_MADE: ("success", "Your account is made. Log in with it."),
         FlashCode.WELCOME: ("success", "Your account is made, and you are signed in."),
+        FlashCode.EMAIL_CHANGE_MAILED: (
+            "notice",
+            "Links are mailed. Your address is changed once they were used.",
+        ),
         FlashCode.FORM_OUT_OF_DATE: (
             "error",
             "That form was out of date and nothing was changed. Send it again from this page.",

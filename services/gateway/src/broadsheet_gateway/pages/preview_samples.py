@@ -9,7 +9,8 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
-from broadsheet_gateway.pages.preview_people_samples import people_samples
+from broadsheet_gateway.pages.samples.email import email_samples
+from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -206,6 +207,7 @@ def _public_samples() -> dict[str, PageView]:
         **archive_samples(),
         **account_samples(_ADMIN),
         **people_samples(_ADMIN),
+        **email_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_gateway.account_notices.notices import write_address_changed
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.interface import find_user_by_name, replace_address, set_password_hash
 from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -59,7 +61,9 @@ async def reset_password(
 async def set_email(
     *, username: str, address: EmailAddress, engine: AsyncEngine
 ) -> Recovered | UserUnknown | RecoveryRefused:
-    """No session ends. A link for a new password that is on its way to the address before does not work any more."""
+    """No session ends. The address before is told by mail, and a link for a new password that went there does not work
+    any more.
+    """
     async with engine.begin() as connection:
         user = await find_user_by_name(connection, username)
         if user is None:
@@ -69,6 +73,7 @@ async def set_email(
         if not await replace_address(connection, user.id, address):
             return RecoveryRefused(f"another user has the address {address}")
         await void_reset_links(connection, user.id)
+        await queue_notice(connection, user.email, write_address_changed())
         await record_audit(connection, BY_COMMAND, "user.email_changed", user.id)
     _log.info("security.email_changed", user_id=user.id, by="command")
     return Recovered()

@@ -1,0 +1,1 @@
+"""Sample data of pages, for the preview and the tests."""
