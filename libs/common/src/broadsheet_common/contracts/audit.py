@@ -29,7 +29,7 @@ AuditAction = Literal[
     # Users and how they prove who they are.
     "user.created", "user.changed", "user.roles_changed", "user.deactivated", "user.reactivated", "user.removed",
     "user.invited", "user.invitation_accepted", "user.invitation_withdrawn",
-    "user.password_changed", "user.password_reset_requested", "user.password_reset",
+    "user.password_changed", "user.password_change_refused", "user.password_reset_requested", "user.password_reset",
     "user.email_change_requested", "user.email_changed",
     "user.second_factor_added", "user.second_factor_removed", "user.recovery_codes_renewed",
     "user.recovery_code_used", "user.passkey_added", "user.passkey_removed",
