@@ -47,6 +47,7 @@ async def test_users_are_listed_with_their_roles_and_without_secrets(system: Sys
         "name": "",
         "email": None,
         "roles": [{"role": "analyst", "newsletter_id": None}, {"role": "editor", "newsletter_id": 1}],
+        "has_second_factor": False,
         "created_at": shown["created_at"],
         "deactivated_at": None,
     }

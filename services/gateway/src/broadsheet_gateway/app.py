@@ -65,6 +65,7 @@ from broadsheet_gateway.settings import (
 from broadsheet_gateway.sign_in.admission import Admission
 from broadsheet_gateway.sign_in.half_sign_ins import HalfSignIns
 from broadsheet_gateway.sign_in.login_pages import LOGIN_HANDLERS
+from broadsheet_gateway.sign_in.second_factor_pages import SECOND_FACTOR_LOGIN_HANDLERS
 from broadsheet_gateway.sign_up.answer_directly import SignUpMiddleware
 from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
@@ -209,6 +210,7 @@ def create_app(
             *PUBLIC_HANDLERS,
             *OWN_HANDLERS,
             *LOGIN_HANDLERS,
+            *SECOND_FACTOR_LOGIN_HANDLERS,
             *PASSWORD_RESET_HANDLERS,
             *INVITATION_HANDLERS,
             *EMAIL_LINK_HANDLERS,
@@ -245,6 +247,7 @@ def create_app(
             "sessions": sessions,
             "invitation_policy": invitation_policy,
             "sign_in_notes": sign_in_notes,
+            "second_factor_box": settings.parse_second_factor_keys(),
             "half_sign_ins": half_sign_ins,
             "admission": Admission(sessions=sessions, half_sign_ins=half_sign_ins, notes=sign_in_notes),
             "current_session": current_session,

@@ -35,6 +35,7 @@ from broadsheet_gateway.recovery.recover import (
     UserUnknown,
     make_owner,
     reset_password,
+    reset_second_factor,
     set_email,
 )
 from broadsheet_gateway.settings import GatewaySettings
@@ -88,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     owner = commands.add_parser("grant-owner", help="make a user an owner of the whole installation")
     owner.add_argument("--username", type=_name, required=True)
     owner.add_argument("--reactivate", action="store_true", help="also if the user is deactivated")
+    factor = commands.add_parser("reset-second-factor", help="remove a user's second factor and recovery codes")
+    factor.add_argument("--username", type=_name, required=True)
     key = commands.add_parser("create-api-key", help="create an API key, or store a given one")
     key.add_argument("--name", type=_name, required=True, help="the key's name, unique for its user")
     key.add_argument("--username", type=_name, required=True, help="the user whose key it is")
@@ -163,6 +166,8 @@ async def _run(options: argparse.Namespace, settings: GatewaySettings) -> None:
                 await _set_email(options, engine)
             case "grant-owner":
                 await _grant_owner(options, engine)
+            case "reset-second-factor":
+                await _reset_second_factor(options, engine)
             case "create-api-key":
                 await _create_api_key(options, engine)
             case _:
@@ -221,6 +226,12 @@ async def _grant_owner(options: argparse.Namespace, engine: AsyncEngine) -> None
     result = await make_owner(username=options.username, may_reactivate=options.reactivate, engine=engine)
     changed = _check_recovered(result, options.username)
     sys.stderr.write(f"gateway: {options.username} is an owner{'' if changed else ' already'}\n")
+
+
+async def _reset_second_factor(options: argparse.Namespace, engine: AsyncEngine) -> None:
+    changed = _check_recovered(await reset_second_factor(username=options.username, engine=engine), options.username)
+    said = "the second factor is removed" if changed else "there was no second factor"
+    sys.stderr.write(f"gateway: {options.username}: {said}\n")
 
 
 def _check_recovered(result: Recovered | UserUnknown | RecoveryRefused, username: str) -> bool:

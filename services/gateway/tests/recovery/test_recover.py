@@ -11,6 +11,7 @@ from broadsheet_gateway.recovery.recover import (
     UserUnknown,
     make_owner,
     reset_password,
+    reset_second_factor,
     set_email,
 )
 
@@ -130,3 +131,17 @@ async def test_all_are_in_the_audit_log_as_done_by_command(gateway: Gateway) -> 
         ("user.roles_changed", "command", "1"),
         ("user.password_reset", "command", "1"),
     ]
+
+
+async def test_a_second_factor_is_removed_for_who_has_lost_it(gateway: Gateway) -> None:
+    await gateway.add_user()
+    gateway.sql("INSERT INTO gateway.second_factor (user_id, sealed_secret, last_step) VALUES (1, 'x', 0)")
+    assert (await log_in(await gateway.client())).headers["location"] == "/login/second-factor"
+    assert await reset_password(username="author", password=NEW, engine=gateway.engine) == Recovered()
+    assert (await log_in(await gateway.client(), password=NEW)).headers["location"] == "/login/second-factor"
+    assert await reset_second_factor(username="author", engine=gateway.engine) == Recovered()
+    assert await reset_second_factor(username="author", engine=gateway.engine) == Recovered(changed=False)
+    assert await reset_second_factor(username="nobody", engine=gateway.engine) == UserUnknown()
+    assert (await log_in(await gateway.client(), password=NEW)).headers["location"] == "/admin/dashboard"
+    recorded = "SELECT count(*) FROM audit.waiting WHERE action = 'user.second_factor_removed' AND actor = 'command'"
+    assert gateway.sql(recorded) == [(1,)]

@@ -19,6 +19,7 @@ from ..conftest import Gateway, log_in
 SOURCE = Path(broadsheet_gateway.__file__).parent
 MAY_START = {
     "sign_in/admission.py": "a sign-in, when everything that is needed has been proved",
+    "sign_in/finish_sign_in.py": "the second half of one, by Admission",
     "sign_in/continue_session.py": "a session that goes on under a new id, with what it had proved",
     "webhooks/store_webhooks.py": "starts loops, no sessions",
 }

@@ -18,7 +18,7 @@ _LONGEST_SUMMARY = 110
 
 OPEN_MAPS = frozenset({
     "CountInput.filter", "Segment.filter", "SegmentChange.filter", "SegmentInput.filter", "SubscriberSearch.filter",
-    "SubscriberChange.attributes", "SubscriberInput.attributes", "ChangeById.attributes", "PersonalData.records",
+    "SubscriberChange.attributes", "SubscriberInput.attributes", "BatchItem.attributes", "PersonalData.records",
 })  # fmt: skip
 """Members that may hold anything by intent: trees, and values whose types the installation defines itself."""
 

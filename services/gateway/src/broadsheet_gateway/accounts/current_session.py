@@ -16,6 +16,7 @@ from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.pages.views import SignedIn
+from broadsheet_gateway.second_factor.interface import is_required_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,6 +35,9 @@ class Session(msgspec.Struct, frozen=True):
     data: SessionData
     is_recent: bool
     """Whether the user proved a short time ago who they are (see `require_recent`)."""
+    has_second_factor: bool = False
+    must_set_up_factor: bool = False
+    """A second factor is required of the user, and there is none: nothing else is open."""
     address: str | None = None
     """Where the request came from, as far as it is known."""
 
@@ -77,6 +81,8 @@ class CurrentSession:
         async with self._engine.connect() as connection:
             user = await find_user(connection, data.user_id)
             grants = await read_grants(connection, [data.user_id])
+            has_proved_two = data.is_two_factor and user is not None and user.has_second_factor
+            must_set_up = not has_proved_two and await is_required_of(connection, data.user_id)
         if user is None or has_ended(data, user):
             await self._sessions.end(session_id)
             return None
@@ -86,6 +92,8 @@ class CurrentSession:
             username=user.username,
             rights=rights_of(grants[user.id]),
             data=data,
+            has_second_factor=user.has_second_factor,
+            must_set_up_factor=must_set_up,
             is_recent=to_us(user.read_at) - data.authenticated_at_us <= self._recent_us,
         )
 

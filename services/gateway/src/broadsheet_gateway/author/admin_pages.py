@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_gateway.access.page_access import SIGNED_IN, needs
+from broadsheet_gateway.access.page_access import SIGNED_IN, SIGNED_IN_WITHOUT_FACTOR, needs
 from broadsheet_gateway.accounts.change_password import (
     CurrentPasswordWrong,
     NewPasswordRefused,
@@ -150,7 +150,7 @@ async def submit_password(
             assert_never(result)
 
 
-@post("/logout", include_in_schema=False, opt=SIGNED_IN)
+@post("/logout", include_in_schema=False, opt=SIGNED_IN_WITHOUT_FACTOR)
 async def submit_logout(
     request: AnyRequest,
     session: NamedDependency[Session],

@@ -20,6 +20,7 @@ from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
+from broadsheet_gateway.second_factor.pages import SECOND_FACTOR_HANDLERS
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -30,7 +31,7 @@ async def _require_session(
     request_origin: NamedDependency[RequestOrigin],
 ) -> Session:
     session = await current_session.require(request)
-    require_page_access(request, session.rights)
+    require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
     return msgspec.structs.replace(session, address=request_origin.address(request))
 
 
@@ -47,6 +48,7 @@ def admin_router() -> Router:
         *NEWSLETTER_HANDLERS,
         *OWN_SESSION_HANDLERS,
         *PEOPLE_HANDLERS,
+        *SECOND_FACTOR_HANDLERS,
         *EMAIL_HANDLERS,
     ]
     return Router(

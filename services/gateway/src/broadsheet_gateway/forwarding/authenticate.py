@@ -8,6 +8,7 @@ import msgspec
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.problems import UnauthenticatedError
+from broadsheet_gateway.access.page_access import SecondFactorNeededError
 from broadsheet_gateway.accounts.current_session import CurrentSession, require_recent
 from broadsheet_gateway.api_keys.verify_api_key import ApiKeyVerifier
 from broadsheet_gateway.http import csrf
@@ -43,6 +44,7 @@ class Authenticator:
         the credentials are still good, which does not keep a session from its idle end.
 
         Raises:
+            SecondFactorNeededError: the session's user must first set a second factor up.
             RecentAuthenticationNeededError: the session's proof is too old for this.
             UnauthenticatedError: with the `WWW-Authenticate` header (RFC 6750).
             TooManyRequestsError: too many unknown keys from that source.
@@ -66,6 +68,8 @@ class Authenticator:
                 session_id=session.id,
                 presented_token=headers.get(csrf.HEADER),
             )
+        if session.must_set_up_factor:
+            raise SecondFactorNeededError
         if permission in FRESH_PROOF_NEEDED:
             require_recent(session)
         return msgspec.structs.replace(session.identity, source=address)

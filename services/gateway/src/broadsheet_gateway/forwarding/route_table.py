@@ -18,7 +18,6 @@ RouteOwner = ServiceName | Literal["gateway"]
 
 ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/subscribers", "subscriptions", {"GET": "subscribers:read", "POST": "subscribers:write"}),
-    ("/api/v1/subscribers/batch", "subscriptions", {"POST": "subscribers:write"}),
     ("/api/v1/subscribers/search", "subscriptions", {"POST": "subscribers:read"}),
     ("/api/v1/subscribers/{id}", "subscriptions", {"GET": "subscribers:read", "PATCH": "subscribers:write"}),
     ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions", {"POST": "subscribers:write"}),
@@ -119,6 +118,8 @@ ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/users/{id}", "gateway", {"GET": "users:read", "PATCH": "users:write"}),
     ("/api/v1/users/{id}/deactivate", "gateway", {"POST": "users:write"}),
     ("/api/v1/users/{id}/end-sessions", "gateway", {"POST": "users:write"}),
+    ("/api/v1/users/{id}/remove-second-factor", "gateway", {"POST": "users:write"}),
+    ("/api/v1/installation", "gateway", {"GET": "users:read", "PATCH": "users:write"}),
     ("/api/v1/users/{id}/reactivate", "gateway", {"POST": "users:write"}),
     ("/api/v1/audit", "gateway", {"GET": "audit:read"}),
     ("/api/v1/audit/export", "gateway", {"GET": "audit:read"}),

@@ -10,6 +10,7 @@ from litestar.types import ExceptionHandlersMap
 
 from broadsheet_common.http.problems import Problem, ProblemError
 from broadsheet_common.process.tracing import current_trace
+from broadsheet_gateway.access.page_access import SecondFactorNeededError
 from broadsheet_gateway.accounts.current_session import LoginNeededError, RecentAuthenticationNeededError
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.http.responses import Responder
@@ -18,6 +19,7 @@ from broadsheet_gateway.pages.views import ErasedPage, ErrorPage
 from broadsheet_gateway.reader.own_pages import PersonErasedError
 
 CONFIRM_PATH: Final = "/admin/confirm"
+SECOND_FACTOR_PATH: Final = "/admin/account/second-factor"
 _MACHINE_PATHS = ("/api/", "/health/", "/webhooks/", "/openapi.json", "/metrics")
 _problem_decoder = msgspec.json.Decoder(Problem)
 
@@ -36,6 +38,11 @@ def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder)
         path = sent_path(request.scope) if request.method in {"GET", "HEAD"} else "/admin/dashboard"
         return responder.redirect(f"{CONFIRM_PATH}?next={quote(path)}")
 
+    def second_factor_needed(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        if not wants_html(request):
+            return cast("_Handler", problem_handlers[ProblemError])(request, error)
+        return responder.redirect(SECOND_FACTOR_PATH)
+
     def person_erased(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.page(ErasedPage(), status=410)
 
@@ -46,6 +53,7 @@ def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder)
             **handlers,
             LoginNeededError: login_needed,
             RecentAuthenticationNeededError: recent_authentication_needed,
+            SecondFactorNeededError: second_factor_needed,
             PersonErasedError: person_erased,
         },
     )

@@ -4,13 +4,15 @@ import re
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.contracts.sealed_secret import SecretBox
 from broadsheet_common.http.problems import TooManyRequestsError
-from broadsheet_gateway.access.page_access import SIGNED_IN
+from broadsheet_gateway.access.page_access import SIGNED_IN, SIGNED_IN_WITHOUT_FACTOR
 from broadsheet_gateway.accounts.attempts import SignInAttempts
 from broadsheet_gateway.accounts.current_session import Session, from_us
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -20,6 +22,7 @@ from broadsheet_gateway.http.cookies import CookieJar
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.own_sessions.confirm_identity import (
+    CodeNotConfirmed,
     IdentityConfirmed,
     IdentityNotConfirmed,
     confirm_by_password,
@@ -27,10 +30,12 @@ from broadsheet_gateway.own_sessions.confirm_identity import (
 from broadsheet_gateway.own_sessions.end_sessions import end_one_session, end_other_sessions
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.account_views import ConfirmIdentityPage, SessionRow, SessionsPage
+from broadsheet_gateway.second_factor.check_code import WRONG_CODE, TooManyCodes
 from broadsheet_gateway.settings import GatewaySettings
 
 SESSIONS_PATH: Final = "/admin/account/sessions"
 _PAGE_PATH: Final = re.compile(r"/admin(?:/[A-Za-z0-9_-]{1,64}){0,6}")
+_WRONG_PASSWORD: Final = "This is not your password."  # noqa: S105 (a message)
 _AFTER_CONFIRMING: Final = "/admin/dashboard"
 
 
@@ -98,7 +103,7 @@ async def submit_end_others(
     return responder.redirect(SESSIONS_PATH, flash=FlashCode.OTHER_SESSIONS_ENDED, cookies=[cookie])
 
 
-@get("/confirm", include_in_schema=False, opt=SIGNED_IN)
+@get("/confirm", include_in_schema=False, opt=SIGNED_IN_WITHOUT_FACTOR)
 async def show_confirm(
     request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
 ) -> PageResponse:
@@ -107,11 +112,12 @@ async def show_confirm(
             signed_in=session.signed_in,
             flashes=responder.flashes(request),
             next_path=page_to_return_to(request.query_params.get("next")),
+            asks_code=session.has_second_factor,
         )
     )
 
 
-@post("/confirm", include_in_schema=False, opt=SIGNED_IN)
+@post("/confirm", include_in_schema=False, opt=SIGNED_IN_WITHOUT_FACTOR)
 async def submit_confirm(
     request: AnyRequest,
     session: NamedDependency[Session],
@@ -122,27 +128,34 @@ async def submit_confirm(
     engine: NamedDependency[AsyncEngine],
     hashing: NamedDependency[PasswordHashing],
     sessions: NamedDependency[Sessions],
+    second_factor_box: NamedDependency[SecretBox],
     jar: NamedDependency[CookieJar],
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     next_path = page_to_return_to(form.get("next"))
-    view = ConfirmIdentityPage(signed_in=session.signed_in, next_path=next_path)
+    view = ConfirmIdentityPage(signed_in=session.signed_in, next_path=next_path, asks_code=session.has_second_factor)
     try:
         charge = await attempts.count_password(session.username, source=request_origin.rate_limit_subject(request))
     except TooManyRequestsError as error:
-        refused = ConfirmIdentityPage(
-            signed_in=session.signed_in, next_path=next_path, flashes=(FlashCode.TOO_MANY_ATTEMPTS,)
-        )
+        refused = msgspec.structs.replace(view, flashes=(FlashCode.TOO_MANY_ATTEMPTS,))
         return responder.page(refused, status=error.status, headers=error.headers)
     result = await confirm_by_password(
-        session, form.required("password"), engine=engine, hashing=hashing, sessions=sessions
+        session,
+        form.required("password"),
+        code=form.text("code"),
+        engine=engine,
+        hashing=hashing,
+        sessions=sessions,
+        box=second_factor_box,
     )
     match result:
         case IdentityNotConfirmed():
-            wrong = ConfirmIdentityPage(
-                signed_in=view.signed_in, next_path=next_path, errors={"password": "This is not your password."}
-            )
-            return responder.page(wrong, status=422)
+            return responder.page(msgspec.structs.replace(view, errors={"password": _WRONG_PASSWORD}), status=422)
+        case CodeNotConfirmed():
+            return responder.page(msgspec.structs.replace(view, errors={"code": WRONG_CODE}), status=422)
+        case TooManyCodes(retry_after_s):
+            refused = msgspec.structs.replace(view, flashes=(FlashCode.TOO_MANY_CODES,))
+            return responder.page(refused, status=429, headers={"Retry-After": str(retry_after_s)})
         case IdentityConfirmed(session_id):
             await attempts.clear(charge)
             return responder.redirect(next_path, cookies=[jar.session(session_id, lifetime_s=sessions.lifetime_s)])

@@ -29,11 +29,14 @@ class SessionsPage(AdminPageView, frozen=True, kw_only=True):
 
 
 class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/confirm?next=…`, and its POST answered with faults. Field of `errors`: password."""
+    """`GET /admin/confirm?next=…`, and its POST answered with faults. Fields of `errors`: password, code. `asks_code`:
+    the user has a second factor.
+    """
 
     template: ClassVar[str] = "confirm_identity.html"
 
     next_path: str
+    asks_code: bool = False
     errors: Mapping[str, str] = {}
 
 

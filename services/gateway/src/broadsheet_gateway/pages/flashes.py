@@ -34,10 +34,16 @@ class FlashCode(StrEnum):
     USER_DEACTIVATED = "user-deactivated"
     USER_REACTIVATED = "user-reactivated"
     USER_SESSIONS_ENDED = "user-sessions-ended"
+    USER_FACTOR_REMOVED = "user-factor-removed"
     LAST_OWNER = "last-owner"
     ACCOUNT_MADE = "account-made"
     WELCOME = "welcome"
     EMAIL_CHANGE_MAILED = "email-change-mailed"
+    SIGN_IN_OVER = "sign-in-over"
+    TOO_MANY_CODES = "too-many-codes"
+    SECOND_FACTOR_THERE = "second-factor-there"
+    SECOND_FACTOR_REMOVED = "second-factor-removed"
+    SET_UP_OVER = "set-up-over"
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
     LEFT = "left"
@@ -81,6 +87,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.USER_DEACTIVATED: ("success", "The user is shut out: no sign-in, no session, no key."),
         FlashCode.USER_REACTIVATED: ("success", "The user may sign in again."),
         FlashCode.USER_SESSIONS_ENDED: ("success", "The user is signed out everywhere."),
+        FlashCode.USER_FACTOR_REMOVED: (
+            "success",
+            "The second factor is removed, and the user is signed out.",
+        ),
         FlashCode.LAST_OWNER: ("error", "This is the last owner. Make somebody else an owner first."),
         FlashCode.ACCOUNT_MADE: ("success", "Your account is made. Log in with it."),
         FlashCode.WELCOME: ("success", "Your account is made, and you are signed in."),
@@ -88,6 +98,11 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "notice",
             "Links are mailed. Your address is changed once they were used.",
         ),
+        FlashCode.SIGN_IN_OVER: ("notice", "That took too long, or the sign-in was used. Log in again."),
+        FlashCode.TOO_MANY_CODES: ("error", "Too many wrong codes. Wait a quarter of an hour, then try again."),
+        FlashCode.SECOND_FACTOR_THERE: ("notice", "You have a second factor already. Remove it first."),
+        FlashCode.SECOND_FACTOR_REMOVED: ("success", "Your second factor is removed. Your other sessions have ended."),
+        FlashCode.SET_UP_OVER: ("notice", "That set-up is over. Begin again."),
         FlashCode.FORM_OUT_OF_DATE: (
             "error",
             "That form was out of date and nothing was changed. Send it again from this page.",

@@ -37,6 +37,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     email: str | None
     roles: tuple[str, ...]
     is_deactivated: bool = False
+    has_second_factor: bool = False
     is_oneself: bool = False
 
 

@@ -53,6 +53,12 @@ def account_samples(signed_in: SignedIn) -> dict[str, PageView]:
         ),
         "reset-gone": ResetLinkGonePage(),
         "confirm-identity": ConfirmIdentityPage(signed_in=signed_in, next_path="/admin/account/sessions"),
+        "confirm-identity-code": ConfirmIdentityPage(
+            signed_in=signed_in,
+            next_path="/admin/account/sessions",
+            asks_code=True,
+            errors={"code": "This code is not right, or was used before. Take the one that is shown now."},
+        ),
         "confirm-identity-wrong": ConfirmIdentityPage(
             signed_in=signed_in,
             next_path="/admin/account/sessions",

@@ -259,6 +259,24 @@ async def submit_end_sessions(
     return responder.redirect(_path_of(number), flash=FlashCode.USER_SESSIONS_ENDED)
 
 
+@post("/users/{user_id:str}/remove-second-factor", include_in_schema=False, opt=_WRITES)
+async def submit_remove_second_factor(
+    request: AnyRequest,
+    user_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
+    sessions: NamedDependency[Sessions],
+) -> PageResponse:
+    await read_session_form(request, session, settings)
+    number = parse_id(user_id)
+    if not session.is_recent:
+        return _ask_for_proof(responder, _path_of(number))
+    await administer.remove_second_factor(session.identity, number, engine=engine, sessions=sessions)
+    return responder.redirect(_path_of(number), flash=FlashCode.USER_FACTOR_REMOVED)
+
+
 def _path_of(user_id: int) -> str:
     return f"{USERS_PATH}/{user_id}"
 
@@ -292,5 +310,5 @@ def _sentence(error: ProblemError) -> str:
 
 PEOPLE_HANDLERS: tuple[HTTPRouteHandler, ...] = (
     show_users, submit_invitation, submit_send_again, submit_withdraw, show_one_user, submit_user, submit_deactivate,
-    submit_reactivate, submit_end_sessions,
+    submit_reactivate, submit_end_sessions, submit_remove_second_factor,
 )  # fmt: skip

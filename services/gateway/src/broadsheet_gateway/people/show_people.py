@@ -125,5 +125,6 @@ def _user_row(user: User, session: Session, newsletters: tuple[NewsletterChoice,
         email=user.email,
         roles=in_words(user.roles, newsletters),
         is_deactivated=user.deactivated_at is not None,
+        has_second_factor=user.has_second_factor,
         is_oneself=user.id == session.user_id,
     )

@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_gateway.account_notices.notices import write_address_changed, write_password_changed
+from broadsheet_gateway.account_notices.notices import write_address_changed
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.interface import find_user_by_name, replace_address, set_password_hash
 from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.password_reset.interface import void_reset_links
 from broadsheet_gateway.recovery.store import grant_owner, reactivate
+from broadsheet_gateway.second_factor.remove import remove_factor
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,6 @@ async def reset_password(
         hashing.close()
     async with engine.begin() as connection:
         await set_password_hash(connection, user_id=user.id, new_hash=new_hash)
-        await queue_notice(connection, user.email, write_password_changed())
         await record_audit(connection, BY_COMMAND, "user.password_reset", user.id)
     _log.info("security.password_reset", user_id=user.id, by="command")
     return Recovered()
@@ -78,6 +78,19 @@ async def set_email(
         await record_audit(connection, BY_COMMAND, "user.email_changed", user.id)
     _log.info("security.email_changed", user_id=user.id, by="command")
     return Recovered()
+
+
+async def reset_second_factor(*, username: str, engine: AsyncEngine) -> Recovered | UserUnknown:
+    """With the recovery codes. Ends every session of the user, who signs in by password alone, and may have to set up
+    another factor at once.
+    """
+    async with engine.begin() as connection:
+        user = await find_user_by_name(connection, username)
+        if user is None:
+            return UserUnknown()
+        is_removed = await remove_factor(connection, user, by=BY_COMMAND)
+    _log.warning("security.second_factor_removed", user_id=user.id, by="command")
+    return Recovered(is_removed)
 
 
 async def make_owner(

@@ -5,7 +5,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.users.change_user import change_user, deactivate_user, end_user_sessions, reactivate_user
+from broadsheet_gateway.users.change_user import (
+    change_user,
+    deactivate_user,
+    end_user_sessions,
+    reactivate_user,
+    remove_factor_of,
+)
 from broadsheet_gateway.users.record_changes import record_changes
 from broadsheet_gateway.users.user import User, UserPatch
 
@@ -46,3 +52,12 @@ async def end_everywhere(by: Identity, user_id: int, *, engine: AsyncEngine, ses
         await end_user_sessions(connection, user_id, by=by)
     _log.warning("security.sessions_ended", user_id=user_id, ended_by=by.subject)
     await sessions.end_all_if_reachable(user_id)
+
+
+async def remove_second_factor(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> None:
+    """Nothing for a user who has none. Raises NotFoundError, OwnSecondFactorError."""
+    async with engine.begin() as connection:
+        is_removed = await remove_factor_of(connection, user_id, by=by)
+    if is_removed:
+        _log.warning("security.second_factor_removed", user_id=user_id, changed_by=by.subject)
+        await sessions.end_all_if_reachable(user_id)

@@ -28,7 +28,7 @@ from broadsheet_gateway.access.interface import read_grants
 from broadsheet_gateway.access.last_owner import LastOwnerError
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.users import administer, store
-from broadsheet_gateway.users.change_user import show_user
+from broadsheet_gateway.users.change_user import OwnSecondFactorError, show_user
 from broadsheet_gateway.users.user import User, UserPatch
 
 
@@ -118,6 +118,24 @@ class UserController(Controller):
     ) -> Response[User]:
         """With the roles and the keys that they had."""
         return _tagged(await administer.reactivate(request.user, user_id, engine=engine))
+
+    @post(
+        "/{user_id:int}/remove-second-factor",
+        operation_id="removeSecondFactor",
+        summary="Remove a user's second factor",
+        status_code=204,
+        guards=[requires("users:write")],
+        responses=documents(NotFoundError, OwnSecondFactorError),
+    )
+    async def remove_second_factor(
+        self,
+        request: ServiceRequest,
+        user_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        sessions: NamedDependency[Sessions],
+    ) -> None:
+        """With its recovery codes, for somebody who has lost both. Sessions end; the password alone signs in."""
+        await administer.remove_second_factor(request.user, user_id, engine=engine, sessions=sessions)
 
     @post(
         "/{user_id:int}/end-sessions",

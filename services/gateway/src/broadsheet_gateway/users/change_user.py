@@ -7,12 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.entity_tag import require_match
-from broadsheet_common.http.problems import NotFoundError
+from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_gateway.access.granting import require_may_grant
 from broadsheet_gateway.access.interface import read_grants, replace_grants
 from broadsheet_gateway.access.last_owner import require_another_owner
 from broadsheet_gateway.access.rights import Grant
-from broadsheet_gateway.accounts.interface import end_sessions
+from broadsheet_gateway.accounts.interface import end_sessions, find_user
+from broadsheet_gateway.second_factor.remove import remove_factor
 from broadsheet_gateway.users import store
 from broadsheet_gateway.users.user import User, UserPatch, parse_grants, parse_name
 
@@ -73,6 +74,25 @@ async def end_user_sessions(connection: AsyncConnection, user_id: int, *, by: By
     if not await end_sessions(connection, user_id):
         raise NotFoundError("There is no such user.")
     await record_audit(connection, by, "user.sessions_ended", user_id, after={"reason": "by_owner"})
+
+
+class OwnSecondFactorError(ConflictError):
+    slug, title = "own-second-factor", "One's own second factor is removed at /admin/account/second-factor"
+
+
+async def remove_factor_of(connection: AsyncConnection, user_id: int, *, by: Identity) -> bool:
+    """False if the user has none.
+
+    Raises:
+        NotFoundError
+        OwnSecondFactorError: it is the caller's own, which only a fresh proof with that factor removes.
+    """
+    user = await find_user(connection, user_id)
+    if user is None:
+        raise NotFoundError("There is no such user.")
+    if by.user == f"user:{user_id}":
+        raise OwnSecondFactorError
+    return await remove_factor(connection, user, by=by)
 
 
 async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_gateway.tables import user_account
+from broadsheet_gateway.tables import second_factor, user_account
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -15,11 +15,13 @@ class UserRow(msgspec.Struct, frozen=True):
     username: str
     name: str
     email: str | None
+    has_second_factor: bool
     created_at: datetime
     deactivated_at: datetime | None
 
 
-_COLUMNS = [user_account.c[name] for name in UserRow.__struct_fields__]
+_HAS_SECOND_FACTOR = sa.exists().where(second_factor.c.user_id == user_account.c.id).label("has_second_factor")
+_COLUMNS = [user_account.c.get(name, _HAS_SECOND_FACTOR) for name in UserRow.__struct_fields__]
 
 
 async def list_users(connection: AsyncConnection, *, after_id: int, limit: int) -> list[UserRow]:
@@ -32,7 +34,7 @@ async def list_users(connection: AsyncConnection, *, after_id: int, limit: int) 
 
 async def find_user_row(connection: AsyncConnection, user_id: int, *, lock: bool = False) -> UserRow | None:
     statement = sa.select(*_COLUMNS).where(user_account.c.id == user_id)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    row = (await connection.execute(statement.with_for_update(of=user_account) if lock else statement)).one_or_none()
     return None if row is None else UserRow(*row)
 
 

@@ -32,6 +32,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     email: str | None
     roles: list[Grant]
+    has_second_factor: bool
     created_at: datetime
     deactivated_at: datetime | None
 

@@ -1,1 +1,0 @@
-"""Creations and changes of many subscribers in one request."""
