@@ -27,6 +27,7 @@ from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, S
 from broadsheet_delivery.app import create_app as create_delivery_app
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.accounts.create_user import UserCreated, create_user
+from broadsheet_gateway.accounts.interface import find_user_by_name
 from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app as create_gateway_app
 from broadsheet_gateway.settings import GatewaySettings
@@ -122,21 +123,7 @@ class System(msgspec.Struct, frozen=True):
 
     async def add_user(self, name: str, *grants: Grant, password: str = PASSWORD) -> tuple[int, str]:
         """Id, and the text of a key with every scope."""
-        engine = create_engine(
-            PostgresUrl.parse(self.database.url_for("gateway")), application_name="test", pool_size=1, timeout_s=30
-        )
-        try:
-            made = await create_user(
-                username=name, password=password, may_use_default_password=True, engine=engine, grants=grants
-            )
-            assert isinstance(made, UserCreated)
-            stored = await create_api_key(username=name, name="all", scopes=GRANTABLE, given=None, engine=engine)
-        finally:
-            await engine.dispose()
-        assert isinstance(stored, KeyStored)
-        [(user_id,)] = self.seed.execute("SELECT id FROM gateway.user_account WHERE username = %s", (name,))
-        assert isinstance(user_id, int)
-        return user_id, stored.key.text
+        return await make_user(self.database, name, *grants, password=password)
 
     async def publish_by_form(self, **changes: str) -> httpx.Response:
         form = {
@@ -170,7 +157,39 @@ class System(msgspec.Struct, frozen=True):
 async def running_system(
     database: Database, redis_url: str, sandbox: RunningSandbox, seed: Seed, **gateway_changes: Any
 ) -> AsyncIterator[System]:
-    private_key, public_key = identity_keys()
+    apps = make_services(database, sandbox)
+    gateway = create_gateway_app(
+        msgspec.structs.replace(gateway_settings(database, redis_url), **gateway_changes),
+        upstreams={service: in_this_process(apps[service]) for service in get_args(ServiceName)},
+    )
+    async with AsyncExitStack() as stack:
+        # Delivery's lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.
+        stack.push_async_callback(_dispose_engine, apps["delivery"])
+        for app in (apps["subscriptions"], apps["publishing"], gateway):
+            await stack.enter_async_context(app.lifespan())
+        driven = await stack.enter_async_context(
+            delivering(database, sandbox.base_url, sandbox.token, public_url=HttpUrl.parse(PUBLIC_URL))
+        )
+        api_key = await make_author(database)
+        [(password_hash,)] = seed.execute("SELECT password_hash FROM gateway.user_account")
+        system = System(
+            visitor=_client(gateway),
+            api=_client(gateway),
+            delivery=driven,
+            seed=seed,
+            oracle=Oracle(sandbox),
+            apps={"gateway": gateway, **{str(name): app for name, app in apps.items()}},
+            database=database,
+            sandbox=sandbox,
+            api_key=api_key,
+            password_hash=str(password_hash),
+        )
+        yield await stack.enter_async_context(system.as_new())
+
+
+def make_services(database: Database, sandbox: RunningSandbox) -> dict[ServiceName, Litestar]:
+    """The apps behind the gateway, not running yet."""
+    _, public_key = identity_keys()
     subscriptions = create_subscriptions_app(
         SubscriptionsSettings(
             broadsheet_env="local",
@@ -201,34 +220,7 @@ async def running_system(
     delivery = create_delivery_app(
         delivery_settings(database, sandbox.base_url, sandbox.token, public_url=HttpUrl.parse(PUBLIC_URL))
     )
-    apps = {"subscriptions": subscriptions, "publishing": publishing, "delivery": delivery}
-    gateway = create_gateway_app(
-        _gateway_settings(database, redis_url, private_key, gateway_changes),
-        upstreams={service: in_this_process(apps[service]) for service in get_args(ServiceName)},
-    )
-    async with AsyncExitStack() as stack:
-        # Delivery's lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.
-        stack.push_async_callback(_dispose_engine, delivery)
-        for app in (subscriptions, publishing, gateway):
-            await stack.enter_async_context(app.lifespan())
-        driven = await stack.enter_async_context(
-            delivering(database, sandbox.base_url, sandbox.token, public_url=HttpUrl.parse(PUBLIC_URL))
-        )
-        api_key = await make_author(database)
-        [(password_hash,)] = seed.execute("SELECT password_hash FROM gateway.user_account")
-        system = System(
-            visitor=_client(gateway),
-            api=_client(gateway),
-            delivery=driven,
-            seed=seed,
-            oracle=Oracle(sandbox),
-            apps={"gateway": gateway, **apps},
-            database=database,
-            sandbox=sandbox,
-            api_key=api_key,
-            password_hash=str(password_hash),
-        )
-        yield await stack.enter_async_context(system.as_new())
+    return {"subscriptions": subscriptions, "publishing": publishing, "delivery": delivery}
 
 
 def in_this_process(app: Litestar) -> httpx.ASGITransport:
@@ -244,8 +236,10 @@ def _client(gateway: Litestar, **headers: str) -> httpx.AsyncClient:
     )
 
 
-def _gateway_settings(database: Database, redis_url: str, private_key: str, changes: dict[str, Any]) -> GatewaySettings:
-    settings = GatewaySettings(
+def gateway_settings(database: Database, redis_url: str) -> GatewaySettings:
+    """The services are named, not found: for a gateway that is given its upstreams, or whose settings are changed."""
+    private_key, _ = identity_keys()
+    return GatewaySettings(
         broadsheet_env="local",
         bind_port=1,
         database_url=PostgresUrl.parse(database.url_for("gateway")),
@@ -265,7 +259,6 @@ def _gateway_settings(database: Database, redis_url: str, private_key: str, chan
         redis_timeout_s=5.0,
         upstream_timeout_s=60.0,
     )
-    return msgspec.structs.replace(settings, **changes)
 
 
 async def _dispose_engine(app: Litestar) -> None:
@@ -284,6 +277,26 @@ async def make_author(database: Database) -> str:
         return await make_api_key(engine, "test", scopes("read", "write", "admin"))
     finally:
         await engine.dispose()
+
+
+async def make_user(database: Database, name: str, *grants: Grant, password: str = PASSWORD) -> tuple[int, str]:
+    """Id, and the text of a key with every scope."""
+    engine = create_engine(
+        PostgresUrl.parse(database.url_for("gateway")), application_name="test", pool_size=1, timeout_s=30
+    )
+    try:
+        made = await create_user(
+            username=name, password=password, may_use_default_password=True, engine=engine, grants=grants
+        )
+        assert isinstance(made, UserCreated)
+        stored = await create_api_key(username=name, name="all", scopes=GRANTABLE, given=None, engine=engine)
+        async with engine.connect() as connection:
+            user = await find_user_by_name(connection, name)
+    finally:
+        await engine.dispose()
+    assert isinstance(stored, KeyStored)
+    assert user is not None
+    return user.id, stored.key.text
 
 
 async def make_api_key(engine: AsyncEngine, name: str, granted: frozenset[Permission]) -> str:

@@ -11,7 +11,11 @@ from schemathesis import APIOperation, BaseSchema, Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 Operation = APIOperation[Any, Any, Any, Any]
 TIMEOUT_S: Final = 30.0
@@ -26,14 +30,14 @@ draws_at_random_elsewhere = pytest.mark.filterwarnings(
 )
 
 
-def schema_of(document: dict[str, Any], *, examples: int) -> BaseSchema:
-    """Requests at every bound that the document names, and `examples` more."""
+def schema_of(document: dict[str, Any], *, examples: int, covers_bounds: bool = True) -> BaseSchema:
+    """Requests at every bound that the document names, if `covers_bounds`, and `examples` more."""
     return schemathesis.openapi.from_dict(
         document,
         config=SchemathesisConfig.from_dict(
             {
                 "generation": {"max-examples": examples, "deterministic": not ASKED_FOR},
-                "phases": {"coverage": {"enabled": True}, "fuzzing": {"enabled": True}},
+                "phases": {"coverage": {"enabled": covers_bounds}, "fuzzing": {"enabled": True}},
             }
         ),
     )
@@ -57,3 +61,9 @@ def new_session() -> requests.Session:
 def judge_answer(case: "Case[Any]", answer: Any) -> None:
     """It is no fault of the service's, and as the document says."""
     case.validate_response(answer, checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
+
+
+def judge_status_too(case: "Case[Any]", answer: Any) -> None:
+    """As `judge_answer`, and the document names the answer's status for this operation."""
+    judge_answer(case, answer)
+    case.validate_response(answer, checks=[status_code_conformance])

@@ -17,6 +17,7 @@ from harness.containers import redis_container_url
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
 from harness.plugin import event_loop
+from harness.plugin.ids_of_tests import give_own_id, refuse_shared_ids
 from harness.plugin.scheduling import StayTogether
 from harness.seeding import Seed
 from harness.system import System, running_system
@@ -43,6 +44,15 @@ def pytest_configure(config: pytest.Config) -> None:
             structlog.processors.JSONRenderer(),
         ]
     )
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    give_own_id(item)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    refuse_shared_ids(items)
 
 
 @pytest.hookimpl(optionalhook=True)

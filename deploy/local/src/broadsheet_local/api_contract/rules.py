@@ -18,9 +18,12 @@ _LONGEST_SUMMARY = 110
 
 OPEN_MAPS = frozenset({
     "CountInput.filter", "Segment.filter", "SegmentChange.filter", "SegmentInput.filter", "SubscriberSearch.filter",
-    "SubscriberChange.attributes", "SubscriberInput.attributes", "BatchItem.attributes", "PersonalData.records",
+    "SubscriberChange.attributes", "SubscriberInput.attributes", "ChangeById.attributes", "PersonalData.records",
+    "ShownEntry.before", "ShownEntry.after",
 })  # fmt: skip
-"""Members that may hold anything by intent: trees, and values whose types the installation defines itself."""
+"""Members that may hold anything by intent: trees, values whose types the installation defines itself, and what
+an entry of the audit log says, which depends on its action.
+"""
 
 WITHOUT_MEMBERS = frozenset({"EraseInput"})
 """Bodies that are `{}`: they are sent so that nothing happens by a request without a body."""

@@ -23,7 +23,7 @@ from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.http.health import ReadinessCheck, health_routes
 from broadsheet_common.http.problems import ProblemError, problem_handlers
 from broadsheet_common.http.request_rules import RequestRules
-from broadsheet_common.http.route_rules import JsonRequest
+from broadsheet_common.http.route_rules import JsonRequest, RawObjects
 from broadsheet_common.http.service_app import ReadyAnswer, ServiceApp, sent_method
 from broadsheet_common.process.log_output import lost_lines
 from broadsheet_common.process.metrics import Counter, Gauge, Histogram, metric_faults
@@ -192,6 +192,7 @@ def create_service_app(
             }
         ),
         openapi_config=openapi_config,
+        plugins=[RawObjects()],
         request_class=JsonRequest,
         request_max_body_size=body_max_bytes,
         logging_config=None,

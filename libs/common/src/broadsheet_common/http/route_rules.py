@@ -9,8 +9,10 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Example
+from litestar.openapi.spec import Example, OpenAPIType, Schema
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.serialization import decode_json, encode_json
+from litestar.typing import FieldDefinition
 
 from broadsheet_common.api_document.description import describe
 from broadsheet_common.contracts.identity import ServiceRequest
@@ -21,6 +23,7 @@ from broadsheet_common.http.problems import (
     BodyTooLargeError,
     FieldProblem,
     ForbiddenError,
+    InvalidInputError,
     MalformedRequestError,
     Problem,
     ProblemError,
@@ -106,7 +109,7 @@ def documents(*errors: type[ProblemError], body: bool = False) -> dict[int, Resp
         ForbiddenError,
         UnavailableError,
     )
-    with_body: tuple[type[ProblemError], ...] = (BodyTooLargeError, NotJsonError) if body else ()
+    with_body: tuple[type[ProblemError], ...] = (BodyTooLargeError, NotJsonError, InvalidInputError) if body else ()
     by_status: dict[int, list[type[ProblemError]]] = {}
     for error in dict.fromkeys((*common, *with_body, *errors)):
         by_status.setdefault(error.status, []).append(error)
@@ -120,6 +123,17 @@ def documents(*errors: type[ProblemError], body: bool = False) -> dict[int, Resp
         )
         for status, those in sorted(by_status.items())
     }
+
+
+class RawObjects(OpenAPISchemaPlugin):
+    """In the document, a `msgspec.Raw` is an object: it passes on what a database's column of objects holds."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: Any) -> bool:
+        return value is msgspec.Raw
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ARG002  # Litestar's signature
+        return Schema(type=OpenAPIType.OBJECT, additional_properties=True)
 
 
 def openapi_config(title: str, description: str) -> OpenAPIConfig:

@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Receive,
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.problems import UnauthenticatedError, problem_handlers
-from broadsheet_common.http.route_rules import JsonRequest, openapi_config, served_document
+from broadsheet_common.http.route_rules import JsonRequest, RawObjects, openapi_config, served_document
 from broadsheet_common.http.service_app import ServiceApp
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 
@@ -47,6 +47,7 @@ class OwnApi:
             middleware=[_GivenIdentity],
             exception_handlers=problem_handlers(),
             openapi_config=openapi_config("Broadsheet gateway", "Users and API keys."),
+            plugins=[RawObjects()],
             request_class=JsonRequest,
             request_max_body_size=API_BODY_MAX_BYTES,
             logging_config=None,
