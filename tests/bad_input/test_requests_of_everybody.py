@@ -29,8 +29,7 @@ from harness.http.made_up import (
     operations_of,
     schema_of,
 )
-
-from bad_input.served_system import CALLERS, NOBODY, ServedSystem, serving_system
+from harness.http.served_system import CALLERS, NOBODY, ServedSystem, serving_system
 
 DOCUMENT: Final[dict[str, Any]] = json.loads(
     (Path(__file__).resolve().parents[2] / "docs/api/openapi.json").read_text(encoding="utf-8")
