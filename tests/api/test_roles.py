@@ -60,11 +60,11 @@ async def somebody(system: System, *grants: Grant) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def _statuses(client: httpx.AsyncClient) -> dict[tuple[str, str], int]:
+async def _statuses(client: httpx.AsyncClient, record_id: str = "987654321") -> dict[tuple[str, str], int]:
     """The status of every operation, about records that are not there, with a body that is not valid."""
     statuses = {}
     for method, template in OPERATIONS:
-        path = re.sub(r"\{[a-z_]+\}", "987654321", template)
+        path = re.sub(r"\{[a-z_]+\}", record_id, template)
         body: dict[str, Any] = {} if method in {"GET", "DELETE"} else {"json": {"not a field": 1}}
         statuses[method, template] = (await client.request(method, path, **body)).status_code
     return statuses
@@ -79,6 +79,18 @@ async def test_each_role_can_do_what_its_permissions_name_and_nothing_else(syste
     # Here delivery's loops do not run, and without them there are no streams.
     assert {template for (_, template), status in statuses.items() if status >= 500} <= STREAM_ROUTES
     assert not [operation for operation, status in statuses.items() if status == 401]
+
+
+@pytest.mark.parametrize("record_id", ["0", "-1", str(2**63), "9" * 30])
+async def test_ids_that_no_record_has_are_no_fault_of_ours_for_a_role_of_one_newsletter(
+    system: System, record_id: str
+) -> None:
+    """The newsletter of the record is looked for before the handler's parameters are checked."""
+    async with somebody(system, *(Grant(role, 1) for role in get_args(Role) if role != "owner")) as client:
+        statuses = await _statuses(client, record_id)
+    assert {template for (_, template), status in statuses.items() if status >= 500} <= STREAM_ROUTES - {
+        "/api/v1/issues/{id}/events"
+    }
 
 
 async def test_without_a_role_every_operation_is_refused(system: System) -> None:

@@ -43,7 +43,8 @@ class ServedSystem:
         number = next(self._numbers)
         base_url, headers = f"{self.base_url}/api/v1/", self.headers(OWNER)
         with httpx.Client(base_url=base_url, headers=headers, trust_env=False) as client:
-            return {name: _make_record(client, name, number) for name in names if name in MADE_BY}
+            made = {name: _make_record(client, name, number) for name in names if name in MADE_BY}
+        return made | {name: id_ for name, id_ in WELL_FORMED.items() if name in names}
 
 
 def _make_record(client: httpx.Client, name: str, number: int) -> Any:
@@ -82,6 +83,10 @@ MADE_BY: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
 """What makes a record whose id is this parameter of a path: where it is posted, as what, and the member of the answer
 that is the id.
 """
+
+
+WELL_FORMED: Final = {"delivery_id": "1-1"}
+"""Of nothing that is there: the document does not say how these ids look."""
 
 
 async def _make_callers(database: Database) -> dict[str, str]:

@@ -21,6 +21,7 @@ from litestar.types import ASGIApp
 
 from broadsheet_common.contracts.permissions import EARLIER_SCOPES, PUBLIC, Permission
 from broadsheet_common.http.problems import ForbiddenError, NotFoundError, UnauthenticatedError
+from broadsheet_common.http.record_id import RECORD_ID_MAX
 
 IDENTITY_HEADER = "x-broadsheet-identity"
 TOKEN_LIFETIME_S = 60
@@ -220,6 +221,9 @@ class Requirement:
             raise ForbiddenError(f"The permission `{self.permission}` is needed.")
         if isinstance(self.newsletter, str):
             return
+        # No record has such an id, and no query takes it. Guards come before the handler's parameters are checked.
+        if any(isinstance(one, int) and not 1 <= one <= RECORD_ID_MAX for one in connection.path_params.values()):
+            raise NotFoundError
         found = await self.newsletter(connection)
         if found not in held_for:
             # The same as for a record that is not there: ids of other newsletters' records are not given away.
