@@ -53,6 +53,7 @@ AUDITED: Final[dict[str, str]] = {
     "deleteSuppression": "suppression.lifted",
     "createSubscriber": "subscriber.created",
     "changeSubscriber": "subscriber.changed",
+    "writeSubscribers": "subscriber.changed",
     "unsubscribeSubscriber": "subscriber.unsubscribed",
     "exportSubscriber": "subscriber.exported",
     "eraseSubscriber": "subscriber.erased",
@@ -96,7 +97,8 @@ ELSEWHERE: Final[dict[str, str]] = {
 """Operations that need a state of things which the services' own tests bring about; these look at the log too."""
 
 PRIVATE: Final = (
-    "ada@harbour.example", "grace@harbour.example", "Ada Lovelace", "Lovelace", "Augusta", "tide-tables", "High water",
+    "ada@harbour.example", "grace@harbour.example", "joan@harbour.example", "Ada Lovelace", "Lovelace", "Augusta",
+    "tide-tables", "High water",
     "A secret subject", "1 Quay", "office@harbour.example", "berth four", "night-watch", "A private segment",
     "Look at this", "too much mail", "hooks.harbour.example", "A private layout", "Monthly harbour",
 )  # fmt: skip
@@ -132,6 +134,7 @@ class Recorder:
         self._system = system
         self.done: set[str] = set()
         self.secrets: list[str] = []
+        self.last_trace_id = ""
 
     async def entries(self, trace_id: str) -> list[dict[str, Any]]:
         columns = (
@@ -148,7 +151,7 @@ class Recorder:
 
     async def do(self, operation: str, method: str, path: str, **request: Any) -> Any:
         """The answer's body. Checks that the operation's entry is there, and who it names."""
-        trace_id = secrets.token_hex(16)
+        self.last_trace_id = trace_id = secrets.token_hex(16)
         headers = {"traceparent": f"00-{trace_id}-{'1' * 16}-01", **request.pop("headers", {})}
         answer: httpx.Response = await self._system.api.request(method, path, headers=headers, **request)
         assert answer.is_success, (operation, answer.status_code, answer.text)
@@ -220,6 +223,7 @@ async def _subscribers(system: System, recorder: Recorder) -> None:
     await do(
         "changeSubscriber", "PATCH", of_person, json={"name": "Augusta"}, headers={"if-match": shown.headers["etag"]}
     )
+    await _batch(recorder, person["id"])
     await do("unsubscribeSubscriber", "POST", f"{of_person}/unsubscribe", json={})
     await do("exportSubscriber", "GET", f"{of_person}/export")
     await do("exportSubscribers", "GET", "/api/v1/exports/subscribers", params={"format": "jsonl"})
@@ -245,6 +249,28 @@ async def _subscribers(system: System, recorder: Recorder) -> None:
         content=b"email,name\ngrace@harbour.example,Augusta\n",
         headers={"content-type": "text/csv"},
     )
+
+
+async def _batch(recorder: Recorder, subscriber_id: int) -> None:
+    """An entry for each item that was written, and none for one that was refused."""
+    items = [
+        {"change": {"id": subscriber_id, "name": "Ada Lovelace", "attributes": {"berth": "berth four"}}},
+        {"create": {"email": "joan@harbour.example", "name": "Joan Lovelace", "newsletter_id": 1}},
+        {"create": {"email": "grace@harbour.example", "name": ""}},
+    ]
+    sent = {"json": {"items": items}}
+    answer = await recorder.do("writeSubscribers", "POST", "/api/v1/subscribers/batch", **sent)
+    assert [one["status"] for one in answer["items"]] == [200, 201, 422]
+    made = str(answer["items"][1]["subscriber"]["id"])
+    entries = await recorder.entries(recorder.last_trace_id)
+    told = [(one["action"], one["target_id"], one["newsletter_id"], one["after"]) for one in entries]
+    assert told == [
+        ("subscriber.changed", str(subscriber_id), None, '{"changed": ["name", "attributes"]}'),
+        ("subscriber.created", made, 1, '{"is_new": true}'),
+    ]
+    assert {(one["actor"], one["person"], one["source"], one["service"]) for one in entries} == {
+        (entries[0]["actor"], entries[0]["person"], "127.0.0.1", "subscriptions")
+    }
 
 
 async def _settings(system: System, recorder: Recorder) -> None:

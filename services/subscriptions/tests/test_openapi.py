@@ -10,6 +10,7 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
     assert set(operations) == {
         "GET /api/v1/subscribers",
         "POST /api/v1/subscribers",
+        "POST /api/v1/subscribers/batch",
         "POST /api/v1/subscribers/search",
         "GET /api/v1/subscribers/{subscriber_id}",
         "PATCH /api/v1/subscribers/{subscriber_id}",
@@ -88,6 +89,7 @@ async def test_only_the_routes_with_effects_take_an_idempotency_key(subscription
         "POST /api/v1/imports/{import_id}/undo",
         "POST /api/v1/segments",
         "POST /api/v1/subscribers",
+        "POST /api/v1/subscribers/batch",
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",
         "POST /api/v1/subscribers/{subscriber_id}/erase",
         "POST /api/v1/webhook-endpoints",

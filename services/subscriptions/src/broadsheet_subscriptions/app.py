@@ -23,6 +23,7 @@ from broadsheet_subscriptions.attributes import remove_attribute_values as remov
 from broadsheet_subscriptions.attributes.api import AttributeController
 from broadsheet_subscriptions.background import prune
 from broadsheet_subscriptions.background.interface import Lifetimes
+from broadsheet_subscriptions.batches.api import SubscriberBatchController
 from broadsheet_subscriptions.consent import note_settled_mails
 from broadsheet_subscriptions.consent.api import ConsentController
 from broadsheet_subscriptions.exports.api import ExportController
@@ -109,6 +110,7 @@ def create_app(
     return create_service_app(
         route_handlers=[
             SubscriberController,
+            SubscriberBatchController,
             PersonalDataController,
             PreferencesController,
             WebhookEndpointController,

@@ -171,7 +171,12 @@ def print_saves(figures: SaveFigures, console: Console) -> None:
 
 def print_subscribers(figures: SubscriberFigures, console: Console) -> None:
     table = Table("of " + f"{figures.subscribers:,} subscribers", "requests", "p50", "p99", "longest")
-    groups = (("page", figures.page_ms), ("search", figures.search_ms), ("count", figures.segment_count_ms))
+    groups = (
+        ("page", figures.page_ms),
+        ("search", figures.search_ms),
+        ("count", figures.segment_count_ms),
+        ("batch", figures.batch_ms),
+    )
     for what, times_by_kind in groups:
         for kind, times in times_by_kind.items():
             table.add_row(f"{what}: {kind.replace('_', ' ')}", *_request_times(times))

@@ -16,7 +16,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.identity import Identity
@@ -29,7 +29,7 @@ AuditAction = Literal[
     # Users and how they prove who they are.
     "user.created", "user.changed", "user.roles_changed", "user.deactivated", "user.reactivated", "user.removed",
     "user.invited", "user.invitation_accepted", "user.invitation_withdrawn",
-    "user.password_changed", "user.password_reset_requested", "user.password_reset",
+    "user.password_changed", "user.password_change_refused", "user.password_reset_requested", "user.password_reset",
     "user.email_change_requested", "user.email_changed",
     "user.second_factor_added", "user.second_factor_removed", "user.recovery_codes_renewed",
     "user.recovery_code_used", "user.passkey_added", "user.passkey_removed",
@@ -149,9 +149,6 @@ async def record_audit(
         ValueError: a field that `FIELDS` does not allow, or a value that is no number, word or moment.
     """
     kind = action.partition(".")[0]
-    target = None if target_id is None else str(target_id)
-    if target is not None and not _TARGET.fullmatch(target):
-        raise ValueError(f"the target of {action} is no id")
     await connection.execute(
         _RECORD,
         {
@@ -160,13 +157,54 @@ async def record_audit(
             "person": by.person,
             "source": by.source,
             "target_kind": kind,
-            "target_id": target,
+            "target_id": _target(action, target_id),
             "newsletter_id": newsletter_id,
             "before": _checked(kind, before),
             "after": _checked(kind, after),
             "trace_id": current_trace().trace_id,
         },
     )
+
+
+class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several entries; see `record_audit`."""
+
+    action: AuditAction
+    target_id: int | str | None
+    newsletter_id: int | None = None
+    before: Mapping[str, Detail] | None = None
+    after: Mapping[str, Detail] | None = None
+
+
+async def record_audits(connection: AsyncConnection, by: By, entries: Sequence[NewEntry]) -> None:
+    """As `record_audit` for each of them, in their order, in one statement. Raises what `record_audit` raises."""
+    kinds = [entry.action.partition(".")[0] for entry in entries]
+    await connection.execute(
+        _RECORD_SEVERAL,
+        {
+            "actor": by.subject,
+            "person": by.person,
+            "source": by.source,
+            "trace_id": current_trace().trace_id,
+            "actions": [entry.action for entry in entries],
+            "target_kinds": kinds,
+            "target_ids": [_target(entry.action, entry.target_id) for entry in entries],
+            "newsletter_ids": [entry.newsletter_id for entry in entries],
+            "befores": [_as_json(_checked(kind, one.before)) for kind, one in zip(kinds, entries, strict=True)],
+            "afters": [_as_json(_checked(kind, one.after)) for kind, one in zip(kinds, entries, strict=True)],
+        },
+    )
+
+
+def _target(action: AuditAction, target_id: int | str | None) -> str | None:
+    target = None if target_id is None else str(target_id)
+    if target is not None and not _TARGET.fullmatch(target):
+        raise ValueError(f"the target of {action} is no id")
+    return target
+
+
+def _as_json(details: dict[str, Detail] | None) -> str | None:
+    return None if details is None else msgspec.json.encode(details).decode()
 
 
 def changes(
@@ -237,4 +275,20 @@ _RECORD: Final = sa.text("""
     sa.bindparam("newsletter_id", type_=sa.BigInteger),
     sa.bindparam("before", type_=JSONB(none_as_null=True)),
     sa.bindparam("after", type_=JSONB(none_as_null=True)),
+)
+
+_RECORD_SEVERAL: Final = sa.text("""
+    SELECT audit.record(one.action, :actor, :person, :source, one.target_kind, one.target_id, one.newsletter_id,
+                        CAST(one.before AS jsonb), CAST(one.after AS jsonb), :trace_id)
+      FROM (SELECT * FROM unnest(:actions, :target_kinds, :target_ids, :newsletter_ids, :befores, :afters)
+                          WITH ORDINALITY
+                       AS given (action, target_kind, target_id, newsletter_id, before, after, place)
+             ORDER BY place) AS one
+""").bindparams(
+    *(sa.bindparam(name, type_=sa.Text) for name in ("actor", "person", "source", "trace_id")),
+    sa.bindparam("newsletter_ids", type_=ARRAY(sa.BigInteger)),
+    *(
+        sa.bindparam(name, type_=ARRAY(sa.Text))
+        for name in ("actions", "target_kinds", "target_ids", "befores", "afters")
+    ),
 )

@@ -12,14 +12,14 @@ from litestar.params import HeaderParameter
 
 from broadsheet_common.http.problems import ProblemError
 
-_HEADER_CHARS_MAX = 1_000
+HEADER_CHARS_MAX = 1_000
 _CODING = re.compile(r'-(?:gzip|zstd)"')
 
 IfMatchHeader = Annotated[
     str | None,
     HeaderParameter(
         name="If-Match",
-        max_length=_HEADER_CHARS_MAX,
+        max_length=HEADER_CHARS_MAX,
         description="The `ETag` of the version to change, or `*` for any version.",
     ),
 ]

@@ -162,10 +162,18 @@ async def find_first_answer(
     """
     if key is None:
         return None
-    parts = (request.method.encode(), request.url.path.encode(), await request.body())
     return await claim_key(
-        connection, table, scope=request.user.subject, key=key, request_fingerprint=fingerprint(parts)
+        connection,
+        table,
+        scope=request.user.subject,
+        key=key,
+        request_fingerprint=await fingerprint_of(request),
     )
+
+
+async def fingerprint_of(request: ServiceRequest) -> bytes:
+    """The fingerprint of method, path and body."""
+    return fingerprint((request.method.encode(), request.url.path.encode(), await request.body()))
 
 
 async def keep_answer(

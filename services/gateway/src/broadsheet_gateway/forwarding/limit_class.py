@@ -18,6 +18,7 @@ EXPENSIVE: Final = frozenset({
     ("POST", "/api/v1/imports"),
     ("POST", "/api/v1/imports/{id}/start"),
     ("POST", "/api/v1/imports/{id}/undo"),
+    ("POST", "/api/v1/subscribers/batch"),
     ("POST", "/api/v1/subscribers/search"),
     ("POST", "/api/v1/segments/count"),
     ("POST", "/api/v1/issues/{id}/audience"),
@@ -25,7 +26,7 @@ EXPENSIVE: Final = frozenset({
     ("POST", "/api/v1/issues/{id}/preview"),
     ("POST", "/api/v1/newsletters/{id}/welcome-mail/preview"),
 })  # fmt: skip
-"""By method and template of the route table: files, searches, counts, and what is compiled or computed."""
+"""By method and template of the route table: files, batches, searches, counts, and what is compiled or computed."""
 
 
 def limit_class(method: str, template: str) -> LimitClass:

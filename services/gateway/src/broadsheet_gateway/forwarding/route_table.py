@@ -18,6 +18,7 @@ RouteOwner = ServiceName | Literal["gateway"]
 
 ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/subscribers", "subscriptions", {"GET": "subscribers:read", "POST": "subscribers:write"}),
+    ("/api/v1/subscribers/batch", "subscriptions", {"POST": "subscribers:write"}),
     ("/api/v1/subscribers/search", "subscriptions", {"POST": "subscribers:read"}),
     ("/api/v1/subscribers/{id}", "subscriptions", {"GET": "subscribers:read", "PATCH": "subscribers:write"}),
     ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions", {"POST": "subscribers:write"}),

@@ -8,6 +8,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import Actor, record_audit
+from broadsheet_gateway.account_notices.notices import write_password_changed
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.interface import set_password_hash
 from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -71,6 +73,7 @@ async def set_by_link(
         if not await use_reset(connection, digest):
             return LinkNotValid()
         await set_password_hash(connection, user_id=user.id, new_hash=new_hash)
+        await queue_notice(connection, user.email or None, write_password_changed())
         await record_audit(connection, Actor.of_user(user.id, source), "user.password_reset", user.id)
     _log.info("security.password_reset", user_id=user.id)
     await sessions.end_all_if_reachable(user.id)

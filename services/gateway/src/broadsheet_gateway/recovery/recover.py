@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import BY_COMMAND, record_audit
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_gateway.account_notices.notices import write_address_changed
+from broadsheet_gateway.account_notices.notices import write_address_changed, write_password_changed
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.interface import find_user_by_name, replace_address, set_password_hash
 from broadsheet_gateway.accounts.password import explain, find_fault
@@ -54,6 +54,7 @@ async def reset_password(
         hashing.close()
     async with engine.begin() as connection:
         await set_password_hash(connection, user_id=user.id, new_hash=new_hash)
+        await queue_notice(connection, user.email, write_password_changed())
         await record_audit(connection, BY_COMMAND, "user.password_reset", user.id)
     _log.info("security.password_reset", user_id=user.id, by="command")
     return Recovered()

@@ -1,5 +1,11 @@
 """What the other folders may use of this one's stores."""
 
-from broadsheet_subscriptions.sign_up.store import MailBounds, SignUpRequest, hash_mailbox, record_requests
+from broadsheet_subscriptions.sign_up.store import (
+    MailBounds,
+    SignUpRequest,
+    bound_lock_waits,
+    hash_mailbox,
+    record_requests,
+)
 
-__all__ = ["MailBounds", "SignUpRequest", "hash_mailbox", "record_requests"]
+__all__ = ["MailBounds", "SignUpRequest", "bound_lock_waits", "hash_mailbox", "record_requests"]

@@ -266,11 +266,11 @@ class SubscriberController(Controller):
                 raise NotFoundError("There is no such subscriber.")
             require_match(if_match, await show_subscriber(connection, subscriber_id, allowed=allowed))
             notes = await read_notes(
-                connection, name=_given(data.name), attributes=_given(data.attributes), tags=_given(data.tags)
+                connection, name=given(data.name), attributes=given(data.attributes), tags=given(data.tags)
             )
             await change_subscriber(connection, subscriber_id, notes)
             await record_audit(
-                connection, request.user, "subscriber.changed", subscriber_id, after={"changed": _given_fields(data)}
+                connection, request.user, "subscriber.changed", subscriber_id, after={"changed": given_fields(data)}
             )
             subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
@@ -379,9 +379,10 @@ def _searchable(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _given_fields(data: SubscriberChange) -> list[str]:
+def given_fields(data: SubscriberChange) -> list[str]:
+    """The names of the members that were sent."""
     return [name for name in ("name", "attributes", "tags") if getattr(data, name) is not msgspec.UNSET]
 
 
-def _given(value: T | msgspec.UnsetType) -> T | None:
+def given(value: T | msgspec.UnsetType) -> T | None:
     return None if value is msgspec.UNSET else value

@@ -2,7 +2,7 @@
 person.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -44,10 +44,25 @@ async def read_notes(
 
     Raises `InvalidInputError` that names every fault.
     """
+    types = await hold_named(connection, attributes or {})
+    return check_notes(types, name=name, attributes=attributes, tags=tags)
+
+
+async def hold_named(connection: AsyncConnection, names: Collection[str]) -> dict[str, AttributeType]:
+    """The types of the attributes of these names, locked, so that none is removed before the transaction ends."""
+    return await hold_attributes(connection, set(filter(is_attribute_name, names))) if names else {}
+
+
+def check_notes(
+    types: Mapping[str, AttributeType],
+    *,
+    name: str | None = None,
+    attributes: Mapping[str, object] | None = None,
+    tags: Sequence[str] | None = None,
+) -> Notes:
+    """As `read_notes`, with the types of the attributes that exist."""
     problems: list[FieldProblem] = []
-    given = attributes or {}
-    types = await hold_attributes(connection, filter(is_attribute_name, given)) if given else {}
-    notes = Notes(_name(name, problems), _attributes(given, types, problems), _tags(tags, problems))
+    notes = Notes(_name(name, problems), _attributes(attributes or {}, types, problems), _tags(tags, problems))
     if problems:
         raise InvalidInputError(errors=tuple(problems))
     return notes
@@ -55,10 +70,18 @@ async def read_notes(
 
 async def change_subscriber(connection: AsyncConnection, subscriber_id: int, notes: Notes) -> None:
     """Runs in the caller's transaction, which has locked the subscriber."""
-    if not notes.are_empty:
-        await store.set_details(
-            connection, subscriber_id, name=notes.name, attributes=notes.attributes, tags=notes.tags
-        )
+    await change_subscribers(connection, {subscriber_id: notes})
+
+
+async def change_subscribers(connection: AsyncConnection, notes_by_id: Mapping[int, Notes]) -> None:
+    """As `change_subscriber`, for any number of them in one statement."""
+    changes = [
+        store.DetailsChange(subscriber_id, notes.name, notes.attributes, notes.tags)
+        for subscriber_id, notes in notes_by_id.items()
+        if not notes.are_empty
+    ]
+    if changes:
+        await store.set_details(connection, changes)
 
 
 def _name(raw: str | None, problems: list[FieldProblem]) -> SubscriberName | None:

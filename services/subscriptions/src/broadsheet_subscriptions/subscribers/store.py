@@ -3,7 +3,7 @@
 Row locks are always taken in the same order, subscriber before subscription, so that no two use cases deadlock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -74,32 +74,68 @@ async def read_details(connection: AsyncConnection, subscriber_ids: Sequence[int
     return {row.id: DetailsRow(*row) for row in result}
 
 
-async def set_details(
-    connection: AsyncConnection,
-    subscriber_id: int,
-    *,
-    name: str | None = None,
-    attributes: Mapping[str, AttributeValue | None] | None = None,
-    tags: Sequence[str] | None = None,
-) -> None:
-    """A parameter that is None changes nothing. Attributes are merged in; one that is None loses its value."""
-    given = attributes or {}
+class DetailsChange(msgspec.Struct, frozen=True):
+    """What is to change of one subscriber. None changes nothing. Attributes are merged in; one that is None loses its
+    value.
+    """
+
+    subscriber_id: int
+    name: str | None
+    attributes: Mapping[str, AttributeValue | None]
+    tags: Sequence[str] | None
+
+
+# Lists of texts as JSON: arrays of arrays must be of one length.
+_SET_DETAILS = sa.text("""
+    WITH given AS MATERIALIZED (
+        SELECT * FROM unnest(:ids, :names, :tags, :removed, :kept)
+                   AS one (id, name, tags, removed, kept)
+    )
+    UPDATE subscriptions.subscriber AS person
+       SET name = coalesce(given.name, person.name),
+           tags = CASE WHEN given.tags IS NULL THEN person.tags
+                       ELSE ARRAY (SELECT tag FROM jsonb_array_elements_text(CAST(given.tags AS jsonb))
+                                                   WITH ORDINALITY AS one (tag, place) ORDER BY place) END,
+           attributes = person.attributes - ARRAY (SELECT jsonb_array_elements_text(CAST(given.removed AS jsonb)))
+                        || CAST(given.kept AS jsonb)
+      FROM given
+     WHERE person.id = given.id
+""").bindparams(
+    sa.bindparam("ids", type_=sa.ARRAY(sa.BigInteger)),
+    *(sa.bindparam(name, type_=sa.ARRAY(sa.Text)) for name in ("names", "tags", "removed", "kept")),
+)
+
+
+async def set_details(connection: AsyncConnection, changes: Sequence[DetailsChange]) -> None:
+    """One statement for all of them. No two may be of one subscriber."""
     await connection.execute(
-        sa.text("""
-            UPDATE subscriptions.subscriber
-               SET name = coalesce(:name, name),
-                   tags = coalesce(:tags, tags),
-                   attributes = attributes - CAST(:removed AS text[]) || CAST(:set AS jsonb)
-             WHERE id = :subscriber_id
-        """).bindparams(sa.bindparam("name", type_=sa.Text), sa.bindparam("tags", type_=sa.ARRAY(sa.Text))),
+        _SET_DETAILS,
         {
-            "subscriber_id": subscriber_id,
-            "name": name,
-            "tags": None if tags is None else list(tags),
-            "removed": [key for key, value in given.items() if value is None],
-            "set": msgspec.json.encode({key: value for key, value in given.items() if value is not None}).decode(),
+            "ids": [one.subscriber_id for one in changes],
+            "names": [one.name for one in changes],
+            "tags": [None if one.tags is None else _as_json(one.tags) for one in changes],
+            "removed": [_as_json([key for key, value in one.attributes.items() if value is None]) for one in changes],
+            "kept": [
+                _as_json({key: value for key, value in one.attributes.items() if value is not None}) for one in changes
+            ],
         },
     )
+
+
+def _as_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+async def lock_subscribers(connection: AsyncConnection, subscriber_ids: Collection[int]) -> set[int]:
+    """Those of them that exist, locked in the order of their ids."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT id FROM subscriptions.subscriber WHERE id = ANY (CAST(:subscriber_ids AS bigint[]))
+             ORDER BY id FOR UPDATE
+        """),
+        {"subscriber_ids": list(subscriber_ids)},
+    )
+    return set(rows.scalars())
 
 
 async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[SubscriptionRow]:

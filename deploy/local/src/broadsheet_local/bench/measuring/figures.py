@@ -119,8 +119,8 @@ class RequestTimes(msgspec.Struct, frozen=True):
 
 
 class SubscriberFigures(msgspec.Struct, frozen=True):
-    """Times by kind of page and by kind of filter tree. `wrong_answers` counts pages and counts that differ from the
-    computed result.
+    """Times by kind of page, of filter tree, and of batch (1,000 items each). `wrong_answers` counts answers that
+    differ from the computed result.
     """
 
     subscribers: int
@@ -128,6 +128,7 @@ class SubscriberFigures(msgspec.Struct, frozen=True):
     search_ms: dict[str, RequestTimes]
     segment_count_ms: dict[str, RequestTimes]
     audience_preview_ms: RequestTimes
+    batch_ms: dict[str, RequestTimes]
     freeze_audience_seconds: float
     wrong_answers: int
 

@@ -9,7 +9,7 @@ import gc
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, cast
 
 import httpx
@@ -41,6 +41,8 @@ PAGE_SIZE = 50
 PREFIX_CHARS_MAX = 6
 MS_PER_S = 1_000
 WARM_UP = 20
+BATCH_ITEMS = 1_000
+BATCHES = 5
 DB_PASSWORD = "bench"  # noqa: S105  # of a database that lives for this measurement, on loopback
 
 Query = dict[str, str | int]
@@ -120,6 +122,8 @@ async def _measure(
         say(f"counting segments, {counts:,} times each")
         found = {name: await _time_counts(api, name, judge, times=counts) for name in TREES}
         previews = await _time_counts(api, "all_of_it", judge, times=counts, newsletter_id=1)
+        say(f"writing batches of {BATCH_ITEMS:,}, {BATCHES} of each kind")
+        batches = {kind: await _time_batches(api, kind, judge) for kind in ("create", "change")}
     say("freezing the audience of an issue")
     freeze_s, wrong_members = await _time_freeze(postgres.url, settings, count)
     return SubscriberFigures(
@@ -128,6 +132,7 @@ async def _measure(
         search_ms=searches,
         segment_count_ms=found,
         audience_preview_ms=previews,
+        batch_ms=batches,
         freeze_audience_seconds=round(freeze_s, 2),
         wrong_answers=judge.wrong + wrong_members,
     )
@@ -180,8 +185,11 @@ class _Api:
     async def count(self, body: dict[str, Any]) -> tuple[dict[str, Any], float]:
         return await self._request("POST", "/api/v1/segments/count", json=body)
 
+    async def batch(self, items: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+        return await self._request("POST", "/api/v1/subscribers/batch", json={"items": items})
+
     async def _request(self, method: str, path: str, **arguments: Any) -> tuple[dict[str, Any], float]:
-        token = self._minter.mint(Identity("key:1", parse_permissions(["read"])), "subscriptions")
+        token = self._minter.mint(Identity("key:1", parse_permissions(["read", "write"])), "subscriptions")
         began_s = time.perf_counter()
         answer = await self._client.request(method, path, headers={IDENTITY_HEADER: token}, **arguments)
         elapsed_ms = (time.perf_counter() - began_s) * MS_PER_S
@@ -226,6 +234,10 @@ class _Judge:
 
     def matching(self, found: int, fits: Expected) -> None:
         self._note(found == sum(1 for n in range(1, self.count + 1) if fits(Facts(n, self.count))))
+
+    def batch(self, body: dict[str, Any], count: int) -> None:
+        """Checks that every item was taken, and that the results are in order."""
+        self._note(body["refused"] == 0 and [one["index"] for one in body["items"]] == list(range(count)))
 
     def _first_of(self, ids: list[int], expected: list[tuple[str, int]]) -> None:
         """A page that is not full must end with the last match."""
@@ -347,6 +359,24 @@ async def _time_counts(
                 )
         else:
             times_ms.append(elapsed_ms)
+    return _times(times_ms)
+
+
+async def _time_batches(api: _Api, kind: str, judge: _Judge) -> RequestTimes:
+    """New addresses, or changes of people anywhere in the list."""
+    dice = random.Random(f"{SEED} batch {kind}")  # noqa: S311  # repeatable, no secret
+    times_ms: list[float] = []
+    items: list[dict[str, Any]]
+    for number in range(BATCHES):
+        if kind == "create":
+            emails = (f"batch-{number}-{item}@new.example.com" for item in range(BATCH_ITEMS))
+            items = [{kind: {"email": email, "name": "New Reader", "tags": ["batch"]}} for email in emails]
+        else:
+            ids = dice.sample(range(1, judge.count + 1), BATCH_ITEMS)
+            items = [{kind: {"id": one, "tags": ["batch"], "attributes": {"age": 30}}} for one in ids]
+        body, elapsed_ms = await api.batch(items)
+        judge.batch(body, len(items))
+        times_ms.append(elapsed_ms)
     return _times(times_ms)
 
 

@@ -1,0 +1,1 @@
+"""Creations and changes of many subscribers in one request."""
