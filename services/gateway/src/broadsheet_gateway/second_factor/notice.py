@@ -1,18 +1,14 @@
 """Mails that tell users what was done with their second factor, so that they notice if it was not them."""
 
-import secrets
-from datetime import timedelta
 from enum import Enum
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
-from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_mail import write_mail
+from broadsheet_gateway.account_notices.queue_notice import queue_notice as queue_account_notice
 from broadsheet_gateway.accounts.interface import UserAccount
 
-NOTICE_LIFETIME: Final = timedelta(days=3)
 _AFTER: Final = (
     "If it was not you, set a new password, end your sessions, and tell an owner of your Broadsheet. "
     "This mail has no link on purpose."
@@ -42,19 +38,6 @@ class Notice(Enum):
 
 async def queue_notice(connection: AsyncConnection, user: UserAccount, notice: Notice) -> None:
     """In the transaction of what it tells of. Nothing for a user without an address."""
-    if user.email is None:
-        return
     subject, text = notice.value
     mail = write_mail(subject=subject, title=subject, text=text, after=_AFTER)
-    await enqueue_single_mail(
-        connection,
-        SingleMail(
-            kind="account_notice",
-            to=EmailAddress(user.email),
-            subject=mail.subject,
-            html_body=mail.html_body,
-            text_body=mail.text_body,
-            dedupe_key=f"account_notice:{secrets.token_hex(16)}",
-            expires_in=NOTICE_LIFETIME,
-        ),
-    )
+    await queue_account_notice(connection, user.email, mail)

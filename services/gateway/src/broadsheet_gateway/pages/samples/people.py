@@ -91,7 +91,8 @@ def people_samples(signed_in: SignedIn) -> dict[str, PageView]:
             form_error="This address was mailed an invitation a moment ago.",
         ),
         "user": UserPage(signed_in=signed_in, user=ada, name=ada.name, roles=full, version='"a1"'),
-        "user-deactivated": UserPage(signed_in=signed_in, user=gone, name=gone.name, roles=None, version='"a1"'),
+        "user-deactivated": UserPage(signed_in=signed_in, user=gone, name=gone.name, roles=empty, version='"a1"'),
+        "user-many-roles": UserPage(signed_in=signed_in, user=ada, name=ada.name, roles=None, version='"a1"'),
         "user-to-confirm": UserPage(
             signed_in=signed_in, user=ada, name=ada.name, roles=full, version='"a1"', is_recent=False
         ),
