@@ -5,7 +5,8 @@ relies on session state. The only session-bound use, LISTEN, opens a connection 
 """
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -52,6 +53,15 @@ def create_engine(url: PostgresUrl, *, application_name: str, pool_size: int, ti
         # Otherwise errors would contain a statement's parameters: addresses, tokens.
         hide_parameters=True,
     )
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection without a transaction: each statement sees the database as it is then. For reads that need no more,
+    because beginning and ending a transaction costs as much as the read itself.
+    """
+    async with engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 async def schema_version(connection: AsyncConnection) -> str | None:

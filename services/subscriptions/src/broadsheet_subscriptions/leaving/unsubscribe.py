@@ -63,7 +63,7 @@ async def unsubscribe_subscriber(
     subscriber = await find_subscriber(connection, subscriber_id, lock=True)
     if subscriber is None:
         raise NotFoundError("There is no such subscriber.")
-    subscriptions = await list_subscriptions(connection, [subscriber_id])
+    subscriptions = await list_subscriptions(connection, subscriber_id)
     chosen = [item.id for item in subscriptions if newsletter_id in {None, item.newsletter_id}]
     if newsletter_id is not None and not chosen:
         problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")

@@ -39,6 +39,7 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError, Not
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.process.database import reading
 from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, parse_tag
 from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.consent.evidence import Evidence
@@ -239,7 +240,7 @@ class SubscriberController(Controller):
         self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], subscriber_id: PathId
     ) -> Response[Subscriber]:
         allowed = request.user.newsletters_with("subscribers:read")
-        async with engine.connect() as connection:
+        async with reading(engine) as connection:
             subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 

@@ -77,32 +77,34 @@ async def show_subscribers(
     """
     if not subscriber_ids:
         return []
-    details = await store.read_details(connection, subscriber_ids)
-    by_subscriber: dict[int, list[Subscription]] = {subscriber_id: [] for subscriber_id in details}
-    for item in await store.list_subscriptions(connection, list(details)):
-        if allowed is not None and item.newsletter_id not in allowed:
-            continue
-        by_subscriber[item.subscriber_id].append(
-            Subscription(
-                item.newsletter_id,
-                item.state,
-                item.created_at,
-                item.confirmed_at,
-                item.unsubscribed_at,
-                item.import_id,
-                item.suppressed,
-            )
-        )
+    shown = await store.read_shown(connection, subscriber_ids)
     return [
-        Subscriber(
-            id=row.id,
-            email=row.email,
-            name=row.name,
-            created_at=row.created_at,
-            attributes=row.attributes,
-            tags=row.tags,
-            subscriptions=by_subscriber[row.id],
-            flags=flags_of(EmailAddress(row.email)),
-        )
-        for row in (details[subscriber_id] for subscriber_id in subscriber_ids if subscriber_id in details)
+        _shown(*shown[subscriber_id], allowed=allowed) for subscriber_id in subscriber_ids if subscriber_id in shown
     ]
+
+
+def _shown(
+    person: store.DetailsRow, held: Sequence[store.SubscriptionRow], *, allowed: frozenset[int] | None
+) -> Subscriber:
+    return Subscriber(
+        id=person.id,
+        email=person.email,
+        name=person.name,
+        created_at=person.created_at,
+        attributes=person.attributes,
+        tags=person.tags,
+        subscriptions=[
+            Subscription(
+                one.newsletter_id,
+                one.state,
+                one.created_at,
+                one.confirmed_at,
+                one.unsubscribed_at,
+                one.import_id,
+                one.suppressed,
+            )
+            for one in held
+            if allowed is None or one.newsletter_id in allowed
+        ],
+        flags=flags_of(EmailAddress(person.email)),
+    )

@@ -60,18 +60,36 @@ async def find_subscriber(
     return None if row is None else SubscriberRow(row.id, EmailAddress(row.email), row.name, row.created_at)
 
 
-async def read_details(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> dict[int, DetailsRow]:
-    """By id. Values of attributes that are being removed are left out."""
-    result = await connection.execute(
-        sa.text("""
-            SELECT id, email, name, created_at, tags,
-                   attributes - ARRAY (SELECT name FROM subscriptions.attribute WHERE removed_at IS NOT NULL)
-              FROM subscriptions.subscriber
-             WHERE id = ANY(CAST(:subscriber_ids AS bigint[]))
-        """),
-        {"subscriber_ids": list(subscriber_ids)},
-    )
-    return {row.id: DetailsRow(*row) for row in result}
+_SHOWN = sa.text("""
+    SELECT person.id, person.email, person.name, person.created_at, person.tags,
+           person.attributes - ARRAY (SELECT name FROM subscriptions.attribute WHERE removed_at IS NOT NULL),
+           held.id, held.newsletter_id, held.subscriber_id, held.state, held.created_at, held.confirmed_at,
+           held.unsubscribed_at, held.import_id,
+           suppressed.kind, suppressed.origin, suppressed.changed_at, suppressed.postmark_refusal
+      FROM subscriptions.subscriber AS person
+      LEFT JOIN subscriptions.subscription AS held ON held.subscriber_id = person.id
+      LEFT JOIN publishing.published_newsletters AS newsletter ON newsletter.newsletter_id = held.newsletter_id
+      LEFT JOIN delivery.published_suppressed AS suppressed
+        ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
+     WHERE person.id = ANY(CAST(:subscriber_ids AS bigint[]))
+     ORDER BY person.id, held.id
+""")
+
+
+async def read_shown(
+    connection: AsyncConnection, subscriber_ids: Sequence[int]
+) -> dict[int, tuple[DetailsRow, list[SubscriptionRow]]]:
+    """By id, in one statement, with the subscriptions oldest first. Values of attributes that are being removed are
+    left out.
+    """
+    shown: dict[int, tuple[DetailsRow, list[SubscriptionRow]]] = {}
+    for row in await connection.execute(_SHOWN, {"subscriber_ids": list(subscriber_ids)}):
+        details, held, suppression = row[:6], row[6:14], row[14:]
+        _, subscriptions = shown.setdefault(details[0], (DetailsRow(*details), []))
+        if held[0] is not None:
+            suppressed = Suppression(*suppression) if suppression[0] is not None else None
+            subscriptions.append(SubscriptionRow(*(*held, suppressed)))
+    return shown
 
 
 class DetailsChange(msgspec.Struct, frozen=True):
@@ -138,35 +156,7 @@ async def lock_subscribers(connection: AsyncConnection, subscriber_ids: Collecti
     return set(rows.scalars())
 
 
-async def list_subscriptions(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> list[SubscriptionRow]:
-    """The subscriptions of these subscribers, ordered by subscriber, then oldest first."""
-    result = await connection.execute(
-        sa.text("""
-            SELECT subscription.id, subscription.newsletter_id, subscriber_id, state, subscription.created_at,
-                   confirmed_at, unsubscribed_at, import_id,
-                   suppressed.kind, suppressed.origin, suppressed.changed_at, suppressed.postmark_refusal
-              FROM subscriptions.subscription
-              JOIN subscriptions.subscriber AS person ON person.id = subscription.subscriber_id
-              LEFT JOIN publishing.published_newsletters AS newsletter
-                ON newsletter.newsletter_id = subscription.newsletter_id
-              LEFT JOIN delivery.published_suppressed AS suppressed
-                ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
-             WHERE subscriber_id = ANY(CAST(:subscriber_ids AS bigint[]))
-             ORDER BY subscriber_id, subscription.id
-        """),
-        {"subscriber_ids": list(subscriber_ids)},
-    )
-    return [
-        SubscriptionRow(
-            row.id,
-            row.newsletter_id,
-            row.subscriber_id,
-            row.state,
-            row.created_at,
-            row.confirmed_at,
-            row.unsubscribed_at,
-            row.import_id,
-            None if row.kind is None else Suppression(row.kind, row.origin, row.changed_at, row.postmark_refusal),
-        )
-        for row in result
-    ]
+async def list_subscriptions(connection: AsyncConnection, subscriber_id: int) -> list[SubscriptionRow]:
+    """Oldest first."""
+    shown = await read_shown(connection, [subscriber_id])
+    return shown[subscriber_id][1] if subscriber_id in shown else []
