@@ -22,6 +22,7 @@ from broadsheet_local.bench.measuring.figures import (
     SendingCostFigures,
     SubscriberFigures,
 )
+from broadsheet_local.bench.measuring.gateway_figures import GatewayFigures
 from broadsheet_local.bench.report import (
     print_archive,
     print_claims,
@@ -38,7 +39,7 @@ from broadsheet_local.bench.report import (
 from broadsheet_local.bench.runs.archive import ArchiveFigures, measure_archive
 from broadsheet_local.bench.runs.claim import measure_claims
 from broadsheet_local.bench.runs.delivery import DeliveryOptions, measure_delivery
-from broadsheet_local.bench.runs.gateway import GatewayFigures, measure_gateway
+from broadsheet_local.bench.runs.gateway import measure_gateway
 from broadsheet_local.bench.runs.imports import POSTGRES_SETTINGS, ImportFigures, measure_import
 from broadsheet_local.bench.runs.render import RenderFigures, measure_render
 from broadsheet_local.bench.runs.reports import measure_reports, measure_sending_cost

@@ -13,8 +13,8 @@ from broadsheet_local.bench.measuring.figures import (
     ScalingFigures,
     SubscriberFigures,
 )
+from broadsheet_local.bench.measuring.gateway_figures import GatewayFigures, Measured
 from broadsheet_local.bench.runs.archive import ArchiveFigures
-from broadsheet_local.bench.runs.gateway import GatewayFigures, Measured
 from broadsheet_local.bench.runs.imports import ImportFigures
 from broadsheet_local.bench.runs.render import RenderFigures
 from broadsheet_local.bench.runs.sign_up_states import SignUpFigures

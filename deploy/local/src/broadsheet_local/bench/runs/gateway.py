@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import urlsplit
@@ -22,7 +21,9 @@ from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_local.bench.inputs.visitors import Repeated, SignUpCalls, SignUps, Webhooks
 from broadsheet_local.bench.measuring.database import connected
+from broadsheet_local.bench.measuring.gateway_figures import GatewayFigures, Measured, Overload, slowness_ms
 from broadsheet_local.bench.measuring.http_load import LOCALHOST, LoadFigures, Work, offer_load, raw_request
+from broadsheet_local.bench.measuring.kept_sign_ups import count_kept, count_mails_left, count_still_subscribed
 from broadsheet_local.bench.measuring.processes import ProcessMeter
 from broadsheet_local.bench.runs.archive import publish_page
 from broadsheet_local.demo.people import expect
@@ -64,87 +65,6 @@ WITH reader AS (
 INSERT INTO subscriptions.subscription (newsletter_id, subscriber_id, state, confirmed_at)
 SELECT 1, id, 'confirmed', now() FROM reader RETURNING id, subscriber_id
 """
-# The oracle: an acknowledged sign-up is a pending subscription whose confirmation mail is queued or sent.
-_KEPT = """
-SELECT count(*) FROM unnest(%s::text[]) AS address
- WHERE EXISTS (SELECT FROM subscriptions.subscriber AS person
-                 JOIN subscriptions.subscription AS held ON held.subscriber_id = person.id
-                 JOIN subscriptions.confirmation_token AS token ON token.subscription_id = held.id
-                 JOIN subscriptions.consent_event AS asked
-                   ON asked.subscriber_id = person.id AND asked.kind = 'requested'
-                 JOIN delivery.single_mail AS mail ON mail.dedupe_key = asked.mail_key
-                WHERE person.email_key = address AND held.state = 'pending' AND mail.to_email = address)
-"""
-_MAILS_LEFT = "SELECT count(*) FROM delivery.single_mail WHERE settled_at IS NULL"
-_LEFT = "SELECT count(*) FROM subscriptions.subscription WHERE id = ANY (%s) AND state <> 'unsubscribed'"
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """One kind of request. `per_s`, `ms_…`: at the highest of the tried rates that was held; `is_held` false: none was,
-    and these are of the lowest. `most_per_s`: with every connection asking again at once. `cpu_us`: of each process,
-    for one request, at that rate.
-    """
-
-    per_s: float
-    ms_p50: float
-    ms_p99: float
-    is_held: bool
-    refused: int
-    wrong: int
-    most_per_s: float
-    most_ms_p99: float
-    quiet_ms_p50: float
-    cpu_us: dict[str, float]
-
-
-class Overload(msgspec.Struct, frozen=True):
-    """Five times what the gateway carries. `admin_ms_p99`: an admin page, meanwhile."""
-
-    offered_per_s: float
-    taken_per_s: float
-    taken_ms_p99: float
-    refused: int
-    refused_ms_p99: float
-    wrong: int
-    lost: int
-    admin_pages: int
-    admin_ms_p99: float
-    admin_wrong: int
-
-
-class GatewayFigures(msgspec.Struct, frozen=True):
-    """The first keys are the short form of what stands below.
-
-    `hop_ratio`: the time of one read through the gateway, with nobody else asking, divided by the time at the service
-    alone. `slowness`: how long a fixed piece of work took this machine before and after, in milliseconds; compare runs
-    by it. `sign_ups_lost`: acknowledged, but not in the database as they must be.
-    """
-
-    sign_ups_per_s: float
-    sign_up_p99_ms: float
-    sign_ups_lost: int
-    reads_per_s: float
-    lists_per_s: float
-    archive_per_s: float
-    one_click_per_s: float
-    webhooks_per_s: float
-    hop_ratio: float
-    cpu_us_by_process: dict[str, float]
-    connections: int
-    seconds: int
-    processors: int
-    load_before: float
-    slowness: float
-    through_gateway: dict[str, Measured]
-    service_alone: dict[str, Measured]
-    overload: Overload | None
-    lost: dict[str, int]
-
-    @property
-    def is_whole(self) -> bool:
-        """Nothing that was acknowledged is lost, and no answer was wrong."""
-        measured = [*self.through_gateway.values(), *self.service_alone.values()]
-        return not any(self.lost.values()) and not any(one.wrong for one in measured)
 
 
 class _Asking:
@@ -175,7 +95,7 @@ def _host(address: tuple[str, int]) -> str:
 async def measure_gateway(system: LocalSystem, seconds: int, only: Sequence[str], say: Say) -> GatewayFigures:
     """`only`: which of `GATEWAY_LOADS`; the figures of the others are 0 or missing."""
     load_before = round(os.getloadavg()[0], 2)
-    slow_before = _slowness()
+    slow_before = slowness_ms()
     bench = _Bench(system, seconds=seconds, say=say)
     through: dict[str, Measured] = {}
     alone: dict[str, Measured] = {}
@@ -220,24 +140,12 @@ async def measure_gateway(system: LocalSystem, seconds: int, only: Sequence[str]
         seconds=seconds,
         processors=os.cpu_count() or 1,
         load_before=load_before,
-        slowness=round((slow_before + _slowness()) / 2, 1),
+        slowness=round((slow_before + slowness_ms()) / 2, 1),
         through_gateway=through,
         service_alone=alone,
         overload=overload,
         lost=lost,
     )
-
-
-def _slowness() -> float:
-    """Milliseconds of processor time, the best of three: work of the kind that services do."""
-    best_s = float("inf")
-    for _ in range(3):
-        began_s = time.process_time()
-        for number in range(20_000):
-            text = msgspec.json.encode({"number": number, "name": "Reader", "tags": ["a", "b"]})
-            msgspec.json.decode(text)["name"].upper().encode()
-        best_s = min(best_s, time.process_time() - began_s)
-    return best_s * 1000
 
 
 def _add_readers(url: str) -> list[tuple[int, int]]:
@@ -371,7 +279,7 @@ class _Bench:
         self._say("the same at the service alone")
         alone = await self._measure("one_click", lambda: calls, service)
         left = [*subscription_ids[: min(half, clicks.right)], *subscription_ids[half : half + calls.right]]
-        return through, alone, await in_thread(partial(_still_there, self._system.database_url, left))
+        return through, alone, await in_thread(partial(count_still_subscribed, self._system.database_url, left))
 
     async def webhooks(self) -> Measured:
         gateway = self._asking.gateway
@@ -518,19 +426,8 @@ class _Bench:
             left = 1
             while left:
                 await asyncio.sleep(POLL_S)
-                left = await in_thread(partial(_count, self._system.database_url, _MAILS_LEFT, ()))
+                left = await in_thread(partial(count_mails_left, self._system.database_url))
 
     async def _lost(self, acknowledged: list[str]) -> int:
-        kept = await in_thread(partial(_count, self._system.database_url, _KEPT, (acknowledged,)))
+        kept = await in_thread(partial(count_kept, self._system.database_url, acknowledged))
         return len(acknowledged) - kept
-
-
-def _still_there(url: str, subscription_ids: list[int]) -> int:
-    return _count(url, _LEFT, (subscription_ids,))
-
-
-def _count(url: str, statement: str, parameters: tuple[object, ...]) -> int:
-    with connected(url) as connection:
-        row = connection.execute(statement.encode(), parameters).fetchone()
-    assert row is not None
-    return int(row[0])
