@@ -76,4 +76,11 @@ async def test_only_the_routes_with_effects_take_an_idempotency_key(publishing: 
         "POST /api/v1/issues/{issue_id}/publish",
         "POST /api/v1/issues/{issue_id}/cancel",
         "POST /api/v1/issues/{issue_id}/schedule",
+        "POST /api/v1/issues/{issue_id}/approval",
+        "POST /api/v1/issues/{issue_id}/approval/decision",
+        "POST /api/v1/issues/{issue_id}/archive",
+        "POST /api/v1/issues/{issue_id}/revisions/{version}/restore",
+        "POST /api/v1/issues/{issue_id}/winner",
+        "POST /api/v1/newsletters/{newsletter_id}/archive",
+        "POST /api/v1/newsletters/{newsletter_id}/unarchive",
     }

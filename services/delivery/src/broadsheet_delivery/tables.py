@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
+from broadsheet_common.http.idempotency import idempotency_table
+
 SCHEMA = "delivery"
 EXPECTED_SCHEMA_VERSION = "0006"
 
@@ -16,6 +18,9 @@ _ZERO = sa.text("0")
 def _counter(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer, nullable=False, server_default=_ZERO)
 
+
+idempotency_key = idempotency_table(metadata, SCHEMA)
+sa.Index("idempotency_key_expiry", idempotency_key.c.expires_at)
 
 issue_run = sa.Table(
     "issue_run",

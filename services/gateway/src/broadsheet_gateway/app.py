@@ -52,6 +52,7 @@ from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.own_api.app import OwnApi
 from broadsheet_gateway.own_api.controllers import OWN_CONTROLLERS
+from broadsheet_gateway.own_api.prune_answers import prune_loop
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.password_reset.pages import PASSWORD_RESET_HANDLERS
 from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
@@ -182,6 +183,7 @@ def create_app(
         [
             *webhook_inbox.loops,
             key_uses.loop(),
+            prune_loop(engine),
             *audit_loops(engine, stream=settings.audit_stream, registry=metrics.registry),
         ],
         registry=metrics.registry,

@@ -3,9 +3,14 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from broadsheet_common.http.idempotency import idempotency_table
+
 metadata = sa.MetaData()
 
 _now = sa.text("now()")
+
+idempotency_key = idempotency_table(metadata, "gateway")
+sa.Index("idempotency_key_expiry", idempotency_key.c.expires_at)
 
 user_account = sa.Table(
     "user_account",

@@ -44,6 +44,18 @@ async def test_an_approved_issue_goes_out(publishing: Publishing) -> None:
     ]
 
 
+async def test_the_same_decision_with_its_key_gets_the_first_answer_again(publishing: Publishing) -> None:
+    issue_id = await asked(publishing)
+    path, body = f"issues/{issue_id}/approval/decision", {"decision": "approved", "version": 1}
+    first = await publishing.post(path, body, key="a", subject=EDITOR)
+    again = await publishing.post(path, body, key="a", subject=EDITOR)
+    assert (first.status_code, again.status_code, again.content) == (200, 200, first.content)
+    other = await publishing.post(path, body | {"decision": "refused"}, key="a", subject=EDITOR)
+    assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
+    steps = (await publishing.get(f"issues/{issue_id}/history")).json()["items"]
+    assert [step["step"] for step in steps].count("approved") == 1
+
+
 async def test_without_being_asked_for_it_does_not_go_out(publishing: Publishing) -> None:
     await publishing.patch("newsletters/1", {"requires_approval": True})
     publishing.add_confirmed(1)

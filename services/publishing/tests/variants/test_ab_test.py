@@ -280,6 +280,16 @@ async def test_a_person_chooses_once_and_before_the_time_too(publishing: Publish
     assert await decide_next_test(engine) == NothingDue()
 
 
+async def test_the_same_choice_with_its_key_gets_the_first_answer_again(publishing: Publishing) -> None:
+    issue_id = await published(publishing)
+    path = f"issues/{issue_id}/winner"
+    first = await publishing.post(path, {"variant": 1}, key="a")
+    again = await publishing.post(path, {"variant": 1}, key="a")
+    assert (again.status_code, again.content) == (200, first.content)
+    other = await publishing.post(path, {"variant": 2}, key="a")
+    assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
+
+
 async def test_only_a_person_decides_where_it_says_so(publishing: Publishing, engine: AsyncEngine) -> None:
     issue_id = await published(publishing, decide_by="hand")
     report(publishing, issue_id, v1=0, v2=5)

@@ -273,6 +273,25 @@ async def test_an_import_that_is_called_off_asks_nobody_any_more(
     assert subscriptions.mails() == []
 
 
+async def test_each_step_of_an_import_takes_a_key(importing: Importing) -> None:
+    """Repeated when the import is long past the step, it gets the first answer."""
+    dry = await importing.run("email\nada@example.com\n", dry_run="true")
+    stopped = await importing.run("email\nbob@example.com\n", dry_run="true")
+    for import_id, verb, status in (
+        (dry["id"], "start", 202),
+        (dry["id"], "undo", 202),
+        (stopped["id"], "cancel", 200),
+    ):
+        headers = {"Idempotency-Key": verb}
+        first = await importing.post(f"/{import_id}/{verb}", **headers)
+        assert first.status_code == status, first.text
+        await importing.ended(import_id)
+        again = await importing.post(f"/{import_id}/{verb}", **headers)
+        assert (again.status_code, again.content) == (status, first.content)
+    reused = await importing.post(f"/{dry['id']}/start", **{"Idempotency-Key": "undo"})
+    assert (reused.status_code, reused.json()["type"]) == (422, "urn:broadsheet:problem:idempotency-key-reused")
+
+
 async def test_the_same_key_gives_the_first_answer_again_and_imports_once(
     subscriptions: Subscriptions, importing: Importing, database: Database
 ) -> None:

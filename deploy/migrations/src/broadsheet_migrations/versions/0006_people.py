@@ -20,6 +20,7 @@ _PARTS = (
     "0006_account_mails",
     "0006_invitations",
     "0006_email_changes",
+    "0006_idempotency",
 )
 
 

@@ -6,13 +6,14 @@ refused (422). Each service has a table `<schema>.idempotency_key`; a row lives 
 """
 
 import hashlib
-from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Self, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from litestar import Response
 from litestar.params import HeaderParameter
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -183,9 +184,9 @@ async def keep_answer(
     key: str | None,
     *,
     status: int,
-    body: msgspec.Struct,
+    body: msgspec.Struct | None,
 ) -> None:
-    """Store the answer that is about to be sent, if the request has a key."""
+    """Store the answer that is about to be sent, if the request has a key. `body`: None if it has none."""
     if key is not None:
         answer = StoredAnswer(status=status, body=msgspec.json.encode(body))
         await store_answer(connection, table, scope=request.user.subject, key=key, answer=answer)
@@ -194,6 +195,65 @@ async def keep_answer(
 BodyT = TypeVar("BodyT", bound=msgspec.Struct)
 
 
-def replay(answer: StoredAnswer, body_type: type[BodyT]) -> Response[BodyT]:
-    """The stored answer as a response."""
-    return Response(msgspec.json.decode(answer.body, type=body_type), status_code=answer.status)
+def replay(
+    answer: StoredAnswer, body_type: type[BodyT], *, tag_of: Callable[[BodyT], str] | None = None
+) -> Response[BodyT]:
+    """The stored answer as a response. `tag_of`: makes the `ETag` that the first one had."""
+    body = replay_body(answer, body_type)
+    headers = None if tag_of is None else {"ETag": tag_of(body)}
+    return Response(body, status_code=answer.status, headers=headers)
+
+
+def replay_body(answer: StoredAnswer, body_type: type[BodyT]) -> BodyT:
+    """The stored answer's body, where the status follows from the operation."""
+    return msgspec.json.decode(answer.body, type=body_type)
+
+
+UNFINISHED: Final = 102
+"""The status of an answer that is not complete yet, of an operation that takes several transactions (RFC 2518)."""
+
+
+class RepeatableRequest(msgspec.Struct, frozen=True):
+    """A request with its key, for a use case that begins its transactions itself. `key`: None if it has none.
+
+    An operation of several transactions stores how far it is in each of them, with the status `UNFINISHED`. If it broke
+    off, the same request goes on from there; if it still runs, both do the rest in turn, and answer the same.
+    """
+
+    table: sa.Table
+    scope: str
+    key: str | None
+    fingerprint: bytes
+
+    @classmethod
+    async def of(cls, table: sa.Table, request: ServiceRequest, key: str | None) -> Self:
+        return cls(table, request.user.subject, key, await fingerprint_of(request))
+
+    async def first_answer(self, connection: AsyncConnection) -> StoredAnswer | None:
+        """As `find_first_answer`."""
+        if self.key is None:
+            return None
+        return await claim_key(
+            connection, self.table, scope=self.scope, key=self.key, request_fingerprint=self.fingerprint
+        )
+
+    async def keep(self, connection: AsyncConnection, *, status: int, body: msgspec.Struct | None) -> None:
+        """As `keep_answer`."""
+        if self.key is not None:
+            answer = StoredAnswer(status, msgspec.json.encode(body))
+            await store_answer(connection, self.table, scope=self.scope, key=self.key, answer=answer)
+
+
+async def forget_answers(connection: AsyncConnection, table: sa.Table, texts: Sequence[str]) -> None:
+    """Delete stored answers that hold one of these texts, in any letter case: an erased person's address. The keys
+    stay, so that no request is executed again. Answers are kept for a day, so few have to be scanned.
+    """
+    await connection.execute(
+        sa.text(f"""
+            UPDATE {table.schema}.{table.name} AS kept SET status = NULL, body = NULL
+             WHERE kept.body IS NOT NULL
+               AND EXISTS (SELECT FROM unnest(:needles) AS needle
+                            WHERE position(needle IN lower(convert_from(kept.body, 'UTF8'))) > 0)
+        """).bindparams(sa.bindparam("needles", type_=ARRAY(sa.Text))),  # noqa: S608  # the table's own name
+        {"needles": [text.lower() for text in texts]},
+    )

@@ -7,6 +7,7 @@ that cannot be applied and names the address is dropped.
 
 from typing import Final
 
+from broadsheet_common.http.idempotency import forget_answers
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.erasure.store import (
@@ -19,6 +20,7 @@ from broadsheet_delivery.erasure.store import (
 )
 from broadsheet_delivery.events.interface import delete_inbox
 from broadsheet_delivery.events.provider_event import names_address
+from broadsheet_delivery.tables import idempotency_key
 from broadsheet_delivery.throttle.back_off import retry_wait_s
 
 ERASURES_A_ROUND_MAX: Final = 50
@@ -60,6 +62,7 @@ async def _finish(context: DeliveryContext, erasure: Erasure) -> bool:
             return False
     await _drop_failing_events(context, erasure)
     async with context.engine.begin() as connection:
+        await forget_answers(connection, idempotency_key, [erasure.email_key])
         finished = await finish_erasure(connection, erasure.id)
     if finished:
         context.log.info("delivery.erasure_finished", erasure_id=erasure.id)

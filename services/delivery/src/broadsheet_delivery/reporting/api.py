@@ -12,6 +12,14 @@ from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -47,6 +55,7 @@ from broadsheet_delivery.retention.interface import RemovedError, refuse_removed
 from broadsheet_delivery.settling.decide_uncertain import CancelledError, NotParkedError, decide_delivery
 from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.interface import Decision, issue_decisions
+from broadsheet_delivery.tables import idempotency_key
 from broadsheet_delivery.throttle.interface import newsletter_of_issue
 
 SEQ_MAX = 2**31 - 1
@@ -218,23 +227,37 @@ async def _timeline(connection: AsyncConnection, issue_id: int, seq: int) -> Del
     operation_id="decideDelivery",
     summary="Decide about a delivery that is uncertain and parked",
     tags=["Deliveries"],
-    responses=documents(NotFoundError, NotParkedError, CancelledError, RemovedError, body=True),
+    responses=documents(
+        NotFoundError,
+        NotParkedError,
+        CancelledError,
+        RemovedError,
+        IdempotencyKeyReusedError,
+        IdempotencyInFlightError,
+        body=True,
+    ),
 )
 async def decide_one_delivery(
     request: ServiceRequest,
     engine: NamedDependency[AsyncEngine],
     delivery_id: DeliveryId,
     data: JSONBody[DecisionRequest],
+    key: IdempotencyKeyHeader = None,
 ) -> DeliveryTimeline:
     """`mark_sent` and `give_up` settle it. `send_again` risks that the recipient gets it twice."""
     issue_id, seq = _parse(delivery_id)
-    async with engine.connect() as connection:
+    async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, DeliveryTimeline)
         await refuse_removed(connection, issue_id=issue_id)
         if await find_delivery(connection, issue_id=issue_id, seq=seq) is None:
             raise NotFoundError("There is no such delivery.")
-    await decide_delivery(engine, issue_id=issue_id, seq=seq, choice=data.choice, by=request.user, note=data.note)
-    async with engine.connect() as connection:
-        return await _timeline(connection, issue_id, seq)
+        await decide_delivery(
+            connection, issue_id=issue_id, seq=seq, choice=data.choice, by=request.user, note=data.note
+        )
+        timeline = await _timeline(connection, issue_id, seq)
+        await keep_answer(connection, idempotency_key, request, key, status=200, body=timeline)
+    return timeline
 
 
 DELIVERY_ROUTES: list[HTTPRouteHandler] = [list_issue_deliveries, find_deliveries, get_delivery, decide_one_delivery]

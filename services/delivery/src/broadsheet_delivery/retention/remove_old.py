@@ -17,6 +17,7 @@ from broadsheet_delivery.retention.store import (
     ROWS_A_ROUND_MAX,
     freeze_counts,
     is_my_turn,
+    remove_answers,
     remove_attempts,
     remove_events,
     remove_outcomes,
@@ -38,6 +39,7 @@ async def retain(context: DeliveryContext) -> int:
         partial(remove_outcomes, context),
         partial(remove_attempts, context),
         partial(remove_events, context),
+        remove_answers,
         partial(forget_old_hashes, kept=context.outcomes_kept, limit=ROWS_A_ROUND_MAX),
     ]
     freezing = kinds[0]

@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.http.idempotency import prune_answers
 from broadsheet_delivery.context import DeliveryContext
+from broadsheet_delivery.tables import idempotency_key
 
 ROWS_A_ROUND_MAX = 5_000
 _ISSUES_A_ROUND_MAX = 20
@@ -14,6 +16,10 @@ ADVISORY_LOCK = 0x62736865_72657461 & 0x7FFFFFFFFFFFFFFF
 async def is_my_turn(connection: AsyncConnection) -> bool:
     locked = await connection.execute(sa.text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
     return bool(locked.scalar_one())
+
+
+async def remove_answers(connection: AsyncConnection) -> int:
+    return await prune_answers(connection, idempotency_key, rows_max=ROWS_A_ROUND_MAX)
 
 
 async def freeze_counts(context: DeliveryContext, connection: AsyncConnection) -> int:

@@ -12,10 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import Detail, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.route_rules import documents, json_only
 from broadsheet_delivery.preflight.interface import WaitingIssue, unchecked_issues
 from broadsheet_delivery.senders.pause_request import PauseRequest
 from broadsheet_delivery.senders.store import ReplicaRow, live_replicas
+from broadsheet_delivery.tables import idempotency_key
 from broadsheet_delivery.throttle.interface import (
     SendingLimits,
     SendingState,
@@ -104,19 +113,24 @@ def _limits_said(state: SendingState) -> dict[str, Detail]:
     operation_id="pauseSenders",
     summary="Pause all sending",
     tags=["Senders"],
-    responses=documents(body=True),
+    responses=documents(IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
 )
 async def pause_all_sending(
     request: ServiceRequest,
     engine: NamedDependency[AsyncEngine],
     left_when_slow: NamedDependency[timedelta],
     data: JSONBody[PauseRequest],
+    key: IdempotencyKeyHeader = None,
 ) -> SendingState:
     """Start no further call on any replica."""
     async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, SendingState)
         await pause_sending(connection, reason=data.reason)
         await record_audit(connection, request.user, "senders.paused", None)
-        return await read_sending_state(connection, left_when_slow=left_when_slow)
+        state = await read_sending_state(connection, left_when_slow=left_when_slow)
+        await keep_answer(connection, idempotency_key, request, key, status=200, body=state)
+        return state
 
 
 @post(
@@ -126,16 +140,23 @@ async def pause_all_sending(
     operation_id="resumeSenders",
     summary="Resume all sending",
     tags=["Senders"],
-    responses=documents(),
+    responses=documents(IdempotencyKeyReusedError, IdempotencyInFlightError),
 )
 async def resume_all_sending(
-    request: ServiceRequest, engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    left_when_slow: NamedDependency[timedelta],
+    key: IdempotencyKeyHeader = None,
 ) -> SendingState:
     """Resume sending; a back-off in progress ends too."""
     async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, SendingState)
         await resume_sending(connection)
         await record_audit(connection, request.user, "senders.resumed", None)
-        return await read_sending_state(connection, left_when_slow=left_when_slow)
+        state = await read_sending_state(connection, left_when_slow=left_when_slow)
+        await keep_answer(connection, idempotency_key, request, key, status=200, body=state)
+        return state
 
 
 SENDER_ROUTES: list[HTTPRouteHandler] = [show_senders, change_limits, pause_all_sending, resume_all_sending]

@@ -8,6 +8,15 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    RepeatableRequest,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -26,6 +35,7 @@ from broadsheet_delivery.settling.decision_request import DecisionRequest
 from broadsheet_delivery.settling.decision_store import Decision, issue_decisions
 from broadsheet_delivery.settling.record_step import record_step
 from broadsheet_delivery.settling.retry_failed import retry_failed
+from broadsheet_delivery.tables import idempotency_key
 from broadsheet_delivery.throttle.interface import issue_run_state, newsletter_of_issue, pause_issue, resume_issue
 
 
@@ -51,22 +61,32 @@ class NotPausedError(ConflictError):
     operation_id="pauseIssue",
     summary="Pause an issue: no further call is begun",
     tags=["Issues"],
-    responses=documents(NotFoundError, NotPausableError, body=True),
+    responses=documents(
+        NotFoundError, NotPausableError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+    ),
 )
 async def pause_issue_sending(
-    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[PauseRequest]
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    issue_id: PathId,
+    data: JSONBody[PauseRequest],
+    key: IdempotencyKeyHeader = None,
 ) -> IssueRunState:
     """Start no further call for the issue; calls under way end. Pausing a paused issue changes nothing."""
     async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, IssueRunState)
         paused = await pause_issue(connection, issue_id=issue_id, reason=data.reason)
         if paused:
             await record_step(connection, request.user, "issue.paused", issue_id, after={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
-    if state is None:
-        raise NotFoundError("No issue with this id has been published.")
-    if not paused and state != "paused":
-        raise NotPausableError
-    return IssueRunState(issue_id, state)
+        if state is None:
+            raise NotFoundError("No issue with this id has been published.")
+        if not paused and state != "paused":
+            raise NotPausableError
+        shown = IssueRunState(issue_id, state)
+        await keep_answer(connection, idempotency_key, request, key, status=200, body=shown)
+    return shown
 
 
 @post(
@@ -76,22 +96,29 @@ async def pause_issue_sending(
     operation_id="resumeIssue",
     summary="Go on with the remainder of a paused issue",
     tags=["Issues"],
-    responses=documents(NotFoundError, NotPausedError),
+    responses=documents(NotFoundError, NotPausedError, IdempotencyKeyReusedError, IdempotencyInFlightError),
 )
 async def resume_issue_sending(
-    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    issue_id: PathId,
+    key: IdempotencyKeyHeader = None,
 ) -> IssueRunState:
     """Resume a paused issue with its remaining deliveries."""
     async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, IssueRunState)
         resumed = await resume_issue(connection, issue_id=issue_id)
         if resumed:
             await record_step(connection, request.user, "issue.resumed", issue_id, before={"state": "paused"})
         state = await issue_run_state(connection, issue_id=issue_id)
-    if state is None:
-        raise NotFoundError("No issue with this id has been published.")
-    if not resumed and state != "open":
-        raise NotPausedError
-    return IssueRunState(issue_id, state)
+        if state is None:
+            raise NotFoundError("No issue with this id has been published.")
+        if not resumed and state != "open":
+            raise NotPausedError
+        shown = IssueRunState(issue_id, state)
+        await keep_answer(connection, idempotency_key, request, key, status=200, body=shown)
+    return shown
 
 
 class Retried(msgspec.Struct, frozen=True):
@@ -113,10 +140,15 @@ class Decided(msgspec.Struct, frozen=True):
     operation_id="retryFailedDeliveries",
     summary="Send again just the deliveries of an issue that failed",
     tags=["Issues"],
-    responses=documents(NotFoundError, CancelledError, RemovedError),
+    responses=documents(
+        NotFoundError, CancelledError, RemovedError, IdempotencyKeyReusedError, IdempotencyInFlightError
+    ),
 )
 async def retry_failed_deliveries(
-    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    issue_id: PathId,
+    key: IdempotencyKeyHeader = None,
 ) -> Retried:
     """Those that were certainly not sent, except those that an operator gave up. A finished issue is sending again
     then.
@@ -124,7 +156,8 @@ async def retry_failed_deliveries(
     Repeating it is harmless: the second time nothing has failed. Deliveries in a call under way are left to the
     next retry.
     """
-    return Retried(await retry_failed(engine, issue_id=issue_id, by=request.user))
+    repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+    return Retried(await retry_failed(engine, issue_id=issue_id, by=request.user, request=repeatable))
 
 
 @post(
@@ -134,13 +167,23 @@ async def retry_failed_deliveries(
     operation_id="decideUncertainDeliveries",
     summary="Decide about all deliveries of an issue that are uncertain and parked",
     tags=["Issues"],
-    responses=documents(NotFoundError, NotParkedError, CancelledError, body=True),
+    responses=documents(
+        NotFoundError, NotParkedError, CancelledError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+    ),
 )
 async def decide_uncertain_deliveries(
-    request: ServiceRequest, engine: NamedDependency[AsyncEngine], issue_id: PathId, data: JSONBody[DecisionRequest]
+    request: ServiceRequest,
+    engine: NamedDependency[AsyncEngine],
+    issue_id: PathId,
+    data: JSONBody[DecisionRequest],
+    key: IdempotencyKeyHeader = None,
 ) -> Decided:
     """`mark_sent` and `give_up` settle them. `send_again` risks that recipients get the issue twice."""
-    return Decided(await decide_issue(engine, issue_id=issue_id, choice=data.choice, by=request.user, note=data.note))
+    repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+    decided = await decide_issue(
+        engine, issue_id=issue_id, choice=data.choice, by=request.user, note=data.note, request=repeatable
+    )
+    return Decided(decided)
 
 
 @get(

@@ -7,9 +7,11 @@ decision applies to what is parked at that moment: one that comes after somethin
 
 from typing import Literal, assert_never
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import By, record_audit
+from broadsheet_common.http.idempotency import UNFINISHED, RepeatableRequest, replay_body
 from broadsheet_common.http.problems import ConflictError, NotFoundError
 from broadsheet_delivery.settling.chunk_rounds_store import MAILS_A_ROUND_MAX, pick_parked_chunks, recount_chunks
 from broadsheet_delivery.settling.decision_store import (
@@ -29,6 +31,12 @@ from broadsheet_delivery.throttle.interface import issue_run_state, newsletter_o
 ROUNDS_MAX = 1000
 
 
+class _Progress(msgspec.Struct, frozen=True):
+    """How many are decided."""
+
+    decided: int = 0
+
+
 class NotParkedError(ConflictError):
     slug, title = "not-parked", "Nothing here is uncertain and waits for a decision"
 
@@ -38,55 +46,70 @@ class CancelledError(ConflictError):
 
 
 async def decide_delivery(
-    engine: AsyncEngine, *, issue_id: int, seq: int, choice: Choice, by: By, note: str | None
+    connection: AsyncConnection, *, issue_id: int, seq: int, choice: Choice, by: By, note: str | None
 ) -> None:
-    """Raises NotFoundError, NotParkedError, CancelledError."""
-    async with engine.begin() as connection:
-        await _check(connection, issue_id=issue_id, choice=choice)
-        parked = await lock_parked_delivery(connection, issue_id=issue_id, seq=seq)
-        if parked is None:
-            raise NotParkedError
-        decision_id = await record_decision(
-            connection, issue_id=issue_id, action=choice, seqs=[seq], decided_by=by.subject, note=note
-        )
-        await record_audit(
-            connection,
-            by,
-            "delivery.decided",
-            f"{issue_id}-{seq}",
-            newsletter_id=await newsletter_of_issue_run(connection, issue_id=issue_id),
-            after={"issue_id": issue_id, "choice": choice},
-        )
-        mail_ids = [parked.mail_id] if parked.mail_id is not None else []
-        if choice != "send_again":
-            await _settle(connection, issue_id, [seq], mail_ids, choice, by.subject, decision_id)
-        elif mail_ids:
-            await send_mails_again(connection, ids=mail_ids)
-        else:
-            await send_alone_again(connection, issue_id=issue_id, seq=seq)
-        if not mail_ids:
-            await recount_chunks(connection, ids=[parked.chunk_id], status="uncertain")
-        await wake_senders(connection, issue_id=issue_id)
+    """In the caller's transaction. Raises NotFoundError, NotParkedError, CancelledError."""
+    await _check(connection, issue_id=issue_id, choice=choice)
+    parked = await lock_parked_delivery(connection, issue_id=issue_id, seq=seq)
+    if parked is None:
+        raise NotParkedError
+    decision_id = await record_decision(
+        connection, issue_id=issue_id, action=choice, seqs=[seq], decided_by=by.subject, note=note
+    )
+    await record_audit(
+        connection,
+        by,
+        "delivery.decided",
+        f"{issue_id}-{seq}",
+        newsletter_id=await newsletter_of_issue_run(connection, issue_id=issue_id),
+        after={"issue_id": issue_id, "choice": choice},
+    )
+    mail_ids = [parked.mail_id] if parked.mail_id is not None else []
+    if choice != "send_again":
+        await _settle(connection, issue_id, [seq], mail_ids, choice, by.subject, decision_id)
+    elif mail_ids:
+        await send_mails_again(connection, ids=mail_ids)
+    else:
+        await send_alone_again(connection, issue_id=issue_id, seq=seq)
+    if not mail_ids:
+        await recount_chunks(connection, ids=[parked.chunk_id], status="uncertain")
+    await wake_senders(connection, issue_id=issue_id)
 
 
-async def decide_issue(engine: AsyncEngine, *, issue_id: int, choice: Choice, by: By, note: str | None) -> int:
+async def decide_issue(
+    engine: AsyncEngine,
+    *,
+    issue_id: int,
+    choice: Choice,
+    by: By,
+    note: str | None,
+    request: RepeatableRequest | None = None,
+) -> int:
     """Everything of the issue that is parked, in bounded transactions. Returns how many deliveries.
 
     Each transaction is complete in itself: after a crash the rest is still parked, and can be decided again.
 
     Raises:
         NotFoundError, NotParkedError, CancelledError
+        IdempotencyKeyReusedError, IdempotencyInFlightError: of the `request`.
     """
-    decided = 0
+    progress = _Progress()
     for _ in range(ROUNDS_MAX):
         async with engine.begin() as connection:
+            kept = None if request is None else await request.first_answer(connection)
+            if kept is not None:
+                progress = replay_body(kept, _Progress)
+                if kept.status != UNFINISHED:
+                    break
             count = await _decide_round(connection, issue_id, choice, by, note)
+            progress = _Progress(progress.decided + count)
+            if progress.decided == 0:
+                raise NotParkedError
+            if request is not None:
+                await request.keep(connection, status=UNFINISHED if count else 200, body=progress)
         if count == 0:
             break
-        decided += count
-    if decided == 0:
-        raise NotParkedError
-    return decided
+    return progress.decided
 
 
 async def _decide_round(connection: AsyncConnection, issue_id: int, choice: Choice, by: By, note: str | None) -> int:

@@ -16,6 +16,14 @@ from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.contracts.suppression import SuppressionKind, SuppressionOrigin
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -32,6 +40,7 @@ from broadsheet_delivery.events.provider_event import email_key
 from broadsheet_delivery.suppressions.change_suppression import ComplaintStaysError, lift_suppression, suppress_address
 from broadsheet_delivery.suppressions.store import SuppressionRow, list_suppressions
 from broadsheet_delivery.suppressions.suppression import ALL_STREAMS
+from broadsheet_delivery.tables import idempotency_key
 
 STREAM_PATTERN = "^[a-z0-9][a-z0-9_-]{0,49}$"
 
@@ -125,7 +134,7 @@ async def show_suppressions(
     operation_id="createSuppression",
     summary="Suppress an address on a stream, or on all",
     tags=["Suppressions"],
-    responses=documents(InvalidInputError, body=True),
+    responses=documents(InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True),
 )
 async def create_suppression(
     request: ServiceRequest,
@@ -133,6 +142,7 @@ async def create_suppression(
     address_hasher: NamedDependency[AddressHasher],
     transactional_stream: NamedDependency[str],
     data: JSONBody[NewSuppression],
+    key: IdempotencyKeyHeader = None,
 ) -> Suppression:
     """Send nothing more to the address on the stream, and tell Postmark. Repeating it changes nothing."""
     try:
@@ -140,6 +150,8 @@ async def create_suppression(
     except ValueError as error:
         raise InvalidInputError(errors=(FieldProblem(pointer="/email", detail=str(error)),)) from error
     async with engine.begin() as connection:
+        if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+            return replay_body(answer, Suppression)
         row = await suppress_address(
             connection,
             address_hasher,
@@ -155,7 +167,9 @@ async def create_suppression(
             row.id,
             after={"kind": row.kind, "is_active": row.active, "all_streams": data.stream is None},
         )
-    return _shown(row)
+        shown = _shown(row)
+        await keep_answer(connection, idempotency_key, request, key, status=201, body=shown)
+    return shown
 
 
 @delete(

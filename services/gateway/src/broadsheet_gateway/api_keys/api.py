@@ -11,6 +11,15 @@ from litestar.params import JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import NARROWED_BY_HANDLER, ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    StoredAnswer,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -22,6 +31,7 @@ from broadsheet_common.http.pagination import (
     encode_key_cursor,
 )
 from broadsheet_common.http.problems import (
+    ConflictError,
     FieldProblem,
     ForbiddenError,
     InvalidInputError,
@@ -44,6 +54,7 @@ from broadsheet_gateway.api_keys.change_api_key import (
     user_id_of,
 )
 from broadsheet_gateway.api_keys.store import ApiKeyRow, KeyUse
+from broadsheet_gateway.tables import idempotency_key
 
 NAME_CHARS_MAX = 100
 OVERLAP_DEFAULT_S = 86_400
@@ -83,6 +94,18 @@ class NewApiKey(ApiKey, frozen=True, kw_only=True):
     """A key with its secret in `key`, which is shown only now."""
 
     key: str
+
+
+class SecretNotKeptError(ConflictError):
+    """The request was answered before. Its answer held a secret, which is shown once, so it is not kept."""
+
+    slug, title = "secret-not-kept", "The first answer to this request held a secret, which is not kept"
+
+
+class _WhichKey(msgspec.Struct, frozen=True):
+    """What is kept of an answer with a secret."""
+
+    id: int
 
 
 class ApiKeyInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -141,18 +164,31 @@ class ApiKeyController(Controller):
     @post(
         operation_id="createApiKey",
         summary="Make a key; its secret is shown this once",
-        description="A name can be used once, so repeating a request makes no second key: it is answered 409.",
         guards=[requires("keys:write", newsletter=NARROWED_BY_HANDLER), json_only],
-        responses=documents(InvalidInputError, KeyNameTakenError, body=True),
+        responses=documents(
+            InvalidInputError,
+            KeyNameTakenError,
+            SecretNotKeptError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
     )
     async def create_key(
-        self, request: ServiceRequest, data: JSONBody[ApiKeyInput], engine: NamedDependency[AsyncEngine]
+        self,
+        request: ServiceRequest,
+        data: JSONBody[ApiKeyInput],
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[NewApiKey]:
-        """For yourself; it can never do more than you can."""
+        """For yourself; it can never do more than you can. A request that is sent again with its `Idempotency-Key`
+        makes no second key, and shows no secret again (409): rotate the key that the answer names.
+        """
         name = _parse_name(data.name)
         scopes = parse_scopes_within(data.scopes, request.user)
         async with engine.begin() as connection:
-            row, key = await make_api_key(
+            _refuse_replay(await find_first_answer(connection, idempotency_key, request, key))
+            row, made = await make_api_key(
                 connection,
                 request.user,
                 name=name,
@@ -160,8 +196,9 @@ class ApiKeyController(Controller):
                 newsletter_ids=None if data.newsletter_ids is None else sorted(set(data.newsletter_ids)),
                 expires_at=_parse_expiry(data.expires_at),
             )
+            await keep_answer(connection, idempotency_key, request, key, status=201, body=_WhichKey(row.id))
         _log.warning("security.api_key_created", api_key_id=row.id, created_by=request.user.subject)
-        return _secret(row, key, status_code=201)
+        return _secret(row, made, status_code=201)
 
     @get(
         "/{key_id:int}",
@@ -198,7 +235,15 @@ class ApiKeyController(Controller):
         summary="Give a key a new secret; the old one works on for a while",
         status_code=200,
         guards=[requires("keys:write", newsletter=NARROWED_BY_HANDLER), json_only],
-        responses=documents(NotFoundError, KeyRevokedError, InvalidInputError, body=True),
+        responses=documents(
+            NotFoundError,
+            KeyRevokedError,
+            InvalidInputError,
+            SecretNotKeptError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
     )
     async def rotate(
         self,
@@ -206,12 +251,17 @@ class ApiKeyController(Controller):
         key_id: PathId,
         data: JSONBody[Rotation],
         engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[NewApiKey]:
-        """Your own key. Name, scopes and visible prefix stay; the new secret is shown this once."""
+        """Your own key. Name, scopes and visible prefix stay; the new secret is shown this once: a request that is
+        sent again with its `Idempotency-Key` makes no further secret, and shows none (409).
+        """
         async with engine.begin() as connection:
-            row, key = await rotate_key(connection, request.user, key_id, overlap_s=data.overlap_s)
+            _refuse_replay(await find_first_answer(connection, idempotency_key, request, key))
+            row, made = await rotate_key(connection, request.user, key_id, overlap_s=data.overlap_s)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=_WhichKey(row.id))
         _log.warning("security.api_key_rotated", api_key_id=row.id, rotated_by=request.user.subject)
-        return _secret(row, key, status_code=200)
+        return _secret(row, made, status_code=200)
 
     @post(
         "/{key_id:int}/revoke",
@@ -219,14 +269,24 @@ class ApiKeyController(Controller):
         summary="Revoke a key for good",
         status_code=200,
         guards=[requires("keys:write", newsletter=NARROWED_BY_HANDLER)],
-        responses=documents(NotFoundError),
+        responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
-    async def revoke(self, request: ServiceRequest, key_id: PathId, engine: NamedDependency[AsyncEngine]) -> ApiKey:
+    async def revoke(
+        self,
+        request: ServiceRequest,
+        key_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
+    ) -> ApiKey:
         """In effect on every replica within API_KEY_CACHE_S (5 seconds). Revoking it again changes nothing."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay_body(answer, ApiKey)
             _, after = await revoke_key(connection, request.user, key_id)
+            shown = _shown(after)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=shown)
         _log.warning("security.api_key_revoked", api_key_id=key_id, revoked_by=request.user.subject)
-        return _shown(after)
+        return shown
 
     @get(
         "/{key_id:int}/uses",
@@ -252,6 +312,13 @@ class ApiKeyController(Controller):
             rows = await store.list_uses(connection, key_id, after=after, limit=limit + 1)
         last = rows[limit - 1] if len(rows) > limit else None
         return Page(rows[:limit], None if last is None else encode_key_cursor(last.source, last.day.toordinal()))
+
+
+def _refuse_replay(answer: StoredAnswer | None) -> None:
+    """Raises SecretNotKeptError, which names the key."""
+    if answer is not None:
+        which = replay_body(answer, _WhichKey)
+        raise SecretNotKeptError("If it got lost, rotate the key.", facts={"api_key_id": which.id})
 
 
 def _parse_cursor(cursor: str) -> tuple[date, str]:

@@ -6,6 +6,12 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    RepeatableRequest,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -20,6 +26,7 @@ from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_gateway.invitations.invitation import Invitation, InvitationInput, InvitationPolicy
 from broadsheet_gateway.invitations.invite import TooManyInvitationsError, invite, send_again, withdraw
 from broadsheet_gateway.invitations.store import list_invitations
+from broadsheet_gateway.tables import idempotency_key
 
 
 class InvitationController(Controller):
@@ -48,7 +55,9 @@ class InvitationController(Controller):
         operation_id="inviteUser",
         summary="Invite somebody by mail",
         guards=[requires("users:write"), json_only],
-        responses=documents(InvalidInputError, TooManyInvitationsError, body=True),
+        responses=documents(
+            InvalidInputError, TooManyInvitationsError, IdempotencyKeyReusedError, IdempotencyInFlightError, body=True
+        ),
     )
     async def invite(
         self,
@@ -56,9 +65,11 @@ class InvitationController(Controller):
         data: JSONBody[InvitationInput],
         engine: NamedDependency[AsyncEngine],
         invitation_policy: NamedDependency[InvitationPolicy],
+        key: IdempotencyKeyHeader = None,
     ) -> Invitation:
         """The address gets a link to make an account. An earlier invitation of the address is replaced."""
-        return await invite(request.user, data, policy=invitation_policy, engine=engine)
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        return await invite(request.user, data, policy=invitation_policy, engine=engine, request=repeatable)
 
     @post(
         "/{invitation_id:int}/send-again",
@@ -66,7 +77,7 @@ class InvitationController(Controller):
         summary="Send an invitation again",
         status_code=200,
         guards=[requires("users:write")],
-        responses=documents(NotFoundError, InvalidInputError),
+        responses=documents(NotFoundError, InvalidInputError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def send_again(
         self,
@@ -74,9 +85,13 @@ class InvitationController(Controller):
         invitation_id: PathId,
         engine: NamedDependency[AsyncEngine],
         invitation_policy: NamedDependency[InvitationPolicy],
+        key: IdempotencyKeyHeader = None,
     ) -> Invitation:
         """With a new link and a new id; the link before opens nothing any more."""
-        return await send_again(request.user, invitation_id, policy=invitation_policy, engine=engine)
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        return await send_again(
+            request.user, invitation_id, policy=invitation_policy, engine=engine, request=repeatable
+        )
 
     @delete(
         "/{invitation_id:int}",

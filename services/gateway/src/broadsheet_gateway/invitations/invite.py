@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.http.idempotency import RepeatableRequest, replay_body
 from broadsheet_common.http.problems import (
     ConflictError,
     FieldProblem,
@@ -45,7 +46,14 @@ def token_sha256(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-async def invite(by: Identity, sent: InvitationInput, *, policy: InvitationPolicy, engine: AsyncEngine) -> Invitation:
+async def invite(
+    by: Identity,
+    sent: InvitationInput,
+    *,
+    policy: InvitationPolicy,
+    engine: AsyncEngine,
+    request: RepeatableRequest | None = None,
+) -> Invitation:
     """An earlier invitation of the address is replaced.
 
     Raises:
@@ -53,11 +61,14 @@ async def invite(by: Identity, sent: InvitationInput, *, policy: InvitationPolic
         ForbiddenError: a role would allow more than the caller may do.
         TooManyInvitationsError
         TooManyRequestsError: the address was mailed a short time ago.
+        IdempotencyKeyReusedError, IdempotencyInFlightError: of the `request`.
     """
     address = parse_address(sent.email)
     name, grants = parse_name(sent.name), parse_grants(sent.roles)
     require_may_grant(by, grants)
     async with engine.begin() as connection:
+        if request is not None and (answer := await request.first_answer(connection)) is not None:
+            return replay_body(answer, Invitation)
         await store.take_turn(connection)
         if await find_user_by_address(connection, address.key) is not None:
             raise InvalidInputError(errors=(FieldProblem("/email", "A user has this address already."),))
@@ -68,11 +79,20 @@ async def invite(by: Identity, sent: InvitationInput, *, policy: InvitationPolic
         elif await store.count_invitations(connection) >= INVITATIONS_MAX:
             raise TooManyInvitationsError(f"At most {INVITATIONS_MAX} are open at a time.")
         made = await _write(connection, by, address, name, grants, policy)
+        if request is not None:
+            await request.keep(connection, status=201, body=made)
     _log.warning("security.user_invited", invitation_id=made.id, invited_by=by.subject)
     return made
 
 
-async def send_again(by: Identity, invitation_id: int, *, policy: InvitationPolicy, engine: AsyncEngine) -> Invitation:
+async def send_again(
+    by: Identity,
+    invitation_id: int,
+    *,
+    policy: InvitationPolicy,
+    engine: AsyncEngine,
+    request: RepeatableRequest | None = None,
+) -> Invitation:
     """Whoever sends it again is who invites now. It has a new id, and lasts anew.
 
     Raises:
@@ -80,8 +100,11 @@ async def send_again(by: Identity, invitation_id: int, *, policy: InvitationPoli
         ForbiddenError: a role of it would allow more than the caller may do.
         InvalidInputError: a user has the address meanwhile.
         TooManyRequestsError: it was mailed a short time ago.
+        IdempotencyKeyReusedError, IdempotencyInFlightError: of the `request`.
     """
     async with engine.begin() as connection:
+        if request is not None and (answer := await request.first_answer(connection)) is not None:
+            return replay_body(answer, Invitation)
         await store.take_turn(connection)
         found = await store.find_invitation(connection, invitation_id, lock=True)
         if found is None:
@@ -94,6 +117,8 @@ async def send_again(by: Identity, invitation_id: int, *, policy: InvitationPoli
         if earlier is not None:
             _require_cool(*earlier, policy)
         made = await _write(connection, by, address, found.name, found.roles, policy)
+        if request is not None:
+            await request.keep(connection, status=200, body=made)
     _log.warning("security.user_invited", invitation_id=made.id, invited_by=by.subject)
     return made
 

@@ -4,6 +4,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.http.idempotency import RepeatableRequest, replay_body
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.users.change_user import (
     change_user,
@@ -27,29 +28,47 @@ async def change(by: Identity, user_id: int, patch: UserPatch, *, if_match: str 
     return after
 
 
-async def deactivate(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> User:
-    """Raises as `deactivate_user`."""
+async def deactivate(
+    by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions, request: RepeatableRequest | None = None
+) -> User:
+    """Raises as `deactivate_user`, and as `claim_key` of the `request`."""
     async with engine.begin() as connection:
+        if request is not None and (answer := await request.first_answer(connection)) is not None:
+            return replay_body(answer, User)
         before, after = await deactivate_user(connection, user_id)
         await record_changes(connection, by, before, after)
+        if request is not None:
+            await request.keep(connection, status=200, body=after)
     _log.warning("security.user_deactivated", user_id=user_id, changed_by=by.subject)
     await sessions.end_all_if_reachable(user_id)
     return after
 
 
-async def reactivate(by: Identity, user_id: int, *, engine: AsyncEngine) -> User:
-    """Raises NotFoundError."""
+async def reactivate(
+    by: Identity, user_id: int, *, engine: AsyncEngine, request: RepeatableRequest | None = None
+) -> User:
+    """Raises NotFoundError, and as `claim_key` of the `request`."""
     async with engine.begin() as connection:
+        if request is not None and (answer := await request.first_answer(connection)) is not None:
+            return replay_body(answer, User)
         before, after = await reactivate_user(connection, user_id)
         await record_changes(connection, by, before, after)
+        if request is not None:
+            await request.keep(connection, status=200, body=after)
     _log.warning("security.user_reactivated", user_id=user_id, changed_by=by.subject)
     return after
 
 
-async def end_everywhere(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> None:
-    """Raises NotFoundError."""
+async def end_everywhere(
+    by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions, request: RepeatableRequest | None = None
+) -> None:
+    """Raises NotFoundError, and as `claim_key` of the `request`."""
     async with engine.begin() as connection:
+        if request is not None and await request.first_answer(connection) is not None:
+            return
         await end_user_sessions(connection, user_id, by=by)
+        if request is not None:
+            await request.keep(connection, status=204, body=None)
     _log.warning("security.sessions_ended", user_id=user_id, ended_by=by.subject)
     await sessions.end_all_if_reachable(user_id)
 

@@ -13,6 +13,12 @@ from broadsheet_common.http.entity_tag import (
     PreconditionRequiredError,
     entity_tag,
 )
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    RepeatableRequest,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -27,6 +33,7 @@ from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_gateway.access.interface import read_grants
 from broadsheet_gateway.access.last_owner import LastOwnerError
 from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.tables import idempotency_key
 from broadsheet_gateway.users import administer, store
 from broadsheet_gateway.users.change_user import OwnSecondFactorError, show_user
 from broadsheet_gateway.users.user import User, UserPatch
@@ -93,7 +100,7 @@ class UserController(Controller):
         summary="Shut a user out: no sign-in, no session, no key",
         status_code=200,
         guards=[requires("users:write")],
-        responses=documents(NotFoundError, LastOwnerError),
+        responses=documents(NotFoundError, LastOwnerError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def deactivate(
         self,
@@ -101,9 +108,12 @@ class UserController(Controller):
         user_id: PathId,
         engine: NamedDependency[AsyncEngine],
         sessions: NamedDependency[Sessions],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[User]:
         """Sessions end at once, keys within API_KEY_CACHE_S (5 seconds). Nothing of what the user wrote changes."""
-        return _tagged(await administer.deactivate(request.user, user_id, engine=engine, sessions=sessions))
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        user = await administer.deactivate(request.user, user_id, engine=engine, sessions=sessions, request=repeatable)
+        return _tagged(user)
 
     @post(
         "/{user_id:int}/reactivate",
@@ -111,13 +121,18 @@ class UserController(Controller):
         summary="Let a deactivated user in again",
         status_code=200,
         guards=[requires("users:write")],
-        responses=documents(NotFoundError),
+        responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def reactivate(
-        self, request: ServiceRequest, user_id: PathId, engine: NamedDependency[AsyncEngine]
+        self,
+        request: ServiceRequest,
+        user_id: PathId,
+        engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[User]:
         """With the roles and the keys that they had."""
-        return _tagged(await administer.reactivate(request.user, user_id, engine=engine))
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        return _tagged(await administer.reactivate(request.user, user_id, engine=engine, request=repeatable))
 
     @post(
         "/{user_id:int}/remove-second-factor",
@@ -143,7 +158,7 @@ class UserController(Controller):
         summary="Sign a user out everywhere",
         status_code=204,
         guards=[requires("users:write")],
-        responses=documents(NotFoundError),
+        responses=documents(NotFoundError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def end_sessions(
         self,
@@ -151,9 +166,11 @@ class UserController(Controller):
         user_id: PathId,
         engine: NamedDependency[AsyncEngine],
         sessions: NamedDependency[Sessions],
+        key: IdempotencyKeyHeader = None,
     ) -> None:
         """At once. They may sign in again; their keys work on."""
-        await administer.end_everywhere(request.user, user_id, engine=engine, sessions=sessions)
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        await administer.end_everywhere(request.user, user_id, engine=engine, sessions=sessions, request=repeatable)
 
 
 def _tagged(user: User) -> Response[User]:

@@ -11,6 +11,14 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -27,6 +35,7 @@ from broadsheet_publishing.approvals.request_approval import (
 from broadsheet_publishing.drafts.save_draft import NotADraftError
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, newsletter_of_issue
 from broadsheet_publishing.newsletters.interface import find_newsletter
+from broadsheet_publishing.tables import idempotency_key
 
 _log = structlog.get_logger()
 
@@ -88,7 +97,15 @@ class ApprovalController(Controller):
         operation_id="requestApproval",
         summary="Ask another person to approve a draft as it is now",
         guards=[requires("issues:write", newsletter=newsletter_of_issue), json_only],
-        responses=documents(NotFoundError, NotADraftError, AskedAlreadyError, InvalidInputError, body=True),
+        responses=documents(
+            NotFoundError,
+            NotADraftError,
+            AskedAlreadyError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
     )
     async def request_approval(
         self,
@@ -96,14 +113,19 @@ class ApprovalController(Controller):
         issue_id: PathId,
         data: JSONBody[ApprovalRequest],
         engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Approval:
         """A change of the draft makes it void."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay_body(answer, Approval)
             issue, record = await request_approval(connection, issue_id, by=request.user, note=data.note)
             newsletter = await find_newsletter(connection, issue.newsletter_id)
-        assert newsletter is not None, "the issue's foreign key"
+            assert newsletter is not None, "the issue's foreign key"
+            approval = _approval(issue, record, is_required=newsletter.requires_approval)
+            await keep_answer(connection, idempotency_key, request, key, status=201, body=approval)
         _log.info("publishing.approval_requested", issue_id=issue_id, version=record.version)
-        return _approval(issue, record, is_required=newsletter.requires_approval)
+        return approval
 
     @post(
         "/{issue_id:int}/approval/decision",
@@ -112,7 +134,14 @@ class ApprovalController(Controller):
         status_code=200,
         guards=[requires("issues:approve", newsletter=newsletter_of_issue), json_only],
         responses=documents(
-            NotFoundError, NotADraftError, NothingToDecideError, NotYoursToDecideError, InvalidInputError, body=True
+            NotFoundError,
+            NotADraftError,
+            NothingToDecideError,
+            NotYoursToDecideError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
         ),
     )
     async def decide_approval(
@@ -121,9 +150,12 @@ class ApprovalController(Controller):
         issue_id: PathId,
         data: JSONBody[ApprovalDecision],
         engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Approval:
         """By a signed-in person who neither asked for it nor saved this version."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay_body(answer, Approval)
             issue, record = await decide_approval(
                 connection,
                 issue_id,
@@ -133,9 +165,11 @@ class ApprovalController(Controller):
                 note=data.note,
             )
             newsletter = await find_newsletter(connection, issue.newsletter_id)
-        assert newsletter is not None, "the issue's foreign key"
+            assert newsletter is not None, "the issue's foreign key"
+            approval = _approval(issue, record, is_required=newsletter.requires_approval)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=approval)
         _log.info("publishing.approval_decided", issue_id=issue_id, version=record.version, decision=data.decision)
-        return _approval(issue, record, is_required=newsletter.requires_approval)
+        return approval
 
 
 def _approval(issue: IssueRow, record: Record | None, *, is_required: bool) -> Approval:

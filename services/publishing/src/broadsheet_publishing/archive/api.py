@@ -13,6 +13,14 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
@@ -21,6 +29,7 @@ from broadsheet_publishing.archive.read_archive import Archive, ArchiveFeed, Arc
 from broadsheet_publishing.issues.interface import newsletter_of_issue
 from broadsheet_publishing.issues.show_issue import show_issue
 from broadsheet_publishing.issues.wire import Issue, summary_tag
+from broadsheet_publishing.tables import idempotency_key
 
 PAGE_ISSUES_MAX = 50
 SITEMAP_MAX = 50_000
@@ -120,7 +129,14 @@ class ArchiveStepController(Controller):
         summary="Take a published issue out of the archive, or in",
         status_code=200,
         guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
-        responses=documents(NotFoundError, NotPublishedError, InvalidInputError, body=True),
+        responses=documents(
+            NotFoundError,
+            NotPublishedError,
+            InvalidInputError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
     )
     async def change_archive(
         self,
@@ -128,11 +144,19 @@ class ArchiveStepController(Controller):
         issue_id: PathId,
         data: JSONBody[ArchiveChoice],
         engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         """Public pages follow within a minute. What is so already stays so, and is no step."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return _answer(replay_body(answer, Issue))
             row, changed = await change_archive(connection, issue_id, in_archive=data.in_archive, by=request.user)
             issue = await show_issue(connection, row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
         if changed:
             _log.info("publishing.archive_changed", issue_id=issue.id, in_archive=data.in_archive)
-        return Response(issue, headers={"ETag": summary_tag(issue)})
+        return _answer(issue)
+
+
+def _answer(issue: Issue) -> Response[Issue]:
+    return Response(issue, headers={"ETag": summary_tag(issue)})

@@ -12,6 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.http.entity_tag import IfMatchHeader, PreconditionFailedError, PreconditionRequiredError
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
     Page,
@@ -32,6 +40,7 @@ from broadsheet_publishing.drafts.save_draft import NotADraftError
 from broadsheet_publishing.issues.interface import IssueRow, find_issue, newsletter_of_issue, read_attribute_names
 from broadsheet_publishing.issues.show_issue import show_issue, with_faults
 from broadsheet_publishing.issues.wire import Issue, draft_tag, summary_tag
+from broadsheet_publishing.tables import idempotency_key
 from broadsheet_publishing.variants.ab_test import AbTest
 
 _log = structlog.get_logger()
@@ -139,7 +148,13 @@ class RevisionController(Controller):
         status_code=200,
         guards=[requires("issues:write", newsletter=newsletter_of_issue)],
         responses=documents(
-            NotFoundError, NotADraftError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError
+            NotFoundError,
+            NotADraftError,
+            InvalidInputError,
+            PreconditionRequiredError,
+            PreconditionFailedError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
         ),
     )
     async def restore_revision(
@@ -150,20 +165,27 @@ class RevisionController(Controller):
         engine: NamedDependency[AsyncEngine],
         compiler: NamedDependency[Compiler],
         if_match: IfMatchHeader = None,
+        key: IdempotencyKeyHeader = None,
     ) -> Response[Issue]:
         """As a new version, so that it can be undone as well."""
         async with engine.begin() as connection:
-            row = await restore_revision(
-                connection,
-                issue_id,
-                version,
-                if_match=if_match,
-                tag_of=draft_tag,
-                by=request.user,
-            )
-            issue = await show_issue(connection, row)
             attributes = await read_attribute_names(connection)
-        _log.info("publishing.revision_restored", issue_id=issue.id, restored=version, version=issue.version)
+            answer = await find_first_answer(connection, idempotency_key, request, key)
+            if answer is None:
+                row = await restore_revision(
+                    connection,
+                    issue_id,
+                    version,
+                    if_match=if_match,
+                    tag_of=draft_tag,
+                    by=request.user,
+                )
+                issue = await show_issue(connection, row)
+                await keep_answer(connection, idempotency_key, request, key, status=200, body=issue)
+            else:
+                issue = replay_body(answer, Issue)
+        if answer is None:
+            _log.info("publishing.revision_restored", issue_id=issue.id, restored=version, version=issue.version)
         return _answer(await with_faults(issue, attributes, compiler))
 
 

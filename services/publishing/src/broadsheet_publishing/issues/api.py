@@ -18,7 +18,7 @@ from broadsheet_common.http.idempotency import (
     IdempotencyKeyReusedError,
     find_first_answer,
     keep_answer,
-    replay,
+    replay_body,
 )
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
@@ -171,15 +171,16 @@ class IssueController(Controller):
         async with engine.begin() as connection:
             attributes = await store.read_attribute_names(connection)
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Issue)
-            row = await create_issue(connection, new, compiled=compiled, by=request.user, installation=installation)
-            # After it is known which newsletter is the default one; a refusal takes the new issue back.
-            request.user.require_for("issues:write", row.newsletter_id)
-            if data.publish:
-                request.user.require_for("issues:publish", row.newsletter_id)
-            issue = await show_issue(connection, row)
-            await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
-        if data.publish:
+                issue = replay_body(answer, Issue)
+            else:
+                row = await create_issue(connection, new, compiled=compiled, by=request.user, installation=installation)
+                # After it is known which newsletter is the default one; a refusal takes the new issue back.
+                request.user.require_for("issues:write", row.newsletter_id)
+                if data.publish:
+                    request.user.require_for("issues:publish", row.newsletter_id)
+                issue = await show_issue(connection, row)
+                await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
+        if data.publish and answer is None:
             fan_out_worker.wake()
             _log.info("publishing.issue_published", issue_id=issue.id)
         return _answer(await with_faults(issue, attributes, compiler), status_code=201)
@@ -264,13 +265,15 @@ class IssueController(Controller):
     ) -> Response[Issue]:
         """Of any issue, whatever its status."""
         async with engine.begin() as connection:
-            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Issue)
-            row = await duplicate_issue(connection, issue_id, by=request.user)
-            issue = await show_issue(connection, row)
             attributes = await store.read_attribute_names(connection)
-            await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
-        _log.info("publishing.issue_duplicated", issue_id=issue_id, duplicate_id=issue.id)
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                issue = replay_body(answer, Issue)
+            else:
+                row = await duplicate_issue(connection, issue_id, by=request.user)
+                issue = await show_issue(connection, row)
+                await keep_answer(connection, idempotency_key, request, key, status=201, body=issue)
+        if answer is None:
+            _log.info("publishing.issue_duplicated", issue_id=issue_id, duplicate_id=issue.id)
         return _answer(await with_faults(issue, attributes, compiler), status_code=201)
 
 

@@ -120,7 +120,7 @@ class LayoutController(Controller):
         await check_layout(compiler, layout)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Layout)
+                return replay(answer, Layout, tag_of=entity_tag)
             shown = _layout(await create_layout(connection, name=name, layout=layout, by=request.user))
             await keep_answer(connection, idempotency_key, request, key, status=201, body=shown)
         _log.info("publishing.layout_created", layout_id=shown.id)

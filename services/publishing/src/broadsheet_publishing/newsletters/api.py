@@ -25,6 +25,7 @@ from broadsheet_common.http.idempotency import (
     find_first_answer,
     keep_answer,
     replay,
+    replay_body,
 )
 from broadsheet_common.http.pagination import (
     PAGE_SIZE_DEFAULT,
@@ -191,7 +192,7 @@ class NewsletterController(Controller):
         check = await _check_stream(stream_checker, values, row=None)
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Newsletter)
+                return replay(answer, Newsletter, tag_of=tag_of)
             require_fit(check)
             row = await create_newsletter(connection, values, by=request.user)
             newsletter = await _saved(connection, row, installation, prepared, values)
@@ -283,7 +284,7 @@ class NewsletterController(Controller):
         summary="Archive a newsletter: no more sign-ups, no more issues",
         status_code=200,
         guards=[requires("newsletters:write", newsletter=newsletter_in_path)],
-        responses=documents(NotFoundError, NewsletterInUseError),
+        responses=documents(NotFoundError, NewsletterInUseError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def archive_newsletter(
         self,
@@ -291,11 +292,15 @@ class NewsletterController(Controller):
         newsletter_id: PathId,
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[Newsletter]:
         """What was sent stays, and readers can still unsubscribe. Archiving an archived one changes nothing."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return _tagged(replay_body(answer, Newsletter))
             row = await archive_newsletter(connection, newsletter_id, is_archived=True, by=request.user)
             newsletter = await show_newsletter(connection, row, installation)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=newsletter)
         _log.info("publishing.newsletter_archived", newsletter_id=row.id)
         return _tagged(newsletter)
 
@@ -305,7 +310,7 @@ class NewsletterController(Controller):
         summary="Use an archived newsletter again",
         status_code=200,
         guards=[requires("newsletters:write", newsletter=newsletter_in_path)],
-        responses=documents(NotFoundError, NewsletterInUseError),
+        responses=documents(NotFoundError, NewsletterInUseError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def unarchive_newsletter(
         self,
@@ -313,10 +318,14 @@ class NewsletterController(Controller):
         newsletter_id: PathId,
         engine: NamedDependency[AsyncEngine],
         installation: NamedDependency[Installation],
+        key: IdempotencyKeyHeader = None,
     ) -> Response[Newsletter]:
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return _tagged(replay_body(answer, Newsletter))
             row = await archive_newsletter(connection, newsletter_id, is_archived=False, by=request.user)
             newsletter = await show_newsletter(connection, row, installation)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=newsletter)
         _log.info("publishing.newsletter_unarchived", newsletter_id=row.id)
         return _tagged(newsletter)
 

@@ -11,10 +11,19 @@ from litestar.params import JSONBody
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.idempotency import (
+    IdempotencyInFlightError,
+    IdempotencyKeyHeader,
+    IdempotencyKeyReusedError,
+    find_first_answer,
+    keep_answer,
+    replay_body,
+)
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError
 from broadsheet_common.http.record_id import PathId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
 from broadsheet_publishing.issues.interface import newsletter_of_issue
+from broadsheet_publishing.tables import idempotency_key
 from broadsheet_publishing.variants import store
 from broadsheet_publishing.variants.ab_test import DecideBy
 from broadsheet_publishing.variants.decide_winner import NothingToChooseError, WinnerChosenError, choose_by_hand
@@ -71,7 +80,15 @@ class AbTestController(Controller):
         summary="Choose the winner of an A/B test by hand",
         status_code=200,
         guards=[requires("issues:publish", newsletter=newsletter_of_issue), json_only],
-        responses=documents(NotFoundError, InvalidInputError, WinnerChosenError, NothingToChooseError, body=True),
+        responses=documents(
+            NotFoundError,
+            InvalidInputError,
+            WinnerChosenError,
+            NothingToChooseError,
+            IdempotencyKeyReusedError,
+            IdempotencyInFlightError,
+            body=True,
+        ),
     )
     async def choose_winner(
         self,
@@ -79,12 +96,17 @@ class AbTestController(Controller):
         issue_id: PathId,
         data: JSONBody[WinnerInput],
         engine: NamedDependency[AsyncEngine],
+        key: IdempotencyKeyHeader = None,
     ) -> AbTestState:
         """All who were not in the test get this variant now, also if the figures were to decide later."""
         async with engine.begin() as connection:
+            if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
+                return replay_body(answer, AbTestState)
             row = await choose_by_hand(connection, issue_id, data.variant, by=request.user)
+            state = _shown(row)
+            await keep_answer(connection, idempotency_key, request, key, status=200, body=state)
         _log.info("publishing.ab_test_decided", issue_id=issue_id, winner=row.winner)
-        return _shown(row)
+        return state
 
 
 def _shown(row: store.AbTestRow) -> AbTestState:

@@ -121,7 +121,7 @@ class AttributeController(Controller):
     ) -> Response[Attribute]:
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Attribute)
+                return replay(answer, Attribute, tag_of=entity_tag)
             label = data.name if data.label is None else data.label
             attribute = _attribute(await define_attribute(connection, name=data.name, type_=data.type, label=label))
             await record_audit(

@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.http import idempotency
 from broadsheet_common.mail.email_address import EmailAddress, exact_pattern
 from broadsheet_subscriptions.personal_data.records import RECORDS, PersonalRecord
 from broadsheet_subscriptions.sign_up.interface import hash_mailbox
+from broadsheet_subscriptions.tables import idempotency_key
 
 ERASED_ADDRESS = "erased@erased.example"
 """Replaces an erased address in a segment's filter. Like the erased address, it matches nobody: the domain is
@@ -127,19 +129,8 @@ async def delete_requests_of_others(connection: AsyncConnection, email_keys: Seq
 
 
 async def forget_answers(connection: AsyncConnection, email_keys: Sequence[str]) -> None:
-    """Deletes stored answers to repeatable requests that contain one of the addresses. The idempotency keys stay: if
-    such a request is sent again, it must not sign the person up again. Answers are kept for a day, so few have to
-    be scanned.
-    """
-    await connection.execute(
-        sa.text("""
-            UPDATE subscriptions.idempotency_key AS kept SET status = NULL, body = NULL
-             WHERE kept.body IS NOT NULL
-               AND EXISTS (SELECT FROM unnest(:needles) AS needle
-                            WHERE position(needle IN lower(convert_from(kept.body, 'UTF8'))) > 0)
-        """).bindparams(sa.bindparam("needles", type_=postgresql.ARRAY(sa.Text))),
-        {"needles": [f'"{key}"' for key in email_keys]},
-    )
+    """Deletes stored answers to repeatable requests that contain one of the addresses."""
+    await idempotency.forget_answers(connection, idempotency_key, [_as_json(key) for key in email_keys])
 
 
 async def delete_subscriber(connection: AsyncConnection, subscriber_id: int, *, requested_by: str) -> None:

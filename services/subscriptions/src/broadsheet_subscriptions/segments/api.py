@@ -150,7 +150,7 @@ class SegmentController(Controller):
     ) -> Response[Segment]:
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
-                return replay(answer, Segment)
+                return replay(answer, Segment, tag_of=entity_tag)
             segment = _segment(await create_segment(connection, name=data.name, filter_=data.filter))
             await record_audit(connection, request.user, "segment.created", segment.id)
             await keep_answer(connection, idempotency_key, request, key, status=201, body=segment)
