@@ -27,7 +27,7 @@ READS: Final[dict[str, str]] = {
 """The POSTs that change nothing, and why they are POSTs."""
 OWN: Final = frozenset({
     "createApiKey", "rotateApiKey", "revokeApiKey", "inviteUser", "sendInvitationAgain", "deactivateUser",
-    "reactivateUser", "endUserSessions",
+    "reactivateUser", "endUserSessions", "removeSecondFactor",
 })  # fmt: skip
 """Of the gateway's own API."""
 ELSEWHERE: Final[dict[str, str]] = {
@@ -128,6 +128,7 @@ async def test_each_operation_on_users_has_one_effect_however_often_it_is_sent(s
     await repeater.do("endUserSessions", "POST", f"{of_user}/end-sessions")
     await repeater.do("deactivateUser", "POST", f"{of_user}/deactivate")
     await repeater.do("reactivateUser", "POST", f"{of_user}/reactivate")
+    await repeater.do("removeSecondFactor", "POST", f"{of_user}/remove-second-factor")
     invited = await repeater.do(
         "inviteUser",
         "POST",

@@ -73,10 +73,16 @@ async def end_everywhere(
     await sessions.end_all_if_reachable(user_id)
 
 
-async def remove_second_factor(by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions) -> None:
-    """Nothing for a user who has none. Raises NotFoundError, OwnSecondFactorError."""
+async def remove_second_factor(
+    by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions, request: RepeatableRequest | None = None
+) -> None:
+    """Nothing for a user who has none. Raises NotFoundError, OwnSecondFactorError, and as `claim_key`."""
     async with engine.begin() as connection:
+        if request is not None and await request.first_answer(connection) is not None:
+            return
         is_removed = await remove_factor_of(connection, user_id, by=by)
+        if request is not None:
+            await request.keep(connection, status=204, body=None)
     if is_removed:
         _log.warning("security.second_factor_removed", user_id=user_id, changed_by=by.subject)
         await sessions.end_all_if_reachable(user_id)

@@ -140,7 +140,7 @@ class UserController(Controller):
         summary="Remove a user's second factor",
         status_code=204,
         guards=[requires("users:write")],
-        responses=documents(NotFoundError, OwnSecondFactorError),
+        responses=documents(NotFoundError, OwnSecondFactorError, IdempotencyKeyReusedError, IdempotencyInFlightError),
     )
     async def remove_second_factor(
         self,
@@ -148,9 +148,13 @@ class UserController(Controller):
         user_id: PathId,
         engine: NamedDependency[AsyncEngine],
         sessions: NamedDependency[Sessions],
+        key: IdempotencyKeyHeader = None,
     ) -> None:
         """With its recovery codes, for somebody who has lost both. Sessions end; the password alone signs in."""
-        await administer.remove_second_factor(request.user, user_id, engine=engine, sessions=sessions)
+        repeatable = await RepeatableRequest.of(idempotency_key, request, key)
+        await administer.remove_second_factor(
+            request.user, user_id, engine=engine, sessions=sessions, request=repeatable
+        )
 
     @post(
         "/{user_id:int}/end-sessions",
