@@ -13,6 +13,7 @@ PAGE_SIZE_MAX = 200
 PAGE_SIZE_DEFAULT = 50
 CURSOR_CHARS_MAX = 1_000
 _POSITION_DIGITS_MAX = 18
+POSITION_MAX = 10**_POSITION_DIGITS_MAX - 1
 _KEY_CHARS_MAX = 300
 
 PageLimit = Annotated[
@@ -67,13 +68,15 @@ def _unknown_cursor() -> MalformedRequestError:
     return MalformedRequestError(errors=(problem,))
 
 
-def decode_cursor(cursor: str | None) -> int | None:
-    """The position in a cursor; raises `MalformedRequestError` for a cursor that we did not make."""
+def decode_cursor(cursor: str | None, *, position_max: int = POSITION_MAX) -> int | None:
+    """The position in a cursor; raises `MalformedRequestError` for a cursor that we did not make. `position_max`: the
+    largest that the list can have, where its column is no bigint.
+    """
     if cursor is None:
         return None
     try:
         version, _, position = _decode(cursor).decode("ascii").partition(":")
-        if version != "v1" or not _is_position(position):
+        if version != "v1" or not _is_position(position) or int(position) > position_max:
             raise ValueError("unknown cursor")
         return int(position)
     except (binascii.Error, ValueError) as error:

@@ -131,7 +131,7 @@ async def list_issue_deliveries(
     status: FromQuery[DeliveryStatus | None] = None,
 ) -> Page[Delivery]:
     """The deliveries of an issue, in the order in which they were enqueued."""
-    after_seq = decode_cursor(cursor) or 0
+    after_seq = decode_cursor(cursor, position_max=SEQ_MAX) or 0
     async with engine.connect() as connection:
         await refuse_removed(connection, issue_id=issue_id)
         rows = await issue_deliveries(
