@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Final
 
 import httpx
@@ -25,10 +25,12 @@ LIMITS: Final = ConnectionLimits(
 
 
 @contextmanager
-def serving_app(app: Litestar) -> Iterator[int]:
-    """The port that it listens at, in a thread of its own with its lifespan, until the block ends."""
-    with held_port() as port:
-        server = _Server(app, port)
+def serving_app(app: Litestar, *, port: int | None = None) -> Iterator[int]:
+    """The port that it listens at, in a thread of its own with its lifespan, until the block ends. `port`: one that the
+    caller holds; else any.
+    """
+    with nullcontext(port) if port is not None else held_port() as held:
+        server = _Server(app, held)
         server.start()
         try:
             server.await_start()

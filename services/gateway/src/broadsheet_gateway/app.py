@@ -54,6 +54,9 @@ from broadsheet_gateway.own_api.app import OwnApi
 from broadsheet_gateway.own_api.controllers import OWN_CONTROLLERS
 from broadsheet_gateway.own_api.prune_answers import prune_loop
 from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.passkeys.ceremony import RelyingParty
+from broadsheet_gateway.passkeys.challenges import Challenges
+from broadsheet_gateway.passkeys.sign_in_pages import PASSKEY_LOGIN_HANDLERS
 from broadsheet_gateway.password_reset.pages import PASSWORD_RESET_HANDLERS
 from broadsheet_gateway.reader.own_pages import OWN_HANDLERS
 from broadsheet_gateway.reader.public_pages import PUBLIC_HANDLERS
@@ -213,6 +216,7 @@ def create_app(
             *OWN_HANDLERS,
             *LOGIN_HANDLERS,
             *SECOND_FACTOR_LOGIN_HANDLERS,
+            *PASSKEY_LOGIN_HANDLERS,
             *PASSWORD_RESET_HANDLERS,
             *INVITATION_HANDLERS,
             *EMAIL_LINK_HANDLERS,
@@ -251,6 +255,8 @@ def create_app(
             "sign_in_notes": sign_in_notes,
             "second_factor_box": settings.parse_second_factor_keys(),
             "half_sign_ins": half_sign_ins,
+            "challenges": Challenges(redis),
+            "relying_party": RelyingParty.of(settings.public_origin),
             "admission": Admission(sessions=sessions, half_sign_ins=half_sign_ins, notes=sign_in_notes),
             "current_session": current_session,
             "upstreams": service_calls,

@@ -185,3 +185,19 @@ second_factor_requirement = sa.Table(
     sa.UniqueConstraint("newsletter_id", postgresql_nulls_not_distinct=True),
     schema="gateway",
 )
+
+passkey = sa.Table(
+    "passkey",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey(user_account.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("credential_id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("public_key", sa.LargeBinary, nullable=False),
+    sa.Column("user_handle", sa.LargeBinary, nullable=False),
+    sa.Column("sign_count", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
+    sa.Column("last_used_at", sa.DateTime(timezone=True)),
+    sa.Index("passkey_by_user", "user_id"),
+    schema="gateway",
+)

@@ -26,6 +26,11 @@ OPEN = {
     ("POST", "/admin/account/second-factor/remove"),
     ("GET", "/admin/confirm"),
     ("POST", "/admin/confirm"),
+    ("GET", "/admin/account/passkeys"),
+    ("POST", "/admin/account/passkeys"),
+    ("POST", "/admin/account/passkeys/options"),
+    ("POST", "/admin/confirm/passkey"),
+    ("POST", "/admin/confirm/passkey/options"),
     ("POST", "/admin/logout"),
 }
 """Pages that lead to a second factor, and out."""

@@ -16,6 +16,7 @@ _PARTS = (
     "0006_sign_up",
     "0006_sign_in",
     "0006_second_factor",
+    "0006_passkeys",
     "0006_user_addresses",
     "0006_account_mails",
     "0006_invitations",

@@ -35,11 +35,18 @@ class Session(msgspec.Struct, frozen=True):
     data: SessionData
     is_recent: bool
     """Whether the user proved a short time ago who they are (see `require_recent`)."""
+    has_password: bool = True
     has_second_factor: bool = False
+    has_passkey: bool = False
     must_set_up_factor: bool = False
-    """A second factor is required of the user, and there is none: nothing else is open."""
+    """A second factor is required of the user, and this session has proved none: nothing else is open."""
     address: str | None = None
     """Where the request came from, as far as it is known."""
+
+    @property
+    def may_add_factor(self) -> bool:
+        """Who must have two factors and has a passkey signs in with it: the password alone adds no other."""
+        return not (self.must_set_up_factor and self.has_passkey)
 
     @property
     def signed_in(self) -> SignedIn:
@@ -81,7 +88,7 @@ class CurrentSession:
         async with self._engine.connect() as connection:
             user = await find_user(connection, data.user_id)
             grants = await read_grants(connection, [data.user_id])
-            has_proved_two = data.is_two_factor and user is not None and user.has_second_factor
+            has_proved_two = data.is_two_factor and user is not None and (user.has_second_factor or user.has_passkey)
             must_set_up = not has_proved_two and await is_required_of(connection, data.user_id)
         if user is None or has_ended(data, user):
             await self._sessions.end(session_id)
@@ -92,7 +99,9 @@ class CurrentSession:
             username=user.username,
             rights=rights_of(grants[user.id]),
             data=data,
+            has_password=user.password_hash is not None,
             has_second_factor=user.has_second_factor,
+            has_passkey=user.has_passkey,
             must_set_up_factor=must_set_up,
             is_recent=to_us(user.read_at) - data.authenticated_at_us <= self._recent_us,
         )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_gateway.tables import second_factor, user_account
+from broadsheet_gateway.tables import passkey, second_factor, user_account
 
 _UNIQUE_VIOLATION: Final = "23505"
 
@@ -30,6 +30,7 @@ class UserAccount(msgspec.Struct, frozen=True):
     name: str
     email: str | None
     has_second_factor: bool
+    has_passkey: bool
     read_at: datetime
 
 
@@ -43,6 +44,7 @@ _SELECT_USER = sa.select(
     user_account.c.name,
     user_account.c.email,
     sa.exists().where(second_factor.c.user_id == user_account.c.id).label("has_second_factor"),
+    sa.exists().where(passkey.c.user_id == user_account.c.id).label("has_passkey"),
     sa.func.clock_timestamp(type_=sa.DateTime(timezone=True)).label("read_at"),
 )
 

@@ -19,6 +19,7 @@ from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
+from broadsheet_gateway.passkeys.pages import PASSKEY_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
 from broadsheet_gateway.second_factor.pages import SECOND_FACTOR_HANDLERS
 
@@ -49,6 +50,7 @@ def admin_router() -> Router:
         *OWN_SESSION_HANDLERS,
         *PEOPLE_HANDLERS,
         *SECOND_FACTOR_HANDLERS,
+        *PASSKEY_HANDLERS,
         *EMAIL_HANDLERS,
     ]
     return Router(

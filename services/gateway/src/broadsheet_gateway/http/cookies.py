@@ -9,7 +9,7 @@ from litestar.datastructures import Cookie
 
 
 class CookieJar:
-    """Makes the cookies: the session's, the flash's, and that of a sign-in that waits for the second factor."""
+    """Makes the cookies: the session's, the flash's, and those of sign-ins that are under way."""
 
     def __init__(self, *, is_https: bool) -> None:
         self._is_secure = is_https
@@ -17,12 +17,16 @@ class CookieJar:
         self.session_name = f"{prefix}broadsheet_session"
         self.flash_name = f"{prefix}broadsheet_flash"
         self.half_sign_in_name = f"{prefix}broadsheet_half_sign_in"
+        self.passkey_name = f"{prefix}broadsheet_passkey"
 
     def session(self, session_id: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.session_name, session_id, lifetime_s)
 
     def flash(self, text: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.flash_name, text, lifetime_s)
+
+    def passkey(self, secret: str, *, lifetime_s: int) -> Cookie:
+        return self._cookie(self.passkey_name, secret, lifetime_s)
 
     def half_sign_in(self, token: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.half_sign_in_name, token, lifetime_s)

@@ -113,6 +113,8 @@ async def show_confirm(
             flashes=responder.flashes(request),
             next_path=page_to_return_to(request.query_params.get("next")),
             asks_code=session.has_second_factor,
+            asks_passkey=session.has_passkey,
+            has_password=session.has_password,
         )
     )
 
@@ -133,7 +135,13 @@ async def submit_confirm(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     next_path = page_to_return_to(form.get("next"))
-    view = ConfirmIdentityPage(signed_in=session.signed_in, next_path=next_path, asks_code=session.has_second_factor)
+    view = ConfirmIdentityPage(
+        signed_in=session.signed_in,
+        next_path=next_path,
+        asks_code=session.has_second_factor,
+        asks_passkey=session.has_passkey,
+        has_password=session.has_password,
+    )
     try:
         charge = await attempts.count_password(session.username, source=request_origin.rate_limit_subject(request))
     except TooManyRequestsError as error:

@@ -37,6 +37,8 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
 
     next_path: str
     asks_code: bool = False
+    asks_passkey: bool = False
+    has_password: bool = True
     errors: Mapping[str, str] = {}
 
 

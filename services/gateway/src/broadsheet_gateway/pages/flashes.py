@@ -41,6 +41,13 @@ class FlashCode(StrEnum):
     EMAIL_CHANGE_MAILED = "email-change-mailed"
     SIGN_IN_OVER = "sign-in-over"
     TOO_MANY_CODES = "too-many-codes"
+    PASSKEY_REFUSED = "passkey-refused"
+    PASSKEY_ADDED = "passkey-added"
+    PASSKEY_REMOVED = "passkey-removed"
+    PASSKEY_GONE = "passkey-gone"
+    LAST_WAY_IN = "last-way-in"
+    TOO_MANY_PASSKEYS = "too-many-passkeys"
+    USE_PASSKEY = "use-passkey"
     SECOND_FACTOR_THERE = "second-factor-there"
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     SET_UP_OVER = "set-up-over"
@@ -100,6 +107,16 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         ),
         FlashCode.SIGN_IN_OVER: ("notice", "That took too long, or the sign-in was used. Log in again."),
         FlashCode.TOO_MANY_CODES: ("error", "Too many wrong codes. Wait a quarter of an hour, then try again."),
+        FlashCode.PASSKEY_REFUSED: ("error", "That passkey was not taken. Try again, or use your password."),
+        FlashCode.PASSKEY_ADDED: ("success", "Your passkey is added. It signs you in without the password."),
+        FlashCode.PASSKEY_REMOVED: ("success", "The passkey is removed. Your other sessions have ended."),
+        FlashCode.PASSKEY_GONE: ("notice", "That passkey is not there any more."),
+        FlashCode.LAST_WAY_IN: (
+            "error",
+            "This passkey is your only way in. Give your account an address first, so that a password can be set.",
+        ),
+        FlashCode.TOO_MANY_PASSKEYS: ("error", "You have 20 passkeys. Remove one first."),
+        FlashCode.USE_PASSKEY: ("notice", "You have a passkey. Show it first."),
         FlashCode.SECOND_FACTOR_THERE: ("notice", "You have a second factor already. Remove it first."),
         FlashCode.SECOND_FACTOR_REMOVED: ("success", "Your second factor is removed. Your other sessions have ended."),
         FlashCode.SET_UP_OVER: ("notice", "That set-up is over. Begin again."),

@@ -18,13 +18,16 @@ class LoginCodePage(PageView, frozen=True, kw_only=True):
 
 
 class SecondFactorPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/account/second-factor`. `added_at` None: there is none. `must_set_up`: nothing else is open yet."""
+    """`GET /admin/account/second-factor`. `added_at` None: there is none. `must_set_up`: nothing else is open yet.
+    `may_add` False: a passkey has to be shown first.
+    """
 
     template: ClassVar[str] = "second_factor.html"
 
     added_at: datetime | None
     recovery_codes_left: int = 0
     must_set_up: bool = False
+    may_add: bool = True
 
 
 class SetUpPage(AdminPageView, frozen=True, kw_only=True):

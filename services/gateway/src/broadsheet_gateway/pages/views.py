@@ -247,12 +247,15 @@ class DocsPage(PageView, frozen=True, kw_only=True):
 
 
 class LoginPage(PageView, frozen=True, kw_only=True):
-    """`GET /login`. `username` is what was typed, kept for the next try."""
+    """`GET /login`. `username` is what was typed, kept for the next try. `passkeys_possible`: the
+    installation has a host name, which passkeys belong to.
+    """
 
     template: ClassVar[str] = "login.html"
 
     username: str = ""
     form_error: str = ""
+    passkeys_possible: bool = False
 
 
 class SendingState(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from broadsheet_gateway.accounts.password import explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.password_reset.interface import void_reset_links
 from broadsheet_gateway.recovery.store import grant_owner, reactivate
-from broadsheet_gateway.second_factor.remove import remove_factor
+from broadsheet_gateway.second_factor.remove import remove_every_factor
 
 _log = structlog.get_logger()
 
@@ -82,14 +82,14 @@ async def set_email(
 
 
 async def reset_second_factor(*, username: str, engine: AsyncEngine) -> Recovered | UserUnknown:
-    """With the recovery codes. Ends every session of the user, who signs in by password alone, and may have to set up
-    another factor at once.
+    """With the recovery codes and the passkeys. Ends every session of the user, who signs in by password alone, and may
+    have to set up another factor at once.
     """
     async with engine.begin() as connection:
         user = await find_user_by_name(connection, username)
         if user is None:
             return UserUnknown()
-        is_removed = await remove_factor(connection, user, by=BY_COMMAND)
+        is_removed = await remove_every_factor(connection, user, by=BY_COMMAND)
     _log.warning("security.second_factor_removed", user_id=user.id, by="command")
     return Recovered(is_removed)
 

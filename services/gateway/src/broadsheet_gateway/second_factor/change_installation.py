@@ -7,6 +7,7 @@ from broadsheet_common.contracts.audit import Detail, record_audit
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.entity_tag import require_match
 from broadsheet_common.http.problems import ConflictError
+from broadsheet_gateway.passkeys.interface import has_passkey
 from broadsheet_gateway.second_factor import store
 from broadsheet_gateway.second_factor.installation import Installation, InstallationPatch
 
@@ -57,7 +58,9 @@ def _requires_more(before: Installation, after: Installation) -> bool:
 
 async def _has_second_factor(connection: AsyncConnection, by: Identity) -> bool:
     user = (by.user or "").removeprefix("user:")
-    return user.isdecimal() and await store.find_factor(connection, int(user)) is not None
+    if not user.isdecimal():
+        return False
+    return await store.find_factor(connection, int(user)) is not None or await has_passkey(connection, int(user))
 
 
 def _shown(requirements: store.Requirements) -> Installation:

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.audit import Actor, record_audit
 from broadsheet_common.contracts.sealed_secret import SecretBox, UnreadableSecretError
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.interface import UserAccount
 from broadsheet_gateway.second_factor import store
 from broadsheet_gateway.second_factor.authenticator import matching_step
-from broadsheet_gateway.second_factor.notice import Notice, queue_notice
+from broadsheet_gateway.second_factor.notice import Notice, write_notice
 from broadsheet_gateway.second_factor.typed_code import AuthenticatorCode, RecoveryCode, parse_code
 
 TRIES_MAX: Final = 10
@@ -66,7 +67,7 @@ async def check_code(
         case RecoveryCode(sha256) if await store.use_recovery_code(connection, user_id=user.id, sha256=sha256):
             accepted = CodeAccepted("recovery_code")
             await record_audit(connection, Actor.of_user(user.id, address), "user.recovery_code_used", user.id)
-            await queue_notice(connection, user, Notice.RECOVERY_CODE_USED)
+            await queue_notice(connection, user.email, write_notice(Notice.RECOVERY_CODE_USED))
             _log.warning("security.recovery_code_used", user_id=user.id)
         case _:
             return CodeRefused()

@@ -1,13 +1,9 @@
-"""Mails that tell users what was done with their second factor, so that they notice if it was not them."""
+"""What users are told about their second factor; pure."""
 
 from enum import Enum
 from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from broadsheet_common.mail.notice_mail import write_mail
-from broadsheet_gateway.account_notices.queue_notice import queue_notice as queue_account_notice
-from broadsheet_gateway.accounts.interface import UserAccount
+from broadsheet_common.mail.notice_mail import Mail, write_mail
 
 _AFTER: Final = (
     "If it was not you, set a new password, end your sessions, and tell an owner of your Broadsheet. "
@@ -36,8 +32,6 @@ class Notice(Enum):
     )
 
 
-async def queue_notice(connection: AsyncConnection, user: UserAccount, notice: Notice) -> None:
-    """In the transaction of what it tells of. Nothing for a user without an address."""
+def write_notice(notice: Notice) -> Mail:
     subject, text = notice.value
-    mail = write_mail(subject=subject, title=subject, text=text, after=_AFTER)
-    await queue_account_notice(connection, user.email, mail)
+    return write_mail(subject=subject, title=subject, text=text, after=_AFTER)

@@ -59,6 +59,7 @@ async def show_second_factor(
             added_at=found.added_at,
             recovery_codes_left=found.recovery_codes_left,
             must_set_up=session.must_set_up_factor,
+            may_add=session.may_add_factor,
         )
     )
 
@@ -75,6 +76,8 @@ async def submit_begin(
     await read_session_form(request, session, settings)
     if not session.is_recent:
         return _ask_for_proof(responder)
+    if not session.may_add_factor:
+        return responder.redirect(PATH, flash=FlashCode.USE_PASSKEY)
     if not await begin_set_up(session, engine=engine, box=second_factor_box):
         return responder.redirect(PATH, flash=FlashCode.SECOND_FACTOR_THERE)
     return responder.redirect(SET_UP_PATH)
@@ -110,6 +113,8 @@ async def submit_set_up(
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
         return _ask_for_proof(responder)
+    if not session.may_add_factor:
+        return responder.redirect(PATH, flash=FlashCode.USE_PASSKEY)
     result = await finish_set_up(
         session, form.required("code"), engine=engine, box=second_factor_box, sessions=sessions
     )

@@ -4,11 +4,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import By, record_audit
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import UserAccount, end_sessions, find_user
 from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.passkeys.interface import delete_passkeys
+from broadsheet_gateway.passkeys.passkey_notice import write_passkey_removed
 from broadsheet_gateway.second_factor import store
-from broadsheet_gateway.second_factor.notice import Notice, queue_notice
+from broadsheet_gateway.second_factor.notice import Notice, write_notice
 from broadsheet_gateway.sign_in.continue_session import continue_session
 
 _log = structlog.get_logger()
@@ -22,8 +25,20 @@ async def remove_factor(connection: AsyncConnection, user: UserAccount, *, by: B
         return False
     await end_sessions(connection, user.id)
     await record_audit(connection, by, "user.second_factor_removed", user.id, after={"method": "totp"})
-    await queue_notice(connection, user, Notice.REMOVED)
+    await queue_notice(connection, user.email, write_notice(Notice.REMOVED))
     return True
+
+
+async def remove_every_factor(connection: AsyncConnection, user: UserAccount, *, by: By) -> bool:
+    """For somebody who has lost them: the passkeys go too. False: there was nothing."""
+    was_there = await remove_factor(connection, user, by=by)
+    passkey_ids = await delete_passkeys(connection, user.id)
+    for passkey_id in passkey_ids:
+        await record_audit(connection, by, "user.passkey_removed", user.id, before={"passkey_id": passkey_id})
+    if passkey_ids:
+        await end_sessions(connection, user.id)
+        await queue_notice(connection, user.email, write_passkey_removed())
+    return was_there or bool(passkey_ids)
 
 
 async def remove_own_factor(session: Session, *, engine: AsyncEngine, sessions: Sessions) -> str | None:

@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.sealed_secret import SecretBox, UnreadableSecretError
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import end_sessions, find_user
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.second_factor import store
 from broadsheet_gateway.second_factor.authenticator import matching_step, new_secret
 from broadsheet_gateway.second_factor.check_code import purpose_of
-from broadsheet_gateway.second_factor.notice import Notice, queue_notice
+from broadsheet_gateway.second_factor.notice import Notice, write_notice
 from broadsheet_gateway.second_factor.typed_code import AuthenticatorCode, new_recovery_codes, parse_code
 from broadsheet_gateway.sign_in.continue_session import continue_session
 
@@ -88,7 +89,7 @@ async def finish_set_up(
         )
         user = await find_user(connection, session.user_id)
         assert user is not None, "users are never deleted"
-        await queue_notice(connection, user, Notice.ADDED)
+        await queue_notice(connection, user.email, write_notice(Notice.ADDED))
     _log.warning("security.second_factor_added", user_id=session.user_id)
     await sessions.end_all(session.user_id)
     session_id = await continue_session(session, user, sessions=sessions, has_second_factor_now=True)
@@ -112,6 +113,6 @@ async def renew_recovery_codes(session: Session, *, engine: AsyncEngine) -> tupl
         await record_audit(connection, session.identity, "user.recovery_codes_renewed", session.user_id)
         user = await find_user(connection, session.user_id)
         assert user is not None, "users are never deleted"
-        await queue_notice(connection, user, Notice.RECOVERY_CODES_RENEWED)
+        await queue_notice(connection, user.email, write_notice(Notice.RECOVERY_CODES_RENEWED))
     _log.warning("security.recovery_codes_renewed", user_id=session.user_id)
     return tuple(codes)

@@ -17,6 +17,7 @@ from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import LoginPage
+from broadsheet_gateway.passkeys.ceremony import RelyingParty
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 from broadsheet_gateway.sign_in.admission import Admission
 from broadsheet_gateway.sign_in.answer import answer_admitted, visit_of
@@ -26,8 +27,10 @@ _USERNAME_SHOWN_MAX = 100
 
 
 @route("/login", http_method=["GET", "HEAD"], include_in_schema=False)
-async def show_login(request: AnyRequest, responder: NamedDependency[Responder]) -> PageResponse:
-    return responder.page(LoginPage(flashes=responder.flashes(request)))
+async def show_login(
+    request: AnyRequest, responder: NamedDependency[Responder], relying_party: NamedDependency[RelyingParty]
+) -> PageResponse:
+    return responder.page(LoginPage(flashes=responder.flashes(request), passkeys_possible=relying_party.is_possible))
 
 
 @post("/login", include_in_schema=False)

@@ -13,7 +13,7 @@ from broadsheet_gateway.access.interface import read_grants, replace_grants
 from broadsheet_gateway.access.last_owner import require_another_owner
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.accounts.interface import end_sessions, find_user
-from broadsheet_gateway.second_factor.remove import remove_factor
+from broadsheet_gateway.second_factor.remove import remove_every_factor
 from broadsheet_gateway.users import store
 from broadsheet_gateway.users.user import User, UserPatch, parse_grants, parse_name
 
@@ -92,7 +92,7 @@ async def remove_factor_of(connection: AsyncConnection, user_id: int, *, by: Ide
         raise NotFoundError("There is no such user.")
     if by.user == f"user:{user_id}":
         raise OwnSecondFactorError
-    return await remove_factor(connection, user, by=by)
+    return await remove_every_factor(connection, user, by=by)
 
 
 async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_gateway.tables import second_factor, user_account
+from broadsheet_gateway.tables import passkey, second_factor, user_account
 
 
 class UserRow(msgspec.Struct, frozen=True):
@@ -20,7 +20,10 @@ class UserRow(msgspec.Struct, frozen=True):
     deactivated_at: datetime | None
 
 
-_HAS_SECOND_FACTOR = sa.exists().where(second_factor.c.user_id == user_account.c.id).label("has_second_factor")
+_HAS_SECOND_FACTOR = sa.or_(
+    sa.exists().where(second_factor.c.user_id == user_account.c.id),
+    sa.exists().where(passkey.c.user_id == user_account.c.id),
+).label("has_second_factor")
 _COLUMNS = [user_account.c.get(name, _HAS_SECOND_FACTOR) for name in UserRow.__struct_fields__]
 
 

@@ -25,7 +25,9 @@ class GrantInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may sign in, unless `deactivated_at` is set. `roles` add up; without one a user may do nothing."""
+    """Somebody who may sign in, unless `deactivated_at` is set. `roles` add up; without one a user may do nothing.
+    `has_second_factor`: an authenticator or a passkey.
+    """
 
     id: int
     username: str
