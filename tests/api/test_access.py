@@ -35,6 +35,7 @@ READS = [
 ]
 WRITES: list[tuple[str, dict[str, Any]]] = [
     ("/api/v1/subscribers", {"email": "reader@example.com", "name": "A"}),
+    ("/api/v1/subscribers/batch", {"items": [{"create": {"email": "reader@example.com", "name": "A"}}]}),
     ("/api/v1/subscribers/1/unsubscribe", {}),
     ("/api/v1/subscribers/1/erase", {}),
     ("/api/v1/attributes", {"name": "city", "type": "text"}),

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 
+from broadsheet_common.http import idempotency
 from broadsheet_gateway.access.rights import Grant
 from harness.http.every_operation import NOT_HERE, visit_every_operation
 from harness.system import System
@@ -171,3 +174,36 @@ async def test_a_keys_secret_is_shown_once_and_kept_nowhere_and_no_second_one_is
     body |= {"name": "third"} if operation == "createApiKey" else {"overlap_s": 0}
     other = await system.api.post(path, json=body, headers=headers)
     assert (other.status_code, other.json()["type"]) == (422, "urn:broadsheet:problem:idempotency-key-reused")
+
+
+IN_FLIGHT: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "subscriptions": ("segments", {"name": "A", "filter": {"all": []}}),
+    "subscriptions, a batch": ("subscribers/batch", {"items": [{"create": {"email": "a@example.com", "name": "A"}}]}),
+    "publishing": ("newsletters", {"name": "A"}),
+    "delivery": ("senders/pause", {"reason": "A"}),
+    "gateway": ("api-keys", {"name": "A", "scopes": ["issues:read"]}),
+}
+
+
+@pytest.mark.parametrize("name", IN_FLIGHT)
+async def test_while_the_first_request_runs_the_second_is_to_come_again(
+    system: System, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(idempotency, "WAIT_FOR_FIRST_MS", 100)
+    [(key_id,)] = await system.run_sql("SELECT max(id) FROM gateway.api_key")
+    path, body = IN_FLIGHT[name]
+    headers = {"idempotency-key": "a"}
+    async with await psycopg.AsyncConnection.connect(system.database.owner_url) as first:
+        # As the first request's transaction, which has claimed the key and not ended.
+        await first.execute(
+            sql.SQL(
+                "INSERT INTO {}.idempotency_key (scope, key, fingerprint, expires_at) "
+                "VALUES (%s, 'a', ''::bytea, now() + interval '1 day')"
+            ).format(sql.Identifier(name.partition(",")[0])),
+            (f"key:{key_id}",),
+        )
+        second = await system.api.post(f"/api/v1/{path}", json=body, headers=headers)
+        assert (second.status_code, second.json()["type"]) == (409, "urn:broadsheet:problem:idempotency-in-flight")
+        assert second.headers["retry-after"] == "1"
+        await first.rollback()
+    assert (await system.api.post(f"/api/v1/{path}", json=body, headers=headers)).is_success
