@@ -228,3 +228,48 @@ async def test_an_owner_removes_it_on_the_users_page_too(gateway: Gateway) -> No
     assert (await owner.post(f"{path}/remove-second-factor", data=FORM)).headers["location"] == path
     assert "without a second factor" in (await owner.get(path)).text
     assert not await is_signed_in(lost)
+
+
+WHO = "/admin/users/second-factor"
+_VERSION = re.compile(r'name="version" value="(&#34;[0-9a-f]+&#34;)"')
+
+
+async def version_of(client: httpx.AsyncClient) -> dict[str, str]:
+    found = _VERSION.search((await client.get(WHO)).text)
+    assert found is not None
+    return {"version": found[1].replace("&#34;", '"')}
+
+
+async def test_an_owner_chooses_on_a_page_who_needs_it(gateway: Gateway) -> None:
+    newsletters = [{"id": 3, "name": "Harbour notes"}, {"id": 5, "name": "The Weekly"}]
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": newsletters, "next_cursor": None})
+    owner = await gateway.signed_in()
+    form = {**await version_of(owner), "everybody": "yes"}
+    refused = await owner.post(WHO, data=form)
+    assert (refused.status_code, "of your own" in refused.text) == (409, True)
+    await set_up(gateway, owner)
+    boxes = {"has_newsletters": "yes", "newsletter_5": "yes"}
+    answer = await owner.post(WHO, data={**await version_of(owner), **boxes})
+    assert (answer.status_code, answer.headers["location"]) == (303, WHO)
+    assert gateway.sql("SELECT newsletter_id FROM gateway.second_factor_requirement") == [(5,)]
+    page = (await owner.get(WHO)).text
+    assert 'name="newsletter_5" value="yes" checked' in page
+    assert 'name="newsletter_3" value="yes">' in page
+    await owner.post(WHO, data={**await version_of(owner), "everybody": "yes"})
+    assert gateway.sql("SELECT newsletter_id FROM gateway.second_factor_requirement ORDER BY 1") == [(5,), (None,)]
+    stale = await owner.post(WHO, data={"version": '"0"'})
+    assert (stale.status_code, "meanwhile" in stale.text) == (412, True)
+    await owner.post(WHO, data={**await version_of(owner), "has_newsletters": "yes"})
+    assert gateway.sql("SELECT 1 FROM gateway.second_factor_requirement") == []
+    assert (await (await add(gateway, "eve", Grant("editor"), Grant("owner", 3))).get(WHO)).status_code == 403
+
+
+async def test_a_page_with_too_many_newsletters_leaves_them_as_they_are(gateway: Gateway) -> None:
+    many = [{"id": number, "name": f"Letter {number}"} for number in range(1, 50)]
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": many, "next_cursor": None})
+    owner = await gateway.signed_in()
+    await set_up(gateway, owner)
+    require(gateway, 7)
+    assert "too many newsletters" in (await owner.get(WHO)).text
+    await owner.post(WHO, data={**await version_of(owner), "everybody": "yes"})
+    assert gateway.sql("SELECT newsletter_id FROM gateway.second_factor_requirement ORDER BY 1") == [(7,), (None,)]

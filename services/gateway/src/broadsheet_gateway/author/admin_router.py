@@ -21,6 +21,7 @@ from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 from broadsheet_gateway.passkeys.pages import PASSKEY_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
+from broadsheet_gateway.people.requirement_pages import REQUIREMENT_HANDLERS
 from broadsheet_gateway.second_factor.pages import SECOND_FACTOR_HANDLERS
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -49,6 +50,7 @@ def admin_router() -> Router:
         *NEWSLETTER_HANDLERS,
         *OWN_SESSION_HANDLERS,
         *PEOPLE_HANDLERS,
+        *REQUIREMENT_HANDLERS,
         *SECOND_FACTOR_HANDLERS,
         *PASSKEY_HANDLERS,
         *EMAIL_HANDLERS,

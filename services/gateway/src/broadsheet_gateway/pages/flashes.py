@@ -35,6 +35,7 @@ class FlashCode(StrEnum):
     USER_REACTIVATED = "user-reactivated"
     USER_SESSIONS_ENDED = "user-sessions-ended"
     USER_FACTOR_REMOVED = "user-factor-removed"
+    REQUIREMENT_CHANGED = "requirement-changed"
     LAST_OWNER = "last-owner"
     ACCOUNT_MADE = "account-made"
     WELCOME = "welcome"
@@ -98,6 +99,7 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "success",
             "The second factor is removed, and the user is signed out.",
         ),
+        FlashCode.REQUIREMENT_CHANGED: ("success", "Saved. It holds from everybody's next page on."),
         FlashCode.LAST_OWNER: ("error", "This is the last owner. Make somebody else an owner first."),
         FlashCode.ACCOUNT_MADE: ("success", "Your account is made. Log in with it."),
         FlashCode.WELCOME: ("success", "Your account is made, and you are signed in."),

@@ -105,3 +105,19 @@ class InvitationGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, used, withdrawn, replaced, or too old, or whose sender may not let people in any more."""
 
     template: ClassVar[str] = "invitation_gone.html"
+
+
+class RequirementPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/users/second-factor`, and its POST answered with a fault. `has_more`: too many newsletters for a
+    form; these stay as they are. `chosen`: ids of newsletters.
+    """
+
+    template: ClassVar[str] = "requirement.html"
+
+    is_recent: bool
+    version: str
+    of_everybody: bool
+    newsletters: tuple[NewsletterChoice, ...] = ()
+    has_more: bool = False
+    chosen: frozenset[int] = frozenset()
+    form_error: str = ""
