@@ -92,6 +92,47 @@ async def test_nobody_makes_a_key_that_can_do_more_than_they_can(system: System)
         assert wider.status_code == 422, "a key makes no key with scopes that it has not itself"
 
 
+async def test_a_key_for_one_newsletter_makes_none_for_others(system: System) -> None:
+    other = (await system.api.post("/api/v1/newsletters", json={"name": "Other", "slug": "other"})).json()["id"]
+    maker = await make(system, name="maker", scopes=["keys:write", "issues:read"], newsletter_ids=[other])
+    async with holder(system, maker["key"]) as client:
+        for ids in (None, [1], [1, other]):
+            wider = {"name": "wider", "scopes": ["issues:read"], "newsletter_ids": ids}
+            refused = await client.post("/api/v1/api-keys", json=wider)
+            assert refused.status_code == 422, ids
+            assert refused.json()["errors"][0]["pointer"] == "/newsletter_ids"
+        as_wide = {"name": "same", "scopes": ["issues:read"], "newsletter_ids": [other]}
+        assert (await client.post("/api/v1/api-keys", json=as_wide)).status_code == 201
+
+
+async def test_a_key_that_expires_makes_none_that_lasts_longer(system: System) -> None:
+    soon, later = ((datetime.now(UTC) + timedelta(days=days)).isoformat() for days in (1, 2))
+    maker = await make(system, name="maker", scopes=["keys:write", "issues:read"], expires_at=soon)
+    async with holder(system, maker["key"]) as client:
+        for expires_at in (None, later):
+            longer = {"name": "longer", "scopes": ["issues:read"], "expires_at": expires_at}
+            refused = await client.post("/api/v1/api-keys", json=longer)
+            assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expires_at")
+        as_long = {"name": "same", "scopes": ["issues:read"], "expires_at": soon}
+        assert (await client.post("/api/v1/api-keys", json=as_long)).status_code == 201
+
+
+async def test_a_key_gets_no_secret_of_a_key_that_can_do_more(system: System) -> None:
+    """Rotating shows a secret: with it a narrow key would become a wide one."""
+    wide = await make(system, name="wide", scopes=["issues:read", "subscribers:read", "keys:write"])
+    lasting = await make(system, name="lasting", scopes=["keys:write"])
+    soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    narrow = await make(system, name="narrow", scopes=["keys:write"], expires_at=soon)
+    bound = await make(system, name="bound", scopes=["keys:write"], newsletter_ids=[1])
+    for held, wanted in [(narrow, wide), (narrow, lasting), (bound, lasting), (lasting, wide)]:
+        async with holder(system, held["key"]) as client:
+            refused = await client.post(f"/api/v1/api-keys/{wanted['id']}/rotate", json={})
+            assert problem(refused) == (403, "forbidden"), (held["name"], wanted["name"])
+    async with holder(system, lasting["key"]) as client:
+        for wanted in (narrow, bound, lasting):
+            assert (await client.post(f"/api/v1/api-keys/{wanted['id']}/rotate", json={})).status_code == 200
+
+
 async def test_a_key_for_one_newsletter_opens_no_other(system: System) -> None:
     other = (await system.api.post("/api/v1/newsletters", json={"name": "Other", "slug": "other"})).json()["id"]
     for newsletter_id in (None, other):

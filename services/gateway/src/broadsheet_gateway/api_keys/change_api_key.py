@@ -1,6 +1,8 @@
-"""Make, rename, rotate and revoke keys through the API. A key never allows more than whoever makes it may do."""
+"""Make, rename, rotate and revoke keys through the API. A key never allows more than whoever makes it may do, and no
+key gets the secret of one that allows more than itself.
+"""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +18,7 @@ from broadsheet_common.http.problems import (
     NotFoundError,
 )
 from broadsheet_gateway.api_keys import store
-from broadsheet_gateway.api_keys.api_key import ApiKeyText
+from broadsheet_gateway.api_keys.api_key import ApiKeyText, read_scopes
 from broadsheet_gateway.api_keys.store import ApiKeyRow
 
 
@@ -57,6 +59,31 @@ def parse_scopes_within(names: Iterable[str], identity: Identity) -> frozenset[P
     return found
 
 
+async def _find_excess(
+    connection: AsyncConnection,
+    by: Identity,
+    *,
+    scopes: frozenset[Permission],
+    newsletter_ids: Collection[int] | None,
+    expires_at: datetime | None,
+) -> FieldProblem | None:
+    """What such a key would allow beyond the key that asks. The two are compared as they are kept, not by what their
+    user may do now: the user may be given more later. A session asks as the user, and has no bounds of its own.
+    """
+    kind, _, number = by.subject.partition(":")
+    if kind != "key":
+        return None
+    own = await store.find_api_key_row(connection, int(number))
+    assert own is not None, "keys are never deleted"
+    if not scopes <= read_scopes(own.scopes):
+        return FieldProblem("/scopes", "your key does not have all of these permissions")
+    if own.newsletter_ids is not None and not (newsletter_ids and set(newsletter_ids) <= set(own.newsletter_ids)):
+        return FieldProblem("/newsletter_ids", "your key is for certain newsletters: name some of those")
+    if own.expires_at is not None and (expires_at is None or expires_at > own.expires_at):
+        return FieldProblem("/expires_at", "your key expires before that")
+    return None
+
+
 async def make_api_key(
     connection: AsyncConnection,
     identity: Identity,
@@ -70,8 +97,14 @@ async def make_api_key(
 
     Raises:
         ForbiddenError: no user stands behind the caller.
+        InvalidInputError: it would allow more, or for longer, than the key that asks for it.
         KeyNameTakenError
     """
+    excess = await _find_excess(
+        connection, identity, scopes=scopes, newsletter_ids=newsletter_ids, expires_at=expires_at
+    )
+    if excess is not None:
+        raise InvalidInputError(errors=(excess,))
     key = ApiKeyText.generate()
     key_id = await store.insert_api_key(
         connection,
@@ -131,11 +164,21 @@ async def rotate_key(
 
     Raises:
         NotFoundError
+        ForbiddenError: it allows more, or for longer, than the key that asks for its secret.
         KeyRevokedError
     """
     row = await store.find_api_key_row(connection, key_id, lock=True)
     if row is None or row.user_id != user_id_of(identity):
         raise NotFoundError("You have no such key.")
+    excess = await _find_excess(
+        connection,
+        identity,
+        scopes=read_scopes(row.scopes),
+        newsletter_ids=row.newsletter_ids,
+        expires_at=row.expires_at,
+    )
+    if excess is not None:
+        raise ForbiddenError(f"That key allows more than the one that you use ({excess.pointer.strip('/')}).")
     if row.revoked_at is not None:
         raise KeyRevokedError
     key = ApiKeyText.generate(row.prefix)
