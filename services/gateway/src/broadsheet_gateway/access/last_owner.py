@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.problems import ConflictError
-from broadsheet_gateway.access.store import lock_owners
+from broadsheet_gateway.access.store import find_owners
 
 
 class LastOwnerError(ConflictError):
@@ -12,5 +12,5 @@ class LastOwnerError(ConflictError):
 
 async def require_another_owner(connection: AsyncConnection, user_id: int) -> None:
     """Before a user stops being an active owner. Raises `LastOwnerError` if nobody else is one."""
-    if await lock_owners(connection) == {user_id}:
+    if await find_owners(connection) == {user_id}:
         raise LastOwnerError

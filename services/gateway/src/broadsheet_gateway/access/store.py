@@ -1,12 +1,16 @@
 """SQL of roles. Every function takes the connection of its caller's transaction."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.tables import user_account, user_role
+
+_LOCK_OF_OWNERS: Final = 8_530_412
+"""An advisory lock of the transaction: owners stop being owners one after the other."""
 
 
 async def read_grants(connection: AsyncConnection, user_ids: Sequence[int]) -> dict[int, list[Grant]]:
@@ -29,13 +33,16 @@ async def replace_grants(connection: AsyncConnection, user_id: int, grants: Iter
         await connection.execute(user_role.insert(), rows)
 
 
-async def lock_owners(connection: AsyncConnection) -> Collection[int]:
-    """The active users who are owners of the whole installation, locked until the transaction ends: of two changes at
-    once that would each leave one, the second sees what the first did.
+async def find_owners(connection: AsyncConnection) -> Collection[int]:
+    """The active users who are owners of the whole installation. Until the transaction ends no other one asks: of two
+    changes at once that would each leave one, the second sees what the first did.
+
+    It is one lock for all instead of the rows: whoever asks holds the row of one owner already, and would wait for the
+    others in a circle.
     """
+    await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_OF_OWNERS)))
     result = await connection.execute(
-        sa.select(user_account.c.id)
-        .where(
+        sa.select(user_account.c.id).where(
             user_account.c.deactivated_at.is_(None),
             sa.exists().where(
                 user_role.c.user_id == user_account.c.id,
@@ -43,7 +50,5 @@ async def lock_owners(connection: AsyncConnection) -> Collection[int]:
                 user_role.c.newsletter_id.is_(None),
             ),
         )
-        .order_by(user_account.c.id)
-        .with_for_update()
     )
     return frozenset(result.scalars())

@@ -47,11 +47,11 @@ async def deactivate(
 async def reactivate(
     by: Identity, user_id: int, *, engine: AsyncEngine, request: RepeatableRequest | None = None
 ) -> User:
-    """Raises NotFoundError, and as `claim_key` of the `request`."""
+    """Raises as `reactivate_user`, and as `claim_key` of the `request`."""
     async with engine.begin() as connection:
         if request is not None and (answer := await request.first_answer(connection)) is not None:
             return replay_body(answer, User)
-        before, after = await reactivate_user(connection, user_id)
+        before, after = await reactivate_user(connection, user_id, by=by)
         await record_changes(connection, by, before, after)
         if request is not None:
             await request.keep(connection, status=200, body=after)
@@ -76,7 +76,7 @@ async def end_everywhere(
 async def remove_second_factor(
     by: Identity, user_id: int, *, engine: AsyncEngine, sessions: Sessions, request: RepeatableRequest | None = None
 ) -> None:
-    """Nothing for a user who has none. Raises NotFoundError, OwnSecondFactorError, and as `claim_key`."""
+    """Nothing for a user who has none. Raises as `remove_factor_of`, and as `claim_key`."""
     async with engine.begin() as connection:
         if request is not None and await request.first_answer(connection) is not None:
             return

@@ -86,17 +86,25 @@ async def remove_factor_of(connection: AsyncConnection, user_id: int, *, by: Ide
     Raises:
         NotFoundError
         OwnSecondFactorError: it is the caller's own, which only a fresh proof with that factor removes.
+        ForbiddenError: the user may do more than the caller, who must not make it easier to become them.
     """
     user = await find_user(connection, user_id)
     if user is None:
         raise NotFoundError("There is no such user.")
     if by.user == f"user:{user_id}":
         raise OwnSecondFactorError
+    require_may_grant(by, (await read_grants(connection, [user_id]))[user_id])
     return await remove_every_factor(connection, user, by=by)
 
 
-async def reactivate_user(connection: AsyncConnection, user_id: int) -> tuple[User, User]:
-    """They may sign in again, with the roles and the keys that they had. Raises NotFoundError."""
+async def reactivate_user(connection: AsyncConnection, user_id: int, *, by: Identity) -> tuple[User, User]:
+    """They may sign in again, with the roles and the keys that they had.
+
+    Raises:
+        NotFoundError
+        ForbiddenError: one of these roles allows more than the caller may do.
+    """
     before = await show_user(connection, user_id, lock=True)
+    require_may_grant(by, before.roles)
     await store.update_user(connection, user_id, deactivated_at=None)
     return before, await show_user(connection, user_id)
