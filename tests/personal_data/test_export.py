@@ -41,6 +41,11 @@ LEADS_TO_NOBODY = {
     "publishing.newsletter.postal_address": "the sender",
     "gateway.user_account.email": "somebody who works here",
     "gateway.user_account.email_key": "somebody who works here",
+    "gateway.email_change.new_email": "somebody who works here",
+    "gateway.email_change.new_email_key": "somebody who works here",
+    "gateway.email_change.old_email_key": "somebody who works here",
+    "gateway.invitation.email": "somebody who is to work here",
+    "gateway.invitation.email_key": "somebody who is to work here",
 }
 _ABOUT = re.compile(r"(^|_)(subscriber|email|address|person|recipient|mailbox|members)(_|$)|^seq$")
 

@@ -27,7 +27,7 @@ AuditAction = Literal[
     "user.signed_in", "user.sign_in_refused", "user.sign_in_limited", "user.signed_out", "user.sessions_ended",
     "user.reauthenticated",
     # Users and how they prove who they are.
-    "user.created", "user.changed", "user.roles_changed", "user.deactivated", "user.reactivated", "user.removed",
+    "user.created", "user.changed", "user.roles_changed", "user.deactivated", "user.reactivated",
     "user.invited", "user.invitation_accepted", "user.invitation_withdrawn",
     "user.password_changed", "user.password_change_refused", "user.password_reset_requested", "user.password_reset",
     "user.email_change_requested", "user.email_changed",
