@@ -76,7 +76,8 @@ async def change_password(
     _log.info("security.password_changed", user_id=user.id)
     # From this commit on no older session is valid, even if Redis cannot be told (see current_session).
     await sessions.end_all(user.id)
-    renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at, read_at=changed_at)
+    # It begins when the current password was judged: what ended the user's sessions since ends it too.
+    renewed = msgspec.structs.replace(user, password_hash=new_hash, password_changed_at=changed_at)
     # The password alone is no fresh proof of somebody who has a second factor.
     is_proved_now = not user.has_second_factor
     return PasswordChanged(await continue_session(session, renewed, sessions=sessions, is_proved_now=is_proved_now))

@@ -13,6 +13,7 @@ from litestar.types import Method
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
+from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
 from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
 from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
@@ -32,6 +33,7 @@ async def _require_session(
     current_session: NamedDependency[CurrentSession],
     request_origin: NamedDependency[RequestOrigin],
 ) -> Session:
+    request.state[CURRENT_SESSION] = current_session
     session = await current_session.require(request)
     require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
     return msgspec.structs.replace(session, address=request_origin.address(request))

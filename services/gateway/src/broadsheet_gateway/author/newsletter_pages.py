@@ -13,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from broadsheet_common.http.problems import BodyTooLargeError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import check_form_token
+from broadsheet_gateway.accounts.session_form import check_form_token, require_still_allowed
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.forms import read_form
@@ -90,6 +90,7 @@ async def submit_newsletter(
     )
     try:
         check_form_token(request, session, settings, form)
+        await require_still_allowed(request, session)
     except csrf.CsrfTokenError as error:
         # Writing an issue takes time: it must survive a session that was renewed in another tab.
         message = "This page was out of date, and nothing was published. Send the form once more."

@@ -13,7 +13,7 @@ import structlog
 from litestar import asgi
 from litestar.connection import ASGIConnection
 from litestar.handlers import ASGIRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import HTTPScope, Receive, ReceiveMessage, Scope, Send
 from sqlalchemy.exc import SQLAlchemyError
 
 from broadsheet_common.contracts.identity import Identity, ServiceName
@@ -34,6 +34,7 @@ from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_
 from broadsheet_gateway.forwarding.limit_class import LimitClass, limit_class
 from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
 from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
+from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
@@ -143,13 +144,15 @@ class Forwarder:
             await self._charge_stranger(scope, source)
             raise
         await self._charge(scope, identity, limit_class(method, route.template))
+        credentials = _Credentials(self._authenticator, headers, cookies, address, permission, identity)
+        if method not in csrf.SAFE_METHODS and "authorization" not in headers:
+            receive = _checked_at_the_end(receive, credentials)
         if route.owner == "gateway":
             await self._own_api.answer(http_scope, receive, send, identity=identity)
             return
         query = http_scope["query_string"].decode("ascii")
         target = f"{path}?{query}" if query else path
         if route.template in STREAM_ROUTES and method == "GET":
-            credentials = _Credentials(self._authenticator, headers, cookies, address, permission, identity)
             await self._forward_stream(route.owner, target, credentials, receive, send)
             return
         bounds = self._files if route.template in FILE_ROUTES else self._bodies
@@ -250,7 +253,7 @@ def _find_route(scope: Scope, method: str, path: str) -> Route:
 
 
 class _Credentials(msgspec.Struct, frozen=True):
-    """With which a stream was asked for, and whom they named then."""
+    """With which a request began, and whom they named then."""
 
     authenticator: Authenticator
     headers: Mapping[str, str]
@@ -262,15 +265,37 @@ class _Credentials(msgspec.Struct, frozen=True):
     async def are_still_good(self) -> bool | None:
         """Whether they name the same caller with the same rights; None if that cannot be found out."""
         try:
-            now = await self.authenticator.authenticate(
-                "GET", self.headers, self.cookies, address=self.address, permission=self.permission, is_use=False
-            )
+            await self.require_good()
         except UnauthenticatedError:
             return False
         except (ProblemError, SQLAlchemyError, OSError) as error:
             _log.warning("stream.rights_unknown", error=type(error).__name__)
             return None
-        return now == self.identity
+        return True
+
+    async def require_good(self) -> None:
+        """Raises what `Authenticator.authenticate` raises, and UnauthenticatedError if they name somebody else now, or
+        other rights.
+        """
+        now = await self.authenticator.authenticate(
+            "GET", self.headers, self.cookies, address=self.address, permission=self.permission, is_use=False
+        )
+        if now != self.identity:
+            raise UnauthenticatedError("What you may do was changed while this was on its way.")
+
+
+def _checked_at_the_end(receive: Receive, credentials: _Credentials) -> Receive:
+    """With the last piece of a body its sender is looked at again: a body may take its time, and a session that ended
+    meanwhile makes no key by it.
+    """
+
+    async def checked() -> ReceiveMessage:
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            await credentials.require_good()
+        return message
+
+    return checked
 
 
 def _require_permission(identity: Identity, permission: Permission) -> None:
