@@ -9,6 +9,7 @@ from broadsheet_gateway.accounts import note_sign_in
 from broadsheet_gateway.limits.rate_limit import RateLimit
 
 from ..conftest import PASSWORD, Gateway, csrf_token_of, log_in
+from ..second_factor.conftest import set_up
 
 ADDRESS = "203.0.113.9"
 NEW_PASSWORD = "another long passphrase, 2"
@@ -48,6 +49,30 @@ async def test_a_sign_in_a_change_of_password_and_a_sign_out_are_entries(gateway
         ("user.signed_in", *who, {"method": "password"}),
         ("user.password_changed", *who, None),
         ("user.signed_out", *who, None),
+    ]
+
+
+async def test_a_proof_that_is_refused_is_an_entry(gateway: Gateway) -> None:
+    """Whoever has a session and guesses the password is seen."""
+    await gateway.add_user()
+    client = await gateway.client(address=ADDRESS)
+    await log_in(client)
+    token = await csrf_token_of(client)
+    tries = [
+        ("/admin/confirm", {"password": "not the passphrase"}),
+        ("/admin/confirm/passkey", {"credential": "{}"}),
+    ]
+    for path, form in tries:
+        await client.post(path, data=form | {"csrf_token": token})
+    await set_up(gateway, client)
+    await client.post("/admin/confirm", data={"password": PASSWORD, "code": "000000"})
+    [(user_id,)] = gateway.sql("SELECT id FROM gateway.user_account")
+    who = (f"user:{user_id}", ADDRESS, str(user_id))
+    action = "user.reauthentication_refused"
+    assert [entry for entry in entries(gateway) if entry[0] == action] == [
+        (action, *who, {"method": "password", "reason": "wrong_password"}),
+        (action, *who, {"method": "passkey", "reason": "malformed"}),
+        (action, *who, {"method": "password", "reason": "wrong_code"}),
     ]
 
 

@@ -194,6 +194,16 @@ async def test_a_proof_is_recent_for_a_while_and_the_password_renews_it(gateway:
     assert await is_recent()
 
 
+async def test_a_proof_does_not_last_because_the_clock_went_back(gateway: Gateway) -> None:
+    """The database was restored on a machine whose clock is an hour behind."""
+    client = await gateway.signed_in()
+    await _age_proof(gateway, -3600)
+    answer = await client.get("/admin/account/second-factor", headers={"accept": "text/html"})
+    assert answer.headers["location"].startswith("/admin/confirm?next=")
+    await client.post("/admin/confirm", data={"password": PASSWORD})
+    assert (await client.get("/admin/account/second-factor")).status_code == 200
+
+
 async def test_a_look_whether_a_session_is_there_does_not_put_off_its_idle_end(
     gateway: Gateway, sessions: Sessions
 ) -> None:

@@ -25,7 +25,7 @@ from broadsheet_common.process.tracing import current_trace
 AuditAction = Literal[
     # Signing in. The target is the user, null if there is none of that name.
     "user.signed_in", "user.sign_in_refused", "user.sign_in_limited", "user.signed_out", "user.sessions_ended",
-    "user.reauthenticated",
+    "user.reauthenticated", "user.reauthentication_refused",
     # Users and how they prove who they are.
     "user.created", "user.changed", "user.roles_changed", "user.deactivated", "user.reactivated",
     "user.invited", "user.invitation_accepted", "user.invitation_withdrawn",

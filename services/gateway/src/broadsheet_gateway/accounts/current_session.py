@@ -103,7 +103,8 @@ class CurrentSession:
             has_second_factor=user.has_second_factor,
             has_passkey=user.has_passkey,
             must_set_up_factor=must_set_up,
-            is_recent=to_us(user.read_at) - data.authenticated_at_us <= self._recent_us,
+            # A proof of the future is none either: a database's clock that went back must not make one last.
+            is_recent=abs(to_us(user.read_at) - data.authenticated_at_us) <= self._recent_us,
         )
 
     async def require(self, connection: ASGIConnection[Any, Any, Any, Any]) -> Session:

@@ -10,7 +10,8 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.second_factor.check_code import CodeAccepted, TooManyCodes, check_code
+from broadsheet_gateway.own_sessions.note_refused_proof import note_refused_proof
+from broadsheet_gateway.second_factor.check_code import CodeAccepted, CodeRefused, TooManyCodes, check_code
 from broadsheet_gateway.sign_in.continue_session import continue_session
 
 _log = structlog.get_logger()
@@ -49,17 +50,22 @@ async def confirm_by_password(
         user = await find_user(connection, session.user_id)
     matches = await hashing.verify(user.password_hash if user is not None else None, password)
     if user is None or not matches:
-        _log.warning("security.confirmation_refused", user_id=session.user_id, reason="wrong_password")
+        await note_refused_proof(session, method="password", reason="wrong_password", engine=engine)
         return IdentityNotConfirmed()
-    method = "password"
+    method, checked = "password", None
     async with engine.begin() as connection:
         if user.has_second_factor:
             checked = await check_code(connection, user, code, address=session.address, box=box)
-            if not isinstance(checked, CodeAccepted):
-                _log.warning("security.confirmation_refused", user_id=user.id, reason="wrong_code")
-                return checked if isinstance(checked, TooManyCodes) else CodeNotConfirmed()
+        if isinstance(checked, CodeAccepted):
             method = f"password+{checked.kind}"
-        await record_audit(connection, session.identity, "user.reauthenticated", user.id, after={"method": method})
+        if checked is None or isinstance(checked, CodeAccepted):
+            await record_audit(connection, session.identity, "user.reauthenticated", user.id, after={"method": method})
+    if isinstance(checked, TooManyCodes):
+        await note_refused_proof(session, method="password", reason="too_many_codes", engine=engine)
+        return checked
+    if isinstance(checked, CodeRefused):
+        await note_refused_proof(session, method="password", reason="wrong_code", engine=engine)
+        return CodeNotConfirmed()
     _log.info("security.identity_confirmed", user_id=user.id, by=method)
     return IdentityConfirmed(
         await continue_session(

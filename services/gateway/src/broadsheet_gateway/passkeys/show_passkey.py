@@ -11,6 +11,7 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import UserAccount, find_user
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.own_sessions.note_refused_proof import note_refused_proof
 from broadsheet_gateway.passkeys import store
 from broadsheet_gateway.passkeys.ceremony import (
     PasskeyRefusedError,
@@ -76,7 +77,7 @@ async def confirm_by_passkey(
         credential, None if taken is None else taken.challenge, party=party, engine=engine, of_user=session.user_id
     )
     if isinstance(shown, PasskeyRefused):
-        _log.warning("security.confirmation_refused", user_id=session.user_id, reason=shown.reason)
+        await note_refused_proof(session, method="passkey", reason=shown.reason, engine=engine)
         return shown
     async with engine.begin() as connection:
         await record_audit(connection, session.identity, "user.reauthenticated", shown.id, after={"method": "passkey"})
