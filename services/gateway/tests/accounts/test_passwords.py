@@ -9,9 +9,11 @@ import pytest
 from argon2 import PasswordHasher, extract_parameters
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from zxcvbn_rs_py import Entropy, zxcvbn
 
 from broadsheet_common.http.problems import UnavailableError
-from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault, is_common
+from broadsheet_gateway.accounts import password as rules
+from broadsheet_gateway.accounts.password import JUDGED_CHARS_MAX, PasswordFault, explain, find_fault, is_common
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 
 from ..conftest import PASSWORD
@@ -123,3 +125,21 @@ async def test_checks_beyond_the_queue_are_refused_and_the_event_loop_goes_on(ha
     gate.set()
     await asyncio.gather(*running)
     assert not await hashing.verify(None, PASSWORD)
+
+
+def test_a_long_password_is_judged_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call with 128 characters that are made for it takes a second, in which nobody else is served."""
+    judged: list[str] = []
+
+    def record(piece: str, words: list[str]) -> Entropy:
+        judged.append(piece)
+        return zxcvbn(piece, words)
+
+    monkeypatch.setattr(rules, "zxcvbn", record)
+    made_for_it = "4@8({[<369|!10$57+%2" * 7
+    assert find_fault(made_for_it[:128], made_for_it[:128], username="author") is None
+    repeated = "password" * 16
+    assert find_fault(repeated, repeated, username="author") is PasswordFault.WEAK
+    with_a_good_end = "a" * 60 + "kuP7vozeD2misab"
+    assert find_fault(with_a_good_end, with_a_good_end, username="author") is None
+    assert max(map(len, judged)) == JUDGED_CHARS_MAX

@@ -48,6 +48,12 @@ async def test_the_invited_make_their_account_once_and_are_signed_in(gateway: Ga
     ("typed", "field", "why"),
     [
         ({"username": "author"}, "username", "Somebody has this user name already"),
+        ({"username": "Author"}, "username", "Somebody has this user name already"),
+        ({"username": "\u0430uthor"}, "username", "mixes letters of scripts"),
+        ({"username": "author\ufe0f"}, "username", "or like nothing"),
+        ({"username": "\uff41uthor"}, "username", "or like nothing"),
+        ({"username": "\u3164"}, "username", "or like nothing"),
+        ({"username": "author\u2800"}, "username", "It may hold letters"),
         ({"username": " "}, "username", "A user name is needed"),
         ({"username": "x" * 101}, "username", "at most 100"),
         ({"username": "ada@example.com"}, "username", "may not hold the sign @"),

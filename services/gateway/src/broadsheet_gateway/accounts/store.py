@@ -54,6 +54,12 @@ async def find_user_by_name(connection: AsyncConnection, username: str) -> UserA
     return None if row is None else UserAccount(*row)
 
 
+async def is_name_taken(connection: AsyncConnection, username: str) -> bool:
+    """Whether a user has this name, in upper or lower case: nobody chooses a name that looks like another's."""
+    folded = sa.func.lower(user_account.c.username) == sa.func.lower(username)
+    return bool(await connection.scalar(sa.select(sa.exists().where(folded))))
+
+
 async def find_user_to_sign_in(connection: AsyncConnection, *, name: str, email_key: str | None) -> UserAccount | None:
     """The user of that name, else the one whose address it is. One statement, whatever there is."""
     row = (

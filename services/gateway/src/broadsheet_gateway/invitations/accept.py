@@ -12,7 +12,7 @@ from broadsheet_common.contracts.audit import Actor, record_audit
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.access.interface import replace_grants
-from broadsheet_gateway.accounts.interface import UserAccount, find_user, find_user_by_name, insert_user
+from broadsheet_gateway.accounts.interface import UserAccount, find_user, find_user_by_name, insert_user, is_name_taken
 from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.invitations import store
@@ -75,7 +75,7 @@ async def accept(
     username = typed.username.strip()
     async with engine.connect() as connection:
         invited = await store.find_open(connection, digest)
-        is_taken = await find_user_by_name(connection, username) is not None
+        is_taken = await is_name_taken(connection, username)
     if invited is None:
         return InvitationGone()
     errors, name = _find_errors(typed, username, invited, may_use_default_password=may_use_default_password)

@@ -11,6 +11,7 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.access.roles import Role
+from broadsheet_gateway.users.look_alikes import find_look_alike_fault
 
 NAME_CHARS_MAX = 200
 USERNAME_CHARS_MAX = 100
@@ -66,7 +67,7 @@ def find_username_fault(username: str) -> str | None:
         return "It has characters that cannot be shown."
     if "@" in username:
         return "It may not hold the sign @. You can sign in with your address too."
-    return find_text_fault(username)
+    return find_text_fault(username) or find_look_alike_fault(username)
 
 
 def parse_grants(sent: list[GrantInput]) -> list[Grant]:
