@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from hypothesis import given
@@ -18,6 +19,7 @@ from broadsheet_gateway.passkeys.ceremony import (
 )
 from broadsheet_gateway.passkeys.challenges import KEY_PREFIX
 from broadsheet_gateway.passkeys.register import PASSKEYS_MAX
+from harness.waiting import eventually
 
 from ..accounts.test_audited_sign_ins import entries
 from ..conftest import Gateway, MakeGateway, log_in
@@ -422,3 +424,29 @@ def test_no_attestation_is_a_fault_of_ours(data: bytes) -> None:
     body = {"id": "YWJj", "rawId": "YWJj", "type": "public-key", "response": response}
     with pytest.raises(PasskeyRefusedError):
         verify_registration(PARTY, json.dumps(body), challenge=b"x" * 32)
+
+
+async def test_of_two_last_passkeys_that_are_removed_at_once_one_stays(gateway: Gateway) -> None:
+    """Who has no password and no address would be locked out."""
+    here = await gateway.signed_in()
+    gateway.sql(
+        "INSERT INTO gateway.passkey (user_id, credential_id, public_key, user_handle, sign_count, name)"
+        " SELECT id, decode(repeat(key, 32), 'hex'), 'key', decode(repeat('00', 64), 'hex'), 0, key"
+        " FROM gateway.user_account, unnest(ARRAY['01', '02']) AS key"
+    )
+    gateway.sql("UPDATE gateway.user_account SET password_hash = NULL, email = NULL, email_key = NULL")
+    ids = [number for (number,) in gateway.sql("SELECT id FROM gateway.passkey")]
+    forms = [{"passkey": str(number)} for number in ids]
+    with psycopg.connect(gateway.owner_url) as held:
+        held.execute("SELECT FROM gateway.passkey FOR UPDATE")
+        answers = [asyncio.create_task(here.post(f"{PAGE}/remove", data=form)) for form in forms]
+
+        def both_wait() -> bool:
+            waiting = gateway.sql(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return len(waiting) == len(forms)
+
+        await eventually(both_wait, what="both removals are under way")
+    await asyncio.gather(*answers)
+    assert gateway.sql("SELECT count(*) FROM gateway.passkey") == [(1,)]

@@ -144,6 +144,7 @@ async def remove_passkey(
         UnavailableError: Redis does not answer; the passkey is removed, and its user signs in again.
     """
     async with engine.begin() as connection:
+        await store.lock_user(connection, session.user_id)
         user = await find_user(connection, session.user_id)
         assert user is not None, "users are never deleted"
         held = await store.list_passkeys(connection, session.user_id)
