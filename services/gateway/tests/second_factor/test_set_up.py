@@ -1,9 +1,13 @@
 """Setting a second factor up, recovery codes, and removing it."""
 
+import asyncio
 import re
 from typing import Any
 
+import psycopg
 import pytest
+
+from harness.waiting import eventually
 
 from ..accounts.test_audited_sign_ins import entries
 from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of
@@ -233,3 +237,22 @@ async def test_a_form_from_another_site_changes_nothing(gateway: Gateway) -> Non
     assert (await here.post(f"{PAGE}/begin", data={"csrf_token": token}, headers=browser)).status_code == 303
     elsewhere = {"sec-fetch-site": "cross-site"}
     assert (await here.post(LOGIN, data={"code": "123456"}, headers=elsewhere)).status_code == 403
+
+
+async def test_of_new_codes_that_are_made_twice_at_once_ten_work(gateway: Gateway) -> None:
+    here = await gateway.signed_in()
+    await set_up(gateway, here)
+    with psycopg.connect(gateway.owner_url) as held:
+        held.execute("SELECT FROM gateway.recovery_code FOR UPDATE")
+        answers = [asyncio.create_task(here.post(f"{PAGE}/recovery-codes", data=FORM)) for _ in range(2)]
+
+        def both_wait() -> bool:
+            waiting = gateway.sql(
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return len(waiting) == len(answers)
+
+        await eventually(both_wait, what="both are under way")
+    done = await asyncio.gather(*answers)
+    assert [answer.status_code for answer in done] == [200, 200]
+    assert gateway.sql("SELECT count(*) FROM gateway.recovery_code") == [(10,)]

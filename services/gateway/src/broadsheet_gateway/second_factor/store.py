@@ -143,6 +143,12 @@ async def forget_tries(connection: AsyncConnection, user_id: int) -> None:
 
 
 async def replace_recovery_codes(connection: AsyncConnection, user_id: int, sha256s: Collection[bytes]) -> None:
+    """Of a user who has a second factor. Those who replace them at once come one after the other, so that no code stays
+    that nobody knows of.
+    """
+    await connection.execute(
+        sa.select(second_factor.c.user_id).where(second_factor.c.user_id == user_id).with_for_update()
+    )
     await connection.execute(recovery_code.delete().where(recovery_code.c.user_id == user_id))
     rows = [{"user_id": user_id, "code_sha256": sha256} for sha256 in sha256s]
     await connection.execute(recovery_code.insert(), rows)
