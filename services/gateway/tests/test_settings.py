@@ -171,3 +171,51 @@ def test_connections_are_counted_by_site_and_those_of_trusted_proxies_are_not() 
     assert settings.count_connection_as("2001:db8:aa::9") is None
     # As a socket of both families tells an IPv4 peer.
     assert settings.count_connection_as("::ffff:10.1.2.3") is None
+
+
+OIDC = {"OIDC_ISSUER": "https://login.example.com/", "OIDC_CLIENT_ID": "broadsheet", "OIDC_CLIENT_SECRET": "secret"}
+
+
+def test_without_a_provider_nobody_signs_in_by_one() -> None:
+    assert load().parse_oidc() is None
+    assert not load().provider_name
+
+
+def test_the_issuer_of_a_provider_is_kept_to_the_last_slash() -> None:
+    read = load(**OIDC).parse_oidc()
+    assert read is not None
+    assert (read.issuer, read.redirect_uri, read.word) == (
+        "https://login.example.com/",
+        "https://news.example.com/login/provider/callback",
+        "login.example.com",
+    )
+    assert not read.creates_users
+    assert not read.trusts_second_factor
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"OIDC_ISSUER": "http://login.example.com"}, "OIDC_ISSUER is malformed: it must be https in production"),
+        ({"OIDC_ISSUER": "login.example.com"}, "OIDC_ISSUER is malformed: not an http(s) URL"),
+        ({"OIDC_ISSUER": "https://a@login.example.com"}, "OIDC_ISSUER is malformed: not an http(s) URL"),
+        (
+            {"OIDC_ISSUER": "https://login.example.com?a=b"},
+            "OIDC_ISSUER is malformed: a query or fragment is not allowed here",
+        ),
+        ({"OIDC_NAME": "x" * 61}, "OIDC_NAME is malformed: expected 1 to 60 characters that can be shown"),
+        ({"OIDC_SCOPES": "profile"}, "OIDC_SCOPES must hold openid"),
+        ({"OIDC_GROUP_ROLES": "press"}, "OIDC_GROUP_ROLES is malformed: entry 1 is not GROUP=role"),
+        (
+            {"OIDC_CREATE_USERS": "true"},
+            "OIDC_CREATE_USERS needs OIDC_GROUP_ROLES: new users have the roles of their groups",
+        ),
+    ],
+)
+def test_what_is_set_about_a_provider_is_checked_at_the_start(changes: dict[str, str], fault: str) -> None:
+    assert faults(**(OIDC | changes)) == [fault]
+
+
+@pytest.mark.parametrize("name", OIDC)
+def test_half_a_provider_is_none(name: str) -> None:
+    assert faults(**{key: value for key, value in OIDC.items() if key != name}) == [f"{name} is not set"]

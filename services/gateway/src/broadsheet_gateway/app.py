@@ -8,6 +8,7 @@ import httpx
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.contracts.identity import IdentityMinter, ServiceName
@@ -50,6 +51,10 @@ from broadsheet_gateway.invitations.pages import INVITATION_HANDLERS
 from broadsheet_gateway.limits.answer_limits import add_limit_headers
 from broadsheet_gateway.limits.limiter import Limiter
 from broadsheet_gateway.limits.redis_client import create_redis
+from broadsheet_gateway.oidc.calls import ProviderCalls
+from broadsheet_gateway.oidc.pages import PROVIDER_LOGIN_HANDLERS
+from broadsheet_gateway.oidc.provider import Provider, ProviderDoor
+from broadsheet_gateway.oidc.visits import Visits
 from broadsheet_gateway.own_api.app import OwnApi
 from broadsheet_gateway.own_api.controllers import OWN_CONTROLLERS
 from broadsheet_gateway.own_api.prune_answers import prune_loop
@@ -129,11 +134,16 @@ def create_app(
     limiter = Limiter(redis)
     sessions = Sessions(redis, lifetime_s=settings.session_lifetime_s, idle_s=settings.session_idle_s)
     current_session = CurrentSession(
-        engine=engine, sessions=sessions, cookie_name=jar.session_name, recent_s=settings.recent_authentication_s
+        engine=engine,
+        sessions=sessions,
+        cookie_name=jar.session_name,
+        recent_s=settings.recent_authentication_s,
+        provider_name=settings.provider_name,
     )
     limits = settings.parse_rate_limits()
     sign_in_notes = SignInNotes(engine, limiter)
     half_sign_ins = HalfSignIns(redis)
+    provider_door = ProviderDoor(_create_provider(settings, engine))
     attempts = SignInAttempts(limiter=limiter, limits=limits, engine=engine)
     request_origin = RequestOrigin(settings.parse_trusted_proxies(), believed=settings.trusted_proxy_header)
     key_uses = KeyUses(engine)
@@ -201,6 +211,7 @@ def create_app(
                 yield
         finally:
             hashing.close()
+            await provider_door.aclose()
             if upstreams is None:
                 for upstream in (*services.values(), *streaming.values()):
                     await upstream.transport.aclose()
@@ -217,6 +228,7 @@ def create_app(
             *LOGIN_HANDLERS,
             *SECOND_FACTOR_LOGIN_HANDLERS,
             *PASSKEY_LOGIN_HANDLERS,
+            *PROVIDER_LOGIN_HANDLERS,
             *PASSWORD_RESET_HANDLERS,
             *INVITATION_HANDLERS,
             *EMAIL_LINK_HANDLERS,
@@ -257,6 +269,8 @@ def create_app(
             "half_sign_ins": half_sign_ins,
             "challenges": Challenges(redis),
             "relying_party": RelyingParty.of(settings.public_origin),
+            "provider_door": provider_door,
+            "provider_visits": Visits(redis),
             "admission": Admission(sessions=sessions, half_sign_ins=half_sign_ins, notes=sign_in_notes),
             "current_session": current_session,
             "upstreams": service_calls,
@@ -278,7 +292,12 @@ def create_app(
         # Without Redis nobody is signed in and limits are each process's own; the public pages and webhooks go on.
         optional_checks={"redis": _redis_check(redis)},
         background=background,
-        state={"own_api": own_api, "key_uses": key_uses, "on_draining": (event_streams.close,)},
+        state={
+            "own_api": own_api,
+            "provider_door": provider_door,
+            "key_uses": key_uses,
+            "on_draining": (event_streams.close,),
+        },
         metrics=metrics,
         middleware=[
             NoTrailingSlash(),
@@ -292,6 +311,13 @@ def create_app(
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
         configure=_configure(settings, responder),
     )
+
+
+def _create_provider(settings: GatewaySettings, engine: AsyncEngine) -> Provider | None:
+    configuration = settings.parse_oidc()
+    if configuration is None:
+        return None
+    return Provider(configuration, ProviderCalls(timeout_s=settings.oidc_timeout_s), engine)
 
 
 def _create_upstreams(

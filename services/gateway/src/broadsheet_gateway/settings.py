@@ -24,6 +24,13 @@ from broadsheet_common.process.settings import (
 from broadsheet_gateway.audit.stream_target import StreamTarget, parse_stream_target
 from broadsheet_gateway.http.client_address import is_within, rate_limit_subject
 from broadsheet_gateway.limits.rate_limit import RateLimit
+from broadsheet_gateway.oidc.configuration import (
+    CALLBACK_PATH,
+    OidcConfiguration,
+    check_issuer,
+    check_name,
+    parse_group_roles,
+)
 from broadsheet_gateway.well_known.security_txt import parse_contacts
 
 EXPECTED_SCHEMA_VERSION = "0006"
@@ -168,6 +175,27 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     `syslog+tcp://host:port`, or `syslog:///path` of a local socket.
     """
 
+    oidc_issuer: str | None = None
+    """The OpenID Connect provider that people may sign in by: its issuer address, exactly as it writes it itself."""
+    oidc_client_id: str | None = None
+    """What the provider calls this installation; register `PUBLIC_URL/login/provider/callback` there."""
+    oidc_client_secret: Secret | None = None
+    """The secret that belongs to it."""
+    oidc_name: str = "single sign-on"
+    """What people call the provider, for the button: “Log in with …”."""
+    oidc_scopes: str = "openid profile email"
+    """What is asked of the provider, with spaces between; many want `groups` to tell the groups."""
+    oidc_groups_claim: str = "groups"
+    """The claim of the ID token that lists the user's groups."""
+    oidc_group_roles: str = ""
+    """`GROUP=role; GROUP=role:newsletter_id; …`: the roles that groups at the provider give here."""
+    oidc_create_users: bool = False
+    """Whether somebody unknown who is in such a group becomes a user when they first sign in."""
+    oidc_trusts_second_factor: bool = False
+    """Whether the provider's word counts for a second factor: its `amr` must hold `mfa` (RFC 8176)."""
+    oidc_timeout_s: PositiveSeconds = 10.0
+    """Longest wait for one answer of the provider."""
+
     session_lifetime_s: PositiveInt = 86_400
     session_idle_s: PositiveInt = 28_800
     recent_authentication_s: PositiveInt = 900
@@ -222,7 +250,14 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
         if urlsplit(self.public_url).path:
             problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
-        for name in ("trusted_proxies", "security_contacts", "audit_stream", "rate_limits", "second_factor_keys"):
+        for name in (
+            "trusted_proxies",
+            "security_contacts",
+            "audit_stream",
+            "rate_limits",
+            "second_factor_keys",
+            "oidc",
+        ):
             try:
                 getattr(self, f"parse_{name}")()
             except ValueError as error:
@@ -291,6 +326,48 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
             return SecretBox.parse(self.second_factor_keys.reveal())
         except ValueError as error:
             raise ValueError(f"SECOND_FACTOR_KEYS is malformed: {error}") from error
+
+    @property
+    def provider_name(self) -> str:
+        """What people call the provider that they may sign in by; empty: none is set."""
+        return self.oidc_name if self.oidc_issuer is not None else ""
+
+    def parse_oidc(self) -> OidcConfiguration | None:
+        """None: no provider is set. Raises ValueError naming the setting that is missing or malformed."""
+        if self.oidc_issuer is None:
+            if self.oidc_client_id is not None or self.oidc_client_secret is not None:
+                raise ValueError("OIDC_ISSUER is not set")
+            return None
+        if self.oidc_client_id is None or self.oidc_client_secret is None:
+            missing = "OIDC_CLIENT_ID" if self.oidc_client_id is None else "OIDC_CLIENT_SECRET"
+            raise ValueError(f"{missing} is not set")
+        for name, check in (
+            ("OIDC_ISSUER", lambda: check_issuer(self.oidc_issuer or "", needs_https=not self.is_local)),
+            ("OIDC_NAME", lambda: check_name(self.oidc_name)),
+            ("OIDC_GROUP_ROLES", lambda: parse_group_roles(self.oidc_group_roles)),
+        ):
+            try:
+                check()
+            except ValueError as error:
+                raise ValueError(f"{name} is malformed: {error}") from error
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("OIDC_SCOPES must hold openid")
+        roles = parse_group_roles(self.oidc_group_roles)
+        if self.oidc_create_users and not roles:
+            raise ValueError("OIDC_CREATE_USERS needs OIDC_GROUP_ROLES: new users have the roles of their groups")
+        return OidcConfiguration(
+            issuer=self.oidc_issuer,
+            client_id=self.oidc_client_id,
+            client_secret=self.oidc_client_secret.reveal(),
+            name=self.oidc_name,
+            scope=" ".join(self.oidc_scopes.split()),
+            groups_claim=self.oidc_groups_claim,
+            roles=roles,
+            creates_users=self.oidc_create_users,
+            trusts_second_factor=self.oidc_trusts_second_factor,
+            redirect_uri=f"{self.public_url}{CALLBACK_PATH}",
+            max_age_s=self.recent_authentication_s,
+        )
 
     def parse_rate_limits(self) -> RateLimits:
         """The environment's defaults with what was set over them; raises ValueError naming a malformed one."""

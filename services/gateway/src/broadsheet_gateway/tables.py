@@ -201,3 +201,15 @@ passkey = sa.Table(
     sa.Index("passkey_by_user", "user_id"),
     schema="gateway",
 )
+
+provider_link = sa.Table(
+    "provider_link",
+    metadata,
+    sa.Column("issuer", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("user_id", sa.BigInteger, sa.ForeignKey(user_account.c.id, ondelete="CASCADE"), nullable=False),
+    sa.Column("mapped_roles", postgresql.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'::text[]")),
+    sa.Column("linked_at", sa.DateTime(timezone=True), nullable=False, server_default=_now),
+    sa.UniqueConstraint("user_id", "issuer"),
+    schema="gateway",
+)

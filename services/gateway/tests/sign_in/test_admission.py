@@ -70,7 +70,7 @@ async def author(gateway: Gateway) -> UserAccount:
     return user
 
 
-@pytest.mark.parametrize("method", ["password", "invitation", "provider"])
+@pytest.mark.parametrize("method", ["password", "invitation", "oidc"])
 async def test_with_a_second_factor_one_proof_gives_no_session(
     gateway: Gateway, admission: Admission, sessions: Sessions, method: Method
 ) -> None:
@@ -99,7 +99,7 @@ async def test_what_proves_both_factors_gives_a_session_that_has_both(
 async def test_a_deactivated_user_is_not_admitted_whatever_the_proof(gateway: Gateway, admission: Admission) -> None:
     await gateway.add_user()
     gateway.sql("UPDATE gateway.user_account SET deactivated_at = now()")
-    for method in ("password", "passkey", "invitation", "provider"):
+    for method in ("password", "passkey", "invitation", "oidc"):
         assert isinstance(await admission.admit(await author(gateway), method=method, visit=VISIT), NotAdmitted)
 
 

@@ -22,6 +22,7 @@ _PARTS = (
     "0006_invitations",
     "0006_email_changes",
     "0006_idempotency",
+    "0006_oidc",
 )
 
 

@@ -40,6 +40,8 @@ class Session(msgspec.Struct, frozen=True):
     has_passkey: bool = False
     must_set_up_factor: bool = False
     """A second factor is required of the user, and this session has proved none: nothing else is open."""
+    provider_name: str = ""
+    """What people call the provider that they may sign in by; empty: none is set."""
     address: str | None = None
     """Where the request came from, as far as it is known."""
 
@@ -55,6 +57,7 @@ class Session(msgspec.Struct, frozen=True):
             csrf_token=csrf.csrf_token(self.id),
             permissions=self.rights.anywhere,
             everywhere=self.rights.everywhere,
+            provider_name=self.provider_name,
         )
 
     @property
@@ -66,11 +69,14 @@ class Session(msgspec.Struct, frozen=True):
 class CurrentSession:
     """Finds the session of a request."""
 
-    def __init__(self, *, engine: AsyncEngine, sessions: Sessions, cookie_name: str, recent_s: int) -> None:
-        """`recent_s`: how long a proof of who somebody is counts as recent."""
+    def __init__(
+        self, *, engine: AsyncEngine, sessions: Sessions, cookie_name: str, recent_s: int, provider_name: str = ""
+    ) -> None:
+        """`recent_s`: how long a proof of who somebody is counts as recent. `provider_name`: see `Session`."""
         self._engine = engine
         self._sessions = sessions
         self._cookie_name = cookie_name
+        self._provider_name = provider_name
         self._recent_us = recent_s * 1_000_000
 
     async def find(self, cookies: Mapping[str, str], *, is_use: bool = True) -> Session | None:
@@ -89,7 +95,7 @@ class CurrentSession:
             user = await find_user(connection, data.user_id)
             grants = await read_grants(connection, [data.user_id])
             has_proved_two = data.is_two_factor and user is not None and (user.has_second_factor or user.has_passkey)
-            must_set_up = not has_proved_two and await is_required_of(connection, data.user_id)
+            must_set_up = not (has_proved_two or data.is_vouched_for) and await is_required_of(connection, data.user_id)
         if user is None or has_ended(data, user):
             await self._sessions.end(session_id)
             return None
@@ -103,6 +109,7 @@ class CurrentSession:
             has_second_factor=user.has_second_factor,
             has_passkey=user.has_passkey,
             must_set_up_factor=must_set_up,
+            provider_name=self._provider_name,
             # A proof of the future is none either: a database's clock that went back must not make one last.
             is_recent=abs(to_us(user.read_at) - data.authenticated_at_us) <= self._recent_us,
         )
@@ -145,7 +152,13 @@ def has_ended(data: SessionData, user: UserAccount) -> bool:
 
 
 def session_data(
-    user: UserAccount, *, source: str, browser: str, is_two_factor: bool, authenticated_at_us: int | None = None
+    user: UserAccount,
+    *,
+    source: str,
+    browser: str,
+    is_two_factor: bool,
+    authenticated_at_us: int | None = None,
+    is_vouched_for: bool = False,
 ) -> SessionData:
     """The data of a session that begins now. `authenticated_at_us` None: its user has just proved who they are."""
     now_us = to_us(user.read_at)
@@ -157,6 +170,7 @@ def session_data(
         source=source,
         browser=browser,
         is_two_factor=is_two_factor,
+        is_vouched_for=is_vouched_for,
     )
 
 

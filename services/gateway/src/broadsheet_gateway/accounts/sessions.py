@@ -97,8 +97,9 @@ class SessionData(msgspec.Struct, frozen=True):
     """What Redis keeps. Times are microseconds since 1970 by the database's clock.
 
     `password_changed_at_us`: as the database had it at login. `source` and `browser` are what the user is shown of
-    where the session began. `is_two_factor`: two factors were proved, which a user who has a second one needs. What has
-    a default is missing in sessions of versions before.
+    where the session began. `is_two_factor`: two factors were proved, which a user who has a second one needs.
+    `is_vouched_for`: by the provider, which is trusted with it. What has a default is missing in sessions of versions
+    before.
     """
 
     user_id: int
@@ -108,6 +109,7 @@ class SessionData(msgspec.Struct, frozen=True):
     source: str = ""
     browser: str = ""
     is_two_factor: bool = False
+    is_vouched_for: bool = False
 
 
 class ListedSession(msgspec.Struct, frozen=True):

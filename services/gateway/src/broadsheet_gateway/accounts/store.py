@@ -97,7 +97,7 @@ async def insert_user(
     connection: AsyncConnection,
     *,
     username: str,
-    password_hash: str,
+    password_hash: str | None,
     name: str = "",
     email: EmailAddress | None = None,
 ) -> int | None:

@@ -19,6 +19,7 @@ from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import PageResponse, Responder
+from broadsheet_gateway.oidc.pages import PROVIDER_LINK_HANDLERS
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 from broadsheet_gateway.passkeys.pages import PASSKEY_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
@@ -56,6 +57,7 @@ def admin_router() -> Router:
         *SECOND_FACTOR_HANDLERS,
         *PASSKEY_HANDLERS,
         *EMAIL_HANDLERS,
+        *PROVIDER_LINK_HANDLERS,
     ]
     return Router(
         "/admin",

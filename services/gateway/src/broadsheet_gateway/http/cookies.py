@@ -18,6 +18,7 @@ class CookieJar:
         self.flash_name = f"{prefix}broadsheet_flash"
         self.half_sign_in_name = f"{prefix}broadsheet_half_sign_in"
         self.passkey_name = f"{prefix}broadsheet_passkey"
+        self.provider_visit_name = f"{prefix}broadsheet_provider_visit"
 
     def session(self, session_id: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.session_name, session_id, lifetime_s)
@@ -30,6 +31,9 @@ class CookieJar:
 
     def half_sign_in(self, token: str, *, lifetime_s: int) -> Cookie:
         return self._cookie(self.half_sign_in_name, token, lifetime_s)
+
+    def provider_visit(self, token: str, *, lifetime_s: int) -> Cookie:
+        return self._cookie(self.provider_visit_name, token, lifetime_s)
 
     def expired(self, name: str) -> Cookie:
         return self._cookie(name, "", 0)

@@ -19,7 +19,7 @@ _UNLESS_SAID = (
 _HSTS = "max-age=31536000"
 _TOKEN_PATHS = (
     "/subscriptions/confirm", "/unsubscribe/", "/preferences/", "/change-of-address/", "/password-reset/",
-    "/invitation/", "/email-change/",
+    "/invitation/", "/email-change/", "/login/provider/callback",
 )  # fmt: skip
 
 

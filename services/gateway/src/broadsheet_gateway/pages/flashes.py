@@ -52,6 +52,10 @@ class FlashCode(StrEnum):
     SECOND_FACTOR_THERE = "second-factor-there"
     SECOND_FACTOR_REMOVED = "second-factor-removed"
     SET_UP_OVER = "set-up-over"
+    PROVIDER_LINKED = "provider-linked"
+    PROVIDER_UNLINKED = "provider-unlinked"
+    PROVIDER_ACCOUNT_TAKEN = "provider-account-taken"
+    PROVIDER_IS_ONLY_WAY = "provider-is-only-way"
     FORM_OUT_OF_DATE = "form-out-of-date"
     UNAVAILABLE = "unavailable"
     LEFT = "left"
@@ -122,6 +126,16 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.SECOND_FACTOR_THERE: ("notice", "You have a second factor already. Remove it first."),
         FlashCode.SECOND_FACTOR_REMOVED: ("success", "Your second factor is removed. Your other sessions have ended."),
         FlashCode.SET_UP_OVER: ("notice", "That set-up is over. Begin again."),
+        FlashCode.PROVIDER_LINKED: ("success", "Your user is linked. You can sign in with that account from now on."),
+        FlashCode.PROVIDER_UNLINKED: ("success", "The link is ended. That account opens nothing here any more."),
+        FlashCode.PROVIDER_ACCOUNT_TAKEN: (
+            "error",
+            "Nothing was changed: that account belongs to another user, or you are linked to another account.",
+        ),
+        FlashCode.PROVIDER_IS_ONLY_WAY: (
+            "error",
+            "You could not come in any more: you have no password, no passkey and no address. Add one of them first.",
+        ),
         FlashCode.FORM_OUT_OF_DATE: (
             "error",
             "That form was out of date and nothing was changed. Send it again from this page.",

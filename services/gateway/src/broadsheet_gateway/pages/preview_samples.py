@@ -12,6 +12,7 @@ from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.samples.email import email_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
+from broadsheet_gateway.pages.samples.provider import provider_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -210,6 +211,7 @@ def _public_samples() -> dict[str, PageView]:
         **account_samples(_ADMIN),
         **people_samples(_ADMIN),
         **email_samples(_ADMIN),
+        **provider_samples(_ADMIN),
         **second_factor_samples(_ADMIN),
         **passkey_samples(_ADMIN),
         "error-404": ErrorPage(

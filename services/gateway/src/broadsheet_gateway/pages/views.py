@@ -27,6 +27,8 @@ class SignedIn(msgspec.Struct, frozen=True):
     """Those that are held for any newsletter: links to pages that would be refused are not shown."""
     everywhere: frozenset[str] = frozenset()
     """Those that are held for every newsletter, which pages on the whole installation need."""
+    provider_name: str = ""
+    """What people call the provider that they may sign in by; empty: none is set."""
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,13 +249,14 @@ class DocsPage(PageView, frozen=True, kw_only=True):
 
 
 class LoginPage(PageView, frozen=True, kw_only=True):
-    """`GET /login`. `username` is what was typed, kept for the next try. `passkeys_possible`: the
-    installation has a host name, which passkeys belong to.
+    """`GET /login`. `username` is what was typed, kept for the next try. `provider_name` empty: there is no
+    provider. `passkeys_possible`: the installation has a host name, which passkeys belong to.
     """
 
     template: ClassVar[str] = "login.html"
 
     username: str = ""
+    provider_name: str = ""
     form_error: str = ""
     passkeys_possible: bool = False
 

@@ -16,8 +16,10 @@ from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.sign_in.half_sign_ins import HalfSignIn, HalfSignIns
 
-Method = Literal["password", "passkey", "invitation", "provider"]
-"""How somebody has shown who they are. An `invitation` was mailed, and its link opened."""
+Method = Literal["password", "passkey", "invitation", "oidc"]
+"""How somebody has shown who they are. An `invitation` was mailed, and its link opened; by `oidc`
+a provider has said who came.
+"""
 
 PROVE_BOTH: Final[frozenset[Method]] = frozenset({"passkey"})
 """Methods that prove two factors at once: a passkey is had, and opens for its owner alone."""
@@ -59,8 +61,13 @@ class Admission:
         self._half_sign_ins = half_sign_ins
         self._notes = notes
 
-    async def admit(self, user: UserAccount, *, method: Method, visit: Visit) -> Admitted:
+    async def admit(
+        self, user: UserAccount, *, method: Method, visit: Visit, is_vouched_for: bool = False, is_fresh: bool = True
+    ) -> Admitted:
         """`user` as it was read when the proof was judged: what changed since (a password) ends the session again.
+
+        `is_vouched_for`: a provider that is trusted with it says that two factors were proved. `is_fresh`: the proof is
+        of now; else the session begins without a fresh one.
 
         Raises:
             UnavailableError: Redis does not answer.
@@ -69,22 +76,46 @@ class Admission:
             _log.warning("security.login_refused", user_id=user.id, reason="deactivated", method=method)
             await self._notes.refused(user.id, address=visit.address, method=method, reason="deactivated")
             return NotAdmitted()
-        if user.has_second_factor and method not in PROVE_BOTH:
+        if user.has_second_factor and method not in PROVE_BOTH and not is_vouched_for:
             half = HalfSignIn(
                 user_id=user.id,
                 method=method,
                 password_changed_at_us=to_us(user.password_changed_at),
                 started_at_us=to_us(user.read_at),
+                is_fresh=is_fresh,
             )
             return SecondFactorNeeded(await self._half_sign_ins.begin(half))
-        return await self.start(user, method=method, visit=visit, is_two_factor=method in PROVE_BOTH)
+        return await self.start(
+            user,
+            method=method,
+            visit=visit,
+            is_two_factor=method in PROVE_BOTH or is_vouched_for,
+            is_vouched_for=is_vouched_for,
+            is_fresh=is_fresh,
+        )
 
-    async def start(self, user: UserAccount, *, method: str, visit: Visit, is_two_factor: bool) -> SignedIn:
+    async def start(
+        self,
+        user: UserAccount,
+        *,
+        method: str,
+        visit: Visit,
+        is_two_factor: bool,
+        is_vouched_for: bool = False,
+        is_fresh: bool = True,
+    ) -> SignedIn:
         """For this folder alone: everything that is needed has been proved."""
         if visit.earlier_session_id is not None:
             await self._sessions.end(visit.earlier_session_id)
         session_id = await self._sessions.start(
-            session_data(user, source=visit.source, browser=visit.browser, is_two_factor=is_two_factor)
+            session_data(
+                user,
+                source=visit.source,
+                browser=visit.browser,
+                is_two_factor=is_two_factor,
+                is_vouched_for=is_vouched_for,
+                authenticated_at_us=None if is_fresh else 0,
+            )
         )
         # Before anybody has the session's id: no session is used whose beginning is not in the log.
         await self._notes.signed_in(user.id, address=visit.address, method=method)

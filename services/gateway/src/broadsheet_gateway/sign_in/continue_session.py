@@ -26,6 +26,7 @@ async def continue_session(
         source=session.data.source,
         browser=session.data.browser,
         is_two_factor=session.data.is_two_factor or has_second_factor_now,
+        is_vouched_for=session.data.is_vouched_for,
         authenticated_at_us=None if is_proved_now else session.data.authenticated_at_us,
     )
     await sessions.end(session.id)

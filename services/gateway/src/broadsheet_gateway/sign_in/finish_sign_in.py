@@ -50,7 +50,13 @@ async def finish_sign_in(
     if isinstance(checked, CodeAccepted):
         if not await half_sign_ins.finish(token):
             return HalfSignInOver()
-        return await admission.start(user, method=f"{half.method}+{checked.kind}", visit=visit, is_two_factor=True)
+        return await admission.start(
+            user,
+            method=f"{half.method}+{checked.kind}",
+            visit=visit,
+            is_two_factor=True,
+            is_fresh=half.is_fresh,
+        )
     reason = "too_many_codes" if isinstance(checked, TooManyCodes) else "wrong_code"
     _log.warning("security.login_refused", user_id=user.id, reason=reason, method=half.method)
     await notes.refused(user.id, address=visit.address, method=half.method, reason=reason)

@@ -43,14 +43,15 @@ _log = structlog.get_logger()
 
 
 class HalfSignIn(msgspec.Struct, frozen=True):
-    """What is known of it. `method` is how the first factor was proved. Times are microseconds since 1970 by the
-    database's clock.
+    """What is known of it. `method` is how the first factor was proved; `is_fresh`: just now. Times are
+    microseconds since 1970 by the database's clock.
     """
 
     user_id: int
     method: str
     password_changed_at_us: int
     started_at_us: int
+    is_fresh: bool = True
 
 
 _decoder: Final = msgspec.json.Decoder(HalfSignIn)

@@ -28,9 +28,17 @@ _USERNAME_SHOWN_MAX = 100
 
 @route("/login", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_login(
-    request: AnyRequest, responder: NamedDependency[Responder], relying_party: NamedDependency[RelyingParty]
+    request: AnyRequest,
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    relying_party: NamedDependency[RelyingParty],
 ) -> PageResponse:
-    return responder.page(LoginPage(flashes=responder.flashes(request), passkeys_possible=relying_party.is_possible))
+    view = LoginPage(
+        flashes=responder.flashes(request),
+        provider_name=settings.provider_name,
+        passkeys_possible=relying_party.is_possible,
+    )
+    return responder.page(view)
 
 
 @post("/login", include_in_schema=False)
@@ -56,7 +64,11 @@ async def submit_login(
     try:
         charge = await attempts.count_password(username, source=visit.source)
     except TooManyRequestsError as error:
-        view = LoginPage(username=username[:_USERNAME_SHOWN_MAX], flashes=(FlashCode.TOO_MANY_ATTEMPTS,))
+        view = LoginPage(
+            username=username[:_USERNAME_SHOWN_MAX],
+            flashes=(FlashCode.TOO_MANY_ATTEMPTS,),
+            provider_name=settings.provider_name,
+        )
         return responder.page(view, status=error.status, headers=error.headers)
     result = await log_in(
         username=username,
