@@ -11,15 +11,18 @@ and they make room only for each other. No HTTP/2: a proxy that ends TLS speaks 
 import asyncio
 import contextlib
 import email.utils
+import fcntl
 import logging
 import resource
 import socket
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 
 import msgspec
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -36,6 +39,7 @@ HEADERS_MAX_BYTES = 64 * 1024
 HEADERS_MAX = 200
 PIPELINED_MAX = 8
 """Requests that may wait on a connection while another one is being answered."""
+PIECE_BYTES = 64 * 1024
 WRITE_MIN_BYTES_PER_S = 1024
 """A client that reads an answer more slowly than this for `write_timeout_s` is treated as not reading."""
 STALLED_EVICTED_AFTER_S = 2.0
@@ -236,8 +240,22 @@ class BoundedProtocol(HttpToolsProtocol):
             return 0.0
         since_s, at_first_bytes = self._unsent
         waited_s = self.loop.time() - since_s
-        taken_bytes = at_first_bytes - self.transport.get_write_buffer_size()
+        taken_bytes = at_first_bytes - self._unsent_bytes()
         return waited_s if taken_bytes < WRITE_MIN_BYTES_PER_S * waited_s else 0.0
+
+    def _unsent_bytes(self) -> int:
+        """0 once the kernel has all of the answer; before, with what it holds that the client has not acknowledged: it
+        takes more only when a good part of its buffer is free, which for a slow client is a long time.
+        """
+        waiting_bytes = self.transport.get_write_buffer_size()
+        if waiting_bytes == 0:
+            return 0
+        held = array("i", [0])
+        try:
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, held)  # tcp(7), SIOCOUTQ
+        except OSError:
+            return waiting_bytes  # not Linux
+        return waiting_bytes + held[0]
 
     def overdue(self, now_s: float) -> CloseReason | None:
         """The limit that has been exceeded, or None. To be called regularly."""
@@ -261,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return None
 
     def _is_read_too_slowly(self, now_s: float) -> bool:
-        unsent_bytes = self.transport.get_write_buffer_size()
+        unsent_bytes = self._unsent_bytes()
         if unsent_bytes == 0:
             self._unsent = None
             return False
@@ -354,6 +372,26 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
 
 
+def _in_pieces(app: ASGIApp) -> ASGIApp:
+    """Bodies go out in pieces of `PIECE_BYTES`, the next when the one before is nearly sent. uvloop counts a write as
+    unsent until its last byte is sent, so with larger ones a steady reader would seem to read nothing.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_pieces(message: Message) -> None:
+            if message["type"] != "http.response.body" or len(message["body"]) <= PIECE_BYTES:
+                await send(message)
+                return
+            body, more = message["body"], message.get("more_body", False)
+            for start in range(0, len(body), PIECE_BYTES):
+                end = start + PIECE_BYTES
+                await send({"type": message["type"], "body": body[start:end], "more_body": more or end < len(body)})
+
+        await app(scope, receive, send_pieces)
+
+    return wrapped
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket that is not shared with other processes. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -386,7 +424,7 @@ class HttpServer:
         self.connections = Connections(limits, note_close, count_as)
         self._listener = listener
         self._config = Config(
-            cast("Any", app),
+            cast("Any", _in_pieces(app)),
             interface="asgi3",
             http=BoundedProtocol,
             ws="none",

@@ -71,7 +71,8 @@ class SignUpSender:
         self._waiting_bytes = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._last_began_s = float("-inf")
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at_s = float("inf")
 
     async def send(self, form: SignUpForm, *, mailbox: str | None) -> None:
         """Returns once the sign-up is committed. `mailbox`: two of one are never sent together, because what the second
@@ -111,9 +112,11 @@ class SignUpSender:
 
     def _look_again_at(self, moment_s: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= moment_s:
+            if self._timer_at_s <= moment_s:
                 return
             self._timer.cancel()
+        # Kept here: uvloop gives a handle without its moment for one that is less than half a millisecond away.
+        self._timer_at_s = moment_s
         self._timer = asyncio.get_running_loop().call_at(moment_s, self._wake)
 
     def _wake(self) -> None:
