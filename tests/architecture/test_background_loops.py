@@ -9,7 +9,7 @@ _MAKES_TASKS = {"create_task", "ensure_future", "TaskGroup", "run_coroutine_thre
 # Module: how many places make tasks, and why none of them is a loop that could die unseen.
 ALLOWED = {
     "broadsheet_common/background/runner.py": (2, "the runner itself"),
-    "broadsheet_common/http/http_server.py": (
+    "broadsheet_common/serving/http_server.py": (
         2,
         "the clock of the limits, and the signal to stop; serving waits for both",
     ),
@@ -63,7 +63,7 @@ def test_no_endless_loop_sleeps_on_its_own() -> None:
     """`while True` with a sleep in it is a background loop of one's own making."""
     allowed = {
         # The server's clock: the process ends with it.
-        "broadsheet_common/http/http_server.py",
+        "broadsheet_common/serving/http_server.py",
         # The import's lease is kept while the import runs, which ends it.
         "broadsheet_subscriptions/imports/running/run_import.py",
     }

@@ -17,7 +17,8 @@ import pytest
 from argon2 import PasswordHasher
 from litestar.types import ASGIApp
 
-from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, listen
+from broadsheet_common.serving.http_server import ConnectionLimits, HttpServer
+from broadsheet_common.serving.listener import listen
 from broadsheet_gateway.pages.static_files import load_static_files
 from broadsheet_gateway.settings import DEFAULT_PASSWORD
 from broadsheet_local.embedded.redis import EmbeddedRedis

@@ -9,8 +9,9 @@ from typing import Final
 import httpx
 from litestar import Litestar
 
-from broadsheet_common.http.finish_reading import finishes_reading
-from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, listen
+from broadsheet_common.serving.finish_reading import finishes_reading
+from broadsheet_common.serving.http_server import ConnectionLimits, HttpServer
+from broadsheet_common.serving.listener import listen
 from harness.ports import held_port
 
 START_TIMEOUT_S: Final = 20.0

@@ -21,11 +21,12 @@ from litestar import Litestar
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from broadsheet_common.http.application import ServerMetrics
-from broadsheet_common.http.finish_reading import finishes_reading
-from broadsheet_common.http.http_server import ConnectionLimits, HttpServer, connections_that_fit, listen
-from broadsheet_common.http.retire_connections import retires_connections
 from broadsheet_common.process.logs import configure_logs
 from broadsheet_common.process.settings import ServiceSettings, SettingsError, exit_with_settings_error, load_settings
+from broadsheet_common.serving.finish_reading import finishes_reading
+from broadsheet_common.serving.http_server import ConnectionLimits, HttpServer
+from broadsheet_common.serving.listener import connections_that_fit, listen
+from broadsheet_common.serving.retire_connections import retires_connections
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 

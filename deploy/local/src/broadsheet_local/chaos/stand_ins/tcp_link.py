@@ -168,7 +168,7 @@ class TcpLink:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST: what a peer's crash or a firewall's rule looks like."""
     raw = writer.get_extra_info("socket")
-    if raw is not None:
+    if raw is not None and raw.fileno() >= 0:  # it is negative once closed
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

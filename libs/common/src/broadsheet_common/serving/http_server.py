@@ -13,7 +13,6 @@ import contextlib
 import email.utils
 import fcntl
 import logging
-import resource
 import socket
 import termios
 import time
@@ -22,7 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -33,21 +32,19 @@ from broadsheet_common.http.problems import (
     MalformedRequestError,
     problem_of,
 )
+from broadsheet_common.serving.answer_in_pieces import in_pieces
+from broadsheet_common.serving.listener import BACKLOG
 
-BACKLOG = 2048
 HEADERS_MAX_BYTES = 64 * 1024
 HEADERS_MAX = 200
 PIPELINED_MAX = 8
 """Requests that may wait on a connection while another one is being answered."""
-PIECE_BYTES = 64 * 1024
 WRITE_MIN_BYTES_PER_S = 1024
 """A client that reads an answer more slowly than this for `write_timeout_s` is treated as not reading."""
 STALLED_EVICTED_AFTER_S = 2.0
 """When the server is full, a connection may be closed whose body has paused for longer than this, or whose client has
 not read its answer for longer.
 """
-DESCRIPTORS_KEPT_BACK = 500
-"""Descriptors reserved for everything but clients: connections to the database, Redis and other services, and files."""
 SWEEP_INTERVAL_MAX_S = 1.0
 _TICK_S = 1.0
 
@@ -94,14 +91,6 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
             self.write_timeout_s,
         )
         return min(SWEEP_INTERVAL_MAX_S, shortest / 4)
-
-
-def connections_that_fit(wanted: int) -> int:
-    """`wanted`, or fewer if the process may not open as many files (`ulimit -n`)."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return wanted
-    return max(1, min(wanted, max(descriptors // 2, descriptors - DESCRIPTORS_KEPT_BACK)))
 
 
 class _HeadersTooLargeError(Exception):
@@ -372,42 +361,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._since_s = self.loop.time()
 
 
-def _in_pieces(app: ASGIApp) -> ASGIApp:
-    """Bodies go out in pieces of `PIECE_BYTES`, the next when the one before is nearly sent. uvloop counts a write as
-    unsent until its last byte is sent, so with larger ones a steady reader would seem to read nothing.
-    """
-
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_pieces(message: Message) -> None:
-            if message["type"] != "http.response.body" or len(message["body"]) <= PIECE_BYTES:
-                await send(message)
-                return
-            body, more = message["body"], message.get("more_body", False)
-            for start in range(0, len(body), PIECE_BYTES):
-                end = start + PIECE_BYTES
-                await send({"type": message["type"], "body": body[start:end], "more_body": more or end < len(body)})
-
-        await app(scope, receive, send_pieces)
-
-    return wrapped
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket that is not shared with other processes. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol given, asyncio sees that it is TCP and switches Nagle's algorithm off.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)
-    return listener
-
-
 class HttpServer:
     """Serves an app on a listening socket, in the running event loop. The caller runs the app's lifespan."""
 
@@ -424,7 +377,7 @@ class HttpServer:
         self.connections = Connections(limits, note_close, count_as)
         self._listener = listener
         self._config = Config(
-            cast("Any", _in_pieces(app)),
+            cast("Any", in_pieces(app)),
             interface="asgi3",
             http=BoundedProtocol,
             ws="none",
