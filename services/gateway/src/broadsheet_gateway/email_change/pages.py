@@ -102,7 +102,7 @@ async def submit_email(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return responder.redirect(f"/admin/confirm?next={EMAIL_PATH}", flash=FlashCode.PROOF_NEEDED)
+        return responder.ask_for_proof(EMAIL_PATH)
     typed = form.required("email")
     policy = EmailChangePolicy(
         public_url=str(settings.public_url),

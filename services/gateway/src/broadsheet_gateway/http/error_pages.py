@@ -13,12 +13,11 @@ from broadsheet_common.process.tracing import current_trace
 from broadsheet_gateway.access.page_access import SecondFactorNeededError
 from broadsheet_gateway.accounts.current_session import LoginNeededError, RecentAuthenticationNeededError
 from broadsheet_gateway.http.request_path import sent_path
-from broadsheet_gateway.http.responses import Responder
+from broadsheet_gateway.http.responses import CONFIRM_PATH, Responder
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import ErasedPage, ErrorPage
 from broadsheet_gateway.reader.own_pages import PersonErasedError
 
-CONFIRM_PATH: Final = "/admin/confirm"
 SECOND_FACTOR_PATH: Final = "/admin/account/second-factor"
 _MACHINE_PATHS = ("/api/", "/health/", "/webhooks/", "/openapi.json", "/metrics")
 _problem_decoder = msgspec.json.Decoder(Problem)

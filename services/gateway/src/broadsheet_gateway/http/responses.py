@@ -1,7 +1,8 @@
 """Answers of page routes: a rendered view, or a redirect, with the flash that belongs to either."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
@@ -13,6 +14,9 @@ from broadsheet_gateway.pages.views import PageView
 
 HTML = "text/html"
 """Litestar adds the charset."""
+
+CONFIRM_PATH: Final = "/admin/confirm"
+"""Where somebody proves again who they are; `?next=` is the page to come back to."""
 
 AnyRequest = Request[Any, Any, Any]
 PageResponse = Response[str]
@@ -53,3 +57,9 @@ class Responder:
         """303: whatever the method was, the next page is fetched with GET. `path` is one of ours, never input."""
         flashes = [flash_cookie(self._jar, flash)] if flash is not None else []
         return Response("", status_code=303, media_type=HTML, headers={"Location": path}, cookies=[*flashes, *cookies])
+
+    def ask_for_proof(self, next_path: str) -> PageResponse:
+        """What a form is answered that needs a recent proof where there is none: nothing was done. `next_path` is the
+        page of the form.
+        """
+        return self.redirect(f"{CONFIRM_PATH}?next={quote(next_path)}", flash=FlashCode.PROOF_NEEDED)

@@ -182,7 +182,7 @@ async def submit_link(
     provider = require_provider(provider_door)
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(LINK_PATH)
     try:
         token, address = await _begin(provider, provider_visits, new_visit(session_handle(session.id)))
     except ProviderFault as fault:
@@ -205,7 +205,7 @@ async def submit_unlink(
     provider = require_provider(provider_door)
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(LINK_PATH)
     result = await unlink_provider(session, configuration=provider.configuration, engine=engine)
     match result:
         case Unlinked():
@@ -255,10 +255,6 @@ def _refusal(responder: Responder, provider: Provider, fault: ProviderFault) -> 
     if fault.is_outage:
         return responder.page(ProviderRefusalPage(name=name, reason="outage"), status=503)
     return responder.page(ProviderRefusalPage(name=name, reason="refused"), status=403)
-
-
-def _ask_for_proof(responder: Responder) -> PageResponse:
-    return responder.redirect(f"/admin/confirm?next={LINK_PATH}", flash=FlashCode.PROOF_NEEDED)
 
 
 PROVIDER_LOGIN_HANDLERS: tuple[HTTPRouteHandler, ...] = (begin_sign_in, come_back)

@@ -101,7 +101,7 @@ async def submit_passkey(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return responder.redirect(f"/admin/confirm?next={PATH}", flash=FlashCode.PROOF_NEEDED)
+        return responder.ask_for_proof(PATH)
     if not session.may_add_factor:
         return responder.redirect(PATH, flash=FlashCode.USE_PASSKEY)
     typed = form.text("name")
@@ -143,7 +143,7 @@ async def submit_remove_passkey(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return responder.redirect(f"/admin/confirm?next={PATH}", flash=FlashCode.PROOF_NEEDED)
+        return responder.ask_for_proof(PATH)
     passkey_id = form.required("passkey")
     if not _ID.fullmatch(passkey_id):
         return responder.redirect(PATH, flash=FlashCode.PASSKEY_GONE)

@@ -75,7 +75,7 @@ async def submit_invitation(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder, USERS_PATH)
+        return responder.ask_for_proof(USERS_PATH)
     typed = _typed(form)
     grants, errors = parse_rows(typed.rows)
     if not grants and not errors:
@@ -110,7 +110,7 @@ async def submit_send_again(
 ) -> PageResponse:
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder, USERS_PATH)
+        return responder.ask_for_proof(USERS_PATH)
     try:
         await send_again(session.identity, parse_id(invitation_id), policy=invitation_policy, engine=engine)
     except NotFoundError:
@@ -135,7 +135,7 @@ async def submit_withdraw(
 ) -> PageResponse:
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder, USERS_PATH)
+        return responder.ask_for_proof(USERS_PATH)
     try:
         await withdraw(session.identity, parse_id(invitation_id), engine=engine)
     except NotFoundError:
@@ -172,7 +172,7 @@ async def submit_user(
     form = await read_session_form(request, session, settings)
     number = parse_id(user_id)
     if not session.is_recent:
-        return _ask_for_proof(responder, _path_of(number))
+        return responder.ask_for_proof(_path_of(number))
     typed = _typed(form)
     grants, errors = parse_rows(typed.rows)
     _find_long(typed, errors)
@@ -216,7 +216,7 @@ async def submit_deactivate(
     await read_session_form(request, session, settings)
     number = parse_id(user_id)
     if not session.is_recent:
-        return _ask_for_proof(responder, _path_of(number))
+        return responder.ask_for_proof(_path_of(number))
     try:
         await administer.deactivate(session.identity, number, engine=engine, sessions=sessions)
     except LastOwnerError:
@@ -236,7 +236,7 @@ async def submit_reactivate(
     await read_session_form(request, session, settings)
     number = parse_id(user_id)
     if not session.is_recent:
-        return _ask_for_proof(responder, _path_of(number))
+        return responder.ask_for_proof(_path_of(number))
     await administer.reactivate(session.identity, number, engine=engine)
     return responder.redirect(_path_of(number), flash=FlashCode.USER_REACTIVATED)
 
@@ -254,7 +254,7 @@ async def submit_end_sessions(
     await read_session_form(request, session, settings)
     number = parse_id(user_id)
     if not session.is_recent:
-        return _ask_for_proof(responder, _path_of(number))
+        return responder.ask_for_proof(_path_of(number))
     await administer.end_everywhere(session.identity, number, engine=engine, sessions=sessions)
     return responder.redirect(_path_of(number), flash=FlashCode.USER_SESSIONS_ENDED)
 
@@ -272,17 +272,13 @@ async def submit_remove_second_factor(
     await read_session_form(request, session, settings)
     number = parse_id(user_id)
     if not session.is_recent:
-        return _ask_for_proof(responder, _path_of(number))
+        return responder.ask_for_proof(_path_of(number))
     await administer.remove_second_factor(session.identity, number, engine=engine, sessions=sessions)
     return responder.redirect(_path_of(number), flash=FlashCode.USER_FACTOR_REMOVED)
 
 
 def _path_of(user_id: int) -> str:
     return f"{USERS_PATH}/{user_id}"
-
-
-def _ask_for_proof(responder: Responder, path: str) -> PageResponse:
-    return responder.redirect(f"/admin/confirm?next={path}", flash=FlashCode.PROOF_NEEDED)
 
 
 def _typed(form: Form) -> TypedInvitation:

@@ -58,7 +58,7 @@ async def submit_requirement(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return responder.redirect(f"/admin/confirm?next={PATH}", flash=FlashCode.PROOF_NEEDED)
+        return responder.ask_for_proof(PATH)
     chosen = [int(name) for name in (key.removeprefix(_PREFIX) for key in form.fields) if _is_id(name)]
     patch = InstallationPatch(
         requires_second_factor=form.get("everybody") is not None,

@@ -75,7 +75,7 @@ async def submit_begin(
 ) -> PageResponse:
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(PATH)
     if not session.may_add_factor:
         return responder.redirect(PATH, flash=FlashCode.USE_PASSKEY)
     if not await begin_set_up(session, engine=engine, box=second_factor_box):
@@ -112,7 +112,7 @@ async def submit_set_up(
     """The recovery codes are in this answer alone, which no browser stores."""
     form = await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(PATH)
     if not session.may_add_factor:
         return responder.redirect(PATH, flash=FlashCode.USE_PASSKEY)
     result = await finish_set_up(
@@ -145,7 +145,7 @@ async def submit_recovery_codes(
 ) -> PageResponse:
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(PATH)
     codes = await renew_recovery_codes(session, engine=engine)
     if codes is None:
         return responder.redirect(PATH)
@@ -164,16 +164,12 @@ async def submit_remove(
 ) -> PageResponse:
     await read_session_form(request, session, settings)
     if not session.is_recent:
-        return _ask_for_proof(responder)
+        return responder.ask_for_proof(PATH)
     session_id = await remove_own_factor(session, engine=engine, sessions=sessions)
     if session_id is None:
         return responder.redirect(PATH)
     cookie = jar.session(session_id, lifetime_s=sessions.lifetime_s)
     return responder.redirect(PATH, flash=FlashCode.SECOND_FACTOR_REMOVED, cookies=[cookie])
-
-
-def _ask_for_proof(responder: Responder) -> PageResponse:
-    return responder.redirect(f"/admin/confirm?next={PATH}", flash=FlashCode.PROOF_NEEDED)
 
 
 def _set_up_page(
