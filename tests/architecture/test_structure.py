@@ -135,3 +135,14 @@ def test_no_answer_names_its_charset_twice() -> None:
     assert len(sources) > 100
     twice = [str(path) for path in sources if re.search(r"media_type=\"text/[^\"]*charset", path.read_text())]
     assert twice == []
+
+
+def test_tests_read_the_audit_log_whole() -> None:
+    """A running gateway may chain an entry at any moment: who looks among those that wait finds it only now and then."""
+    of_the_chain = {ROOT / "services/gateway/tests/audit", ROOT / "tests/architecture"}
+    for path in _modules("services", "tests"):
+        is_beside_a_gateway = path.is_relative_to(ROOT / "services/gateway/tests") or path.is_relative_to(
+            ROOT / "tests"
+        )
+        if is_beside_a_gateway and not of_the_chain & {*path.parents} and path.name != "owner.py":
+            assert "audit." + "waiting" not in path.read_text(), f"{path}: select from harness.owner.AUDIT_LOG"

@@ -14,6 +14,7 @@ import pytest
 from broadsheet_common.contracts.audit import AUDIT_ACTIONS
 from harness.http.every_operation import NOT_HERE, visit_every_operation
 from harness.http.service_documents import METHODS, service_documents
+from harness.owner import AUDIT_LOG
 from harness.system import System
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -140,9 +141,7 @@ class Recorder:
             "action, actor, person, source, target_kind, target_id, newsletter_id, before::text, after::text, service"
         )
         rows = await self._system.run_sql(
-            f"SELECT {columns} FROM audit.waiting WHERE trace_id = %s "
-            f"UNION ALL SELECT {columns} FROM audit.entry WHERE trace_id = %s",
-            trace_id,
+            f"SELECT {columns} FROM {AUDIT_LOG} WHERE trace_id = %s ORDER BY at",
             trace_id,
         )
         names = [name.strip().partition("::")[0] for name in columns.split(",")]
@@ -170,9 +169,7 @@ class Recorder:
         return body
 
     async def whole_log(self) -> str:
-        rows = await self._system.run_sql(
-            "SELECT to_jsonb(w)::text FROM audit.waiting AS w UNION ALL SELECT to_jsonb(e)::text FROM audit.entry AS e"
-        )
+        rows = await self._system.run_sql(f"SELECT to_jsonb(audit_log)::text FROM {AUDIT_LOG}")
         return "\n".join(str(row[0]) for row in rows)
 
 

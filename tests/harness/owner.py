@@ -4,6 +4,12 @@ from typing import Any
 
 from harness.cluster import POSTAL_ADDRESS, KeptConnection
 
+_ENTRY = """
+    at, service, action, actor, person, source, target_kind, target_id, newsletter_id, before, after, trace_id
+"""
+AUDIT_LOG = f"(SELECT {_ENTRY} FROM audit.waiting UNION ALL SELECT {_ENTRY} FROM audit.entry) AS audit_log"
+"""What to select from for all entries: a gateway chains those that wait at any moment. Their order is that of `at`."""
+
 
 class Owner:
     """A connection of the database's owner, who may insert and delete anything."""

@@ -8,6 +8,8 @@ from typing import Any
 import openpyxl
 from httpx import Response
 
+from harness.owner import AUDIT_LOG
+
 from .conftest import Subscriptions
 
 BASIS = "They ticked the box at the fair of 2026."
@@ -69,7 +71,7 @@ class Importing:
     def audited(self, import_id: int) -> list[str]:
         """The actions in the audit log about this import, in order."""
         rows = self._subscriptions.rows(
-            "SELECT action FROM audit.waiting WHERE target_kind = 'import' AND target_id = %s ORDER BY id",
+            f"SELECT action FROM {AUDIT_LOG} WHERE target_kind = 'import' AND target_id = %s ORDER BY at",
             str(import_id),
         )
         return [str(action) for (action,) in rows]

@@ -13,6 +13,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
+from harness.owner import AUDIT_LOG
 from harness.postmark_events import event, hard_bounce, tell
 from harness.queue.queue_time import age_attempts, make_due
 from harness.seeding import Seed
@@ -81,7 +82,7 @@ async def test_an_issue_is_settled_by_a_persons_word(
     )
     assert answer.json() == {"decided": 500}
     audited = seed.execute(
-        "SELECT actor, after FROM audit.waiting WHERE action = 'issue.uncertain_decided' AND target_id = %s",
+        f"SELECT actor, after FROM {AUDIT_LOG} WHERE action = 'issue.uncertain_decided' AND target_id = %s",
         (str(issue_id),),
     )
     assert audited == [("key:7", {"choice": choice, "deliveries": 500})]
@@ -124,8 +125,8 @@ async def test_single_deliveries_of_a_chunk_are_decided_one_by_one(
     assert seed.progress(issue_id).counts == {"accepted": 1, "failed": 1, "pending": 1, "uncertain": 2}
     assert parked(seed, issue_id) == 2
     audited = seed.execute(
-        "SELECT target_id, newsletter_id, after ->> 'choice' FROM audit.waiting "
-        "WHERE action = 'delivery.decided' AND target_id LIKE %s ORDER BY id",
+        f"SELECT target_id, newsletter_id, after ->> 'choice' FROM {AUDIT_LOG} "
+        "WHERE action = 'delivery.decided' AND target_id LIKE %s ORDER BY at",
         (f"{issue_id}-%",),
     )
     choices = enumerate(("mark_sent", "give_up", "send_again"), start=1)

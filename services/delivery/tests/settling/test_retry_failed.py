@@ -12,6 +12,7 @@ from broadsheet_delivery.throttle.state_store import resume_sending
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
+from harness.owner import AUDIT_LOG
 from harness.seeding import Seed
 
 LAST_23 = [f"reader-{n}@example.com" for n in range(46, 69)]
@@ -100,8 +101,7 @@ async def test_a_mail_that_went_alone_is_retried_alone(
     assert (await operator.post(f"/api/v1/issues/{issue_id}/retry-failed")).json() == {"retried": 1}
     assert seed.progress(issue_id).counts == {"accepted": 2, "pending": 1}
     audited = seed.execute(
-        "SELECT actor, newsletter_id, after FROM audit.waiting "
-        "WHERE action = 'issue.failed_retried' AND target_id = %s",
+        f"SELECT actor, newsletter_id, after FROM {AUDIT_LOG} WHERE action = 'issue.failed_retried' AND target_id = %s",
         (str(issue_id),),
     )
     assert audited == [("key:7", 1, {"deliveries": 1})]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_gateway.account_notices.notices import write_address_changed, write_password_changed
 from broadsheet_gateway.accounts import change_password
 from broadsheet_gateway.recovery.recover import reset_password
+from harness.owner import AUDIT_LOG
 
 from ..conftest import PASSWORD, Gateway, csrf_token_of, log_in
 
@@ -87,13 +88,7 @@ async def test_a_refused_change_is_in_the_audit_log_and_what_was_typed_is_not(
     typed = "not my password, 9"
     assert (await change(client, current=typed)).headers["location"] == "/admin/password"
     log = gateway.sql(
-        """
-        WITH recorded AS (
-            SELECT at, action, actor, target_id, source, after FROM audit.waiting
-            UNION ALL SELECT at, action, actor, target_id, source, after FROM audit.entry
-        )
-        SELECT action, actor, target_id, source, after FROM recorded WHERE at > %s
-        """,
+        f"SELECT action, actor, target_id, source, after FROM {AUDIT_LOG} WHERE at > %s",
         since,
     )
     assert log == [("user.password_change_refused", "user:1", "1", "127.0.0.1", {"reason": "wrong_current_password"})]

@@ -7,6 +7,7 @@ import pytest
 
 from broadsheet_gateway.accounts import note_sign_in
 from broadsheet_gateway.limits.rate_limit import RateLimit
+from harness.owner import AUDIT_LOG
 
 from ..conftest import PASSWORD, Gateway, csrf_token_of, log_in
 from ..second_factor.conftest import set_up
@@ -18,14 +19,11 @@ NEW_PASSWORD = "another long passphrase, 2"
 def entries(gateway: Gateway) -> list[tuple[Any, ...]]:
     """Action, actor, source, target and what was said of this test's own user, in order."""
     return gateway.sql(
-        """
-        SELECT action, actor, source, target_id, after FROM (
-            SELECT 0 AS part, number AS place, action, actor, source, target_id, after, at FROM audit.entry
-            UNION ALL SELECT 1, id, action, actor, source, target_id, after, at FROM audit.waiting
-        ) AS log
+        f"""
+        SELECT action, actor, source, target_id, after FROM {AUDIT_LOG}
          WHERE at > (SELECT coalesce(max(created_at), now() - interval '1 hour') FROM gateway.user_account)
            AND action <> 'user.created'
-         ORDER BY part, place
+         ORDER BY at
         """
     )
 

@@ -13,6 +13,7 @@ import structlog
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.accounts.sessions import KEY_PREFIX
 from broadsheet_gateway.recovery.recover import set_email
+from harness.owner import AUDIT_LOG
 
 from ..conftest import PASSWORD, Gateway, MakeGateway, csrf_token_of, log_in
 
@@ -20,12 +21,8 @@ OLD = "ada@example.com"
 NEW = "ada@analytical.example"
 PAGE = "/admin/account/email"
 _LINK = re.compile(r"http://127\.0\.0\.1:8081(/email-change/[A-Za-z0-9_-]{43})\n")
-_RECORDED = """
-    WITH recorded AS (
-        SELECT at, action, actor, target_id, after FROM audit.waiting
-        UNION ALL SELECT at, action, actor, target_id, after FROM audit.entry
-    )
-    SELECT action, actor, target_id, after FROM recorded WHERE at > %s AND action LIKE 'user.email%%' ORDER BY at
+_RECORDED = f"""
+    SELECT action, actor, target_id, after FROM {AUDIT_LOG} WHERE at > %s AND action LIKE 'user.email%%' ORDER BY at
 """
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from harness.owner import AUDIT_LOG
+
 from ..conftest import Gateway, csrf_token_of
 
 ADDRESS = "grace@example.com"
@@ -12,12 +14,8 @@ NEW = "quite another passphrase"
 EDITOR = {"role": "editor", "newsletter_id": 3}
 INVITATIONS = "/api/v1/users/invitations"
 _LINK = re.compile(r"http://127\.0\.0\.1:8081(/invitation/[A-Za-z0-9_-]{43})\n")
-_RECORDED = """
-    WITH recorded AS (
-        SELECT at, action, actor, target_id, after FROM audit.waiting
-        UNION ALL SELECT at, action, actor, target_id, after FROM audit.entry
-    )
-    SELECT action, actor, target_id, after FROM recorded WHERE at > %s AND action LIKE 'user.%%' ORDER BY at
+_RECORDED = f"""
+    SELECT action, actor, target_id, after FROM {AUDIT_LOG} WHERE at > %s AND action LIKE 'user.%%' ORDER BY at
 """
 
 

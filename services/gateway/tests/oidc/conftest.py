@@ -18,6 +18,7 @@ from broadsheet_gateway.app import create_app
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from harness.cluster import Database
+from harness.owner import AUDIT_LOG
 
 from ..conftest import SERVICES, Gateway, RecordingService, csrf_token_of
 from .provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, serving_provider
@@ -164,8 +165,7 @@ def roles_of(gateway: Gateway, username: str) -> list[str]:
 def reasons(gateway: Gateway) -> list[str]:
     """Why sign-ins were refused since the newest user was made, by the audit log, the newest last."""
     rows = gateway.sql(
-        "SELECT after->>'reason' FROM (SELECT at, action, after FROM audit.waiting UNION ALL "
-        "SELECT at, action, after FROM audit.entry) AS log "
+        f"SELECT after->>'reason' FROM {AUDIT_LOG} "
         "WHERE action = 'user.sign_in_refused' AND after->>'method' = 'oidc' AND at > "
         "(SELECT coalesce(max(created_at), now() - interval '1 hour') FROM gateway.user_account) ORDER BY at"
     )

@@ -6,6 +6,7 @@ import pytest
 
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.oidc.configuration import parse_group_roles
+from harness.owner import AUDIT_LOG
 
 from ..accounts.test_audited_sign_ins import entries
 from ..conftest import Gateway
@@ -109,9 +110,7 @@ async def test_somebody_in_a_group_becomes_a_user(making: Gateway, provider: Fak
     assert roles_of(making, "grace") == ["analyst:3", "editor"]
     assert is_in(await sign_in(await making.client(), provider))
     assert making.sql("SELECT count(*) FROM gateway.user_account") == [(2,)]
-    recorded = making.sql(
-        "SELECT action, actor FROM audit.waiting UNION SELECT action, actor FROM audit.entry WHERE actor = 'provider'"
-    )
+    recorded = making.sql(f"SELECT action, actor FROM {AUDIT_LOG} WHERE actor = 'provider'")
     assert {("user.created", "provider"), ("user.provider_linked", "provider")} <= set(recorded)
 
 

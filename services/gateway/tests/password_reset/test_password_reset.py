@@ -10,16 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
 from broadsheet_gateway.password_reset import request_reset
+from harness.owner import AUDIT_LOG
 
 from ..conftest import PASSWORD, Gateway, MakeGateway, log_in
 
 ADDRESS = "ada@example.com"
 NEW = "quite another passphrase"
-_RECORDED = """
-    WITH recorded AS (
-        SELECT at, action, target_id FROM audit.waiting UNION ALL SELECT at, action, target_id FROM audit.entry
-    )
-    SELECT count(*), (array_agg(target_id ORDER BY at DESC))[1] FROM recorded
+_RECORDED = f"""
+    SELECT count(*), (array_agg(target_id ORDER BY at DESC))[1] FROM {AUDIT_LOG}
      WHERE action = 'user.password_reset_requested'
 """
 _LINK = re.compile(r"http://127\.0\.0\.1:8081(/password-reset/[A-Za-z0-9_-]{43})\n")

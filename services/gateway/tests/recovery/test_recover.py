@@ -14,6 +14,7 @@ from broadsheet_gateway.recovery.recover import (
     reset_second_factor,
     set_email,
 )
+from harness.owner import AUDIT_LOG
 
 from ..conftest import Gateway, log_in
 
@@ -115,13 +116,7 @@ async def test_a_link_that_was_mailed_to_the_address_before_opens_nothing_and_it
 async def test_all_are_in_the_audit_log_as_done_by_command(gateway: Gateway) -> None:
     await gateway.add_user()
     gateway.sql("DELETE FROM gateway.user_role")
-    recorded = """
-        WITH recorded AS (
-            SELECT at, action, actor, target_id FROM audit.waiting
-            UNION ALL SELECT at, action, actor, target_id FROM audit.entry
-        )
-        SELECT action, actor, target_id FROM recorded ORDER BY at DESC LIMIT 3
-    """
+    recorded = f"SELECT action, actor, target_id FROM {AUDIT_LOG} ORDER BY at DESC LIMIT 3"
     await reset_password(username="author", password=NEW, engine=gateway.engine)
     await make_owner(username="author", may_reactivate=False, engine=gateway.engine)
     for _ in range(2):  # the second changes nothing
@@ -143,5 +138,5 @@ async def test_a_second_factor_is_removed_for_who_has_lost_it(gateway: Gateway) 
     assert await reset_second_factor(username="author", engine=gateway.engine) == Recovered(changed=False)
     assert await reset_second_factor(username="nobody", engine=gateway.engine) == UserUnknown()
     assert (await log_in(await gateway.client(), password=NEW)).headers["location"] == "/admin/dashboard"
-    recorded = "SELECT count(*) FROM audit.waiting WHERE action = 'user.second_factor_removed' AND actor = 'command'"
+    recorded = f"SELECT count(*) FROM {AUDIT_LOG} WHERE action = 'user.second_factor_removed' AND actor = 'command'"
     assert gateway.sql(recorded) == [(1,)]

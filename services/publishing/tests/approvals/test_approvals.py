@@ -2,6 +2,8 @@
 
 import pytest
 
+from harness.owner import AUDIT_LOG
+
 from ..conftest import ISSUE, Publishing
 
 AUTHOR, EDITOR = "user:1", "user:2"
@@ -100,7 +102,7 @@ async def test_a_refused_issue_stays_and_can_be_asked_for_again(publishing: Publ
     assert await decide(publishing, issue_id, "refused", subject=EDITOR) == (200, "refused")
     assert await publish(publishing, issue_id) == (409, "Its approval was refused.")
     audited = publishing.rows(
-        "SELECT action, actor FROM audit.waiting WHERE target_id = %s AND action LIKE 'issue.%%ed' ORDER BY id DESC",
+        f"SELECT action, actor FROM {AUDIT_LOG} WHERE target_id = %s AND action LIKE 'issue.%%ed' ORDER BY at DESC",
         str(issue_id),
     )
     assert audited[0] == ("issue.refused", EDITOR)

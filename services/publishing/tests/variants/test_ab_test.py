@@ -17,6 +17,7 @@ from broadsheet_publishing.variants.decide_winner import (
     choose_by_hand,
     decide_next_test,
 )
+from harness.owner import AUDIT_LOG
 
 from ..conftest import ISSUE, Publishing, PublishingOwner, steps_until_finished
 
@@ -268,7 +269,7 @@ async def test_a_person_chooses_once_and_before_the_time_too(publishing: Publish
         chosen = await publishing.post(f"issues/{issue_id}/winner", {"variant": 1}, subject="user:7")
         assert (chosen.status_code, chosen.json()["winner"], chosen.json()["decided_by"]) == (200, 1, "user:7")
     audited = publishing.rows(
-        "SELECT actor, after ->> 'winner', after ->> 'reason' FROM audit.waiting "
+        f"SELECT actor, after ->> 'winner', after ->> 'reason' FROM {AUDIT_LOG} "
         "WHERE action = 'issue.winner_chosen' AND target_id = %s",
         str(issue_id),
     )

@@ -22,6 +22,7 @@ from broadsheet_subscriptions.sign_up.store import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from harness.cluster import Database
 from harness.keys import ERASURE_KEYS, identity_keys
+from harness.owner import AUDIT_LOG
 
 from ..conftest import PUBLIC_URL, Subscriptions, engine_for
 
@@ -172,7 +173,7 @@ async def test_a_faulty_item_is_refused_alone_with_pointers_within_it(subscripti
     ]
     assert {to for to, _, _, _ in subscriptions.mails()} == {"first@example.com", "last@example.com"}
     assert subscriptions.rows("SELECT count(*) FROM subscriptions.subscriber") == [(2,)]
-    assert subscriptions.rows("SELECT count(*) FROM audit.waiting WHERE target_kind = 'subscriber'") == [(2,)]
+    assert subscriptions.rows(f"SELECT count(*) FROM {AUDIT_LOG} WHERE target_kind = 'subscriber'") == [(2,)]
 
 
 async def test_a_change_is_made_only_to_what_was_read_if_it_says_so(subscriptions: Subscriptions) -> None:
@@ -291,7 +292,7 @@ async def test_the_same_key_gives_the_first_answer_and_changes_nothing_twice(sub
     again = await ask(subscriptions, items, key="a")
     assert (again.status_code, again.json()) == (200, first.json())
     assert len(subscriptions.mails()) == CHUNK_ITEMS + 1
-    assert subscriptions.rows("SELECT count(*) FROM audit.waiting WHERE action = 'subscriber.created'") == [
+    assert subscriptions.rows(f"SELECT count(*) FROM {AUDIT_LOG} WHERE action = 'subscriber.created'") == [
         (CHUNK_ITEMS + 1,)
     ]
 
