@@ -138,7 +138,7 @@ def test_no_answer_names_its_charset_twice() -> None:
 
 
 def test_tests_read_the_audit_log_whole() -> None:
-    """A running gateway may chain an entry at any moment: who looks among those that wait finds it only now and then."""
+    """A gateway may chain an entry at any moment: who looks among those that wait finds it only now and then."""
     of_the_chain = {ROOT / "services/gateway/tests/audit", ROOT / "tests/architecture"}
     for path in _modules("services", "tests"):
         is_beside_a_gateway = path.is_relative_to(ROOT / "services/gateway/tests") or path.is_relative_to(
