@@ -111,7 +111,7 @@ def create_context(
             transactional_stream=settings.postmark_transactional_stream,
         ),
         contents=IssueContents(default_sender=settings.mail_from, public_url=settings.public_url),
-        welcomes=WelcomeContents(default_sender=settings.mail_from),
+        welcomes=WelcomeContents(default_sender=settings.mail_from, public_url=settings.public_url),
         turns=ComposeTurns(),
         render_counts=RenderCounts(),
         preflights=PassedPreflights(time.monotonic),

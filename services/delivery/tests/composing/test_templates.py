@@ -120,7 +120,7 @@ async def test_two_issues_have_slices_in_turn_and_the_loop_is_looked_at_between_
 
     work = Work()
     one = by_issue[heavy]
-    mail = context.composer.newsletter_mail(one.content, one.recipients[0], uuid.uuid4(), work)
+    mail = context.composer.newsletter_mail(one.content, one.recipients[0], str(uuid.uuid4()), work)
     assert isinstance(mail, Message)
     assert SLICE_WORK < work.used < WORK_MAX, "just under the bound of a mail, and more than a slice"
 

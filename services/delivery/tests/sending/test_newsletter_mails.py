@@ -142,7 +142,9 @@ async def test_nothing_is_tracked_unless_the_newsletter_says_so(
         seed.published_issue(seed.subscribers(1, prefix=f"reader-{uuid.uuid4().hex}"))
         claimed = await delivery.claim()
         assert claimed is not None
-        mail = delivery.context.composer.newsletter_mail(claimed.content, claimed.recipients[0], uuid.uuid4(), Work())
+        mail = delivery.context.composer.newsletter_mail(
+            claimed.content, claimed.recipients[0], str(uuid.uuid4()), Work()
+        )
         assert isinstance(mail, Message)
         await send_chunk(delivery.context, claimed)
         sent = msgspec.json.decode(encode_message(mail))
@@ -215,7 +217,7 @@ async def test_where_postmark_handles_unsubscribing_our_headers_stay_out(
     seed.published_issue(seed.subscribers(1))
     claimed = await delivery.claim()
     assert claimed is not None
-    mail = delivery.context.composer.newsletter_mail(claimed.content, claimed.recipients[0], uuid.uuid4(), Work())
+    mail = delivery.context.composer.newsletter_mail(claimed.content, claimed.recipients[0], str(uuid.uuid4()), Work())
     assert isinstance(mail, Message)
     assert not any(header.name.startswith("List-Unsubscribe") for header in mail.headers)
     await send_chunk(delivery.context, claimed)

@@ -127,23 +127,21 @@ class IssueMail:
         return RenderedMail(subject, html_body, self._text.render(values, work))
 
 
-def newsletter_headers(
-    *, issue_id: int | None, newsletter_slug: str, public_url: str, unsubscribe_url: str | None
-) -> tuple[tuple[str, str], ...]:
-    """Names and values: RFC 8058 (one HTTPS address, one POST), RFC 2919 and Gmail's Feedback-ID.
+def shared_headers(*, issue_id: int | None, newsletter_slug: str, public_url: str) -> tuple[tuple[str, str], ...]:
+    """Names and values of the headers that all mails of an issue share: RFC 2919 and Gmail's Feedback-ID.
 
     `issue_id` None: the newsletter's welcome mail.
-    `unsubscribe_url` None: Postmark handles unsubscribing and adds these headers itself; ours would be doubled.
     """
     host = urlsplit(public_url).hostname or "localhost"
-    always = (
+    return (
         ("List-ID", f"<{newsletter_slug}.{host}>"),
         ("Feedback-ID", f"{'welcome' if issue_id is None else issue_id}:{newsletter_slug}:newsletter:broadsheet"),
     )
-    if unsubscribe_url is None:
-        return always
-    return (
-        ("List-Unsubscribe", f"<{unsubscribe_url}>"),
-        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        *always,
-    )
+
+
+def unsubscribe_headers(unsubscribe_url: str) -> tuple[tuple[str, str], ...]:
+    """Names and values: RFC 8058 (one HTTPS address, one POST). They go before the shared ones.
+
+    Not where Postmark handles unsubscribing: it adds these headers itself, and ours would be doubled.
+    """
+    return ("List-Unsubscribe", f"<{unsubscribe_url}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")

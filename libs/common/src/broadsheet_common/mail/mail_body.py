@@ -5,7 +5,6 @@ that was not taken does not count. A template of only text and merged variables 
 what other templates render is checked for each mail.
 """
 
-import contextlib
 import html
 import re
 from typing import Final
@@ -78,9 +77,11 @@ class HtmlBody:
                 if "<" in part:
                     self._look_at_part(part, values.unsubscribe_url, work)
 
-            # If this attempt is abandoned, its work is charged all the same.
-            with contextlib.suppress(_LookAtWholeError):
+            try:
                 return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
+            except _LookAtWholeError:
+                # What this attempt has cost is charged all the same.
+                return self._render_whole(values, work)
         return self._render_whole(values, work)
 
     def _look_at_part(self, part: str, link: str, work: Work) -> None:
@@ -128,9 +129,11 @@ class TextBody:
                 if not self._shows_link and values.unsubscribe_url in part:
                     raise _LookAtWholeError
 
-            # If this attempt is abandoned, its work is charged all the same.
-            with contextlib.suppress(_LookAtWholeError):
+            try:
                 return msgspec.Raw(self._for_everybody.render_json(values, work, look_at_part))
+            except _LookAtWholeError:
+                # What this attempt has cost is charged all the same.
+                return self._render_whole(values, work)
         return self._render_whole(values, work)
 
     def _render_whole(self, values: MailValues, work: Work) -> str:

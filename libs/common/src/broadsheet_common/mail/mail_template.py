@@ -66,6 +66,7 @@ __all__ = ["SAMPLE_VALUES", "SHARED_VARIABLES", "TITLE_VARIABLES", "VARIABLES", 
 Kind = Literal["html", "text"]
 _PieceT = TypeVar("_PieceT", str, bytes)
 _log = structlog.get_logger()
+_json = msgspec.json.Encoder()
 _SPECIAL_IN_HTML = re.compile("[&<>'\"]")
 
 
@@ -137,7 +138,12 @@ class Template:
         # The texts that all mails share, with an empty entry for each part that differs.
         self._texts = [step if isinstance(step, str) else "" for step in steps]
         self._json_texts: list[bytes] | None = None
-        self._differing = tuple((place, step) for place, step in enumerate(steps) if not isinstance(step, str))
+        # The place of each part that differs, and what it is: told apart here, once, and not in each mail.
+        self._differing: tuple[tuple[int, Merge | MergeAttribute | None, Node | None], ...] = tuple(
+            (place, None, step) if isinstance(step, Node) else (place, step, None)
+            for place, step in enumerate(steps)
+            if not isinstance(step, str)
+        )
         self._static_chars = sum(len(step) for step in steps if isinstance(step, str))
         self._base_work = NODE_WORK * len(steps) + self._static_chars // COPIED_CHARS_PER_UNIT
         self.unknown_variables = unknown_variables
@@ -247,16 +253,16 @@ class Template:
         rendered: list[str] = []
         chars = self._static_chars
         work.charge(self._base_work)
-        for place, step in self._differing:
-            if isinstance(step, Node):
-                context = context or self._context(values, work)
-                text = _render_node(step, context)
-                rendered.append(text)
-            else:
-                text = step.text(values)
+        for place, merge, node in self._differing:
+            if merge is not None:
+                text = merge.text(values)
                 work.charge(len(text) * CHAR_WORK)
                 if self._autoescape:
                     text = _escaped(text)
+            elif node is not None:
+                context = context or self._context(values, work)
+                text = _render_node(node, context)
+                rendered.append(text)
             chars += len(text)
             pieces[place] = piece(text)
         if chars > RENDERED_CHARS_MAX:
@@ -294,7 +300,7 @@ def _escaped(value: str) -> str:
 def _in_json(text: str) -> bytes:
     """Part of a JSON string: escaped, without the quotes around it."""
     # As a plain `str`: the encoder does not take subclasses such as EmailAddress.
-    return msgspec.json.encode(str(text))[1:-1]
+    return _json.encode(str(text))[1:-1]
 
 
 def _steps(bound: BoundTemplate, *, assigned: frozenset[str]) -> "tuple[Step, ...]":

@@ -67,7 +67,7 @@ class _Batch:
     def __init__(self, context: DeliveryContext, content: IssueContent, attempt_id: UUID) -> None:
         self._context = context
         self._content = content
-        self._attempt_id = attempt_id
+        self._attempt = str(attempt_id)
         self._bytes = 2
         self._work_used = 0
         self.prepared: list[Prepared] = []
@@ -103,7 +103,7 @@ class _Batch:
             return True
         encoded = b""
         try:
-            mail = self._context.composer.newsletter_mail(self._content, recipient, self._attempt_id, work)
+            mail = self._context.composer.newsletter_mail(self._content, recipient, self._attempt, work)
             if isinstance(mail, Message):
                 encoded = encode_message(mail)
         except Exception as error:  # noqa: BLE001  # it is this mail's fault alone, and the others go

@@ -6,7 +6,7 @@ import msgspec
 
 from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.issue_mail import Reader, newsletter_headers
+from broadsheet_common.mail.issue_mail import Reader, unsubscribe_headers
 from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent, NewsletterContent, WelcomeContent
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
@@ -49,9 +49,11 @@ class MailComposer:
         self._transactional_stream = transactional_stream
 
     def newsletter_mail(
-        self, content: IssueContent, recipient: Recipient, attempt_id: uuid.UUID, work: Work
+        self, content: IssueContent, recipient: Recipient, attempt: str, work: Work
     ) -> Message | Unrenderable | Excluded:
-        """One issue for one confirmed subscriber: the message, or why there can be none. `work` is this mail's."""
+        """One issue for one confirmed subscriber: the message, or why there can be none. `attempt` is the call's id,
+        as text for all of its mails; `work` is this mail's.
+        """
         return self._mail_to_reader(
             content,
             recipient,
@@ -60,7 +62,7 @@ class MailComposer:
             tag=f"issue-{content.issue_id}",
             metadata={
                 METADATA_DELIVERY: delivery_id(content.issue_id, recipient.seq),
-                METADATA_ATTEMPT: str(attempt_id),
+                METADATA_ATTEMPT: attempt,
             },
         )
 
@@ -119,22 +121,17 @@ class MailComposer:
             text_body=mail.text_body,
             message_stream=content.stream,
             tag=tag,
-            headers=self._newsletter_headers(content, unsubscribe_url, issue_id=issue_id),
+            headers=self._newsletter_headers(content, unsubscribe_url),
             metadata=metadata,
             track_opens=content.track_opens,
             track_links=content.track_links,
         )
 
-    def _newsletter_headers(
-        self, content: NewsletterContent, unsubscribe_url: str, *, issue_id: int | None
-    ) -> tuple[Header, ...]:
-        headers = newsletter_headers(
-            issue_id=issue_id,
-            newsletter_slug=content.newsletter_slug,
-            public_url=self._public_url,
-            unsubscribe_url=unsubscribe_url if content.adds_unsubscribe_headers else None,
-        )
-        return tuple(Header(name, value) for name, value in headers)
+    def _newsletter_headers(self, content: NewsletterContent, unsubscribe_url: str) -> tuple[Header, ...]:
+        if not content.adds_unsubscribe_headers:
+            return content.shared_headers
+        link, post = unsubscribe_headers(unsubscribe_url)
+        return Header(*link), Header(*post), *content.shared_headers
 
     def single_mail(
         self, *, mail_id: int, to: str, subject: str, html_body: str | None, text_body: str, attempt_id: uuid.UUID

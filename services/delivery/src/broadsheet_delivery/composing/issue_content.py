@@ -3,7 +3,7 @@
 import msgspec
 
 from broadsheet_common.mail.issue_mail import IssueMail
-from broadsheet_delivery.postmark.message import TrackLinks
+from broadsheet_delivery.postmark.message import Header, TrackLinks
 from broadsheet_delivery.queue.recipient import UsedValues
 
 
@@ -25,7 +25,7 @@ class NewsletterContent(msgspec.Struct, frozen=True, kw_only=True):
     version: ContentVersion
     mail: IssueMail
     used: UsedValues
-    newsletter_slug: str
+    shared_headers: tuple[Header, ...]
     sender: str
     reply_to: str | None
     stream: str

@@ -46,7 +46,7 @@ def _parse(found: sa.Row[Any], *, default_sender: str, public_url: str) -> Issue
     return IssueContent(
         issue_id=found.issue_id,
         variant=found.variant,
-        **newsletter_fields(found, mail, default_sender=default_sender),
+        **newsletter_fields(found, mail, issue_id=found.issue_id, default_sender=default_sender, public_url=public_url),
     )
 
 

@@ -15,7 +15,7 @@ from broadsheet_delivery.composing.store import find_welcome, find_welcome_versi
 _CACHED_CONTENTS_MAX = 32
 
 
-def _parse(found: sa.Row[Any], *, default_sender: str) -> WelcomeContent:
+def _parse(found: sa.Row[Any], *, default_sender: str, public_url: str) -> WelcomeContent:
     """Raises `TemplateError`."""
     mail = IssueMail(
         IssueTemplates(
@@ -29,15 +29,16 @@ def _parse(found: sa.Row[Any], *, default_sender: str) -> WelcomeContent:
     )
     return WelcomeContent(
         unsubscribe_handling=found.unsubscribe_handling,
-        **newsletter_fields(found, mail, default_sender=default_sender),
+        **newsletter_fields(found, mail, issue_id=None, default_sender=default_sender, public_url=public_url),
     )
 
 
 class WelcomeContents:
     """The welcome mails that this replica sends, by newsletter: at most `_CACHED_CONTENTS_MAX`."""
 
-    def __init__(self, *, default_sender: str) -> None:
+    def __init__(self, *, default_sender: str, public_url: str) -> None:
         self._default_sender = default_sender
+        self._public_url = public_url
         self._kept: KeptContents[int, WelcomeContent] = KeptContents(_CACHED_CONTENTS_MAX)
 
     async def is_sent(self, connection: AsyncConnection, newsletter_id: int) -> bool:
@@ -59,7 +60,9 @@ class WelcomeContents:
                 return None
             try:
                 # Not on the event loop, as an issue's.
-                return await asyncio.to_thread(_parse, found, default_sender=self._default_sender)
+                return await asyncio.to_thread(
+                    _parse, found, default_sender=self._default_sender, public_url=self._public_url
+                )
             except TemplateError as error:
                 raise UnusableIssueError(f"The welcome mail cannot be parsed: {error}") from error
 

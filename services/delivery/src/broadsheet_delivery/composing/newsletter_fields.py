@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
-from broadsheet_common.mail.issue_mail import IssueFacts, IssueMail
+from broadsheet_common.mail.issue_mail import IssueFacts, IssueMail, shared_headers
 from broadsheet_delivery.composing.issue_content import ContentVersion, NewsletterContent
+from broadsheet_delivery.postmark.message import Header
 from broadsheet_delivery.queue.recipient import UsedValues
 
 Key = TypeVar("Key")
@@ -28,14 +29,17 @@ def facts_of(found: sa.Row[Any], *, published_at: datetime | None, web_url: str)
     )
 
 
-def newsletter_fields(found: sa.Row[Any], mail: IssueMail, *, default_sender: str) -> dict[str, Any]:
-    """The fields of `NewsletterContent`."""
+def newsletter_fields(
+    found: sa.Row[Any], mail: IssueMail, *, issue_id: int | None, default_sender: str, public_url: str
+) -> dict[str, Any]:
+    """The fields of `NewsletterContent`. `issue_id` None: of a welcome mail."""
+    headers = shared_headers(issue_id=issue_id, newsletter_slug=found.slug, public_url=public_url)
     return {
         "newsletter_id": found.newsletter_id,
         "version": ContentVersion(found.content_version, found.sender_version),
         "mail": mail,
         "used": UsedValues(tags=mail.uses_tags, attributes=tuple(sorted(mail.attributes))),
-        "newsletter_slug": found.slug,
+        "shared_headers": tuple(Header(name, value) for name, value in headers),
         "sender": formataddr((found.from_name or "", found.from_email)) if found.from_email else default_sender,
         "reply_to": found.reply_to,
         "stream": found.message_stream,

@@ -12,8 +12,9 @@ from broadsheet_common.mail.issue_mail import (
     IssueMail,
     IssueTemplates,
     Reader,
-    newsletter_headers,
+    shared_headers,
     text_of,
+    unsubscribe_headers,
 )
 from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.newsletters.installation import Installation
@@ -70,10 +71,10 @@ def render_mail(parts: MailParts, installation: Installation) -> Preview:
         preheader=parts.preheader,
         html=None if mail.html_body is None else text_of(mail.html_body),
         text=text_of(mail.text_body),
-        headers=newsletter_headers(
-            issue_id=parts.issue_id,
-            newsletter_slug=newsletter.slug,
-            public_url=installation.public_url,
-            unsubscribe_url=parts.reader.unsubscribe_url if handles else None,
+        headers=(
+            *(unsubscribe_headers(parts.reader.unsubscribe_url) if handles else ()),
+            *shared_headers(
+                issue_id=parts.issue_id, newsletter_slug=newsletter.slug, public_url=installation.public_url
+            ),
         ),
     )
