@@ -259,7 +259,8 @@ class Template:
                 work.charge(len(text) * CHAR_WORK)
                 if self._autoescape:
                     text = _escaped(text)
-            elif node is not None:
+            else:
+                assert node is not None, "a part that differs is one of both"
                 context = context or self._context(values, work)
                 text = _render_node(node, context)
                 rendered.append(text)

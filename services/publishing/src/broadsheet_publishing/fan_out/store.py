@@ -190,19 +190,33 @@ _WAVE_SQL = """
       ON wave.issue_id = :issue_id AND wave.number = coalesce(zone.number, fallback.number)"""
 
 
-def _parts_sql(fan_out: OpenFanOut) -> str:
+_WHOLE_PART_SQL = """
+             part AS MATERIALIZED (
+                SELECT CAST(1 AS smallint) AS variant, CAST(NULL AS smallint) AS wave,
+                       CAST(NULL AS timestamptz) AS due_at,
+                       array_agg(subscriber_id ORDER BY subscriber_id) AS subscriber_ids
+                  FROM page HAVING count(*) > 0)"""
+"""The page undivided, as most issues are sent: without the sorting and grouping of the other."""
+
+
+def _divided_sql(fan_out: OpenFanOut) -> str:
     """The page, split by variant and wave."""
     variant = _ONE_VARIANT_SQL if fan_out.ab_test is None else _VARIANT_SQL
     wave, due_at = ("wave.number", "wave.due_at") if fan_out.has_waves else ("NULL", "NULL")
     return f"""
-        WITH page AS MATERIALIZED ({_page_sql(fan_out)}),
              placed AS MATERIALIZED (
                 SELECT page.subscriber_id, CAST({variant} AS smallint) AS variant, CAST({wave} AS smallint) AS wave,
                        CAST({due_at} AS timestamptz) AS due_at
                   FROM page {_TEST_SQL if fan_out.ab_test else ""} {_WAVE_SQL if fan_out.has_waves else ""}),
              part AS MATERIALIZED (
                 SELECT variant, wave, due_at, array_agg(subscriber_id ORDER BY subscriber_id) AS subscriber_ids
-                  FROM placed GROUP BY variant, wave, due_at)
+                  FROM placed GROUP BY variant, wave, due_at)"""
+
+
+def _parts_sql(fan_out: OpenFanOut) -> str:
+    is_divided = fan_out.ab_test is not None or fan_out.has_waves
+    return f"""
+        WITH page AS MATERIALIZED ({_page_sql(fan_out)}),{_divided_sql(fan_out) if is_divided else _WHOLE_PART_SQL}
         SELECT wave, subscriber_ids[cardinality(subscriber_ids)] AS last_id,
                delivery.enqueue_part(:issue_id, subscriber_ids, variant, due_at) AS enqueued
           FROM part
