@@ -60,7 +60,7 @@ async def find_subscriber(
     return None if row is None else SubscriberRow(row.id, EmailAddress(row.email), row.name, row.created_at)
 
 
-_SHOWN = sa.text("""
+_SHOWN = """
     SELECT person.id, person.email, person.name, person.created_at, person.tags,
            person.attributes - ARRAY (SELECT name FROM subscriptions.attribute WHERE removed_at IS NOT NULL),
            held.id, held.newsletter_id, held.subscriber_id, held.state, held.created_at, held.confirmed_at,
@@ -71,9 +71,12 @@ _SHOWN = sa.text("""
       LEFT JOIN publishing.published_newsletters AS newsletter ON newsletter.newsletter_id = held.newsletter_id
       LEFT JOIN delivery.published_suppressed AS suppressed
         ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
-     WHERE person.id = ANY(CAST(:subscriber_ids AS bigint[]))
+     WHERE {which}
      ORDER BY person.id, held.id
-""")
+"""
+_SHOWN_SEVERAL = sa.text(_SHOWN.format(which="person.id = ANY(CAST(:subscriber_ids AS bigint[]))"))
+_SHOWN_ONE = sa.text(_SHOWN.format(which="person.id = CAST(:subscriber_id AS bigint)"))
+"""Postgres keeps the plan of this one. It plans the other anew for each list, in three times the time of the read."""
 
 
 async def read_shown(
@@ -83,7 +86,11 @@ async def read_shown(
     left out.
     """
     shown: dict[int, tuple[DetailsRow, list[SubscriptionRow]]] = {}
-    for row in await connection.execute(_SHOWN, {"subscriber_ids": list(subscriber_ids)}):
+    if len(subscriber_ids) == 1:
+        rows = await connection.execute(_SHOWN_ONE, {"subscriber_id": subscriber_ids[0]})
+    else:
+        rows = await connection.execute(_SHOWN_SEVERAL, {"subscriber_ids": list(subscriber_ids)})
+    for row in rows:
         details, held, suppression = row[:6], row[6:14], row[14:]
         _, subscriptions = shown.setdefault(details[0], (DetailsRow(*details), []))
         if held[0] is not None:
