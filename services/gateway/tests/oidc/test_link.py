@@ -32,6 +32,22 @@ async def test_a_user_links_an_account_and_ends_the_link(gateway_with: Gateway, 
     assert said == [("user.provider_linked", {"provider": host}), ("user.provider_unlinked", {"provider": host})]
 
 
+async def test_linking_and_its_end_are_told_by_mail(gateway_with: Gateway, provider: FakeProvider) -> None:
+    client = await gateway_with.signed_in()
+    gateway_with.sql("UPDATE gateway.user_account SET email = 'ada@example.com', email_key = 'ada@example.com'")
+    gateway_with.sql("TRUNCATE delivery.single_mail")
+    for _ in range(2):  # the second changes nothing
+        await link(client, provider)
+    for _ in range(2):
+        await unlink(gateway_with)
+    mails = gateway_with.sql("SELECT kind, to_email, subject, text_body FROM delivery.single_mail ORDER BY id")
+    assert [mail[:3] for mail in mails] == [
+        ("account_notice", "ada@example.com", "Your account was linked to the Guild"),
+        ("account_notice", "ada@example.com", "Your account is no longer linked to the Guild"),
+    ]
+    assert all("http" not in text for *_, text in mails)
+
+
 async def test_the_page_on_the_way_goes_on_by_itself_and_by_a_link(gateway_with: Gateway) -> None:
     """A redirect would be held to the policy's `form-action 'self'`."""
     client = await gateway_with.signed_in()

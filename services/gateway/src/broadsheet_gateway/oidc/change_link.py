@@ -10,11 +10,13 @@ from broadsheet_common.contracts.audit import record_audit
 from broadsheet_gateway.access.interface import read_grants, replace_grants
 from broadsheet_gateway.access.last_owner import LastOwnerError, require_another_owner
 from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.oidc import store
 from broadsheet_gateway.oidc.configuration import OidcConfiguration
 from broadsheet_gateway.oidc.id_token import ProviderIdentity
+from broadsheet_gateway.oidc.provider_notice import write_provider_linked, write_provider_unlinked
 from broadsheet_gateway.oidc.store import Link
 from broadsheet_gateway.users.change_user import show_user
 from broadsheet_gateway.users.record_changes import record_changes
@@ -75,6 +77,8 @@ async def link_provider(
             session.user_id,
             after={"provider": configuration.word},
         )
+        user = await find_user(connection, session.user_id)
+        await queue_notice(connection, None if user is None else user.email, write_provider_linked(configuration.name))
     _log.warning("security.provider_linked", user_id=session.user_id)
     return Linked()
 
@@ -107,5 +111,6 @@ async def unlink_provider(
             after={"provider": configuration.word},
         )
         await record_changes(connection, session.identity, before, await show_user(connection, session.user_id))
+        await queue_notice(connection, user.email, write_provider_unlinked(configuration.name))
     _log.warning("security.provider_unlinked", user_id=session.user_id)
     return Unlinked()
