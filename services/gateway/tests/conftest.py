@@ -192,14 +192,13 @@ def inbox_blocked(database: Database) -> Iterator[psycopg.Connection]:
         connection.rollback()
 
 
-async def until_inbox_waits(database: Database) -> None:
-    """Until a transaction waits for a lock in that database."""
+async def until_lock_is_waited_for(database: Database) -> None:
+    """Until a transaction waits for a lock in that database, of a table or of a row."""
 
     def is_waiting() -> bool:
         rows = execute(
             database.owner_url,
-            "SELECT 1 FROM pg_locks WHERE NOT granted AND database = "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())",
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
         )
         return bool(rows)
 

@@ -27,7 +27,7 @@ from harness.keys import SECOND_FACTOR_KEYS, identity_keys
 from harness.ports import held_port
 from harness.waiting import eventually
 
-from .conftest import PASSWORD, Gateway, RecordingService, execute, inbox_blocked, until_inbox_waits
+from .conftest import PASSWORD, Gateway, RecordingService, execute, inbox_blocked, until_lock_is_waited_for
 
 pytestmark = pytest.mark.process
 
@@ -292,7 +292,7 @@ async def test_webhooks_that_wait_when_it_is_told_to_stop_are_stored_and_answere
     async with httpx.AsyncClient(base_url=url, auth=("postmark", "webhook-password"), timeout=30) as client:
         with inbox_blocked(database):
             posting = [asyncio.create_task(client.post("/webhooks/postmark", json={"N": n})) for n in range(20)]
-            await until_inbox_waits(database)
+            await until_lock_is_waited_for(database)
             process.send_signal(signal.SIGTERM)
             await eventually(has_closed, what="the listener is closed")
         assert [answer.status_code for answer in await asyncio.gather(*posting)] == [200] * 20

@@ -17,7 +17,7 @@ from broadsheet_gateway.webhooks import store_webhooks as module
 from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
 from harness.cluster import Database
 
-from ..conftest import Gateway, MakeGateway, execute, inbox_blocked, until_inbox_waits
+from ..conftest import Gateway, MakeGateway, execute, inbox_blocked, until_lock_is_waited_for
 
 PATH = "/webhooks/postmark"
 USER, PASSWORD = "postmark", "webhook-password"
@@ -147,7 +147,7 @@ async def test_a_database_that_is_lost_under_way_is_answered_by_what_was_committ
 ) -> None:
     with inbox_blocked(database) as owner:
         posting = asyncio.create_task(post_at_once(door, [BODY] * 46))
-        await until_inbox_waits(database)
+        await until_lock_is_waited_for(database)
         owner.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
             "AND datname = current_database()"
@@ -189,6 +189,6 @@ async def test_what_cannot_be_stored_before_the_end_is_refused(
     with inbox_blocked(database):
         async with inbox.running():
             storing = asyncio.create_task(store_at_once(inbox, [BODY] * 46))
-            await until_inbox_waits(database)
+            await until_lock_is_waited_for(database)
         assert [type(result) for result in await storing] == [UnavailableError] * 46
     assert stored(database) == []

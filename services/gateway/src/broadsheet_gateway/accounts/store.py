@@ -82,6 +82,13 @@ async def find_user_by_address(connection: AsyncConnection, email_key: str) -> U
     return None if row is None else UserAccount(*row)
 
 
+async def lock_user(connection: AsyncConnection, user_id: int) -> None:
+    """Until the transaction ends. Whoever changes how a user signs in takes this lock before any other row of theirs,
+    so that changes at once see each other, and none waits for one that waits for it.
+    """
+    await connection.execute(sa.select(user_account.c.id).where(user_account.c.id == user_id).with_for_update())
+
+
 async def end_sessions(connection: AsyncConnection, user_id: int) -> bool:
     """From the commit on, every session that began before is over. False if there is no such user."""
     result = await connection.execute(

@@ -11,7 +11,7 @@ from broadsheet_common.contracts.audit import Actor, record_audit
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.account_notices.notices import write_address_changed
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
-from broadsheet_gateway.accounts.interface import replace_address
+from broadsheet_gateway.accounts.interface import lock_user, replace_address
 from broadsheet_gateway.email_change.request_change import token_sha256
 from broadsheet_gateway.email_change.store import OpenChange, confirm_side, end_change, find_change
 from broadsheet_gateway.password_reset.interface import void_reset_links
@@ -47,6 +47,10 @@ async def confirm_change(
 ) -> AddressChanged | OtherSideWaits | AddressTaken | ChangeNotOpen:
     """Links for a new password that went to the old address end with it; sessions go on."""
     async with engine.begin() as connection:
+        before = await find_change(connection, token_sha256(token))
+        if before is None:
+            return ChangeNotOpen()
+        await lock_user(connection, before[0].user_id)
         found = await find_change(connection, token_sha256(token), lock=True)
         if found is None:
             return ChangeNotOpen()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.contracts.audit import record_audit
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.interface import end_sessions, find_user
+from broadsheet_gateway.accounts.interface import end_sessions, find_user, lock_user
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.passkeys import store
 from broadsheet_gateway.passkeys.ceremony import (
@@ -114,6 +114,7 @@ async def finish_registration(
         _log.warning("security.passkey_not_added", user_id=session.user_id, reason=str(error))
         return PasskeyNotAdded()
     async with engine.begin() as connection:
+        await lock_user(connection, session.user_id)
         passkey_id = await store.insert_passkey(
             connection,
             user_id=session.user_id,
@@ -144,7 +145,7 @@ async def remove_passkey(
         UnavailableError: Redis does not answer; the passkey is removed, and its user signs in again.
     """
     async with engine.begin() as connection:
-        await store.lock_user(connection, session.user_id)
+        await lock_user(connection, session.user_id)
         user = await find_user(connection, session.user_id)
         assert user is not None, "users are never deleted"
         held = await store.list_passkeys(connection, session.user_id)

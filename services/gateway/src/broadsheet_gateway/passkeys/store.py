@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_gateway.passkeys.ceremony import NewPasskey
-from broadsheet_gateway.tables import passkey, user_account
+from broadsheet_gateway.tables import passkey
 
 
 class Passkey(msgspec.Struct, frozen=True):
@@ -40,16 +40,12 @@ async def find_passkey(connection: AsyncConnection, credential_id: bytes) -> Pas
     return None if row is None else Passkey(*row)
 
 
-async def lock_user(connection: AsyncConnection, user_id: int) -> None:
-    """Until the transaction ends: of several changes of a user's passkeys at once, each sees the others."""
-    await connection.execute(sa.select(user_account.c.id).where(user_account.c.id == user_id).with_for_update())
-
-
 async def insert_passkey(
     connection: AsyncConnection, *, user_id: int, made: NewPasskey, user_handle: bytes, name: str, passkeys_max: int
 ) -> int | None:
-    """Its id; None if the user has so many already, or it is registered."""
-    await lock_user(connection, user_id)
+    """Its id; None if the user has so many already, or it is registered. The caller has locked the user, so that of two
+    at once the second sees the first.
+    """
     held = await connection.scalar(sa.select(sa.func.count()).where(passkey.c.user_id == user_id))
     if int(held or 0) >= passkeys_max:
         return None

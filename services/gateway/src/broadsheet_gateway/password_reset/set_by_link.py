@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.contracts.audit import Actor, record_audit
 from broadsheet_gateway.account_notices.notices import write_password_changed
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
-from broadsheet_gateway.accounts.interface import set_password_hash
+from broadsheet_gateway.accounts.interface import lock_user, set_password_hash
 from broadsheet_gateway.accounts.password import PasswordFault, explain, find_fault
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
@@ -70,6 +70,7 @@ async def set_by_link(
         return ResetRefused({field: explain(fault, new, username=user.username, own_words=own_words)})
     new_hash = await hashing.hash(new)
     async with engine.begin() as connection:
+        await lock_user(connection, user.id)
         if not await use_reset(connection, digest):
             return LinkNotValid()
         await set_password_hash(connection, user_id=user.id, new_hash=new_hash)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_common.contracts.audit import By, record_audit
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.interface import UserAccount, end_sessions, find_user
+from broadsheet_gateway.accounts.interface import UserAccount, end_sessions, find_user, lock_user
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.passkeys.interface import delete_passkeys
 from broadsheet_gateway.passkeys.passkey_notice import write_passkey_removed
@@ -21,6 +21,7 @@ async def remove_factor(connection: AsyncConnection, user: UserAccount, *, by: B
     """In the caller's transaction: with the recovery codes; every session ends; the user is told. False: there was
     none.
     """
+    await lock_user(connection, user.id)
     if not await store.delete_factor(connection, user.id):
         return False
     await end_sessions(connection, user.id)

@@ -11,7 +11,7 @@ from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.sealed_secret import SecretBox, UnreadableSecretError
 from broadsheet_gateway.account_notices.queue_notice import queue_notice
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.interface import end_sessions, find_user
+from broadsheet_gateway.accounts.interface import end_sessions, find_user, lock_user
 from broadsheet_gateway.accounts.sessions import Sessions
 from broadsheet_gateway.second_factor import store
 from broadsheet_gateway.second_factor.authenticator import matching_step, new_secret
@@ -68,6 +68,7 @@ async def finish_set_up(
     code = parse_code(typed)
     codes = new_recovery_codes()
     async with engine.begin() as connection:
+        await lock_user(connection, session.user_id)
         found = await store.find_set_up(connection, session.user_id, lifetime=SET_UP_LIFETIME)
         secret = None if found is None else _opened(found, session.user_id, box)
         if found is None or secret is None:
@@ -107,6 +108,7 @@ async def renew_recovery_codes(session: Session, *, engine: AsyncEngine) -> tupl
     """Those before work no more. None if the user has no second factor."""
     codes = new_recovery_codes()
     async with engine.begin() as connection:
+        await lock_user(connection, session.user_id)
         if await store.find_factor(connection, session.user_id) is None:
             return None
         await store.replace_recovery_codes(connection, session.user_id, codes.values())

@@ -79,7 +79,8 @@ async def use_step(connection: AsyncConnection, *, user_id: int, step: int) -> b
 
 async def delete_factor(connection: AsyncConnection, user_id: int) -> bool:
     """With its recovery codes and all that was counted. False if the user has none."""
-    for table in (recovery_code, second_factor_setup, second_factor_tries):
+    # First the tries, as who gives a code does.
+    for table in (second_factor_tries, recovery_code, second_factor_setup):
         await connection.execute(table.delete().where(table.c.user_id == user_id))
     result = await connection.execute(
         second_factor.delete().where(second_factor.c.user_id == user_id).returning(second_factor.c.user_id)
