@@ -100,6 +100,21 @@ async def test_the_meter_sees_what_a_process_uses() -> None:
     assert set(meter.uses) == {"busy", "bench"}
 
 
+async def test_the_meter_counts_what_descends_from_a_process() -> None:
+    large = "held = bytearray(b'x' * 80_000_000); print(flush=True); input()"
+    starts = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', {!r}])"
+    with python(starts.format(starts.format(large))) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        async with ProcessMeter({"parent": parent.pid}) as meter:
+            pass
+        parent.stdin.write("\n")
+        parent.stdin.close()
+    assert meter.uses["parent"].rss_mb_start > 80
+    assert meter.uses["parent"].rss_mb_end > 80
+
+
 async def test_a_process_that_ended_makes_the_measurement_worthless() -> None:
     with python("input()") as ended:
         meter = ProcessMeter({"short-lived": ended.pid})

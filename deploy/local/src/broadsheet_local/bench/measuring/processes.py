@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -46,8 +46,9 @@ class ProcessMeter:
 
     async def __aenter__(self) -> Self:
         try:
-            self._started_cpu_s = {name: _cpu_s(process) for name, process in self._processes.items()}
-            self._rss_mb = {name: [_rss_mb(process)] for name, process in self._processes.items()}
+            families = self._families()
+            self._started_cpu_s = {name: _cpu_s(family) for name, family in families.items()}
+            self._rss_mb = {name: [_rss_mb(family)] for name, family in families.items()}
         except psutil.NoSuchProcess as gone:
             raise self._ended(gone.pid) from gone
         self._began_s = time.monotonic()
@@ -65,15 +66,16 @@ class ProcessMeter:
             return
         self.seconds = time.monotonic() - self._began_s
         try:
-            self._note_rss()
+            families = self._families()
+            self._note_rss(families)
             self.uses = {
                 name: ProcessUse(
-                    cpu_s=_cpu_s(process) - self._started_cpu_s[name],
+                    cpu_s=_cpu_s(family) - self._started_cpu_s[name],
                     rss_mb_start=self._rss_mb[name][0],
                     rss_mb_peak=max(self._rss_mb[name]),
                     rss_mb_end=self._rss_mb[name][-1],
                 )
-                for name, process in self._processes.items()
+                for name, family in families.items()
             }
         except psutil.NoSuchProcess as gone:
             raise self._ended(gone.pid) from gone
@@ -81,15 +83,28 @@ class ProcessMeter:
     def _ended(self, pid: int | None) -> LaunchError:
         return _ended({name: one.pid for name, one in self._processes.items()}, pid)
 
-    def _note_rss(self) -> None:
-        for name, process in self._processes.items():
-            self._rss_mb[name].append(_rss_mb(process))
+    def _families(self) -> dict[str, list[psutil.Process]]:
+        """Each process with its children, found in one pass over all processes of the machine: a pass for each of ours
+        would take some percent of a processor from what is measured. This process is taken alone: its children are the
+        services, which are measured separately.
+        """
+        children: dict[int, list[psutil.Process]] = {}
+        for process in psutil.process_iter(["ppid"]):
+            children.setdefault(process.info["ppid"], []).append(process)
+        return {
+            name: [process] if process.pid == os.getpid() else _with_children(process, children)
+            for name, process in self._processes.items()
+        }
+
+    def _note_rss(self, families: Mapping[str, Sequence[psutil.Process]]) -> None:
+        for name, family in families.items():
+            self._rss_mb[name].append(_rss_mb(family))
 
     async def _sample(self) -> None:
         while True:
             await asyncio.sleep(SAMPLE_INTERVAL_S)
             try:
-                self._note_rss()
+                self._note_rss(self._families())
             except psutil.NoSuchProcess:
                 return  # reported at the end, where it can be raised
 
@@ -99,17 +114,19 @@ def _ended(process_ids: Mapping[str, int], pid: int | None) -> LaunchError:
     return LaunchError(f"{names[0] if names else 'a process'} ended during the measurement, so the result is not valid")
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and its children. This process is taken alone: its children are the services, which are measured
-    separately.
-    """
-    return [process] if process.pid == os.getpid() else [process, *process.children(recursive=True)]
+def _with_children(process: psutil.Process, children: Mapping[int, Sequence[psutil.Process]]) -> list[psutil.Process]:
+    """The process first, and then all that descend from it."""
+    family = [process]
+    for member in family:
+        family += children.get(member.pid, ())
+    return family
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    """User and system time of the process, of its living children, and of those it has reaped (sessions that ended)."""
+def _cpu_s(family: Sequence[psutil.Process]) -> float:
+    """User and system time of a process, of its living children, and of those it has reaped (sessions that ended)."""
+    process = family[0]
     total_s = 0.0
-    for member in _family(process):
+    for member in family:
         try:
             times = member.cpu_times()
         except psutil.NoSuchProcess:
@@ -122,14 +139,14 @@ def _cpu_s(process: psutil.Process) -> float:
     return total_s
 
 
-def _rss_mb(process: psutil.Process) -> float:
+def _rss_mb(family: Sequence[psutil.Process]) -> float:
     """Postgres' sessions all map the same shared buffers: what is shared is counted once."""
     own_bytes, shared_bytes = 0, 0
-    for member in _family(process):
+    for member in family:
         try:
             memory = member.memory_info()
         except psutil.NoSuchProcess:
-            if member is process:
+            if member is family[0]:
                 raise
             continue
         shared = getattr(memory, "shared", 0)
