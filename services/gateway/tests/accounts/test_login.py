@@ -1,6 +1,7 @@
 """Logging in and out, and what a session is."""
 
 import asyncio
+import re
 import time
 
 import httpx
@@ -212,6 +213,18 @@ async def test_logins_are_limited_by_user_and_by_address(make_gateway: MakeGatew
     # Other names from the same address meet the address's own limit.
     others = [(await post_login(client, username=f"user-{n}", password="wrong")).status_code for n in range(3)]
     assert others == [303, 303, 429]
+
+
+async def test_who_typed_too_often_is_offered_every_other_way_in(make_gateway: MakeGateway) -> None:
+    gateway = await make_gateway(public_url="https://news.example.com", login_limit_per_user="1/3600")
+    await gateway.add_user()
+    client = await gateway.client()
+    await post_login(client, password="wrong")
+    refused = await post_login(client)
+    assert refused.status_code == 429
+    ways = re.findall(r'(?:action|href)="(/(?:login|password-reset)[^"]*)"', (await client.get("/login")).text)
+    assert {"/login", "/login/passkey", "/password-reset"} <= set(ways)
+    assert re.findall(r'(?:action|href)="(/(?:login|password-reset)[^"]*)"', refused.text) == ways
 
 
 async def test_wrong_tries_from_elsewhere_do_not_lock_the_owner_out(make_gateway: MakeGateway) -> None:

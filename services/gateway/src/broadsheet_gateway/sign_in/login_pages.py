@@ -33,12 +33,7 @@ async def show_login(
     settings: NamedDependency[GatewaySettings],
     relying_party: NamedDependency[RelyingParty],
 ) -> PageResponse:
-    view = LoginPage(
-        flashes=responder.flashes(request),
-        provider_name=settings.provider_name,
-        passkeys_possible=relying_party.is_possible,
-    )
-    return responder.page(view)
+    return responder.page(_login_page(settings, relying_party, flashes=responder.flashes(request)))
 
 
 @post("/login", include_in_schema=False)
@@ -46,6 +41,7 @@ async def submit_login(
     request: AnyRequest,
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
+    relying_party: NamedDependency[RelyingParty],
     attempts: NamedDependency[SignInAttempts],
     request_origin: NamedDependency[RequestOrigin],
     engine: NamedDependency[AsyncEngine],
@@ -64,11 +60,7 @@ async def submit_login(
     try:
         charge = await attempts.count_password(username, source=visit.source)
     except TooManyRequestsError as error:
-        view = LoginPage(
-            username=username[:_USERNAME_SHOWN_MAX],
-            flashes=(FlashCode.TOO_MANY_ATTEMPTS,),
-            provider_name=settings.provider_name,
-        )
+        view = _login_page(settings, relying_party, username=username, flashes=(FlashCode.TOO_MANY_ATTEMPTS,))
         return responder.page(view, status=error.status, headers=error.headers)
     result = await log_in(
         username=username,
@@ -84,6 +76,18 @@ async def submit_login(
         return responder.redirect("/login", flash=FlashCode.AUTHENTICATION_FAILED)
     await attempts.clear(charge)
     return answer_admitted(result, responder=responder, jar=jar, lifetime_s=sessions.lifetime_s)
+
+
+def _login_page(
+    settings: GatewaySettings, relying_party: RelyingParty, *, username: str = "", flashes: tuple[FlashCode, ...] = ()
+) -> LoginPage:
+    """With every way in that there is, whatever the answer: who typed too often may still have a passkey."""
+    return LoginPage(
+        username=username[:_USERNAME_SHOWN_MAX],
+        flashes=flashes,
+        provider_name=settings.provider_name,
+        passkeys_possible=relying_party.is_possible,
+    )
 
 
 LOGIN_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_login, submit_login)
