@@ -316,7 +316,7 @@ async def test_where_a_factor_is_required_a_passkey_is_enough_and_the_password_a
         await confirm(thief, device)
         assert await is_signed_in(thief)
     finally:
-        gateway.sql("TRUNCATE gateway.second_factor_requirement")
+        gateway.sql("DELETE FROM gateway.second_factor_requirement")
 
 
 async def test_with_a_passkey_and_an_authenticator_the_password_still_asks_for_a_code(
@@ -355,7 +355,7 @@ async def test_an_owner_takes_lost_passkeys_away(gateway: Gateway, device: SoftA
 
 async def test_adding_and_removing_are_audited_and_told_by_mail(gateway: Gateway, device: SoftAuthenticator) -> None:
     await gateway.add_user()
-    gateway.sql("TRUNCATE delivery.single_mail")
+    gateway.sql("DELETE FROM delivery.single_mail")
     gateway.sql("UPDATE gateway.user_account SET email = 'ada@example.com', email_key = 'ada@example.com'")
     here = await gateway.signed_in()
     await register(here, device, "A name of hers")

@@ -49,7 +49,7 @@ def admin_pages() -> set[tuple[str, str]]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_required(gateway: Gateway) -> None:
-    gateway.sql("TRUNCATE gateway.second_factor_requirement")
+    gateway.sql("DELETE FROM gateway.second_factor_requirement")
 
 
 def require(gateway: Gateway, newsletter_id: int | None = None) -> None:

@@ -36,7 +36,7 @@ def mails(gateway: Gateway) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(autouse=True)
 def _no_mails(gateway: Gateway) -> None:
-    gateway.sql("TRUNCATE delivery.single_mail")
+    gateway.sql("DELETE FROM delivery.single_mail")
 
 
 async def test_it_counts_only_after_a_right_code_and_then_every_other_session_ends(gateway: Gateway) -> None:

@@ -29,7 +29,7 @@ GOOD = basic(USER, PASSWORD)
 @pytest.fixture
 async def door(make_gateway: MakeGateway) -> Gateway:
     gateway = await make_gateway(postmark_webhook_user=USER, postmark_webhook_password=Secret(PASSWORD))
-    gateway.sql("TRUNCATE delivery.provider_event_inbox")
+    gateway.sql("DELETE FROM delivery.provider_event_inbox")
     return gateway
 
 
