@@ -27,7 +27,7 @@ BODY = '{"RecordType": "Delivery", "MessageID": "00000000-0000-0000-0000-0000000
 
 @pytest.fixture(autouse=True)
 def _empty(database: Database) -> None:
-    execute(database.owner_url, "TRUNCATE delivery.provider_event_inbox")
+    execute(database.owner_url, "DELETE FROM delivery.provider_event_inbox")
 
 
 @pytest.fixture
