@@ -79,6 +79,23 @@ async def test_what_comes_together_is_one_transaction(engine: AsyncEngine, datab
     assert stored(database) == bodies
 
 
+async def test_what_comes_while_the_writers_rest_shares_a_transaction_and_one_alone_does_not_wait(
+    monkeypatch: pytest.MonkeyPatch, engine: AsyncEngine, database: Database
+) -> None:
+    monkeypatch.setattr(module, "REST_S", 2.0)
+    inbox = WebhookInbox(engine)
+    async with inbox.running():
+        for _ in range(module.WRITERS):
+            # Stored while another writer rests.
+            await inbox.store(BODY, size_bytes=len(BODY))
+        later = []
+        for _ in range(20):
+            later.append(asyncio.create_task(inbox.store(BODY, size_bytes=len(BODY))))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*later)
+    assert events_a_transaction(database) == [1] * module.WRITERS + [20]
+
+
 @pytest.mark.parametrize(
     ("bound", "value"), [("EVENTS_A_TRANSACTION_MAX", 10), ("BYTES_A_TRANSACTION_MAX", 10 * len(BODY))]
 )

@@ -9,7 +9,6 @@ import structlog
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from litestar.datastructures import State
-from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
@@ -22,6 +21,7 @@ from prometheus_client.registry import Collector
 from broadsheet_common.background.runner import BackgroundRunner
 from broadsheet_common.http.health import ReadinessCheck, health_routes
 from broadsheet_common.http.problems import ProblemError, problem_handlers
+from broadsheet_common.http.ready_dependencies import DependenciesInTurn, provide
 from broadsheet_common.http.request_rules import RequestRules
 from broadsheet_common.http.route_rules import JsonRequest, RawObjects
 from broadsheet_common.http.service_app import ReadyAnswer, ServiceApp, sent_method
@@ -178,7 +178,7 @@ def create_service_app(
                 readiness_checks, metrics.registry, optional_checks=optional_checks or {}, background=background
             ),
         ],
-        dependencies={name: _provide(value) for name, value in dependencies.items()},
+        dependencies={name: provide(value) for name, value in dependencies.items()},
         middleware=[_RequestMiddleware(metrics), RequestRules(token_paths, coded_body_paths), *middleware],
         exception_handlers=problem_handlers(),
         lifespan=list(lifespan),
@@ -192,7 +192,7 @@ def create_service_app(
             }
         ),
         openapi_config=openapi_config,
-        plugins=[RawObjects()],
+        plugins=[RawObjects(), DependenciesInTurn()],
         request_class=JsonRequest,
         request_max_body_size=body_max_bytes,
         logging_config=None,
@@ -200,10 +200,3 @@ def create_service_app(
     )
     app.answer_at_once = answer_at_once
     return app
-
-
-def _provide(value: object) -> Provide:
-    def provide() -> Any:
-        return value
-
-    return Provide(provide, use_cache=True, sync_to_thread=False)

@@ -9,12 +9,12 @@ from typing import Any, Final, cast
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
-from litestar.di import Provide
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.types import ASGIApp, ControllerRouterHandler, HTTPScope, Receive, Send
 
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.http.problems import UnauthenticatedError, problem_handlers
+from broadsheet_common.http.ready_dependencies import DependenciesInTurn, provide
 from broadsheet_common.http.route_rules import JsonRequest, RawObjects, openapi_config, served_document
 from broadsheet_common.http.service_app import ServiceApp
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
@@ -43,11 +43,11 @@ class OwnApi:
     def __init__(self, handlers: Sequence[ControllerRouterHandler], dependencies: Mapping[str, object]) -> None:
         self._app = ServiceApp(
             route_handlers=list(handlers),
-            dependencies={name: _provide(value) for name, value in dependencies.items()},
+            dependencies={name: provide(value) for name, value in dependencies.items()},
             middleware=[_GivenIdentity],
             exception_handlers=problem_handlers(),
             openapi_config=openapi_config("Broadsheet gateway", "Users and API keys."),
-            plugins=[RawObjects()],
+            plugins=[RawObjects(), DependenciesInTurn()],
             request_class=JsonRequest,
             request_max_body_size=API_BODY_MAX_BYTES,
             logging_config=None,
@@ -66,10 +66,3 @@ class OwnApi:
         own: dict[str, Any] = {key: value for key, value in scope.items() if key in _SCOPE_KEYS}
         own |= {"root_path": "", "state": {}, _IDENTITY_KEY: identity}
         await self._app(cast("HTTPScope", own), receive, send)
-
-
-def _provide(value: object) -> Provide:
-    def provide() -> Any:
-        return value
-
-    return Provide(provide, use_cache=True, sync_to_thread=False)
