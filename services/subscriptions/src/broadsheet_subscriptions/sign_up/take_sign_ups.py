@@ -74,7 +74,6 @@ async def _write(
     """One transaction. `has_company`: others are answered at the same time."""
     async with engine.begin() as connection:
         await name_change_source(connection, "sign_up")
-        if has_company:
-            await store.bound_lock_waits(connection, LOCK_WAIT_MAX_MS)
+        await store.begin_sign_ups(connection, lock_wait_max_ms=LOCK_WAIT_MAX_MS if has_company else None)
         results = await subscribe_all(connection, sign_ups, policy)
     return [result if isinstance(result, Exception) else None for result in results]
