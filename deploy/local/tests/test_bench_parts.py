@@ -183,9 +183,13 @@ class Door(asyncio.Protocol):
     def __init__(self, statuses: Iterator[int], *, closes: bool) -> None:
         self._statuses = statuses
         self._closes = closes
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        self.lost.set()
 
     def data_received(self, data: bytes) -> None:
         body = str(len(data)).encode()
@@ -204,11 +208,20 @@ async def load_on_a_door(
     work = Repeated("page", [request], check=lambda _, body: body == str(len(request)).encode())
     loop = asyncio.get_running_loop()
     endless = itertools.cycle(statuses)
-    server = await loop.create_server(lambda: Door(endless, closes=closes), "127.0.0.1", 0)
+    doors: list[Door] = []
+
+    def open_door() -> Door:
+        doors.append(Door(endless, closes=closes))
+        return doors[-1]
+
+    server = await loop.create_server(open_door, "127.0.0.1", 0)
     async with server:
         url = server.sockets[0].getsockname()
         offer = partial(offer_load, work, url=url, connections=2, rate_per_s=rate_per_s, seconds=0.5)
-        return await asyncio.to_thread(offer), work
+        figures = await asyncio.to_thread(offer)
+        # The load has closed its ends; the loop may stand still after the test, and these would stay open.
+        await asyncio.gather(*(door.lost.wait() for door in doors))
+    return figures, work
 
 
 async def test_an_open_loop_asks_as_often_as_was_said_and_sorts_the_answers() -> None:
