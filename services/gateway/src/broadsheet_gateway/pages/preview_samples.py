@@ -236,6 +236,9 @@ def _author_samples() -> dict[str, PageView]:
     return {
         "login": LoginPage(),
         "login-failed": LoginPage(flashes=(FlashCode.AUTHENTICATION_FAILED,)),
+        "login-limited": LoginPage(
+            username="ada", flashes=(FlashCode.TOO_MANY_ATTEMPTS,), provider_name="Example ID", passkeys_possible=True
+        ),
         "dashboard": DashboardPage(
             signed_in=_ADMIN,
             issues=_ISSUES,
