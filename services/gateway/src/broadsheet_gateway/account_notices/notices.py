@@ -5,6 +5,10 @@ from typing import Final
 from broadsheet_common.mail.notice_mail import Mail, write_mail
 
 _NO_LINK: Final = "This mail has no link on purpose."
+IF_IT_WAS_NOT_YOU: Final = (
+    f"If it was not you, set a new password, end your sessions, and tell an owner of your Broadsheet. {_NO_LINK}"
+)
+"""What to do about a change of how one signs in, besides that of the password itself."""
 
 
 def write_password_changed() -> Mail:

@@ -1,14 +1,9 @@
 """What users are told about their second factor; pure."""
 
 from enum import Enum
-from typing import Final
 
 from broadsheet_common.mail.notice_mail import Mail, write_mail
-
-_AFTER: Final = (
-    "If it was not you, set a new password, end your sessions, and tell an owner of your Broadsheet. "
-    "This mail has no link on purpose."
-)
+from broadsheet_gateway.account_notices.notices import IF_IT_WAS_NOT_YOU
 
 
 class Notice(Enum):
@@ -34,4 +29,4 @@ class Notice(Enum):
 
 def write_notice(notice: Notice) -> Mail:
     subject, text = notice.value
-    return write_mail(subject=subject, title=subject, text=text, after=_AFTER)
+    return write_mail(subject=subject, title=subject, text=text, after=IF_IT_WAS_NOT_YOU)
