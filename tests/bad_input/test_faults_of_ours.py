@@ -94,6 +94,6 @@ async def test_a_service_that_is_down_is_a_503_that_says_to_come_back(system: Sy
 
 def _transport(gateway: Litestar, service: str) -> httpx.ASGITransport:
     upstreams = gateway.dependencies["upstreams"].dependency()  # type: ignore[union-attr]  # a ready object
-    transport = upstreams._upstreams[service].transport
-    assert isinstance(transport, httpx.ASGITransport)
-    return transport
+    carried = upstreams._transports[service]
+    assert isinstance(carried.inner, httpx.ASGITransport)
+    return carried.inner

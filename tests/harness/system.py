@@ -38,6 +38,7 @@ from broadsheet_subscriptions.app import create_app as create_subscriptions_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Database
 from harness.delivering import MAIL_FROM, Delivering, delivering, delivery_settings
+from harness.http.carried import CarriedByHttpx
 from harness.keys import (
     ERASURE_KEYS,
     LINK_SIGNING_KEYS,
@@ -160,7 +161,7 @@ async def running_system(
     apps = make_services(database, sandbox)
     gateway = create_gateway_app(
         msgspec.structs.replace(gateway_settings(database, redis_url), **gateway_changes),
-        upstreams={service: in_this_process(apps[service]) for service in get_args(ServiceName)},
+        upstreams={service: CarriedByHttpx(in_this_process(apps[service])) for service in get_args(ServiceName)},
     )
     async with AsyncExitStack() as stack:
         # Delivery's lifespan, which would start the worker's loops, is not entered: the test drives the steps itself.

@@ -20,11 +20,13 @@ from broadsheet_common.process.settings import HttpUrl, PostgresUrl, RedisUrl, S
 from broadsheet_gateway.accounts.create_user import UserCreated, create_user
 from broadsheet_gateway.api_keys.create_api_key import KeyStored, create_api_key
 from broadsheet_gateway.app import create_app
+from broadsheet_gateway.forwarding.transport import Transport
 from broadsheet_gateway.limits.redis_client import create_redis
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from harness.cluster import Cluster, Database
+from harness.http.carried import CarriedByHttpx
 from harness.keys import SECOND_FACTOR_KEYS, identity_keys, scopes
 from harness.waiting import eventually
 
@@ -311,7 +313,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 Services = dict[ServiceName, RecordingService]
-Transports = dict[ServiceName, httpx.AsyncBaseTransport]
+Transports = dict[ServiceName, Transport]
 MakeGateway = Callable[..., Awaitable[Gateway]]
 
 
@@ -321,7 +323,7 @@ def _tell_the_newsletters_name(services: Services) -> None:
 
 
 def _transports(services: Services) -> Transports:
-    return {name: httpx.ASGITransport(service) for name, service in services.items()}
+    return {name: CarriedByHttpx(httpx.ASGITransport(service)) for name, service in services.items()}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 from litestar import Litestar
 from litestar.config.app import AppConfig
 from redis.asyncio import Redis
@@ -33,12 +32,14 @@ from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.content_coding.compress_answers import CompressAnswers
 from broadsheet_gateway.content_coding.decode_bodies import DecodeBodies
 from broadsheet_gateway.email_change.pages import EMAIL_LINK_HANDLERS
+from broadsheet_gateway.forwarding.aiohttp_transport import AiohttpTransport
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward import BodyBounds, Forwarder, forward_route
 from broadsheet_gateway.forwarding.forward_stream import EventStreams
 from broadsheet_gateway.forwarding.route_table import API_PREFIX
-from broadsheet_gateway.forwarding.service_guard import GuardLimits, make_guards
-from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams, create_upstream
+from broadsheet_gateway.forwarding.service_guard import PLACE_TIMEOUT_S, GuardLimits, make_guards
+from broadsheet_gateway.forwarding.transport import Transport
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.cookies import CookieJar
 from broadsheet_gateway.http.error_pages import error_handlers
 from broadsheet_gateway.http.metrics_access import MetricsAccessMiddleware
@@ -90,12 +91,12 @@ from broadsheet_gateway.well_known.pages import WELL_KNOWN_HANDLERS
 def create_app(
     settings: GatewaySettings,
     *,
-    upstreams: Mapping[ServiceName, httpx.AsyncBaseTransport] | None = None,
+    upstreams: Mapping[ServiceName, Transport] | None = None,
     redis_client: Redis | None = None,
     pages: Pages | None = None,
 ) -> Litestar:
-    """The gateway. What may be given instead of made is for tests that wire services in one process: `upstreams` (say,
-    `httpx.ASGITransport`s) and `redis_client`, which whoever gives them closes, and `pages`, whose templates take a
+    """The gateway. What may be given instead of made is for tests that wire services in one process: `upstreams` (to
+    services in this process) and `redis_client`, which whoever gives them closes, and `pages`, whose templates take a
     quarter of a second to compile.
     """
     engine = create_engine(
@@ -214,7 +215,7 @@ def create_app(
             await provider_door.aclose()
             if upstreams is None:
                 for upstream in (*services.values(), *streaming.values()):
-                    await upstream.transport.aclose()
+                    await upstream.aclose()
             if redis_client is None:
                 await redis.aclose()
             await engine.dispose()
@@ -322,18 +323,26 @@ def _create_provider(settings: GatewaySettings, engine: AsyncEngine) -> Provider
 
 def _create_upstreams(
     settings: GatewaySettings,
-    transports: Mapping[ServiceName, httpx.AsyncBaseTransport] | None,
+    transports: Mapping[ServiceName, Transport] | None,
     *,
     connections_max: int,
-) -> dict[ServiceName, Upstream]:
+) -> Mapping[ServiceName, Transport]:
+    if transports is not None:
+        return transports
     urls: dict[ServiceName, str] = {
         "subscriptions": str(settings.subscriptions_url),
         "publishing": str(settings.publishing_url),
         "delivery": str(settings.delivery_url),
     }
-    if transports is not None:
-        return {service: Upstream(url, transports[service]) for service, url in urls.items()}
-    return {service: create_upstream(url, connections_max=connections_max) for service, url in urls.items()}
+    return {
+        service: AiohttpTransport(
+            url,
+            connections_max=connections_max,
+            place_timeout_s=PLACE_TIMEOUT_S,
+            timeout_s=settings.upstream_timeout_s,
+        )
+        for service, url in urls.items()
+    }
 
 
 def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[AppConfig], AppConfig]:

@@ -2,34 +2,43 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, ClassVar
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
 from broadsheet_gateway.forwarding import forward_stream
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, StreamsFullError
+from broadsheet_gateway.forwarding.transport import TransportError
 
 EVENT = b"event: issue\ndata: {}\n\n"
 MAX_S = 30.0
 
 
-class Pieces(httpx.AsyncByteStream):
-    """A body in these pieces; then an error, or silence."""
+class Pieces:
+    """An answer whose body comes in these pieces; then an error, or silence."""
+
+    status = 200
+    headers: ClassVar[list[tuple[bytes, bytes]]] = []
 
     def __init__(self, *pieces: bytes, then: Exception | None = None, ends: bool = False) -> None:
         self._pieces = pieces
         self._then = then
         self._ends = ends
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
             yield piece
         if self._then is not None:
             raise self._then
         if not self._ends:
             await asyncio.Event().wait()
+
+    async def read(self) -> bytes:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
 
 
 class Client:
@@ -73,9 +82,8 @@ def client() -> Client:
 async def pass_on(
     streams: EventStreams, client: Client, body: Pieces, check: Callable[[], Awaitable[bool | None]] | None = None
 ) -> None:
-    response = httpx.Response(200, stream=body)
     async with asyncio.timeout(MAX_S):
-        await streams.pass_on(response, client.receive, client.send, check or answering(True))
+        await streams.pass_on(body, client.receive, client.send, check or answering(True))
 
 
 async def test_a_stream_that_the_service_ends_is_passed_on_as_it_was(streams: EventStreams, client: Client) -> None:
@@ -120,7 +128,7 @@ async def test_a_check_that_hangs_is_one_that_could_not_be_made(
     assert client.is_ended
 
 
-@pytest.mark.parametrize("error", [httpx.ReadError("gone"), httpx.ReadTimeout("silent for too long")])
+@pytest.mark.parametrize("error", [TransportError("gone"), TransportError("silent for too long", is_timeout=True)])
 async def test_a_service_that_breaks_off_or_falls_silent_is_an_end_in_order(
     streams: EventStreams, client: Client, error: Exception
 ) -> None:

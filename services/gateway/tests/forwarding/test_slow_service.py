@@ -13,7 +13,8 @@ from broadsheet_common.contracts.identity import Identity, IdentityMinter
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.forwarding import service_guard
 from broadsheet_gateway.forwarding.service_guard import GuardLimits, ServiceGuard, ServiceRefusedError, make_guards
-from broadsheet_gateway.forwarding.upstreams import Upstream, Upstreams
+from broadsheet_gateway.forwarding.transport import SentRequest, TransportError, UpstreamAnswer
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from harness.keys import identity_keys
 from harness.waiting import eventually
 
@@ -120,14 +121,17 @@ async def test_calls_that_wait_for_a_service_are_bounded_and_more_are_refused_at
     assert (await client.get(ISSUES)).status_code == 200
 
 
-class FaultyTransport(httpx.AsyncBaseTransport):
+class FaultyTransport:
     """Raises an error for every request."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: TransportError) -> None:
         self.error = error
 
-    async def handle_async_request(self, _: httpx.Request) -> httpx.Response:
+    async def send(self, _: SentRequest) -> UpstreamAnswer:
         raise self.error
+
+    async def aclose(self) -> None:
+        pass
 
 
 def limits(**changes: int) -> GuardLimits:
@@ -140,15 +144,17 @@ def limits(**changes: int) -> GuardLimits:
 @pytest.mark.parametrize(
     ("error", "trips"),
     [
-        (httpx.ReadTimeout("no answer"), False),
-        (httpx.ReadError("the connection broke"), False),
-        (httpx.ConnectError("refused"), True),
+        (TransportError("no answer", is_timeout=True), False),
+        (TransportError("the connection broke"), False),
+        (TransportError("refused", was_never_sent=True), True),
     ],
 )
-async def test_an_upload_is_judged_only_when_the_service_could_not_be_reached(error: Exception, trips: bool) -> None:
+async def test_an_upload_is_judged_only_when_the_service_could_not_be_reached(
+    error: TransportError, trips: bool
+) -> None:
     guards = make_guards({"subscriptions": None}, limits(), CollectorRegistry())
     upstreams = Upstreams(
-        {"subscriptions": Upstream("http://subscriptions", FaultyTransport(error))},
+        {"subscriptions": FaultyTransport(error)},
         guards=guards,
         minter=IdentityMinter(identity_keys()[0]),
         timeout_s=5.0,
@@ -180,14 +186,19 @@ async def test_who_waits_too_long_for_a_connection_is_refused_and_the_service_is
     monkeypatch.setattr(service_guard, "PLACE_TIMEOUT_S", 0.01)
     reasons: list[str] = []
     guard = ServiceGuard("delivery", limits(connections_max=1, failures_max=1), note_refusal=reasons.append)
-    async with guard.place():  # a download that goes on
-        with pytest.raises(ServiceRefusedError), guard.call():
-            async with guard.place():
-                pass
+    download = guard.place()
+    await download.take()
+    late = guard.place()
+    with pytest.raises(ServiceRefusedError), guard.call():
+        await late.take()
+    late.give_back()
     assert reasons == ["waiting"]
     assert guard.breaker.state(guard.monotonic_s()) == "closed"
-    async with guard.place():
-        assert guard.breaker.waiting == 0
+    assert guard.breaker.waiting == 0
+    with pytest.raises(ServiceRefusedError):  # what was not taken is not given back
+        await guard.place().take()
+    download.give_back()
+    await guard.place().take()
 
 
 async def test_a_cancelled_call_gives_its_place_back(make_gateway: MakeGateway) -> None:

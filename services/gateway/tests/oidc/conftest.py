@@ -18,6 +18,7 @@ from broadsheet_gateway.app import create_app
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from harness.cluster import Database
+from harness.http.carried import CarriedByHttpx
 from harness.owner import AUDIT_LOG
 
 from ..conftest import SERVICES, Gateway, RecordingService, csrf_token_of
@@ -102,7 +103,7 @@ async def make(
         changed = msgspec.structs.replace(settings, **(given | changes))
         services = {name: RecordingService(name) for name in SERVICES}
         if (app := _apps.by_changes.get(repr(changes))) is None:
-            transports = {name: httpx.ASGITransport(service) for name, service in services.items()}
+            transports = {name: CarriedByHttpx(httpx.ASGITransport(service)) for name, service in services.items()}
             app = create_app(changed, upstreams=transports, pages=pages)
             await _apps.start(repr(changes), app)
         app.state.provider_door.provider.forget()

@@ -13,6 +13,7 @@ from broadsheet_gateway.app import create_app
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.settings import GatewaySettings
 from harness.browser import Tab, opened_tab, running_browser
+from harness.http.carried import CarriedByHttpx
 from harness.http.served_app import serving_app
 from harness.ports import held_port
 
@@ -35,7 +36,9 @@ def url(gateway: Gateway, settings: GatewaySettings, pages: Pages) -> Iterator[s
     del gateway  # empties the database
     with held_port() as port:
         public_url = HttpUrl.parse(f"http://localhost:{port}")
-        services: dict[Any, Any] = {name: httpx.ASGITransport(RecordingService(name)) for name in SERVICES}
+        services: dict[Any, Any] = {
+            name: CarriedByHttpx(httpx.ASGITransport(RecordingService(name))) for name in SERVICES
+        }
         app = create_app(msgspec.structs.replace(settings, public_url=public_url), upstreams=services, pages=pages)
         with serving_app(app, port=port):
             yield str(public_url)

@@ -44,6 +44,7 @@ from broadsheet_subscriptions.sign_up.interface import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.subscribers.api import SubscriberController
+from broadsheet_subscriptions.subscribers.show_subscriber import SubscriberReader
 from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointController
 from broadsheet_subscriptions.webhooks.log.api import EndpointDeliveriesController, WebhookDeliveryController
 from broadsheet_subscriptions.webhooks.sending.attempt import Attempter
@@ -127,6 +128,7 @@ def create_app(
         ],
         dependencies={
             "engine": engine,
+            "subscriber_reader": SubscriberReader(engine),
             "confirmation_policy": policy,
             "preferences_policy": preferences_policy,
             "address_hasher": hasher,

@@ -7,7 +7,6 @@ identity headers, hop-by-hop headers and cookies never do. Bodies are streamed b
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, cast
 
-import httpx
 import msgspec
 import structlog
 from litestar import asgi
@@ -33,9 +32,11 @@ from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
 from broadsheet_gateway.forwarding.limit_class import LimitClass, limit_class
 from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
-from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS, Upstreams
+from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, announced_length
+from broadsheet_gateway.forwarding.upstreams import Upstreams, as_problem
 from broadsheet_gateway.http import csrf
-from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
+from broadsheet_gateway.http.request_body import announced_length as announced_body_length
+from broadsheet_gateway.http.request_body import read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.limits.answer_limits import note_verdicts
@@ -167,8 +168,8 @@ class Forwarder:
                 headers=passed_headers,
                 body=body if isinstance(body, bytes) else body.__aiter__(),
                 upload_s=0.0 if isinstance(body, bytes) else bounds.timeout_s,
-            ) as response:
-                await _answer(response, send)
+            ) as answer:
+                await _answer(answer, send, route.owner)
         except ProblemError as error:
             if isinstance(body, _Body) and body.failure is not None:
                 raise body.failure from error
@@ -192,12 +193,12 @@ class Forwarder:
                 headers=passed_headers,
                 body=b"",
                 is_stream=True,
-            ) as response:
-                if not is_event_stream(response):
-                    await _answer(response, send)
+            ) as answer:
+                if not is_event_stream(answer):
+                    await _answer(answer, send, service)
                     return
-                await _begin_answer(response, send)
-                await self._streams.pass_on(response, receive, send, credentials.are_still_good)
+                await _begin_answer(answer, send)
+                await self._streams.pass_on(answer, receive, send, credentials.are_still_good)
 
     async def _charge(self, scope: Scope, identity: Identity, kind: LimitClass) -> None:
         """Raises TooManyRequestsError over the caller's limit for all requests, or for this kind of them."""
@@ -217,7 +218,7 @@ class Forwarder:
     ) -> bytes | _Body:
         """Small bodies as a whole, which is cheaper; large ones, and those of unknown length, as a stream."""
         method = sent_method(scope)
-        length = announced_length(headers)
+        length = announced_body_length(headers)
         # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
         is_http1 = scope["http_version"].startswith("1")
         if length is None and (is_http1 or method in _BODILESS_METHODS) and "transfer-encoding" not in headers:
@@ -309,18 +310,31 @@ def _require_permission(identity: Identity, permission: Permission) -> None:
         raise ForbiddenError(f"The permission `{permission}` is needed.")
 
 
-async def _begin_answer(response: httpx.Response, send: Send) -> None:
-    headers = [(name.lower(), value) for name, value in response.headers.raw if name.lower() in _ANSWER_HEADERS]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+async def _begin_answer(answer: UpstreamAnswer, send: Send) -> None:
+    headers = [(name, value) for name, value in answer.headers if name in _ANSWER_HEADERS]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
 
-async def _answer(response: httpx.Response, send: Send) -> None:
-    """Stream the answer. If it breaks off after it began, the client's connection is closed."""
-    await _begin_answer(response, send)
+async def _answer(answer: UpstreamAnswer, send: Send, service: ServiceName) -> None:
+    """A small answer as a whole, which is cheaper; any other as a stream. If a stream breaks off after it began, the
+    client's connection is closed.
+
+    Raises UnavailableError, UpstreamTimeoutError if a small one breaks off: nothing of it was sent.
+    """
+    length = announced_length(answer)
+    if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
+        try:
+            body = await answer.read()
+        except TransportError as error:
+            raise as_problem(error, service) from error
+        await _begin_answer(answer, send)
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return
+    await _begin_answer(answer, send)
     try:
-        async for piece in response.aiter_raw():
+        async for piece in answer.pieces():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except UPSTREAM_ERRORS as error:
+    except TransportError as error:
         raise ConnectionAbortedError("the service ended its answer before it was complete") from error
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 

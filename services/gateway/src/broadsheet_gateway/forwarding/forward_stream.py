@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import httpx
 import structlog
 from litestar.types import Receive, Send
 from prometheus_client import CollectorRegistry
@@ -18,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE, orderly_end
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_common.process.metrics import Gauge
-from broadsheet_gateway.forwarding.upstreams import UPSTREAM_ERRORS
+from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, header_of
 
 RIGHTS_CHECK_INTERVAL_S: Final = 8.0
 RIGHTS_CHECK_TIMEOUT_S: Final = 5.0
@@ -65,12 +64,12 @@ class EventStreams:
         """Every stream ends after the message that it is sending, and asks its client to come back."""
         self._closed.set()
 
-    async def pass_on(self, response: httpx.Response, receive: Receive, send: Send, is_allowed: IsAllowed) -> None:
+    async def pass_on(self, answer: UpstreamAnswer, receive: Receive, send: Send, is_allowed: IsAllowed) -> None:
         """Send the body of an answer that has begun, until the service ends it, the client goes, its rights end or
         cannot be checked, or this process is told to stop.
         """
         tasks = {
-            "ended": asyncio.create_task(_pump(response, send)),
+            "ended": asyncio.create_task(_pump(answer, send)),
             "client_gone": asyncio.create_task(_until_gone(receive)),
             "not_allowed": asyncio.create_task(self._until_it_must_end(is_allowed)),
         }
@@ -107,9 +106,9 @@ class EventStreams:
             unknown = 0 if allowed else unknown + 1
 
 
-def is_event_stream(response: httpx.Response) -> bool:
-    is_typed = response.headers.get("content-type", "").partition(";")[0].strip() == EVENT_STREAM_MEDIA_TYPE
-    return is_typed and response.is_success
+def is_event_stream(answer: UpstreamAnswer) -> bool:
+    is_typed = header_of(answer, b"content-type").partition(";")[0].strip() == EVENT_STREAM_MEDIA_TYPE
+    return is_typed and answer.status in range(200, 300)
 
 
 async def _check(is_allowed: IsAllowed) -> bool | None:
@@ -125,18 +124,18 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _pump(response: httpx.Response, send: Send) -> bool:
+async def _pump(answer: UpstreamAnswer, send: Send) -> bool:
     """Pass on whole messages. Returns whether the service ended the stream itself."""
     kept = b""
     try:
-        async for piece in response.aiter_raw():
+        async for piece in answer.pieces():
             whole, end, kept = (kept + piece).rpartition(_MESSAGE_END)
             if end:
                 await send({"type": "http.response.body", "body": whole + end, "more_body": True})
             if len(kept) > MESSAGE_MAX_BYTES:
                 _log.error("stream.message_too_large")
                 return False
-    except UPSTREAM_ERRORS as error:
-        _log.warning("stream.broken", error=type(error).__name__)
+    except TransportError as error:
+        _log.warning("stream.broken", error=str(error))
         return False
     return True

@@ -7,8 +7,8 @@ nothing comes back. What it refuses is answered at once, so the routes of other 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -65,6 +65,35 @@ class GuardedCall:
             self._call = None
 
 
+class Place:
+    """One of a service's connections, from before a call until its answer has ended."""
+
+    def __init__(self, places: asyncio.Semaphore, note_refusal: Callable[[RefusalReason], None]) -> None:
+        self._places = places
+        self._note_refusal = note_refusal
+        self._is_taken = False
+
+    async def take(self) -> None:
+        """Raises ServiceRefusedError if none becomes free in time."""
+        try:
+            # A clock for a wait that there is not costs more than the place.
+            if self._places.locked():
+                async with asyncio.timeout(PLACE_TIMEOUT_S):
+                    await self._places.acquire()
+            else:
+                await self._places.acquire()
+        except TimeoutError as error:
+            self._note_refusal("waiting")
+            raise ServiceRefusedError from error
+        self._is_taken = True
+
+    def give_back(self) -> None:
+        """Nothing happens if it was not taken."""
+        if self._is_taken:
+            self._is_taken = False
+            self._places.release()
+
+
 class ServiceGuard:
     """One service's guard."""
 
@@ -97,19 +126,8 @@ class ServiceGuard:
         finally:
             guarded.abandon()
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Around one call, until its answer has ended: one of the connections. Raises ServiceRefusedError."""
-        try:
-            async with asyncio.timeout(PLACE_TIMEOUT_S):
-                await self._places.acquire()
-        except TimeoutError as error:
-            self._note_refusal("waiting")
-            raise ServiceRefusedError from error
-        try:
-            yield
-        finally:
-            self._places.release()
+    def place(self) -> "Place":
+        return Place(self._places, self._note_refusal)
 
     def note_answered(self, call: Call) -> None:
         if self.breaker.answered(call):

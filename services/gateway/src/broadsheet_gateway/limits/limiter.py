@@ -6,9 +6,7 @@ One script does all of a request's limits, and those of every request that arriv
 costs this process more than all that the script does.
 """
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
@@ -16,6 +14,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
+from broadsheet_common.background.shared_calls import SharedCalls
 from broadsheet_common.http.problems import TooManyRequestsError
 from broadsheet_gateway.limits.rate_limit import RateLimit, Verdict, judge
 from broadsheet_gateway.limits.redis_client import REDIS_ERRORS
@@ -25,8 +24,9 @@ LOCAL_KEYS_MAX = 20_000
 PURGE_EVERY_US = 1_000_000
 RETRY_REDIS_AFTER_S = 1.0
 
-CALLS_MAX = 1
-"""Scripts under way: what arrives meanwhile goes into the next one."""
+CALLS_MAX = 2
+"""Scripts under way: one, unless it takes longer than `LATE_S`. What arrives meanwhile goes into the next one."""
+LATE_S = 0.05
 CHARGES_A_CALL_MAX = 400
 
 # KEYS: one a limit. ARGV, for each stage: its number of limits, whether it follows the stage before, and interval_us
@@ -77,11 +77,6 @@ Stages = Sequence[Sequence[Charge]]
 """What one request is charged. Each stage is judged as a whole, and charged only if the one before was."""
 
 
-class _Waiting(msgspec.Struct, frozen=True, eq=False):
-    stages: Stages
-    full_in_us: asyncio.Future[list[list[int]] | None]
-
-
 class Limiter:
     """`redis` None keeps every limit in the process."""
 
@@ -92,8 +87,13 @@ class Limiter:
         self._local_full_at_us: dict[str, int] = {}
         self._purge_again_at_us = 0
         self._redis_again_at_us = 0
-        self._waiting: deque[_Waiting] = deque()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: SharedCalls[Stages, list[list[int]] | None] = SharedCalls(
+            self._charge_together,
+            calls_max=CALLS_MAX,
+            late_s=LATE_S,
+            size_max=CHARGES_A_CALL_MAX,
+            size_of=lambda stages: sum(map(len, stages)),
+        )
 
     async def charge(self, charges: Sequence[Charge]) -> list[Verdict]:
         """One verdict a charge, in order. The request may pass when all are allowed, and has then been counted."""
@@ -138,47 +138,27 @@ class Limiter:
         """None: count in the process. No wait is longer than two calls may take."""
         if self._script is None or not self._is_redis_due():
             return None
-        one = _Waiting(stages, asyncio.get_running_loop().create_future())
-        self._waiting.append(one)
-        self._begin_calls()
-        return await one.full_in_us
+        return await self._calls.ask(stages)
 
-    def _begin_calls(self) -> None:
-        while self._waiting and len(self._calls) < CALLS_MAX:
-            batch, charges = [], 0
-            while self._waiting and charges < CHARGES_A_CALL_MAX:
-                one = self._waiting.popleft()
-                batch.append(one)
-                charges += sum(map(len, one.stages))
-            call = asyncio.create_task(self._call(batch))
-            self._calls.add(call)
-            call.add_done_callback(self._end_call)
+    async def _charge_together(self, batch: Sequence[Stages]) -> list[list[list[int]] | None]:
+        answer = await self._run_script(batch)
+        if answer is None:
+            return [None] * len(batch)
+        place = 0
+        answers: list[list[list[int]] | None] = []
+        for stages in batch:
+            ends = list(accumulate(map(len, stages), initial=place))
+            place = ends[-1]
+            answers.append([answer[i:j] for i, j in pairwise(ends)])
+        return answers
 
-    def _end_call(self, call: asyncio.Task[None]) -> None:
-        self._calls.discard(call)
-        self._begin_calls()
-
-    async def _call(self, batch: Sequence[_Waiting]) -> None:
-        answer: list[int] | None = None
-        try:
-            answer = await self._run_script(batch)
-        finally:
-            # Also when cancelled: nobody waits for nothing.
-            place = 0
-            for one in batch:
-                sizes = list(map(len, one.stages))
-                ends = list(accumulate(sizes, initial=place))
-                place = ends[-1]
-                if not one.full_in_us.done():
-                    one.full_in_us.set_result(None if answer is None else [answer[i:j] for i, j in pairwise(ends)])
-
-    async def _run_script(self, batch: Sequence[_Waiting]) -> list[int] | None:
+    async def _run_script(self, batch: Sequence[Stages]) -> list[int] | None:
         if self._script is None or not self._is_redis_due():
             return None
         keys: list[str] = []
         arguments: list[int] = []
-        for one in batch:
-            for place, stage in enumerate(one.stages):
+        for stages in batch:
+            for place, stage in enumerate(stages):
                 arguments += (len(stage), int(place > 0))
                 for charge in stage:
                     keys.append(charge.key)

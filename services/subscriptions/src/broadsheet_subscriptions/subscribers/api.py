@@ -39,7 +39,6 @@ from broadsheet_common.http.problems import FieldProblem, InvalidInputError, Not
 from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only, parse_parameter
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.process.database import reading
 from broadsheet_subscriptions.attributes.attribute import TAG_CHARS_MAX, parse_tag
 from broadsheet_subscriptions.attributes.interface import attribute_types
 from broadsheet_subscriptions.consent.evidence import Evidence
@@ -53,6 +52,7 @@ from broadsheet_subscriptions.subscribers.change_subscriber import change_subscr
 from broadsheet_subscriptions.subscribers.list_subscribers import Wanted, list_subscribers
 from broadsheet_subscriptions.subscribers.show_subscriber import (
     Subscriber,
+    SubscriberReader,
     allowed_newsletters,
     show_subscriber,
     show_subscribers,
@@ -237,11 +237,10 @@ class SubscriberController(Controller):
         responses=documents(NotFoundError),
     )
     async def get_subscriber(
-        self, request: ServiceRequest, engine: NamedDependency[AsyncEngine], subscriber_id: PathId
+        self, request: ServiceRequest, subscriber_reader: NamedDependency[SubscriberReader], subscriber_id: PathId
     ) -> Response[Subscriber]:
         allowed = request.user.newsletters_with("subscribers:read")
-        async with reading(engine) as connection:
-            subscriber = await show_subscriber(connection, subscriber_id, allowed=allowed)
+        subscriber = await subscriber_reader.show(subscriber_id, allowed=allowed)
         return Response(subscriber, headers={"ETag": entity_tag(subscriber)})
 
     @patch(

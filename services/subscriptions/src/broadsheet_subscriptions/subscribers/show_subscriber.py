@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from broadsheet_common.background.shared_calls import SharedCalls
 from broadsheet_common.contracts.identity import Identity
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.problems import ForbiddenError, NotFoundError
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.process.database import reading
 from broadsheet_subscriptions.attributes.attribute import AttributeValue
 from broadsheet_subscriptions.subscribers import store
 from broadsheet_subscriptions.subscribers.address_flags import AddressFlag, flags_of
 from broadsheet_subscriptions.subscribers.subscription import State
 from broadsheet_subscriptions.subscribers.suppression import Suppression
+
+READS_MAX: Final = 3
+"""Statements of the reads of single subscribers at once: one, unless it takes longer than `LATE_S`."""
+LATE_S: Final = 0.05
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -63,10 +70,29 @@ async def show_subscriber(
     connection: AsyncConnection, subscriber_id: int, *, allowed: frozenset[int] | None
 ) -> Subscriber:
     """Raises NotFoundError also for a subscriber without a subscription to one of the `allowed` newsletters."""
-    found = await show_subscribers(connection, [subscriber_id], allowed=allowed)
-    if not found or (allowed is not None and not found[0].subscriptions):
-        raise NotFoundError("There is no such subscriber.")
-    return found[0]
+    shown = await store.read_shown(connection, [subscriber_id])
+    return _found(shown.get(subscriber_id), allowed=allowed)
+
+
+class SubscriberReader:
+    """`show_subscriber` for requests that do nothing else. Those that arrive while others are read are read together,
+    in one statement.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._reads: SharedCalls[int, store.Shown | None] = SharedCalls(
+            self._read_all, calls_max=READS_MAX, late_s=LATE_S, size_max=store.FEW
+        )
+
+    async def show(self, subscriber_id: int, *, allowed: frozenset[int] | None) -> Subscriber:
+        """Raises NotFoundError as `show_subscriber` does."""
+        return _found(await self._reads.ask(subscriber_id), allowed=allowed)
+
+    async def _read_all(self, subscriber_ids: Sequence[int]) -> list[store.Shown | None]:
+        async with reading(self._engine) as connection:
+            shown = await store.read_shown(connection, subscriber_ids)
+        return [shown.get(subscriber_id) for subscriber_id in subscriber_ids]
 
 
 async def show_subscribers(
@@ -81,6 +107,13 @@ async def show_subscribers(
     return [
         _shown(*shown[subscriber_id], allowed=allowed) for subscriber_id in subscriber_ids if subscriber_id in shown
     ]
+
+
+def _found(shown: store.Shown | None, *, allowed: frozenset[int] | None) -> Subscriber:
+    subscriber = None if shown is None else _shown(*shown, allowed=allowed)
+    if subscriber is None or (allowed is not None and not subscriber.subscriptions):
+        raise NotFoundError("There is no such subscriber.")
+    return subscriber
 
 
 def _shown(

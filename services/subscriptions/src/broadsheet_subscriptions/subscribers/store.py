@@ -5,6 +5,8 @@ Row locks are always taken in the same order, subscriber before subscription, so
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -71,35 +73,52 @@ _SHOWN = """
       LEFT JOIN publishing.published_newsletters AS newsletter ON newsletter.newsletter_id = held.newsletter_id
       LEFT JOIN delivery.published_suppressed AS suppressed
         ON suppressed.message_stream = newsletter.message_stream AND suppressed.email_key = person.email_key
-     WHERE {which}
+     WHERE person.id {is_meant}
      ORDER BY person.id, held.id
 """
-_SHOWN_SEVERAL = sa.text(_SHOWN.format(which="person.id = ANY(CAST(:subscriber_ids AS bigint[]))"))
-_SHOWN_ONE = sa.text(_SHOWN.format(which="person.id = CAST(:subscriber_id AS bigint)")).columns(
-    *(sa.column(f"column_{place}") for place in range(18))
-)
-"""Postgres keeps the plan of this one: it plans the other anew for each list, in three times the time of the read. And
-SQLAlchemy keeps what it knows of the columns, because it is told how many there are.
+_COLUMNS: tuple[sa.ColumnClause[Any], ...] = tuple(sa.column(f"column_{place}") for place in range(18))
+"""Told how many columns there are, SQLAlchemy keeps what it knows of them."""
+_SHOWN_SEVERAL = sa.text(_SHOWN.format(is_meant="= ANY(CAST(:subscriber_ids AS bigint[]))")).columns(*_COLUMNS)
+_SHOWN_ONE = sa.text(_SHOWN.format(is_meant="= CAST(:id_0 AS bigint)")).columns(*_COLUMNS)
+"""Postgres keeps the plan of this one: it plans the one before anew for each list, in three times the time of the read.
 """
 
+FEW = 8
+_FEW_NAMES = tuple(f"id_{place}" for place in range(FEW))
+_SHOWN_FEW = sa.text(
+    "SELECT one.* FROM (VALUES {values}) AS wanted (id) CROSS JOIN LATERAL ({shown} OFFSET 0) AS one ({names})".format(
+        values=", ".join(f"(CAST(:{name} AS bigint))" for name in _FEW_NAMES),
+        shown=_SHOWN.format(is_meant="= wanted.id"),
+        names=", ".join(column.name for column in _COLUMNS),
+    )
+).columns(*_COLUMNS)
+"""And of this one, because it is always of as many ids; some may be null. `OFFSET 0` keeps Postgres from making one
+large join of it.
+"""
 
-async def read_shown(
-    connection: AsyncConnection, subscriber_ids: Sequence[int]
-) -> dict[int, tuple[DetailsRow, list[SubscriptionRow]]]:
+Shown = tuple[DetailsRow, list[SubscriptionRow]]
+
+
+async def read_shown(connection: AsyncConnection, subscriber_ids: Sequence[int]) -> dict[int, Shown]:
     """By id, in one statement, with the subscriptions oldest first. Values of attributes that are being removed are
     left out.
     """
-    shown: dict[int, tuple[DetailsRow, list[SubscriptionRow]]] = {}
-    if len(subscriber_ids) == 1:
-        rows = await connection.execute(_SHOWN_ONE, {"subscriber_id": subscriber_ids[0]})
+    wanted = list(set(subscriber_ids))
+    if len(wanted) == 1:
+        rows = await connection.execute(_SHOWN_ONE, {"id_0": wanted[0]})
+    elif len(wanted) <= FEW:
+        rows = await connection.execute(_SHOWN_FEW, dict(zip_longest(_FEW_NAMES, wanted)))
     else:
-        rows = await connection.execute(_SHOWN_SEVERAL, {"subscriber_ids": list(subscriber_ids)})
+        rows = await connection.execute(_SHOWN_SEVERAL, {"subscriber_ids": wanted})
+    shown: dict[int, Shown] = {}
     for row in rows:
         details, held, suppression = row[:6], row[6:14], row[14:]
-        _, subscriptions = shown.setdefault(details[0], (DetailsRow(*details), []))
+        known = shown.get(details[0])
+        if known is None:
+            known = shown[details[0]] = (DetailsRow(*details), [])
         if held[0] is not None:
             suppressed = Suppression(*suppression) if suppression[0] is not None else None
-            subscriptions.append(SubscriptionRow(*(*held, suppressed)))
+            known[1].append(SubscriptionRow(*(*held, suppressed)))
     return shown
 
 
