@@ -33,6 +33,7 @@ from broadsheet_common.http.problems import (
     problem_of,
 )
 from broadsheet_common.serving.answer_in_pieces import in_pieces
+from broadsheet_common.serving.joined_writes import JoinedWrites
 from broadsheet_common.serving.listener import BACKLOG
 
 HEADERS_MAX_BYTES = 64 * 1024
@@ -194,6 +195,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._writes = JoinedWrites(transport, self.loop)
+        self.transport = cast("asyncio.Transport", self._writes)
         self._book.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -321,6 +324,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self._writes.flush()
         if self._waiting == "body" and not self.pipeline:
             # The answer is complete but the body is not. Nothing would read the rest, which precedes the next request.
             self.transport.close()
