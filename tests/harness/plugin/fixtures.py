@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 import structlog
 
+from broadsheet_common.process.tracing import add_trace
 from broadsheet_local.embedded.redis import EmbeddedRedis
 from broadsheet_postmark_sandbox.testing import RunningSandbox, running_sandbox_sync
 from harness.cluster import Cluster, Database, running_cluster
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            add_trace,
             structlog.processors.add_log_level,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),

@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from broadsheet_common.process.log_output import LogOutput, count_lost_line, open_output
 from broadsheet_common.process.redaction import redact
+from broadsheet_common.process.tracing import add_trace
 
 _QUIET_LOGGERS = ("httpx", "httpcore", "sqlalchemy.engine", "sqlalchemy.pool", "aiohttp")
 
@@ -99,6 +100,7 @@ def configure_logs(*, service: str, log_format: Literal["json", "console"], leve
     output = open_output()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -166,7 +166,7 @@ async def submit_confirm_email(
     await limiter.require(
         [Charge("email-change-source", request_origin.rate_limit_subject(request), limits.login_per_ip)]
     )
-    result = await confirm_change(token, source=request_origin.network_address(request), engine=engine)
+    result = await confirm_change(token, source=request_origin.address(request), engine=engine)
     match result:
         case AddressChanged():
             return responder.page(EmailChangedPage())

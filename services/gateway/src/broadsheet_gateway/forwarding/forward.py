@@ -27,7 +27,7 @@ from broadsheet_common.http.problems import (
     ProblemError,
     UnauthenticatedError,
 )
-from broadsheet_common.http.service_app import allow_header, sent_method
+from broadsheet_common.http.service_app import sent_method
 from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
 from broadsheet_gateway.forwarding.limit_class import LimitClass, limit_class
@@ -35,6 +35,7 @@ from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES
 from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, announced_length
 from broadsheet_gateway.forwarding.upstreams import Upstreams, as_problem
 from broadsheet_gateway.http import csrf
+from broadsheet_gateway.http.client_address import UNKNOWN, rate_limit_subject
 from broadsheet_gateway.http.request_body import announced_length as announced_body_length
 from broadsheet_gateway.http.request_body import read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -126,13 +127,13 @@ class Forwarder:
         path = sent_path(scope)
         http_scope["path"] = path  # not the mount's remainder: problems name the path that was asked for
         connection = ASGIConnection[Any, Any, Any, Any](scope)
-        source = self._request_origin.rate_limit_subject(connection)
         address = self._request_origin.address(connection)
+        source = rate_limit_subject(address or UNKNOWN)
         try:
             route = _find_route(scope, method, path)
             if method == "OPTIONS":
                 await self._charge_stranger(scope, source)
-                await _answer_options(allow_header(route.permissions), send)
+                await _answer_options(route.allow, send)
                 return
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http_scope["headers"]}
             cookies = parse_cookies(headers.get("cookie"))
@@ -247,9 +248,8 @@ def _find_route(scope: Scope, method: str, path: str) -> Route:
         raise NotFoundError
     # Logs and metrics name the route by its template; the mount's own would say `/api/v1` for everything.
     cast("dict[str, Any]", scope)["path_template"] = route.template
-    allowed = allow_header(route.permissions)
-    if method not in allowed.split(", "):
-        raise MethodNotAllowedError(headers={"Allow": allowed})
+    if method not in route.methods:
+        raise MethodNotAllowedError(headers={"Allow": route.allow})
     return route
 
 

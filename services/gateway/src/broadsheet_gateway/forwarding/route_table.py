@@ -11,6 +11,7 @@ import msgspec
 
 from broadsheet_common.contracts.identity import ServiceName
 from broadsheet_common.contracts.permissions import Permission
+from broadsheet_common.http.service_app import allow_header
 
 API_PREFIX = "/api/v1/"
 
@@ -144,16 +145,25 @@ _SEGMENT = r"[A-Za-z0-9_-]{1,64}"
 
 
 class Route(msgspec.Struct, frozen=True):
-    """`template` names the route in logs and metrics; `permissions` holds the permission that each method needs."""
+    """`template` names the route in logs and metrics; `permissions` holds the permission that each method needs;
+    `methods` are all that it takes, with `HEAD` and `OPTIONS`, and `allow` is the header that says so.
+    """
 
     template: str
     owner: RouteOwner
     permissions: dict[str, Permission]
+    methods: frozenset[str]
+    allow: str
+
+
+def _route(template: str, owner: RouteOwner, permissions: dict[str, Permission]) -> Route:
+    allow = allow_header(permissions)
+    return Route(template, owner, permissions, frozenset(allow.split(", ")), allow)
 
 
 def _compile() -> tuple[re.Pattern[str], tuple[Route, ...]]:
     alternatives = "|".join(f"({_PARAMETER.sub(_SEGMENT, template)})" for template, _, _ in ROUTES)
-    return re.compile(alternatives), tuple(Route(*route) for route in ROUTES)
+    return re.compile(alternatives), tuple(_route(*route) for route in ROUTES)
 
 
 _PATTERN, _BY_GROUP = _compile()

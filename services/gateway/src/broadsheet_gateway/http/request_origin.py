@@ -28,25 +28,19 @@ class RequestOrigin:
     def rate_limit_subject(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         return rate_limit_subject(self._address(connection))
 
-    def network_address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-        """None if it is not known."""
-        address = self._address(connection)
-        return None if address == UNKNOWN else address
-
     def browser(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """A short name of the program, as it calls itself."""
         return browser_name(connection.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX])
 
     def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-        """The client's address, for the audit log; None: not known."""
+        """The client's address; None if it is not known."""
         address = self._address(connection)
         return None if address == UNKNOWN else address
 
     def visitor(self, request: AnyRequest) -> dict[str, str | None]:
         """What the record of consent keeps of whoever sent the request."""
-        address = self._address(request)
         return {
-            "ip": None if address == UNKNOWN else address,
+            "ip": self.address(request),
             "user_agent": request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX] or None,
         }
 

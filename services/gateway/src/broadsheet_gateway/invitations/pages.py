@@ -88,7 +88,7 @@ async def submit_account(
     result = await accept(
         token,
         typed,
-        source=request_origin.network_address(request),
+        source=request_origin.address(request),
         may_use_default_password=settings.is_local,
         engine=engine,
         hashing=hashing,

@@ -66,7 +66,7 @@ async def submit_ask_reset(
         lifetime=timedelta(seconds=settings.password_reset_lifetime_s),
         cool_down=timedelta(seconds=settings.password_reset_cool_down_s),
     )
-    await request_reset(address, source=request_origin.network_address(request), policy=policy, engine=engine)
+    await request_reset(address, source=request_origin.address(request), policy=policy, engine=engine)
     return responder.page(ResetMailedPage())
 
 
@@ -105,7 +105,7 @@ async def submit_set_password(
         token=token,
         new=new,
         new_repeated=new_repeated,
-        source=request_origin.network_address(request),
+        source=request_origin.address(request),
         may_use_default_password=settings.is_local,
         engine=engine,
         hashing=hashing,
