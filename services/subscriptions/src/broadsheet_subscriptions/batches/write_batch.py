@@ -36,10 +36,9 @@ from broadsheet_subscriptions.batches.batch_item import (
     success,
 )
 from broadsheet_subscriptions.batches.kept_answers import Repeatable, claim_chunk, keep_chunk
-from broadsheet_subscriptions.sign_up.interface import bound_lock_waits
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, subscribe_all
 from broadsheet_subscriptions.subscribers.api import given, given_fields
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import begin_change
 from broadsheet_subscriptions.subscribers.change_subscriber import Notes, change_subscribers, check_notes, hold_named
 from broadsheet_subscriptions.subscribers.interface import lock_subscribers
 from broadsheet_subscriptions.subscribers.show_subscriber import Subscriber, show_subscribers
@@ -124,7 +123,8 @@ async def _write_once(engine: AsyncEngine, batch: Batch, chunk: _Chunk, *, each_
             results = {one.index: one for one in kept if one.is_final}
         todo = [one for one in chunk.items if one.index not in results]
         if todo:
-            await bound_lock_waits(connection, LOCK_WAIT_ALONE_MAX_MS if each_alone else LOCK_WAIT_MAX_MS)
+            bound_ms = LOCK_WAIT_ALONE_MAX_MS if each_alone else LOCK_WAIT_MAX_MS
+            await begin_change(connection, "operator", lock_wait_max_ms=bound_ms)
             results |= {one.index: one for one in todo if isinstance(one, BatchResult)}
             work = [one for one in todo if not isinstance(one, BatchResult)]
             results |= await _write_work(connection, batch, work, each_alone=each_alone)
@@ -139,7 +139,6 @@ async def _write_work(
 ) -> dict[int, BatchResult]:
     if not work:
         return {}
-    await name_change_source(connection, "operator")
     types = await hold_named(connection, {name for one in work for name in _attributes(one)})
     results: dict[int, BatchResult] = {}
     for together in [[one] for one in work] if each_alone else await _rounds(connection, work):

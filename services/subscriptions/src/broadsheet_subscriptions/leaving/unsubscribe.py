@@ -8,7 +8,7 @@ from broadsheet_common.contracts.link_token import LinkSigner
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError, NotFoundError, ProblemError
 from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.leaving import store as leaving_store
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import begin_change
 from broadsheet_subscriptions.subscribers.interface import SubscriberRow, find_subscriber, list_subscriptions
 from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
 
@@ -29,8 +29,8 @@ async def unsubscribe_by_link(
 
     `issue_id`: the issue whose mail held the link. Its report counts who left by it, and nobody who had left before.
     """
+    await begin_change(connection, "link")
     linked = await _find(connection, signer, token, lock=True)
-    await name_change_source(connection, "link")
     await leaving_store.set_unsubscribed(connection, [linked.id])
     if issue_id is not None and linked.state != "unsubscribed":
         await enqueue_departure(connection, issue_id=issue_id, subscriber_id=linked.subscriber_id)
@@ -44,8 +44,8 @@ async def unsubscribe_all_by_link(
 
     Raises `UnknownUnsubscribeTokenError`.
     """
+    await begin_change(connection, "link")
     linked = await _find(connection, signer, token, lock=False)
-    await name_change_source(connection, "link")
     await leaving_store.set_all_unsubscribed(connection, subscription_id=linked.id)
     if issue_id is not None and linked.state != "unsubscribed":
         await enqueue_departure(connection, issue_id=issue_id, subscriber_id=linked.subscriber_id)
@@ -60,6 +60,7 @@ async def unsubscribe_subscriber(
         NotFoundError: there is no such subscriber.
         InvalidInputError: the subscriber never subscribed to this newsletter.
     """
+    await begin_change(connection, "operator")
     subscriber = await find_subscriber(connection, subscriber_id, lock=True)
     if subscriber is None:
         raise NotFoundError("There is no such subscriber.")
@@ -68,7 +69,6 @@ async def unsubscribe_subscriber(
     if newsletter_id is not None and not chosen:
         problem = FieldProblem(pointer="/newsletter_id", detail="The subscriber has no subscription to it.")
         raise InvalidInputError(errors=(problem,))
-    await name_change_source(connection, "operator")
     await leaving_store.set_unsubscribed(connection, chosen)
     return subscriber
 

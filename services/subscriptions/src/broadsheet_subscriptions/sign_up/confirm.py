@@ -12,7 +12,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_CHARS_MAX, hash_token
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import begin_change
 from broadsheet_subscriptions.subscribers.linked_subscription import LinkedSubscription
 from broadsheet_subscriptions.subscribers.subscription import state_after_confirmation
 
@@ -35,10 +35,10 @@ async def confirm(connection: AsyncConnection, token: str, evidence: Evidence) -
     Where the address is suppressed, delivery is asked in the same transaction to have that lifted. Who was never
     confirmed on this newsletter before gets its welcome mail.
     """
+    await begin_change(connection, "link")
     linked = await _find(connection, token, lock=True)
     if linked.state == "confirmed":
         return linked
-    await name_change_source(connection, "link")
     is_first = await store.set_confirmed(
         connection, subscription_id=linked.id, token_hash=hash_token(token), evidence=evidence
     )

@@ -3,9 +3,8 @@
 from broadsheet_subscriptions.sign_up.store import (
     MailBounds,
     SignUpRequest,
-    bound_lock_waits,
     hash_mailbox,
     record_requests,
 )
 
-__all__ = ["MailBounds", "SignUpRequest", "bound_lock_waits", "hash_mailbox", "record_requests"]
+__all__ = ["MailBounds", "SignUpRequest", "hash_mailbox", "record_requests"]

@@ -61,32 +61,6 @@ class MailBounds(msgspec.Struct, frozen=True):
     mailbox_window: timedelta
 
 
-_BOUND_LOCK_WAITS = sa.text("SELECT set_config('lock_timeout', :bound, true)")
-
-
-async def bound_lock_waits(connection: AsyncConnection, bound_ms: int) -> None:
-    """For the rest of the transaction, a statement that waits longer for a row fails."""
-    await connection.execute(_BOUND_LOCK_WAITS, {"bound": f"{bound_ms}ms"})
-
-
-_KEEP_PLANS = sa.text("""
-    SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),
-           set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-           set_config('lock_timeout', coalesce(:bound, current_setting('lock_timeout')), true)
-""").bindparams(sa.bindparam("bound", type_=sa.Text))
-
-
-async def begin_sign_ups(connection: AsyncConnection, *, lock_wait_max_ms: int | None) -> None:
-    """For the rest of the transaction. A statement that waits longer for a row fails; None: as any statement.
-
-    And each connection plans the statements of a sign-up once: Postgres would plan them anew each time, which takes as
-    long as they do. Such a plan may be made while the tables are empty, so it may only walk indexes, as is right for
-    tables of any size.
-    """
-    bound = None if lock_wait_max_ms is None else f"{lock_wait_max_ms}ms"
-    await connection.execute(_KEEP_PLANS, {"bound": bound})
-
-
 class NewSignUp(msgspec.Struct, frozen=True):
     """What `enter_sign_ups` needs of a sign-up. `newsletter` is an id, a slug, or None for the default one."""
 
@@ -302,12 +276,13 @@ async def set_confirmed(
         # All parts see the rows as they were before this statement.
         sa.text(f"""
             WITH before AS MATERIALIZED (
-                SELECT held.confirmed_at IS NULL AND NOT EXISTS (
-                           -- An import that was undone may have taken `confirmed_at` back.
-                           SELECT FROM subscriptions.consent_event AS earlier
+                -- An import that was undone may have taken `confirmed_at` back. Not `EXISTS`: for that, Postgres may
+                -- read the whole table, and keep to it when the table has grown.
+                SELECT held.confirmed_at IS NULL AND (
+                           SELECT earlier.id FROM subscriptions.consent_event AS earlier
                             WHERE earlier.subscriber_id = held.subscriber_id
-                              AND earlier.newsletter_id = held.newsletter_id AND earlier.kind = 'confirmed')
-                       AS is_first
+                              AND earlier.newsletter_id = held.newsletter_id AND earlier.kind = 'confirmed'
+                            LIMIT 1) IS NULL AS is_first
                   FROM subscriptions.subscription AS held WHERE held.id = :subscription_id
             ), used AS (
                 UPDATE subscriptions.confirmation_token SET used_at = now()

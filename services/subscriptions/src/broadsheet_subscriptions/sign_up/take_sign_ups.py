@@ -12,9 +12,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.process.database import may_be_the_items_fault
-from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, SignUp, subscribe_all
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import begin_change
 
 BATCH_MAX: Final = 100
 LOCK_WAIT_MAX_MS: Final = 500
@@ -73,7 +72,6 @@ async def _write(
 ) -> list[Exception | None]:
     """One transaction. `has_company`: others are answered at the same time."""
     async with engine.begin() as connection:
-        await name_change_source(connection, "sign_up")
-        await store.begin_sign_ups(connection, lock_wait_max_ms=LOCK_WAIT_MAX_MS if has_company else None)
+        await begin_change(connection, "sign_up", lock_wait_max_ms=LOCK_WAIT_MAX_MS if has_company else None)
         results = await subscribe_all(connection, sign_ups, policy)
     return [result if isinstance(result, Exception) else None for result in results]

@@ -47,7 +47,7 @@ from broadsheet_subscriptions.segments.load_segment import load_filter
 from broadsheet_subscriptions.segments.parse_filter import parse_filter
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, parse_sign_up, subscribe
 from broadsheet_subscriptions.subscribers import store
-from broadsheet_subscriptions.subscribers.change_source import name_change_source
+from broadsheet_subscriptions.subscribers.change_source import begin_change
 from broadsheet_subscriptions.subscribers.change_subscriber import change_subscriber, read_notes
 from broadsheet_subscriptions.subscribers.list_subscribers import Wanted, list_subscribers
 from broadsheet_subscriptions.subscribers.show_subscriber import (
@@ -303,7 +303,7 @@ class SubscriberController(Controller):
         async with engine.begin() as connection:
             if (answer := await find_first_answer(connection, idempotency_key, request, key)) is not None:
                 return replay(answer, Subscriber)
-            await name_change_source(connection, "operator")
+            await begin_change(connection, "operator")
             notes = await read_notes(connection, attributes=data.attributes, tags=data.tags or None)
             signed_up = await subscribe(connection, sign_up, confirmation_policy)
             if signed_up.is_new:
