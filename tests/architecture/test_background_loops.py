@@ -9,6 +9,7 @@ _MAKES_TASKS = {"create_task", "ensure_future", "TaskGroup", "run_coroutine_thre
 # Module: how many places make tasks, and why none of them is a loop that could die unseen.
 ALLOWED = {
     "broadsheet_common/background/runner.py": (2, "the runner itself"),
+    "broadsheet_common/background/shared_calls.py": (1, "one call for those who wait for it; it answers each"),
     "broadsheet_common/serving/http_server.py": (
         2,
         "the clock of the limits, and the signal to stop; serving waits for both",
@@ -20,10 +21,6 @@ ALLOWED = {
     "broadsheet_gateway/forwarding/forward_stream.py": (3, "what may end one stream; the stream waits for them"),
     "broadsheet_gateway/archive/page_cache.py": (1, "one page that several requests wait for"),
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
-    "broadsheet_gateway/limits/limiter.py": (
-        1,
-        "one script for the requests that wait for it; it answers each or none",
-    ),
     "broadsheet_gateway/sign_up/send_sign_ups.py": (1, "one call for the sign-ups that wait for it; it answers each"),
     "broadsheet_subscriptions/sign_up/take_sign_ups.py": (2, "one sign-up of a batch alone; the batch waits for all"),
     "broadsheet_subscriptions/imports/reading/file_reader.py": (1, "feeds one reader; the import waits for it"),
