@@ -302,11 +302,12 @@ def create_app(
         metrics=metrics,
         middleware=[
             NoTrailingSlash(),
+            # Its pages hold a ticket each and its answers are short: nothing of them is ever compressed.
+            SignUpMiddleware(sign_up_desk),
             MetricsAccessMiddleware(settings.metrics_token.reveal() if settings.metrics_token else None),
             CompressAnswers(),
             DecodeBodies(API_PREFIX),
             AnswerKeptMiddleware(archive_desk),
-            SignUpMiddleware(sign_up_desk),
         ],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,

@@ -42,7 +42,7 @@ READERS = 20_000
 HELD_P99_MS = 100.0
 HELD_PART = 0.99
 """A rate is held if so many of its requests are answered rightly before its time is over."""
-PARTS_OF_MOST = (0.9, 0.75, 0.6)
+PARTS_OF_MOST = (0.9, 0.85, 0.8, 0.75, 0.6)
 """The rates that are tried, of the most that the connections carried without a rate."""
 QUIET_PER_S = 50.0
 """The rate at which nobody waits for anybody else: the time of one request alone."""
