@@ -152,3 +152,38 @@ async def test_a_body_that_breaks_off_or_falls_silent_is_said() -> None:
         answer = await transport.send(request(silence_max_s=SHORT_S))
         assert await failure(answer.read) == (False, True)
         await answer.aclose()
+
+
+@pytest.mark.parametrize(("method", "is_repeated"), [("GET", True), ("DELETE", False), ("PUT", False), ("POST", False)])
+async def test_only_a_get_is_sent_again_when_its_kept_connection_is_closed_under_it(
+    method: str, is_repeated: bool
+) -> None:
+    """The service may have done what was asked, and closed the connection then."""
+    connections: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers the first request of a connection, and closes at the second."""
+        connections.append(0)
+        place = len(connections) - 1
+        async for line in reader:
+            if line == b"\r\n":
+                connections[place] += 1
+                if connections[place] == 2:
+                    break
+                writer.write(OK)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    transport = to_port(server.sockets[0].getsockname()[1])
+    try:
+        first = await transport.send(request())
+        await first.read()
+        await first.aclose()
+        if is_repeated:
+            await (await transport.send(request(method))).aclose()
+        else:
+            assert await failure(lambda: transport.send(request(method))) == (False, False)
+    finally:
+        await transport.aclose()
+        server.close()
+    assert connections == ([2, 1] if is_repeated else [2])

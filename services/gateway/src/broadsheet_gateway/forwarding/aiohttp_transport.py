@@ -17,6 +17,26 @@ so that no request is sent on a connection just as it is closed.
 _DNS_CACHE_S: Final = 10
 _UNSENT_ERRORS: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Every other error may come after the request: nothing else counts as never sent."""
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+
+
+class _BrokenOffError(aiohttp.ClientError):
+    """A connection that broke before the answer began. The service may have done what was asked."""
+
+
+async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """By itself aiohttp sends an idempotent request again when the kept connection that it chose was closed. A
+    `DELETE` that was carried out would then be answered as one of something that is not there.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenOffError(str(error)) from error
+
+
+_UNLESS_SAFE: Final = (_never_again,)
 
 
 class AiohttpTransport:
@@ -43,6 +63,7 @@ class AiohttpTransport:
                 data=request.body or None,
                 allow_redirects=False,
                 timeout=self._timeout(request.silence_max_s),
+                middlewares=None if request.method in _SAFE_METHODS else _UNLESS_SAFE,
             )
         return AiohttpAnswer(response)
 
