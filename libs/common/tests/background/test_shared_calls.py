@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -9,6 +10,7 @@ from broadsheet_common.background.shared_calls import SharedCalls
 from harness.waiting import eventually
 
 NEVER_LATE_S = 3600.0
+MAX_S = 30.0
 
 
 class Source:
@@ -94,6 +96,35 @@ async def test_a_call_that_hangs_keeps_no_others_from_being_made(source: Source)
     assert await asyncio.gather(*ask(calls, 2, 3)) == [4, 6]
     assert source.most_running == 2  # never more than may run, however late they are
     hanging.cancel()
+
+
+async def test_who_asks_just_after_a_call_that_hangs_does_not_wait_for_somebody_else_to_ask(source: Source) -> None:
+    calls = source.shared(calls_max=2, late_s=0.02)
+    source.hangs_once = True
+    source.let_go.set()
+    hanging, asked = ask(calls, 1, 2)
+    async with asyncio.timeout(MAX_S):
+        assert await asked == 4
+    assert source.asked == [[1], [2]]
+    hanging.cancel()
+
+
+async def test_a_call_is_nobodys_in_particular() -> None:
+    whose: ContextVar[str] = ContextVar("whose", default="nobody")
+    seen: list[str] = []
+
+    async def look(questions: Sequence[int]) -> list[int]:
+        seen.append(whose.get())
+        return list(questions)
+
+    calls: SharedCalls[int, int] = SharedCalls(look, calls_max=1, late_s=NEVER_LATE_S, size_max=1)
+
+    async def ask_as(name: str, question: int) -> None:
+        whose.set(name)
+        await calls.ask(question)
+
+    await asyncio.gather(ask_as("ada", 1), ask_as("bob", 2))
+    assert seen == ["nobody", "nobody"]
 
 
 async def test_nobody_waits_for_a_call_that_was_cancelled() -> None:

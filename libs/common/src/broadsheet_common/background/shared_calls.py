@@ -6,12 +6,16 @@ connection say, keeps no others from being made.
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+
+_TIMER_SLACK_S: Final = 0.001
+"""A timer may fire a little early, by the clock's resolution."""
 
 
 class SharedCalls(Generic[Question, Answer]):
@@ -39,6 +43,9 @@ class SharedCalls(Generic[Question, Answer]):
         self._size_of = size_of
         self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
         self._calls: dict[asyncio.Task[None], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        # Not that of whoever asks first: their ids do not belong on the log lines of the others.
+        self._context = contextvars.copy_context()
 
     async def ask(self, question: Question) -> Answer:
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -49,9 +56,16 @@ class SharedCalls(Generic[Question, Answer]):
     def _begin_calls(self) -> None:
         now_s = asyncio.get_running_loop().time()
         while self._may_begin(now_s) and (batch := self._take()):
-            call = asyncio.create_task(self._answer(batch))
+            call = asyncio.create_task(self._answer(batch), context=self._context.copy())
             self._calls[call] = now_s
             call.add_done_callback(self._end_call)
+        if self._waiting and self._timer is None and len(self._calls) < self._calls_max:
+            # The call under way may hang, and nobody else may ask.
+            self._timer = asyncio.get_running_loop().call_later(self._late_s + _TIMER_SLACK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._begin_calls()
 
     def _may_begin(self, now_s: float) -> bool:
         if len(self._calls) >= self._calls_max:

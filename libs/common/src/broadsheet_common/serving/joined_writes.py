@@ -8,7 +8,7 @@ import asyncio
 from typing import Any, Final
 
 JOINED_MAX_BYTES: Final = 64 * 1024
-"""No more is kept back."""
+"""So much is not kept back: what has this size already is sent as it comes (`answer_in_pieces`)."""
 
 
 class JoinedWrites:
@@ -27,7 +27,7 @@ class JoinedWrites:
             self._loop.call_soon(self.flush)
         self._kept.append(data)
         self._kept_bytes += len(data)
-        if self._kept_bytes > JOINED_MAX_BYTES:
+        if self._kept_bytes >= JOINED_MAX_BYTES:
             self.flush()
 
     def flush(self) -> None:

@@ -1,7 +1,7 @@
 """Requests to a service over pooled connections, with aiohttp."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import aiohttp
@@ -16,7 +16,9 @@ so that no request is sent on a connection just as it is closed.
 """
 _DNS_CACHE_S: Final = 10
 _UNSENT_ERRORS: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""Every other error may come after the request: nothing else counts as never sent."""
+"""Every other error may come after the request: nothing else counts as never sent. (Of a `GET` or `HEAD` that aiohttp
+sent again, it is the second try that was not.)
+"""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -25,8 +27,8 @@ class _BrokenOffError(aiohttp.ClientError):
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """By itself aiohttp sends an idempotent request again when the kept connection that it chose was closed. A
-    `DELETE` that was carried out would then be answered as one of something that is not there.
+    """By itself aiohttp sends an idempotent request once more when its connection breaks off. A `DELETE` that was
+    carried out would then be answered as one of something that is not there. A `GET` or `HEAD` may be sent again.
     """
     try:
         return await send(request)
@@ -115,7 +117,8 @@ class AiohttpAnswer:
     async def aclose(self) -> None:
         """The connection is kept for the next request if the answer has ended, and closed otherwise."""
         self._response.release()
-        with _as_transport_errors():
+        # Waits until the body's source is closed. An error of it is no news: the answer is there, or broke off before.
+        with suppress(aiohttp.ClientError, OSError):
             await self._response.wait_for_close()
 
 
@@ -127,4 +130,5 @@ def _as_transport_errors() -> Iterator[None]:
         was_never_sent = isinstance(error, _UNSENT_ERRORS)
         # Not even a connection means that the service is away, not slow.
         is_timeout = isinstance(error, TimeoutError) and not was_never_sent
-        raise TransportError(type(error).__name__, was_never_sent=was_never_sent, is_timeout=is_timeout) from error
+        seen = error.__cause__ if isinstance(error, _BrokenOffError) else error
+        raise TransportError(type(seen).__name__, was_never_sent=was_never_sent, is_timeout=is_timeout) from error

@@ -84,8 +84,8 @@ class Upstreams:
         """One request; the answer's body is not read yet. `target` is path and query, percent-encoded.
 
         `is_stream`: the answer may be a stream of events, between which the service may be silent for a while.
-        `upload_s` is added to the time limit for the body's source. A GET that never reached the service (no
-        connection) is tried once more.
+        `upload_s` is added to the time limit for the body's source. A GET that did not reach the service
+        (no connection) is tried once more, and the transport may repeat one that broke off.
 
         Raises:
             ServiceRefusedError: the service is not called at the moment.
