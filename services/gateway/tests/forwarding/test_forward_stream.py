@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -15,30 +15,14 @@ EVENT = b"event: issue\ndata: {}\n\n"
 MAX_S = 30.0
 
 
-class Pieces:
-    """An answer whose body comes in these pieces; then an error, or silence."""
-
-    status = 200
-    headers: ClassVar[list[tuple[bytes, bytes]]] = []
-
-    def __init__(self, *pieces: bytes, then: Exception | None = None, ends: bool = False) -> None:
-        self._pieces = pieces
-        self._then = then
-        self._ends = ends
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-        if self._then is not None:
-            raise self._then
-        if not self._ends:
-            await asyncio.Event().wait()
-
-    async def read(self) -> bytes:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        raise NotImplementedError
+async def pieces_of(*pieces: bytes, then: Exception | None = None, ends: bool = False) -> AsyncIterator[bytes]:
+    """A body in these pieces; then an error, or silence."""
+    for piece in pieces:
+        yield piece
+    if then is not None:
+        raise then
+    if not ends:
+        await asyncio.Event().wait()
 
 
 class Client:
@@ -80,14 +64,17 @@ def client() -> Client:
 
 
 async def pass_on(
-    streams: EventStreams, client: Client, body: Pieces, check: Callable[[], Awaitable[bool | None]] | None = None
+    streams: EventStreams,
+    client: Client,
+    body: AsyncIterator[bytes],
+    check: Callable[[], Awaitable[bool | None]] | None = None,
 ) -> None:
     async with asyncio.timeout(MAX_S):
         await streams.pass_on(body, client.receive, client.send, check or answering(True))
 
 
 async def test_a_stream_that_the_service_ends_is_passed_on_as_it_was(streams: EventStreams, client: Client) -> None:
-    await pass_on(streams, client, Pieces(EVENT[:5], EVENT[5:] + EVENT, ends=True))
+    await pass_on(streams, client, pieces_of(EVENT[:5], EVENT[5:] + EVENT, ends=True))
     assert (client.got, client.is_ended) == (EVENT * 2, True)
 
 
@@ -95,7 +82,7 @@ async def test_a_stream_that_the_service_ends_is_passed_on_as_it_was(streams: Ev
 async def test_it_ends_when_rights_end_or_cannot_be_checked_twice_running(
     streams: EventStreams, client: Client, verdicts: tuple[bool | None, ...]
 ) -> None:
-    await pass_on(streams, client, Pieces(EVENT, EVENT[:9]), answering(*verdicts))
+    await pass_on(streams, client, pieces_of(EVENT, EVENT[:9]), answering(*verdicts))
     # Between two messages: of the second, which had not arrived whole, nothing is shown.
     assert client.got.startswith(EVENT + b"retry: ")
     assert client.is_ended
@@ -110,7 +97,7 @@ async def test_one_check_that_could_not_be_made_is_forgiven(streams: EventStream
             client.leaves.set()
         return verdict
 
-    await pass_on(streams, client, Pieces(EVENT), check)
+    await pass_on(streams, client, pieces_of(EVENT), check)
     assert checks == []
     assert (client.got, client.is_ended) == (EVENT, False)  # it went on until the client left
 
@@ -124,7 +111,7 @@ async def test_a_check_that_hangs_is_one_that_could_not_be_made(
         await asyncio.Event().wait()
         return True
 
-    await pass_on(streams, client, Pieces(EVENT), hangs)
+    await pass_on(streams, client, pieces_of(EVENT), hangs)
     assert client.is_ended
 
 
@@ -132,7 +119,7 @@ async def test_a_check_that_hangs_is_one_that_could_not_be_made(
 async def test_a_service_that_breaks_off_or_falls_silent_is_an_end_in_order(
     streams: EventStreams, client: Client, error: Exception
 ) -> None:
-    await pass_on(streams, client, Pieces(EVENT, EVENT[:9], then=error))
+    await pass_on(streams, client, pieces_of(EVENT, EVENT[:9], then=error))
     assert client.got.startswith(EVENT + b"retry: ")
     assert client.is_ended
 
@@ -141,13 +128,13 @@ async def test_a_message_without_end_is_not_kept_for_ever(
     streams: EventStreams, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forward_stream, "MESSAGE_MAX_BYTES", 100)
-    await pass_on(streams, client, Pieces(EVENT, b"x" * 101))
+    await pass_on(streams, client, pieces_of(EVENT, b"x" * 101))
     assert client.got.startswith(EVENT + b"retry: ")
 
 
 async def test_all_end_when_the_process_is_told_to_stop(streams: EventStreams, client: Client) -> None:
     streams.close()
-    await pass_on(streams, client, Pieces())
+    await pass_on(streams, client, pieces_of())
     assert client.got.startswith(b"retry: ")
     assert client.is_ended
 
@@ -157,7 +144,7 @@ async def test_a_fault_of_ours_is_not_hidden(streams: EventStreams, client: Clie
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await pass_on(streams, client, Pieces(EVENT), fault)
+        await pass_on(streams, client, pieces_of(EVENT), fault)
 
 
 def test_places_are_bounded_and_given_back(streams: EventStreams) -> None:

@@ -32,12 +32,11 @@ from broadsheet_gateway.forwarding.authenticate import Authenticator
 from broadsheet_gateway.forwarding.forward_stream import EventStreams, is_event_stream
 from broadsheet_gateway.forwarding.limit_class import LimitClass, limit_class
 from broadsheet_gateway.forwarding.route_table import FILE_ROUTES, STREAM_ROUTES, Route, find_route
-from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, announced_length
+from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, length_of
 from broadsheet_gateway.forwarding.upstreams import Upstreams, as_problem
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.client_address import UNKNOWN, rate_limit_subject
-from broadsheet_gateway.http.request_body import announced_length as announced_body_length
-from broadsheet_gateway.http.request_body import read_body, stream_body
+from broadsheet_gateway.http.request_body import announced_length, read_body, stream_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.limits.answer_limits import note_verdicts
@@ -199,7 +198,7 @@ class Forwarder:
                     await _answer(answer, send, service)
                     return
                 await _begin_answer(answer, send)
-                await self._streams.pass_on(answer, receive, send, credentials.are_still_good)
+                await self._streams.pass_on(answer.pieces(), receive, send, credentials.are_still_good)
 
     async def _charge(self, scope: Scope, identity: Identity, kind: LimitClass) -> None:
         """Raises TooManyRequestsError over the caller's limit for all requests, or for this kind of them."""
@@ -219,7 +218,7 @@ class Forwarder:
     ) -> bytes | _Body:
         """Small bodies as a whole, which is cheaper; large ones, and those of unknown length, as a stream."""
         method = sent_method(scope)
-        length = announced_body_length(headers)
+        length = announced_length(headers)
         # HTTP/1 says in its headers whether there is a body; HTTP/2 need not.
         is_http1 = scope["http_version"].startswith("1")
         if length is None and (is_http1 or method in _BODILESS_METHODS) and "transfer-encoding" not in headers:
@@ -321,7 +320,7 @@ async def _answer(answer: UpstreamAnswer, send: Send, service: ServiceName) -> N
 
     Raises UnavailableError, UpstreamTimeoutError if a small one breaks off: nothing of it was sent.
     """
-    length = announced_length(answer)
+    length = length_of(answer)
     if length is not None and length <= _BUFFERED_BODY_MAX_BYTES:
         try:
             body = await answer.read()

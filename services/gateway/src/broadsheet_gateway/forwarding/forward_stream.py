@@ -6,7 +6,7 @@ on as it comes, but only whole messages, so that a stream that is ended here end
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE, orderly_end
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_common.process.metrics import Gauge
-from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, header_of
+from broadsheet_gateway.forwarding.transport import TransportError, UpstreamAnswer, header_of, is_success
 
 RIGHTS_CHECK_INTERVAL_S: Final = 8.0
 RIGHTS_CHECK_TIMEOUT_S: Final = 5.0
@@ -64,12 +64,12 @@ class EventStreams:
         """Every stream ends after the message that it is sending, and asks its client to come back."""
         self._closed.set()
 
-    async def pass_on(self, answer: UpstreamAnswer, receive: Receive, send: Send, is_allowed: IsAllowed) -> None:
+    async def pass_on(self, pieces: AsyncIterator[bytes], receive: Receive, send: Send, is_allowed: IsAllowed) -> None:
         """Send the body of an answer that has begun, until the service ends it, the client goes, its rights end or
         cannot be checked, or this process is told to stop.
         """
         tasks = {
-            "ended": asyncio.create_task(_pump(answer, send)),
+            "ended": asyncio.create_task(_pump(pieces, send)),
             "client_gone": asyncio.create_task(_until_gone(receive)),
             "not_allowed": asyncio.create_task(self._until_it_must_end(is_allowed)),
         }
@@ -108,7 +108,7 @@ class EventStreams:
 
 def is_event_stream(answer: UpstreamAnswer) -> bool:
     is_typed = header_of(answer, b"content-type").partition(";")[0].strip() == EVENT_STREAM_MEDIA_TYPE
-    return is_typed and answer.status in range(200, 300)
+    return is_typed and is_success(answer)
 
 
 async def _check(is_allowed: IsAllowed) -> bool | None:
@@ -124,11 +124,11 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _pump(answer: UpstreamAnswer, send: Send) -> bool:
+async def _pump(pieces: AsyncIterator[bytes], send: Send) -> bool:
     """Pass on whole messages. Returns whether the service ended the stream itself."""
     kept = b""
     try:
-        async for piece in answer.pieces():
+        async for piece in pieces:
             whole, end, kept = (kept + piece).rpartition(_MESSAGE_END)
             if end:
                 await send({"type": "http.response.body", "body": whole + end, "more_body": True})

@@ -126,7 +126,7 @@ class ServiceGuard:
         finally:
             guarded.abandon()
 
-    def place(self) -> "Place":
+    def place(self) -> Place:
         return Place(self._places, self._note_refusal)
 
     def note_answered(self, call: Call) -> None:

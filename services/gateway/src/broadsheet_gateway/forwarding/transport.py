@@ -4,11 +4,13 @@
 """
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 Body = bytes | AsyncIterator[bytes]
+
+_SUCCESS_STATUSES: Final = range(200, 300)
 
 
 class TransportError(Exception):
@@ -71,7 +73,11 @@ def header_of(answer: UpstreamAnswer, name: bytes) -> str:
     return next((value.decode("latin-1") for given, value in answer.headers if given == name), "")
 
 
-def announced_length(answer: UpstreamAnswer) -> int | None:
-    """The length of the answer's body in bytes, if the service said it."""
+def is_success(answer: UpstreamAnswer) -> bool:
+    return answer.status in _SUCCESS_STATUSES
+
+
+def length_of(answer: UpstreamAnswer) -> int | None:
+    """The length of the body in bytes, if the service said it."""
     said = header_of(answer, b"content-length")
     return int(said) if said.isascii() and said.isdigit() else None

@@ -14,14 +14,20 @@ from broadsheet_common.event_streams.messages import SILENCE_MAX_S
 from broadsheet_common.http.problems import BodyTooLargeError, Problem, ProblemError, UnavailableError
 from broadsheet_common.process.tracing import outgoing_headers
 from broadsheet_gateway.forwarding.service_guard import GuardedCall, ServiceGuard
-from broadsheet_gateway.forwarding.transport import Body, SentRequest, Transport, TransportError, UpstreamAnswer
+from broadsheet_gateway.forwarding.transport import (
+    Body,
+    SentRequest,
+    Transport,
+    TransportError,
+    UpstreamAnswer,
+    is_success,
+)
 from broadsheet_gateway.settings import API_BODY_MAX_BYTES
 
 T = TypeVar("T")
 
 _PIECE_BYTES = 256 * 1024
 JSON_ANSWER_MAX_BYTES = 16 * 1024 * 1024
-_OK_STATUSES = range(200, 300)
 _FAULT_STATUSES = range(500, 600)
 
 _log = structlog.get_logger()
@@ -165,7 +171,7 @@ class Upstreams:
             service, identity=identity, method=method, target=path, headers=sent_headers, body=content
         ) as sent:
             received = await self._read(sent, service)
-        if sent.status in _OK_STATUSES:
+        if is_success(sent):
             try:
                 return msgspec.json.decode(received, type=answer)
             except msgspec.DecodeError as error:
