@@ -27,6 +27,11 @@ test *args:
     python -m broadsheet_local.chromium "$@"
     pytest -n 3 "$@"
 
+# Every page in every state as pictures, at three widths, light and dark: ./run pages [FOLDER] [NAME…]
+pages *args:
+    python -m broadsheet_local.chromium
+    PYTHONPATH=tests python -m harness.page_pictures "$@"
+
 # Lint, types, architecture, migrations, the API document
 check:
     ruff check .

@@ -20,6 +20,7 @@ from broadsheet_gateway.accounts.default_credentials import refuse_default_crede
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
 from broadsheet_gateway.accounts.sessions import Sessions
+from broadsheet_gateway.admin.router import admin_router
 from broadsheet_gateway.api_docs.api_document import API_DOCUMENT_HANDLERS, ApiDocuments
 from broadsheet_gateway.api_docs.deprecations import DeprecationHeaders
 from broadsheet_gateway.api_keys.key_uses import KeyUses
@@ -28,7 +29,6 @@ from broadsheet_gateway.archive.answer_kept import AnswerKeptMiddleware
 from broadsheet_gateway.archive.archive_source import ArchiveSource
 from broadsheet_gateway.archive.pages import ARCHIVE_HANDLERS, ArchiveDesk
 from broadsheet_gateway.audit.worker import audit_loops
-from broadsheet_gateway.author.admin_router import admin_router
 from broadsheet_gateway.content_coding.compress_answers import CompressAnswers
 from broadsheet_gateway.content_coding.decode_bodies import DecodeBodies
 from broadsheet_gateway.email_change.pages import EMAIL_LINK_HANDLERS

@@ -6,7 +6,12 @@ import pytest
 
 from broadsheet_gateway.pages.static_files import load_static_files
 
-_CSS = load_static_files()["site.css"].content.decode()
+_SHEETS = {
+    name: file.content.decode()
+    for name, file in load_static_files().items()
+    if name.endswith(".css") and not name.startswith("swagger")
+}
+_CSS = _SHEETS["site.css"]
 
 # Text and what it stands on: at least 4.5 to 1.
 _TEXT_PAIRS = (
@@ -69,12 +74,14 @@ def test_the_dark_palette_changes_every_colour() -> None:
 
 
 def test_rules_name_colours_by_variables_that_exist() -> None:
-    rules = re.sub(r":root \{.*?\}", "", _CSS, flags=re.DOTALL)
+    rules = re.sub(r":root \{.*?\}", "", "".join(_SHEETS.values()), flags=re.DOTALL)
     assert re.findall(r"#[0-9a-fA-F]{3,8}\b", rules) == []
     defined = set(re.findall(r"--([a-z-]+):", _CSS))
-    assert set(re.findall(r"var\(--([a-z-]+)\)", _CSS)) == defined
+    assert set(re.findall(r"var\(--([a-z-]+)\)", "".join(_SHEETS.values()))) == defined
 
 
-def test_the_style_sheet_fetches_nothing() -> None:
-    assert "url(" not in _CSS
-    assert "@import" not in _CSS
+def test_the_style_sheets_fetch_nothing() -> None:
+    assert set(_SHEETS) >= {"site.css", "admin.css"}
+    for sheet in _SHEETS.values():
+        assert "url(" not in sheet
+        assert "@import" not in sheet

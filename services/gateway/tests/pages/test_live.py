@@ -2,25 +2,24 @@
 
 import os
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from broadsheet_common.contracts.permissions import GRANTABLE
-from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueStatus, progress_of
+from broadsheet_gateway.admin.home.views import DashboardPage
+from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueStatus, progress_of
+from broadsheet_gateway.admin.issue.views import IssuePage, UnsentRow
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.preview_samples import sample_pages
-from broadsheet_gateway.pages.views import DashboardPage, IssuePage, PageView, SignedIn, UnsentRow
+from broadsheet_gateway.pages.views import PageView, SignedIn
+from harness.http.served_views import Answer, answer_sample, served
 
 pytestmark = pytest.mark.browser
 
-_POLICY = "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
 _TURNS_MAX = 200
 _ADMIN = SignedIn(username="admin", csrf_token="token", permissions=GRANTABLE)
 _FIRST_PUBLISHED = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -51,18 +50,15 @@ class _Site:
         self.has_session = True
         self.progress_requests = 0
 
-    def answer(self, path: str) -> tuple[int, str, bytes]:
-        asset = self.pages.static_file(path.removeprefix("/static/"))
-        if asset is not None:
-            return 200, asset.media_type, asset.content
-        if path.startswith("/sample/"):
-            return self._page(sample_pages()[path.removeprefix("/sample/")])
+    def answer(self, path: str) -> Answer:
+        if path.startswith(("/static/", "/sample/")):
+            return answer_sample(self.pages, sample_pages(), path)
         if not self.has_session:
-            return 303, "text/plain", b""
+            return Answer(303, headers=(("Location", "/login"),))
         match path:
             case "/admin/issues/7/progress":
                 self.progress_requests += 1
-                return 200, "application/json", msgspec.json.encode(progress_of(self.issue))
+                return Answer(200, "application/json", msgspec.json.encode(progress_of(self.issue)))
             case "/admin/issues/7":
                 unsent = (
                     (UnsentRow(subscriber_id=4, status="failed", reason="Refused"),) if self.issue.counts.failed else ()
@@ -71,38 +67,10 @@ class _Site:
             case "/admin/dashboard":
                 return self._page(DashboardPage(signed_in=_ADMIN, issues=(self.issue,)))
             case _:
-                return 404, "text/plain", b""
+                return Answer(404)
 
-    def _page(self, view: PageView) -> tuple[int, str, bytes]:
-        return 200, "text/html; charset=utf-8", self.pages.render(view).encode()
-
-
-@contextmanager
-def _serving(site: _Site) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, media_type, content = site.answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Content-Security-Policy", _POLICY)
-            if status == 303:
-                self.send_header("Location", "/login")
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name in http.server)
-            """Nothing: the test's own output says what matters."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    def _page(self, view: PageView) -> Answer:
+        return Answer(200, content=self.pages.render(view).encode())
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +87,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def site() -> Iterator[tuple[_Site, str]]:
     site = _Site()
-    with _serving(site) as address:
+    with served(site.answer) as address:
         yield site, address
 
 
@@ -159,7 +127,6 @@ def test_an_issue_page_follows_the_issue_to_its_end(page: Page, site: tuple[_Sit
     page.goto(f"{address}/admin/issues/7")
     accepted = page.get_by_role("row", name="Accepted")
     expect(accepted).to_contain_text("500")
-    expect(page.get_by_role("link", name="Refresh the figures")).to_be_hidden()
 
     served.issue = _issue(IssueStatus.SENDING, accepted=1500, failed=20)
     _turn_clock_until(page, accepted, "1,500")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_common.mail.mail_template import VARIABLES
-from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus, progress_of
+from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus, progress_of
 from broadsheet_gateway.pages import FlashCode, Pages
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.preview import main as preview_main
@@ -128,8 +128,8 @@ def test_the_preview_writes_every_page_with_its_assets(tmp_path: Path, capsys: p
     assert preview_main([str(tmp_path)]) == 0
     assert {path.stem for path in tmp_path.glob("*.html")} == set(sample_pages())
     assert len(capsys.readouterr().out.splitlines()) == len(sample_pages())
-    docs = (tmp_path / "docs.html").read_text(encoding="utf-8")
-    assert all(f"static/{path.name}" in docs for path in (tmp_path / "static").iterdir() if path.suffix == ".css")
+    written = "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("*.html"))
+    assert all(f"static/{path.name}" in written for path in (tmp_path / "static").iterdir())
 
 
 def test_the_preview_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:

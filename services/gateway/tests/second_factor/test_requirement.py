@@ -8,7 +8,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from broadsheet_gateway.access.rights import Grant
-from broadsheet_gateway.author.admin_router import admin_router
+from broadsheet_gateway.admin.router import admin_router
 from broadsheet_gateway.forwarding.route_table import ROUTES
 
 from ..accounts.test_audited_sign_ins import entries

@@ -33,12 +33,6 @@ from broadsheet_gateway.pages.views import PageView
 STALE_S: Final = 3600.0
 SITEMAP_FRESH_S: Final = 300.0
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-_PLAIN_POLICY: Final = (
-    "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-_LOOK_POLICY: Final = f"{_PLAIN_POLICY}; style-src-attr 'unsafe-inline'"
-"""For a mail that has a look of its own. Publishing let only safe properties through."""
 _XML_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 AnyResponse = Response[Any]
@@ -65,7 +59,7 @@ class ArchiveDesk:
 
         async def make() -> KeptPage:
             found = await self._source.read_list(slug, before_id)
-            return self._page(self._list_view(found, before_id), _PLAIN_POLICY)
+            return self._page(self._list_view(found, before_id))
 
         return await self._answer(f"issues/{slug}/{before_id or ''}", make)
 
@@ -75,7 +69,7 @@ class ArchiveDesk:
 
         async def make() -> KeptPage:
             found = await self._source.read_issue(slug, issue_slug)
-            return self._page(self._article_view(found), _LOOK_POLICY if found.issue.keeps_look else _PLAIN_POLICY)
+            return self._page(self._article_view(found))
 
         return await self._answer(f"issue/{slug}/{issue_slug}", make)
 
@@ -108,8 +102,8 @@ class ArchiveDesk:
     async def _answer(self, key: str, make: Callable[[], Awaitable[KeptPage]]) -> AnyResponse:
         return _response(await self._cache.get(key, make))
 
-    def _page(self, view: PageView, policy: str) -> KeptPage:
-        return self._kept(self._pages.render(view).encode(), HTML, policy, {})
+    def _page(self, view: PageView) -> KeptPage:
+        return self._kept(self._pages.render(view).encode(), HTML, view.content_policy, {})
 
     def _kept(self, body: bytes, media_type: str, policy: str, headers: dict[str, str]) -> KeptPage:
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

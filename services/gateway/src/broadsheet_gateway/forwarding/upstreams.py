@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import structlog
@@ -49,6 +49,13 @@ class UpstreamRefusalError(Exception):
     @property
     def slug(self) -> str:
         return self.problem.type.rpartition(":")[2]
+
+
+class TaggedAnswer(msgspec.Struct, Generic[T], frozen=True):
+    """An answer with its `ETag`, which a change sends back as `If-Match`; empty if there was none."""
+
+    value: T
+    etag: str
 
 
 _problem_decoder = msgspec.json.Decoder(Problem)
@@ -151,7 +158,23 @@ class Upstreams:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        """A JSON call of the gateway's own, for a page.
+        """A JSON call of the gateway's own, for a page. Raises as `call_tagged` does."""
+        return (
+            await self.call_tagged(service, method, path, identity=identity, answer=answer, body=body, headers=headers)
+        ).value
+
+    async def call_tagged(
+        self,
+        service: ServiceName,
+        method: str,
+        path: str,
+        *,
+        identity: Identity,
+        answer: type[T],
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> TaggedAnswer[T]:
+        """As `call`, with the answer's entity tag. An answer without a body (204) is read as `null`.
 
         Raises:
             BodyTooLargeError: no service takes a body of this size.
@@ -171,16 +194,16 @@ class Upstreams:
             service, identity=identity, method=method, target=path, headers=sent_headers, body=content
         ) as sent:
             received = await self._read(sent, service)
+        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent.headers}
         if is_success(sent):
             try:
-                return msgspec.json.decode(received, type=answer)
+                return TaggedAnswer(msgspec.json.decode(received or b"null", type=answer), given.get("etag", ""))
             except msgspec.DecodeError as error:
                 _log.error("upstream.answer_not_understood", upstream=service, error=str(error))
                 raise UnavailableError from error
         if sent.status in _FAULT_STATUSES:
             _log.warning("upstream.failed", upstream=service, status=sent.status)
             raise UnavailableError
-        given = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent.headers}
         raise UpstreamRefusalError(sent.status, _decode_problem(received, sent.status), given)
 
     async def _read(self, answer: UpstreamAnswer, service: ServiceName) -> bytes:

@@ -8,10 +8,11 @@ import msgspec
 from litestar import Request, Response
 from litestar.types import ExceptionHandlersMap
 
-from broadsheet_common.http.problems import Problem, ProblemError
+from broadsheet_common.http.problems import PROBLEM_MEDIA_TYPE, Problem, ProblemError
 from broadsheet_common.process.tracing import current_trace
 from broadsheet_gateway.access.page_access import SecondFactorNeededError
 from broadsheet_gateway.accounts.current_session import LoginNeededError, RecentAuthenticationNeededError
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.request_path import sent_path
 from broadsheet_gateway.http.responses import CONFIRM_PATH, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -45,6 +46,17 @@ def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder)
     def person_erased(_request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
         return responder.page(ErasedPage(), status=410)
 
+    def refused_by_service(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+        """A refusal that no page has words of its own for is shown as the service said it."""
+        refusal = cast("UpstreamRefusalError", error)
+        problem = refusal.problem
+        if not wants_html(request):
+            return Response(msgspec.json.encode(problem), status_code=refusal.status, media_type=PROBLEM_MEDIA_TYPE)
+        view = ErrorPage(
+            status=refusal.status, title=problem.title, detail=problem.detail, request_id=current_trace().request_id
+        )
+        return responder.page(view, status=refusal.status)
+
     handlers = {kind: _with_page(cast("_Handler", handler), responder) for kind, handler in problem_handlers.items()}
     return cast(
         "ExceptionHandlersMap",
@@ -54,6 +66,7 @@ def error_handlers(problem_handlers: ExceptionHandlersMap, responder: Responder)
             RecentAuthenticationNeededError: recent_authentication_needed,
             SecondFactorNeededError: second_factor_needed,
             PersonErasedError: person_erased,
+            UpstreamRefusalError: refused_by_service,
         },
     )
 

@@ -41,7 +41,7 @@ class Responder:
             self._pages.render(view),
             status_code=status,
             media_type=HTML,
-            headers=dict(headers or {}),
+            headers={**_policy_of(view), **(headers or {})},
             cookies=[self._jar.expired(self._jar.flash_name)] if view.flashes else [],
         )
 
@@ -63,3 +63,7 @@ class Responder:
         page of the form.
         """
         return self.redirect(f"{CONFIRM_PATH}?next={quote(next_path)}", flash=FlashCode.PROOF_NEEDED)
+
+
+def _policy_of(view: PageView) -> dict[str, str]:
+    return {"Content-Security-Policy": view.content_policy} if view.content_policy else {}

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from broadsheet_gateway.pages.views import AdminPageView, PageView
+from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors, PageView
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,3 +70,13 @@ class ResetLinkGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, used, replaced, or too old."""
 
     template: ClassVar[str] = "reset_gone.html"
+
+
+class PasswordPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/password`. What the original checked is said as a flash, as there; `errors` (new_password) says why
+    a password is too easy to guess.
+    """
+
+    template: ClassVar[str] = "password.html"
+
+    errors: FieldErrors = NO_ERRORS

@@ -1,12 +1,19 @@
 """The public pages of sent issues: one Struct a page, as in `views`."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 from markupsafe import Markup
 
 from broadsheet_gateway.pages.views import PageView
+
+_PLAIN_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+_LOOK_POLICY: Final = f"{_PLAIN_POLICY}; style-src-attr 'unsafe-inline'"
+"""For a mail that has a look of its own. Publishing let only safe properties through."""
 
 
 class ArchiveLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +51,10 @@ class ArchiveIssues(PageView, frozen=True, kw_only=True):
     is_first: bool = True
     older_before_id: int | None = None
 
+    @property
+    def content_policy(self) -> str:
+        return _PLAIN_POLICY
+
 
 class ArchiveArticle(PageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/issues/{issue slug}`. `content` is HTML that was made safe; `keeps_look`: with styles of
@@ -62,3 +73,7 @@ class ArchiveArticle(PageView, frozen=True, kw_only=True):
     keeps_look: bool
     previous: ArchivedLink | None = None
     next: ArchivedLink | None = None
+
+    @property
+    def content_policy(self) -> str:
+        return _LOOK_POLICY if self.keeps_look else _PLAIN_POLICY

@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_common.contracts.permissions import GRANTABLE
-from broadsheet_gateway.author.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
+from broadsheet_gateway.admin.home.views import DashboardPage, SubscriberTotals
+from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
+from broadsheet_gateway.admin.issue.views import IssuePage, Replica, Senders, SendingState, UnsentRow
+from broadsheet_gateway.admin.quick_publish.views import NewsletterFormPage
+from broadsheet_gateway.pages.account_views import PasswordPage
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
@@ -18,26 +22,17 @@ from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
     ConfirmPage,
-    DashboardPage,
     DocsPage,
     EmbedPage,
     ErrorPage,
     FormProof,
     HomePage,
-    IssuePage,
     LoginPage,
-    NewsletterFormPage,
     NewsletterLink,
     PageView,
-    PasswordPage,
-    Replica,
-    Senders,
-    SendingState,
     SignedIn,
     SubscribeForm,
-    SubscriberTotals,
     TestLinkPage,
-    UnsentRow,
     UnsubscribedPage,
     UnsubscribePage,
 )

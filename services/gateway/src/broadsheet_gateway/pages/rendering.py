@@ -1,11 +1,11 @@
 """From a view to HTML. One `Pages` an application: templates are compiled when it is made, none in a request."""
 
 from datetime import UTC, datetime
-from importlib.resources import files
 
 import jinja2
 import msgspec
 
+from broadsheet_gateway.admin.navigation import open_groups
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.static_files import StaticFile, load_static_files
 from broadsheet_gateway.pages.views import PageView
@@ -29,6 +29,7 @@ class Pages:
             cache_size=-1,
         )
         environment.globals["static_url"] = self.static_url
+        environment.globals["open_groups"] = open_groups
         environment.globals["flash_text"] = flash_text
         environment.globals["flash_tone"] = flash_tone
         environment.filters["number"] = _number
@@ -36,11 +37,7 @@ class Pages:
         environment.filters["local_time"] = _local_time
         environment.filters["local_date"] = _local_date
         environment.tests["unset"] = _is_unset
-        self._templates = {
-            entry.name: environment.get_template(entry.name)
-            for entry in files("broadsheet_gateway.pages").joinpath("templates").iterdir()
-            if entry.name.endswith(".html")
-        }
+        self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
 
     def render(self, view: PageView) -> str:
         return self._templates[view.template].render(view=view)

@@ -6,16 +6,16 @@ does not answer): the form is shown again with everything that was typed. Passwo
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from broadsheet_common.contracts.suppression import SuppressionKind
-from broadsheet_gateway.author.issue_views import IssueDetail, IssueRow
 from broadsheet_gateway.pages.flashes import FlashCode
 
 FieldErrors = Mapping[str, str]
+NO_ERRORS: Final[FieldErrors] = MappingProxyType({})
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -38,6 +38,11 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
 
     flashes: tuple[FlashCode, ...] = ()
     signed_in: SignedIn | None = None
+
+    @property
+    def content_policy(self) -> str:
+        """Its `Content-Security-Policy`; empty: that of ordinary pages."""
+        return ""
 
 
 class AdminPageView(PageView, frozen=True, kw_only=True):
@@ -89,7 +94,7 @@ class HomePage(PageView, frozen=True, kw_only=True):
     others: tuple[NewsletterLink, ...] = ()
     archive_path: str = ""
     form: SubscribeForm = SubscribeForm()
-    errors: FieldErrors = {}
+    errors: FieldErrors = NO_ERRORS
     form_error: str = ""
 
     @property
@@ -198,7 +203,7 @@ class PreferencesPage(PageView, frozen=True, kw_only=True):
     typed_email: str = ""
     newsletters: tuple[Membership, ...]
     pending_email: str | None = None
-    errors: FieldErrors = {}
+    errors: FieldErrors = NO_ERRORS
     form_error: str = ""
 
     @property
@@ -259,99 +264,3 @@ class LoginPage(PageView, frozen=True, kw_only=True):
     provider_name: str = ""
     form_error: str = ""
     passkeys_possible: bool = False
-
-
-class SendingState(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether all sending is running, and what stops it if not."""
-
-    state: Literal["running", "backing_off", "paused"]
-    reason: str | None = None
-    back_off_until: datetime | None = None
-
-
-class Replica(msgspec.Struct, frozen=True, kw_only=True):
-    """A sender process that was seen lately."""
-
-    id: str
-    host: str
-    seen_at: datetime
-    draining: bool = False
-
-
-class Senders(msgspec.Struct, frozen=True, kw_only=True):
-    """The API's answer to `GET /api/v1/senders`."""
-
-    sending: SendingState
-    replicas: tuple[Replica, ...] = ()
-
-
-class SubscriberTotals(msgspec.Struct, frozen=True, kw_only=True):
-    """Subscriptions by state."""
-
-    confirmed: int
-    pending: int
-    unsubscribed: int
-
-
-class DashboardPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/dashboard`. A part that could not be asked is None; the page says so and shows the rest.
-
-    `older_cursor` leads to the next page of issues (`/admin/dashboard?cursor=…`).
-    """
-
-    template: ClassVar[str] = "dashboard.html"
-
-    issues: tuple[IssueRow, ...] | None
-    older_cursor: str | None = None
-    is_first_page: bool = True
-    senders: Senders | None = None
-    subscribers: SubscriberTotals | None = None
-
-
-class UnsentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery that will not be sent, and why. The names are those of the API's Delivery."""
-
-    subscriber_id: int
-    status: Literal["failed", "suppressed", "excluded", "cancelled"]
-    reason: str | None = None
-
-
-class IssuePage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/issues/{id}`.
-
-    `unsent` are the first of those not sent to; None when delivery was asked and did not answer, UNSET when it was not
-    asked: then the page has no such list.
-    """
-
-    template: ClassVar[str] = "issue.html"
-
-    issue: IssueDetail
-    unsent: tuple[UnsentRow, ...] | msgspec.UnsetType | None = msgspec.UNSET
-    senders: Senders | None = None
-
-
-class NewsletterFormPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/newsletters`, and its POST answered with faults.
-
-    Fields of `errors`: title, text_content, html_content, idempotency_key. `audience`: how many are confirmed now.
-    """
-
-    template: ClassVar[str] = "newsletter_form.html"
-
-    idempotency_key: str
-    title: str = ""
-    text_content: str = ""
-    html_content: str = ""
-    errors: FieldErrors = {}
-    form_error: str = ""
-    audience: int | None = None
-
-
-class PasswordPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/password`. What the original checked is said as a flash, as there; `errors` (new_password) says why
-    a password is too easy to guess.
-    """
-
-    template: ClassVar[str] = "password.html"
-
-    errors: FieldErrors = {}

@@ -9,7 +9,7 @@ import msgspec
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.rights import Grant
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.author.issue_overview import or_none
+from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.pages.people_views import NewsletterChoice
 

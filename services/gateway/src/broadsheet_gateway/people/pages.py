@@ -26,7 +26,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.accounts.sessions import Sessions
-from broadsheet_gateway.author.issue_overview import parse_issue_id as parse_id
+from broadsheet_gateway.admin.service_calls import parse_id
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.forms import Form
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder

@@ -8,7 +8,6 @@
   const POLLS_MAX = 4 * 3600;
 
   const note = document.querySelector("[data-live-note]");
-  const reloadLink = document.querySelector("[data-live-reload]");
   const numbers = new Intl.NumberFormat("en");
   let failures = 0;
   let polls = 0;
@@ -97,14 +96,12 @@
     if (moving().length === 0) return;
     if (failures >= FAILURES_MAX || polls >= POLLS_MAX) {
       say("The figures no longer update by themselves.");
-      if (reloadLink) reloadLink.hidden = false;
       return;
     }
     setTimeout(tick, Math.min(POLL_MS * 2 ** failures, POLL_SLOWEST_MS));
   }
 
   if (moving().length > 0) {
-    if (reloadLink) reloadLink.hidden = true;
     say("The figures update by themselves.");
     setTimeout(tick, POLL_MS);
   }

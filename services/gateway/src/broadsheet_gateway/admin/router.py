@@ -13,13 +13,17 @@ from litestar.types import Method
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
+from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
-from broadsheet_gateway.author.admin_pages import ADMIN_PAGE_HANDLERS
-from broadsheet_gateway.author.newsletter_pages import NEWSLETTER_HANDLERS
+from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
+from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
+from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
-from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.oidc.pages import PROVIDER_LINK_HANDLERS
+from broadsheet_gateway.own_sessions.log_out import submit_logout
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
 from broadsheet_gateway.passkeys.pages import PASSKEY_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
@@ -40,17 +44,17 @@ async def _require_session(
     return msgspec.structs.replace(session, address=request_origin.address(request))
 
 
-@route("/", http_method=["GET", "HEAD"], include_in_schema=False, opt=SIGNED_IN)
-async def admin_home(session: NamedDependency[Session], responder: NamedDependency[Responder]) -> PageResponse:
-    del session  # needed, not used
-    return responder.redirect("/admin/dashboard")
+def _service_calls(session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]) -> ServiceCalls:
+    return ServiceCalls(upstreams, session)
 
 
 def admin_router() -> Router:
     handlers = [
-        admin_home,
-        *ADMIN_PAGE_HANDLERS,
-        *NEWSLETTER_HANDLERS,
+        *HOME_HANDLERS,
+        *ISSUE_HANDLERS,
+        *QUICK_PUBLISH_HANDLERS,
+        *PASSWORD_HANDLERS,
+        submit_logout,
         *OWN_SESSION_HANDLERS,
         *PEOPLE_HANDLERS,
         *REQUIREMENT_HANDLERS,
@@ -62,7 +66,10 @@ def admin_router() -> Router:
     return Router(
         "/admin",
         route_handlers=[*handlers, *_refusals(handlers)],
-        dependencies={"session": Provide(_require_session)},
+        dependencies={
+            "session": Provide(_require_session),
+            "calls": Provide(_service_calls, sync_to_thread=False),
+        },
     )
 
 

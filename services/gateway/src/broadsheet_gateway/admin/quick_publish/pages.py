@@ -14,13 +14,13 @@ from broadsheet_common.http.problems import BodyTooLargeError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import check_form_token, require_still_allowed
+from broadsheet_gateway.admin.quick_publish.views import NewsletterFormPage
+from broadsheet_gateway.admin.service_calls import refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.forms import read_form
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.pages.views import NewsletterFormPage
-from broadsheet_gateway.reader.public_pages import field_errors
 from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES, GatewaySettings
 
 KEY_MAX_BYTES = 49
@@ -146,7 +146,7 @@ def _refused(refusal: UpstreamRefusalError, responder: Responder, session: Sessi
             detail = refusal.problem.detail or refusal.problem.title
             return _form_again(responder, session, typed, status=409, form_error=detail)
         case _:
-            errors = {_FIELD_OF.get(name, name): detail for name, detail in field_errors(refusal).items()}
+            errors = {_FIELD_OF.get(name, name): detail for name, detail in refused_fields(refusal).items()}
             status = 400 if errors else refusal.status
             detail = refusal.problem.detail or refusal.problem.title
             return _form_again(
@@ -181,4 +181,4 @@ def _form_again(
 _FIELD_OF = {"content": "html_content"}
 """The form's fields whose name is another than the API's."""
 
-NEWSLETTER_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_newsletter_form, submit_newsletter)
+QUICK_PUBLISH_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_newsletter_form, submit_newsletter)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from broadsheet_common.contracts.permissions import GRANTABLE
-from broadsheet_gateway.author.newsletter_pages import KEY_MAX_BYTES, to_header_value
+from broadsheet_gateway.admin.quick_publish.pages import KEY_MAX_BYTES, to_header_value
 
 from ..conftest import Answer, Gateway, csrf_token_of
 

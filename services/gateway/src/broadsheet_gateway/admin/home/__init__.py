@@ -1,0 +1,1 @@
+"""What is going on: the first page after the log-in."""

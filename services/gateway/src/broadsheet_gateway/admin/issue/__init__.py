@@ -1,0 +1,1 @@
+"""One issue: its state, its progress, its report."""

@@ -1,0 +1,1 @@
+"""The quick way to publish an issue, as in the original."""

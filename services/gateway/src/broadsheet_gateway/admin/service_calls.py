@@ -1,0 +1,109 @@
+"""What a page asks of the services, under the identity of whoever is signed in."""
+
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from broadsheet_common.contracts.identity import ServiceName
+from broadsheet_common.http.problems import ForbiddenError, NotFoundError, ProblemError
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
+
+_ID_DIGITS_MAX = 18
+
+T = TypeVar("T")
+Query = Mapping[str, str | int | None]
+
+
+class ServiceCalls:
+    """Calls of one request. Every one of them may also raise `UnavailableError` or `UpstreamTimeoutError`."""
+
+    def __init__(self, upstreams: Upstreams, session: Session) -> None:
+        self._upstreams = upstreams
+        self._identity = session.identity
+
+    async def get(self, service: ServiceName, path: str, answer: type[T], query: Query | None = None) -> T:
+        """`query`: members that are None or empty are left out. Raises as `get_tagged` does."""
+        return (await self.get_tagged(service, path, answer, query)).value
+
+    async def get_tagged(
+        self, service: ServiceName, path: str, answer: type[T], query: Query | None = None
+    ) -> TaggedAnswer[T]:
+        """With the `ETag` that a change must send as `if_match`.
+
+        Raises:
+            NotFoundError: there is no such thing, or the user may not know of it.
+            ForbiddenError: the user may not.
+            UpstreamRefusalError: the service refused for another reason.
+        """
+        given = {name: str(value) for name, value in (query or {}).items() if value not in {None, ""}}
+        return await self._call(service, "GET", f"{path}?{urlencode(given)}" if given else path, answer)
+
+    async def send(
+        self,
+        service: ServiceName,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        body: object = None,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> T:
+        """A change. `answer` of one without a body (204) is `type(None)`.
+
+        Raises:
+            NotFoundError, ForbiddenError: as `get`.
+            UpstreamRefusalError: refused; `refused_fields` says at which fields of the form.
+        """
+        headers = {"if-match": if_match, "idempotency-key": idempotency_key}
+        given = {name: value for name, value in headers.items() if value is not None}
+        return (await self._call(service, method, path, answer, body=body, headers=given)).value
+
+    async def _call(
+        self,
+        service: ServiceName,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> TaggedAnswer[T]:
+        try:
+            return await self._upstreams.call_tagged(
+                service, method, path, identity=self._identity, answer=answer, body=body, headers=headers
+            )
+        except UpstreamRefusalError as refusal:
+            if refusal.status == NotFoundError.status:
+                raise NotFoundError(refusal.problem.detail) from refusal
+            if refusal.status == ForbiddenError.status:
+                raise ForbiddenError(refusal.problem.detail) from refusal
+            raise
+
+
+async def or_none(asked: Awaitable[T]) -> T | None:
+    """A part of a page that may be missing: the page says so and shows the rest."""
+    try:
+        return await asked
+    except (ProblemError, UpstreamRefusalError):
+        return None  # logged where it was raised
+
+
+def parse_id(text: str) -> int:
+    """Raises `NotFoundError` for what is not an id, as for an unknown one."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX):
+        raise NotFoundError
+    return int(text)
+
+
+def refused_fields(refusal: UpstreamRefusalError) -> dict[str, str]:
+    """What is wrong, by the field of the body: `/welcome_mail/subject` is `welcome_mail/subject`."""
+    return {error.pointer.removeprefix("/"): error.detail for error in refusal.problem.errors if error.pointer != ""}
+
+
+def refusal_sentence(error: UpstreamRefusalError | ProblemError) -> str:
+    """Why the whole form was refused, for its `form_error`. Of a service that does not answer, that it does not."""
+    if isinstance(error, UpstreamRefusalError):
+        return error.problem.detail or error.problem.title
+    return str(error.detail or error.title)
