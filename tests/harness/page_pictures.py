@@ -37,7 +37,7 @@ async def take_pictures(folder: Path, samples: dict[str, PageView]) -> None:
 
 
 async def _take(browser: Browser, address: str, folder: Path, name: str) -> None:
-    page: Page = await browser.new_page()
+    page: Page = await browser.new_page(reduced_motion="reduce")
     try:
         await page.goto(address)
         for width, scheme in product(WIDTHS, SCHEMES):

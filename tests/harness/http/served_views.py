@@ -9,11 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
+from broadsheet_gateway.admin.editor.preview_pages import FRAME_HEADERS
 from broadsheet_gateway.http.security_headers import headers_of_ordinary_pages
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.views import PageView
 
 HTML = "text/html; charset=utf-8"
+_MAIL = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>A mail</title>
+<body style="margin:0;font:16px/1.5 Georgia,serif"><div style="max-width:600px;margin:0 auto;padding:24px">
+<h1>Queues that account for everybody</h1><p>Dear Ada,</p><p>a delivery is one issue to one subscriber.</p></div></body>
+</html>"""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,10 +29,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answer_sample(pages: Pages, samples: dict[str, PageView], path: str) -> Answer:
-    """A static file, or at `/sample/NAME` a page; 404 for everything else."""
+    """A static file, at `/sample/NAME` a page, and in frames a mail; 404 for everything else."""
     asset = pages.static_file(path.removeprefix("/static/"))
     if asset is not None:
         return Answer(200, asset.media_type, asset.content)
+    if "/frame?" in path:
+        return Answer(200, content=_MAIL, headers=tuple(FRAME_HEADERS.items()))
     view = samples.get(path.removeprefix("/sample/"))
     return Answer(404) if view is None else answer_view(pages, view)
 

@@ -37,7 +37,8 @@ NAVIGATION: Final = (
         "",
         (
             Place("dashboard", "/admin/dashboard", "Home", shortcut="h"),
-            Place("newsletters", "/admin/newsletters", "Write an issue", "issues:publish"),
+            Place("issues", "/admin/issues", "Issues", "issues:read", shortcut="i"),
+            Place("newsletters", "/admin/newsletters", "Quick publish", "issues:publish"),
         ),
     ),
     Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),

@@ -15,8 +15,14 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
+from broadsheet_gateway.admin.editor.check_pages import CHECK_HANDLERS
+from broadsheet_gateway.admin.editor.pages import EDIT_HANDLERS
+from broadsheet_gateway.admin.editor.preview_pages import PREVIEW_HANDLERS
+from broadsheet_gateway.admin.editor.revision_pages import REVISION_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
+from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
@@ -51,7 +57,13 @@ def _service_calls(session: NamedDependency[Session], upstreams: NamedDependency
 def admin_router() -> Router:
     handlers = [
         *HOME_HANDLERS,
+        *ISSUE_LIST_HANDLERS,
         *ISSUE_HANDLERS,
+        *EDIT_HANDLERS,
+        *PREVIEW_HANDLERS,
+        *REVISION_HANDLERS,
+        *CHECK_HANDLERS,
+        *PUBLISH_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,

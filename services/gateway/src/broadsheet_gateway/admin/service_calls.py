@@ -50,15 +50,33 @@ class ServiceCalls:
         if_match: str | None = None,
         idempotency_key: str | None = None,
     ) -> T:
-        """A change. `answer` of one without a body (204) is `type(None)`.
+        """A change. `answer` of one without a body (204) is `type(None)`. Raises as `send_tagged` does."""
+        sent = await self.send_tagged(
+            service, method, path, answer, body=body, if_match=if_match, idempotency_key=idempotency_key
+        )
+        return sent.value
+
+    async def send_tagged(
+        self,
+        service: ServiceName,
+        method: str,
+        path: str,
+        answer: type[T],
+        *,
+        body: object = None,
+        if_match: str | None = None,
+        idempotency_key: str | None = None,
+        prefer: str | None = None,
+    ) -> TaggedAnswer[T]:
+        """With the `ETag` that the changed thing has now. `prefer`: RFC 7240.
 
         Raises:
             NotFoundError, ForbiddenError: as `get`.
             UpstreamRefusalError: refused; `refused_fields` says at which fields of the form.
         """
-        headers = {"if-match": if_match, "idempotency-key": idempotency_key}
+        headers = {"if-match": if_match, "idempotency-key": idempotency_key, "prefer": prefer}
         given = {name: value for name, value in headers.items() if value is not None}
-        return (await self._call(service, method, path, answer, body=body, headers=given)).value
+        return await self._call(service, method, path, answer, body=body, headers=given)
 
     async def _call(
         self,

@@ -1,8 +1,8 @@
 """Security headers on every answer, errors included.
 
 `Cache-Control: no-store` is set unless a handler set another value, so that no browser or proxy stores a
-session's page or a token. A page that needs another policy sets `Content-Security-Policy` itself: two of them would
-both be in force.
+session's page or a token. A page that needs another policy sets `Content-Security-Policy` itself, since two of them
+would both be in force; and one that is made for a frame of ours sets `X-Frame-Options`.
 """
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
@@ -15,6 +15,7 @@ CONTENT_SECURITY_POLICY = (
 _UNLESS_SAID = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
 )
 _HSTS = "max-age=31536000"
 _TOKEN_PATHS = (
@@ -42,7 +43,6 @@ def _referrer_policy(*, is_token_page: bool) -> tuple[bytes, bytes]:
 def _fixed(*, is_https: bool, hsts_subdomains: bool) -> Pairs:
     fixed = {
         "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",

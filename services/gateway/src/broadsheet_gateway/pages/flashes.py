@@ -12,6 +12,16 @@ class FlashCode(StrEnum):
 
     NEWSLETTER_ACCEPTED = "newsletter-accepted"
     NO_RECIPIENTS = "no-recipients"
+    DRAFT_SAVED = "draft-saved"
+    DRAFT_DELETED = "draft-deleted"
+    DRAFT_RESTORED = "draft-restored"
+    NO_DRAFT_ANY_MORE = "no-draft-any-more"
+    TEST_MAIL_SENT = "test-mail-sent"
+    ISSUE_SCHEDULED = "issue-scheduled"
+    ISSUE_UNSCHEDULED = "issue-unscheduled"
+    APPROVAL_ASKED = "approval-asked"
+    APPROVAL_GIVEN = "approval-given"
+    APPROVAL_REFUSED = "approval-refused"
     AUTHENTICATION_FAILED = "authentication-failed"
     TOO_MANY_ATTEMPTS = "too-many-attempts"
     LOGIN_REQUIRED = "login-required"
@@ -74,6 +84,16 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "notice",
             "Nothing was published: nobody has a confirmed subscription to this newsletter yet.",
         ),
+        FlashCode.DRAFT_SAVED: ("success", "The draft is saved."),
+        FlashCode.DRAFT_DELETED: ("success", "The draft is deleted."),
+        FlashCode.DRAFT_RESTORED: ("success", "The draft is as it was then. The version before is in its revisions."),
+        FlashCode.NO_DRAFT_ANY_MORE: ("notice", "This issue is no draft any more, so it cannot be changed."),
+        FlashCode.TEST_MAIL_SENT: ("success", "The test mail is on its way."),
+        FlashCode.ISSUE_SCHEDULED: ("success", "The issue is scheduled."),
+        FlashCode.ISSUE_UNSCHEDULED: ("success", "The issue is a draft again."),
+        FlashCode.APPROVAL_ASKED: ("success", "Approval is asked for. Somebody else decides."),
+        FlashCode.APPROVAL_GIVEN: ("success", "The issue is approved as it is."),
+        FlashCode.APPROVAL_REFUSED: ("success", "The issue is not approved. Its author sees your note."),
         FlashCode.AUTHENTICATION_FAILED: ("error", "Authentication failed"),
         FlashCode.TOO_MANY_ATTEMPTS: ("error", "Too many attempts. Wait a minute, then try again."),
         FlashCode.LOGIN_REQUIRED: ("notice", "Log in to see that page."),

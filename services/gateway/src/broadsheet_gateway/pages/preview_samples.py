@@ -18,6 +18,7 @@ from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
+from broadsheet_gateway.pages.samples.writing import writing_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -138,7 +139,7 @@ def _detail(row: IssueRow) -> IssueDetail:
 
 
 def sample_pages() -> dict[str, PageView]:
-    return {**_public_samples(), **_author_samples()}
+    return {**_public_samples(), **_author_samples(), **writing_samples(_ADMIN)}
 
 
 def _public_samples() -> dict[str, PageView]:

@@ -42,6 +42,7 @@ from broadsheet_publishing.fan_out.worker import FanOutWorker
 from broadsheet_publishing.issues import store
 from broadsheet_publishing.issues.compile_draft import IssueHasFaultsError
 from broadsheet_publishing.issues.create_issue import NewIssue, compile_new_issue, create_issue
+from broadsheet_publishing.issues.issue import Status
 from broadsheet_publishing.issues.newsletter_of_issue import newsletter_of_issue
 from broadsheet_publishing.issues.publish_issue import (
     NoRecipientsError,
@@ -65,6 +66,12 @@ _log = structlog.get_logger()
 
 NewsletterFilter = Annotated[
     int | None, QueryParameter(name="newsletter_id", ge=1, le=RECORD_ID_MAX, description="Issues of this newsletter")
+]
+
+StatusFilter = Annotated[Status | None, QueryParameter(name="status", description="Issues in this status")]
+TitleFilter = Annotated[
+    str | None,
+    QueryParameter(name="search", min_length=1, max_length=200, description="Issues whose title holds this text"),
 ]
 
 
@@ -102,6 +109,8 @@ class IssueController(Controller):
         request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
         newsletter_id: NewsletterFilter = None,
+        status: StatusFilter = None,
+        search: TitleFilter = None,
         limit: PageLimit = PAGE_SIZE_DEFAULT,
         cursor: PageCursor = None,
     ) -> Page[IssueSummary]:
@@ -110,9 +119,8 @@ class IssueController(Controller):
             request.user.require_for("issues:read", newsletter_id)
             newsletter_ids = frozenset({newsletter_id})
         async with engine.connect() as connection:
-            rows = await store.list_issues(
-                connection, before_id=decode_cursor(cursor), limit=limit + 1, newsletter_ids=newsletter_ids
-            )
+            chosen = store.IssueFilter(newsletter_ids, status, search)
+            rows = await store.list_issues(connection, chosen, before_id=decode_cursor(cursor), limit=limit + 1)
             progress = await store.read_progress(connection, [row.id for row in rows[:limit]])
         return Page([issue_summary(row, progress) for row in rows[:limit]], _next_cursor(rows, limit))
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.merge_fields import AttributeType
 from broadsheet_publishing.compiling.issue_source import Format
-from broadsheet_publishing.issues.issue import Progress, StoredStatus
+from broadsheet_publishing.issues.issue import Progress, Status, StoredStatus
 
 
 class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,29 +95,70 @@ async def find_newsletter_of_issue(connection: AsyncConnection, issue_id: int) -
     return found
 
 
+class IssueFilter(msgspec.Struct, frozen=True):
+    """Which issues a list is about; None: all. `title_part` is looked for in any case of its letters."""
+
+    newsletter_ids: Collection[int] | None = None
+    status: Status | None = None
+    title_part: str | None = None
+
+
+_STATUS_CONDITION: Final = """
+    CASE WHEN CAST(:status AS text) IS NULL THEN true
+         WHEN :status IN ('draft', 'scheduled') THEN issue.status = :status
+         WHEN issue.status = 'cancelled' THEN :status = 'cancelled'
+         WHEN issue.status <> 'published' THEN false
+         ELSE :status = coalesce(
+             (SELECT CASE run.state
+                         WHEN 'finished' THEN 'sent'
+                         WHEN 'open' THEN
+                             CASE WHEN run.fan_out_finished_at IS NULL THEN 'publishing' ELSE 'sending' END
+                         ELSE run.state
+                     END
+                FROM delivery.published_issue_progress AS run
+               WHERE run.issue_id = issue.id),
+             'publishing'
+         )
+    END
+"""
+"""As `status_of`. Delivery is asked of published issues only."""
+
+
 async def list_issues(
-    connection: AsyncConnection, *, before_id: int | None, limit: int, newsletter_ids: Collection[int] | None
+    connection: AsyncConnection, chosen: IssueFilter, *, before_id: int | None, limit: int
 ) -> list[IssueRow]:
-    """Newest first; only those of the newsletters given, if any are."""
+    """Newest first."""
     result = await connection.execute(
         sa.text(f"""
             SELECT {ISSUE_COLUMNS}
               FROM publishing.issue
              WHERE (:before_id IS NULL OR id < :before_id)
                AND (:newsletter_ids IS NULL OR newsletter_id = ANY(:newsletter_ids))
+               AND (:title_part IS NULL OR title ILIKE :title_part)
+               AND {_STATUS_CONDITION}
              ORDER BY id DESC
              LIMIT :limit
-        """).bindparams(  # constant columns
+        """).bindparams(  # constant columns and conditions
             sa.bindparam("before_id", type_=sa.BigInteger),
             sa.bindparam("newsletter_ids", type_=postgresql.ARRAY(sa.BigInteger)),
+            sa.bindparam("title_part", type_=sa.Text),
+            sa.bindparam("status", type_=sa.Text),
         ),
         {
             "before_id": before_id,
             "limit": limit,
-            "newsletter_ids": None if newsletter_ids is None else sorted(newsletter_ids),
+            "newsletter_ids": None if chosen.newsletter_ids is None else sorted(chosen.newsletter_ids),
+            "title_part": None if chosen.title_part is None else _contains(chosen.title_part),
+            "status": chosen.status,
         },
     )
     return [issue_row(row) for row in result.mappings()]
+
+
+def _contains(part: str) -> str:
+    """A pattern for LIKE; what would have a meaning in it stands for itself."""
+    escaped = part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
 
 
 async def read_progress(connection: AsyncConnection, issue_ids: Sequence[int]) -> dict[int, ProgressRow]:

@@ -1,0 +1,1 @@
+"""Writing an issue: the draft, its preview, its checks and its revisions."""

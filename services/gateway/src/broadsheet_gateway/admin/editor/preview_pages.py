@@ -1,0 +1,178 @@
+"""`/admin/issues/{id}/preview`: an issue as a reader gets it.
+
+The mail stands in a frame of its own, at its own address, and under a policy that lets it run nothing and ask nothing
+but pictures: what an author wrote never runs for another user. Its origin is opaque, so that it could reach nothing of
+ours if it did.
+"""
+
+import re
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from markupsafe import escape
+
+from broadsheet_common.http.problems import NotFoundError
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.editor.open_draft import ask_draft
+from broadsheet_gateway.admin.editor.views import PreviewChoice, PreviewPage
+from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse, Responder
+
+_PREVIEWS: Final = needs("issues:preview")
+FRAME_POLICY: Final = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; "
+    "style-src 'unsafe-inline'; font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+)
+FRAME_HEADERS: Final = {"Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
+_SCHEME_QUERY: Final = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
+_COLOUR_SCHEME_META: Final = re.compile(
+    r"""(<meta\s[^>]*?name=["']color-scheme["'][^>]*?content=["'])[^"'>]*(["'])""", re.IGNORECASE
+)
+_ALWAYS, _NEVER = "(min-width: 0)", "(max-width: 0)"
+"""Queries that may stand wherever one for the scheme may."""
+_STYLE: Final = (
+    "<style>:root{{color-scheme:light dark}}body{{margin:1rem;font:1rem/1.5 monospace;white-space:pre-wrap}}</style>"
+)
+_PLAIN: Final = (
+    f'<!doctype html><html lang=""><meta charset="utf-8"><title>Plain text</title>{_STYLE}<body>{{}}</body></html>'
+)
+_NOTICE: Final = (
+    f'<!doctype html><html lang="en"><meta charset="utf-8"><title>No preview</title>{_STYLE}<body>{{}}</body></html>'
+)
+
+
+class MailPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """The API's: a mail as it will be sent."""
+
+    from_: str | None = msgspec.field(name="from", default=None)
+    to: str = ""
+    subject: str
+    preheader: str = ""
+    html: str | None
+    text: str
+    html_bytes: int = 0
+
+
+def read_choice(request: AnyRequest) -> PreviewChoice:
+    """What the address says; what it says wrong is as if it were not said."""
+    given = request.query_params
+    reader = str(given.get("reader", "")).strip()
+    variant = str(given.get("variant", "1"))
+    return PreviewChoice(
+        reader=reader if reader.isascii() and reader.isdigit() and len(reader) <= 18 else "",  # noqa: PLR2004 (bigint)
+        part="text" if given.get("part") == "text" else "html",
+        scheme="dark" if given.get("scheme") == "dark" else "light",
+        width="phone" if given.get("width") == "phone" else "desktop",
+        variant=int(variant) if variant in {"1", "2", "3", "4"} else 1,
+    )
+
+
+async def ask_preview(calls: ServiceCalls, issue_id: int, choice: PreviewChoice) -> MailPreview:
+    """Raises as `ServiceCalls.send`: the draft has faults, or there is no such reader."""
+    body: dict[str, object] = {"variant": choice.variant}
+    if choice.reader:
+        body["subscriber_id"] = int(choice.reader)
+    return await calls.send("publishing", "POST", f"/api/v1/issues/{issue_id}/preview", MailPreview, body=body)
+
+
+@get("/issues/{issue_id:str}/preview", include_in_schema=False, opt=_PREVIEWS)
+async def show_preview(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    number, choice = parse_id(issue_id), read_choice(request)
+    issue = (await ask_draft(calls, number)).value
+    view = PreviewPage(
+        signed_in=session.signed_in,
+        issue_id=number,
+        title=issue.title,
+        chosen=choice,
+        is_draft=issue.status.value == "draft",
+        variants=1 + (len(issue.ab_test.others) if issue.ab_test is not None else 0),
+        frame_path=frame_path(number, choice),
+        faults=issue.faults,
+    )
+    try:
+        mail = await ask_preview(calls, number, choice)
+    except UpstreamRefusalError as refusal:
+        return responder.page(msgspec.structs.replace(view, refusal=refusal_sentence(refusal)), status=refusal.status)
+    except NotFoundError:
+        message = f"There is no subscriber {choice.reader} of this newsletter."
+        return responder.page(msgspec.structs.replace(view, refusal=message), status=404)
+    return responder.page(
+        msgspec.structs.replace(
+            view,
+            subject=mail.subject,
+            preheader=mail.preheader,
+            sender=mail.from_ or "",
+            to=mail.to,
+            text=mail.text,
+            html_bytes=mail.html_bytes,
+            has_html=mail.html is not None,
+        )
+    )
+
+
+def frame_path(issue_id: int, choice: PreviewChoice) -> str:
+    given = {"reader": choice.reader, "scheme": choice.scheme, "variant": choice.variant, "part": choice.part}
+    return (
+        f"/admin/issues/{issue_id}/preview/frame?{urlencode({name: value for name, value in given.items() if value})}"
+    )
+
+
+@get("/issues/{issue_id:str}/preview/frame", include_in_schema=False, opt=_PREVIEWS)
+async def show_frame(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    calls: NamedDependency[ServiceCalls],
+) -> Response[str]:
+    """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
+    dark look shows it, which is for the mail's own styles to answer.
+    """
+    del session  # needed, not used
+    choice = read_choice(request)
+    try:
+        mail = await ask_preview(calls, parse_id(issue_id), choice)
+    except UpstreamRefusalError as refusal:
+        return _document(_notice(refusal_sentence(refusal)), choice, status=refusal.status)
+    if choice.part == "text" or mail.html is None:
+        return _document(_plain(mail.text), choice)
+    return _document(mail.html, choice)
+
+
+def _document(html: str, choice: PreviewChoice, *, status: int = 200) -> Response[str]:
+    shown = with_scheme(html, choice.scheme)
+    return Response(shown, status_code=status, media_type=HTML, headers=dict(FRAME_HEADERS))
+
+
+def with_scheme(html: str, scheme: str) -> str:
+    """The document in a colour scheme, whatever the browser prefers: its own rules for that scheme hold, and those for
+    the other do not.
+    """
+
+    def answer(query: re.Match[str]) -> str:
+        return _ALWAYS if query[1].lower() == scheme else _NEVER
+
+    return _COLOUR_SCHEME_META.sub(rf"\g<1>{scheme}\g<2>", _SCHEME_QUERY.sub(answer, html))
+
+
+def _plain(text: str) -> str:
+    return _PLAIN.format("", "Plain text", escape(text))
+
+
+def _notice(text: str) -> str:
+    return _PLAIN.format("en", "No preview", escape(text))
+
+
+PREVIEW_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_preview, show_frame)

@@ -1,0 +1,1 @@
+"""From a draft to a mailing: who gets it, test mails, approval, when."""

@@ -1,0 +1,244 @@
+"""`/admin/issues/{id}/send`: who gets an issue, test mails, approval, and when it goes out."""
+
+from typing import Any, Final, Literal, cast
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.http.problems import ProblemError
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.issue.issue_views import IssueStatus
+from broadsheet_gateway.admin.publish.show_send_page import show_send_page
+from broadsheet_gateway.admin.publish.views import SendPage, TypedSchedule
+from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.http.forms import Form
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.settings import GatewaySettings
+
+CHANGE_ALLOWED_PERCENT: Final = 10
+CHANGE_ALLOWED_MIN: Final = 10
+"""People come and go while somebody reads the page: so many more or fewer do not ask the question again."""
+_WRITES: Final = needs("issues:write")
+_PUBLISHES: Final = needs("issues:publish")
+_FORMS = Literal["send", "test", "approval"]
+
+
+@get("/issues/{issue_id:str}/send", include_in_schema=False, opt=_WRITES)
+async def show_send(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    view = await show_send_page(calls, session, engine, parse_id(issue_id), flashes=responder.flashes(request))
+    if view.status not in {IssueStatus.DRAFT, IssueStatus.SCHEDULED}:
+        return responder.redirect(f"/admin/issues/{view.issue_id}")
+    return responder.page(view)
+
+
+@post("/issues/{issue_id:str}/send", include_in_schema=False, opt=_PUBLISHES)
+async def submit_send(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    """Publishes it, or schedules it. The key of the form makes the second click publish nothing twice."""
+    form = await read_session_form(request, session, settings)
+    number, typed = parse_id(issue_id), _typed_schedule(form)
+    again = _Again(responder, calls, session, engine, number, "send", {"typed": typed})
+    if typed.when != "now" and not typed.at:
+        return await again.with_errors({"at": "Say when."}, status=422)
+    body: dict[str, Any] = {"audience": _expected(form)}
+    action, flash = "publish", FlashCode.NEWSLETTER_ACCEPTED
+    if typed.when != "now":
+        action, flash = "schedule", FlashCode.ISSUE_SCHEDULED
+        body |= {
+            "at": typed.at,
+            "time_zone": typed.time_zone.strip() or None,
+            "occurrence": typed.occurrence or None,
+            "in_reader_time_zone": typed.when == "readers",
+        }
+    try:
+        await calls.send(
+            "publishing",
+            "POST",
+            f"/api/v1/issues/{number}/{action}",
+            dict[str, Any],
+            body=body,
+            idempotency_key=form.text("idempotency_key") or None,
+        )
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await again.after(error)
+    return responder.redirect(f"/admin/issues/{number}", flash=flash)
+
+
+@post("/issues/{issue_id:str}/unschedule", include_in_schema=False, opt=_PUBLISHES)
+async def submit_unschedule(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    await read_session_form(request, session, settings)
+    number = parse_id(issue_id)
+    try:
+        await calls.send("publishing", "DELETE", f"/api/v1/issues/{number}/schedule", dict[str, Any])
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await _Again(responder, calls, session, engine, number, "send", {}).after(error)
+    return responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.ISSUE_UNSCHEDULED)
+
+
+@post("/issues/{issue_id:str}/test", include_in_schema=False, opt=needs("issues:write", "issues:test"))
+async def submit_test(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    """Addresses may be parted by commas, semicolons, blanks or line breaks."""
+    form = await read_session_form(request, session, settings)
+    number, typed = parse_id(issue_id), form.text("to")
+    addresses = typed.replace(",", " ").replace(";", " ").split()
+    again = _Again(responder, calls, session, engine, number, "test", {"typed_to": typed})
+    if not addresses:
+        return await again.with_errors({"to": "Say to whom."}, status=422)
+    try:
+        await calls.send(
+            "publishing",
+            "POST",
+            f"/api/v1/issues/{number}/test",
+            dict[str, Any],
+            body={"to": addresses},
+            idempotency_key=form.text("idempotency_key") or None,
+        )
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await again.after(error)
+    return responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.TEST_MAIL_SENT)
+
+
+@post("/issues/{issue_id:str}/approval", include_in_schema=False, opt=_WRITES)
+async def submit_approval_request(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    number, note = parse_id(issue_id), form.text("note")
+    try:
+        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/approval", dict[str, Any], body={"note": note})
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await _Again(responder, calls, session, engine, number, "approval", {"typed_note": note}).after(error)
+    return responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.APPROVAL_ASKED)
+
+
+@post("/issues/{issue_id:str}/approval/decision", include_in_schema=False, opt=needs("issues:write", "issues:approve"))
+async def submit_approval_decision(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    """About the version that the page showed: one that was saved meanwhile is not approved unseen."""
+    form = await read_session_form(request, session, settings)
+    number, note = parse_id(issue_id), form.text("note")
+    decision = "approved" if form.text("decision") == "approved" else "refused"
+    body = {"decision": decision, "version": parse_id(form.required("version")), "note": note}
+    try:
+        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/approval/decision", dict[str, Any], body=body)
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await _Again(responder, calls, session, engine, number, "approval", {"typed_note": note}).after(error)
+    flash = FlashCode.APPROVAL_GIVEN if decision == "approved" else FlashCode.APPROVAL_REFUSED
+    return responder.redirect(f"/admin/issues/{number}/send", flash=flash)
+
+
+class _Again:
+    """The page as it is now, with what was typed into the form that was refused."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        calls: ServiceCalls,
+        session: Session,
+        engine: AsyncEngine,
+        issue_id: int,
+        form: _FORMS,
+        typed: dict[str, Any],
+    ) -> None:
+        self._responder = responder
+        self._calls = calls
+        self._session = session
+        self._engine = engine
+        self._issue_id = issue_id
+        self._form = form
+        self._typed = typed
+
+    async def with_errors(self, errors: dict[str, str], *, status: int, form_error: str = "") -> PageResponse:
+        view: SendPage = await show_send_page(self._calls, self._session, self._engine, self._issue_id)
+        changed = msgspec.structs.replace(
+            view, failed_form=self._form, errors=errors, form_error=form_error, **self._typed
+        )
+        return self._responder.page(changed, status=status)
+
+    async def after(self, error: UpstreamRefusalError | ProblemError) -> PageResponse:
+        """What the service says at the fields of the form; what it says of the whole, above it."""
+        errors = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
+        at_fields = {_FIELD_OF.get(name.split("/")[0], ""): detail for name, detail in errors.items()}
+        whole = "" if at_fields and "" not in at_fields else at_fields.pop("", "") or refusal_sentence(error)
+        return await self.with_errors(at_fields, status=error.status, form_error=whole)
+
+
+_FIELD_OF: Final = {
+    "at": "at", "time_zone": "time_zone", "occurrence": "occurrence", "to": "to", "note": "note", "version": "",
+}  # fmt: skip
+"""The page's fields by the first part of the API's pointer; others concern the whole form."""
+
+
+def _typed_schedule(form: Form) -> TypedSchedule:
+    when = form.text("when")
+    return TypedSchedule(
+        when=cast("Literal['now', 'later', 'readers']", when if when in {"later", "readers"} else "now"),
+        at=form.text("at"),
+        time_zone=form.text("time_zone"),
+        occurrence=form.text("occurrence"),
+    )
+
+
+def _expected(form: Form) -> dict[str, Any] | None:
+    """The audience that the page showed, and how far it may have changed since."""
+    token, shown = form.text("audience_token"), form.text("audience_count")
+    if not token or not shown.isdigit():
+        return None
+    allowed = max(CHANGE_ALLOWED_MIN, parse_id(shown) * CHANGE_ALLOWED_PERCENT // 100)
+    return {"token": token, "growth_max": allowed, "shrinkage_max": allowed}
+
+
+PUBLISH_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_send, submit_send, submit_unschedule, submit_test, submit_approval_request, submit_approval_decision,
+)  # fmt: skip

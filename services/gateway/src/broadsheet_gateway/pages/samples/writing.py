@@ -1,0 +1,407 @@
+"""Sample data of the pages for writing an issue and for sending it."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from broadsheet_gateway.admin.editor.compare_texts import compare
+from broadsheet_gateway.admin.editor.draft import Fault, TypedDraft, TypedVersion
+from broadsheet_gateway.admin.editor.views import (
+    ChangedBlock,
+    ChangedLine,
+    ChecksPage,
+    Choice,
+    Conflict,
+    EditorPage,
+    FieldChange,
+    FieldConflict,
+    Finding,
+    KeptDraftPage,
+    PreviewChoice,
+    PreviewPage,
+    RevisionPage,
+    RevisionRow,
+    RevisionsPage,
+    Saved,
+)
+from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueStatus
+from broadsheet_gateway.admin.issues.views import DeleteDraftPage, IssueFilter, IssuesPage, ListedIssue
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
+from broadsheet_gateway.admin.publish.views import (
+    Approval,
+    Audience,
+    Excluded,
+    Person,
+    SendPage,
+    TypedSchedule,
+    Wave,
+)
+from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.views import PageView, SignedIn
+
+
+def _at(day: int, hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
+
+
+_LETTER = NewsletterFacts(
+    id=1,
+    name="The Systems Letter",
+    slug="systems",
+    is_default=True,
+    time_zone="Europe/Paris",
+    from_name="The Systems Letter",
+    from_email="letter@example.com",
+)
+_GARDENS = NewsletterFacts(id=2, name="Gardens in winter", slug="gardens")
+_CONTENT = """# Queues that account for everybody
+
+Dear {{ subscriber.name | default: "reader" }},
+
+a delivery is one issue to one subscriber. It is **pending**, then in a call, then settled:
+
+- accepted by the mail provider,
+- refused, with the reason,
+- or uncertain, until somebody has asked.
+
+[Read the rest](https://example.com/queues){.button}
+"""
+_TYPED = TypedDraft(
+    title="Queues that account for everybody",
+    preheader="What a lease may assume, and what it may not",
+    content=_CONTENT,
+)
+_SAVED = Saved(version=7, at=_at(12, 9, 31), by="admin", by_oneself=True)
+_NUMBER = 15
+_FIRST_TITLED, _RESTORED = 2, 6
+_FAULTS = (
+    Fault(
+        code="unknown-field",
+        field="content",
+        detail="There is no merge field subscriber.nmae. Did you mean subscriber.name?",
+        line=3,
+        column=6,
+    ),
+    Fault(code="missing", field="subject", detail="The subject is empty for some readers."),
+)
+_FINDINGS = (
+    Finding(
+        code="link-relative",
+        severity="blocks",
+        detail="The link /queues leads nowhere in a mail.",
+        advice="Write the whole address, with https://.",
+        field="content",
+        line=11,
+        column=1,
+    ),
+    Finding(
+        code="image-without-alt",
+        severity="warns",
+        detail="An image has no alternative text.",
+        advice="Say in a few words what it shows.",
+        field="content",
+        line=14,
+        column=3,
+    ),
+    Finding(code="reading-time", severity="notes", detail="312 words, about 2 minutes."),
+)
+
+
+def writing_samples(signed_in: SignedIn) -> dict[str, PageView]:
+    return {
+        **_editor(signed_in),
+        **_kept(signed_in),
+        **_preview(signed_in),
+        **_revisions(signed_in),
+        **_send(signed_in),
+        **_list(signed_in),
+    }
+
+
+def _editor(signed_in: SignedIn) -> dict[str, PageView]:
+    editor = EditorPage(
+        signed_in=signed_in,
+        issue_id=_NUMBER,
+        etag='"0123"',
+        status=IssueStatus.DRAFT,
+        newsletter=_LETTER,
+        typed=_TYPED,
+        saved=_SAVED,
+        layouts=(Choice("1", "Plain"), Choice("2", "Two columns")),
+        segments=(Choice("4", "Members in London"),),
+    )
+    theirs = _CONTENT.replace("uncertain, until somebody has asked", "uncertain")
+    return {
+        "editor": editor,
+        "editor-new": msgspec.structs.replace(
+            editor, typed=TypedDraft(), saved=Saved(version=1, at=_at(13, 8), by="admin", by_oneself=True), layouts=()
+        ),
+        "editor-faults": msgspec.structs.replace(editor, faults=_FAULTS, flashes=(FlashCode.DRAFT_SAVED,)),
+        "editor-mjml": msgspec.structs.replace(
+            editor,
+            typed=msgspec.structs.replace(
+                _TYPED,
+                format="mjml",
+                content="<mjml>\n  <mj-body>\n    <mj-text>Hello</mj-texd>\n  </mj-body>\n</mjml>\n",
+            ),
+            faults=(Fault(code="mjml-syntax", field="content", detail="mj-text is not closed.", line=3, column=21),),
+        ),
+        "editor-refused": msgspec.structs.replace(
+            editor,
+            typed=msgspec.structs.replace(
+                _TYPED,
+                slug="Not A Slug",
+                ab_on="on",
+                ab_wait_minutes="soon",
+                ab_others=(TypedVersion(subject="Queues, honestly"), TypedVersion(), TypedVersion()),
+            ),
+            errors={
+                "slug": "A slug is 1 to 100 of a-z, 0-9 and -, and does not begin with -.",
+                "ab_wait_minutes": "A whole number is needed.",
+            },
+            layouts=None,
+            segments=None,
+            newsletter=None,
+        ),
+        "editor-conflict": msgspec.structs.replace(
+            editor,
+            saved=Saved(version=8, at=_at(12, 9, 40), by="grace", by_oneself=False),
+            conflict=Conflict(
+                fields=(
+                    FieldConflict("title", "Title", compare(_TYPED.title, "Queues for everybody")),
+                    FieldConflict("content", "Content", compare(_CONTENT, theirs)),
+                )
+            ),
+        ),
+        "editor-others-write": msgspec.structs.replace(
+            editor, saved=Saved(version=8, at=_at(12, 9, 40), by="grace", by_oneself=False), others_write_now=True
+        ),
+        "delete-draft": DeleteDraftPage(signed_in=signed_in, issue_id=_NUMBER, title=_TYPED.title, versions=7),
+    }
+
+
+def _kept(signed_in: SignedIn) -> dict[str, PageView]:
+    kept = KeptDraftPage(reason="signed-out", issue_id=_NUMBER, etag='"0123"', typed=_TYPED)
+    return {
+        "kept-signed-out": kept,
+        "kept-unavailable": msgspec.structs.replace(
+            kept, reason="unavailable", signed_in=signed_in, detail="The service is temporarily unavailable; try again"
+        ),
+        "kept-gone": msgspec.structs.replace(kept, reason="gone", signed_in=signed_in),
+        "kept-no-draft": msgspec.structs.replace(
+            kept, reason="no-draft", signed_in=signed_in, detail="The issue is published already."
+        ),
+    }
+
+
+def _preview(signed_in: SignedIn) -> dict[str, PageView]:
+    preview = PreviewPage(
+        signed_in=signed_in,
+        issue_id=_NUMBER,
+        title=_TYPED.title,
+        chosen=PreviewChoice(),
+        subject=_TYPED.title,
+        preheader=_TYPED.preheader,
+        sender="The Systems Letter <letter@example.com>",
+        to="Ada Lovelace <ada@example.com>",
+        text="Queues that account for everybody\n\nDear Ada, …",
+        html_bytes=18_204,
+        frame_path=f"/admin/issues/{_NUMBER}/preview/frame?scheme=light",
+        variants=2,
+    )
+    return {
+        "preview": preview,
+        "preview-text": msgspec.structs.replace(preview, chosen=PreviewChoice(part="text", scheme="dark")),
+        "preview-refused": msgspec.structs.replace(
+            preview, faults=_FAULTS, refusal="The issue cannot be made into a mail."
+        ),
+    }
+
+
+def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
+    rows = tuple(
+        RevisionRow(
+            version=version,
+            title=_TYPED.title if version > _FIRST_TITLED else "",
+            format="markdown",
+            size_bytes=400 * version,
+            saved_at=_at(12, 9, version),
+            saved_by="admin",
+            restored_from=_FIRST_TITLED if version == _RESTORED else None,
+        )
+        for version in range(7, 0, -1)
+    )
+    revision = RevisionPage(
+        signed_in=signed_in,
+        issue_id=_NUMBER,
+        title=_TYPED.title,
+        version=5,
+        other_version=7,
+        current_version=7,
+        saved_at=_at(12, 9, 5),
+        saved_by="grace",
+        changes=(
+            FieldChange("title", before="Queues", after=_TYPED.title),
+            FieldChange(
+                "content",
+                blocks=(
+                    ChangedBlock(
+                        3,
+                        3,
+                        (
+                            ChangedLine("same", "Dear reader,"),
+                            ChangedLine("removed", "a delivery is a mail."),
+                            ChangedLine("added", "a delivery is one issue to one subscriber."),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+        may_restore=True,
+        etag='"0123"',
+    )
+    return {
+        "revisions": RevisionsPage(
+            signed_in=signed_in,
+            issue_id=_NUMBER,
+            title=_TYPED.title,
+            is_draft=True,
+            current_version=7,
+            revisions=rows,
+            next_cursor="older",
+        ),
+        "revision": revision,
+        "revision-stale": msgspec.structs.replace(
+            revision, form_error="The draft was saved meanwhile, so nothing was changed."
+        ),
+        "revision-now": msgspec.structs.replace(revision, version=7, other_version=7, changes=(), may_restore=False),
+        "checks": ChecksPage(
+            signed_in=signed_in,
+            issue_id=_NUMBER,
+            title=_TYPED.title,
+            is_draft=True,
+            is_blocked=True,
+            findings=_FINDINGS,
+        ),
+        "checks-clean": ChecksPage(
+            signed_in=signed_in,
+            issue_id=_NUMBER,
+            title=_TYPED.title,
+            is_draft=True,
+            is_blocked=False,
+            findings=(),
+            with_links=True,
+        ),
+    }
+
+
+def _send(signed_in: SignedIn) -> dict[str, PageView]:
+    send = SendPage(
+        signed_in=signed_in,
+        issue_id=_NUMBER,
+        title=_TYPED.title,
+        subject=_TYPED.title,
+        status=IssueStatus.DRAFT,
+        version=7,
+        newsletter=_LETTER,
+        blocking=(),
+        warnings=1,
+        audience=Audience(
+            count=19_874,
+            excluded=Excluded(183, 642, 0, 61, 3),
+            sample=(Person(12, "ada@example.com", "Ada"), Person(40, "grace@example.com")),
+            as_of=_at(13, 8, 2),
+            token="sample-token",  # noqa: S106 (sample data)
+        ),
+        idempotency_key="sample-key",
+        typed=TypedSchedule(time_zone="Europe/Paris"),
+    )
+    return {
+        "send": send,
+        "send-blocked": msgspec.structs.replace(
+            send,
+            blocking=_FINDINGS[:1],
+            newsletter=msgspec.structs.replace(
+                _LETTER, is_ready=False, missing=("postal_address",), from_email=None
+            ),
+            audience=None,
+            audience_refusal="The segment is not there any more.",
+            has_segment=True,
+        ),
+        "send-refused": msgspec.structs.replace(
+            send,
+            failed_form="send",
+            typed=TypedSchedule(when="later", at="2026-10-25T02:30", time_zone="Europe/Paris"),
+            errors={"occurrence": "This time comes twice on that day: choose one."},
+            has_ab_test=True,
+        ),
+        "send-approval": msgspec.structs.replace(
+            send,
+            approval=Approval(
+                is_required=True, state="requested", version=7, requested_by="grace", requested_at=_at(13, 7),
+                request_note="Please look at the second part.",
+            ),
+            may_approve=True,
+        ),
+        "send-ask-approval": msgspec.structs.replace(
+            send, approval=Approval(is_required=True, state="void", version=6), has_segment=True,
+            segment_name="Members in London",
+        ),
+        "send-approved": msgspec.structs.replace(
+            send, approval=Approval(is_required=True, state="approved", version=7, decided_by="grace"),
+            blocking=None,
+        ),
+        "send-own-request": msgspec.structs.replace(
+            send, approval=Approval(is_required=True, state="requested", version=7, requested_by="admin"),
+            is_ones_own_request=True, may_approve=True, may_publish=False,
+        ),
+        "send-scheduled": msgspec.structs.replace(
+            send,
+            status=IssueStatus.SCHEDULED,
+            scheduled_at=_at(29, 6),
+            scheduled_local=datetime(2026, 3, 29, 8),  # noqa: DTZ001 (a local time, its zone beside it)
+            scheduled_time_zone="Europe/Paris",
+            in_reader_time_zone=True,
+            waves=(
+                Wave(due_at=_at(28, 23), time_zones=("Asia/Tokyo",), recipients=None),
+                Wave(due_at=_at(29, 6), time_zones=("Europe/Paris", "Europe/Berlin"), is_fallback=True),
+            ),
+            flashes=(FlashCode.ISSUE_SCHEDULED,),
+        ),
+    }  # fmt: skip
+
+
+def _list(signed_in: SignedIn) -> dict[str, PageView]:
+    draft = ListedIssue(
+        id=_NUMBER,
+        newsletter_id=1,
+        title=_TYPED.title,
+        status=IssueStatus.DRAFT,
+        counts=IssueCounts(),
+        created_at=_at(12, 8),
+    )
+    sent = msgspec.structs.replace(
+        draft,
+        id=14,
+        newsletter_id=2,
+        title="Exactly once is a promise about records",
+        status=IssueStatus.SENT,
+        counts=IssueCounts(audience=19_611, accepted=19_488, failed=123),
+        published_at=_at(1, 9),
+    )
+    issues = IssuesPage(
+        signed_in=signed_in,
+        issues=(msgspec.structs.replace(draft, id=16, title=""), draft, sent),
+        newsletters=(_LETTER, _GARDENS),
+        idempotency_key="sample-key",
+        next_path="/admin/issues?cursor=older",
+    )
+    return {
+        "issues": issues,
+        "issues-none": msgspec.structs.replace(issues, issues=(), newsletters=(_LETTER,), next_path=""),
+        "issues-not-found": msgspec.structs.replace(
+            issues, issues=(), chosen=IssueFilter(search="harbour", status="sent"), next_path=""
+        ),
+        "issues-unknown": msgspec.structs.replace(issues, issues=None, newsletters=(), next_path=""),
+        "issues-refused": msgspec.structs.replace(issues, form_error="The newsletter is archived."),
+    }
