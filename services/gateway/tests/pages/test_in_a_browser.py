@@ -84,10 +84,16 @@ async def test_the_page_holds_on_every_screen(name: str, address: str, chromium:
         assert await tab.fits(), "wider than 360 pixels"
         if name not in _OTHERS_MARKUP:
             assert await _serious_findings(page, _ON_A_DARK_PHONE) == []
-        # What the page's data would be asked of is not here.
-        assert [said for said in tab.complaints if not said.startswith(("404", "console: Failed to load"))] == []
+        assert [said for said in tab.complaints if not _is_of_the_test(said)] == []
     finally:
         await page.close()
+
+
+def _is_of_the_test(complaint: str) -> bool:
+    """What the page's data would be asked of is not here; and the observer above may not run in the frame of a mail."""
+    return complaint.startswith(("404", "console: Failed to load")) or (
+        complaint.startswith("console: Blocked script execution") and "/frame?" in complaint
+    )
 
 
 def _size(headers: dict[str, str], url: str) -> int:

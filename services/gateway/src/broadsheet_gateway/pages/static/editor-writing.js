@@ -158,7 +158,6 @@
   function showGutter() {
     let gutter = writing.querySelector(".gutter");
     writing.classList.toggle("writing-code", isCode());
-    writing.classList.toggle("writing-numbered", isCode());
     for (const tool of toolbar.querySelectorAll("[data-markdown]")) tool.hidden = format.value !== "markdown";
     if (!isCode()) return gutter?.remove();
     if (!gutter) {
