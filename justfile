@@ -30,7 +30,7 @@ test *args:
 # Every page in every state as pictures, at three widths, light and dark: ./run pages [FOLDER] [NAME…]
 pages *args:
     python -m broadsheet_local.chromium
-    PYTHONPATH=tests python -m harness.page_pictures "$@"
+    PYTHONPATH=tests python -m harness.pictures "$@"
 
 # Lint, types, architecture, migrations, the API document
 check:

@@ -36,7 +36,6 @@ from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES, GatewaySettings
 
 Outcome = SavedNow | SavedByOthers | Refused
@@ -175,7 +174,7 @@ class SaveAnswer(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
     version: int = 0
     faults: tuple[Fault, ...] = ()
-    errors: FieldErrors = NO_ERRORS
+    errors: dict[str, str] = {}
     detail: str = ""
     saved_by: str = ""
     saved_by_oneself: bool = False

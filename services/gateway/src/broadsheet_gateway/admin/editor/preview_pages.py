@@ -37,14 +37,10 @@ _COLOUR_SCHEME_META: Final = re.compile(
 )
 _ALWAYS, _NEVER = "(min-width: 0)", "(max-width: 0)"
 """Queries that may stand wherever one for the scheme may."""
-_STYLE: Final = (
+_TEXT_DOCUMENT: Final = (
+    '<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
     "<style>:root{{color-scheme:light dark}}body{{margin:1rem;font:1rem/1.5 monospace;white-space:pre-wrap}}</style>"
-)
-_PLAIN: Final = (
-    f'<!doctype html><html lang=""><meta charset="utf-8"><title>Plain text</title>{_STYLE}<body>{{}}</body></html>'
-)
-_NOTICE: Final = (
-    f'<!doctype html><html lang="en"><meta charset="utf-8"><title>No preview</title>{_STYLE}<body>{{}}</body></html>'
+    "<body>{text}</body></html>"
 )
 
 
@@ -138,22 +134,23 @@ async def show_frame(
     calls: NamedDependency[ServiceCalls],
 ) -> Response[str]:
     """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
-    dark look shows it, which is for the mail's own styles to answer.
+    dark look shows it, which is for the mail's own styles to answer. A draft that cannot be a mail yet is no error
+    here: the frame says why.
     """
     del session  # needed, not used
     choice = read_choice(request)
     try:
         mail = await ask_preview(calls, parse_id(issue_id), choice)
     except UpstreamRefusalError as refusal:
-        return _document(_notice(refusal_sentence(refusal)), choice, status=refusal.status)
+        return _document(_notice(refusal_sentence(refusal)), choice)
     if choice.part == "text" or mail.html is None:
         return _document(_plain(mail.text), choice)
     return _document(mail.html, choice)
 
 
-def _document(html: str, choice: PreviewChoice, *, status: int = 200) -> Response[str]:
+def _document(html: str, choice: PreviewChoice) -> Response[str]:
     shown = with_scheme(html, choice.scheme)
-    return Response(shown, status_code=status, media_type=HTML, headers=dict(FRAME_HEADERS))
+    return Response(shown, media_type=HTML, headers=dict(FRAME_HEADERS))
 
 
 def with_scheme(html: str, scheme: str) -> str:
@@ -168,11 +165,11 @@ def with_scheme(html: str, scheme: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return _PLAIN.format("", "Plain text", escape(text))
+    return _TEXT_DOCUMENT.format(language="", title="Plain text", text=escape(text))
 
 
 def _notice(text: str) -> str:
-    return _PLAIN.format("en", "No preview", escape(text))
+    return _TEXT_DOCUMENT.format(language="en", title="No preview", text=escape(text))
 
 
 PREVIEW_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_preview, show_frame)

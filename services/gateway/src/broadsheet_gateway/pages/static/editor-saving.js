@@ -376,7 +376,16 @@
   });
   setInterval(sayAge, 1000);
   setInterval(askState, ASK_STATE_MS);
+  // Somebody may have typed before this script ran, and browsers put back what was typed before a reload.
+  function isChanged(control) {
+    if (!control.name || control.type === "hidden") return false;
+    if (control.type === "checkbox") return control.checked !== control.defaultChecked;
+    if (control.options) return [...control.options].some((option) => option.selected && !option.defaultSelected && option.index);
+    return "defaultValue" in control && control.value !== control.defaultValue;
+  }
+
   // A form that was answered with faults holds more than what is kept.
   if (halted) keep();
+  else if ([...form.elements].some(isChanged)) typed();
   else offerKept();
 })();

@@ -1,0 +1,232 @@
+"""Writing an issue in headless Chromium, against real processes: every word is kept, whatever happens meanwhile."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, Route, expect
+
+from broadsheet_local.system import LocalSystem
+from harness.browser import Tab, opened_tab
+from harness.oracle import Oracle
+from harness.seeding import Seed
+from harness.waiting import eventually
+
+pytestmark = pytest.mark.browser
+
+READERS = 25
+SAVED = re.compile("^Saved ")
+SAVED_WITHIN_MS = 60_000
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1440, "height": 900}
+
+
+@asynccontextmanager
+async def writing(browser: Browser, processes: LocalSystem, viewport: dict[str, int] = DESK) -> AsyncIterator[Tab]:
+    """A tab of somebody who has logged in, in a browser of their own."""
+    async with opened_tab(browser, viewport=viewport) as tab:
+        await log_in(tab.page, processes)
+        yield tab
+
+
+async def log_in(page: Page, processes: LocalSystem) -> None:
+    await page.goto(f"{processes.addresses.gateway_url}/login")
+    await page.get_by_label("User name").fill(processes.username)
+    await page.get_by_label("Password").fill(processes.password)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.locator("h1")).to_contain_text("Welcome")
+
+
+async def begin_issue(page: Page, processes: LocalSystem) -> str:
+    """The address of a new draft's editor."""
+    await page.goto(f"{processes.addresses.gateway_url}/admin/issues")
+    await page.get_by_role("button", name="New issue").click()
+    await expect(page.get_by_label("Content", exact=True)).to_be_visible()
+    return page.url
+
+
+async def until_saved(page: Page) -> None:
+    await expect(page.locator("[data-save-state]")).to_have_text(SAVED, timeout=SAVED_WITHIN_MS)
+
+
+async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it_once(
+    processes: LocalSystem, browser: Browser, inbox: Oracle, stored: Seed, tmp_path: Path
+) -> None:
+    stored.subscribers(READERS, prefix="reader")
+    async with writing(browser, processes) as tab:
+        page = tab.page
+        editor = await begin_issue(page, processes)
+        await page.get_by_label("Title").fill("Harbours of the north")
+        content = page.get_by_label("Content", exact=True)
+        await content.fill("Dear reader,\n\nthe harbours are quiet. {{ subscriber.nmae }}")
+        await until_saved(page)
+        # What cannot be sent is said with its place, and the place is one click away.
+        fault = page.locator("[data-faults] a")
+        await expect(fault).to_have_text("Content, line 3", timeout=SAVED_WITHIN_MS)
+        await fault.click()
+        assert await content.evaluate("area => area.value.slice(area.selectionStart, area.selectionEnd)") != ""
+        await content.fill("Dear reader,\n\nthe harbours are quiet.\n\n")
+        await content.press("Control+End")
+        await content.press("Control+b")
+        await page.keyboard.type("Stay warm")
+        assert (await content.input_value()).endswith("**Stay warm**")
+        await page.get_by_label("Insert a merge field").select_option(label="The reader's name")
+        await expect(page.locator("[data-faults]")).to_be_hidden(timeout=SAVED_WITHIN_MS)
+        await until_saved(page)
+        mail = page.frame_locator("[data-preview-frame]")
+        await expect(mail.locator("strong", has_text="Stay warm")).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await page.screenshot(path=tmp_path / "editor.png", full_page=True)
+        await page.get_by_role("button", name="Checks").click()
+        await expect(page.locator("h1")).to_have_text("Checks")
+        await page.goto(editor.replace("/edit", "/send"))
+        await page.get_by_label("To", exact=True).fill("reader-1@example.com")
+        await page.get_by_role("button", name="Send a test mail").click()
+        await expect(page.get_by_text("The test mail is on its way.")).to_be_visible()
+        await page.screenshot(path=tmp_path / "send.png", full_page=True)
+        await page.get_by_role("button", name=f"Send to {READERS} people").click()
+        await expect(page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        await eventually(lambda: _broadcast(inbox) >= READERS, within_s=60, what="everybody has it")
+        assert tab.complaints == []
+    sent = [mail for mail in inbox.messages() if mail.stream == "broadcast"]
+    assert len(sent) == len({mail.to for mail in sent}) == READERS
+
+
+def _broadcast(inbox: Oracle) -> int:
+    return sum(mail.stream == "broadcast" for mail in inbox.messages())
+
+
+async def test_without_scripts_an_issue_is_written_and_sent(
+    processes: LocalSystem, browser: Browser, inbox: Oracle, stored: Seed
+) -> None:
+    stored.subscribers(2, prefix="reader")
+    async with opened_tab(browser, java_script_enabled=False, viewport=PHONE) as tab:
+        await log_in(tab.page, processes)
+        await begin_issue(tab.page, processes)
+        await tab.page.get_by_label("Title").fill("In plain forms")
+        await tab.page.get_by_label("Content", exact=True).fill("Dear reader,\n\nno script was run.")
+        await tab.page.get_by_role("button", name="Save").click()
+        await expect(tab.page.get_by_text("The draft is saved.")).to_be_visible()
+        await expect(tab.page.get_by_label("Content", exact=True)).to_have_value("Dear reader,\n\nno script was run.")
+        await tab.page.get_by_role("button", name="Review and send").click()
+        await tab.page.get_by_role("button", name="Send to 2 people").click()
+        await expect(tab.page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        await eventually(lambda: _broadcast(inbox) == 2, within_s=60, what="both have it")
+        assert tab.complaints == []
+
+
+async def test_two_tabs_in_one_draft_lose_nothing_and_the_second_is_told(
+    processes: LocalSystem, browser: Browser, stored: Seed, tmp_path: Path
+) -> None:
+    async with writing(browser, processes) as first, writing(browser, processes) as second:
+        address = await begin_issue(first.page, processes)
+        await first.page.get_by_label("Content", exact=True).fill("The first line.")
+        await until_saved(first.page)
+        await second.page.goto(address)
+        await second.page.get_by_label("Content", exact=True).fill("The first line.\nOf the second tab.")
+        await until_saved(second.page)
+        await first.page.get_by_label("Content", exact=True).fill("The first line.\nOf the first tab.")
+        told = first.page.locator("[data-notice=conflict]")
+        await expect(told).to_contain_text("Nothing is lost", timeout=SAVED_WITHIN_MS)
+        await expect(first.page.get_by_label("Content", exact=True)).to_have_value("The first line.\nOf the first tab.")
+        await told.get_by_role("button", name="Compare both").click()
+        await expect(first.page.locator(".line-theirs")).to_contain_text("Of the second tab.")
+        await expect(first.page.locator(".line-mine")).to_contain_text("Of the first tab.")
+        await first.page.screenshot(path=tmp_path / "conflict.png", full_page=True)
+        await first.page.get_by_role("button", name="Save", exact=True).click()
+        await expect(first.page.get_by_text("The draft is saved.")).to_be_visible()
+        await first.page.get_by_role("link", name="Revisions").click()
+        await first.page.get_by_role("link", name=re.compile("^Version 3")).click()
+        await expect(first.page.locator(".line-removed")).to_contain_text("Of the second tab.")
+        await first.page.get_by_role("button", name="Bring this version back").click()
+        await expect(first.page.get_by_label("Content", exact=True)).to_have_value(
+            "The first line.\nOf the second tab."
+        )
+        assert [said for said in first.complaints if "409" not in said] == []
+        assert second.complaints == []
+
+
+async def test_a_session_that_ends_while_writing_loses_no_word(
+    processes: LocalSystem, browser: Browser, stored: Seed
+) -> None:
+    async with writing(browser, processes) as tab:
+        await begin_issue(tab.page, processes)
+        content = tab.page.get_by_label("Content", exact=True)
+        await content.fill("Before.")
+        await until_saved(tab.page)
+        await tab.page.context.clear_cookies()
+        await content.fill("Before. And after the session had ended.")
+        told = tab.page.locator("[data-notice=session]")
+        await expect(told).to_contain_text("Nothing is lost", timeout=SAVED_WITHIN_MS)
+        other = await tab.page.context.new_page()
+        await log_in(other, processes)
+        await tab.page.bring_to_front()
+        await told.get_by_role("button", name="I have logged in").click()
+        await until_saved(tab.page)
+        await expect(told).to_be_hidden()
+        await tab.page.reload()
+        await expect(content).to_have_value("Before. And after the session had ended.")
+
+
+async def test_words_written_offline_are_saved_later_and_survive_a_closed_tab(
+    processes: LocalSystem, browser: Browser, stored: Seed
+) -> None:
+    async with writing(browser, processes) as tab:
+        address = await begin_issue(tab.page, processes)
+        content = tab.page.get_by_label("Content", exact=True)
+        context = tab.page.context
+        await context.set_offline(True)
+        await content.fill("Written in a tunnel.")
+        await expect(tab.page.locator("[data-notice=offline]")).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await context.set_offline(False)
+        await until_saved(tab.page)
+        await expect(tab.page.locator("[data-notice=offline]")).to_be_hidden()
+        await context.set_offline(True)
+        await content.fill("Written in a tunnel, and then the lid was shut.")
+        await expect(tab.page.locator("[data-notice=offline]")).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await tab.page.close(run_before_unload=False)
+        await context.set_offline(False)
+        again = await context.new_page()
+        await again.goto(address)
+        area = again.get_by_label("Content", exact=True)
+        await expect(area).to_have_value("Written in a tunnel.")
+        await again.get_by_role("button", name="Put them back").click()
+        await expect(area).to_have_value("Written in a tunnel, and then the lid was shut.")
+        await until_saved(again)
+
+
+async def test_an_issue_that_is_sent_while_it_is_open_says_so(
+    processes: LocalSystem, browser: Browser, inbox: Oracle, stored: Seed
+) -> None:
+    stored.subscribers(1, prefix="reader")
+    async with writing(browser, processes) as open_tab, writing(browser, processes) as sender:
+        address = await begin_issue(open_tab.page, processes)
+        await open_tab.page.get_by_label("Title").fill("Sent from elsewhere")
+        await open_tab.page.get_by_label("Content", exact=True).fill("Dear reader,")
+        await until_saved(open_tab.page)
+        await sender.page.goto(address.replace("/edit", "/send"))
+        await sender.page.get_by_role("button", name="Send to 1 person").click()
+        await expect(sender.page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        told = open_tab.page.locator("[data-notice=no-draft]")
+        await expect(told).to_contain_text("no draft any more", timeout=SAVED_WITHIN_MS)
+        await expect(open_tab.page.get_by_label("Content", exact=True)).to_have_value("Dear reader,")
+
+
+async def test_words_typed_before_the_scripts_have_loaded_are_saved_too(
+    processes: LocalSystem, browser: Browser, stored: Seed
+) -> None:
+    async with writing(browser, processes) as tab:
+        address = await begin_issue(tab.page, processes)
+        held: list[Route] = []
+
+        async def hold(route: Route) -> None:
+            held.append(route)
+
+        await tab.page.route(re.compile(r"/static/.*\.js$"), hold)
+        await tab.page.goto(address, wait_until="commit")
+        await tab.page.get_by_label("Content", exact=True).fill("Typed at once.")
+        await eventually(lambda: len(held) >= 4, what="the page asks for its scripts")
+        for route in held:
+            await route.continue_()
+        await until_saved(tab.page)
