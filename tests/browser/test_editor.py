@@ -81,6 +81,7 @@ async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it
         await page.get_by_role("button", name="Checks").click()
         await expect(page.locator("h1")).to_have_text("Checks")
         await page.goto(editor.replace("/edit", "/send"))
+        await expect(page.locator(".mail-head")).to_contain_text("From Newsletter")
         await page.get_by_label("To", exact=True).fill("reader-1@example.com")
         await page.get_by_role("button", name="Send a test mail").click()
         await expect(page.get_by_text("The test mail is on its way.")).to_be_visible()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -260,3 +260,54 @@ async def test_a_request_without_a_body_may_name_any_content_type(publishing: Pu
     refused = await publishing.client.post(path, headers=headers, content=b"x")
     assert refused.status_code == 415
     assert (await publishing.client.post(path, headers=headers)).status_code == 202
+
+
+async def test_a_list_is_narrowed_to_a_status_as_each_issue_shows_it(publishing: Publishing) -> None:
+    publishing.add_confirmed(2)
+    draft, scheduled, cancelled, sending, paused, sent, stopped = [await draft_id(publishing) for _ in range(7)]
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert (await publishing.post(f"issues/{scheduled}/schedule", {"at": tomorrow})).status_code == 200
+    await publishing.post(f"issues/{cancelled}/cancel")
+    for issue_id in (sending, paused, sent, stopped):
+        await publishing.publish(issue_id)
+        await publishing.until_fanned_out(issue_id)
+    publishing.rows(
+        "UPDATE delivery.issue_run SET state = 'paused', pause_reason = 'A wrong link' WHERE issue_id = %s", paused
+    )
+    await publishing.post(f"issues/{stopped}/cancel")
+    publishing.rows("UPDATE delivery.delivery_chunk SET status = 'done', accepted_count = 2 WHERE issue_id = %s", sent)
+    publishing.rows("UPDATE delivery.issue_run SET state = 'finished', finished_at = now() WHERE issue_id = %s", sent)
+    publishing_now = publishing.add_published_issue()
+    expected = {
+        "draft": [draft],
+        "scheduled": [scheduled],
+        "cancelled": [stopped, cancelled],
+        "sending": [sending],
+        "paused": [paused],
+        "sent": [sent],
+        "publishing": [publishing_now],
+    }
+    for status, ids in expected.items():
+        items = (await publishing.get("issues", status=status)).json()["items"]
+        assert [one["id"] for one in items] == ids, status
+        assert {one["status"] for one in items} == {status}
+    assert (await publishing.get("issues", status="lost")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("spring", ["The Spring issue"]),
+        ("100%", ["100% wool"]),
+        ("_", ["snake_case"]),
+        ("\\", ["back\\slash"]),
+        ("x", []),
+    ],
+)
+async def test_a_list_is_narrowed_to_titles_that_hold_a_text_as_it_is(
+    publishing: Publishing, search: str, found: list[str]
+) -> None:
+    for title in ("The Spring issue", "100% wool", "1000 sheep", "snake_case", "back\\slash"):
+        await publishing.write_issue(title=title)
+    items = (await publishing.get("issues", search=search)).json()["items"]
+    assert [one["title"] for one in items] == found

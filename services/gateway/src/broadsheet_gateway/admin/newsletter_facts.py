@@ -20,7 +20,7 @@ class NewsletterFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_default: bool = False
     time_zone: str = "UTC"
     language: str = "en"
-    from_name: str = ""
+    from_name: str | None = None
     from_email: str | None = None
     is_ready: bool = True
     missing: tuple[str, ...] = ()

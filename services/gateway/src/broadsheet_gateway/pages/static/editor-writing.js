@@ -147,6 +147,8 @@
     const title = form.elements.title.value;
     document.querySelector("[data-inbox-subject]").textContent = form.elements.subject.value || title || "No subject";
     document.querySelector("[data-inbox-preheader]").textContent = form.elements.preheader.value;
+    document.querySelector("h1").textContent = title || "Untitled";
+    document.title = `${title || "Untitled"} · Edit · Broadsheet`;
   }
 
   // Code: line numbers, and marks at lines with faults -------------------------------------------------------------
