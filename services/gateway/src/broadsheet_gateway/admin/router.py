@@ -16,8 +16,11 @@ from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
-from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.issue.actions import ISSUE_ACTIONS
+from broadsheet_gateway.admin.issue.delivery_pages import DELIVERY_HANDLERS
+from broadsheet_gateway.admin.issue.pages import ISSUE_PAGES
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
+from broadsheet_gateway.admin.sending.pages import SENDING_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
@@ -51,7 +54,10 @@ def _service_calls(session: NamedDependency[Session], upstreams: NamedDependency
 def admin_router() -> Router:
     handlers = [
         *HOME_HANDLERS,
-        *ISSUE_HANDLERS,
+        *ISSUE_PAGES,
+        *ISSUE_ACTIONS,
+        *DELIVERY_HANDLERS,
+        *SENDING_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
