@@ -41,8 +41,23 @@ class TimeChart(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def top(self) -> int:
-        """The value at the upper edge: 1, 2 or 5 times a power of ten, and at least 1."""
-        return round_up(max((value for point in self.points for value in point.values), default=0))
+        """The value at the upper edge. Of columns 1, 2 or 5 times a power of ten; of a line the next round one."""
+        if self.is_line:
+            return self.base + round_up(self._greatest - self.base)
+        return round_up(self._greatest)
+
+    @property
+    def base(self) -> int:
+        """The value at the lower edge: 0 for columns, whose length counts; of a line one below its least value."""
+        if not self.is_line:
+            return 0
+        least = min((value for point in self.points for value in point.values), default=0)
+        step = round_up(self._greatest - least)
+        return least // step * step
+
+    @property
+    def _greatest(self) -> int:
+        return max((value for point in self.points for value in point.values), default=0)
 
     @property
     def is_empty(self) -> bool:
@@ -71,10 +86,13 @@ class TimeChart(msgspec.Struct, frozen=True, kw_only=True):
         """The path of the first series in a frame of 100 by 100, each point in the middle of its stretch."""
         room = 100 / max(len(self.points), 1)
         steps = [
-            f"{'L' if at else 'M'}{round((at + 0.5) * room, 2)} {round(100 - point.values[0] * 100 / self.top, 2)}"
+            f"{'L' if at else 'M'}{round((at + 0.5) * room, 2)} {self._height(point.values[0])}"
             for at, point in enumerate(self.points)
         ]
         return "".join(steps)
+
+    def _height(self, value: int) -> float:
+        return round(100 - (value - self.base) * 100 / (self.top - self.base), 2)
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -127,8 +145,8 @@ def percent(share: float | None) -> str:
 
 
 def share_of(part: int, whole: int) -> str:
-    """As `percent`; of nothing there is no share."""
-    return percent(part / whole) if whole else "–"
+    """As `percent`; of nothing there is none."""
+    return percent(part / whole) if whole else "none"
 
 
 def time_left(seconds: int | None) -> str:

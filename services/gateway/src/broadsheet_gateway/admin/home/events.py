@@ -81,15 +81,15 @@ def tasks_of(event: DashboardEvent, titles: dict[int, str]) -> list[Task]:
         )
         path = f"/admin/webhooks/{hook.endpoint_id}"
         tasks.append(Task(kind="webhook", text=text, page_path=path, link="Look at the webhook"))
-    for file in event.imports_with_rejects or ():
-        tasks.append(
-            Task(
-                kind="import",
-                text=_import(file),
-                page_path=f"/admin/imports/{file.import_id}",
-                link="Look at the import",
-            )
+    tasks.extend(
+        Task(
+            kind="import",
+            text=_import(file),
+            page_path=f"/admin/imports/{file.import_id}",
+            link="Look at the import",
         )
+        for file in event.imports_with_rejects or ()
+    )
     return tasks
 
 

@@ -134,14 +134,16 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def figures(self) -> tuple["Figure", ...]:
-        of = "of those delivered to" if self.rates.of == "delivered" else "of those accepted"
+        accepted = self.counts.accepted
         return (
-            Figure("Delivered", f"{self.delivered:,}" if self.delivery_reported else "not reported", "", "people"),
+            Figure(
+                "Delivered", f"{self.delivered:,}" if self.delivery_reported else "not reported", f"of {accepted:,}"
+            ),
             _engaged("Opened", self.opens, self.rates.opened_without_machines, self.rates.opened),
             _engaged("Clicked", self.clicks, self.rates.clicked_without_machines, self.rates.clicked),
-            Figure("Unsubscribed", f"{self.unsubscribes:,}", percent(self.rates.unsubscribed), of),
+            Figure("Unsubscribed", f"{self.unsubscribes:,}", percent(self.rates.unsubscribed)),
             Figure("Bounced", f"{self.bounces.total:,}", percent(self.rates.bounced), self.bounce_kinds),
-            Figure("Complained", f"{self.complaints:,}", percent(self.rates.complained), of),
+            Figure("Complained", f"{self.complaints:,}", percent(self.rates.complained)),
         )
 
     @property
@@ -151,7 +153,8 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over_time_chart(self) -> TimeChart | None:
-        """People by the hour or day of their first open or click; None as long as there is none, or none is measured.
+        """People by the hour of their first open or click, machines included; by delivery if neither is measured. None
+        as long as there is none.
 
         Days stand beside hours after the third day, so the longer stretches have a chart of their own.
         """
@@ -163,14 +166,8 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def _chart(self, stretches: list[Stretch], title: str, label: str) -> TimeChart | None:
         measured = [
-            name
-            for name, is_shown in (
-                ("Delivered", self.delivery_reported),
-                ("Opened", self.opens.measured),
-                ("Clicked", self.clicks.measured),
-            )
-            if is_shown
-        ]
+            name for name, is_shown in (("Opened", self.opens.measured), ("Clicked", self.clicks.measured)) if is_shown
+        ] or ["Delivered"]  # beside it the others could not be seen
         points = tuple(
             Point(f"{one.begins_at:{label}}", tuple(getattr(one, name.lower()) for name in measured))
             for one in stretches[:STRETCHES_SHOWN_MAX]
@@ -219,7 +216,7 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One number of a report: its name, the number or its share large, the other small, and a remark."""
+    """One number of a report: the number or its share large, and below its name the other one and a remark."""
 
     name: str
     value: str
@@ -232,7 +229,10 @@ def _engaged(name: str, engagement: Engagement, rate: float | None, with_machine
         return Figure(name, "not measured", "", "the mails did not ask for it")
     people = engagement.unique_without_machines or 0
     return Figure(
-        name, percent(rate), f"{people:,} people", f"{percent(with_machines)} with machines, {engagement.unique or 0:,}"
+        name,
+        percent(rate),
+        "1 person" if people == 1 else f"{people:,} people",
+        f"with machines {percent(with_machines)}, {engagement.unique or 0:,}",
     )
 
 

@@ -55,11 +55,11 @@ def _growth(*, is_empty: bool = False) -> Growth:
     )
 
 
-_NOT_MEASURED = Engagement(False, None, None, None, None)  # noqa: FBT003
+_NOT_MEASURED = Engagement(False, None, None, None, None)
 _FIGURES = IssueFigures(
     issue_id=12,
     delivered=19_301,
-    opens=Engagement(True, 9_120, 14_201, 7_911, 3_020),  # noqa: FBT003
+    opens=Engagement(True, 9_120, 14_201, 7_911, 3_020),
     clicks=_NOT_MEASURED,
     rates=Rates(
         of="delivered",
@@ -100,8 +100,8 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
             ),
             Task(
                 kind="delivery",
-                text="3 deliveries of “Exactly once is a promise about records” may or may not have been sent. Somebody "
-                "has to decide.",
+                text="3 deliveries of “Exactly once is a promise about records” may or may not have been sent. "
+                "Somebody has to decide.",
                 page_path="/admin/issues/12",
                 link="Look at the issue",
             ),

@@ -104,8 +104,8 @@ _REPORT = IssueReport(
     bounces=Bounces(total=61, hard=44, soft=15, other=2),
     complaints=2,
     unsubscribes=24,
-    opens=Engagement(True, 9_120, 14_201, 7_911, 3_020),  # noqa: FBT003
-    clicks=Engagement(True, 1_902, 2_704, 1_760, 391),  # noqa: FBT003
+    opens=Engagement(True, 9_120, 14_201, 7_911, 3_020),
+    clicks=Engagement(True, 1_902, 2_704, 1_760, 391),
     rates=Rates(
         of="delivered",
         opened=0.4725,
@@ -137,8 +137,8 @@ _TESTED = msgspec.structs.replace(
 )
 _UNTRACKED = msgspec.structs.replace(
     _REPORT,
-    opens=Engagement(False, None, None, None, None),  # noqa: FBT003
-    clicks=Engagement(False, None, None, None, None),  # noqa: FBT003
+    opens=Engagement(False, None, None, None, None),
+    clicks=Engagement(False, None, None, None, None),
     rates=msgspec.structs.replace(
         _REPORT.rates, opened=None, opened_without_machines=None, clicked=None, clicked_without_machines=None
     ),
