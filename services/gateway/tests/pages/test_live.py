@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE
-from broadsheet_gateway.admin.home.events import DashboardEvent, SendingSummary, UncertainIssue, sign_of, tasks_of
+from broadsheet_gateway.admin.home.events import DashboardEvent, UncertainIssue, sign_of, tasks_of
 from broadsheet_gateway.admin.home.views import DashboardPage, LatestIssue, SendingIssue
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueEvent, IssueStatus
-from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, UnsentRow
+from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, Replica, Senders, SendingState, UnsentRow
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.preview_samples import sample_pages
 from broadsheet_gateway.pages.views import PageView, SignedIn
@@ -26,6 +26,7 @@ _TRIES_MAX = 200
 _SHIFT_MAX = 0.001
 """Words beside a number that gets another digit may move; nothing else may."""
 _ADMIN = SignedIn(username="admin", csrf_token="token", permissions=GRANTABLE)
+_REPLICA = Replica(id="1", host="sender-1", seen_at=datetime(2026, 3, 1, 9, tzinfo=UTC))
 _ALL = IssueRights(write=True, publish=True, decide=True, deliveries=True)
 _FIRST_PUBLISHED = datetime(2026, 3, 1, 9, tzinfo=UTC)
 _SHIFTED = """
@@ -58,6 +59,19 @@ class _LastEvent(IssueEvent, frozen=True, kw_only=True):
     is_final: bool
 
 
+class _Sending(msgspec.Struct, frozen=True, kw_only=True):
+    state: str
+    reason: str | None = None
+    back_off_until: datetime | None = None
+    replicas: int = 1
+
+
+class _WholeEvent(DashboardEvent, frozen=True, kw_only=True):
+    """As the service sends it."""
+
+    sending: _Sending
+
+
 class _Site:
     """A gateway of two pages about one issue, which the test moves on. Without a session all leads to the login.
 
@@ -68,6 +82,7 @@ class _Site:
         self.pages = Pages()
         self.issue = _issue(IssueStatus.SENDING, accepted=500)
         self.uncertain: tuple[UncertainIssue, ...] = ()
+        self.sending = self.shown_sending = SendingState(state="running")
         self.has_session = True
         self.streams = 0
         self.loads = 0
@@ -106,9 +121,10 @@ class _Site:
             is_final=not self.issue.status.is_moving,
         )
 
-    def _dashboard(self) -> DashboardEvent:
-        return DashboardEvent(
-            sending=SendingSummary(state="running", replicas=1),
+    def _dashboard(self) -> _WholeEvent:
+        sending = self.sending
+        return _WholeEvent(
+            sending=_Sending(state=sending.state, reason=sending.reason, back_off_until=sending.back_off_until),
             issues=(self._event(),) if self.issue.status.is_moving else (),
             uncertain=self.uncertain,
             failing_webhooks=None,
@@ -118,12 +134,16 @@ class _Site:
     def _home(self) -> DashboardPage:
         event = self._dashboard()
         is_moving = self.issue.status.is_moving
+        senders = Senders(sending=self.shown_sending, replicas=(_REPLICA,))
+        sending = (SendingIssue(issue=self.issue),) if is_moving else ()
+        self.shown_sending = self.sending
         return DashboardPage(
             signed_in=_ADMIN,
-            sending=(SendingIssue(issue=self.issue),) if is_moving else (),
+            senders=senders,
+            sending=sending,
             latest=() if is_moving else (LatestIssue(issue=self.issue),),
             tasks=tuple(tasks_of(event, {})),
-            sign=sign_of(event),
+            sign=sign_of(event, senders, sending),
         )
 
     def _stream(self, name: str, event: object) -> Answer:
@@ -237,6 +257,19 @@ def test_the_dashboard_learns_what_waits_and_when_an_issue_is_done(page: Page, s
     served.issue = _issue(IssueStatus.SENT, accepted=2000)
     expect(page.locator(".chip")).to_have_text("Sent")
     expect(page.get_by_text("No issue is being sent.")).to_be_visible()
+
+
+def test_a_page_that_was_older_than_the_event_is_taken_anew(page: Page, site: tuple[_Site, str]) -> None:
+    """The state of sending comes from another answer than the first event."""
+    served, address = site
+    until = datetime(2026, 3, 1, 9, 0, 30, 500_000, tzinfo=UTC)
+    served.sending = SendingState(state="backing_off", reason="Postmark answered 503", back_off_until=until)
+    page.goto(f"{address}/admin/dashboard")
+    expect(page.locator(".sending")).to_contain_text("backing off until 1 March 2026, 09:00 UTC")
+    loads = served.loads
+    assert loads == 1 + 1
+    page.wait_for_timeout(1_000)
+    assert served.loads == loads, "what is shown is what the event says"
 
 
 def test_watching_ends_with_a_word_when_the_session_does(page: Page, site: tuple[_Site, str]) -> None:

@@ -85,7 +85,7 @@ async def test_what_is_sent_now_has_its_bar_its_rate_and_the_time_left(
     assert "120 a second · about 4 minutes left" in page
     assert ">2 January 2026, 04:04 Europe/Paris<" in page
     assert 'data-live-stream="/api/v1/events"' in page
-    assert 'data-live-sign="running||1;7=sending;;;"' in page
+    assert 'data-live-sign="running|||1;7=sending;;;"' in page
 
 
 async def test_an_issue_that_only_the_stream_names_is_shown_too(gateway: Gateway, author: httpx.AsyncClient) -> None:

@@ -1,18 +1,13 @@
 """The dashboard's event as the API has it (`watchDashboard`), and what of it is a task for a person. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
 
 import msgspec
 
-from broadsheet_gateway.admin.home.views import Task
+from broadsheet_gateway.admin.home.views import SendingIssue, Task
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent
-
-
-class SendingSummary(msgspec.Struct, frozen=True, kw_only=True):
-    state: Literal["running", "backing_off", "paused"]
-    reason: str | None = None
-    replicas: int
+from broadsheet_gateway.admin.issue.views import Senders, SendingState
 
 
 class UncertainIssue(msgspec.Struct, frozen=True):
@@ -36,28 +31,36 @@ class ImportWithRejects(msgspec.Struct, frozen=True):
 
 
 class DashboardEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A part is None for a user without the right to it."""
+    """A part is None for a user without the right to it. The state of sending is left out: the page has it from
+    `getSenders`.
+    """
 
-    sending: SendingSummary | None
     issues: tuple[IssueEvent, ...]
     uncertain: tuple[UncertainIssue, ...] | None
     failing_webhooks: tuple[FailingWebhook, ...] | None
     imports_with_rejects: tuple[ImportWithRejects, ...] | None
 
 
-def sign_of(event: DashboardEvent) -> str:
-    """What is not a mere figure. The page's script makes the same text of each event (`live.js`); if it is another, it
-    takes the page anew.
+def sign_of(event: DashboardEvent, senders: Senders | None, sending: Iterable[SendingIssue]) -> str:
+    """What the page shows that is not a mere figure. The page's script makes the same text of each event (`live.js`);
+    if it is another, it takes parts of the page anew.
+
+    It is made of what was shown: other services told the state of sending and of the issues, a moment before or after
+    the event.
     """
-    sending = event.sending
     parts = (
-        "" if sending is None else f"{sending.state}|{sending.reason or ''}|{sending.replicas}",
-        ",".join(f"{one.issue_id}={one.status.value}" for one in event.issues),
+        "" if senders is None else sending_sign(senders.sending, len(senders.replicas)),
+        ",".join(sorted(f"{one.issue.id}={one.issue.status.value}" for one in sending)),
         ",".join(f"{one.issue_id}={one.uncertain}/{one.parked}" for one in event.uncertain or ()),
         ",".join(f"{one.endpoint_id}={int(one.disabled)}" for one in event.failing_webhooks or ()),
         ",".join(f"{one.import_id}={one.status}/{one.rejected}" for one in event.imports_with_rejects or ()),
     )
     return ";".join(parts)
+
+
+def sending_sign(sending: SendingState, replicas: int) -> str:
+    until = "" if sending.back_off_until is None else str(int(sending.back_off_until.timestamp()))
+    return f"{sending.state}|{sending.reason or ''}|{until}|{replicas}"
 
 
 def tasks_of(event: DashboardEvent, titles: dict[int, str]) -> list[Task]:

@@ -69,11 +69,12 @@ async def show_home(
         ask_approvals(calls, session, rows, known),
     )
     happened = None if event is UNSET or event is None else event
+    shown = _sending(rows, happened)
     return DashboardPage(
         signed_in=session.signed_in,
         flashes=flashes,
         senders=senders,
-        sending=None if issues is None else _sending(rows, happened),
+        sending=None if issues is None else shown,
         latest=tuple(_latest(row, figures) for row in published),
         unpublished=tuple(row for row in rows if not row.status.has_progress)[:UNPUBLISHED_SHOWN],
         tasks=(
@@ -91,7 +92,7 @@ async def show_home(
         newsletters=tuple(one for one in known if may(session, "reports:read", one.id)),
         newsletter_id=0 if chosen is None else chosen.id,
         first_steps=_first_steps(session, rows, known, growth) if issues is not UNSET and issues is not None else (),
-        sign="" if happened is None else sign_of(happened),
+        sign="" if happened is None else sign_of(happened, None if senders is UNSET else senders, shown),
     )
 
 

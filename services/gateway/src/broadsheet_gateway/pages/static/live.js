@@ -3,7 +3,9 @@
 "use strict";
 
 (() => {
-  const SWAP_INTERVAL_MS = 3000;
+  const SWAP_INTERVAL_MS = 2000;
+  const SWAPS_MAX = 5;
+  const REFRESH_INTERVAL_MS = 30000;
   const RETRY_MS = 2000;
   const RETRY_SLOWEST_MS = 60000;
   const FAILURES_MAX = 8;
@@ -76,6 +78,10 @@
     }
   }
 
+  function secondsOf(moment) {
+    return moment ? Math.floor(Date.parse(moment) / 1000) : "";
+  }
+
   // What an event says beside figures. Those of a dashboard are put together as in events.py, those of an issue as in
   // views.py.
   function signOf(event) {
@@ -85,17 +91,24 @@
     const list = (items, text) => (items ?? []).map(text).join(",");
     const sending = event.sending;
     return [
-      sending ? `${sending.state}|${sending.reason ?? ""}|${sending.replicas}` : "",
-      list(event.issues, (one) => `${one.issue_id}=${one.status}`),
+      sending ? `${sending.state}|${sending.reason ?? ""}|${secondsOf(sending.back_off_until)}|${sending.replicas}` : "",
+      event.issues.map((one) => `${one.issue_id}=${one.status}`).sort().join(","),
       list(event.uncertain, (one) => `${one.issue_id}=${one.uncertain}/${one.parked}`),
       list(event.failing_webhooks, (one) => `${one.endpoint_id}=${one.disabled ? 1 : 0}`),
       list(event.imports_with_rejects, (one) => `${one.import_id}=${one.status}/${one.rejected}`),
     ].join(";");
   }
 
-  function isBeingTyped(part) {
+  // Whoever is at a link is brought back to it; of anything else nobody is taken away.
+  function isInUse(part) {
     const at = document.activeElement;
-    return part.contains(at) && at.matches("input:not([type=hidden]), textarea, select");
+    return part.contains(at) && !at.matches("a");
+  }
+
+  function keepOpen(old, replacement) {
+    const fresh = [...replacement.querySelectorAll("details")];
+    const shown = [...old.querySelectorAll("details")];
+    if (fresh.length === shown.length) shown.forEach((one, at) => { fresh[at].open = one.open; });
   }
 
   function hasTyped(part) {
@@ -119,33 +132,53 @@
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const old of document.querySelectorAll("[data-swap]")) {
-      if (isBeingTyped(old) || hasTyped(old)) continue;
+      if (isInUse(old) || hasTyped(old)) continue;
       const replacement = fresh.querySelector(`[data-swap="${CSS.escape(old.dataset.swap)}"]`);
-      if (!replacement || replacement.isEqualNode(old)) continue;
+      if (!replacement) continue;
+      keepOpen(old, replacement);
+      if (replacement.isEqualNode(old)) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       old.replaceWith(replacement);
       if (focused) document.querySelector(`main a[href="${CSS.escape(focused)}"]`)?.focus();
     }
+    return fresh.querySelector("[data-live-stream]")?.dataset.liveSign;
   }
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+  // The page asks several services, so a copy may be a moment older than the event: then another one is taken. If they
+  // go on telling different things, the page stays as it is until the next change.
   async function swapUntilItIsSo() {
     if (swapping) return;
     swapping = true;
     let tries = 0;
-    while (wanted !== sign && tries < FAILURES_MAX) {
-      const aim = wanted;
+    let aim = null;
+    while (wanted !== sign) {
+      tries = wanted === aim ? tries + 1 : 1;
+      aim = wanted;
       try {
-        await swapParts();
-        sign = aim;
-        tries = 0;
+        // A page without a stream is that of an issue which is done.
+        const shown = (await swapParts()) ?? aim;
+        sign = tries < SWAPS_MAX ? shown : aim;
       } catch {
-        tries += 1;
+        if (tries >= SWAPS_MAX) sign = aim;
       }
-      await pause(SWAP_INTERVAL_MS);
+      await pause(SWAP_INTERVAL_MS * tries);
     }
     swapping = false;
+  }
+
+  // What no event tells: the report, and on the page of an issue the state of sending.
+  async function refresh() {
+    if (isOver) return;
+    if (!document.hidden && !swapping) {
+      try {
+        await swapParts();
+      } catch {
+        failures += 1; // the stream's own errors say when nothing answers any more
+      }
+    }
+    setTimeout(refresh, REFRESH_INTERVAL_MS);
   }
 
   function onEvent(message) {
@@ -198,4 +231,5 @@
   });
 
   open();
+  setTimeout(refresh, REFRESH_INTERVAL_MS);
 })();
