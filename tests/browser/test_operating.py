@@ -91,7 +91,7 @@ async def _watch_to_the_end(tab: Tab, folder: Path) -> None:
     page = tab.page
     await page.get_by_role("region", name="What waits").get_by_role("link", name="Through the outage").click()
     await expect(page.locator("h1")).to_have_text("Through the outage")
-    await expect(page.get_by_role("row", name="Accepted")).to_contain_text(f"{READERS:,}", timeout=60_000)
+    await expect(page.locator("[data-live='counts.accepted']")).to_have_text(f"{READERS:,}", timeout=60_000)
     await expect(page.locator(".chip-sent")).to_be_visible(timeout=30_000)
     assert await tab.fits()
     await page.screenshot(path=folder / "63-sent.png", full_page=True)
