@@ -22,8 +22,8 @@ from broadsheet_gateway.admin.sending.limits_form import read_limits, shown
 from broadsheet_gateway.admin.sending.views import AuditRow, QueueRow, SendingPage, TypedSending, WaitingRow
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.audit.entry import ShownEntry
+from broadsheet_gateway.audit.entry_filters import wanted_entries
 from broadsheet_gateway.audit.read_audit import list_entries
-from broadsheet_gateway.audit.store import Wanted
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -183,8 +183,9 @@ async def _audit(session: Session, engine: AsyncEngine) -> tuple[AuditRow, ...] 
     """The newest entries about sending, for those who may read the audit log."""
     if "audit:read" not in session.rights.everywhere:
         return UNSET
+    wanted = await wanted_entries(target_kind="senders")
     async with engine.connect() as connection:
-        entries = await list_entries(connection, Wanted(target_kind="senders"), cursor=None, limit=AUDIT_SHOWN)
+        entries = await list_entries(connection, wanted, cursor=None, limit=AUDIT_SHOWN)
     names = await names_of([entry.actor for entry in entries.items], engine)
     return tuple(_row(entry, names[entry.actor]) for entry in entries.items)
 
