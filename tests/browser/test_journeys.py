@@ -166,6 +166,8 @@ async def test_by_keyboard_alone_on_a_narrow_screen(
         await _publish_by_keyboard(tab, look)
         await _mail(inbox, READER, "broadcast")
 
+        await tab.tab_to("button[popovertarget='menu']")
+        await tab.page.keyboard.press("Enter")
         await _press(tab, "a[href='/admin/password']", "Change your password")
         await look("29-password")
         new = {"#new_password": NEW_PASSWORD, "#new_password_check": NEW_PASSWORD}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_common.mail.mail_template import VARIABLES
-from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus, progress_of
+from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
 from broadsheet_gateway.pages import FlashCode, Pages
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.preview import main as preview_main
@@ -94,10 +94,6 @@ def test_the_api_answers_decode_into_rows_and_details_as_they_are() -> None:
     detail = msgspec.convert(answer, IssueDetail)
     row = msgspec.convert(answer, IssueRow)
     assert (detail.title, row.status, row.counts.settled) == ("An issue", IssueStatus.SENDING, 2)
-    progress = msgspec.json.decode(msgspec.json.encode(progress_of(detail)))
-    assert progress["status_label"] == "Sending"
-    assert progress["is_moving"] is True
-    assert (progress["settled"], progress["settled_percent"], progress["counts"]["audience"]) == (2, 66, 3)
 
 
 def test_the_merge_fields_on_the_page_are_those_that_mails_have() -> None:

@@ -41,6 +41,7 @@ NAVIGATION: Final = (
             Place("newsletters", "/admin/newsletters", "Quick publish", "issues:publish"),
         ),
     ),
+    Group("Run", (Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),)),
     Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
     Group(
         "You",

@@ -20,10 +20,13 @@ from broadsheet_gateway.admin.editor.pages import EDIT_HANDLERS
 from broadsheet_gateway.admin.editor.preview_pages import PREVIEW_HANDLERS
 from broadsheet_gateway.admin.editor.revision_pages import REVISION_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
-from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.issue.actions import ISSUE_ACTIONS
+from broadsheet_gateway.admin.issue.delivery_pages import DELIVERY_HANDLERS
+from broadsheet_gateway.admin.issue.pages import ISSUE_PAGES
 from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
+from broadsheet_gateway.admin.sending.pages import SENDING_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
@@ -58,12 +61,15 @@ def admin_router() -> Router:
     handlers = [
         *HOME_HANDLERS,
         *ISSUE_LIST_HANDLERS,
-        *ISSUE_HANDLERS,
         *EDIT_HANDLERS,
         *PREVIEW_HANDLERS,
         *REVISION_HANDLERS,
         *CHECK_HANDLERS,
         *PUBLISH_HANDLERS,
+        *ISSUE_PAGES,
+        *ISSUE_ACTIONS,
+        *DELIVERY_HANDLERS,
+        *SENDING_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,

@@ -72,6 +72,19 @@ class FlashCode(StrEnum):
     LEFT_ALL = "left-all"
     NAME_CHANGED = "name-changed"
     ADDRESS_ASKED = "address-asked"
+    ISSUE_PAUSED = "issue-paused"
+    ISSUE_RESUMED = "issue-resumed"
+    ISSUE_CANCELLED = "issue-cancelled"
+    FAILED_RETRIED = "failed-retried"
+    UNCERTAIN_DECIDED = "uncertain-decided"
+    DELIVERY_DECIDED = "delivery-decided"
+    WINNER_CHOSEN = "winner-chosen"
+    ISSUE_IN_ARCHIVE = "issue-in-archive"
+    ISSUE_OUT_OF_ARCHIVE = "issue-out-of-archive"
+    ISSUE_DUPLICATED = "issue-duplicated"
+    SENDING_PAUSED = "sending-paused"
+    SENDING_RESUMED = "sending-resumed"
+    LIMITS_CHANGED = "limits-changed"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -171,6 +184,22 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "notice",
             "Check the new mailbox: a mail there asks you to confirm the address.",
         ),
+        FlashCode.ISSUE_PAUSED: (
+            "success",
+            "The issue is paused. Calls under way end; nothing else of it is sent until you resume it.",
+        ),
+        FlashCode.ISSUE_RESUMED: ("success", "The issue goes on. Nobody who got it gets it again."),
+        FlashCode.ISSUE_CANCELLED: ("success", "The issue is cancelled. What was under way may still arrive."),
+        FlashCode.FAILED_RETRIED: ("success", "What had failed is sent again."),
+        FlashCode.UNCERTAIN_DECIDED: ("success", "Your decision about the uncertain deliveries is recorded."),
+        FlashCode.DELIVERY_DECIDED: ("success", "Your decision is recorded."),
+        FlashCode.WINNER_CHOSEN: ("success", "The winner is chosen. Everybody who waits gets this version."),
+        FlashCode.ISSUE_IN_ARCHIVE: ("success", "The issue is in the archive."),
+        FlashCode.ISSUE_OUT_OF_ARCHIVE: ("success", "The issue is out of the archive. Mails that were sent stay."),
+        FlashCode.ISSUE_DUPLICATED: ("success", "This is a new draft with the content of that issue."),
+        FlashCode.SENDING_PAUSED: ("success", "All sending is paused. Calls under way end; nothing is lost."),
+        FlashCode.SENDING_RESUMED: ("success", "Sending is resumed."),
+        FlashCode.LIMITS_CHANGED: ("success", "The limits are in force."),
     }
 )
 

@@ -1,12 +1,7 @@
 """The sample data of the preview and of the tests: every page, in every state that looks different."""
 
-from datetime import UTC, datetime
-
 from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_common.contracts.permissions import GRANTABLE
-from broadsheet_gateway.admin.home.views import DashboardPage, SubscriberTotals
-from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
-from broadsheet_gateway.admin.issue.views import IssuePage, Replica, Senders, SendingState, UnsentRow
 from broadsheet_gateway.admin.quick_publish.views import NewsletterFormPage
 from broadsheet_gateway.pages.account_views import PasswordPage
 from broadsheet_gateway.pages.flashes import FlashCode
@@ -14,10 +9,13 @@ from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.samples.email import email_samples
+from broadsheet_gateway.pages.samples.home import home_samples
+from broadsheet_gateway.pages.samples.issue import issue_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
+from broadsheet_gateway.pages.samples.sending import sending_samples
 from broadsheet_gateway.pages.samples.writing import writing_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -46,96 +44,7 @@ _ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=
 _PROOF = FormProof("1771234567890.0123456789abcdef0123456789abcdef", CURRENT_VERSION, CURRENT_WORDING)
 
 
-def _at(day: int, hour: int, minute: int = 0) -> datetime:
-    return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
-
-
-_TEXT = "Queues that account for everybody\n\nA delivery is one issue to one subscriber…"
 _HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue to one subscriber…</p>"
-
-_SENDING = IssueRow(
-    id=14,
-    title="Queues that account for everybody",
-    status=IssueStatus.SENDING,
-    counts=IssueCounts(20000, 6500, 1000, 12180, 96, 60, 24, 140, 0),
-    created_at=_at(12, 8),
-    published_at=_at(12, 9, 30),
-)
-_ISSUES = (
-    IssueRow(
-        id=15,
-        title="A very long title, as authors write them when the subject is hard: leases, fences, and what a worker "
-        "may assume after its pause",
-        status=IssueStatus.DRAFT,
-        counts=IssueCounts(),
-        created_at=_at(13, 7, 5),
-    ),
-    IssueRow(
-        id=16,
-        title="Clocks that change",
-        status=IssueStatus.SCHEDULED,
-        counts=IssueCounts(),
-        created_at=_at(13, 7),
-        scheduled_at=_at(29, 6),
-        scheduled_local=datetime(2026, 3, 29, 8),  # noqa: DTZ001  # a local time
-        scheduled_time_zone="Europe/Paris",
-    ),
-    _SENDING,
-    IssueRow(
-        id=13,
-        title="Back-off without a stampede",
-        status=IssueStatus.PAUSED,
-        status_reason="Paused by admin",
-        counts=IssueCounts(19874, 9374, 0, 10400, 100, 0, 0, 0, 0),
-        created_at=_at(5, 8),
-        published_at=_at(5, 9),
-    ),
-    IssueRow(
-        id=12,
-        title="Exactly once is a promise about records",
-        status=IssueStatus.SENT,
-        counts=IssueCounts(19611, 0, 0, 19488, 71, 40, 12, 0, 0),
-        created_at=_at(1, 8),
-        published_at=_at(1, 9),
-        finished_at=_at(1, 9, 2),
-    ),
-    IssueRow(
-        id=11,
-        title="Postgres as a queue, measured",
-        status=IssueStatus.CANCELLED,
-        counts=IssueCounts(18002, 0, 0, 500, 0, 0, 0, 0, 17502),
-        created_at=datetime(2026, 2, 22, 8, tzinfo=UTC),
-        published_at=datetime(2026, 2, 22, 9, tzinfo=UTC),
-        finished_at=datetime(2026, 2, 22, 9, 1, tzinfo=UTC),
-    ),
-)
-_RUNNING = Senders(
-    sending=SendingState(state="running"),
-    replicas=(
-        Replica(id="1", host="sender-1", seen_at=_at(12, 9)),
-        Replica(id="2", host="sender-2", seen_at=_at(12, 9)),
-    ),
-)
-
-
-def _detail(row: IssueRow) -> IssueDetail:
-    return IssueDetail(
-        id=row.id,
-        title=row.title,
-        status=row.status,
-        status_reason=row.status_reason,
-        counts=row.counts,
-        created_at=row.created_at,
-        scheduled_at=row.scheduled_at,
-        scheduled_local=row.scheduled_local,
-        scheduled_time_zone=row.scheduled_time_zone,
-        published_at=row.published_at,
-        finished_at=row.finished_at,
-        created_by="admin",
-        format="html",
-        content=_HTML,
-        text_content=_TEXT,
-    )
 
 
 def sample_pages() -> dict[str, PageView]:
@@ -235,40 +144,9 @@ def _author_samples() -> dict[str, PageView]:
         "login-limited": LoginPage(
             username="ada", flashes=(FlashCode.TOO_MANY_ATTEMPTS,), provider_name="Example ID", passkeys_possible=True
         ),
-        "dashboard": DashboardPage(
-            signed_in=_ADMIN,
-            issues=_ISSUES,
-            older_cursor="djE6MTE",
-            senders=_RUNNING,
-            subscribers=SubscriberTotals(confirmed=20014, pending=183, unsubscribed=642),
-        ),
-        "dashboard-empty": DashboardPage(
-            signed_in=_ADMIN,
-            flashes=(FlashCode.NO_RECIPIENTS,),
-            issues=(),
-            senders=Senders(sending=SendingState(state="running")),
-            subscribers=SubscriberTotals(confirmed=0, pending=0, unsubscribed=0),
-        ),
-        "dashboard-degraded": DashboardPage(signed_in=_ADMIN, issues=None),
-        "dashboard-older": DashboardPage(signed_in=_ADMIN, issues=_ISSUES[3:], is_first_page=False),
-        "issue": IssuePage(
-            signed_in=_ADMIN,
-            issue=_detail(_SENDING),
-            senders=Senders(
-                sending=SendingState(
-                    state="backing_off", reason="Postmark answered 429", back_off_until=_at(12, 9, 31)
-                ),
-                replicas=_RUNNING.replicas,
-            ),
-            unsent=(
-                UnsentRow(subscriber_id=17, status="failed", reason="300 Invalid “To” address"),
-                UnsentRow(subscriber_id=204, status="suppressed", reason="Hard bounce on 1 March"),
-                UnsentRow(subscriber_id=977, status="excluded", reason="Unsubscribed before sending"),
-            ),
-        ),
-        "issue-sent": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[4]), unsent=None),
-        "issue-scheduled": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[1])),
-        "issue-draft": IssuePage(signed_in=_ADMIN, issue=_detail(_ISSUES[0])),
+        **home_samples(_ADMIN),
+        **issue_samples(_ADMIN),
+        **sending_samples(_ADMIN),
         "newsletter-form": NewsletterFormPage(
             signed_in=_ADMIN,
             flashes=(FlashCode.NEWSLETTER_ACCEPTED,),

@@ -34,6 +34,7 @@ class Pages:
         environment.globals["flash_tone"] = flash_tone
         environment.filters["number"] = _number
         environment.filters["utc"] = _utc
+        environment.filters["moment"] = _moment
         environment.filters["local_time"] = _local_time
         environment.filters["local_date"] = _local_date
         environment.tests["unset"] = _is_unset
@@ -64,6 +65,12 @@ def _number(value: int) -> str:
 
 def _utc(value: datetime) -> str:
     return f"{value.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+
+
+def _moment(value: datetime) -> str:
+    """In the time zone that it has, which is named."""
+    zone = getattr(value.tzinfo, "key", None) or value.tzname() or "UTC"
+    return f"{value:%-d %B %Y, %H:%M} {zone.replace('_', ' ')}"
 
 
 def _local_time(value: datetime) -> str:

@@ -1,16 +1,14 @@
 """`/admin` and `/admin/dashboard`: what is going on, and what waits for somebody."""
 
-import asyncio
-
 from litestar import get, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
 from broadsheet_gateway.access.page_access import SIGNED_IN
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.admin.home.views import DashboardPage
-from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.home.show_home import show_home
+from broadsheet_gateway.admin.service_calls import ServiceCalls
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 
 
@@ -26,17 +24,15 @@ async def show_dashboard(
     session: NamedDependency[Session],
     responder: NamedDependency[Responder],
     calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    cursor = request.query_params.get("cursor")
-    issues, senders = await asyncio.gather(or_none(ask_issues(calls, cursor=cursor)), or_none(ask_senders(calls)))
     return responder.page(
-        DashboardPage(
-            signed_in=session.signed_in,
+        await show_home(
+            session,
+            calls,
+            upstreams,
+            newsletter_id=request.query_params.get("newsletter"),
             flashes=responder.flashes(request),
-            issues=None if issues is None else tuple(issues.items),
-            older_cursor=None if issues is None else issues.next_cursor,
-            is_first_page=not cursor,
-            senders=senders,
         )
     )
 

@@ -1,36 +1,58 @@
 """What the author's pages show of issues, requested from the services."""
 
 import asyncio
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Final, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
+from msgspec import UNSET, UnsetType
 
+from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.pagination import Page
-from broadsheet_gateway.accounts.interface import find_user
+from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow
-from broadsheet_gateway.admin.issue.views import Senders, UnsentRow
-from broadsheet_gateway.admin.service_calls import ServiceCalls
-from broadsheet_gateway.api_keys.interface import find_api_key_name
+from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders, UnsentRow
+from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 
-ISSUES_SHOWN = 20
-UNSENT_SHOWN = 20
+ISSUES_SHOWN: Final = 20
+UNSENT_SHOWN: Final = 20
 
 _UnsentStatus = Literal["failed", "suppressed", "excluded", "cancelled"]
 _UNSENT_STATUSES: tuple[_UnsentStatus, ...] = ("failed", "suppressed", "excluded", "cancelled")
+
+T = TypeVar("T")
+RowT = TypeVar("RowT", bound=IssueRow)
+
+
+async def asked(ask: Callable[[], Awaitable[T]], *, wanted: bool) -> T | UnsetType | None:
+    """A part of a page. None: it was asked for and not answered. UNSET: it was not asked for."""
+    return await or_none(ask()) if wanted else UNSET
+
+
+def may(session: Session, permission: Permission, newsletter_id: int) -> bool:
+    """Whether the user holds it for that newsletter."""
+    rights = session.rights
+    return permission in rights.everywhere or (newsletter_id, permission) in rights.limited
 
 
 async def ask_senders(calls: ServiceCalls) -> Senders:
     return await calls.get("delivery", "/api/v1/senders", Senders)
 
 
-async def ask_issues(calls: ServiceCalls, *, cursor: str | None) -> Page[IssueRow]:
-    return await calls.get("publishing", "/api/v1/issues", Page[IssueRow], {"limit": ISSUES_SHOWN, "cursor": cursor})
+async def ask_issues(calls: ServiceCalls) -> Page[IssueRow]:
+    """The newest of all newsletters."""
+    return await calls.get("publishing", "/api/v1/issues", Page[IssueRow], {"limit": ISSUES_SHOWN})
 
 
 async def ask_issue(calls: ServiceCalls, issue_id: int) -> IssueDetail:
     """Raises `NotFoundError` when there is no such issue."""
     return await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueDetail)
+
+
+async def ask_newsletter(calls: ServiceCalls, newsletter_id: int) -> NewsletterFacts:
+    return await calls.get("publishing", f"/api/v1/newsletters/{newsletter_id}", NewsletterFacts)
 
 
 async def ask_unsent(calls: ServiceCalls, issue_id: int, counts: IssueCounts) -> tuple[UnsentRow, ...]:
@@ -50,17 +72,28 @@ async def ask_unsent(calls: ServiceCalls, issue_id: int, counts: IssueCounts) ->
     return tuple(row for page in pages for row in page.items)[:UNSENT_SHOWN]
 
 
-async def with_author_name(issue: IssueDetail, engine: AsyncEngine) -> IssueDetail:
-    """The issue with its author by name, where the API has the subject of an identity (`user:1`, `key:1`)."""
-    kind, _, number = issue.created_by.partition(":")
-    if not number.isdecimal():
-        return issue
-    async with engine.connect() as connection:
-        name: str | None = None
-        if kind == "user":
-            user = await find_user(connection, int(number))
-            name = user.username if user is not None else None
-        elif kind == "key":
-            key_name = await find_api_key_name(connection, int(number))
-            name = f"API key {key_name}" if key_name is not None else None
-    return issue if name is None else msgspec.structs.replace(issue, created_by=name)
+def zone_of(newsletter: NewsletterFacts | None) -> tzinfo:
+    """Its time zone; UTC as long as it could not be asked."""
+    return UTC if newsletter is None else zone_named(newsletter.time_zone)
+
+
+def zone_named(name: str) -> tzinfo:
+    """UTC if this machine does not know the zone."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def in_zone(moment: datetime | None, zone: tzinfo) -> datetime | None:
+    return None if moment is None else moment.astimezone(zone)
+
+
+def issue_in_zone(issue: RowT, zone: tzinfo) -> RowT:
+    return msgspec.structs.replace(
+        issue,
+        created_at=issue.created_at.astimezone(zone),
+        scheduled_at=in_zone(issue.scheduled_at, zone),
+        published_at=in_zone(issue.published_at, zone),
+        finished_at=in_zone(issue.finished_at, zone),
+    )

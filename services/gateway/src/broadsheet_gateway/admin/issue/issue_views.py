@@ -26,7 +26,7 @@ class IssueStatus(StrEnum):
 
     @property
     def is_moving(self) -> bool:
-        """Whether its counts may change without anybody acting, so that a page should keep polling."""
+        """Whether its counts may change without anybody acting, so that a page should watch it."""
         match self:
             case IssueStatus.PUBLISHING | IssueStatus.SENDING | IssueStatus.PAUSED:
                 return True
@@ -111,6 +111,11 @@ class IssueCounts(msgspec.Struct, frozen=True):
         return self.accepted + self.failed + self.suppressed + self.excluded + self.cancelled
 
     @property
+    def waiting(self) -> int:
+        """Those that are still to be sent; what is uncertain waits for an answer, not for its turn."""
+        return self.pending + self.in_flight
+
+    @property
     def not_sent(self) -> int:
         """Those who finally will not get the issue."""
         return self.settled - self.accepted
@@ -122,9 +127,13 @@ class IssueCounts(msgspec.Struct, frozen=True):
 
 
 class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An issue in a list (the API's IssueSummary)."""
+    """An issue in a list (the API's IssueSummary). `parked` of its uncertain deliveries wait for a person.
+
+    `in_archive` None: it was never published. `slug` is its address in the archive.
+    """
 
     id: int
+    newsletter_id: int = 0
     title: str
     status: IssueStatus
     counts: IssueCounts
@@ -135,6 +144,15 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_time_zone: str | None = None
     published_at: datetime | None = None
     finished_at: datetime | None = None
+    parked: int = 0
+    slug: str | None = None
+    in_archive: bool | None = None
+
+
+class AbTest(msgspec.Struct, frozen=True):
+    """That an issue has an A/B test; how far it is, another operation tells."""
+
+    share_percent: int = 0
 
 
 class IssueDetail(IssueRow, frozen=True, kw_only=True):
@@ -144,31 +162,20 @@ class IssueDetail(IssueRow, frozen=True, kw_only=True):
     format: str
     content: str
     text_content: str | None
+    subject: str | None = None
+    preheader: str = ""
+    ab_test: AbTest | None = None
 
 
-class IssueProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `GET /admin/issues/{id}/progress`, which `live.js` asks for every second."""
+class IssueEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of an event about an issue in progress (the API's IssueEvent). The rate is that of the last 30 s."""
 
-    id: int
+    issue_id: int
+    newsletter_id: int
+    title: str
     status: IssueStatus
-    status_label: str
     status_reason: str | None
-    is_moving: bool
-    settled: int
-    settled_percent: int
-    not_sent: int
     counts: IssueCounts
-
-
-def progress_of(issue: IssueRow) -> IssueProgress:
-    return IssueProgress(
-        id=issue.id,
-        status=issue.status,
-        status_label=issue.status.label,
-        status_reason=issue.status_reason,
-        is_moving=issue.status.is_moving,
-        settled=issue.counts.settled,
-        settled_percent=issue.counts.settled_percent,
-        not_sent=issue.counts.not_sent,
-        counts=issue.counts,
-    )
+    parked: int
+    settled_per_s: float | None
+    seconds_left: int | None

@@ -1,21 +1,38 @@
-"""`/admin/issues/{id}`: one issue, and how far it is sent."""
+"""`/admin/issues/{id}`: one issue, how far it is sent, and what became of it; its recipients and its history."""
 
 import asyncio
+from typing import Final, get_args
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.admin.issue.issue_overview import ask_issue, ask_senders, ask_unsent, with_author_name
-from broadsheet_gateway.admin.issue.issue_views import IssueProgress, progress_of
-from broadsheet_gateway.admin.issue.views import IssuePage
+from broadsheet_gateway.admin.actor_names import names_of
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue, ask_newsletter, in_zone, issue_in_zone, zone_of
+from broadsheet_gateway.admin.issue.issue_views import IssueDetail
+from broadsheet_gateway.admin.issue.show_issue import IssueDesk, rights_for, show_issue_page
+from broadsheet_gateway.admin.issue.views import (
+    DecisionRow,
+    DeliveryRow,
+    IssueHistoryPage,
+    IssueRecipientsPage,
+    Outcome,
+    StepRow,
+)
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id
+from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+
+RECIPIENTS_SHOWN: Final = 50
+STEPS_SHOWN: Final = 50
+_OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 
 @get("/issues/{issue_id:str}", include_in_schema=False, opt=needs("issues:read"))
@@ -25,22 +42,120 @@ async def show_issue(
     session: NamedDependency[Session],
     responder: NamedDependency[Responder],
     calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
     engine: NamedDependency[AsyncEngine],
 ) -> PageResponse:
-    issue = await with_author_name(await ask_issue(calls, parse_id(issue_id)), engine)
-    view = IssuePage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue)
-    if issue.status.has_progress:
-        senders, unsent = await asyncio.gather(
-            or_none(ask_senders(calls)), or_none(ask_unsent(calls, issue.id, issue.counts))
+    desk = IssueDesk(session, calls, upstreams, engine)
+    return responder.page(await show_issue_page(desk, parse_id(issue_id), flashes=responder.flashes(request)))
+
+
+@get("/issues/{issue_id:str}/recipients", include_in_schema=False, opt=needs("issues:read", "deliveries:read"))
+async def show_recipients(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    """A status that there is not is left out, as if nothing had been chosen."""
+    issue = await _issue_in_its_zone(calls, parse_id(issue_id))
+    status = next((one for one in _OUTCOMES if one == request.query_params.get("status")), None)
+    cursor = request.query_params.get("cursor")
+    page = await or_none(
+        calls.get(
+            "delivery",
+            f"/api/v1/issues/{issue.id}/deliveries",
+            Page[DeliveryRow],
+            {"status": status, "limit": RECIPIENTS_SHOWN, "cursor": cursor},
         )
-        view = msgspec.structs.replace(view, senders=senders, unsent=unsent)
-    return responder.page(view)
+    )
+    zone = issue.created_at.tzinfo
+    rows = None
+    if page is not None and zone is not None:
+        rows = tuple(msgspec.structs.replace(row, settled_at=in_zone(row.settled_at, zone)) for row in page.items)
+    return responder.page(
+        IssueRecipientsPage(
+            signed_in=session.signed_in,
+            flashes=responder.flashes(request),
+            issue=issue,
+            may=rights_for(session, issue.newsletter_id),
+            status=status,
+            rows=rows,
+            next_cursor=None if page is None else page.next_cursor,
+            is_first_page=not cursor,
+        )
+    )
 
 
-@get("/issues/{issue_id:str}/progress", include_in_schema=False, opt=needs("issues:read"))
-async def show_progress(issue_id: FromPath[str], calls: NamedDependency[ServiceCalls]) -> IssueProgress:
-    """JSON, requested every second by pages that show an issue in progress."""
-    return progress_of(await ask_issue(calls, parse_id(issue_id)))
+@get("/issues/{issue_id:str}/history", include_in_schema=False, opt=needs("issues:read"))
+async def show_history(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    issue = await _issue_in_its_zone(calls, parse_id(issue_id))
+    rights = rights_for(session, issue.newsletter_id)
+    asked = {name: request.query_params.get(name) for name in ("steps", "decisions")}
+    steps, decisions = await asyncio.gather(
+        or_none(
+            calls.get(
+                "publishing",
+                f"/api/v1/issues/{issue.id}/history",
+                Page[StepRow],
+                {"limit": STEPS_SHOWN, "cursor": asked["steps"]},
+            )
+        ),
+        _decisions(calls, issue.id, cursor=asked["decisions"], wanted=rights.deliveries and issue.status.has_progress),
+    )
+    shown_steps = () if steps is None else steps.items
+    shown_decisions = () if decisions is None or decisions is UNSET else decisions.items
+    names = await names_of(
+        [*(step.actor for step in shown_steps), *(one.decided_by for one in shown_decisions)], engine
+    )
+    zone = issue.created_at.tzinfo
+    return responder.page(
+        IssueHistoryPage(
+            signed_in=session.signed_in,
+            flashes=responder.flashes(request),
+            issue=issue,
+            may=rights,
+            steps=None
+            if steps is None
+            else tuple(
+                msgspec.structs.replace(step, at=step.at.astimezone(zone), actor=names[step.actor])
+                for step in shown_steps
+            ),
+            steps_cursor=None if steps is None else steps.next_cursor,
+            decisions=decisions
+            if decisions is None or decisions is UNSET
+            else tuple(
+                msgspec.structs.replace(
+                    one, decided_at=one.decided_at.astimezone(zone), decided_by=names[one.decided_by]
+                )
+                for one in shown_decisions
+            ),
+            decisions_cursor=None if decisions is None or decisions is UNSET else decisions.next_cursor,
+            is_first_page=not any(asked.values()),
+        )
+    )
 
 
-ISSUE_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_issue, show_progress)
+async def _decisions(
+    calls: ServiceCalls, issue_id: int, *, cursor: str | None, wanted: bool
+) -> Page[DecisionRow] | UnsetType | None:
+    if not wanted:
+        return UNSET
+    path = f"/api/v1/issues/{issue_id}/decisions"
+    return await or_none(calls.get("delivery", path, Page[DecisionRow], {"limit": STEPS_SHOWN, "cursor": cursor}))
+
+
+async def _issue_in_its_zone(calls: ServiceCalls, issue_id: int) -> IssueDetail:
+    """Raises `NotFoundError` when there is no such issue."""
+    issue = await ask_issue(calls, issue_id)
+    return issue_in_zone(issue, zone_of(await or_none(ask_newsletter(calls, issue.newsletter_id))))
+
+
+ISSUE_PAGES: tuple[HTTPRouteHandler, ...] = (show_issue, show_recipients, show_history)

@@ -1,0 +1,289 @@
+"""The forms of an issue's page. What a service refuses is said on the page, with everything that was typed."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.contracts.identity import ServiceName
+from broadsheet_common.http.problems import ProblemError
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue
+from broadsheet_gateway.admin.issue.show_issue import IssueDesk, show_issue_page
+from broadsheet_gateway.admin.issue.views import IssueCancelPage, TypedAction
+from broadsheet_gateway.admin.service_calls import (
+    ServiceCalls,
+    parse_id,
+    refusal_sentence,
+    refused_fields,
+)
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
+from broadsheet_gateway.settings import GatewaySettings
+
+REASON_CHARS_MAX: Final = 300
+_PUBLISHES: Final = needs("issues:read", "issues:publish")
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a service that one form makes, and what is said when it worked."""
+
+    service: ServiceName
+    verb: str
+    flash: FlashCode
+    body: Mapping[str, object] | None = None
+    key: str | None = None
+
+
+class NewIssue(msgspec.Struct, frozen=True):
+    """What is needed of the answer to a duplicate."""
+
+    id: int
+
+
+@post("/issues/{issue_id:str}/pause", include_in_schema=False, opt=_PUBLISHES)
+async def submit_pause(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    desk = IssueDesk(session, calls, upstreams, engine)
+    reason = form.text("reason").strip()
+    typed = TypedAction(reason=reason[: REASON_CHARS_MAX + 1])
+    if len(reason) > REASON_CHARS_MAX:
+        errors = {"reason": f"A reason has at most {REASON_CHARS_MAX} characters."}
+        return await _again(desk, responder, parse_id(issue_id), typed, status=422, errors=errors)
+    step = Step(
+        service="delivery",
+        verb="pause",
+        flash=FlashCode.ISSUE_PAUSED,
+        # Without one the service says that it was paused by hand.
+        body={"reason": reason} if reason else {},
+    )
+    return await _take(desk, responder, parse_id(issue_id), step, typed)
+
+
+@post("/issues/{issue_id:str}/resume", include_in_schema=False, opt=_PUBLISHES)
+async def submit_resume(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    await read_session_form(request, session, settings)
+    step = Step(service="delivery", verb="resume", flash=FlashCode.ISSUE_RESUMED)
+    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+
+
+@post("/issues/{issue_id:str}/retry-failed", include_in_schema=False, opt=_PUBLISHES)
+async def submit_retry(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    await read_session_form(request, session, settings)
+    # No key: a second time nothing has failed.
+    step = Step(service="delivery", verb="retry-failed", flash=FlashCode.FAILED_RETRIED)
+    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+
+
+@post("/issues/{issue_id:str}/decide-uncertain", include_in_schema=False, opt=needs("issues:read", "deliveries:decide"))
+async def submit_decide_uncertain(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    desk = IssueDesk(session, calls, upstreams, engine)
+    typed, errors = find_decision_faults(form)
+    if errors:
+        return await _again(desk, responder, parse_id(issue_id), typed, status=422, errors=errors)
+    step = Step(
+        service="delivery",
+        verb="decide-uncertain",
+        flash=FlashCode.UNCERTAIN_DECIDED,
+        body={"choice": typed.choice, "note": typed.note or None},
+        key=form.get("form_key"),
+    )
+    return await _take(desk, responder, parse_id(issue_id), step, typed)
+
+
+@post("/issues/{issue_id:str}/winner", include_in_schema=False, opt=_PUBLISHES)
+async def submit_winner(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    desk = IssueDesk(session, calls, upstreams, engine)
+    winner = form.text("winner")
+    if winner not in {"1", "2", "3", "4"}:
+        errors = {"winner": "Choose a version."}
+        return await _again(desk, responder, parse_id(issue_id), TypedAction(), status=422, errors=errors)
+    step = Step(service="publishing", verb="winner", flash=FlashCode.WINNER_CHOSEN, body={"variant": int(winner)})
+    return await _take(desk, responder, parse_id(issue_id), step, TypedAction(winner=winner))
+
+
+@post("/issues/{issue_id:str}/archive", include_in_schema=False, opt=_PUBLISHES)
+async def submit_archive(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    is_in = form.text("in_archive") == "yes"
+    step = Step(
+        service="publishing",
+        verb="archive",
+        flash=FlashCode.ISSUE_IN_ARCHIVE if is_in else FlashCode.ISSUE_OUT_OF_ARCHIVE,
+        body={"in_archive": is_in},
+    )
+    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+
+
+@post("/issues/{issue_id:str}/duplicate", include_in_schema=False, opt=needs("issues:read", "issues:write"))
+async def submit_duplicate(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    number = parse_id(issue_id)
+    try:
+        made = await calls.send(
+            "publishing",
+            "POST",
+            f"/api/v1/issues/{number}/duplicate",
+            NewIssue,
+            idempotency_key=form.get("form_key"),
+        )
+    except (UpstreamRefusalError, ProblemError) as error:
+        desk = IssueDesk(session, calls, upstreams, engine)
+        return await _refused(desk, responder, number, TypedAction(), error)
+    return responder.redirect(f"/admin/issues/{made.id}/edit", flash=FlashCode.ISSUE_DUPLICATED)
+
+
+@get("/issues/{issue_id:str}/cancel", include_in_schema=False, opt=_PUBLISHES)
+async def show_cancel(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    issue = await ask_issue(calls, parse_id(issue_id))
+    return responder.page(IssueCancelPage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue))
+
+
+@post("/issues/{issue_id:str}/cancel", include_in_schema=False, opt=_PUBLISHES)
+async def submit_cancel(
+    request: AnyRequest,
+    issue_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    await read_session_form(request, session, settings)
+    number = parse_id(issue_id)
+    try:
+        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/cancel", dict[str, Any])
+    except (UpstreamRefusalError, ProblemError) as error:
+        issue = await ask_issue(calls, number)
+        view = IssueCancelPage(signed_in=session.signed_in, issue=issue, form_error=refusal_sentence(error))
+        return responder.page(view, status=error.status)
+    return responder.redirect(f"/admin/issues/{number}", flash=FlashCode.ISSUE_CANCELLED)
+
+
+async def _take(
+    desk: IssueDesk, responder: Responder, issue_id: int, step: Step, typed: TypedAction | None = None
+) -> PageResponse:
+    try:
+        await desk.calls.send(
+            step.service,
+            "POST",
+            f"/api/v1/issues/{issue_id}/{step.verb}",
+            dict[str, Any],
+            body=step.body,
+            idempotency_key=step.key,
+        )
+    except (UpstreamRefusalError, ProblemError) as error:
+        return await _refused(desk, responder, issue_id, typed or TypedAction(), error)
+    return responder.redirect(f"/admin/issues/{issue_id}", flash=step.flash)
+
+
+async def _refused(
+    desk: IssueDesk,
+    responder: Responder,
+    issue_id: int,
+    typed: TypedAction,
+    error: UpstreamRefusalError | ProblemError,
+) -> PageResponse:
+    errors = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
+    form_error = "" if errors else refusal_sentence(error)
+    return await _again(desk, responder, issue_id, typed, status=error.status, errors=errors, form_error=form_error)
+
+
+async def _again(
+    desk: IssueDesk,
+    responder: Responder,
+    issue_id: int,
+    typed: TypedAction,
+    *,
+    status: int,
+    errors: FieldErrors = NO_ERRORS,
+    form_error: str = "",
+) -> PageResponse:
+    view = await show_issue_page(desk, issue_id, typed=typed, errors=errors, form_error=form_error)
+    return responder.page(view, status=status)
+
+
+ISSUE_ACTIONS: tuple[HTTPRouteHandler, ...] = (
+    submit_pause, submit_resume, submit_retry, submit_decide_uncertain, submit_winner, submit_archive,
+    submit_duplicate, show_cancel, submit_cancel,
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""The page of one issue, put together from what the services answer. A part that one does not answer is missing."""
+
+import asyncio
+import secrets
+from datetime import UTC
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.actor_names import names_of
+from broadsheet_gateway.admin.first_event import ask_first_event
+from broadsheet_gateway.admin.issue.issue_overview import (
+    ask_issue,
+    ask_newsletter,
+    ask_senders,
+    ask_unsent,
+    asked,
+    in_zone,
+    issue_in_zone,
+    may,
+    zone_named,
+    zone_of,
+)
+from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
+from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
+from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, NewsletterFacts, TypedAction
+from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.forwarding.upstreams import Upstreams
+from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
+
+
+class IssueDesk(msgspec.Struct, frozen=True):
+    """What every page of an issue works with."""
+
+    session: Session
+    calls: ServiceCalls
+    upstreams: Upstreams
+    engine: AsyncEngine
+
+
+def rights_for(session: Session, newsletter_id: int) -> IssueRights:
+    """Timelines are for those who see the deliveries of every newsletter: one person may get several."""
+    return IssueRights(
+        write=may(session, "issues:write", newsletter_id),
+        publish=may(session, "issues:publish", newsletter_id),
+        decide=may(session, "deliveries:decide", newsletter_id),
+        deliveries=may(session, "deliveries:read", newsletter_id),
+        timelines="deliveries:read" in session.rights.everywhere,
+        reports=may(session, "reports:read", newsletter_id),
+    )
+
+
+async def show_issue_page(
+    desk: IssueDesk,
+    issue_id: int,
+    *,
+    flashes: tuple[FlashCode, ...] = (),
+    typed: TypedAction | None = None,
+    errors: FieldErrors = NO_ERRORS,
+    form_error: str = "",
+) -> IssuePage:
+    """Raises `NotFoundError` when there is no such issue, and what the call for it raises."""
+    session = desk.session
+    found = await ask_issue(desk.calls, issue_id)
+    newsletter, names = await asyncio.gather(
+        or_none(ask_newsletter(desk.calls, found.newsletter_id)), names_of([found.created_by], desk.engine)
+    )
+    issue = issue_in_zone(msgspec.structs.replace(found, created_by=names[found.created_by]), zone_of(newsletter))
+    rights = rights_for(session, issue.newsletter_id)
+    view = IssuePage(
+        signed_in=session.signed_in,
+        flashes=flashes,
+        issue=issue,
+        newsletter_name="" if newsletter is None else newsletter.name,
+        may=rights,
+        form_key=secrets.token_urlsafe(16),
+        typed=typed or TypedAction(),
+        errors=errors,
+        form_error=form_error,
+        page_path=archive_path(issue, newsletter),
+    )
+    return await _with_progress(view, desk) if issue.status.has_progress else view
+
+
+async def _with_progress(view: IssuePage, desk: IssueDesk) -> IssuePage:
+    issue, calls = view.issue, desk.calls
+    address = f"/api/v1/issues/{issue.id}"
+    is_moving = issue.status.is_moving
+    sees_senders = is_moving and "senders:read" in desk.session.rights.everywhere
+    senders, unsent, report, test, event = await asyncio.gather(
+        asked(lambda: ask_senders(calls), wanted=sees_senders),
+        asked(lambda: ask_unsent(calls, issue.id, issue.counts), wanted=view.may.deliveries),
+        asked(lambda: calls.get("delivery", f"{address}/report", IssueReport), wanted=view.may.reports),
+        asked(lambda: calls.get("publishing", f"{address}/ab-test", AbTestState), wanted=issue.ab_test is not None),
+        asked(
+            lambda: ask_first_event(desk.upstreams, desk.session, "delivery", f"{address}/events", IssueEvent),
+            wanted=is_moving,
+        ),
+    )
+    return msgspec.structs.replace(
+        view,
+        senders=None if senders is UNSET else senders,
+        unsent=unsent,
+        report=_report_in_zone(report),
+        test=await _test_with_name(test, view.issue, desk),
+        event=None if event is UNSET else event,
+    )
+
+
+def _report_in_zone(report: IssueReport | UnsetType | None) -> IssueReport | UnsetType | None:
+    """Its moments in the time zone that it names."""
+    if report is UNSET or report is None:
+        return report
+    zone = zone_named(report.time_zone)
+    stretches = tuple(
+        msgspec.structs.replace(one, begins_at=one.begins_at.astimezone(zone), ends_at=one.ends_at.astimezone(zone))
+        for one in report.over_time
+    )
+    return msgspec.structs.replace(report, as_of=in_zone(report.as_of, zone), over_time=stretches)
+
+
+async def _test_with_name(
+    test: AbTestState | UnsetType | None, issue: IssueRow, desk: IssueDesk
+) -> AbTestState | UnsetType | None:
+    if test is UNSET or test is None:
+        return test
+    zone = issue.created_at.tzinfo or UTC
+    names = await names_of([test.decided_by] if test.decided_by else [], desk.engine)
+    return msgspec.structs.replace(
+        test,
+        look_at=in_zone(test.look_at, zone),
+        decided_at=in_zone(test.decided_at, zone),
+        decided_by=names.get(test.decided_by or "", test.decided_by),
+    )
+
+
+def archive_path(issue: IssueRow, newsletter: NewsletterFacts | None) -> str:
+    """Where everybody may read it; empty if nobody may."""
+    if newsletter is None or not newsletter.has_archive or not issue.in_archive or issue.slug is None:
+        return ""
+    return f"/newsletters/{quote(newsletter.slug)}/issues/{quote(issue.slug)}"
