@@ -225,9 +225,12 @@ def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
 
 
 def test_session_forms_carry_the_token(page: ParsedPage) -> None:
-    for form in page.all("form"):
-        assert form.attributes["method"] == "post"
-    admin_forms = [form for form in page.all("form") if form.attributes["action"].startswith("/admin/")]
+    """A form that only searches is a GET, and carries none: the address that it makes can be passed on."""
+    searches = [form for form in page.all("form") if form.attributes["method"] == "get"]
+    posts = [form for form in page.all("form") if form.attributes["method"] == "post"]
+    assert len(searches) + len(posts) == len(page.all("form"))
+    assert all(form.attributes["role"] == "search" for form in searches)
+    admin_forms = [form for form in posts if form.attributes["action"].startswith("/admin/")]
     tokens = [e for e in page.all("input") if e.attributes.get("name") == "csrf_token" and e.attributes["value"]]
     assert len(tokens) == len(admin_forms)
 

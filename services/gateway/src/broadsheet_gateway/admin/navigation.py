@@ -40,6 +40,13 @@ NAVIGATION: Final = (
             Place("newsletters", "/admin/newsletters", "Write an issue", "issues:publish"),
         ),
     ),
+    Group(
+        "People",
+        (
+            Place("subscribers", "/admin/subscribers", "Subscribers", "subscribers:read", shortcut="s"),
+            Place("segments", "/admin/segments", "Segments", "segments:read", everywhere=True),
+        ),
+    ),
     Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
     Group(
         "You",

@@ -15,10 +15,14 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
+from broadsheet_gateway.admin.attributes.pages import ATTRIBUTE_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
+from broadsheet_gateway.admin.segments.pages import SEGMENT_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
+from broadsheet_gateway.admin.subscribers.pages import SUBSCRIBER_LIST_HANDLERS
+from broadsheet_gateway.admin.subscribers.person_pages import PERSON_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -53,6 +57,10 @@ def admin_router() -> Router:
         *HOME_HANDLERS,
         *ISSUE_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
+        *SUBSCRIBER_LIST_HANDLERS,
+        *PERSON_HANDLERS,
+        *SEGMENT_HANDLERS,
+        *ATTRIBUTE_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

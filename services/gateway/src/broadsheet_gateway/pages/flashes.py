@@ -62,6 +62,15 @@ class FlashCode(StrEnum):
     LEFT_ALL = "left-all"
     NAME_CHANGED = "name-changed"
     ADDRESS_ASKED = "address-asked"
+    SUBSCRIBER_ADDED = "subscriber-added"
+    SUBSCRIBER_CHANGED = "subscriber-changed"
+    SUBSCRIBER_UNSUBSCRIBED = "subscriber-unsubscribed"
+    SUBSCRIBER_ERASED = "subscriber-erased"
+    SEGMENT_SAVED = "segment-saved"
+    SEGMENT_DELETED = "segment-deleted"
+    ATTRIBUTE_ADDED = "attribute-added"
+    ATTRIBUTE_CHANGED = "attribute-changed"
+    ATTRIBUTE_REMOVED = "attribute-removed"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -150,6 +159,24 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.ADDRESS_ASKED: (
             "notice",
             "Check the new mailbox: a mail there asks you to confirm the address.",
+        ),
+        FlashCode.SUBSCRIBER_ADDED: (
+            "success",
+            "Signed up. A mail is on its way to them. Whoever was known already keeps their name and tags.",
+        ),
+        FlashCode.SUBSCRIBER_CHANGED: ("success", "What is noted about this person is saved."),
+        FlashCode.SUBSCRIBER_UNSUBSCRIBED: ("success", "Unsubscribed. Nothing more of it is sent to them."),
+        FlashCode.SUBSCRIBER_ERASED: (
+            "success",
+            "Erased. Nothing is sent to them any more; the last traces go within seconds.",
+        ),
+        FlashCode.SEGMENT_SAVED: ("success", "The segment is saved."),
+        FlashCode.SEGMENT_DELETED: ("success", "The segment is deleted."),
+        FlashCode.ATTRIBUTE_ADDED: ("success", "The attribute is added."),
+        FlashCode.ATTRIBUTE_CHANGED: ("success", "The label is changed."),
+        FlashCode.ATTRIBUTE_REMOVED: (
+            "success",
+            "The attribute is removed. Its values are being removed in the background.",
         ),
     }
 )
