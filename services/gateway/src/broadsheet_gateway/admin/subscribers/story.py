@@ -47,15 +47,16 @@ def tell_story(
     issues: Mapping[int, str] | None = None,
 ) -> tuple[Happening, ...]:
     """The newest first. Mails that have not settled come first of all."""
-    told = [Happening(at=person.created_at, text="First seen here")]
     recorded = [_of_consent(one, newsletters) for one in consents]
-    told += [happening for happening, _ in recorded]
+    told = [happening for happening, _ in recorded]
     confirmed = [(consent.newsletter_id, consent.occurred_at) for _, consent in recorded if consent.kind == "confirmed"]
     told += _of_subscriptions(person, newsletters, confirmed)
     for mail in mails:
         told += _of_mail(mail, issues or {})
     for one in suppressions:
         told += _of_suppression(one)
+    # After what happened at the same moment.
+    told.append(Happening(at=person.created_at, text="First seen here"))
     later = datetime.max.replace(tzinfo=person.created_at.tzinfo)
     return tuple(sorted(told, key=lambda one: one.at or later, reverse=True))
 

@@ -111,5 +111,5 @@
     if (event.target.name !== "name" && !event.target.matches("select")) countSoon();
   });
 
-  countSoon();
+  if (part(document, "count").hasAttribute("data-uncounted")) countSoon();
 })();
