@@ -159,7 +159,7 @@ def test_what_rows_cannot_show_exactly_they_do_not_show(tree: Any) -> None:
 def _fields(group: Group, path: Path = ()) -> dict[str, str]:
     """As the page's controls send them."""
     at = "".join(f"-{place}" for place in path)
-    fields = {f"mode_r{at}": group.mode}
+    fields: dict[str, str] = {f"mode_r{at}": group.mode}
     for place, part in enumerate(group.parts):
         if isinstance(part, Group):
             fields |= _fields(part, (*path, place))
