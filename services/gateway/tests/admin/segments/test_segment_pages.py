@@ -9,6 +9,7 @@ import pytest
 from litestar.status_codes import HTTP_303_SEE_OTHER
 
 from broadsheet_gateway.access.rights import Grant
+from broadsheet_gateway.admin.segments.pages import FORM_BYTES_MAX
 
 from ...conftest import Gateway, csrf_token_of
 
@@ -334,6 +335,30 @@ async def test_whoever_may_only_read_sees_the_conditions_in_words(gateway: Gatew
     page = await owner.get(f"{PAGE}/3")
     assert "Tag has vip" in page.text
     assert controls(page) == set()
+
+
+async def test_a_large_form_is_read_whole(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    rows = {"mode_r": "any"}
+    for place in range(40):
+        rows |= {f"what_r-{place}": "tag", f"op_r-{place}": "has_any", f"value_r-{place}": "\r\n".join("ab" * 500)}
+    assert (await submit(owner, f"{PAGE}/3", "save", **rows)).status_code == HTTP_303_SEE_OTHER
+    [request] = asked(gateway, "PATCH", f"{API}/3")
+    assert [len(part["value"]) for part in request.json["filter"]["any"]] == [1_000] * 40
+    over = {**rows, "what_r-40": "tag"}
+    assert (await submit(owner, f"{PAGE}/3", "save", **over)).status_code == 400
+    huge = {**rows, "value_r-0": "x" * FORM_BYTES_MAX}
+    assert (await submit(owner, f"{PAGE}/3", "save", **huge)).status_code == 413
+
+
+async def test_issues_are_asked_only_for_a_condition_on_one(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    def issues_asked() -> int:
+        return len([one for one in gateway.publishing.received if one.path == "/api/v1/issues"])
+
+    await submit(owner, f"{PAGE}/3", "count", **ROWS)
+    assert issues_asked() == 0
+    page = await submit(owner, f"{PAGE}/3", "redraw", **{**ROWS, "what_r-0": "opened", "op_r-0": "issue"})
+    assert issues_asked() == 1
+    assert '<option value="14">Queues</option>' in control(page, "value_r-0")
 
 
 async def test_a_form_of_another_site_is_refused(gateway: Gateway, owner: httpx.AsyncClient) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.segments.condition_words import AttributeType
+from broadsheet_gateway.admin.segments.filter_rows import Group, names_issue
 from broadsheet_gateway.admin.segments.views import Segment
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names
@@ -61,17 +62,20 @@ async def ask_count(calls: ServiceCalls, tree: Mapping[str, Any]) -> int:
     return (await calls.send("subscriptions", "POST", f"{PATH}/count", _Count, body={"filter": tree})).matching
 
 
-async def ask_known(calls: ServiceCalls, session: Session) -> Known:
-    async def issues() -> tuple[KnownIssue, ...]:
-        if "issues:read" not in session.rights.anywhere:
-            return ()
-        found = await calls.get("publishing", "/api/v1/issues", Page[KnownIssue], {"limit": ISSUES_SHOWN})
-        return tuple(one for one in found.items if one.status not in {"draft", "scheduled"})
+async def ask_known(calls: ServiceCalls) -> Known:
+    """Without the issues, which cost more (`with_issues`)."""
+    attributes, newsletters = await asyncio.gather(or_none(ask_attributes(calls)), or_none(ask_newsletter_names(calls)))
+    return Known(attributes, newsletters or ())
 
-    attributes, newsletters, sent = await asyncio.gather(
-        or_none(ask_attributes(calls)), or_none(ask_newsletter_names(calls)), or_none(issues())
-    )
-    return Known(attributes, newsletters or (), sent or ())
+
+async def with_issues(known: Known, calls: ServiceCalls, session: Session, rows: Group | None) -> Known:
+    """With the newest issues that were sent, if a row is about one."""
+    if rows is None or "issues:read" not in session.rights.anywhere or not names_issue(rows, known.types):
+        return known
+    asked = calls.get("publishing", "/api/v1/issues", Page[KnownIssue], {"limit": ISSUES_SHOWN})
+    found = await or_none(asked)
+    sent = () if found is None else tuple(one for one in found.items if one.status not in {"draft", "scheduled"})
+    return msgspec.structs.replace(known, issues=sent)
 
 
 async def ask_attributes(calls: ServiceCalls) -> tuple[KnownAttribute, ...]:

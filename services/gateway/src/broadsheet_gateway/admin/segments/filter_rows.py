@@ -102,6 +102,17 @@ def count_parts(group: Group) -> tuple[int, int]:
     return conditions, groups
 
 
+def names_issue(group: Group, types: Mapping[str, AttributeType]) -> bool:
+    """Whether a condition is about one issue."""
+    for part in group.parts:
+        if isinstance(part, Group):
+            if names_issue(part, types):
+                return True
+        elif (chosen := comparison_of(part.what, part.op, types)) is not None and chosen.entry == "issue":
+            return True
+    return False
+
+
 def place_of(pointer: str, pointers: Mapping[str, Path]) -> tuple[Path, Control] | None:
     """The row and the control that a fault's pointer means; None: none of them."""
     begin = max((one for one in pointers if pointer == one or pointer.startswith(f"{one}/")), key=len, default=None)

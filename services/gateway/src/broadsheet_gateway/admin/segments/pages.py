@@ -18,7 +18,15 @@ from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
-from broadsheet_gateway.admin.segments.asked import PATH, Known, ask_count, ask_known, ask_segment, ask_segments
+from broadsheet_gateway.admin.segments.asked import (
+    PATH,
+    Known,
+    ask_count,
+    ask_known,
+    ask_segment,
+    ask_segments,
+    with_issues,
+)
 from broadsheet_gateway.admin.segments.edit import Draft, Read, draft_of, page_of, pressed, read_draft, read_filter
 from broadsheet_gateway.admin.segments.filter_form import FIELDS_MAX
 from broadsheet_gateway.admin.segments.filter_rows import Condition, Group
@@ -97,7 +105,7 @@ async def show_new_segment(
     calls: NamedDependency[ServiceCalls],
 ) -> PageResponse:
     draft = Draft(rows=Group("all", (Condition(),)), idempotency_key=secrets.token_urlsafe(16))
-    return responder.page(page_of(draft, await ask_known(calls, session), session, segment_id=None))
+    return responder.page(page_of(draft, await ask_known(calls), session, segment_id=None))
 
 
 @post("/segments/new", include_in_schema=False, opt=_WRITES)
@@ -121,8 +129,9 @@ async def show_segment(
 ) -> PageResponse:
     number = parse_id(segment_id)
     found = await ask_segment(calls, number)
-    known = await ask_known(calls, session)
+    known = await ask_known(calls)
     draft = draft_of(found.value.name, found.value.filter, known, version=found.etag)
+    known = await with_issues(known, calls, session, draft.rows)
     view = page_of(draft, known, session, segment_id=number)
     return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
 
@@ -188,7 +197,7 @@ async def _submit(
 ) -> PageResponse:
     form = await read_session_form(request, session, settings, max_bytes=FORM_BYTES_MAX, fields_max=FIELDS_MAX)
     draft = read_draft(form)
-    known = await ask_known(calls, session)
+    known = await with_issues(await ask_known(calls), calls, session, draft.rows)
     match form.text("do"):
         case "save":
             return await _save(draft, known, session, responder, calls, segment_id=segment_id)
@@ -197,6 +206,8 @@ async def _submit(
             return responder.page(view, status=status)
         case button:
             changed, faults = pressed(draft, button, known)
+            if draft.rows is None:
+                known = await with_issues(known, calls, session, changed.rows)
             view = page_of(changed, known, session, segment_id=segment_id, read=faults)
             return responder.page(view, status=200 if faults is None else 422)
 

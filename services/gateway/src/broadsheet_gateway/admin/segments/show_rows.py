@@ -22,6 +22,7 @@ from broadsheet_gateway.admin.segments.filter_rows import (
     Path,
 )
 from broadsheet_gateway.admin.segments.views import Choice, ChoiceGroup, ConditionRow, GroupRow
+from broadsheet_gateway.admin.subscribers.newsletter_names import name_of
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATES: Final = frozenset({"date", "two_dates"})
@@ -126,8 +127,9 @@ def _show(row: Condition, known: Known, path: Path, *, is_new: bool) -> Conditio
         op=chosen.key if chosen else "",
         op_text=chosen.label if chosen else "",
         of=row.of,
+        of_text=name_of(int(row.of), known.newsletters) if row.of.isdecimal() else "",
         value=row.value,
-        value_text=", ".join(row.value.split("\n")),
+        value_text=_value_text(row, known, is_issue=chosen is not None and chosen.entry == "issue"),
         to=row.to,
         entry=chosen.entry if chosen else "none",
         has_newsletter=row.what in OF_A_NEWSLETTER,
@@ -137,6 +139,12 @@ def _show(row: Condition, known: Known, path: Path, *, is_new: bool) -> Conditio
         comparisons=tuple(Choice(one.key, one.label) for one in comparisons),
         is_new=is_new,
     )
+
+
+def _value_text(row: Condition, known: Known, *, is_issue: bool) -> str:
+    if is_issue:
+        return next((f"“{one.title}”" for one in known.issues if str(one.id) == row.value), f"Issue {row.value}")
+    return ", ".join(row.value.split("\n"))
 
 
 def _is_day(text: str) -> bool:

@@ -24,8 +24,8 @@ class ChoiceGroup(msgspec.Struct, frozen=True):
 
 
 class ConditionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`path`: its place, which its controls are named by. `title` names it to screen readers. `what_text` and
-    `op_text` are the chosen entries in words. `comparisons` are empty until it is chosen what to look at.
+    """`path`: its place, which its controls are named by. `title` names it to screen readers. `…_text` is
+    the control's value in words. `comparisons` are empty until it is chosen what to look at.
     """
 
     path: tuple[int, ...]
@@ -35,6 +35,7 @@ class ConditionRow(msgspec.Struct, frozen=True, kw_only=True):
     op: str = ""
     op_text: str = ""
     of: str = ""
+    of_text: str = ""
     value: str = ""
     value_text: str = ""
     to: str = ""

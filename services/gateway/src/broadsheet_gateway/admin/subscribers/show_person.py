@@ -73,7 +73,6 @@ async def show_person(
         has_more_consents=consents is not None and consents.next_cursor is not None,
         earlier_mails=None if sent is None else sent.next_cursor,
         is_latest=not mails,
-        is_recent=session.is_recent,
     )
 
 

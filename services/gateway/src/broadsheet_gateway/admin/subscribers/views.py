@@ -130,7 +130,6 @@ class SubscriberPage(AdminPageView, frozen=True, kw_only=True):
     has_more_consents: bool = False
     earlier_mails: str | None = None
     is_latest: bool = True
-    is_recent: bool = True
 
     @property
     def gets_any(self) -> bool:
