@@ -68,6 +68,7 @@ async def test_the_list_shows_people_with_their_states(gateway: Gateway, owner: 
         assert text in page.text
     assert f'href="{PAGE}/41"' in page.text
     assert query_of(gateway) == {"limit": ["50"]}
+    assert "there is more" not in page.text
 
 
 async def test_everything_that_is_chosen_is_asked_for_and_kept(gateway: Gateway, owner: httpx.AsyncClient) -> None:
@@ -84,6 +85,7 @@ async def test_everything_that_is_chosen_is_asked_for_and_kept(gateway: Gateway,
     assert 'value="le.g"' in page.text
     for value in ("email_prefix", "7", "confirmed", "3", "false"):
         assert f'<option value="{value}" selected>' in page.text
+    assert "there is more" in page.text  # one person, where a page has fifty
     following = page.text.split('">Next page</a>')[0].rsplit('href="', 1)[1].replace("&amp;", "&")
     assert parse_qs(urlsplit(following).query) == {
         **{name: [value] for name, value in chosen.items()}, "q": ["le.g"], "cursor": ["next+page"],

@@ -48,16 +48,16 @@ _KNOWN: Final = (
     _fixed("is_unset", "has no value", "is_set", value=False),
 )
 _MOMENT: Final = (
-    Comparison("within_days", "in the last days", "within_days", "days"),
-    Comparison("not_within_days", "not in the last days", "within_days", "days", negated=True),
+    Comparison("within_days", "in the last", "within_days", "days"),
+    Comparison("not_within_days", "not in the last", "within_days", "days", negated=True),
     Comparison("since", "on or after", "since", "date"),
     Comparison("before", "before", "before", "date"),
 )
 _EVENT: Final = (
-    Comparison("within_days", "in the last days", "", "days"),
-    Comparison("not_within_days", "not in the last days", "", "days", negated=True),
-    Comparison("issue", "this issue", "", "issue"),
-    Comparison("not_issue", "not this issue", "", "issue", negated=True),
+    Comparison("within_days", "in the last", "", "days"),
+    Comparison("not_within_days", "not in the last", "", "days", negated=True),
+    Comparison("issue", "of the issue", "", "issue"),
+    Comparison("not_issue", "not of the issue", "", "issue", negated=True),
 )
 _OF_FIELD: Final[Mapping[str, tuple[Comparison, ...]]] = {
     "tag": (
@@ -118,7 +118,7 @@ _OF_ATTRIBUTE: Final[Mapping[AttributeType, tuple[Comparison, ...]]] = {
         Comparison("gt", "is after", "gt", "date"),
         Comparison("ge", "is on or after", "ge", "date"),
         Comparison("between", "is between", "between", "two_dates"),
-        Comparison("within_days", "is in the last days", "within_days", "days"),
+        Comparison("within_days", "is in the last", "within_days", "days"),
         *_KNOWN,
     ),
 }

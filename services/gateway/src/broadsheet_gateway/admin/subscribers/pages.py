@@ -15,7 +15,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
-from broadsheet_gateway.admin.subscribers.asked import PATH, Subscriber, ask_subscribers
+from broadsheet_gateway.admin.subscribers.asked import PATH, SUBSCRIBERS_SHOWN, Subscriber, ask_subscribers
 from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, page_query, read_filters
 from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names, workable
 from broadsheet_gateway.admin.subscribers.notes_form import tags_of
@@ -81,6 +81,7 @@ async def show_subscribers(
         next_query="" if found is None or found.next_cursor is None else page_query(filters, cursor=found.next_cursor),
         first_query=page_query(filters, cursor=None),
         is_first_page=not cursor,
+        is_short=found is not None and found.next_cursor is not None and len(found.items) < SUBSCRIBERS_SHOWN,
         errors=errors,
     )
     return responder.page(view, status=422 if errors else 200)

@@ -75,6 +75,7 @@ class SubscribersPage(AdminPageView, frozen=True, kw_only=True):
     next_query: str = ""
     first_query: str = ""
     is_first_page: bool = True
+    is_short: bool = False
     errors: Mapping[str, str] = {}
 
 

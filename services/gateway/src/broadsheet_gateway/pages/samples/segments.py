@@ -120,7 +120,9 @@ def segment_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "segment-json-unknown": _as_json(
             SegmentPage(signed_in=signed_in, segment_id=1, name="Odd", why_json="unknown"), odd
         ),
-        "segment-read": _page(SegmentPage(signed_in=reader, segment_id=1, name="Readers in Berlin"), _ROWS),
+        "segment-read": _page(
+            SegmentPage(signed_in=reader, segment_id=1, name="Readers in Berlin"), Group("all", _ROWS.parts[:-1])
+        ),
         "segment-read-json": _as_json(SegmentPage(signed_in=reader, segment_id=1, name="Odd", why_json="odd"), odd),
         "segment-delete": SegmentDeletePage(signed_in=signed_in, segment_id=1, name="Readers in Berlin"),
         "segment-delete-refused": SegmentDeletePage(

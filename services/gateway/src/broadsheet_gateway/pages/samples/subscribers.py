@@ -137,6 +137,7 @@ def _list_samples(signed_in: SignedIn) -> dict[str, PageView]:
             newsletters=_NEWSLETTERS,
             segments=_SEGMENTS,
             next_query="cursor=djE6Mzk",
+            is_short=True,
         ),
         "subscribers-searched": SubscribersPage(
             signed_in=signed_in,
