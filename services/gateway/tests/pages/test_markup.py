@@ -230,11 +230,12 @@ def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
 
 
 def test_session_forms_carry_the_token(page: ParsedPage) -> None:
-    for form in page.all("form"):
-        # What only looks for something is asked for by its address, which can be kept and sent on.
-        assert form.attributes["method"] == "post" or "filters" in form.attributes["class"].split()
-    posted = [form for form in page.all("form") if form.attributes["method"] == "post"]
-    admin_forms = [form for form in posted if form.attributes["action"].startswith("/admin/")]
+    """A form that only looks for something is a GET, and carries none: the address that it makes can be passed on."""
+    posts = [form for form in page.all("form") if form.attributes["method"] == "post"]
+    looks = [form for form in page.all("form") if form.attributes["method"] == "get"]
+    assert len(posts) + len(looks) == len(page.all("form"))
+    assert all(form.attributes.get("role") == "search" or "aria-label" in form.attributes for form in looks)
+    admin_forms = [form for form in posts if form.attributes["action"].startswith("/admin/")]
     tokens = [e for e in page.all("input") if e.attributes.get("name") == "csrf_token" and e.attributes["value"]]
     assert len(tokens) == len(admin_forms)
 

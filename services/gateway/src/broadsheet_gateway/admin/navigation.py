@@ -42,6 +42,13 @@ NAVIGATION: Final = (
         ),
     ),
     Group("Run", (Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),)),
+    Group(
+        "People",
+        (
+            Place("subscribers", "/admin/subscribers", "Subscribers", "subscribers:read", shortcut="s"),
+            Place("segments", "/admin/segments", "Segments", "segments:read", everywhere=True),
+        ),
+    ),
     Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
     Group(
         "You",

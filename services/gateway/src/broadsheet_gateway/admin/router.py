@@ -15,6 +15,7 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
+from broadsheet_gateway.admin.attributes.pages import ATTRIBUTE_HANDLERS
 from broadsheet_gateway.admin.editor.check_pages import CHECK_HANDLERS
 from broadsheet_gateway.admin.editor.pages import EDIT_HANDLERS
 from broadsheet_gateway.admin.editor.preview_pages import PREVIEW_HANDLERS
@@ -26,8 +27,11 @@ from broadsheet_gateway.admin.issue.pages import ISSUE_PAGES
 from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
+from broadsheet_gateway.admin.segments.pages import SEGMENT_HANDLERS
 from broadsheet_gateway.admin.sending.pages import SENDING_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
+from broadsheet_gateway.admin.subscribers.pages import SUBSCRIBER_LIST_HANDLERS
+from broadsheet_gateway.admin.subscribers.person_pages import PERSON_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -71,6 +75,10 @@ def admin_router() -> Router:
         *DELIVERY_HANDLERS,
         *SENDING_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
+        *SUBSCRIBER_LIST_HANDLERS,
+        *PERSON_HANDLERS,
+        *SEGMENT_HANDLERS,
+        *ATTRIBUTE_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

@@ -85,6 +85,15 @@ class FlashCode(StrEnum):
     SENDING_PAUSED = "sending-paused"
     SENDING_RESUMED = "sending-resumed"
     LIMITS_CHANGED = "limits-changed"
+    SUBSCRIBER_ADDED = "subscriber-added"
+    SUBSCRIBER_CHANGED = "subscriber-changed"
+    SUBSCRIBER_UNSUBSCRIBED = "subscriber-unsubscribed"
+    SUBSCRIBER_ERASED = "subscriber-erased"
+    SEGMENT_SAVED = "segment-saved"
+    SEGMENT_DELETED = "segment-deleted"
+    ATTRIBUTE_ADDED = "attribute-added"
+    ATTRIBUTE_CHANGED = "attribute-changed"
+    ATTRIBUTE_REMOVED = "attribute-removed"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -200,6 +209,24 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.SENDING_PAUSED: ("success", "All sending is paused. Calls under way end; nothing is lost."),
         FlashCode.SENDING_RESUMED: ("success", "Sending is resumed."),
         FlashCode.LIMITS_CHANGED: ("success", "The limits are in force."),
+        FlashCode.SUBSCRIBER_ADDED: (
+            "success",
+            "Signed up. A mail is on its way to them. Whoever was known already keeps their name and tags.",
+        ),
+        FlashCode.SUBSCRIBER_CHANGED: ("success", "What is noted about this person is saved."),
+        FlashCode.SUBSCRIBER_UNSUBSCRIBED: ("success", "Unsubscribed. Nothing more of it is sent to them."),
+        FlashCode.SUBSCRIBER_ERASED: (
+            "success",
+            "Erased. Nothing is sent to them any more; the last traces go within seconds.",
+        ),
+        FlashCode.SEGMENT_SAVED: ("success", "The segment is saved."),
+        FlashCode.SEGMENT_DELETED: ("success", "The segment is deleted."),
+        FlashCode.ATTRIBUTE_ADDED: ("success", "The attribute is added."),
+        FlashCode.ATTRIBUTE_CHANGED: ("success", "The label is changed."),
+        FlashCode.ATTRIBUTE_REMOVED: (
+            "success",
+            "The attribute is removed. Its values are being removed in the background.",
+        ),
     }
 )
 

@@ -15,7 +15,9 @@ from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
+from broadsheet_gateway.pages.samples.segments import segment_samples
 from broadsheet_gateway.pages.samples.sending import sending_samples
+from broadsheet_gateway.pages.samples.subscribers import subscriber_samples
 from broadsheet_gateway.pages.samples.writing import writing_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -119,6 +121,8 @@ def _public_samples() -> dict[str, PageView]:
         **provider_samples(_ADMIN),
         **second_factor_samples(_ADMIN),
         **passkey_samples(_ADMIN),
+        **subscriber_samples(_ADMIN),
+        **segment_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

@@ -1,0 +1,1 @@
+"""Attributes: what may be noted about every subscriber."""

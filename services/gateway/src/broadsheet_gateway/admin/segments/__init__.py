@@ -1,0 +1,1 @@
+"""Segments: saved filters, and the form that builds one."""

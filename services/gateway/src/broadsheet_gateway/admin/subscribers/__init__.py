@@ -1,0 +1,1 @@
+"""Subscribers: the list, one person's story, and what may be changed about them."""
