@@ -40,7 +40,21 @@ NAVIGATION: Final = (
             Place("newsletters", "/admin/newsletters", "Write an issue", "issues:publish"),
         ),
     ),
-    Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
+    Group(
+        "People",
+        (
+            Place("imports", "/admin/imports", "Imports", "imports:read", everywhere=True),
+            Place("exports", "/admin/exports", "Exports", "subscribers:export", everywhere=True),
+            Place("suppressions", "/admin/suppressions", "Suppressions", "suppressions:read", everywhere=True),
+        ),
+    ),
+    Group(
+        "Set up",
+        (
+            Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+            Place("webhooks", "/admin/webhooks", "Webhooks", "webhooks:read", everywhere=True),
+        ),
+    ),
     Group(
         "You",
         (

@@ -15,10 +15,14 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
+from broadsheet_gateway.admin.exports.pages import EXPORT_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
+from broadsheet_gateway.admin.imports.pages import IMPORT_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.outgoing_webhooks.pages import WEBHOOK_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
+from broadsheet_gateway.admin.suppressions.pages import SUPPRESSION_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -53,6 +57,10 @@ def admin_router() -> Router:
         *HOME_HANDLERS,
         *ISSUE_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
+        *IMPORT_HANDLERS,
+        *EXPORT_HANDLERS,
+        *SUPPRESSION_HANDLERS,
+        *WEBHOOK_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

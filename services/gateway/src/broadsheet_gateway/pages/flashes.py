@@ -62,6 +62,15 @@ class FlashCode(StrEnum):
     LEFT_ALL = "left-all"
     NAME_CHANGED = "name-changed"
     ADDRESS_ASKED = "address-asked"
+    IMPORT_CANCELLED = "import-cancelled"
+    SUPPRESSION_ADDED = "suppression-added"
+    SUPPRESSION_LIFTED = "suppression-lifted"
+    COMPLAINT_STAYS = "complaint-stays"
+    WEBHOOK_CHANGED = "webhook-changed"
+    WEBHOOK_ENABLED = "webhook-enabled"
+    WEBHOOK_DISABLED = "webhook-disabled"
+    WEBHOOK_DELETED = "webhook-deleted"
+    WEBHOOK_QUEUED = "webhook-queued"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -151,6 +160,18 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "notice",
             "Check the new mailbox: a mail there asks you to confirm the address.",
         ),
+        FlashCode.IMPORT_CANCELLED: ("success", "The import is cancelled."),
+        FlashCode.SUPPRESSION_ADDED: ("success", "Nothing more is sent to that address."),
+        FlashCode.SUPPRESSION_LIFTED: ("success", "The suppression is lifted. Postmark is being told."),
+        FlashCode.COMPLAINT_STAYS: (
+            "error",
+            "That is a spam complaint. Postmark never lifts one, and neither does Broadsheet.",
+        ),
+        FlashCode.WEBHOOK_CHANGED: ("success", "The webhook is saved."),
+        FlashCode.WEBHOOK_ENABLED: ("success", "The webhook is enabled. What waited is sent now."),
+        FlashCode.WEBHOOK_DISABLED: ("success", "The webhook is disabled. Nothing new is queued for it."),
+        FlashCode.WEBHOOK_DELETED: ("success", "The webhook is deleted."),
+        FlashCode.WEBHOOK_QUEUED: ("notice", "It is sent in a moment. Its result is shown here."),
     }
 )
 

@@ -14,10 +14,13 @@ from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.samples.email import email_samples
+from broadsheet_gateway.pages.samples.imports import import_samples
+from broadsheet_gateway.pages.samples.outgoing_webhooks import webhook_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
+from broadsheet_gateway.pages.samples.suppressions import suppression_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -209,6 +212,9 @@ def _public_samples() -> dict[str, PageView]:
         **provider_samples(_ADMIN),
         **second_factor_samples(_ADMIN),
         **passkey_samples(_ADMIN),
+        **import_samples(_ADMIN),
+        **suppression_samples(_ADMIN),
+        **webhook_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",
