@@ -76,7 +76,7 @@ def _hostile_value(value: object, hint: object) -> object:
     if isinstance(value, tuple):
         return tuple(_hostile_value(item, str if type(item) is str else None) for item in value)
     if isinstance(value, dict):
-        return dict.fromkeys(value, _HOSTILE)
+        return {key: _hostile_value(item, str if type(item) is str else None) for key, item in value.items()}
     return _HOSTILE if hint in {str, str | None} else value
 
 
@@ -225,9 +225,12 @@ def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
 
 
 def test_session_forms_carry_the_token(page: ParsedPage) -> None:
-    for form in page.all("form"):
-        assert form.attributes["method"] == "post"
-    admin_forms = [form for form in page.all("form") if form.attributes["action"].startswith("/admin/")]
+    """A form that only searches is a GET, and carries none: the address that it makes can be passed on."""
+    searches = [form for form in page.all("form") if form.attributes["method"] == "get"]
+    posts = [form for form in page.all("form") if form.attributes["method"] == "post"]
+    assert len(searches) + len(posts) == len(page.all("form"))
+    assert all(form.attributes["role"] == "search" for form in searches)
+    admin_forms = [form for form in posts if form.attributes["action"].startswith("/admin/")]
     tokens = [e for e in page.all("input") if e.attributes.get("name") == "csrf_token" and e.attributes["value"]]
     assert len(tokens) == len(admin_forms)
 

@@ -24,12 +24,12 @@ class ExportsPage(AdminPageView, frozen=True, kw_only=True):
     """
 
     template: ClassVar[str] = "exports/exports.html"
+    formats: ClassVar[tuple[tuple[str, str, str], ...]] = FORMATS
+    states: ClassVar[tuple[tuple[str, str], ...]] = STATES
 
     newsletters: tuple[NamedNewsletter, ...]
     is_recent: bool = True
     format: str = "csv"
     newsletter: str = ""
     state: str = ""
-    formats: tuple[tuple[str, str, str], ...] = FORMATS
-    states: tuple[tuple[str, str], ...] = STATES
     errors: FieldErrors = NO_ERRORS

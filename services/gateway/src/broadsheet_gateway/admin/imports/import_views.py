@@ -202,14 +202,17 @@ class Attribute(msgspec.Struct, frozen=True):
 
 class ColumnRow(msgspec.Struct, frozen=True):
     """A column of the file, and what it is taken for. `choices`: the values that its list offers, with their texts;
-    the empty one is “not read”, or, of a column that is to be decided, no decision.
+    the empty one is “not read”, or, of a column that is to be decided, no decision. Such a one has a `reason`, and
+    `values`: how often each occurs in the first rows.
     """
 
     number: int
     title: str
     chosen: str
     choices: tuple[tuple[str, str], ...]
-    undecided: UndecidedColumn | None = None
+    is_undecided: bool = False
+    reason: str = ""
+    values: tuple[tuple[str, int], ...] = ()
 
 
 def column_rows(
@@ -232,7 +235,11 @@ def column_rows(
             choices = (("", "Not read"), *known, *DECISIONS[:-1])
         if target not in {value for value, _ in choices}:
             choices = (*choices, (target, "As it was read: " + target))
-        rows.append(ColumnRow(number, title, target, choices, to_decide))
+        row = ColumnRow(number, title, target, choices)
+        if to_decide is not None:
+            values = tuple(to_decide.values.items())
+            row = msgspec.structs.replace(row, is_undecided=True, reason=to_decide.reason, values=values)
+        rows.append(row)
     return tuple(rows)
 
 

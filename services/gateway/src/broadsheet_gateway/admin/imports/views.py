@@ -63,10 +63,10 @@ class NewImportPage(AdminPageView, frozen=True, kw_only=True):
     """
 
     template: ClassVar[str] = "imports/new_import.html"
+    charsets: ClassVar[tuple[tuple[str, str], ...]] = CHARSETS
 
     newsletters: tuple[NamedNewsletter, ...]
     typed: TypedImport = TypedImport()
-    charsets: tuple[tuple[str, str], ...] = CHARSETS
     idempotency_key: str
     max_bytes: int
     errors: FieldErrors = NO_ERRORS

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import Final, get_args
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import get, post
@@ -336,10 +335,6 @@ async def _page_of(
         {"limit": DELIVERIES_SHOWN, "status": wanted, "cursor": cursor},
     )
     found, newsletters = await asyncio.gather(or_none(asked), ask_newsletter_names(calls))
-    older = ""
-    if found is not None and found.next_cursor is not None:
-        query = {"status": wanted, "cursor": found.next_cursor}
-        older = f"{_path_of(endpoint.id)}?{urlencode({name: value for name, value in query.items() if value})}"
     return EndpointPage(
         signed_in=session.signed_in,
         endpoint=endpoint,
@@ -349,7 +344,7 @@ async def _page_of(
         newsletters=newsletters,
         deliveries=None if found is None else tuple(found.items),
         status=wanted,
-        older=older,
+        next_cursor=None if found is None else found.next_cursor,
         is_first_page=not cursor,
         may_write=_may_write(session),
     )

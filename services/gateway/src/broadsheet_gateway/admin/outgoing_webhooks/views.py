@@ -122,11 +122,11 @@ class NewEndpointPage(AdminPageView, frozen=True, kw_only=True):
     """
 
     template: ClassVar[str] = "outgoing_webhooks/new_endpoint.html"
+    events: ClassVar[tuple[tuple[str, str, str], ...]] = EVENTS
 
     idempotency_key: str
     typed: TypedEndpoint
     newsletters: tuple[NamedNewsletter, ...] = ()
-    events: tuple[tuple[str, str, str], ...] = EVENTS
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
 
@@ -155,21 +155,21 @@ OVERLAPS: Final[tuple[tuple[str, str], ...]] = (
 class EndpointPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/webhooks/{id}`, and its forms answered with faults. `error_in` says which form.
 
-    `deliveries` None: the log could not be asked. `older`: the address of the next page of the log.
+    `deliveries` None: the log could not be asked. `status`: the one that is shown; empty: all.
     """
 
     template: ClassVar[str] = "outgoing_webhooks/endpoint.html"
+    events: ClassVar[tuple[tuple[str, str, str], ...]] = EVENTS
+    overlaps: ClassVar[tuple[tuple[str, str], ...]] = OVERLAPS
 
     endpoint: Endpoint
     names: Mapping[int, str]
     idempotency_key: str
     typed: TypedEndpoint
     newsletters: tuple[NamedNewsletter, ...] = ()
-    events: tuple[tuple[str, str, str], ...] = EVENTS
-    overlaps: tuple[tuple[str, str], ...] = OVERLAPS
     deliveries: tuple[WebhookDelivery, ...] | None = ()
     status: str = ""
-    older: str = ""
+    next_cursor: str | None = None
     is_first_page: bool = True
     may_write: bool = True
     error_in: Literal["change", "delete"] = "change"

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from typing import Final, get_args
-from urllib.parse import urlencode
 
 from litestar import get, post
 from litestar.di import NamedDependency
@@ -56,17 +55,13 @@ async def show_suppressions(
     cursor = request.query_params.get("cursor")
     typed = _read_filter(request)
     found, streams = await asyncio.gather(_ask(calls, typed, cursor), _ask_streams(calls))
-    older = ""
-    if isinstance(found, Page) and found.next_cursor is not None:
-        asked = {"email": typed.email, "stream": typed.stream, "active": typed.active, "cursor": found.next_cursor}
-        older = f"{SUPPRESSIONS_PATH}?{urlencode({name: value for name, value in asked.items() if value})}"
     view = SuppressionsPage(
         signed_in=session.signed_in,
         flashes=responder.flashes(request),
         suppressions=tuple(found.items) if isinstance(found, Page) else None,
         typed=typed,
         streams=streams,
-        older=older,
+        next_cursor=found.next_cursor if isinstance(found, Page) else None,
         is_first_page=not cursor,
         may_write="suppressions:write" in session.rights.everywhere,
         filter_error=found if isinstance(found, str) else "",

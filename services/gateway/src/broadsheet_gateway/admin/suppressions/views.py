@@ -67,8 +67,8 @@ class TypedFilter(msgspec.Struct, frozen=True):
 
 
 class SuppressionsPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/suppressions`. `suppressions` None: delivery does not answer. `older`: the address of the next page;
-    `streams`: those of the newsletters, to choose from.
+    """`GET /admin/suppressions`. `suppressions` None: delivery does not answer. `streams`: those of the newsletters,
+    to choose from. `filter_error`: why the search was refused.
     """
 
     template: ClassVar[str] = "suppressions/suppressions.html"
@@ -76,7 +76,7 @@ class SuppressionsPage(AdminPageView, frozen=True, kw_only=True):
     suppressions: tuple[Suppression, ...] | None
     typed: TypedFilter = TypedFilter()
     streams: tuple[str, ...] = ()
-    older: str = ""
+    next_cursor: str | None = None
     is_first_page: bool = True
     may_write: bool = True
     filter_error: str = ""

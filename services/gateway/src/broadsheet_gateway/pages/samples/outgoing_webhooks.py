@@ -88,7 +88,7 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         typed=typed_of(endpoint),
         newsletters=_NEWSLETTERS,
         deliveries=(waiting, later, failed, delivered, cancelled),
-        older="/admin/webhooks/4?cursor=sample",
+        next_cursor="sample",
     )
     delivery = WebhookDeliveryPage(
         signed_in=signed_in,
@@ -120,9 +120,9 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "webhook-secret-changed": SecretPage(signed_in=signed_in, endpoint_id=4, secret=_SECRET, overlap_s=86_400),
         "webhook": page,
         "webhook-disabled": msgspec.structs.replace(
-            page, endpoint=disabled, typed=typed_of(disabled), deliveries=(), older=""
+            page, endpoint=disabled, typed=typed_of(disabled), deliveries=(), next_cursor=None
         ),
-        "webhook-failing": msgspec.structs.replace(page, endpoint=failing, deliveries=None, older=""),
+        "webhook-failing": msgspec.structs.replace(page, endpoint=failing, deliveries=None, next_cursor=None),
         "webhook-delete-errors": msgspec.structs.replace(
             page, error_in="delete", errors={"sure": "Tick the box to delete the webhook."}
         ),

@@ -47,7 +47,7 @@ def suppression_samples(signed_in: SignedIn) -> dict[str, PageView]:
             suppressions=rows,
             typed=TypedFilter(active="all"),
             streams=_STREAMS,
-            older="/admin/suppressions?active=all&cursor=sample",
+            next_cursor="sample",
         ),
         "suppressions-none": SuppressionsPage(signed_in=signed_in, suppressions=(), streams=_STREAMS),
         "suppressions-not-found": SuppressionsPage(
