@@ -7,7 +7,7 @@ from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 FORMATS: tuple[tuple[str, str, str], ...] = (
     ("csv", "CSV", "For spreadsheets, and to be imported again."),
-    ("jsonl", "JSON, one object a line", "For programs. Nothing is lost in it."),
+    ("jsonl", "JSON, one object a line", "For programs."),
 )
 STATES: tuple[tuple[str, str], ...] = (
     ("", "Everybody"),
