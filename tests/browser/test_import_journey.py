@@ -58,7 +58,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
         assert await _rows(tab) == {"New": "2", "Twice in the file": "1", "Rejected": "1", "Rows": "4"}
         await expect(page.get_by_label("E-Mail")).to_have_value("email")
         await expect(page.get_by_label("Full name")).to_have_value("name")
-        assert await page.get_by_role("button", name="Import 4 rows").count() == 0, "one column is undecided"
+        assert await page.get_by_role("button", name="Start the import").count() == 0, "one column is undecided"
         await page.get_by_role("button", name="Check again").click()
         await expect(page.get_by_role("alert")).to_contain_text("Status: Choose what this column says.")
         await page.get_by_label("Status").select_option("ignored")
@@ -75,7 +75,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
 
         await _look(tab, tmp_path, "63-checked")
         await page.get_by_label("They may be written to on this ground").check()
-        await page.get_by_role("button", name="Import 4 rows").click()
+        await page.get_by_role("button", name="Start the import").click()
         await _until(tab, "Done", scripts=scripts)
         await _look(tab, tmp_path, "64-done")
         assert stored.execute("SELECT email, tags FROM subscriptions.subscriber ORDER BY email") == [

@@ -148,6 +148,17 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
             page, error_in="start", errors={"sure": "Tick the box to start."}
         ),
         "import-running": of(running),
+        "import-uploading": of(
+            _job(
+                ImportStatus.UPLOADING,
+                file=ImportedFile(),
+                counts=Counts(),
+                mapping=None,
+                finished_at=None,
+                bytes_read=0,
+            )
+        ),
+        "import-queued": of(_job(ImportStatus.QUEUED, counts=Counts(), finished_at=None, bytes_read=0)),
         "import-done": of(done),
         "import-undo-errors": of(done, error_in="undo", errors={"sure": "Tick the box to undo the import."}),
         "import-failed": of(failed),
