@@ -45,13 +45,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
         await page.get_by_role("button", name="Log in").click()
         await page.goto(f"{home}/admin/imports")
         await page.get_by_role("link", name="New import").click()
-        await _look(tab, tmp_path, "61-new")
-        await page.get_by_label("Why may these people be written to?").fill("They signed at the fair.")
-        await page.get_by_label("count as confirmed").check()
-        await page.get_by_label("Tags for all of them").fill("fair-2026")
-        file = FilePayload(name="people.csv", mimeType="text/csv", buffer=PEOPLE.encode())
-        await page.get_by_label("File", exact=True).set_input_files(file)
-        await page.get_by_role("button", name="Upload and check").click()
+        await _upload(tab, tmp_path, scripts=scripts)
 
         await _until(tab, "Checked", scripts=scripts)
         await _look(tab, tmp_path, "62-undecided")
@@ -89,8 +83,31 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
         await expect(page.get_by_text("2 people removed, 0 put back as they were.")).to_be_visible()
         await _look(tab, tmp_path, "65-undone")
         assert stored.count("subscriptions.subscriber") == 0
-        expected = "422"  # the form that was sent without a decision
+        expected = "422"  # the tag that was too long, and the form without a decision
         assert [one for one in tab.complaints if expected not in one] == []
+
+
+async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
+    """Twice: the first time with a tag that is too long, which keeps everything but the file."""
+    page = tab.page
+    await _look(tab, folder, "61-new")
+    await page.get_by_label("Why may these people be written to?").fill("They signed at the fair.")
+    await page.get_by_label("count as confirmed").check()
+    await page.get_by_label("Tags for all of them").fill("x" * 300)
+    file = FilePayload(name="people.csv", mimeType="text/csv", buffer=PEOPLE.encode())
+    await page.get_by_label("File", exact=True).set_input_files(file)
+    if scripts:
+        await page.evaluate("() => { window.staysTheSamePage = true; }")
+    await page.get_by_role("button", name="Upload and check").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Tags:")
+    await expect(page.get_by_label("Why may these people be written to?")).to_have_value("They signed at the fair.")
+    await expect(page.get_by_label("count as confirmed")).to_be_checked()
+    if scripts:
+        assert await page.evaluate("() => window.staysTheSamePage"), "the script sent it"
+    await _look(tab, folder, "61-refused")
+    await page.get_by_label("Tags for all of them").fill("fair-2026")
+    await page.get_by_label("File", exact=True).set_input_files(file)
+    await page.get_by_role("button", name="Upload and check").click()
 
 
 async def _look(tab: Tab, folder: Path, name: str) -> None:

@@ -98,6 +98,7 @@ async def test_without_publishing_every_newsletter_can_still_be_exported(
     gateway.publishing.fail("GET", "/api/v1/newsletters", httpx.ConnectError("away"))
     page = await owner.get(EXPORTS)
     assert (page.status_code, "Every newsletter" in page.text) == (200, True)
+    assert "none can be chosen now" in page.text
 
 
 @pytest.mark.parametrize("role", ["editor", "publisher", "analyst", "support"])

@@ -118,6 +118,14 @@ async def test_a_file_is_passed_on_as_a_dry_run_with_its_options(gateway: Gatewa
     assert gateway.subscriptions.last_identity().subject == "user:1"
 
 
+async def test_without_newsletters_to_choose_from_it_says_where_the_file_goes(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    gateway.publishing.fail("GET", "/api/v1/newsletters", httpx.ConnectError("away"))
+    page = await owner.get(f"{IMPORTS}/new")
+    assert (page.status_code, "goes into the default one" in page.text) == (200, True)
+
+
 async def test_an_encoding_that_was_named_goes_with_the_file(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.subscriptions.answer("POST", API, status=202, body=job("queued"))
     await upload(owner, charset="koi8-r", newsletter="")

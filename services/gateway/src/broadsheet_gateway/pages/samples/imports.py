@@ -125,6 +125,7 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "import-new": NewImportPage(
             signed_in=signed_in, newsletters=_NEWSLETTERS, idempotency_key=_KEY, max_bytes=_MAX
         ),
+        "import-new-alone": NewImportPage(signed_in=signed_in, newsletters=(), idempotency_key=_KEY, max_bytes=_MAX),
         "import-new-errors": NewImportPage(
             signed_in=signed_in,
             newsletters=_NEWSLETTERS,
@@ -167,6 +168,7 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "import-stop-refused": of(done, error_in="stop", form_error="The import is done."),
         "import-reader": of(checked, may_write=False),
         "exports": ExportsPage(signed_in=signed_in, newsletters=_NEWSLETTERS),
+        "exports-alone": ExportsPage(signed_in=signed_in, newsletters=()),
         "exports-to-confirm": ExportsPage(signed_in=signed_in, newsletters=(), is_recent=False),
         "exports-errors": ExportsPage(
             signed_in=signed_in,
