@@ -76,7 +76,7 @@ def _hostile_value(value: object, hint: object) -> object:
     if isinstance(value, tuple):
         return tuple(_hostile_value(item, str if type(item) is str else None) for item in value)
     if isinstance(value, dict):
-        return dict.fromkeys(value, _HOSTILE)
+        return {key: _hostile_value(item, str if type(item) is str else None) for key, item in value.items()}
     return _HOSTILE if hint in {str, str | None} else value
 
 

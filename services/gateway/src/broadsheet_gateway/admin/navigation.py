@@ -41,15 +41,24 @@ NAVIGATION: Final = (
             Place("newsletters", "/admin/newsletters", "Quick publish", "issues:publish"),
         ),
     ),
-    Group("Run", (Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),)),
     Group(
         "People",
         (
             Place("subscribers", "/admin/subscribers", "Subscribers", "subscribers:read", shortcut="s"),
             Place("segments", "/admin/segments", "Segments", "segments:read", everywhere=True),
+            Place("imports", "/admin/imports", "Imports", "imports:read", everywhere=True),
+            Place("exports", "/admin/exports", "Exports", "subscribers:export", everywhere=True),
+            Place("suppressions", "/admin/suppressions", "Suppressions", "suppressions:read", everywhere=True),
         ),
     ),
-    Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
+    Group("Run", (Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),)),
+    Group(
+        "Set up",
+        (
+            Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+            Place("webhooks", "/admin/webhooks", "Webhooks", "webhooks:read", everywhere=True),
+        ),
+    ),
     Group(
         "You",
         (

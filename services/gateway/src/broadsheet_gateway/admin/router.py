@@ -20,11 +20,14 @@ from broadsheet_gateway.admin.editor.check_pages import CHECK_HANDLERS
 from broadsheet_gateway.admin.editor.pages import EDIT_HANDLERS
 from broadsheet_gateway.admin.editor.preview_pages import PREVIEW_HANDLERS
 from broadsheet_gateway.admin.editor.revision_pages import REVISION_HANDLERS
+from broadsheet_gateway.admin.exports.pages import EXPORT_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
+from broadsheet_gateway.admin.imports.pages import IMPORT_HANDLERS
 from broadsheet_gateway.admin.issue.actions import ISSUE_ACTIONS
 from broadsheet_gateway.admin.issue.delivery_pages import DELIVERY_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_PAGES
 from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
+from broadsheet_gateway.admin.outgoing_webhooks.pages import WEBHOOK_HANDLERS
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.segments.pages import SEGMENT_HANDLERS
@@ -32,6 +35,7 @@ from broadsheet_gateway.admin.sending.pages import SENDING_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.admin.subscribers.pages import SUBSCRIBER_LIST_HANDLERS
 from broadsheet_gateway.admin.subscribers.person_pages import PERSON_HANDLERS
+from broadsheet_gateway.admin.suppressions.pages import SUPPRESSION_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -79,6 +83,10 @@ def admin_router() -> Router:
         *PERSON_HANDLERS,
         *SEGMENT_HANDLERS,
         *ATTRIBUTE_HANDLERS,
+        *IMPORT_HANDLERS,
+        *EXPORT_HANDLERS,
+        *SUPPRESSION_HANDLERS,
+        *WEBHOOK_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

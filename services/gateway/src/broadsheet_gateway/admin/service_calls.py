@@ -1,6 +1,7 @@
 """What a page asks of the services, under the identity of whoever is signed in."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
 
@@ -78,6 +79,30 @@ class ServiceCalls:
         given = {name: value for name, value in headers.items() if value is not None}
         return await self._call(service, method, path, answer, body=body, headers=given)
 
+    async def upload(
+        self,
+        service: ServiceName,
+        path: str,
+        answer: type[T],
+        *,
+        content: AsyncIterator[bytes],
+        content_type: str,
+        upload_s: float,
+        idempotency_key: str,
+    ) -> T:
+        """A file that is passed on as it comes, for `upload_s` at most. Raises as `send` does."""
+        headers = {"content-type": content_type, "idempotency-key": idempotency_key}
+        with _known_refusals():
+            return await self._upstreams.upload(
+                service,
+                path,
+                identity=self._identity,
+                answer=answer,
+                content=content,
+                upload_s=upload_s,
+                headers=headers,
+            )
+
     async def _call(
         self,
         service: ServiceName,
@@ -88,16 +113,22 @@ class ServiceCalls:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> TaggedAnswer[T]:
-        try:
+        with _known_refusals():
             return await self._upstreams.call_tagged(
                 service, method, path, identity=self._identity, answer=answer, body=body, headers=headers
             )
-        except UpstreamRefusalError as refusal:
-            if refusal.status == NotFoundError.status:
-                raise NotFoundError(refusal.problem.detail) from refusal
-            if refusal.status == ForbiddenError.status:
-                raise ForbiddenError(refusal.problem.detail) from refusal
-            raise
+
+
+@contextmanager
+def _known_refusals() -> Iterator[None]:
+    try:
+        yield
+    except UpstreamRefusalError as refusal:
+        if refusal.status == NotFoundError.status:
+            raise NotFoundError(refusal.problem.detail) from refusal
+        if refusal.status == ForbiddenError.status:
+            raise ForbiddenError(refusal.problem.detail) from refusal
+        raise
 
 
 async def or_none(asked: Awaitable[T]) -> T | None:

@@ -193,7 +193,37 @@ class Upstreams:
         async with self.send(
             service, identity=identity, method=method, target=path, headers=sent_headers, body=content
         ) as sent:
-            received = await self._read(sent, service)
+            return await self._understood(sent, service, answer)
+
+    async def upload(
+        self,
+        service: ServiceName,
+        path: str,
+        *,
+        identity: Identity,
+        answer: type[T],
+        content: AsyncIterator[bytes],
+        upload_s: float,
+        headers: Mapping[str, str],
+    ) -> T:
+        """A POST whose body is passed on as it comes. `upload_s`: how long its source may take. If `content` raises,
+        the request breaks off, and the service has no part of it.
+
+        Raises UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, as `call_tagged`.
+        """
+        async with self.send(
+            service,
+            identity=identity,
+            method="POST",
+            target=path,
+            headers={"accept": "application/json", **headers},
+            body=content,
+            upload_s=upload_s,
+        ) as sent:
+            return (await self._understood(sent, service, answer)).value
+
+    async def _understood(self, sent: UpstreamAnswer, service: ServiceName, answer: type[T]) -> TaggedAnswer[T]:
+        received = await self._read(sent, service)
         given = {name.decode("latin-1"): value.decode("latin-1") for name, value in sent.headers}
         if is_success(sent):
             try:

@@ -94,6 +94,15 @@ class FlashCode(StrEnum):
     ATTRIBUTE_ADDED = "attribute-added"
     ATTRIBUTE_CHANGED = "attribute-changed"
     ATTRIBUTE_REMOVED = "attribute-removed"
+    IMPORT_CANCELLED = "import-cancelled"
+    SUPPRESSION_ADDED = "suppression-added"
+    SUPPRESSION_LIFTED = "suppression-lifted"
+    COMPLAINT_STAYS = "complaint-stays"
+    WEBHOOK_CHANGED = "webhook-changed"
+    WEBHOOK_ENABLED = "webhook-enabled"
+    WEBHOOK_DISABLED = "webhook-disabled"
+    WEBHOOK_DELETED = "webhook-deleted"
+    WEBHOOK_QUEUED = "webhook-queued"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -227,6 +236,18 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "success",
             "The attribute is removed. Its values are being removed in the background.",
         ),
+        FlashCode.IMPORT_CANCELLED: ("success", "The import is cancelled."),
+        FlashCode.SUPPRESSION_ADDED: ("success", "Nothing more is sent to that address."),
+        FlashCode.SUPPRESSION_LIFTED: ("success", "The suppression is lifted. Postmark is being told."),
+        FlashCode.COMPLAINT_STAYS: (
+            "error",
+            "That is a spam complaint. Postmark never lifts one, and neither does Broadsheet.",
+        ),
+        FlashCode.WEBHOOK_CHANGED: ("success", "The webhook is saved."),
+        FlashCode.WEBHOOK_ENABLED: ("success", "The webhook is enabled. What waited is sent now."),
+        FlashCode.WEBHOOK_DISABLED: ("success", "The webhook is disabled. Nothing new is queued for it."),
+        FlashCode.WEBHOOK_DELETED: ("success", "The webhook is deleted."),
+        FlashCode.WEBHOOK_QUEUED: ("notice", "It is sent in a moment. Its result is shown here."),
     }
 )
 

@@ -10,7 +10,9 @@ from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.samples.email import email_samples
 from broadsheet_gateway.pages.samples.home import home_samples
+from broadsheet_gateway.pages.samples.imports import import_samples
 from broadsheet_gateway.pages.samples.issue import issue_samples
+from broadsheet_gateway.pages.samples.outgoing_webhooks import webhook_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
@@ -18,6 +20,7 @@ from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
 from broadsheet_gateway.pages.samples.segments import segment_samples
 from broadsheet_gateway.pages.samples.sending import sending_samples
 from broadsheet_gateway.pages.samples.subscribers import subscriber_samples
+from broadsheet_gateway.pages.samples.suppressions import suppression_samples
 from broadsheet_gateway.pages.samples.writing import writing_samples
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
@@ -123,6 +126,9 @@ def _public_samples() -> dict[str, PageView]:
         **passkey_samples(_ADMIN),
         **subscriber_samples(_ADMIN),
         **segment_samples(_ADMIN),
+        **import_samples(_ADMIN),
+        **suppression_samples(_ADMIN),
+        **webhook_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

@@ -1,0 +1,1 @@
+"""People from a file: what was uploaded, how it was read, what became of it."""

@@ -1,0 +1,355 @@
+"""`/admin/imports`: people from a file. Every upload is a dry run first; somebody looks at it, and then starts it."""
+
+import asyncio
+from typing import Final, Literal
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from broadsheet_common.http.problems import ConflictError, InvalidInputError, ProblemError
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.session_form import check_form_token, read_session_form, require_still_allowed
+from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
+from broadsheet_gateway.admin.imports.ask_imports import ask_attributes, ask_import, ask_imports, upload
+from broadsheet_gateway.admin.imports.import_form import (
+    COLUMNS_MAX,
+    faults_of,
+    find_faults,
+    read_mapping,
+    read_typed,
+    tags_of,
+    typed_of,
+)
+from broadsheet_gateway.admin.imports.import_views import Import, column_rows
+from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
+from broadsheet_gateway.admin.newsletter_names import ask_newsletter_names
+from broadsheet_gateway.admin.service_calls import (
+    ServiceCalls,
+    or_none,
+    parse_id,
+    refusal_sentence,
+    refused_fields,
+)
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.http import csrf
+from broadsheet_gateway.http.file_form import read_file_form
+from broadsheet_gateway.http.request_body import BodyTimeoutError, ClientGoneError
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.views import FieldErrors
+from broadsheet_gateway.settings import GatewaySettings
+
+IMPORTS_PATH: Final = "/admin/imports"
+_READS: Final = needs("imports:read", everywhere=True)
+_WRITES: Final = needs("imports:read", "imports:write", everywhere=True)
+_OTHER_FIELDS: Final = 20
+
+Step = Literal["columns", "start", "undo", "stop"]
+
+
+@get("/imports", include_in_schema=False, opt=_READS)
+async def show_imports(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    cursor = request.query_params.get("cursor")
+    found, newsletters = await asyncio.gather(or_none(ask_imports(calls, cursor=cursor)), ask_newsletter_names(calls))
+    return responder.page(
+        ImportsPage(
+            signed_in=session.signed_in,
+            flashes=responder.flashes(request),
+            imports=None if found is None else tuple(found.items),
+            names={one.id: one.label for one in newsletters},
+            next_cursor=None if found is None else found.next_cursor,
+            is_first_page=not cursor,
+            may_write="imports:write" in session.rights.everywhere,
+        )
+    )
+
+
+@get("/imports/new", include_in_schema=False, opt=_WRITES)
+async def show_new_import(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    return responder.page(
+        NewImportPage(
+            signed_in=session.signed_in,
+            flashes=responder.flashes(request),
+            newsletters=await ask_newsletter_names(calls),
+            idempotency_key=new_form_key(),
+            max_bytes=settings.import_body_max_bytes,
+        )
+    )
+
+
+@post("/imports/new", include_in_schema=False, opt=_WRITES)
+async def submit_import(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    """The fields come before the file. They are checked, and the form's token with them, before a byte of the file is
+    passed on.
+    """
+    csrf.check_origin(request.headers, public_origin=settings.public_origin)
+    sent = await read_file_form(
+        request.receive,
+        request.headers,
+        file_field="file",
+        max_bytes=settings.import_body_max_bytes,
+        timeout_s=settings.import_body_timeout_s,
+        idle_s=settings.body_timeout_s,
+    )
+    check_form_token(request, session, settings, sent.form)
+    await require_still_allowed(request, session)
+    typed, key = read_typed(sent.form), form_key_of(sent.form)
+    errors, form_error, status = find_faults(typed), "", InvalidInputError.status
+    if not sent.file_name:
+        errors["file"] = "Choose a file."
+    if typed.newsletter and not (typed.newsletter.isascii() and typed.newsletter.isdigit()):
+        errors["newsletter"] = "Choose one of the list."
+    if not errors:
+        try:
+            job = await upload(
+                calls,
+                typed,
+                sent.content,
+                newsletter_id=int(typed.newsletter) if typed.newsletter else None,
+                idempotency_key=key,
+                upload_s=settings.import_body_timeout_s,
+                when_all_is_there=lambda: require_still_allowed(request, session),
+            )
+        except UpstreamRefusalError as refusal:
+            refused = {name.partition("/")[0]: why for name, why in refused_fields(refusal).items()}
+            errors = {_FIELD_OF.get(name, name): why for name, why in refused.items()}
+            form_error, status = "" if errors else refusal_sentence(refusal), refusal.status
+            key = new_form_key()
+        except (BodyTimeoutError, ClientGoneError):
+            raise  # nobody reads an answer
+        except ProblemError as error:
+            form_error, status = refusal_sentence(error), error.status
+        else:
+            return responder.redirect(_path_of(job.id))
+    view = NewImportPage(
+        signed_in=session.signed_in,
+        newsletters=await ask_newsletter_names(calls),
+        typed=typed,
+        idempotency_key=key,
+        max_bytes=settings.import_body_max_bytes,
+        errors=errors,
+        form_error=form_error,
+    )
+    return responder.page(view, status=status)
+
+
+@get("/imports/{import_id:str}", include_in_schema=False, opt=_READS)
+async def show_import(
+    request: AnyRequest,
+    import_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    job = await ask_import(calls, parse_id(import_id))
+    view = await _page_of(job, session, calls)
+    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+
+
+@post("/imports/{import_id:str}/check", include_in_schema=False, opt=_WRITES)
+async def submit_check(
+    request: AnyRequest,
+    import_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    """Another dry run of the same file, with what the form says of its columns and people."""
+    form = await read_session_form(request, session, settings, fields_max=COLUMNS_MAX + _OTHER_FIELDS)
+    job = await ask_import(calls, parse_id(import_id))
+    typed, mapping = read_typed(form), read_mapping(form, job)
+    errors, form_error, status = find_faults(typed), "", InvalidInputError.status
+    undecided = {one.column for one in job.undecided_columns}
+    for number, title in enumerate(job.columns, start=1):
+        if title in undecided and mapping[title] is None:
+            errors[f"column_{number}"] = "Choose what this column says."
+    if not errors:
+        try:
+            await calls.send(
+                "subscriptions",
+                "POST",
+                f"/api/v1/imports/{job.id}/start",
+                Import,
+                body={
+                    "dry_run": True,
+                    "consent_basis": typed.consent_basis,
+                    "state": typed.state,
+                    "existing": typed.existing,
+                    "tags": tags_of(typed),
+                    "mapping": mapping,
+                },
+                idempotency_key=form_key_of(form),
+            )
+        except UpstreamRefusalError as refusal:
+            errors = faults_of(refused_fields(refusal), job)
+            form_error, status = "" if errors else refusal_sentence(refusal), refusal.status
+        except ProblemError as error:
+            form_error, status = refusal_sentence(error), error.status
+        else:
+            return responder.redirect(_path_of(job.id))
+    view = await _page_of(
+        job, session, calls, mapping=mapping, typed=typed, error_in="columns", errors=errors, form_error=form_error
+    )
+    return responder.page(view, status=status)
+
+
+@post("/imports/{import_id:str}/start", include_in_schema=False, opt=_WRITES)
+async def submit_start(
+    request: AnyRequest,
+    import_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    """Imports the file exactly as it was checked and seen."""
+    form = await read_session_form(request, session, settings)
+    job = await ask_import(calls, parse_id(import_id))
+    if form.text("version") != job.version:
+        message = "This import was checked again meanwhile. Look at what is there now, then start it."
+        return await _refused(job, session, responder, calls, "start", message, status=ConflictError.status)
+    if form.text("sure") != "yes":
+        errors = {"sure": "Tick the box to start."}
+        view = await _page_of(job, session, calls, error_in="start", errors=errors)
+        return responder.page(view, status=InvalidInputError.status)
+    # `mapping` as it was read: columns that are guessed are not guessed again.
+    body = {"dry_run": False, "mapping": job.mapping}
+    return await _step(form_key_of(form), job, session, responder, calls, "start", body)
+
+
+@post("/imports/{import_id:str}/cancel", include_in_schema=False, opt=_WRITES)
+async def submit_cancel(
+    request: AnyRequest,
+    import_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    job = await ask_import(calls, parse_id(import_id))
+    return await _step(form_key_of(form), job, session, responder, calls, "stop")
+
+
+@post("/imports/{import_id:str}/undo", include_in_schema=False, opt=_WRITES)
+async def submit_undo(
+    request: AnyRequest,
+    import_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    job = await ask_import(calls, parse_id(import_id))
+    if form.text("sure") != "yes":
+        errors = {"sure": "Tick the box to undo the import."}
+        view = await _page_of(job, session, calls, error_in="undo", errors=errors)
+        return responder.page(view, status=InvalidInputError.status)
+    return await _step(form_key_of(form), job, session, responder, calls, "undo")
+
+
+_OPERATION: Final[dict[Step, str]] = {"columns": "start", "start": "start", "undo": "undo", "stop": "cancel"}
+_FIELD_OF: Final = {"newsletter_id": "newsletter", "tag": "tags"}
+"""The form's fields whose name is another than the API's."""
+
+
+async def _step(
+    key: str,
+    job: Import,
+    session: Session,
+    responder: Responder,
+    calls: ServiceCalls,
+    step: Step,
+    body: object = None,
+) -> PageResponse:
+    try:
+        await calls.send(
+            "subscriptions",
+            "POST",
+            f"/api/v1/imports/{job.id}/{_OPERATION[step]}",
+            Import,
+            body=body,
+            idempotency_key=key,
+        )
+    except UpstreamRefusalError as refusal:
+        fields = "; ".join(refused_fields(refusal).values())
+        now = await ask_import(calls, job.id)
+        sentence = f"{refusal_sentence(refusal)} {fields}".strip()
+        return await _refused(now, session, responder, calls, step, sentence, status=refusal.status)
+    except ProblemError as error:
+        return await _refused(job, session, responder, calls, step, refusal_sentence(error), status=error.status)
+    return responder.redirect(_path_of(job.id), flash=FlashCode.IMPORT_CANCELLED if step == "stop" else None)
+
+
+async def _refused(
+    job: Import,
+    session: Session,
+    responder: Responder,
+    calls: ServiceCalls,
+    step: Step,
+    sentence: str,
+    *,
+    status: int,
+) -> PageResponse:
+    view = await _page_of(job, session, calls, error_in=step, form_error=sentence)
+    return responder.page(view, status=status)
+
+
+async def _page_of(
+    job: Import,
+    session: Session,
+    calls: ServiceCalls,
+    *,
+    mapping: dict[str, str | None] | None = None,
+    typed: TypedImport | None = None,
+    error_in: Step = "columns",
+    errors: FieldErrors | None = None,
+    form_error: str = "",
+) -> ImportPage:
+    newsletters, attributes = await asyncio.gather(ask_newsletter_names(calls), ask_attributes(calls))
+    names = {one.id: one.label for one in newsletters}
+    return ImportPage(
+        signed_in=session.signed_in,
+        job=job,
+        newsletter_name=names.get(job.newsletter_id, f"Newsletter {job.newsletter_id}"),
+        columns=column_rows(job, attributes or (), mapping),
+        typed=typed or typed_of(job),
+        attributes_known=attributes is not None,
+        may_write="imports:write" in session.rights.everywhere,
+        idempotency_key=new_form_key(),
+        error_in=error_in,
+        errors=errors or {},
+        form_error=form_error,
+    )
+
+
+def _path_of(import_id: int) -> str:
+    return f"{IMPORTS_PATH}/{import_id}"
+
+
+IMPORT_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_imports, show_new_import, submit_import, show_import, submit_check, submit_start, submit_cancel, submit_undo,
+)  # fmt: skip

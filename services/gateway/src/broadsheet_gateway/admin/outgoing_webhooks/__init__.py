@@ -1,0 +1,1 @@
+"""Webhooks that we send: where to, what about, and what became of each."""

@@ -1,0 +1,138 @@
+"""From a file with faults to its undoing, in headless Chromium against real processes, with scripts and without."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, FilePayload, expect
+
+from broadsheet_local.system import LocalSystem
+from harness.browser import Tab, opened_tab
+from harness.oracle import Oracle
+from harness.seeding import Seed
+
+pytestmark = pytest.mark.browser
+
+PEOPLE = (
+    "E-Mail;Full name;Status;Remark\n"
+    "ada@example.com;Ada Lovelace;active;met at the fair\n"
+    "grace@example.com;Grace Hopper;former;\n"
+    "nobody@;Nobody;active;no host\n"
+    "ADA@example.com;Ada again;active;twice\n"
+)
+RELOADS_MAX = 60
+
+
+@pytest.mark.parametrize(
+    ("scripts", "width"), [(True, 1280), (False, 360)], ids=["with scripts", "on a phone without scripts"]
+)
+async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
+    processes: LocalSystem,
+    browser: Browser,
+    inbox: Oracle,
+    stored: Seed,
+    tmp_path: Path,
+    scripts: bool,
+    width: int,
+) -> None:
+    home = processes.addresses.gateway_url
+    async with opened_tab(browser, java_script_enabled=scripts, viewport={"width": width, "height": 800}) as tab:
+        page = tab.page
+        await page.goto(f"{home}/login")
+        await page.get_by_label("User name").fill(processes.username)
+        await page.get_by_label("Password").fill(processes.password)
+        await page.get_by_role("button", name="Log in").click()
+        await page.goto(f"{home}/admin/imports")
+        await page.get_by_role("link", name="New import").click()
+        await _upload(tab, tmp_path, scripts=scripts)
+
+        await _until(tab, "Checked", scripts=scripts)
+        await _look(tab, tmp_path, "62-undecided")
+        assert await _rows(tab) == {"New": "2", "Twice in the file": "1", "Rejected": "1", "Rows": "4"}
+        await expect(page.get_by_label("E-Mail")).to_have_value("email")
+        await expect(page.get_by_label("Full name")).to_have_value("name")
+        assert await page.get_by_role("button", name="Start the import").count() == 0, "one column is undecided"
+        await page.get_by_role("button", name="Check again").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Status: Choose what this column says.")
+        await page.get_by_label("Status").select_option("ignored")
+        await page.get_by_label("Remark").select_option("tags")
+        await page.get_by_role("button", name="Check again").click()
+
+        await _until(tab, "Checked", scripts=scripts)
+        assert stored.count("subscriptions.subscriber") == 0, "a check changes nobody"
+        async with page.expect_download() as downloading:
+            await page.get_by_role("link", name="Download the 1 rejected row").click()
+        [rejected] = csv.DictReader(io.StringIO((await (await downloading.value).path()).read_text("utf-8-sig")))
+        assert (rejected["E-Mail"], rejected["import_line"]) == ("nobody@", "4")
+        assert rejected["import_reason"]
+
+        await _look(tab, tmp_path, "63-checked")
+        await page.get_by_label("They may be written to on this ground").check()
+        await page.get_by_role("button", name="Start the import").click()
+        await _until(tab, "Done", scripts=scripts)
+        await _look(tab, tmp_path, "64-done")
+        assert stored.execute("SELECT email, tags FROM subscriptions.subscriber ORDER BY email") == [
+            ("ada@example.com", ["met at the fair", "fair-2026"]),
+            ("grace@example.com", ["fair-2026"]),
+        ]
+
+        await page.get_by_label("Take this import back").check()
+        await page.get_by_role("button", name="Undo the import").click()
+        await _until(tab, "Undone", scripts=scripts)
+        await expect(page.get_by_text("2 people removed, 0 put back as they were.")).to_be_visible()
+        await _look(tab, tmp_path, "65-undone")
+        assert stored.count("subscriptions.subscriber") == 0
+        expected = "422"  # the tag that was too long, and the form without a decision
+        assert [one for one in tab.complaints if expected not in one] == []
+
+
+async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
+    """Twice: the first time with a tag that is too long, which keeps everything but the file."""
+    page = tab.page
+    await _look(tab, folder, "61-new")
+    await page.get_by_label("Why may these people be written to?").fill("They signed at the fair.")
+    await page.get_by_label("count as confirmed").check()
+    await page.get_by_label("Tags for all of them").fill("x" * 300)
+    file = FilePayload(name="people.csv", mimeType="text/csv", buffer=PEOPLE.encode())
+    await page.get_by_label("File", exact=True).set_input_files(file)
+    if scripts:
+        await page.evaluate("() => { window.staysTheSamePage = true; }")
+    await page.get_by_role("button", name="Upload and check").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Tags:")
+    await expect(page.get_by_label("Why may these people be written to?")).to_have_value("They signed at the fair.")
+    await expect(page.get_by_label("count as confirmed")).to_be_checked()
+    if scripts:
+        assert await page.evaluate("() => window.staysTheSamePage"), "the script sent it"
+    await _look(tab, folder, "61-refused")
+    await page.get_by_label("Tags for all of them").fill("fair-2026")
+    await page.get_by_label("File", exact=True).set_input_files(file)
+    await page.get_by_role("button", name="Upload and check").click()
+
+
+async def _look(tab: Tab, folder: Path, name: str) -> None:
+    await tab.page.screenshot(path=folder / f"{name}.png", full_page=True)
+    assert await tab.fits(), f"{tab.page.url} is wider than the screen"
+
+
+async def _until(tab: Tab, state: str, *, scripts: bool) -> None:
+    """Until the page says so: by itself where scripts run, else by its link."""
+    chip = tab.page.locator(".issue-meta .chip")
+    if scripts:
+        await expect(chip).to_have_text(state, timeout=30_000)
+        return
+    for _ in range(RELOADS_MAX):
+        if await chip.inner_text() == state:
+            return
+        await tab.page.get_by_role("link", name="Refresh the figures").click()
+    raise AssertionError(f"the import is {await chip.inner_text()}")
+
+
+async def _rows(tab: Tab) -> dict[str, str]:
+    """The counts that are not zero, by name."""
+    found: dict[str, str] = await tab.page.locator("table.counts").evaluate(
+        """table => Object.fromEntries([...table.querySelectorAll("tbody tr, tfoot tr")]
+            .map(row => [row.querySelector("th").textContent.trim(), row.querySelector("td").textContent.trim()])
+            .filter(([, count]) => count !== "0"))"""
+    )
+    return found
