@@ -14,6 +14,7 @@ from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.views import PageView
 
 HTML = "text/html; charset=utf-8"
+_IN_A_FRAME = (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -24,12 +25,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answer_sample(pages: Pages, samples: dict[str, PageView], path: str) -> Answer:
-    """A static file, or at `/sample/NAME` a page; 404 for everything else."""
+    """A static file, or at `/sample/NAME` a page; 404 for everything else: under `/admin/` one that may be in a frame,
+    as what a page shows in a frame is.
+    """
     asset = pages.static_file(path.removeprefix("/static/"))
     if asset is not None:
         return Answer(200, asset.media_type, asset.content)
     view = samples.get(path.removeprefix("/sample/"))
-    return Answer(404) if view is None else answer_view(pages, view)
+    if view is not None:
+        return answer_view(pages, view)
+    return Answer(404, headers=_IN_A_FRAME if path.startswith("/admin/") else ())
 
 
 def answer_view(pages: Pages, view: PageView) -> Answer:

@@ -4,7 +4,7 @@ from broadsheet_common.http.problems import ForbiddenError
 from broadsheet_gateway.access.page_access import require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, LoginNeededError, Session
 from broadsheet_gateway.http import csrf
-from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.forms import FIELDS_MAX, Form, read_form
 from broadsheet_gateway.http.responses import AnyRequest
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
 
@@ -12,7 +12,14 @@ CURRENT_SESSION = "current_session"
 """Under this name the router of `/admin` leaves in the request's state how its session is found."""
 
 
-async def read_session_form(request: AnyRequest, session: Session, settings: GatewaySettings) -> Form:
+async def read_session_form(
+    request: AnyRequest,
+    session: Session,
+    settings: GatewaySettings,
+    *,
+    max_bytes: int = FORM_BODY_MAX_BYTES,
+    fields_max: int = FIELDS_MAX,
+) -> Form:
     """A form that a page of this session sent; a form from another site is refused before its body is read.
 
     Raises:
@@ -21,7 +28,11 @@ async def read_session_form(request: AnyRequest, session: Session, settings: Gat
     """
     csrf.check_origin(request.headers, public_origin=settings.public_origin)
     form = await read_form(
-        request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+        request.receive,
+        request.headers,
+        max_bytes=max_bytes,
+        timeout_s=settings.body_timeout_s,
+        fields_max=fields_max,
     )
     check_form_token(request, session, settings, form)
     await require_still_allowed(request, session)

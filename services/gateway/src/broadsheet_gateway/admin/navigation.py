@@ -40,7 +40,13 @@ NAVIGATION: Final = (
             Place("newsletters", "/admin/newsletters", "Write an issue", "issues:publish"),
         ),
     ),
-    Group("Set up", (Place("users", "/admin/users", "Users", "users:read", everywhere=True),)),
+    Group(
+        "Set up",
+        (
+            Place("newsletter-settings", "/admin/settings/newsletters", "Newsletters", "newsletters:read"),
+            Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+        ),
+    ),
     Group(
         "You",
         (

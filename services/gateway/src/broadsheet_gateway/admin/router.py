@@ -17,6 +17,7 @@ from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.newsletters.pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
@@ -53,6 +54,7 @@ def admin_router() -> Router:
         *HOME_HANDLERS,
         *ISSUE_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
+        *NEWSLETTER_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

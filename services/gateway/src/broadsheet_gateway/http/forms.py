@@ -40,7 +40,9 @@ class Form(msgspec.Struct, frozen=True):
         return value
 
 
-async def read_form(receive: Receive, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float) -> Form:
+async def read_form(
+    receive: Receive, headers: Mapping[str, str], *, max_bytes: int, timeout_s: float, fields_max: int = FIELDS_MAX
+) -> Form:
     """Raises problems: 400 malformed, 408, 413, 415."""
     media_type, _, parameters = headers.get("content-type", "").partition(";")
     if media_type.strip().lower() != MEDIA_TYPE:
@@ -49,10 +51,12 @@ async def read_form(receive: Receive, headers: Mapping[str, str], *, max_bytes: 
     if name.strip().lower() == "charset" and charset.strip().strip('"').lower() not in _CHARSETS:
         raise UnsupportedMediaTypeError("Send the form in UTF-8.")
     body = await read_body(receive, headers, max_bytes=max_bytes, timeout_s=timeout_s)
-    return parse_form(body) if len(body) <= _PARSED_INLINE_MAX_BYTES else await asyncio.to_thread(parse_form, body)
+    if len(body) <= _PARSED_INLINE_MAX_BYTES:
+        return parse_form(body, fields_max=fields_max)
+    return await asyncio.to_thread(parse_form, body, fields_max=fields_max)
 
 
-def parse_form(body: bytes) -> Form:
+def parse_form(body: bytes, *, fields_max: int = FIELDS_MAX) -> Form:
     """Raises `MalformedRequestError`, whose text never repeats the input."""
     try:
         pairs = parse_qsl(
@@ -61,7 +65,7 @@ def parse_form(body: bytes) -> Form:
             strict_parsing=bool(body),
             encoding="utf-8",
             errors="strict",
-            max_num_fields=FIELDS_MAX,
+            max_num_fields=fields_max,
         )
     except ValueError as error:
         raise MalformedRequestError("The form could not be read.") from error

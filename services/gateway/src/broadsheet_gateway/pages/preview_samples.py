@@ -14,6 +14,7 @@ from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
 from broadsheet_gateway.pages.samples.email import email_samples
+from broadsheet_gateway.pages.samples.newsletters import newsletter_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
@@ -209,6 +210,7 @@ def _public_samples() -> dict[str, PageView]:
         **provider_samples(_ADMIN),
         **second_factor_samples(_ADMIN),
         **passkey_samples(_ADMIN),
+        **newsletter_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",
