@@ -44,7 +44,10 @@ NAVIGATION: Final = (
         "Set up",
         (
             Place("newsletter-settings", "/admin/settings/newsletters", "Newsletters", "newsletters:read"),
+            Place("layouts", "/admin/settings/layouts", "Layouts", "layouts:read"),
             Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+            Place("keys", "/admin/api-keys", "API keys", "keys:read"),
+            Place("audit", "/admin/audit", "Audit log", "audit:read", everywhere=True),
         ),
     ),
     Group(

@@ -15,8 +15,11 @@ from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
+from broadsheet_gateway.admin.audit.pages import AUDIT_HANDLERS
 from broadsheet_gateway.admin.home.pages import HOME_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_HANDLERS
+from broadsheet_gateway.admin.keys.pages import KEY_HANDLERS
+from broadsheet_gateway.admin.layouts.pages import LAYOUT_HANDLERS
 from broadsheet_gateway.admin.newsletters.pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
@@ -55,6 +58,9 @@ def admin_router() -> Router:
         *ISSUE_HANDLERS,
         *QUICK_PUBLISH_HANDLERS,
         *NEWSLETTER_HANDLERS,
+        *LAYOUT_HANDLERS,
+        *KEY_HANDLERS,
+        *AUDIT_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

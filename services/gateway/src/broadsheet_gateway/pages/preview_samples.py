@@ -13,7 +13,10 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
+from broadsheet_gateway.pages.samples.audit import audit_samples
 from broadsheet_gateway.pages.samples.email import email_samples
+from broadsheet_gateway.pages.samples.keys import key_samples
+from broadsheet_gateway.pages.samples.layouts import layout_samples
 from broadsheet_gateway.pages.samples.newsletters import newsletter_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
@@ -211,6 +214,9 @@ def _public_samples() -> dict[str, PageView]:
         **second_factor_samples(_ADMIN),
         **passkey_samples(_ADMIN),
         **newsletter_samples(_ADMIN),
+        **layout_samples(_ADMIN),
+        **key_samples(_ADMIN),
+        **audit_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",
