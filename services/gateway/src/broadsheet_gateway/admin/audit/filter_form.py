@@ -47,16 +47,16 @@ def _start_of(day: str, name: str, errors: dict[str, str], *, days_later: int = 
         return None
 
 
-def export_path(wanted: Wanted) -> str:
-    """The file of the API with the same entries."""
+def export_query(wanted: Wanted) -> str:
+    """Of the API's file with the same entries; empty for all of them."""
     given = {
         name: value.isoformat() if isinstance(value, datetime) else str(value)
         for name, value in msgspec.structs.asdict(wanted).items()
         if value is not None
     }
-    return "/api/v1/audit/export" + (f"?{urlencode(given)}" if given else "")
+    return f"?{urlencode(given)}" if given else ""
 
 
-def page_path(given: AuditFilter, cursor: str) -> str:
+def page_query(given: AuditFilter, cursor: str) -> str:
     query = {name: value for name, value in msgspec.structs.asdict(given).items() if value} | {"cursor": cursor}
-    return f"/admin/audit?{urlencode(query)}"
+    return f"?{urlencode(query)}"

@@ -12,7 +12,7 @@ from broadsheet_common.http.pagination import decode_cursor, encode_cursor
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import find_user
-from broadsheet_gateway.admin.audit.filter_form import ACTIONS, export_path, page_path, read_filter, wanted_of
+from broadsheet_gateway.admin.audit.filter_form import ACTIONS, export_query, page_query, read_filter, wanted_of
 from broadsheet_gateway.admin.audit.views import AuditPage, EntryRow
 from broadsheet_gateway.api_keys.interface import find_api_key_name
 from broadsheet_gateway.audit.entry import Entry, hash_of
@@ -46,8 +46,8 @@ async def show_audit_log(
         entries=tuple(_row(entry, names, is_chained=_is_chained(entry, found)) for entry in shown),
         filter=given,
         actions=ACTIONS,
-        next_path=page_path(given, encode_cursor(shown[-1].number)) if len(found) > ENTRIES_SHOWN else "",
-        export_path=export_path(wanted),
+        next_query=page_query(given, encode_cursor(shown[-1].number)) if len(found) > ENTRIES_SHOWN else "",
+        export_query=export_query(wanted),
         end="" if end is None or end.number == 0 else str(end),
         errors=errors,
     )

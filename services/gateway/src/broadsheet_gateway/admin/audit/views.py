@@ -45,7 +45,7 @@ class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 class AuditPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/audit`. `end`: number and hash of the newest entry, to be kept elsewhere; empty without one.
-    `export_path`: the file with what is shown, on all pages.
+    `next_query` and `export_query`: of the next page, and of the file with all of it; with a question mark.
     """
 
     template: ClassVar[str] = "audit/list.html"
@@ -53,8 +53,8 @@ class AuditPage(AdminPageView, frozen=True, kw_only=True):
     entries: tuple[EntryRow, ...]
     filter: AuditFilter = AuditFilter()
     actions: tuple[str, ...] = ()
-    next_path: str = ""
-    export_path: str = "/api/v1/audit/export"
+    next_query: str = ""
+    export_query: str = ""
     end: str = ""
     errors: FieldErrors = NO_ERRORS
 

@@ -40,7 +40,7 @@ def audit_samples(signed_in: SignedIn) -> dict[str, PageView]:
         entries=(published, signed),
         actions=ACTIONS,
         end=f"1204:{'5f' * 32}",
-        next_path="/admin/audit",
+        next_query="?cursor=djE6MTIwMw",
     )
     return {
         "audit": page,
@@ -53,12 +53,12 @@ def audit_samples(signed_in: SignedIn) -> dict[str, PageView]:
             entries=(),
             actions=ACTIONS,
             filter=AuditFilter(since="2026-03-01", action="issue.published", actor="user:9"),
-            export_path="/api/v1/audit/export?actor=user%3A9",
+            export_query="?actor=user%3A9",
             end=page.end,
         ),
         "audit-errors": msgspec.structs.replace(
             page,
-            filter=AuditFilter(since="yesterday", until="today", action="x"),
+            filter=AuditFilter(since="2026-03-01", until="2026-02-01", action="x"),
             errors={"since": "This is no day.", "until": "This is no day.", "action": "There is no such action."},
         ),
     }
