@@ -188,7 +188,9 @@ def _refused(view: LayoutPage, refusal: UpstreamRefusalError) -> LayoutPage:
     errors = refused_fields(refusal)
     faults = faults_of(refusal.problem.errors, view.fields["source"])
     if faults:
-        errors["source"] = f"It has {len(faults)} {'fault' if len(faults) == 1 else 'faults'}; they stand below."
+        errors["source"] = (
+            f"It has {len(faults)} {'fault' if len(faults) == 1 else 'faults'}, listed at the top with their lines."
+        )
     return msgspec.structs.replace(
         view, errors=errors, faults=faults, form_error="" if errors else refusal_sentence(refusal)
     )

@@ -46,7 +46,7 @@ def layout_samples(signed_in: SignedIn) -> dict[str, PageView]:
             page,
             errors={
                 "name": "A layout has this name.",
-                "source": "It has 2 faults; they stand below.",
+                "source": "It has 2 faults, listed at the top with their lines.",
                 "sure": "Tick it.",
             },
             faults=(
