@@ -228,7 +228,9 @@ def test_an_event_is_for_the_chosen_recipient_and_stops_mail_to_it(sandbox: Sand
 )
 def test_a_form_that_no_page_has_makes_nothing_happen(sandbox: SandboxDriver, fields: dict[str, str]) -> None:
     address = address_of(sandbox)
-    assert sandbox.http.post(f"{address}/events", data=fields).status_code == 400
+    refused = sandbox.http.post(f"{address}/events", data=fields)
+    assert refused.status_code == 400
+    assert "The event was not made" in refused.text
     assert "Nothing has happened" in page(sandbox, f"{address}?view=events")
 
 

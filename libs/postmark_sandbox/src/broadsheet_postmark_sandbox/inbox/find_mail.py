@@ -37,10 +37,13 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One page: its message numbers, newest first, the number of all that match, and the neighbouring pages."""
+    """One page: its message numbers, newest first, and the neighbouring pages. Of all pages together: how many messages
+    match, and the newest of them (0: none).
+    """
 
     sequences: list[int]
     total: int
+    newest: int
     newer: Search | None
     older: Search | None
 
@@ -77,7 +80,13 @@ def find_mail(log: MessageLog, search: Search) -> Found:
         newer = msgspec.structs.replace(search, before=sequences[last] if last < total else None)
     if start > 0:
         older = msgspec.structs.replace(search, before=sequences[start])
-    return Found(sequences=list(reversed(sequences[start:end])), total=total, newer=newer, older=older)
+    return Found(
+        sequences=list(reversed(sequences[start:end])),
+        total=total,
+        newest=sequences[-1] if total else 0,
+        newer=newer,
+        older=older,
+    )
 
 
 def _holds(ordered: Sequence[int], number: int) -> bool:

@@ -92,7 +92,7 @@ async def list_page(request: AnyRequest) -> Response[bytes]:
 async def new_mail(request: AnyRequest) -> Response[bytes]:
     """What the page's script asks for every two seconds. Raises nothing for any search."""
     log = sandbox_of(request).log
-    found = matching(log, msgspec.structs.replace(parse_search(query_of(request)), before=None))
+    found = matching(log, parse_search(query_of(request)))
     return Response(
         msgspec.json.encode(NewMail(found[-1] if found else 0, len(found), log.generation)),
         media_type="application/json",
@@ -127,7 +127,7 @@ async def mail_page(request: AnyRequest, message_id: FromPath[str]) -> Response[
 
 @post("/inbox/{message_id:str}/events")
 async def submit_event(request: AnyRequest, message_id: FromPath[str]) -> Response[bytes]:
-    """Make an event happen to the mail, as the control API does, and show the mail's events."""
+    """Make an event happen to the mail, as the control API does, and show the mail's events; or why it did not."""
     stored = _stored(request, message_id)
     if stored is None:
         return _render(request, "missing.html", status=404)
@@ -135,9 +135,9 @@ async def submit_event(request: AnyRequest, message_id: FromPath[str]) -> Respon
         wanted: EventRequest = read_event_form(await request.body(), stored)
         send_event(sandbox_of(request), wanted)
     except QueueFullError as full:
-        raise HTTPException(status_code=503, detail=str(full)) from full
+        return _render(request, "refused.html", status=503, reason=str(full), message_id=stored.message_id)
     except ValueError as bad:
-        raise HTTPException(status_code=400, detail=str(bad)) from bad
+        return _render(request, "refused.html", status=400, reason=str(bad), message_id=stored.message_id)
     search = parse_search(query_of(request)).query
     back = f"/inbox/{stored.message_id}{search}{'&' if search else '?'}view=events"
     return Response(b"", status_code=303, headers={**_HARDENED, "Location": back})
@@ -211,7 +211,6 @@ def _render(request: AnyRequest, name: str, *, status: int = 200, **values: Any)
     search = parse_search(query_of(request))
     log: MessageLog = sandbox.log
     found: Found = find_mail(log, search)
-    newest = matching(log, msgspec.structs.replace(search, before=None))
     return _inbox(request).page(
         name,
         status,
@@ -221,7 +220,6 @@ def _render(request: AnyRequest, name: str, *, status: int = 200, **values: Any)
         found=found,
         rows=[row_of(log.read(sequence)) for sequence in found.sequences],
         tags=_tags(log, search),
-        newest=newest[-1] if newest else 0,
         generation=log.generation,
         **values,
     )

@@ -41,12 +41,17 @@ def read_key_form(form: Form) -> TypedKey:
     )
 
 
+def find_name_fault(name: str) -> dict[str, str]:
+    """By its field; empty for a name that may be one."""
+    if not name.strip():
+        return {"name": "A name is needed."}
+    if len(name) > NAME_CHARS_MAX:
+        return {"name": f"A name has at most {NAME_CHARS_MAX} characters."}
+    return {}
+
+
 def find_faults(typed: TypedKey) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    if not typed.name.strip():
-        faults["name"] = "A name is needed."
-    elif len(typed.name) > NAME_CHARS_MAX:
-        faults["name"] = f"A name has at most {NAME_CHARS_MAX} characters."
+    faults = find_name_fault(typed.name)
     if not typed.ticked:
         faults["scopes"] = "Tick at least one thing that the key may do."
     if len(typed.chosen) > NEWSLETTERS_MAX:

@@ -29,6 +29,7 @@ from broadsheet_gateway.admin.keys.key_form import (
     TypedKey,
     errors_of,
     find_faults,
+    find_name_fault,
     parse_last_day,
     read_key_form,
 )
@@ -184,12 +185,12 @@ async def submit_name(
     number = parse_id(key_id)
     if not session.is_recent:
         return responder.ask_for_proof(_path_of(number))
-    typed = TypedKey(name=form.text("name"), ticked=frozenset({"read"}))
-    errors, status = find_faults(typed), 422
+    name = form.text("name")
+    errors, status = find_name_fault(name), 422
     if not errors:
         try:
             async with engine.begin() as connection:
-                await rename_key(connection, session.identity, number, parse_name(typed.name))
+                await rename_key(connection, session.identity, number, parse_name(name))
         except InvalidInputError as error:
             errors = errors_of(error)
         except KeyNameTakenError as error:
@@ -197,7 +198,7 @@ async def submit_name(
         else:
             return responder.redirect(_path_of(number), flash=FlashCode.KEY_RENAMED)
     view = await _key_page(session, number, engine=engine, upstreams=upstreams)
-    return responder.page(msgspec.structs.replace(view, name=typed.name, errors=errors), status=status)
+    return responder.page(msgspec.structs.replace(view, name=name, errors=errors), status=status)
 
 
 @post("/api-keys/{key_id:str}/rotate", status_code=200, include_in_schema=False, opt=_WRITES)
