@@ -19,6 +19,7 @@ _MAIL = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>A mail</
 <body style="margin:0;font:16px/1.5 Georgia,serif"><div style="max-width:600px;margin:0 auto;padding:24px">
 <h1>Queues that account for everybody</h1><p>Dear Ada,</p><p>a delivery is one issue to one subscriber.</p></div></body>
 </html>"""
+_IN_A_FRAME = (("Content-Security-Policy", "default-src 'none'; frame-ancestors 'self'"),)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -29,14 +30,18 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def answer_sample(pages: Pages, samples: dict[str, PageView], path: str) -> Answer:
-    """A static file, at `/sample/NAME` a page, and in frames a mail; 404 for everything else."""
+    """A static file, at `/sample/NAME` a page, and in the frames of mails a mail; 404 for everything else: under
+    `/admin/` one that may be in a frame, as what a page shows in a frame is.
+    """
     asset = pages.static_file(path.removeprefix("/static/"))
     if asset is not None:
         return Answer(200, asset.media_type, asset.content)
     if "/frame?" in path:
         return Answer(200, content=_MAIL, headers=tuple(FRAME_HEADERS.items()))
     view = samples.get(path.removeprefix("/sample/"))
-    return Answer(404) if view is None else answer_view(pages, view)
+    if view is not None:
+        return answer_view(pages, view)
+    return Answer(404, headers=_IN_A_FRAME if path.startswith("/admin/") else ())
 
 
 def answer_view(pages: Pages, view: PageView) -> Answer:

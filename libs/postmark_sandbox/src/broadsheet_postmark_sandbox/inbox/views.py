@@ -1,40 +1,38 @@
 """The content of the inbox's pages, computed from the log; the templates only do the layout."""
 
-import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from broadsheet_postmark_sandbox.faults.rules import FaultsShown
+from broadsheet_postmark_sandbox.inbox.first_words import first_words
+from broadsheet_postmark_sandbox.inbox.links import Link, links_in
 from broadsheet_postmark_sandbox.messages.message_log import StoredMessage
-from broadsheet_postmark_sandbox.messages.present_message import captured
+from broadsheet_postmark_sandbox.messages.present_message import captured, source_text
 from broadsheet_postmark_sandbox.streams import DEFAULT_STREAM
 
-LINKS_MAX: Final = 100
 FURTHER_RECIPIENTS_SHOWN_MAX: Final = 2
+TEXT_CHARS_SHOWN_MAX: Final = 200_000
+
+ViewName = Literal["html", "dark", "text", "source", "links", "headers", "attachments", "events"]
 
 _SAYING_NOTHING: Final[tuple[object, ...]] = (None, "", [], {}, False)
-_WEB_ADDRESS: Final = re.compile(r"https?://[^\s<>\"')\]]+")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of the list. `iso` is the time for machines, `time` for people."""
+    """One mail in the list. `iso` is the time for machines, `time` for people."""
 
+    sequence: int
     message_id: str
     to: str
     from_: str
     subject: str
+    first_words: str
     stream: str
     tag: str
     iso: str
     time: str
-
-
-class Link(msgspec.Struct, frozen=True):
-    text: str
-    address: str
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -44,21 +42,36 @@ class EventView(msgspec.Struct, frozen=True):
     details: str
 
 
-class MessageView(msgspec.Struct, frozen=True):
-    """A message's page. `fields` are the address lines and similar fields that the message has, in order."""
+class AttachmentView(msgspec.Struct, frozen=True):
+    """`number` counts from 0, `size` is in bytes."""
+
+    number: int
+    name: str
+    content_type: str
+    size: int
+
+
+class MailView(msgspec.Struct, frozen=True):
+    """A mail. `fields` are the lines of addresses and the like that it has, in order; `views` those that it can be
+    looked at in, of which `shown` is one; `text` is what the text and the source show, `is_cut` that there is more.
+    """
 
     message_id: str
+    sequence: int
     subject: str
     iso: str
     time: str
     fields: list[tuple[str, str]]
-    html: bool
-    text: str | None
+    views: list[tuple[ViewName, str]]
+    shown: ViewName
+    recipients: tuple[str, ...]
     links: list[Link]
     headers: list[tuple[str, str]]
     metadata: list[tuple[str, str]]
-    attachments: list[tuple[str, str, int]]
+    attachments: list[AttachmentView]
     events: list[EventView]
+    text: str = ""
+    is_cut: bool = False
 
 
 class FaultView(msgspec.Struct, frozen=True):
@@ -76,13 +89,16 @@ class FaultView(msgspec.Struct, frozen=True):
 
 def row_of(stored: StoredMessage) -> Row:
     message = stored.message
+    mail = captured(stored)
     shown = stored.recipients[: FURTHER_RECIPIENTS_SHOWN_MAX + 1]
     more = len(stored.recipients) - len(shown)
     return Row(
+        sequence=stored.sequence,
         message_id=stored.message_id,
         to=", ".join(shown) + (f" and {more} more" if more else ""),
-        from_=message.from_ or "",
+        from_=_person(message.from_ or ""),
         subject=message.subject or "(no subject)",
+        first_words=first_words(mail.html, mail.text),
         stream=stored.slot.stream,
         tag=message.tag or "",
         iso=_iso(stored.accepted_at),
@@ -90,7 +106,8 @@ def row_of(stored: StoredMessage) -> Row:
     )
 
 
-def message_view(stored: StoredMessage, events: list[dict[str, Any]]) -> MessageView:
+def mail_view(stored: StoredMessage, events: list[dict[str, Any]], wanted: str) -> MailView:
+    """The mail in the view that was wanted, or in its first one. Takes some 100 ms for the largest mails."""
     message, mail = stored.message, captured(stored)
     fields = [
         ("From", message.from_),
@@ -98,24 +115,59 @@ def message_view(stored: StoredMessage, events: list[dict[str, Any]]) -> Message
         ("Cc", message.cc),
         ("Bcc", message.bcc),
         ("Reply-To", message.reply_to),
+        ("Preheader", first_words(mail.html, mail.text)),
         ("Stream", message.message_stream or DEFAULT_STREAM),
         ("Tag", message.tag),
-        ("MessageID", stored.message_id),
     ]
-    return MessageView(
+    links = links_in(mail.html, mail.text)
+    views = _views(
+        has_html=mail.html is not None,
+        has_text=mail.text is not None,
+        links=len(links),
+        attachments=len(mail.attachments),
+        events=len(events),
+    )
+    shown = next((name for name, _ in views if name == wanted), views[0][0])
+    whole = {"text": mail.text or "", "source": source_text(stored) if shown == "source" else ""}.get(shown, "")
+    return MailView(
         message_id=stored.message_id,
+        sequence=stored.sequence,
         subject=message.subject or "(no subject)",
         iso=_iso(stored.accepted_at),
         time=_readable(stored.accepted_at),
         fields=[(name, value) for name, value in fields if value],
-        html=mail.html is not None,
-        text=mail.text,
-        links=links_in(mail.html, mail.text),
+        views=views,
+        shown=shown,
+        recipients=stored.recipients,
+        links=links,
         headers=[(header.name, header.value) for header in mail.headers],
         metadata=list((message.metadata or {}).items()),
-        attachments=[(a.name, a.content_type, len(a.content) * 3 // 4) for a in mail.attachments],
+        attachments=[
+            AttachmentView(number, one.name, one.content_type, len(one.content) * 3 // 4)
+            for number, one in enumerate(mail.attachments)
+        ],
         events=[_event_view(event) for event in events],
+        text=whole[:TEXT_CHARS_SHOWN_MAX],
+        is_cut=len(whole) > TEXT_CHARS_SHOWN_MAX,
     )
+
+
+def _views(*, has_html: bool, has_text: bool, links: int, attachments: int, events: int) -> list[tuple[ViewName, str]]:
+    views: list[tuple[ViewName, str]] = []
+    if has_html:
+        views += [("html", "Light"), ("dark", "Dark")]
+    if has_text:
+        views.append(("text", "Plain text"))
+    views += [("links", f"Links ({links})"), ("headers", "Headers"), ("source", "Source")]
+    if attachments:
+        views.append(("attachments", f"Attachments ({attachments})"))
+    return [*views, ("events", f"Events ({events})")]
+
+
+def _person(mailbox: str) -> str:
+    """The name of `Name <address>`, as lists of mails show it; else the address."""
+    name = mailbox.partition("<")[0].strip().strip('"').strip()
+    return name or mailbox
 
 
 def fault_views(shown: FaultsShown) -> list[FaultView]:
@@ -133,41 +185,6 @@ def fault_views(shown: FaultsShown) -> list[FaultView]:
         for state in shown.rules
         for fields in (msgspec.to_builtins(state.rule),)
     ]
-
-
-def links_in(html: str | None, text: str | None) -> list[Link]:
-    """The distinct URLs in a mail: those of its HTML with their link texts, then those of its text."""
-    finder = _LinkFinder()
-    finder.feed(html or "")
-    finder.close()
-    found = {link.address: link for link in finder.links}
-    for address in _WEB_ADDRESS.findall(text or ""):
-        found.setdefault(address.rstrip(".,;:!?"), Link(text="", address=address.rstrip(".,;:!?")))
-    return list(found.values())[:LINKS_MAX]
-
-
-class _LinkFinder(HTMLParser):
-    """Collects `<a href>` of http and https, with the text inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[Link] = []
-        self._address: str | None = None
-        self._words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        address = dict(attrs).get("href") if tag == "a" else None
-        if address is not None and _WEB_ADDRESS.match(address):
-            self._address, self._words = address, []
-
-    def handle_data(self, data: str) -> None:
-        if self._address is not None:
-            self._words.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "a" and self._address is not None:
-            self.links.append(Link(text=" ".join("".join(self._words).split()), address=self._address))
-            self._address = None
 
 
 def _event_view(event: dict[str, Any]) -> EventView:

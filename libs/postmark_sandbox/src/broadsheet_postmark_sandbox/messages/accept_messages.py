@@ -94,7 +94,7 @@ def take(sandbox: Sandbox, body: memoryview, messages: list[Message], decision: 
                 slot = slots[stream.id] = sandbox.log.stream_slot(
                     stream.id, postmark_unsubscribe=stream.handling == "Postmark"
                 )
-            entries.append(Entry(place, result.recipients, slot, message.metadata))
+            entries.append(Entry(place, result.recipients, slot, message.metadata, message.tag or ""))
     appended = sandbox.log.append(body, entries)
     hide_lagging(sandbox, entries, appended.sequences, decision)
     if entries:

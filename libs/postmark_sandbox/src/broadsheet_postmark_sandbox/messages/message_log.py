@@ -5,13 +5,15 @@ back from its block, never in an object of its own: a million messages to a mill
 nearly all of it the table of recipients.
 
 Lookups: by recipient through a chain of message numbers, by metadata through a scan of 64-bit hashes (some 3 ms a
-million), by stream through one byte per message; every other filter reads the messages themselves.
+million), by stream through one byte per message, by tag through a list of numbers for each; every other filter reads
+the messages themselves.
 """
 
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     recipients: tuple[str, ...]
     stream_slot: int
     metadata: dict[str, str] | None
+    tag: str = ""
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -104,6 +107,7 @@ class MessageLog:
         self._repeated: dict[int, None] = {}
         self._pairs = bytearray()
         self._pair_message = array("I")
+        self._messages_of_tag: dict[str, array[int]] = {}
 
     def __len__(self) -> int:
         return len(self._block_of)
@@ -148,6 +152,7 @@ class MessageLog:
         self._block_time.append(time.time())
         self._index_recipients(first, entries)
         self._index_metadata(first, entries)
+        self._index_tags(first, entries)
         self._block_of.extend([block] * len(entries))
         self._item_of.extend([entry.item for entry in entries])
         self._slot_of.extend([entry.stream_slot for entry in entries])
@@ -190,6 +195,14 @@ class MessageLog:
                 messages.append(sequence)
         self._pairs += array("q", hashes).tobytes()
         self._pair_message.extend(messages)
+
+    def _index_tags(self, first: int, entries: list[Entry]) -> None:
+        for sequence, entry in enumerate(entries, first):
+            if entry.tag:
+                numbers = self._messages_of_tag.get(entry.tag)
+                if numbers is None:
+                    numbers = self._messages_of_tag[entry.tag] = array("I")
+                numbers.append(sequence)
 
     def _add_recipient(self, address: str) -> int:
         number = len(self._recipients)
@@ -277,6 +290,15 @@ class MessageLog:
                 if len(addresses) == addresses_max:
                     break
         return sorted({sequence for address in addresses for sequence in self.of_recipient(address)})
+
+    def of_tag(self, tag: str) -> Sequence[int]:
+        """The messages with a tag, oldest first."""
+        return self._messages_of_tag.get(tag, ())
+
+    def newest_tags(self, tags_max: int) -> list[tuple[str, int]]:
+        """The tags that came up last, newest first, each with the number of its messages."""
+        found = nlargest(tags_max, self._messages_of_tag.items(), key=lambda one: one[1][-1])
+        return [(tag, len(numbers)) for tag, numbers in found]
 
     def of_metadata(self, key: str, value: str, after: int = 0) -> Iterator[int]:
         """The messages after `after` with this metadata field, oldest first."""

@@ -55,8 +55,12 @@ NAVIGATION: Final = (
     Group(
         "Set up",
         (
-            Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+            Place("newsletter-settings", "/admin/settings/newsletters", "Newsletters", "newsletters:read"),
+            Place("layouts", "/admin/settings/layouts", "Layouts", "layouts:read"),
             Place("webhooks", "/admin/webhooks", "Webhooks", "webhooks:read", everywhere=True),
+            Place("users", "/admin/users", "Users", "users:read", everywhere=True),
+            Place("keys", "/admin/api-keys", "API keys", "keys:read"),
+            Place("audit", "/admin/audit", "Audit log", "audit:read", everywhere=True),
         ),
     ),
     Group(

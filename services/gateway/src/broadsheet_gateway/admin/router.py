@@ -16,6 +16,7 @@ from broadsheet_gateway.accounts.current_session import CurrentSession, Session
 from broadsheet_gateway.accounts.password_pages import PASSWORD_HANDLERS
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION
 from broadsheet_gateway.admin.attributes.pages import ATTRIBUTE_HANDLERS
+from broadsheet_gateway.admin.audit.pages import AUDIT_HANDLERS
 from broadsheet_gateway.admin.editor.check_pages import CHECK_HANDLERS
 from broadsheet_gateway.admin.editor.pages import EDIT_HANDLERS
 from broadsheet_gateway.admin.editor.preview_pages import PREVIEW_HANDLERS
@@ -27,6 +28,9 @@ from broadsheet_gateway.admin.issue.actions import ISSUE_ACTIONS
 from broadsheet_gateway.admin.issue.delivery_pages import DELIVERY_HANDLERS
 from broadsheet_gateway.admin.issue.pages import ISSUE_PAGES
 from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
+from broadsheet_gateway.admin.keys.pages import KEY_HANDLERS
+from broadsheet_gateway.admin.layouts.pages import LAYOUT_HANDLERS
+from broadsheet_gateway.admin.newsletters.pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.admin.outgoing_webhooks.pages import WEBHOOK_HANDLERS
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
@@ -87,6 +91,10 @@ def admin_router() -> Router:
         *EXPORT_HANDLERS,
         *SUPPRESSION_HANDLERS,
         *WEBHOOK_HANDLERS,
+        *NEWSLETTER_HANDLERS,
+        *LAYOUT_HANDLERS,
+        *KEY_HANDLERS,
+        *AUDIT_HANDLERS,
         *PASSWORD_HANDLERS,
         submit_logout,
         *OWN_SESSION_HANDLERS,

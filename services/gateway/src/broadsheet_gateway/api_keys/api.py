@@ -1,6 +1,6 @@
 """`/api/v1/api-keys`: everybody's own keys; owners see and revoke all."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
@@ -32,7 +32,6 @@ from broadsheet_common.http.pagination import (
 )
 from broadsheet_common.http.problems import (
     ConflictError,
-    FieldProblem,
     ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
@@ -53,6 +52,7 @@ from broadsheet_gateway.api_keys.change_api_key import (
     rotate_key,
     user_id_of,
 )
+from broadsheet_gateway.api_keys.key_input import parse_expiry, parse_name
 from broadsheet_gateway.api_keys.store import ApiKeyRow, KeyUse
 from broadsheet_gateway.tables import idempotency_key
 
@@ -184,7 +184,7 @@ class ApiKeyController(Controller):
         """For yourself; it can never do more than you can. A request that is sent again with its `Idempotency-Key`
         makes no second key, and shows no secret again (409): rotate the key that the answer names.
         """
-        name = _parse_name(data.name)
+        name = parse_name(data.name)
         scopes = parse_scopes_within(data.scopes, request.user)
         async with engine.begin() as connection:
             _refuse_replay(await find_first_answer(connection, idempotency_key, request, key))
@@ -194,7 +194,7 @@ class ApiKeyController(Controller):
                 name=name,
                 scopes=scopes,
                 newsletter_ids=None if data.newsletter_ids is None else sorted(set(data.newsletter_ids)),
-                expires_at=_parse_expiry(data.expires_at),
+                expires_at=parse_expiry(data.expires_at),
             )
             await keep_answer(connection, idempotency_key, request, key, status=201, body=_WhichKey(row.id))
         _log.warning("security.api_key_created", api_key_id=row.id, created_by=request.user.subject)
@@ -226,7 +226,7 @@ class ApiKeyController(Controller):
         engine: NamedDependency[AsyncEngine],
     ) -> ApiKey:
         async with engine.begin() as connection:
-            _, after = await rename_key(connection, request.user, key_id, _parse_name(data.name))
+            _, after = await rename_key(connection, request.user, key_id, parse_name(data.name))
         return _shown(after)
 
     @post(
@@ -327,23 +327,6 @@ def _parse_cursor(cursor: str) -> tuple[date, str]:
         return date.fromordinal(day), source
     except (ValueError, OverflowError) as error:
         raise MalformedRequestError("The cursor is not one that this list gave.") from error
-
-
-def _parse_name(text: str) -> str:
-    name = " ".join(text.split())
-    if not name or not name.isprintable():
-        raise InvalidInputError(errors=(FieldProblem("/name", "needs characters that can be shown"),))
-    return name
-
-
-def _parse_expiry(when: datetime | None) -> datetime | None:
-    if when is None:
-        return None
-    if when.tzinfo is None:
-        raise InvalidInputError(errors=(FieldProblem("/expires_at", "needs a time zone, for example Z"),))
-    if when <= datetime.now(UTC):
-        raise InvalidInputError(errors=(FieldProblem("/expires_at", "is in the past"),))
-    return when
 
 
 def _shown(row: ApiKeyRow) -> ApiKey:

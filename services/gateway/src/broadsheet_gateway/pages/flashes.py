@@ -103,6 +103,15 @@ class FlashCode(StrEnum):
     WEBHOOK_DISABLED = "webhook-disabled"
     WEBHOOK_DELETED = "webhook-deleted"
     WEBHOOK_QUEUED = "webhook-queued"
+    NEWSLETTER_CREATED = "newsletter-created"
+    NEWSLETTER_SAVED = "newsletter-saved"
+    NEWSLETTER_ARCHIVED = "newsletter-archived"
+    NEWSLETTER_UNARCHIVED = "newsletter-unarchived"
+    WELCOME_TEST_SENT = "welcome-test-sent"
+    LAYOUT_SAVED = "layout-saved"
+    LAYOUT_DELETED = "layout-deleted"
+    KEY_RENAMED = "key-renamed"
+    KEY_REVOKED = "key-revoked"
 
 
 _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
@@ -248,6 +257,24 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.WEBHOOK_DISABLED: ("success", "The webhook is disabled. Nothing new is queued for it."),
         FlashCode.WEBHOOK_DELETED: ("success", "The webhook is deleted."),
         FlashCode.WEBHOOK_QUEUED: ("notice", "It is sent in a moment. Its result is shown here."),
+        FlashCode.NEWSLETTER_CREATED: ("success", "The newsletter is made. Here are all of its settings."),
+        FlashCode.NEWSLETTER_SAVED: (
+            "success",
+            "The settings are saved. The public pages follow within seconds, mails with the next one sent.",
+        ),
+        FlashCode.NEWSLETTER_ARCHIVED: (
+            "success",
+            "The newsletter is archived: no more sign-ups, no more issues. You can take it back here.",
+        ),
+        FlashCode.NEWSLETTER_UNARCHIVED: ("success", "The newsletter takes sign-ups and can publish again."),
+        FlashCode.WELCOME_TEST_SENT: ("success", "The test of the welcome mail is on its way."),
+        FlashCode.LAYOUT_SAVED: (
+            "success",
+            "The layout is saved. Drafts are mailed with it; what is scheduled or sent stays as it was.",
+        ),
+        FlashCode.LAYOUT_DELETED: ("success", "The layout is deleted."),
+        FlashCode.KEY_RENAMED: ("success", "The key has its new name."),
+        FlashCode.KEY_REVOKED: ("success", "The key is revoked. It opens nothing any more within seconds."),
     }
 )
 

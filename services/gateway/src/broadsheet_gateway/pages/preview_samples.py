@@ -8,10 +8,14 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
+from broadsheet_gateway.pages.samples.audit import audit_samples
 from broadsheet_gateway.pages.samples.email import email_samples
 from broadsheet_gateway.pages.samples.home import home_samples
 from broadsheet_gateway.pages.samples.imports import import_samples
 from broadsheet_gateway.pages.samples.issue import issue_samples
+from broadsheet_gateway.pages.samples.keys import key_samples
+from broadsheet_gateway.pages.samples.layouts import layout_samples
+from broadsheet_gateway.pages.samples.newsletters import newsletter_samples
 from broadsheet_gateway.pages.samples.outgoing_webhooks import webhook_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
@@ -129,6 +133,10 @@ def _public_samples() -> dict[str, PageView]:
         **import_samples(_ADMIN),
         **suppression_samples(_ADMIN),
         **webhook_samples(_ADMIN),
+        **newsletter_samples(_ADMIN),
+        **layout_samples(_ADMIN),
+        **key_samples(_ADMIN),
+        **audit_samples(_ADMIN),
         "error-404": ErrorPage(
             status=404,
             title="There is nothing here",

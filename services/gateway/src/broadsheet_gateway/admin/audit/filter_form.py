@@ -1,0 +1,62 @@
+"""What the form of the audit log asks for; pure."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, get_args
+from urllib.parse import urlencode
+
+import msgspec
+
+from broadsheet_common.contracts.audit import AuditAction
+from broadsheet_gateway.admin.audit.views import AuditFilter
+from broadsheet_gateway.audit.interface import Wanted
+
+WORD_CHARS_MAX: Final = 100
+ACTIONS: Final = tuple(sorted(get_args(AuditAction)))
+
+
+def read_filter(query: Mapping[str, str]) -> AuditFilter:
+    names = AuditFilter.__struct_fields__
+    return AuditFilter(**{name: query.get(name, "").strip()[:WORD_CHARS_MAX] for name in names})
+
+
+def wanted_of(given: AuditFilter) -> tuple[Wanted, dict[str, str]]:
+    """What to ask for, and what is wrong with the form, by field: that part is left out."""
+    errors: dict[str, str] = {}
+    if given.action and given.action not in ACTIONS:
+        errors["action"] = "There is no such action."
+    wanted = Wanted(
+        since=_start_of(given.since, "since", errors),
+        until=_start_of(given.until, "until", errors, days_later=1),
+        actor=given.actor or None,
+        person=given.person or None,
+        action=None if "action" in errors else given.action or None,
+        target_kind=given.target_kind or None,
+        target_id=given.target_id or None,
+    )
+    return wanted, errors
+
+
+def _start_of(day: str, name: str, errors: dict[str, str], *, days_later: int = 0) -> datetime | None:
+    if not day:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(day) + timedelta(days=days_later), time.min, UTC)
+    except (ValueError, OverflowError):
+        errors[name] = "This is no day, as in 2027-01-31."
+        return None
+
+
+def export_query(wanted: Wanted) -> str:
+    """Of the API's file with the same entries; empty for all of them."""
+    given = {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in msgspec.structs.asdict(wanted).items()
+        if value is not None
+    }
+    return f"?{urlencode(given)}" if given else ""
+
+
+def page_query(given: AuditFilter, cursor: str) -> str:
+    query = {name: value for name, value in msgspec.structs.asdict(given).items() if value} | {"cursor": cursor}
+    return f"?{urlencode(query)}"

@@ -1,0 +1,1 @@
+"""API keys: one's own, and for owners everybody's."""

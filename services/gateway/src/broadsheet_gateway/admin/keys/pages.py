@@ -1,0 +1,324 @@
+"""`/admin/api-keys`: make, rename, rotate and revoke keys, and see what they were used for.
+
+Without a fresh proof the pages show no forms, so that nothing that was typed is lost to the question for a password.
+"""
+
+from datetime import date
+from typing import Final
+
+import msgspec
+import structlog
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from broadsheet_common.http.pagination import decode_cursor, decode_key_cursor, encode_cursor, encode_key_cursor
+from broadsheet_common.http.problems import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    MalformedRequestError,
+)
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.keys.key_form import (
+    FIELDS_MAX,
+    TypedKey,
+    errors_of,
+    find_faults,
+    find_name_fault,
+    parse_last_day,
+    read_key_form,
+)
+from broadsheet_gateway.admin.keys.show_keys import (
+    KEYS_SHOWN,
+    USES_SHOWN,
+    names_of_users,
+    shown_key,
+    shown_uses,
+)
+from broadsheet_gateway.admin.keys.views import OVERLAPS, KeyPage, KeySecretPage, KeysPage, NewKeyPage
+from broadsheet_gateway.admin.service_calls import parse_id
+from broadsheet_gateway.api_keys.change_api_key import (
+    KeyNameTakenError,
+    KeyRevokedError,
+    find_key,
+    make_api_key,
+    parse_scopes_within,
+    rename_key,
+    revoke_key,
+    rotate_key,
+)
+from broadsheet_gateway.api_keys.interface import list_api_keys, list_uses
+from broadsheet_gateway.api_keys.key_input import parse_expiry, parse_name
+from broadsheet_gateway.forwarding.upstreams import Upstreams
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.people.newsletter_choices import ask_newsletters
+from broadsheet_gateway.settings import GatewaySettings
+
+KEYS_PATH: Final = "/admin/api-keys"
+NEW_PATH: Final = f"{KEYS_PATH}/new"
+_READS: Final = needs("keys:read")
+_WRITES: Final = needs("keys:read", "keys:write")
+_NAME_TAKEN: Final = "You have a key of this name already."
+
+_log = structlog.get_logger()
+
+
+@get("/api-keys", include_in_schema=False, opt=_READS)
+async def show_keys(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    of_all = request.query_params.get("all") == "yes"
+    if of_all and "users:read" not in session.rights.everywhere:
+        raise ForbiddenError("Only owners see the keys of others.")
+    newsletters = await ask_newsletters(upstreams, session)
+    async with engine.connect() as connection:
+        rows = await list_api_keys(
+            connection,
+            user_id=None if of_all else session.user_id,
+            after_id=decode_cursor(request.query_params.get("cursor")) or 0,
+            limit=KEYS_SHOWN + 1,
+        )
+        usernames = await names_of_users(connection, rows[:KEYS_SHOWN])
+    view = KeysPage(
+        signed_in=session.signed_in,
+        flashes=responder.flashes(request),
+        keys=tuple(shown_key(row, session, usernames=usernames, newsletters=newsletters) for row in rows[:KEYS_SHOWN]),
+        next_cursor=encode_cursor(rows[KEYS_SHOWN - 1].id) if len(rows) > KEYS_SHOWN else None,
+        of_all=of_all,
+        is_recent=session.is_recent,
+    )
+    return responder.page(view)
+
+
+@get("/api-keys/new", include_in_schema=False, opt=_WRITES)
+async def show_new_key(
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    if not session.is_recent:
+        return responder.ask_for_proof(NEW_PATH)
+    return responder.page(await _new_key_page(session, upstreams, TypedKey()))
+
+
+@post("/api-keys", status_code=200, include_in_schema=False, opt=_WRITES)
+async def submit_new_key(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """The answer is the page with the secret, not a redirect to it: it is shown this once, and kept nowhere."""
+    form = await read_session_form(request, session, settings, fields_max=FIELDS_MAX)
+    if not session.is_recent:
+        return responder.ask_for_proof(NEW_PATH)
+    typed = read_key_form(form)
+    errors, status = find_faults(typed), 422
+    if not errors:
+        try:
+            scopes = parse_scopes_within(sorted(typed.ticked), session.identity)
+            expires_at = parse_expiry(parse_last_day(typed.expires_on))
+            async with engine.begin() as connection:
+                row, made = await make_api_key(
+                    connection,
+                    session.identity,
+                    name=parse_name(typed.name),
+                    scopes=scopes,
+                    newsletter_ids=typed.newsletter_ids,
+                    expires_at=expires_at,
+                )
+        except InvalidInputError as error:
+            errors = errors_of(error)
+        except KeyNameTakenError as error:
+            errors, status = {"name": _NAME_TAKEN}, error.status
+        else:
+            _log.warning("security.api_key_created", api_key_id=row.id, created_by=session.identity.subject)
+            key = shown_key(
+                row,
+                session,
+                usernames={session.user_id: session.username},
+                newsletters=await ask_newsletters(upstreams, session),
+            )
+            return responder.page(KeySecretPage(signed_in=session.signed_in, key=key, secret=made.text, is_new=True))
+    view = await _new_key_page(session, upstreams, typed)
+    return responder.page(msgspec.structs.replace(view, errors=errors), status=status)
+
+
+@get("/api-keys/{key_id:str}", include_in_schema=False, opt=_READS)
+async def show_key(
+    request: AnyRequest,
+    key_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    view = await _key_page(
+        session, parse_id(key_id), engine=engine, upstreams=upstreams, cursor=request.query_params.get("cursor")
+    )
+    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+
+
+@post("/api-keys/{key_id:str}", include_in_schema=False, opt=_WRITES)
+async def submit_name(
+    request: AnyRequest,
+    key_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    number = parse_id(key_id)
+    if not session.is_recent:
+        return responder.ask_for_proof(_path_of(number))
+    name = form.text("name")
+    errors, status = find_name_fault(name), 422
+    if not errors:
+        try:
+            async with engine.begin() as connection:
+                await rename_key(connection, session.identity, number, parse_name(name))
+        except InvalidInputError as error:
+            errors = errors_of(error)
+        except KeyNameTakenError as error:
+            errors, status = {"name": "There is a key of this name already."}, error.status
+        else:
+            return responder.redirect(_path_of(number), flash=FlashCode.KEY_RENAMED)
+    view = await _key_page(session, number, engine=engine, upstreams=upstreams)
+    return responder.page(msgspec.structs.replace(view, name=name, errors=errors), status=status)
+
+
+@post("/api-keys/{key_id:str}/rotate", status_code=200, include_in_schema=False, opt=_WRITES)
+async def submit_rotation(
+    request: AnyRequest,
+    key_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    """As of making a key: the answer shows the secret. `rotation` is the rotation that the form was shown after."""
+    form = await read_session_form(request, session, settings)
+    number = parse_id(key_id)
+    if not session.is_recent:
+        return responder.ask_for_proof(_path_of(number))
+    overlap = form.text("overlap")
+    view = await _key_page(session, number, engine=engine, upstreams=upstreams)
+    if overlap not in {seconds for seconds, _ in OVERLAPS}:
+        return responder.page(msgspec.structs.replace(view, errors={"overlap": "Choose one of the times."}), status=422)
+    try:
+        async with engine.begin() as connection:
+            before = await find_key(connection, session.identity, number, others="users:write", lock=True)
+            if form.text("rotation") != ("" if before.rotated_at is None else before.rotated_at.isoformat()):
+                raise _RotatedMeanwhileError
+            row, made = await rotate_key(connection, session.identity, number, overlap_s=int(overlap))
+    except (KeyRevokedError, _RotatedMeanwhileError) as error:
+        again = await _key_page(session, number, engine=engine, upstreams=upstreams)
+        said = msgspec.structs.replace(again, form_error=f"{error.title}. {error.detail}".strip())
+        return responder.page(said, status=error.status)
+    _log.warning("security.api_key_rotated", api_key_id=row.id, rotated_by=session.identity.subject)
+    key = shown_key(
+        row,
+        session,
+        usernames={session.user_id: session.username},
+        newsletters=await ask_newsletters(upstreams, session),
+    )
+    return responder.page(KeySecretPage(signed_in=session.signed_in, key=key, secret=made.text, is_new=False))
+
+
+@post("/api-keys/{key_id:str}/revoke", include_in_schema=False, opt=_WRITES)
+async def submit_revocation(
+    request: AnyRequest,
+    key_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    engine: NamedDependency[AsyncEngine],
+    upstreams: NamedDependency[Upstreams],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    number = parse_id(key_id)
+    if not session.is_recent:
+        return responder.ask_for_proof(_path_of(number))
+    if form.text("sure") != "yes":
+        view = await _key_page(session, number, engine=engine, upstreams=upstreams)
+        errors = {"sure": "Tick the box if you mean it: this cannot be undone."}
+        return responder.page(msgspec.structs.replace(view, errors=errors), status=422)
+    async with engine.begin() as connection:
+        await revoke_key(connection, session.identity, number)
+    _log.warning("security.api_key_revoked", api_key_id=number, revoked_by=session.identity.subject)
+    return responder.redirect(_path_of(number), flash=FlashCode.KEY_REVOKED)
+
+
+class _RotatedMeanwhileError(ConflictError):
+    slug, title = "key-rotated-meanwhile", "The key has got a new secret since this page was loaded"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing was changed now. If that secret got lost, rotate the key once more from this page.")
+
+
+async def _new_key_page(session: Session, upstreams: Upstreams, typed: TypedKey) -> NewKeyPage:
+    return NewKeyPage(
+        signed_in=session.signed_in,
+        scopes=tuple(sorted(session.rights.anywhere)),
+        newsletters=await ask_newsletters(upstreams, session),
+        name=typed.name,
+        expires_on=typed.expires_on,
+        ticked=typed.ticked,
+        chosen=typed.chosen,
+    )
+
+
+async def _key_page(
+    session: Session, key_id: int, *, engine: AsyncEngine, upstreams: Upstreams, cursor: str | None = None
+) -> KeyPage:
+    """Raises `NotFoundError`, `MalformedRequestError`."""
+    newsletters = await ask_newsletters(upstreams, session)
+    async with engine.connect() as connection:
+        row = await find_key(connection, session.identity, key_id, others="users:read")
+        usernames = await names_of_users(connection, [row])
+        uses = await list_uses(connection, key_id, after=_after(cursor), limit=USES_SHOWN + 1)
+    last = uses[USES_SHOWN - 1] if len(uses) > USES_SHOWN else None
+    is_own = row.user_id == session.user_id
+    return KeyPage(
+        signed_in=session.signed_in,
+        key=shown_key(row, session, usernames=usernames, newsletters=newsletters),
+        name=row.name,
+        uses=shown_uses(uses[:USES_SHOWN]),
+        next_cursor=None if last is None else encode_key_cursor(last.source, last.day.toordinal()),
+        is_recent=session.is_recent,
+        may_change=is_own or "users:write" in session.rights.everywhere,
+    )
+
+
+def _after(cursor: str | None) -> tuple[date, str] | None:
+    if not cursor:
+        return None
+    source, day = decode_key_cursor(cursor)
+    try:
+        return date.fromordinal(day), source
+    except (ValueError, OverflowError) as error:
+        raise MalformedRequestError("The cursor is not one that this list gave.") from error
+
+
+def _path_of(key_id: int) -> str:
+    return f"{KEYS_PATH}/{key_id}"
+
+
+KEY_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_keys, show_new_key, submit_new_key, show_key, submit_name, submit_rotation, submit_revocation,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Layouts: the documents that issues in Markdown are put into."""

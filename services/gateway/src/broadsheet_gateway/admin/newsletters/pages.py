@@ -1,0 +1,318 @@
+"""`/admin/settings/newsletters`: newsletters, and all of their settings.
+
+`/admin/newsletters` is another page: the quick way to publish.
+"""
+
+import secrets
+from html import escape
+from typing import Final
+
+import msgspec
+from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from broadsheet_common.http.entity_tag import PreconditionFailedError
+from broadsheet_common.http.problems import ForbiddenError, ProblemError, UnavailableError
+from broadsheet_gateway.access.page_access import needs
+from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
+from broadsheet_gateway.admin.newsletters.newsletter import (
+    LABELS,
+    Fields,
+    Newsletter,
+    changes_between,
+    errors_by_field,
+    fields_of,
+)
+from broadsheet_gateway.admin.newsletters.pictures import picture_of_mail, picture_of_page
+from broadsheet_gateway.admin.newsletters.views import (
+    Difference,
+    NewNewsletterPage,
+    NewsletterPage,
+    NewslettersPage,
+)
+from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, UpstreamTimeoutError
+from broadsheet_gateway.http.forms import Form
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.settings import GatewaySettings
+
+NEWSLETTERS_PATH: Final = "/admin/settings/newsletters"
+FORM_MAX_BYTES: Final = 512 * 1024
+"""A welcome mail's 50,000 characters, each of them three bytes, percent-encoded."""
+_NEW_FIELDS: Final = ("name", "slug", "description", "from_email", "postal_address", "language", "time_zone")
+_READS: Final = needs("newsletters:read")
+_WRITES: Final = needs("newsletters:read", "newsletters:write")
+_CREATES: Final = needs("newsletters:read", "newsletters:write", everywhere=True)
+
+
+@get("/settings/newsletters", include_in_schema=False, opt=_READS)
+async def show_newsletters(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    with_archived = request.query_params.get("archived") == "yes"
+    found = await or_none(
+        ask.ask_newsletters(calls, with_archived=with_archived, cursor=request.query_params.get("cursor"))
+    )
+    view = NewslettersPage(
+        signed_in=session.signed_in,
+        flashes=responder.flashes(request),
+        newsletters=None if found is None else tuple(found.items),
+        next_cursor=None if found is None else found.next_cursor,
+        with_archived=with_archived,
+    )
+    return responder.page(view)
+
+
+@get("/settings/newsletters/new", include_in_schema=False, opt=_CREATES)
+async def show_new_newsletter(session: NamedDependency[Session], responder: NamedDependency[Responder]) -> PageResponse:
+    fields = dict.fromkeys(_NEW_FIELDS, "") | {"language": "en", "time_zone": "UTC"}
+    return responder.page(
+        NewNewsletterPage(signed_in=session.signed_in, fields=fields, idempotency_key=secrets.token_urlsafe(16))
+    )
+
+
+@post("/settings/newsletters", include_in_schema=False, opt=_CREATES)
+async def submit_new_newsletter(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    fields = {name: _plain(form.text(name)) for name in _NEW_FIELDS}
+    key = form.required("idempotency_key")
+    view = NewNewsletterPage(signed_in=session.signed_in, fields=fields, idempotency_key=key)
+    if not fields["name"].strip():
+        return responder.page(msgspec.structs.replace(view, errors={"name": "A name is needed."}), status=422)
+    body: dict[str, object] = {name: value for name, value in fields.items() if value.strip()}
+    try:
+        made = await ask.create_newsletter(calls, body, idempotency_key=key)
+    except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
+        errors, form_error, status = _told(refused)
+        # The key belongs to what was refused: what is sent next is another request.
+        again = msgspec.structs.replace(
+            view, errors=errors, form_error=form_error, idempotency_key=secrets.token_urlsafe(16)
+        )
+        return responder.page(again if errors else msgspec.structs.replace(again, idempotency_key=key), status=status)
+    return responder.redirect(_path_of(made.id), flash=FlashCode.NEWSLETTER_CREATED)
+
+
+@get("/settings/newsletters/{newsletter_id:str}", include_in_schema=False, opt=_WRITES)
+async def show_newsletter(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    view = await _page_of(session, calls, parse_id(newsletter_id))
+    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+
+
+@post("/settings/newsletters/{newsletter_id:str}", include_in_schema=False, opt=_WRITES)
+async def submit_newsletter_settings(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
+    number = parse_id(newsletter_id)
+    view = await _page_of(session, calls, number)
+    saved, typed = view.fields, _typed(form)
+    body = changes_between(saved, typed)
+    try:
+        if body:
+            await ask.change_newsletter(calls, number, body, if_match=form.required("version"))
+    except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, ForbiddenError) as refused:
+        errors, form_error, status = _told(refused)
+        differences: tuple[Difference, ...] = ()
+        if status == PreconditionFailedError.status:
+            view = await _page_of(session, calls, number)
+            differences = _differences(typed, view.fields)
+            form_error = (
+                "Somebody else has changed this newsletter meanwhile. What you typed is still below, and nothing of it "
+                "is saved yet. Compare, change what you like, and save again."
+            )
+        again = msgspec.structs.replace(
+            view,
+            fields=typed,
+            errors=errors,
+            form_error=form_error,
+            differences=differences,
+            version=view.version if differences else form.required("version"),
+        )
+        return responder.page(again, status=status)
+    return responder.redirect(_path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
+
+
+@post("/settings/newsletters/{newsletter_id:str}/archive", include_in_schema=False, opt=_WRITES)
+async def submit_archive(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    """Archives it, or takes it back: `archived` is `yes` or `no`."""
+    form = await read_session_form(request, session, settings)
+    number = parse_id(newsletter_id)
+    is_archived = form.required("archived") == "yes"
+    try:
+        await ask.set_archived(calls, number, is_archived=is_archived)
+    except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
+        _, form_error, status = _told(refused)
+        view = msgspec.structs.replace(await _page_of(session, calls, number), form_error=form_error)
+        return responder.page(view, status=status)
+    flash = FlashCode.NEWSLETTER_ARCHIVED if is_archived else FlashCode.NEWSLETTER_UNARCHIVED
+    return responder.redirect(_path_of(number), flash=flash)
+
+
+@post("/settings/newsletters/{newsletter_id:str}/welcome-test", include_in_schema=False, opt=_WRITES)
+async def submit_welcome_test(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings)
+    number = parse_id(newsletter_id)
+    typed = form.text("test_to")
+    to = [one for one in typed.replace(",", " ").replace(";", " ").split() if one]
+    errors: dict[str, str] = {}
+    form_error, status = "", 422
+    if not to:
+        errors["test_to"] = "Enter at least one address."
+    elif len(to) > ask.ADDRESSES_TESTED_MAX:
+        errors["test_to"] = f"At most {ask.ADDRESSES_TESTED_MAX} addresses; these are {len(to)}."
+    else:
+        try:
+            await ask.test_welcome(calls, number, to, idempotency_key=form.required("test_key"))
+        except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
+            told, form_error, status = _told(refused)
+            errors = {"test_to" if name == "to" else name: detail for name, detail in told.items()}
+        else:
+            return responder.redirect(f"{_path_of(number)}#test", flash=FlashCode.WELCOME_TEST_SENT)
+    view = await _page_of(session, calls, number)
+    return responder.page(
+        msgspec.structs.replace(view, errors=errors, form_error=form_error, test_to=typed), status=status
+    )
+
+
+@get("/settings/newsletters/{newsletter_id:str}/page", include_in_schema=False, opt=_WRITES)
+async def show_picture_of_page(
+    newsletter_id: FromPath[str], responder: NamedDependency[Responder], calls: NamedDependency[ServiceCalls]
+) -> PageResponse:
+    newsletter = (await ask.ask_newsletter(calls, parse_id(newsletter_id))).value
+    return picture_of_page(responder, newsletter, fields_of(newsletter))
+
+
+@post("/settings/newsletters/{newsletter_id:str}/page", status_code=200, include_in_schema=False, opt=_WRITES)
+async def show_picture_of_page_as_typed(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
+    newsletter = (await ask.ask_newsletter(calls, parse_id(newsletter_id))).value
+    return picture_of_page(responder, newsletter, _typed(form))
+
+
+@get("/settings/newsletters/{newsletter_id:str}/welcome", include_in_schema=False, opt=_WRITES)
+async def show_picture_of_mail(newsletter_id: FromPath[str], calls: NamedDependency[ServiceCalls]) -> PageResponse:
+    return await _picture_of_mail(calls, parse_id(newsletter_id), None)
+
+
+@post("/settings/newsletters/{newsletter_id:str}/welcome", status_code=200, include_in_schema=False, opt=_WRITES)
+async def show_picture_of_mail_as_typed(
+    request: AnyRequest,
+    newsletter_id: FromPath[str],
+    session: NamedDependency[Session],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+) -> PageResponse:
+    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
+    return await _picture_of_mail(calls, parse_id(newsletter_id), _typed(form))
+
+
+async def _picture_of_mail(calls: ServiceCalls, newsletter_id: int, typed: Fields | None) -> PageResponse:
+    """In the frame, also why there is none: it is a document of its own, which has none of our style."""
+    try:
+        mail = await ask.preview_welcome(calls, newsletter_id, typed)
+    except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
+        errors, sentence, _ = _told(refused)
+        said = "".join(f"<li>{escape(detail)}</li>" for detail in errors.values()) or f"<li>{escape(sentence)}</li>"
+        return picture_of_mail(
+            f"<!doctype html><title>No mail</title><p>There is no mail to show yet:</p><ul>{said}</ul>"
+        )
+    return picture_of_mail(mail.html or f"<!doctype html><title>Plain text</title><pre>{escape(mail.text)}</pre>")
+
+
+async def _page_of(session: Session, calls: ServiceCalls, newsletter_id: int) -> NewsletterPage:
+    """Raises `NotFoundError`, `ForbiddenError`, and what says that publishing does not answer."""
+    tagged = await ask.ask_newsletter(calls, newsletter_id)
+    newsletter: Newsletter = tagged.value
+    layouts = await ask.ask_layouts(calls, chosen=newsletter.layout_id)
+    return NewsletterPage(
+        signed_in=session.signed_in,
+        newsletter=newsletter,
+        fields=fields_of(newsletter),
+        version=tagged.etag,
+        layouts=layouts,
+        test_key=secrets.token_urlsafe(16),
+    )
+
+
+def _told(refused: UpstreamRefusalError | ProblemError) -> tuple[dict[str, str], str, int]:
+    """What to say at the fields, of the whole form, and with which status."""
+    if isinstance(refused, UpstreamRefusalError):
+        errors = errors_by_field(refused_fields(refused))
+        unknown = [detail for name, detail in errors.items() if name not in LABELS and name != "to"]
+        sentence = " ".join(unknown) if errors else refusal_sentence(refused)
+        return errors, sentence, refused.status
+    return {}, refusal_sentence(refused), refused.status
+
+
+def _differences(typed: Fields, saved: Fields) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(name, label, typed[name] or "empty", saved[name] or "empty")
+        for name, label in LABELS.items()
+        if typed[name].strip() != saved[name].strip()
+    )
+
+
+def _typed(form: Form) -> Fields:
+    return {name: _plain(form.text(name)) for name in LABELS}
+
+
+def _plain(text: str) -> str:
+    """Browsers send line breaks as CR and LF."""
+    return text.replace("\r\n", "\n")
+
+
+def _path_of(newsletter_id: int) -> str:
+    return f"{NEWSLETTERS_PATH}/{newsletter_id}"
+
+
+NEWSLETTER_HANDLERS: tuple[HTTPRouteHandler, ...] = (
+    show_newsletters, show_new_newsletter, submit_new_newsletter, show_newsletter, submit_newsletter_settings,
+    submit_archive, submit_welcome_test, show_picture_of_page, show_picture_of_page_as_typed, show_picture_of_mail,
+    show_picture_of_mail_as_typed,
+)  # fmt: skip
