@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from broadsheet_common.process.settings import HttpUrl
 from broadsheet_gateway.archive.pages import ArchiveDesk
-from broadsheet_gateway.http.security_headers import CONTENT_SECURITY_POLICY
+from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 
 from ..conftest import PUBLIC_URL, Gateway, MakeGateway
 

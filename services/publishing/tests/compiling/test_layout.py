@@ -8,10 +8,10 @@ import pytest
 from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody
 from broadsheet_common.mail.mail_template import SAMPLE_VALUES
+from broadsheet_common.mail.readable_colour import contrast, readable
 from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.compiling import layout as layout_module
 from broadsheet_publishing.compiling.issue_source import Layout, Look
-from broadsheet_publishing.compiling.layout import contrast, readable
 
 from .compiled import LINK, LOOK, NAME, compiled, faults_of, html_of, rendered
 

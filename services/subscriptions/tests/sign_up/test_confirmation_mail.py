@@ -14,10 +14,13 @@ _ADDRESS = re.compile(r"https?://[^\s\"'<>]+|//[^\s\"'<>]+", re.IGNORECASE)
 _VOID = {"meta", "br", "img"}
 
 
-def write(*, name: str = "The Weekly", postal_address: str = "", lifetime_s: int = 604_800) -> ConfirmationMail:
+def write(
+    *, name: str = "The Weekly", postal_address: str = "", language: str = "en", lifetime_s: int = 604_800
+) -> ConfirmationMail:
     return write_confirmation_mail(
         newsletter_name=name,
         postal_address=postal_address,
+        language=language,
         public_url="https://news.example.com",
         token="abc_DEF-123",
         lifetime_s=lifetime_s,
