@@ -4,7 +4,7 @@ A catalogue's message ids are the English texts. What a program finds out only w
 looked up as it is, and stays English if it is not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from io import BytesIO
 from types import MappingProxyType
@@ -33,6 +33,11 @@ class Catalogue:
         """The text in this language, with `%(name)s` filled in. It is not escaped."""
         found = self._texts.get(text, text)
         return found % values if values else found
+
+    @property
+    def texts(self) -> Collection[str]:
+        """All texts in this language; none for English, which is in the code."""
+        return self._texts.values()
 
     def __contains__(self, text: str) -> bool:
         """Whether it is translated; of English, every text is."""

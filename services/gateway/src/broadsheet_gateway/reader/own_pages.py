@@ -48,6 +48,7 @@ from broadsheet_gateway.reader.public_pages import (
     language_asked,
     leave_by_link,
     parse_link,
+    said_look,
 )
 from broadsheet_gateway.reader.public_pages import field_errors as errors_of
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
@@ -123,9 +124,8 @@ async def leave_all_by_link(
     newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same answer for an unknown token."""
-    await drop_body(request, settings)
-    look = await find_look(upstreams, newsletter_directory, token)
-    await leave_by_link(upstreams, "/public/unsubscribes/all", token, answer=dict[str, Any])
+    look = await said_look(request, settings, newsletter_directory)
+    await leave_by_link(upstreams, "/public/unsubscribes/all", token)
     return responder.page(UnsubscribedPage(is_everything=True, look=look, asked=language_asked(request)))
 
 
@@ -142,7 +142,7 @@ async def mail_link(
     newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same answer for every token: whoever asks may not be the subscriber."""
-    await drop_body(request, settings)
+    look = await said_look(request, settings, newsletter_directory)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     signed = parse_link(token).token
     if TOKEN.fullmatch(signed):
@@ -150,7 +150,6 @@ async def mail_link(
             "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": signed},
         )  # fmt: skip
-    look = await find_look(upstreams, newsletter_directory, token)
     return responder.page(LinkMailedPage(look=look, asked=language_asked(request)))
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeVar
-from urllib.parse import quote
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qs, quote
 
 import msgspec
 from litestar import Response, post, route
@@ -35,8 +35,7 @@ from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _ISSUE = re.compile(r"[1-9][0-9]{0,17}")
-
-T = TypeVar("T")
+_FIELDS_MAX = 20
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -173,25 +172,40 @@ def language_asked(request: AnyRequest) -> Language:
     return language_asked_for(request.headers.get("accept-language", ""))
 
 
-async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
-    """A button sends no data; a body that is sent all the same is read, within bounds, and dropped."""
-    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
+async def said_look(
+    request: AnyRequest, settings: GatewaySettings, directory: NewsletterDirectory
+) -> NewsletterLook | None:
+    """The look of the page that held the form, as the form says. Nothing is asked about the link's token: the answer is
+    the same for one that is not known. A mailbox provider's one click says no newsletter, and any body is taken.
+    """
+    body = await drop_body(request, settings)
+    try:
+        said = parse_qs(body.decode("ascii"), max_num_fields=_FIELDS_MAX).get("newsletter", [])
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return await directory.look_of_slug(said[0]) if len(said) == 1 else None
 
 
-async def leave_by_link(upstreams: Upstreams, path: str, link_text: str, *, answer: type[T]) -> T | None:
-    """Unsubscribe by a link, at this path of subscriptions. None for an unknown token."""
+async def drop_body(request: AnyRequest, settings: GatewaySettings) -> bytes:
+    """A button needs no data; a body that is sent all the same is read, within bounds."""
+    return await read_body(
+        request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+    )
+
+
+async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None:
+    """Unsubscribe by a link, at this path of subscriptions. An unknown token gets the same answer."""
     token, issue_id = parse_link(link_text)
     if not TOKEN.fullmatch(token):
-        return None
+        return
     try:
-        return await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=answer,
+        await upstreams.call(
+            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": token} if issue_id is None else {"token": token, "issue_id": issue_id},
         )  # fmt: skip
     except UpstreamRefusalError as refusal:
         if refusal.status != NotFoundError.status:
             raise
-        return None
 
 
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
@@ -224,11 +238,10 @@ async def unsubscribe(
     No cookie is read or set, and there is no redirect. Repeating it and a wrong token get the same answer. Only a
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
-    await drop_body(request, settings)
+    look = await said_look(request, settings, newsletter_directory)
     if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage(asked=language_asked(request)))
-    left = await leave_by_link(upstreams, "/public/unsubscribes", token, answer=LinkState)
-    look = None if left is None else await newsletter_directory.look_of(left.newsletter.id, left.newsletter.name)
+    await leave_by_link(upstreams, "/public/unsubscribes", token)
     return responder.page(UnsubscribedPage(look=look, asked=language_asked(request)))
 
 

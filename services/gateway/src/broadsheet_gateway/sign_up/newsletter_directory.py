@@ -68,6 +68,7 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
         """As its pages show it. The default one's form is the home page."""
         return NewsletterLook(
             newsletter_name=self.name,
+            slug=self.slug,
             page_path="/" if self.is_default or not self.slug else self.path,
             archive_path=f"{self.path}/issues" if self.has_archive else "",
             description=self.description,
@@ -117,7 +118,8 @@ class NewsletterDirectory:
         known = await self._newsletters(may_wait=True)
         if known is None:
             raise UnavailableError
-        return known.by_slug.get(slug)
+        found = known.by_slug.get(slug)
+        return None if found is None or found.archived_at is not None else found
 
     async def listed(self) -> tuple[PublicNewsletter, ...]:
         """Those that the home page names beside the default one."""
@@ -127,6 +129,10 @@ class NewsletterDirectory:
         """The look of a newsletter that a service named. One that is not known here has its name, and no more."""
         found = (await self._newsletters(may_wait=False) or _NOTHING).by_id.get(newsletter_id)
         return NewsletterLook(newsletter_name=name, page_path="/") if found is None else found.look
+
+    async def look_of_slug(self, slug: str) -> NewsletterLook | None:
+        found = (await self._newsletters(may_wait=False) or _NOTHING).by_slug.get(slug)
+        return None if found is None else found.look
 
     def language_of_page(self, path: str) -> Language | None:
         """The language of the newsletter whose page this is, as far as is known now; None for other pages."""
@@ -176,7 +182,7 @@ def _known(found: list[PublicNewsletter]) -> _Known:
     open_ones = [one for one in found if one.archived_at is None]
     return _Known(
         by_id=MappingProxyType({one.id: one for one in found}),
-        by_slug=MappingProxyType({one.slug: one for one in open_ones}),
+        by_slug=MappingProxyType({one.slug: one for one in found}),
         listed=tuple(one for one in open_ones if one.is_listed and not one.is_default),
         default=next((one for one in open_ones if one.is_default), _NOTHING.default),
     )

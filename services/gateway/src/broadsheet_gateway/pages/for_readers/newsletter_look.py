@@ -1,13 +1,14 @@
 """What a newsletter looks like to readers: its name, language, colour and logo."""
 
-from typing import Literal
-from urllib.parse import urlsplit
+import re
+from typing import Final, Literal
 
 import msgspec
 
 from broadsheet_common.languages.language import Language, language_of
 
 ACCENT_COLOUR = "#7a1f1f"
+_HTTPS: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?=/)")
 
 
 class NewsletterLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,7 @@ class NewsletterLook(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     newsletter_name: str
+    slug: str = ""
     page_path: str
     archive_path: str = ""
     description: str = ""
@@ -31,7 +33,17 @@ class NewsletterLook(msgspec.Struct, frozen=True, kw_only=True):
         return language_of(self.language)
 
     @property
+    def shown_logo_url(self) -> str:
+        """Empty without a logo, and for one that no content policy could allow."""
+        return self.logo_url if self.logo_url is not None and _origin(self.logo_url) else ""
+
+    @property
     def image_policy(self) -> str:
         """What its pages add to their content policy, so that the logo is shown; empty without a logo."""
-        parts = urlsplit(self.logo_url or "")
-        return f"; img-src 'self' {parts.scheme}://{parts.netloc}" if parts.scheme == "https" and parts.netloc else ""
+        return f"; img-src 'self' {_origin(self.logo_url or '')}" if self.shown_logo_url else ""
+
+
+def _origin(address: str) -> str:
+    """Of an address over HTTPS; empty for any other."""
+    found = _HTTPS.match(address)
+    return "" if found is None else found[0]

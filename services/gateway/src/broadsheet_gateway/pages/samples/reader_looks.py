@@ -4,6 +4,7 @@ from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 
 SYSTEMS = NewsletterLook(
     newsletter_name="The Systems Letter",
+    slug="systems",
     page_path="/newsletters/systems",
     archive_path="/newsletters/systems/issues",
     description="How the software that sends your mail works, once a month.",
@@ -11,6 +12,7 @@ SYSTEMS = NewsletterLook(
 PLAIN = NewsletterLook(newsletter_name="The Systems Letter", page_path="/")
 GERMAN = NewsletterLook(
     newsletter_name="Werkstattbrief",
+    slug="werkstatt",
     page_path="/newsletters/werkstatt",
     archive_path="/newsletters/werkstatt/issues",
     description="Alte Maschinen, neu verstanden. Jeden zweiten Freitag.",
@@ -19,6 +21,7 @@ GERMAN = NewsletterLook(
 )
 FRENCH = NewsletterLook(
     newsletter_name="La Lettre des marées",
+    slug="marees",
     page_path="/newsletters/marees",
     archive_path="/newsletters/marees/issues",
     description="Ce que la mer laisse derrière elle, chaque semaine.",
@@ -27,6 +30,7 @@ FRENCH = NewsletterLook(
 )
 SPANISH = NewsletterLook(
     newsletter_name="Cuaderno de campo",
+    slug="cuaderno",
     page_path="/newsletters/cuaderno",
     description="Notas sobre aves y caminos.",
     language="es",
@@ -34,6 +38,7 @@ SPANISH = NewsletterLook(
 )
 ARABIC = NewsletterLook(
     newsletter_name="رسالة الأنظمة",
+    slug="anzima",
     page_path="/newsletters/anzima",
     archive_path="/newsletters/anzima/issues",
     description="رسالة شهرية عن البرامج التي ترسل بريدك.",
