@@ -129,6 +129,7 @@ def test_a_page_has_nothing_but_the_catalogues_words_and_its_newsletters(
 @pytest.mark.parametrize("language", _TRANSLATED)
 def test_an_english_word_that_is_left_would_be_found(language: Language, pages: Pages) -> None:
     view = _READERS["confirmed"]
+    assert view.look is not None
     english = msgspec.structs.replace(view, look=msgspec.structs.replace(view.look, language="en"))
     allowed = _allowed(_in_language(view, language), language)
     left = [text for text in _Texts(pages.render(english)).found if allowed.fullmatch(" ".join(text.split())) is None]

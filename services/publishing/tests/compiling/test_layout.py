@@ -49,6 +49,18 @@ def test_it_says_why_who_and_how_to_leave() -> None:
     assert re.search(r"1 Press Lane<br>\s*London", html)
 
 
+def test_its_words_are_in_the_newsletters_language() -> None:
+    look = msgspec.structs.replace(LOOK, language="de-CH", has_archive=True)
+    html = shipped(look=look)
+    assert "Sie erhalten diese E-Mail, weil Sie The Broadsheet abonniert haben." in html
+    for words in ("Abbestellen", "Ihre Einstellungen", "Im Web lesen"):
+        assert f">{words}</a>" in html
+    text = compiled("# Hi", layout=None, look=look).text_content
+    assert "Sie erhalten diese E-Mail, weil Sie The Broadsheet abonniert haben." in text
+    assert "Im Web lesen: {{ web_url }}" in text
+    assert "Abbestellen: {{ unsubscribe_url }}" in text
+
+
 @pytest.mark.parametrize("has_archive", [False, True])
 def test_its_links_are_those_that_the_template_language_and_the_newsletter_have(
     has_archive: bool, monkeypatch: pytest.MonkeyPatch
