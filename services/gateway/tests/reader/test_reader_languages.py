@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 
@@ -41,6 +41,10 @@ def page_of(answer: httpx.Response) -> LexborHTMLParser:
     return LexborHTMLParser(answer.text)
 
 
+def fields_of(form: LexborNode) -> dict[str, str]:
+    return {str(field.attributes["name"]): str(field.attributes["value"]) for field in form.css("input")}
+
+
 def said(answer: httpx.Response) -> tuple[str | None, str]:
     """The language that a page says, and its heading."""
     page = page_of(answer)
@@ -68,7 +72,7 @@ async def test_leaving_is_in_the_newsletters_language_to_the_end(german: Gateway
         shown = await visitor.get(path, headers=FRENCH_BROWSER)
         assert said(shown) == ("de", heading)
         for form in page_of(shown).css("form"):
-            data = {field.attributes["name"]: field.attributes["value"] for field in form.css("input")}
+            data = fields_of(form)
             action = form.attributes["action"] or ""
             answer = await visitor.post(action, data=data, headers=FRENCH_BROWSER)
             expected = "Sehen Sie in Ihrem Postfach nach" if action.endswith("preferences-link") else done
@@ -157,7 +161,7 @@ async def test_erasing_ends_in_the_language_of_the_page_with_the_button(german: 
     shown = await visitor.get("/preferences/abc/erase", headers=FRENCH_BROWSER)
     assert said(shown) == ("de", "Alles über Sie löschen?")
     (field,) = page_of(shown).css("form input")
-    data = {field.attributes["name"]: field.attributes["value"]}
+    data = {str(field.attributes["name"]): field.attributes["value"]}
     done = await visitor.post("/preferences/abc/erase", data=data, headers=FRENCH_BROWSER)
     assert said(done) == ("de", "Ihre Daten sind gelöscht")
     without = await visitor.post("/preferences/abc/erase", headers=FRENCH_BROWSER)
