@@ -6,7 +6,7 @@ from typing import Any, cast
 import httpx
 from litestar.di import Provide
 
-from broadsheet_common.contracts.consent_wording import CURRENT_WORDING
+from broadsheet_common.contracts.consent_wording import current_wording
 from broadsheet_subscriptions.consent.note_settled_mails import note_settled_mails
 from harness.system import PUBLIC_URL, System
 
@@ -72,8 +72,8 @@ async def test_the_record_holds_the_whole_way(system: System) -> None:
     requested, sent, confirmed = await _consent(system)
     assert (requested["kind"], requested["ip"], requested["user_agent"]) == ("requested", "127.0.0.1", "Browser/1")
     assert requested["form_url"] == f"{PUBLIC_URL}/"
-    assert requested["wording"]["text"] == CURRENT_WORDING
-    assert CURRENT_WORDING in page
+    assert requested["wording"]["text"] == current_wording("en").text
+    assert current_wording("en").text in page
     assert (sent["kind"], sent["mail"]) == ("mail_sent", "confirmation")
     assert (confirmed["kind"], confirmed["user_agent"]) == ("confirmed", "Phone/2")
     exported = (await system.api.get("/api/v1/consents")).json()

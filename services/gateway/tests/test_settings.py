@@ -48,6 +48,14 @@ def test_production_needs_https_except_on_this_machine() -> None:
     assert load(PUBLIC_URL="http://news.example.com", BROADSHEET_ENV="local").is_local
 
 
+def test_production_shows_nobody_an_inbox() -> None:
+    [fault] = faults(SANDBOX_INBOX_URL="http://127.0.0.1:8085")
+    assert fault.startswith("SANDBOX_INBOX_URL is for BROADSHEET_ENV=local only")
+    local = load(SANDBOX_INBOX_URL="http://127.0.0.1:8085", BROADSHEET_ENV="local")
+    assert local.sandbox_inbox_url == "http://127.0.0.1:8085"
+    assert load().sandbox_inbox_url is None
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [

@@ -88,6 +88,14 @@ def test_what_is_tracked_belongs_to_the_version_of_a_newsletter(seed: Seed, colu
     assert seed.execute(read) == [(int(str(before)) + 1, True)]
 
 
+def test_the_language_of_the_footer_belongs_to_the_version_of_a_newsletter(seed: Seed) -> None:
+    read = "SELECT sender_version, language FROM publishing.published_newsletters WHERE newsletter_id = 1"
+    [(before, language)] = seed.execute(read)
+    assert language == "en"
+    seed.execute("UPDATE publishing.newsletter SET language = 'de' WHERE id = 1")
+    assert seed.execute(read) == [(int(str(before)) + 1, "de")]
+
+
 @pytest.mark.parametrize(
     "fault", [{"variant": 5}, {"variant": 0}, {"html_content": ""}, {"web_path": "archive/x"}], ids=str
 )

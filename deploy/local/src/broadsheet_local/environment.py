@@ -45,6 +45,7 @@ COMPOSED = (
     "PUBLIC_URL",
     "PUBLISHING_URL",
     "REDIS_URL",
+    "SANDBOX_INBOX_URL",
     "SECOND_FACTOR_KEYS",
     "SUBSCRIPTIONS_URL",
 )
@@ -126,6 +127,8 @@ def service_environment(
             "POSTMARK_WEBHOOK_USER": WEBHOOK_USER,
             "POSTMARK_WEBHOOK_PASSWORD_FILE": str(credentials.webhook_password_file),
         }
+        if provider.is_sandbox:
+            composed["SANDBOX_INBOX_URL"] = provider.base_url
     else:
         composed["IDENTITY_PUBLIC_KEY_FILE"] = str(credentials.identity_public_key_file)
     if service in {"subscriptions", "delivery"}:

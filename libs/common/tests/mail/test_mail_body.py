@@ -332,3 +332,22 @@ def test_a_link_in_a_branch_is_enough_for_whom_it_is_shown_to() -> None:
     source = "{% if subscriber.name == 'Ada Lovelace' %}{{ unsubscribe_url }}{% endif %}"
     assert "You get this" not in text_of(source)
     assert "You get this" in text_of(source, merged=msgspec.structs.replace(SAMPLE_VALUES, subscriber_name="Ben"))
+
+
+@pytest.mark.parametrize(
+    ("language", "why", "leave"),
+    [
+        ("de-AT", "Sie erhalten diese E-Mail, weil Sie News & More abonniert haben.", "Abbestellen"),
+        ("fr", "Vous recevez cet e-mail en raison de votre abonnement à News & More.", "Se désabonner"),
+        ("es", "Recibe este correo porque se suscribió a News & More.", "Cancelar la suscripción"),
+        ("it", "You get this because you subscribed to News & More.", "Unsubscribe"),
+    ],
+)
+def test_the_footer_is_in_the_newsletters_language(language: str, why: str, leave: str) -> None:
+    footer = Footer("News & More", "", language)
+    html = _text(HtmlBody(parse("<p>Hi</p>", "html"), footer).render(SAMPLE_VALUES, Work()))
+    seen = look_at_html(html, URL)
+    assert f"{why} {leave}" in seen.text
+    assert seen.shows_link
+    text = _text(TextBody(parse("Hi", "text"), footer).render(SAMPLE_VALUES, Work()))
+    assert f"\n{why}\n{leave}: {URL}\n" in text

@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql as pg
 from broadsheet_common.http.idempotency import idempotency_table
 
 SCHEMA = "delivery"
-EXPECTED_SCHEMA_VERSION = "0006"
+EXPECTED_SCHEMA_VERSION = "0007"
 
 metadata = sa.MetaData(schema=SCHEMA)
 

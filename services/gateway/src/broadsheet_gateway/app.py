@@ -79,6 +79,7 @@ from broadsheet_gateway.sign_in.second_factor_pages import SECOND_FACTOR_LOGIN_H
 from broadsheet_gateway.sign_up.answer_directly import SignUpMiddleware
 from broadsheet_gateway.sign_up.form_ticket import FormTickets, derive_key
 from broadsheet_gateway.sign_up.guard import SignUpGuard
+from broadsheet_gateway.sign_up.latest_issues import LatestIssues
 from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 from broadsheet_gateway.sign_up.pages import SIGN_UP_HANDLERS, SignUpDesk
 from broadsheet_gateway.sign_up.refuse_overload import OverloadRefusal
@@ -174,6 +175,8 @@ def create_app(
 
     shared_secret = settings.identity_private_key.reveal()
     tickets = FormTickets(derive_key(shared_secret, b"form ticket"))
+    newsletter_directory = NewsletterDirectory(service_calls, cache_s=settings.newsletter_cache_s)
+    archive_source = ArchiveSource(service_calls)
     sign_up_desk = SignUpDesk(
         settings=settings,
         responder=responder,
@@ -185,12 +188,13 @@ def create_app(
             address_key=derive_key(shared_secret, b"sign-up address"),
         ),
         tickets=tickets,
-        directory=NewsletterDirectory(service_calls, cache_s=settings.newsletter_cache_s),
+        directory=newsletter_directory,
+        latest=LatestIssues(archive_source, cache_s=settings.archive_cache_s),
         sender=SignUpSender(service_calls),
         request_origin=request_origin,
     )
     archive_desk = ArchiveDesk(
-        ArchiveSource(service_calls), pages, public_url=str(settings.public_url), cache_s=settings.archive_cache_s
+        archive_source, pages, public_url=str(settings.public_url), cache_s=settings.archive_cache_s
     )
     webhook_inbox = WebhookInbox(engine)
     background = BackgroundRunner(
@@ -277,6 +281,7 @@ def create_app(
             "upstreams": service_calls,
             "request_origin": request_origin,
             "sign_up_desk": sign_up_desk,
+            "newsletter_directory": newsletter_directory,
             "archive_desk": archive_desk,
             "webhook_door": WebhookDoor(
                 user=settings.postmark_webhook_user, password=settings.postmark_webhook_password
@@ -311,7 +316,7 @@ def create_app(
         ],
         lifespan=[lifespan],
         body_max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
-        configure=_configure(settings, responder),
+        configure=_configure(settings, responder, newsletter_directory),
     )
 
 
@@ -346,9 +351,11 @@ def _create_upstreams(
     }
 
 
-def _configure(settings: GatewaySettings, responder: Responder) -> Callable[[AppConfig], AppConfig]:
+def _configure(
+    settings: GatewaySettings, responder: Responder, directory: NewsletterDirectory
+) -> Callable[[AppConfig], AppConfig]:
     def configure(config: AppConfig) -> AppConfig:
-        config.exception_handlers = error_handlers(config.exception_handlers, responder)
+        config.exception_handlers = error_handlers(config.exception_handlers, responder, directory)
         add_headers = security_headers_hook(
             is_https=settings.is_https, hsts_subdomains=settings.hsts_include_subdomains
         )

@@ -222,6 +222,10 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
     """How long public pages cache newsletters, which is the longest delay until a change shows."""
     archive_cache_s: PositiveSeconds = 30.0
     """How long pages of sent issues are kept, here and then in browsers; the site map at least five minutes."""
+    sandbox_inbox_url: HttpUrl | None = None
+    """Where the mails of a local installation can be read: the page after a sign-up leads there. Only with
+    BROADSHEET_ENV=local.
+    """
     signup_fill_min_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     """A sign-up form that comes back sooner is treated as a bot's. 1 by default; 0 if BROADSHEET_ENV=local."""
 
@@ -248,6 +252,8 @@ class GatewaySettings(ServiceSettings, frozen=True, kw_only=True):
         problems: list[str] = []
         if self.broadsheet_env == "production" and not self.is_https and self._public_host not in _LOCALHOSTS:
             problems.append("PUBLIC_URL must be https in production, as session cookies and links depend on it")
+        if self.sandbox_inbox_url is not None and not self.is_local:
+            problems.append("SANDBOX_INBOX_URL is for BROADSHEET_ENV=local only: readers' mails must not be public")
         if urlsplit(self.public_url).path:
             problems.append("PUBLIC_URL must have no path: the gateway serves a whole host")
         for name in (

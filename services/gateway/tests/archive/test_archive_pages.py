@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from broadsheet_common.process.settings import HttpUrl
 from broadsheet_gateway.archive.pages import ArchiveDesk
-from broadsheet_gateway.http.security_headers import CONTENT_SECURITY_POLICY
+from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 
 from ..conftest import PUBLIC_URL, Gateway, MakeGateway
 
@@ -106,7 +106,7 @@ async def test_an_article_says_whose_it_is_what_it_is_and_where(made: Gateway) -
     (article,) = page.css("article")
     assert (article.attributes["lang"], article.attributes["dir"]) == ("fr", "ltr")
     assert one(page, "h1").text() == "Issue 1 <b>"
-    assert one(page, "time").text() == "20 March 2026", "in the newsletter's time zone"
+    assert one(page, "time").text() == "20 mars 2026", "in the newsletter's time zone"
     assert one(page, ".mail p").text() == "Texte."
     links = {(node.attributes["rel"] or ""): node.attributes["href"] for node in page.css("link[rel]")}
     assert links["canonical"] == PUBLIC_URL + ARTICLE

@@ -8,10 +8,10 @@ import pytest
 from broadsheet_common.mail import mail_template
 from broadsheet_common.mail.mail_body import Footer, HtmlBody
 from broadsheet_common.mail.mail_template import SAMPLE_VALUES
+from broadsheet_common.mail.readable_colour import contrast, readable
 from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.compiling import layout as layout_module
 from broadsheet_publishing.compiling.issue_source import Layout, Look
-from broadsheet_publishing.compiling.layout import contrast, readable
 
 from .compiled import LINK, LOOK, NAME, compiled, faults_of, html_of, rendered
 
@@ -47,6 +47,18 @@ def test_it_says_why_who_and_how_to_leave() -> None:
     assert "You get this because you subscribed to The Broadsheet." in html
     assert f'<a href="{LINK}"' in html
     assert re.search(r"1 Press Lane<br>\s*London", html)
+
+
+def test_its_words_are_in_the_newsletters_language() -> None:
+    look = msgspec.structs.replace(LOOK, language="de-CH", has_archive=True)
+    html = shipped(look=look)
+    assert "Sie erhalten diese E-Mail, weil Sie The Broadsheet abonniert haben." in html
+    for words in ("Abbestellen", "Ihre Einstellungen", "Im Web lesen"):
+        assert f">{words}</a>" in html
+    text = compiled("# Hi", layout=None, look=look).text_content
+    assert "Sie erhalten diese E-Mail, weil Sie The Broadsheet abonniert haben." in text
+    assert "Im Web lesen: {{ web_url }}" in text
+    assert "Abbestellen: {{ unsubscribe_url }}" in text
 
 
 @pytest.mark.parametrize("has_archive", [False, True])

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.contracts.consent_wording import current_wording
 from broadsheet_subscriptions.consent.evidence import USER_AGENT_CHARS_MAX
 from broadsheet_subscriptions.consent.note_settled_mails import note_settled_mails
 from harness.cluster import Database
@@ -20,7 +20,7 @@ async def sign_up(subscriptions: Subscriptions, **changes: object) -> None:
     body: dict[str, object] = {
         "email": "ada@example.com",
         "name": "Ada",
-        "wording_version": CURRENT_VERSION,
+        "wording_version": current_wording("en").version,
         "visitor": VISITOR,
         **changes,
     }
@@ -63,7 +63,7 @@ async def test_the_way_from_the_form_to_the_confirmation_is_recorded_whole(
     requested, sent, confirmed = await record(subscriptions)
     assert (requested["kind"], requested["source"], requested["mail"]) == ("requested", "form", "confirmation")
     assert {name: requested[name] for name in VISITOR} == VISITOR
-    assert requested["wording"] == {"version": CURRENT_VERSION, "text": CURRENT_WORDING}
+    assert requested["wording"] == {"version": current_wording("en").version, "text": current_wording("en").text}
     assert (sent["kind"], sent["source"], sent["mail"], sent["reason"]) == ("mail_sent", "system", "confirmation", None)
     assert (confirmed["kind"], confirmed["source"], confirmed["ip"]) == ("confirmed", "link", "2001:db8::5")
     assert confirmed["user_agent"] == "Phone/2"

@@ -169,6 +169,7 @@ async def test_the_page_shows_the_person_and_looking_changes_nothing(subscriptio
             "name": "Ada",
             "newsletters": [{"id": 1, "name": "Newsletter", "state": "confirmed", "suppressed": None}],
             "pending_email": None,
+            "language": "en",
         }
     assert everything(subscriptions) == before
 
@@ -240,7 +241,7 @@ async def test_an_address_changes_when_the_new_mailbox_says_so_and_the_old_one_i
     assert ADA not in text, "the reader may be a stranger"
     before = everything(subscriptions)
     looked_up = await subscriptions.public("address-changes/lookup", token=question)
-    assert looked_up.json() == {"new_email": NEW, "is_confirmed": False}
+    assert looked_up.json() == {"new_email": NEW, "is_confirmed": False, "language": "en"}
     assert everything(subscriptions) == before
     consents = subscriptions.rows("SELECT one::text FROM subscriptions.consent_event AS one ORDER BY id")
     for _ in range(2):

@@ -7,17 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_subscriptions.sign_up.confirmation_mail import ConfirmationMail, write_confirmation_mail
+from broadsheet_subscriptions.sign_up.confirmation_mail import (
+    ConfirmationMail,
+    write_already_subscribed_mail,
+    write_confirmation_mail,
+)
 from broadsheet_subscriptions.sign_up.confirmation_token import TOKEN_BYTES, hash_token, random_token
 
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]+|//[^\s\"'<>]+", re.IGNORECASE)
 _VOID = {"meta", "br", "img"}
 
 
-def write(*, name: str = "The Weekly", postal_address: str = "", lifetime_s: int = 604_800) -> ConfirmationMail:
+def write(
+    *, name: str = "The Weekly", postal_address: str = "", language: str = "en", lifetime_s: int = 604_800
+) -> ConfirmationMail:
     return write_confirmation_mail(
         newsletter_name=name,
         postal_address=postal_address,
+        language=language,
         public_url="https://news.example.com",
         token="abc_DEF-123",
         lifetime_s=lifetime_s,
@@ -95,3 +102,37 @@ def test_tokens_are_long_random_and_kept_as_hashes() -> None:
     assert TOKEN_BYTES * 8 == 256
     assert len({hash_token(token) for token in tokens}) == 1_000
     assert all(len(hash_token(token)) == 32 for token in tokens)
+
+
+@pytest.mark.parametrize(
+    ("language", "subject", "words"),
+    [
+        ("de-AT", "Bitte bestätigen Sie Ihr Abonnement von The Weekly", "ist 2 Tage gültig"),
+        ("fr", "Merci de confirmer votre abonnement à The Weekly", "valable 2\N{NO-BREAK SPACE}jours"),
+        ("es", "Confirme su suscripción a The Weekly", "durante 2 días"),
+        ("it", "Please confirm your subscription to The Weekly", "works for 2 days"),
+    ],
+)
+def test_it_is_in_the_newsletters_language(language: str, subject: str, words: str) -> None:
+    mail = write(language=language, lifetime_s=2 * 86_400)
+    assert mail.subject == subject
+    said = "en" if language == "it" else language[:2]
+    assert f'<html lang="{said}">' in mail.html_body
+    for body in (_Reader(mail.html_body).text, mail.text_body):
+        assert words in body
+    link = "https://news.example.com/subscriptions/confirm?subscription_token=abc_DEF-123"
+    assert _ADDRESS.findall(mail.html_body) == [link]
+    assert _ADDRESS.findall(mail.text_body) == [link]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es"])
+@pytest.mark.parametrize("name", ["{name}", "%(lifetime)s", "100 %", "{", "<b>&amp;</b>", "{link}"])
+def test_a_name_that_looks_like_a_place_for_one_is_shown_as_it_is(name: str, language: str) -> None:
+    mails = [
+        write(name=name, language=language),
+        write_already_subscribed_mail(newsletter_name=name, postal_address="{address}", language=language),
+    ]
+    for mail in mails:
+        assert name in mail.subject
+        assert name in mail.text_body
+        assert name in _Reader(mail.html_body).text

@@ -28,6 +28,7 @@ class IssueTemplates(msgspec.Struct, frozen=True, kw_only=True):
 class IssueFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What all mails of an issue share. `published_at` None: a mail that belongs to no issue. `web_url` is empty for an
     issue that is not on the web. `tracks_links`: Postmark rewrites links, but not those by which a reader leaves.
+    `language`: the newsletter's tag.
     """
 
     newsletter_name: str
@@ -36,6 +37,7 @@ class IssueFacts(msgspec.Struct, frozen=True, kw_only=True):
     published_at: datetime | None
     web_url: str
     tracks_links: bool = False
+    language: str = "en"
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +97,9 @@ class IssueMail:
         self._subject = self._title
         if templates.subject != templates.title:
             self._subject = Subject(templates.subject, allowed=SUBJECT_VARIABLES, attributes=None).filled(shared, names)
-        footer = Footer(newsletter_name=facts.newsletter_name, postal_address=facts.postal_address)
+        footer = Footer(
+            newsletter_name=facts.newsletter_name, postal_address=facts.postal_address, language=facts.language
+        )
         html = None
         if templates.html_content is not None:
             source = keep_links_to_leave(templates.html_content) if facts.tracks_links else templates.html_content

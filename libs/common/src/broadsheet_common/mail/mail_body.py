@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from broadsheet_common.mail.footer_words import footer_words
 from broadsheet_common.mail.mail_template import MailValues, Merge, MergeAttribute, Step, Template
 from broadsheet_common.mail.template_work import ENCODED_CHARS_PER_UNIT, EXPRESSION_WORK, TemplateError, Work
 from broadsheet_common.mail.visible_html import TAGS_MAX, Marks, look_at_html
@@ -35,10 +36,11 @@ _LINK_TO_LEAVE: Final = re.compile(
 
 
 class Footer(msgspec.Struct, frozen=True):
-    """The content of a footer. An empty `postal_address` is left out."""
+    """The content of a footer. An empty `postal_address` is left out. `language`: the newsletter's tag."""
 
     newsletter_name: str
     postal_address: str
+    language: str = "en"
 
 
 class _LookAtWholeError(Exception):
@@ -148,8 +150,9 @@ def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tupl
     start = '<p style="display:block!important;margin-top:32px;font-size:13px;color:#555555">'
     address = html.escape(footer.postal_address)
     if with_link:
-        why = f"You get this because you subscribed to {html.escape(footer.newsletter_name)}. "
-        end = f'">Unsubscribe</a>{f"<br>{address}" if with_address else ""}</p>'
+        words = footer_words(footer.language, footer.newsletter_name)
+        why = f"{html.escape(words.why)} "
+        end = f'">{html.escape(words.unsubscribe)}</a>{f"<br>{address}" if with_address else ""}</p>'
         # Postmark must neither count nor rewrite a link that acts for its reader.
         return f'{start}{why}<a {_UNTRACKED} style="display:inline!important" href="', Merge(_LINK), end
     return (f"{start}{address}</p>",) if with_address else ()
@@ -158,8 +161,8 @@ def _html_footer(footer: Footer, *, with_link: bool, with_address: bool) -> tupl
 def _text_footer(footer: Footer, body: str, link: str) -> tuple[str | Merge, ...]:
     address = f"{footer.postal_address}\n" if _lacks_address(footer, body) else ""
     if not text_shows_link(body, link):
-        why = f"You get this because you subscribed to {footer.newsletter_name}."
-        return f"\n\n-- \n{why}\nUnsubscribe: ", Merge(_LINK), f"\n{address}"
+        words = footer_words(footer.language, footer.newsletter_name)
+        return f"\n\n-- \n{words.why}\n{words.unsubscribe}: ", Merge(_LINK), f"\n{address}"
     return (f"\n\n-- \n{address}",) if address else ()
 
 

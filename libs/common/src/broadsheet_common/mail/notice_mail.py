@@ -7,6 +7,8 @@ from html import escape
 
 import msgspec
 
+from broadsheet_common.languages.language import Language
+
 
 class Mail(msgspec.Struct, frozen=True):
     subject: str
@@ -14,23 +16,19 @@ class Mail(msgspec.Struct, frozen=True):
     text_body: str
 
 
-def write_mail(*, subject: str, title: str, text: str, after: str, button: str = "", link: str = "") -> Mail:
+def write_mail(
+    *, subject: str, title: str, text: str, after: str, button: str = "", link: str = "", language: Language = "en"
+) -> Mail:
+    """`language`: that of the texts."""
     text_link = f"{button}:\n{link}\n\n" if link else ""
     html_link = _BUTTON.format(link=escape(link), button=escape(button)) if link else ""
     return Mail(
         subject=subject,
         text_body=f"{title}\n{'=' * len(title)}\n\n{text}\n\n{text_link}{after}\n",
-        html_body=_HTML.format(title=escape(title), text=escape(text), button=html_link, after=escape(after)),
+        html_body=_HTML.format(
+            language=language, title=escape(title), text=escape(text), button=html_link, after=escape(after)
+        ),
     )
-
-
-def duration_in_words(duration_s: int) -> str:
-    """In the largest unit that fits, rounded down."""
-    for unit, unit_s in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if duration_s >= unit_s:
-            count = duration_s // unit_s
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "0 seconds"
 
 
 _BUTTON = """\
@@ -45,7 +43,7 @@ _BUTTON = """\
 
 _HTML = """\
 <!DOCTYPE html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -26,6 +26,7 @@ def facts_of(found: sa.Row[Any], *, published_at: datetime | None, web_url: str)
         published_at=published_at,
         web_url=web_url,
         tracks_links=found.track_links,
+        language=found.language,
     )
 
 

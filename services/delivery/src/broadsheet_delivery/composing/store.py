@@ -12,7 +12,7 @@ from broadsheet_delivery.composing.issue_content import ContentVersion
 
 _NEWSLETTER: Final = """letter.name, letter.slug, letter.from_name, letter.from_email, letter.reply_to,
                    letter.message_stream, letter.unsubscribe_handling, letter.postal_address,
-                   letter.track_opens, letter.track_links, letter.sender_version"""
+                   letter.track_opens, letter.track_links, letter.sender_version, letter.language"""
 
 
 async def find_issue(connection: AsyncConnection, issue_id: int, variant: int) -> sa.Row[Any] | None:

@@ -18,8 +18,8 @@ from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
 from broadsheet_gateway.forwarding.route_table import RouteOwner
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
-from broadsheet_gateway.http.security_headers import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.pages.views import DocsPage
 
 CACHE_S = 60.0

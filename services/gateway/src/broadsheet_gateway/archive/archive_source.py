@@ -21,8 +21,8 @@ class ArchiveSource:
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
 
-    async def read_list(self, newsletter_slug: str, before_id: int | None) -> ArchiveList:
-        query = {"limit": PAGE_ISSUES} | ({"before_id": before_id} if before_id is not None else {})
+    async def read_list(self, newsletter_slug: str, before_id: int | None, *, limit: int = PAGE_ISSUES) -> ArchiveList:
+        query = {"limit": limit} | ({"before_id": before_id} if before_id is not None else {})
         return await self._read(f"/{newsletter_slug}/issues?{urlencode(query)}", ArchiveList)
 
     async def read_issue(self, newsletter_slug: str, issue_slug: str) -> ArchivePage:

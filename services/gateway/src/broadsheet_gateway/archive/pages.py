@@ -27,7 +27,8 @@ from broadsheet_gateway.archive.sitemap import MEDIA_TYPE as SITEMAP
 from broadsheet_gateway.archive.sitemap import sitemap_xml
 from broadsheet_gateway.http.responses import HTML, AnyRequest
 from broadsheet_gateway.pages import Pages
-from broadsheet_gateway.pages.archive_views import ArchiveArticle, ArchivedLink, ArchiveIssues, ArchiveLook
+from broadsheet_gateway.pages.archive_views import ArchiveArticle, ArchiveIssues, ArchiveLook
+from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
 from broadsheet_gateway.pages.views import PageView
 
 STALE_S: Final = 3600.0
@@ -130,6 +131,7 @@ class ArchiveDesk:
             sign_up_text=newsletter.sign_up_text,
             sign_up_button=newsletter.sign_up_button,
             page_path=f"/newsletters/{newsletter.slug}",
+            archive_path=_path(newsletter),
         )
 
     def _list_view(self, found: ArchiveList, before_id: int | None) -> ArchiveIssues:

@@ -41,7 +41,7 @@ class Responder:
             self._pages.render(view),
             status_code=status,
             media_type=HTML,
-            headers={**_policy_of(view), **(headers or {})},
+            headers={**policy_of(view), **(headers or {})},
             cookies=[self._jar.expired(self._jar.flash_name)] if view.flashes else [],
         )
 
@@ -65,5 +65,6 @@ class Responder:
         return self.redirect(f"{CONFIRM_PATH}?next={quote(next_path)}", flash=FlashCode.PROOF_NEEDED)
 
 
-def _policy_of(view: PageView) -> dict[str, str]:
+def policy_of(view: PageView) -> dict[str, str]:
+    """The header of a page that needs a content policy of its own."""
     return {"Content-Security-Policy": view.content_policy} if view.content_policy else {}

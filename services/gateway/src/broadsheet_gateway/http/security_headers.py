@@ -7,11 +7,9 @@ would both be in force; and one that is made for a frame of ours sets `X-Frame-O
 
 from litestar.types import BeforeMessageSendHookHandler, Message, Scope
 
+from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.http.request_path import sent_path
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; frame-ancestors 'none'; form-action 'self'; base-uri 'none'; object-src 'none'"
-)
 _UNLESS_SAID = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"cache-control", b"no-store"),

@@ -3,7 +3,8 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-from broadsheet_common.mail.notice_mail import Mail, duration_in_words, write_mail
+from broadsheet_common.languages.local_forms import duration_in_words
+from broadsheet_common.mail.notice_mail import Mail, write_mail
 
 INVITATION_PATH: Final = "/invitation/"
 

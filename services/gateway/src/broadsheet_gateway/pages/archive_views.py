@@ -1,12 +1,13 @@
 """The public pages of sent issues: one Struct a page, as in `views`."""
 
 from datetime import datetime
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
-import msgspec
 from markupsafe import Markup
 
-from broadsheet_gateway.pages.views import PageView
+from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
+from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
+from broadsheet_gateway.pages.views import NewsletterPageView
 
 _PLAIN_POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; form-action 'none'; "
@@ -16,31 +17,16 @@ _LOOK_POLICY: Final = f"{_PLAIN_POLICY}; style-src-attr 'unsafe-inline'"
 """For a mail that has a look of its own. Publishing let only safe properties through."""
 
 
-class ArchiveLook(msgspec.Struct, frozen=True, kw_only=True):
-    """What a newsletter looks like. `accent_colour` is `#rrggbb`. Empty `sign_up_…` texts: the page's own words."""
+class ArchiveLook(NewsletterLook, frozen=True, kw_only=True):
+    """With what its archive shows besides. Empty `sign_up_…` texts: the page's own words."""
 
-    newsletter_name: str
-    description: str
-    language: str
-    direction: Literal["ltr", "rtl"]
-    accent_colour: str
-    logo_url: str | None
-    logo_alt: str
     is_hidden: bool
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
-    page_path: str
 
 
-class ArchivedLink(msgspec.Struct, frozen=True, kw_only=True):
-    title: str
-    summary: str
-    published_at: datetime
-    page_path: str
-
-
-class ArchiveIssues(PageView, frozen=True, kw_only=True):
+class ArchiveIssues(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/issues`, the newest first. `older_before_id`: where the next page begins."""
 
     template: ClassVar[str] = "archive_issues.html"
@@ -56,7 +42,7 @@ class ArchiveIssues(PageView, frozen=True, kw_only=True):
         return _PLAIN_POLICY
 
 
-class ArchiveArticle(PageView, frozen=True, kw_only=True):
+class ArchiveArticle(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/issues/{issue slug}`. `content` is HTML that was made safe; `keeps_look`: with styles of
     its own, which are made for a light ground.
     """

@@ -4,6 +4,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
+from broadsheet_common.languages.catalogue import marked
+
 FlashTone = Literal["success", "error", "notice"]
 
 
@@ -204,12 +206,12 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "error",
             "A service that this needs does not answer. Nothing was changed. Try again in a moment.",
         ),
-        FlashCode.LEFT: ("success", "You have left that newsletter. No further issue of it is sent to you."),
-        FlashCode.LEFT_ALL: ("success", "You have left every newsletter. Nothing more is sent to you."),
-        FlashCode.NAME_CHANGED: ("success", "Your name has been changed."),
+        FlashCode.LEFT: ("success", marked("You have left that newsletter. No further issue of it is sent to you.")),
+        FlashCode.LEFT_ALL: ("success", marked("You have left every newsletter. Nothing more is sent to you.")),
+        FlashCode.NAME_CHANGED: ("success", marked("Your name has been changed.")),
         FlashCode.ADDRESS_ASKED: (
             "notice",
-            "Check the new mailbox: a mail there asks you to confirm the address.",
+            marked("Check the new mailbox: a mail there asks you to confirm the address."),
         ),
         FlashCode.ISSUE_PAUSED: (
             "success",

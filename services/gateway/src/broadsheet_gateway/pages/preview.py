@@ -21,6 +21,8 @@ def write_preview(folder: Path) -> list[Path]:
     for name, view in sample_pages().items():
         path = folder / f"{name}.html"
         path.write_text(pages.render(view), encoding="utf-8")
+        if view.accent_sheet and (sheet := pages.static_file(view.accent_sheet)) is not None:
+            (static_folder / sheet.name).write_bytes(sheet.content)
         written.append(path)
     return written
 

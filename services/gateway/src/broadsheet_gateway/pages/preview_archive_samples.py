@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 from markupsafe import Markup
 
-from broadsheet_gateway.pages.archive_views import ArchiveArticle, ArchivedLink, ArchiveIssues, ArchiveLook
+from broadsheet_gateway.pages.archive_views import ArchiveArticle, ArchiveIssues, ArchiveLook
+from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
 from broadsheet_gateway.pages.views import PageView
 
 _LOOK = ArchiveLook(

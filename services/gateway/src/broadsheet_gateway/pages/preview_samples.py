@@ -1,10 +1,10 @@
 """The sample data of the preview and of the tests: every page, in every state that looks different."""
 
-from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_gateway.admin.quick_publish.views import NewsletterFormPage
 from broadsheet_gateway.pages.account_views import PasswordPage
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.for_readers.faults import known_words
 from broadsheet_gateway.pages.preview_account_samples import account_samples
 from broadsheet_gateway.pages.preview_archive_samples import archive_samples
 from broadsheet_gateway.pages.preview_own_samples import own_samples
@@ -20,6 +20,7 @@ from broadsheet_gateway.pages.samples.outgoing_webhooks import webhook_samples
 from broadsheet_gateway.pages.samples.passkeys import passkey_samples
 from broadsheet_gateway.pages.samples.people import people_samples
 from broadsheet_gateway.pages.samples.provider import provider_samples
+from broadsheet_gateway.pages.samples.readers import reader_samples
 from broadsheet_gateway.pages.samples.second_factor import second_factor_samples
 from broadsheet_gateway.pages.samples.segments import segment_samples
 from broadsheet_gateway.pages.samples.sending import sending_samples
@@ -27,30 +28,14 @@ from broadsheet_gateway.pages.samples.subscribers import subscriber_samples
 from broadsheet_gateway.pages.samples.suppressions import suppression_samples
 from broadsheet_gateway.pages.samples.writing import writing_samples
 from broadsheet_gateway.pages.views import (
-    CheckInboxPage,
-    ConfirmedPage,
-    ConfirmPage,
     DocsPage,
-    EmbedPage,
     ErrorPage,
-    FormProof,
-    HomePage,
     LoginPage,
-    NewsletterLink,
     PageView,
     SignedIn,
-    SubscribeForm,
-    TestLinkPage,
-    UnsubscribedPage,
-    UnsubscribePage,
 )
-from broadsheet_gateway.sign_up.embed_form import embed_form
-from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
-_NEWSLETTER = "The Systems Letter"
 _ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=GRANTABLE, everywhere=GRANTABLE)  # noqa: S106 (sample data)
-
-_PROOF = FormProof("1771234567890.0123456789abcdef0123456789abcdef", CURRENT_VERSION, CURRENT_WORDING)
 
 
 _HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue to one subscriber…</p>"
@@ -62,65 +47,8 @@ def sample_pages() -> dict[str, PageView]:
 
 def _public_samples() -> dict[str, PageView]:
     return {
-        "home": HomePage(
-            newsletter_name=_NEWSLETTER,
-            action_path="/subscriptions",
-            proof=_PROOF,
-            archive_path="/newsletters/systems/issues",
-        ),
-        "home-others": HomePage(
-            newsletter_name=_NEWSLETTER,
-            action_path="/subscriptions",
-            proof=_PROOF,
-            others=(
-                NewsletterLink("Post-mortems", "/newsletters/post-mortems"),
-                NewsletterLink("A letter about very long names and what they do to a page", "/newsletters/names"),
-            ),
-        ),
-        "home-own-words": HomePage(
-            newsletter_name=_NEWSLETTER,
-            action_path="/newsletters/systems",
-            proof=_PROOF,
-            heading="How systems fail, and what their people learned",
-            text="One long read a month.\nWritten by those who were there.\n\nNo adverts, and your address stays here.",
-            button="Send me the next one",
-            tracking=tracking_notice(opens=True, links=True),
-        ),
-        "home-errors": HomePage(
-            newsletter_name=_NEWSLETTER,
-            action_path="/newsletters/systems",
-            proof=_PROOF,
-            form=SubscribeForm(name="", email="reader@"),
-            errors={"name": "Enter a name.", "email": "This is not an address: the part after the @ is missing."},
-        ),
-        "home-unavailable": HomePage(
-            newsletter_name=_NEWSLETTER,
-            action_path="/subscriptions",
-            proof=_PROOF,
-            form=SubscribeForm(name="Reader", email="reader@example.com"),
-            form_error="Sign-ups cannot be accepted at the moment. What you typed is still here: try again soon.",
-        ),
-        "check-inbox": CheckInboxPage(newsletter_name=_NEWSLETTER, page_path="/"),
-        "embed": EmbedPage(
-            newsletter_name=_NEWSLETTER,
-            page_path="/newsletters/systems",
-            snippet=embed_form(action="https://news.example.com/newsletters/systems"),
-        ),
-        "embed-origins": EmbedPage(
-            newsletter_name=_NEWSLETTER,
-            page_path="/newsletters/systems",
-            snippet=embed_form(action="https://news.example.com/newsletters/systems"),
-            origins=("https://systems.example", "https://blog.systems.example"),
-        ),
-        "confirm": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="pending"),  # noqa: S106
-        "confirm-again": ConfirmPage(newsletter_name=_NEWSLETTER, token="sample-token", state="confirmed"),  # noqa: S106
-        "confirmed": ConfirmedPage(newsletter_name=_NEWSLETTER),
-        "confirmed-suppressed": ConfirmedPage(newsletter_name=_NEWSLETTER, suppressed="unsubscribe"),
-        "unsubscribe": UnsubscribePage(newsletter_name=_NEWSLETTER, action_path="/unsubscribe/sample-token"),
-        "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
-        "test-link": TestLinkPage(),
-        "unsubscribed": UnsubscribedPage(newsletter_name=_NEWSLETTER),
-        **own_samples(_NEWSLETTER),
+        **reader_samples(),
+        **own_samples(),
         **archive_samples(),
         **account_samples(_ADMIN),
         **people_samples(_ADMIN),
@@ -142,6 +70,13 @@ def _public_samples() -> dict[str, PageView]:
             title="There is nothing here",
             detail="The address may be wrong, or the page has moved.",
             request_id="5f0c7d1e9a3b4c62",
+        ),
+        "error-german": ErrorPage(
+            status=401,
+            title=known_words("This link is not valid or has expired", "de"),
+            detail=known_words("Subscribe again to get a new one.", "de"),
+            request_id="5f0c7d1e9a3b4c62",
+            asked="de",
         ),
         "error-503": ErrorPage(
             status=503,

@@ -1,12 +1,22 @@
-"""From a view to HTML. One `Pages` an application: templates are compiled when it is made, none in a request."""
+"""From a view to HTML. One `Pages` an application: templates are compiled when it is made, none in a request.
 
+Templates are compiled once, and made for each language: what differs is only where their words are looked up.
+"""
+
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
+from types import CodeType
+from typing import Any
 
 import jinja2
 import msgspec
 
+from broadsheet_common.languages.catalogue import Catalogue
+from broadsheet_common.languages.local_forms import long_date
 from broadsheet_gateway.admin.navigation import open_groups
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
+from broadsheet_gateway.pages.for_readers.accent_sheet import find_accent_sheet
+from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 from broadsheet_gateway.pages.static_files import StaticFile, load_static_files
 from broadsheet_gateway.pages.views import PageView
 
@@ -19,40 +29,90 @@ class Pages:
         self._static_prefix = static_prefix
         self._static_files = load_static_files()
         self._static_by_address = {file.name: file for file in self._static_files.values()}
-        environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("broadsheet_gateway.pages", "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            cache_size=-1,
+        source = jinja2.PackageLoader("broadsheet_gateway.pages", "templates")
+        self._codes = _compiled(source)
+        self._templates = {language: self._of_language(source, catalogue) for language, catalogue in CATALOGUES.items()}
+
+    def _of_language(self, source: jinja2.BaseLoader, catalogue: Catalogue) -> Mapping[str, jinja2.Template]:
+        environment = _environment(_Compiled(self._codes))
+        environment.install_gettext_callables(  # type: ignore[attr-defined]  # of the extension
+            catalogue, _one_form, newstyle=True
         )
+        environment.globals["translated"] = catalogue
         environment.globals["static_url"] = self.static_url
         environment.globals["open_groups"] = open_groups
         environment.globals["flash_text"] = flash_text
         environment.globals["flash_tone"] = flash_tone
-        environment.filters["number"] = _number
-        environment.filters["utc"] = _utc
-        environment.filters["moment"] = _moment
-        environment.filters["local_time"] = _local_time
-        environment.filters["local_date"] = _local_date
-        environment.tests["unset"] = _is_unset
-        self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
+        return {name: environment.get_template(name) for name in source.list_templates()}
 
     def render(self, view: PageView) -> str:
-        return self._templates[view.template].render(view=view)
+        return self._templates[view.words][view.template].render(view=view)
 
     def static_url(self, plain_name: str) -> str:
-        return self._static_prefix + self._static_files[plain_name].name
+        found = self._static_files.get(plain_name) or find_accent_sheet(plain_name)
+        if found is None:
+            raise KeyError(plain_name)
+        return self._static_prefix + found.name
 
     def static_file(self, name: str) -> StaticFile | None:
         """The file at `/static/{name}`, where `name` holds the hash; None for any other."""
-        return self._static_by_address.get(name)
+        return self._static_by_address.get(name) or find_accent_sheet(name)
 
     @property
     def static_files(self) -> tuple[StaticFile, ...]:
         return tuple(self._static_files.values())
+
+
+class _Compiled(jinja2.BaseLoader):
+    """Templates that were compiled before, by name."""
+
+    def __init__(self, codes: Mapping[str, CodeType]) -> None:
+        self._codes = codes
+
+    def load(
+        self,
+        environment: jinja2.Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002
+    ) -> jinja2.Template:
+        if name not in self._codes:
+            raise jinja2.TemplateNotFound(name)
+        return jinja2.Template.from_code(environment, self._codes[name], {} if globals is None else globals)
+
+
+def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=-1,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.filters["number"] = _number
+    environment.filters["utc"] = _utc
+    environment.filters["moment"] = _moment
+    environment.filters["local_time"] = _local_time
+    environment.filters["local_date"] = _local_date
+    environment.filters["long_date"] = long_date
+    environment.tests["unset"] = _is_unset
+    return environment
+
+
+def _compiled(source: jinja2.PackageLoader) -> Mapping[str, CodeType]:
+    environment = _environment(source)
+    codes = {}
+    for name in source.list_templates():
+        text, path, _ = source.get_source(environment, name)
+        codes[name] = environment.compile(text, name, path)
+    return codes
+
+
+def _one_form(singular: str, plural: str, count: int) -> str:
+    """Pages have no text whose form depends on a number: it is written so that one form fits all."""
+    raise TypeError(f"a text in two forms: {singular!r}, {plural!r}, for {count}")
 
 
 def _is_unset(value: object) -> bool:

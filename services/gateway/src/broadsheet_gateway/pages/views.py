@@ -12,7 +12,12 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from broadsheet_common.contracts.suppression import SuppressionKind
+from broadsheet_common.languages.language import Language
+from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.for_readers.accent_sheet import accent_sheet_name
+from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
+from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 
 FieldErrors = Mapping[str, str]
 NO_ERRORS: Final[FieldErrors] = MappingProxyType({})
@@ -44,11 +49,73 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
         """Its `Content-Security-Policy`; empty: that of ordinary pages."""
         return ""
 
+    @property
+    def words(self) -> Language:
+        """The language of its fixed words."""
+        return "en"
+
+    @property
+    def language_tag(self) -> str:
+        """That of the page as a whole: of a newsletter's page, the newsletter's."""
+        return self.words
+
+    @property
+    def direction(self) -> Literal["ltr", "rtl"]:
+        return "ltr"
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether its fixed words are in another language than the newsletter, for want of a catalogue."""
+        return False
+
+    @property
+    def accent_sheet(self) -> str:
+        """The style sheet of an accent colour, as a file's name; empty: the pages' own colours."""
+        return ""
+
 
 class AdminPageView(PageView, frozen=True, kw_only=True):
     """A page of a signed-in user."""
 
     signed_in: SignedIn
+
+
+class ReaderPageView(PageView, frozen=True, kw_only=True):
+    """A page for readers, in the look and language of a newsletter, or of none: then in the language `asked`."""
+
+    look: NewsletterLook | None = None
+    asked: Language = "en"
+
+    @property
+    def words(self) -> Language:
+        return self.asked if self.look is None else self.look.words
+
+    @property
+    def language_tag(self) -> str:
+        return self.asked if self.look is None else self.look.language
+
+    @property
+    def direction(self) -> Literal["ltr", "rtl"]:
+        return "ltr" if self.look is None else self.look.direction
+
+    @property
+    def stands_in(self) -> bool:
+        return self.language_tag.partition("-")[0].lower() != self.words
+
+    @property
+    def accent_sheet(self) -> str:
+        return "" if self.look is None else accent_sheet_name(self.look.accent_colour)
+
+    @property
+    def content_policy(self) -> str:
+        images = "" if self.look is None else self.look.image_policy
+        return f"{CONTENT_SECURITY_POLICY}{images}" if images else ""
+
+
+class NewsletterPageView(ReaderPageView, frozen=True, kw_only=True):
+    """A page of one newsletter."""
+
+    look: NewsletterLook
 
 
 # Public pages ---------------------------------------------------------------------------------------------------
@@ -74,17 +141,16 @@ class NewsletterLink(msgspec.Struct, frozen=True):
     page_path: str
 
 
-class HomePage(PageView, frozen=True, kw_only=True):
+class HomePage(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /` and `GET /newsletters/{slug}`, and the forms of both answered with faults.
 
     Fields of `errors`: name, email. `action_path`: where the form is sent. `others`: newsletters to go on to.
-    `archive_path`: its sent issues; empty if they are not on the web. `heading`, `text` and `button` empty: the page's
-    own words. `tracking`: what its mails report back; empty if nothing.
+    `issues`: what was sent last, if it is on the web. `heading`, `text` and `button` empty: the page's own words.
+    `tracking`: what its mails report back; empty if nothing.
     """
 
     template: ClassVar[str] = "home.html"
 
-    newsletter_name: str
     action_path: str
     proof: FormProof
     heading: str = ""
@@ -92,7 +158,7 @@ class HomePage(PageView, frozen=True, kw_only=True):
     button: str = ""
     tracking: str = ""
     others: tuple[NewsletterLink, ...] = ()
-    archive_path: str = ""
+    issues: tuple[ArchivedLink, ...] = ()
     form: SubscribeForm = SubscribeForm()
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
@@ -103,69 +169,66 @@ class HomePage(PageView, frozen=True, kw_only=True):
         return [part.strip() for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
-class CheckInboxPage(PageView, frozen=True, kw_only=True):
-    """A sign-up was accepted. It says the same for a new and for a known address. `page_path`: back to the form."""
+class CheckInboxPage(NewsletterPageView, frozen=True, kw_only=True):
+    """A sign-up was accepted. It says the same for a new and for a known address. `page_path`: back to the form.
+    `inbox_url`: of the sandbox, where mails end that a local installation sends.
+    """
 
     template: ClassVar[str] = "check_inbox.html"
 
-    newsletter_name: str
     page_path: str
+    inbox_url: str = ""
 
 
-class EmbedPage(PageView, frozen=True, kw_only=True):
+class EmbedPage(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/embed`: the form as HTML to copy. `origins`: sites whose scripts may read answers."""
 
     template: ClassVar[str] = "embed.html"
 
-    newsletter_name: str
     page_path: str
     snippet: str
     origins: tuple[str, ...] = ()
 
 
-class ConfirmPage(PageView, frozen=True, kw_only=True):
+class ConfirmPage(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /subscriptions/confirm`: a button that posts `token` back as `subscription_token`."""
 
     template: ClassVar[str] = "confirm.html"
 
-    newsletter_name: str
     token: str
     state: Literal["pending", "confirmed"]
     suppressed: SuppressionKind | None = None
 
 
-class ConfirmedPage(PageView, frozen=True, kw_only=True):
+class ConfirmedPage(NewsletterPageView, frozen=True, kw_only=True):
     """`suppressed`: why no issue will come despite the confirmation, unless the mail provider lifts it."""
 
     template: ClassVar[str] = "confirmed.html"
 
-    newsletter_name: str
     suppressed: SuppressionKind | None = None
 
 
-class UnsubscribePage(PageView, frozen=True, kw_only=True):
-    """`GET /unsubscribe/{token}`: a button that posts to the same path. No name for a token we do not know."""
+class UnsubscribePage(ReaderPageView, frozen=True, kw_only=True):
+    """`GET /unsubscribe/{token}`: a button that posts to the same path. No newsletter for a token we do not know."""
 
     template: ClassVar[str] = "unsubscribe.html"
 
     action_path: str
-    newsletter_name: str | None = None
 
 
-class TestLinkPage(PageView, frozen=True, kw_only=True):
+class TestLinkPage(ReaderPageView, frozen=True, kw_only=True):
     """Where the links of a test mail lead: they act for nobody."""
 
     template: ClassVar[str] = "test_link.html"
 
 
-class UnsubscribedPage(PageView, frozen=True, kw_only=True):
+class UnsubscribedPage(ReaderPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "unsubscribed.html"
 
-    newsletter_name: str | None = None
     is_everything: bool = False
 
 
-class ChoicesPage(PageView, frozen=True, kw_only=True):
+class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /unsubscribe/{token}/choices`: unsubscribe from this newsletter or all, or have a link mailed. It shows
     no personal data.
     """
@@ -173,10 +236,9 @@ class ChoicesPage(PageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "choices.html"
 
     action_path: str
-    newsletter_name: str | None = None
 
 
-class LinkMailedPage(PageView, frozen=True, kw_only=True):
+class LinkMailedPage(ReaderPageView, frozen=True, kw_only=True):
     """The answer to `POST /unsubscribe/{token}/preferences-link`, whatever the token is."""
 
     template: ClassVar[str] = "link_mailed.html"
@@ -191,7 +253,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: SuppressionKind | None = None
 
 
-class PreferencesPage(PageView, frozen=True, kw_only=True):
+class PreferencesPage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /preferences/{token}`, and its forms answered with faults. Fields of `errors`: name, email."""
 
     template: ClassVar[str] = "preferences.html"
@@ -211,7 +273,7 @@ class PreferencesPage(PageView, frozen=True, kw_only=True):
         return any(one.state != "unsubscribed" for one in self.newsletters)
 
 
-class ErasePage(PageView, frozen=True, kw_only=True):
+class ErasePage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /preferences/{token}/erase`: what it means, and the button."""
 
     template: ClassVar[str] = "erase.html"
@@ -219,11 +281,11 @@ class ErasePage(PageView, frozen=True, kw_only=True):
     action_path: str
 
 
-class ErasedPage(PageView, frozen=True, kw_only=True):
+class ErasedPage(ReaderPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "erased.html"
 
 
-class AddressChangePage(PageView, frozen=True, kw_only=True):
+class AddressChangePage(ReaderPageView, frozen=True, kw_only=True):
     """`GET` and `POST /change-of-address/{token}`."""
 
     template: ClassVar[str] = "address_change.html"
@@ -233,7 +295,7 @@ class AddressChangePage(PageView, frozen=True, kw_only=True):
     is_confirmed: bool
 
 
-class ErrorPage(PageView, frozen=True, kw_only=True):
+class ErrorPage(ReaderPageView, frozen=True, kw_only=True):
     """An error on a page route. `title` says what happened, `detail` what to do; `request_id` finds it in the logs."""
 
     template: ClassVar[str] = "error.html"

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from broadsheet_common.mail.notice_mail import Mail, duration_in_words, write_mail
+from broadsheet_common.languages.local_forms import duration_in_words
+from broadsheet_common.mail.notice_mail import Mail, write_mail
 
 RESET_PATH: Final = "/password-reset/"
 

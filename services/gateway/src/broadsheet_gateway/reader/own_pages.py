@@ -20,12 +20,15 @@ from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import ConflictError, MalformedRequestError
+from broadsheet_common.languages.language import LANGUAGES, Language
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.limits.limiter import Charge, Limiter
 from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.for_readers.faults import in_words, title_and_detail
+from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 from broadsheet_gateway.pages.views import (
     AddressChangePage,
     ChoicesPage,
@@ -41,12 +44,15 @@ from broadsheet_gateway.reader.public_pages import (
     TOKEN,
     UnknownLinkError,
     drop_body,
-    find_newsletter_name,
+    find_look,
+    language_asked,
     leave_by_link,
     parse_link,
+    said_look,
 )
 from broadsheet_gateway.reader.public_pages import field_errors as errors_of
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings, RateLimits
+from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 
 _LINK_TOO_OLD = "Links to your own page work for a short time. Ask for a new one at the foot of any issue."
 _DIGITS_MAX = 18
@@ -62,17 +68,19 @@ class _Membership(msgspec.Struct, frozen=True):
 
 
 class _Preferences(msgspec.Struct, frozen=True):
-    """What subscriptions answers about the subscriber behind a token."""
+    """What subscriptions answers about the subscriber behind a token. `language`: what the page is shown in."""
 
     email: str
     name: str
     newsletters: tuple[_Membership, ...]
     pending_email: str | None
+    language: Language = "en"
 
 
 class _ChangeOfAddress(msgspec.Struct, frozen=True):
     new_email: str
     is_confirmed: bool
+    language: Language = "en"
 
 
 class PersonErasedError(Exception):
@@ -92,13 +100,18 @@ class AddressChangesNowError(ConflictError):
 
 @route("/unsubscribe/{token:str}/choices", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_choices(
-    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same page for an unknown token, without a name."""
     if token == PREVIEW_TOKEN:
-        return responder.page(TestLinkPage())
-    name = await find_newsletter_name(upstreams, token)
-    return responder.page(ChoicesPage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+        return responder.page(TestLinkPage(asked=language_asked(request)))
+    look = await find_look(upstreams, newsletter_directory, token)
+    action_path = f"/unsubscribe/{quote(token, safe='')}"
+    return responder.page(ChoicesPage(action_path=action_path, look=look, asked=language_asked(request)))
 
 
 @post("/unsubscribe/{token:str}/all", status_code=200, include_in_schema=False)
@@ -108,11 +121,12 @@ async def leave_all_by_link(
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same answer for an unknown token."""
-    await drop_body(request, settings)
+    look = await said_look(request, settings, newsletter_directory)
     await leave_by_link(upstreams, "/public/unsubscribes/all", token)
-    return responder.page(UnsubscribedPage(is_everything=True))
+    return responder.page(UnsubscribedPage(is_everything=True, look=look, asked=language_asked(request)))
 
 
 @post("/unsubscribe/{token:str}/preferences-link", status_code=200, include_in_schema=False)
@@ -125,9 +139,10 @@ async def mail_link(
     limiter: NamedDependency[Limiter],
     request_origin: NamedDependency[RequestOrigin],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same answer for every token: whoever asks may not be the subscriber."""
-    await drop_body(request, settings)
+    look = await said_look(request, settings, newsletter_directory)
     await limiter.require([Charge("own-page", request_origin.rate_limit_subject(request), limits.signup_per_ip)])
     signed = parse_link(token).token
     if TOKEN.fullmatch(signed):
@@ -135,7 +150,7 @@ async def mail_link(
             "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": signed},
         )  # fmt: skip
-    return responder.page(LinkMailedPage())
+    return responder.page(LinkMailedPage(look=look, asked=language_asked(request)))
 
 
 # From the link that was mailed -----------------------------------------------------------------------------------
@@ -147,9 +162,11 @@ async def show_preferences(
     token: FromPath[str],
     responder: NamedDependency[Responder],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    return responder.page(_page(token, found, flashes=responder.flashes(request)))
+    look = await _only_look(newsletter_directory, found)
+    return responder.page(_page(token, found, look, flashes=responder.flashes(request)))
 
 
 @post("/preferences/{token:str}/leave", status_code=200, include_in_schema=False)
@@ -183,13 +200,14 @@ async def change_name(
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """A fault shows the page again with what was typed."""
     typed = (await _form(request, settings)).text("name")
     try:
         await _ask(upstreams, "/public/preferences/name", token, answer=_Preferences, body={"name": typed})
     except UpstreamRefusalError as refusal:
-        return await _again(upstreams, responder, token, refusal, typed_name=typed)
+        return await _again(upstreams, responder, newsletter_directory, token, refusal, typed_name=typed)
     return responder.redirect(f"/preferences/{token}", flash=FlashCode.NAME_CHANGED)
 
 
@@ -203,6 +221,7 @@ async def ask_for_address(
     limiter: NamedDependency[Limiter],
     request_origin: NamedDependency[RequestOrigin],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """The same answer whether or not the address is in use. A fault shows the page again with what was typed."""
     typed = (await _form(request, settings)).text("email")
@@ -210,7 +229,7 @@ async def ask_for_address(
     try:
         await _ask(upstreams, "/public/preferences/address", token, answer=_Preferences, body={"email": typed})
     except UpstreamRefusalError as refusal:
-        return await _again(upstreams, responder, token, refusal, typed_email=typed)
+        return await _again(upstreams, responder, newsletter_directory, token, refusal, typed_email=typed)
     return responder.redirect(f"/preferences/{token}", flash=FlashCode.ADDRESS_ASKED)
 
 
@@ -236,8 +255,8 @@ async def show_erase(
     token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
 ) -> PageResponse:
     """What erasing means, and the button for it."""
-    await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    return responder.page(ErasePage(action_path=f"/preferences/{token}"))
+    found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
+    return responder.page(ErasePage(action_path=f"/preferences/{token}", asked=found.language))
 
 
 @post("/preferences/{token:str}/erase", status_code=200, include_in_schema=False)
@@ -248,13 +267,15 @@ async def erase(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
 ) -> PageResponse:
-    """Repeating it gets the same answer, for as long as the link would have worked."""
-    await drop_body(request, settings)
+    """Repeating it gets the same answer, for as long as the link would have worked. The form says the language of the
+    page that held it: afterwards nobody knows any more which newsletters this person had.
+    """
+    language = await _language_of_form(request, settings)
     try:
         await _ask(upstreams, "/public/preferences/erase", token, answer=dict[str, Any])
     except UpstreamRefusalError as refusal:
         raise AddressChangesNowError("Press the button again in a moment.") from refusal
-    return responder.page(ErasedPage())
+    return responder.page(ErasedPage(asked=language))
 
 
 # From the mail to a new address ----------------------------------------------------------------------------------
@@ -267,7 +288,10 @@ async def show_address_change(
     found = await _ask(upstreams, "/public/address-changes/lookup", token, answer=_ChangeOfAddress)
     return responder.page(
         AddressChangePage(
-            action_path=f"/change-of-address/{token}", new_email=found.new_email, is_confirmed=found.is_confirmed
+            action_path=f"/change-of-address/{token}",
+            new_email=found.new_email,
+            is_confirmed=found.is_confirmed,
+            asked=found.language,
         )
     )
 
@@ -286,7 +310,12 @@ async def confirm_address(
     except UpstreamRefusalError as refusal:
         raise AddressTakenError("Unsubscribe it with the link in a mail that it gets, then confirm again.") from refusal
     return responder.page(
-        AddressChangePage(action_path=f"/change-of-address/{token}", new_email=found.new_email, is_confirmed=True)
+        AddressChangePage(
+            action_path=f"/change-of-address/{token}",
+            new_email=found.new_email,
+            is_confirmed=True,
+            asked=found.language,
+        )
     )
 
 
@@ -321,9 +350,17 @@ async def _ask(
                 raise
 
 
+async def _only_look(directory: NewsletterDirectory, found: _Preferences) -> NewsletterLook | None:
+    """The page concerns all newsletters. Whoever has one alone sees that one's look."""
+    if len(found.newsletters) != 1:
+        return None
+    return await directory.look_of(found.newsletters[0].id, found.newsletters[0].name)
+
+
 async def _again(
     upstreams: Upstreams,
     responder: Responder,
+    directory: NewsletterDirectory,
     token: str,
     refusal: UpstreamRefusalError,
     *,
@@ -332,20 +369,23 @@ async def _again(
 ) -> PageResponse:
     """The current page, with what was typed and what is wrong with it."""
     found = await _ask(upstreams, "/public/preferences/lookup", token, answer=_Preferences)
-    page = _page(token, found, refusal=refusal, typed_name=typed_name, typed_email=typed_email)
+    look = await _only_look(directory, found)
+    page = _page(token, found, look, refusal=refusal, typed_name=typed_name, typed_email=typed_email)
     return responder.page(page, status=400)
 
 
 def _page(
     token: str,
     found: _Preferences,
+    look: NewsletterLook | None,
     *,
     refusal: UpstreamRefusalError | None = None,
     flashes: tuple[FlashCode, ...] = (),
     typed_name: str | None = None,
     typed_email: str = "",
 ) -> PreferencesPage:
-    errors = {} if refusal is None else errors_of(refusal)
+    words = found.language if look is None else look.words
+    errors = {} if refusal is None else in_words(errors_of(refusal), words)
     return PreferencesPage(
         action_path=f"/preferences/{token}",
         email=found.email,
@@ -359,7 +399,9 @@ def _page(
         pending_email=found.pending_email,
         flashes=flashes,
         errors=errors,
-        form_error="" if refusal is None or errors else refusal.problem.title,
+        form_error="" if refusal is None or errors else title_and_detail(refusal.problem, words)[0],
+        look=look,
+        asked=found.language,
     )
 
 
@@ -367,6 +409,16 @@ async def _form(request: AnyRequest, settings: GatewaySettings) -> Form:
     return await read_form(
         request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
     )
+
+
+async def _language_of_form(request: AnyRequest, settings: GatewaySettings) -> Language:
+    """Of a form that says one of ours; else the one that the browser asks for."""
+    said = None
+    if request.headers.get("content-type"):
+        said = (await _form(request, settings)).get("language")
+    else:
+        await drop_body(request, settings)
+    return next((one for one in LANGUAGES if one == said), language_asked(request))
 
 
 OWN_HANDLERS: tuple[HTTPRouteHandler, ...] = (

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import msgspec
 from litestar import Response, post, route
@@ -15,12 +15,14 @@ from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import MalformedRequestError, NotFoundError, ProblemError, UnauthenticatedError
+from broadsheet_common.languages.language import Language, language_asked_for
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import read_form
 from broadsheet_gateway.http.request_body import read_body
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 from broadsheet_gateway.pages.views import (
     ConfirmedPage,
     ConfirmPage,
@@ -29,9 +31,11 @@ from broadsheet_gateway.pages.views import (
     UnsubscribePage,
 )
 from broadsheet_gateway.settings import FORM_BODY_MAX_BYTES, GatewaySettings
+from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 _ISSUE = re.compile(r"[1-9][0-9]{0,17}")
+_FIELDS_MAX = 20
 
 
 class _Newsletter(msgspec.Struct, frozen=True):
@@ -39,7 +43,7 @@ class _Newsletter(msgspec.Struct, frozen=True):
     name: str
 
 
-class _LinkState(msgspec.Struct, frozen=True):
+class LinkState(msgspec.Struct, frozen=True):
     """What subscriptions answers about a link's token."""
 
     newsletter: _Newsletter
@@ -67,14 +71,17 @@ def field_errors(refusal: UpstreamRefusalError) -> dict[str, str]:
 
 @route("/subscriptions/confirm", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_confirmation(
-    request: AnyRequest, responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    request: AnyRequest,
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """Shows a button and changes nothing: mail scanners open every link."""
     token = _query_token(request)
     link = await _ask_about_confirmation(upstreams, "/public/confirmations/lookup", token)
     return responder.page(
         ConfirmPage(
-            newsletter_name=link.newsletter.name,
+            look=await newsletter_directory.look_of(link.newsletter.id, link.newsletter.name),
             token=token,
             state="confirmed" if link.state == "confirmed" else "pending",
             suppressed=link.suppressed,
@@ -89,6 +96,7 @@ async def confirm(
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
     request_origin: NamedDependency[RequestOrigin],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """Confirms; repeating it succeeds. The token is the credential: no cookie, no CSRF check."""
     token: str | None = None
@@ -103,7 +111,8 @@ async def confirm(
         token or _query_token(request),
         visitor=request_origin.visitor(request),
     )
-    return responder.page(ConfirmedPage(newsletter_name=link.newsletter.name, suppressed=link.suppressed))
+    look = await newsletter_directory.look_of(link.newsletter.id, link.newsletter.name)
+    return responder.page(ConfirmedPage(look=look, suppressed=link.suppressed))
 
 
 def _query_token(request: AnyRequest) -> str:
@@ -116,12 +125,12 @@ def _query_token(request: AnyRequest) -> str:
 
 async def _ask_about_confirmation(
     upstreams: Upstreams, path: str, token: str, **about: Mapping[str, str | None]
-) -> _LinkState:
+) -> LinkState:
     if not TOKEN.fullmatch(token):
         raise UnknownLinkError
     try:
         return await upstreams.call(
-            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=_LinkState, body={"token": token, **about}
+            "subscriptions", "POST", path, identity=PUBLIC_IDENTITY, answer=LinkState, body={"token": token, **about}
         )
     except UpstreamRefusalError as refusal:
         raise UnknownLinkError("Subscribe again to get a new one.") from refusal
@@ -143,24 +152,45 @@ def parse_link(text: str) -> UnsubscribeLink:
     return UnsubscribeLink(token, int(issue)) if separator and _ISSUE.fullmatch(issue) else UnsubscribeLink(text, None)
 
 
-async def find_newsletter_name(upstreams: Upstreams, link_text: str) -> str | None:
-    """The name of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
+async def find_look(upstreams: Upstreams, directory: NewsletterDirectory, link_text: str) -> NewsletterLook | None:
+    """The look of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
     token = parse_link(link_text).token
     if not TOKEN.fullmatch(token):
         return None
     try:
         link = await upstreams.call(
-            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC_IDENTITY, answer=_LinkState,
+            "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC_IDENTITY, answer=LinkState,
             body={"token": token},
         )  # fmt: skip
     except (UpstreamRefusalError, ProblemError):
         return None
-    return link.newsletter.name
+    return await directory.look_of(link.newsletter.id, link.newsletter.name)
 
 
-async def drop_body(request: AnyRequest, settings: GatewaySettings) -> None:
-    """A button sends no data; a body that is sent all the same is read, within bounds, and dropped."""
-    await read_body(request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s)
+def language_asked(request: AnyRequest) -> Language:
+    """The language of a page that belongs to no newsletter: what the browser asks for."""
+    return language_asked_for(request.headers.get("accept-language", ""))
+
+
+async def said_look(
+    request: AnyRequest, settings: GatewaySettings, directory: NewsletterDirectory
+) -> NewsletterLook | None:
+    """The look of the page that held the form, as the form says. Nothing is asked about the link's token: the answer is
+    the same for one that is not known. A mailbox provider's one click says no newsletter, and any body is taken.
+    """
+    body = await drop_body(request, settings)
+    try:
+        said = parse_qs(body.decode("ascii"), max_num_fields=_FIELDS_MAX).get("newsletter", [])
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return await directory.look_of_slug(said[0]) if len(said) == 1 else None
+
+
+async def drop_body(request: AnyRequest, settings: GatewaySettings) -> bytes:
+    """A button needs no data; a body that is sent all the same is read, within bounds."""
+    return await read_body(
+        request.receive, request.headers, max_bytes=FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+    )
 
 
 async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None:
@@ -180,13 +210,18 @@ async def leave_by_link(upstreams: Upstreams, path: str, link_text: str) -> None
 
 @route("/unsubscribe/{token:str}", http_method=["GET", "HEAD"], include_in_schema=False)
 async def show_unsubscribe(
-    token: FromPath[str], responder: NamedDependency[Responder], upstreams: NamedDependency[Upstreams]
+    request: AnyRequest,
+    token: FromPath[str],
+    responder: NamedDependency[Responder],
+    upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
     if token == PREVIEW_TOKEN:
-        return responder.page(TestLinkPage())
-    name = await find_newsletter_name(upstreams, token)
-    return responder.page(UnsubscribePage(action_path=f"/unsubscribe/{quote(token, safe='')}", newsletter_name=name))
+        return responder.page(TestLinkPage(asked=language_asked(request)))
+    look = await find_look(upstreams, newsletter_directory, token)
+    action_path = f"/unsubscribe/{quote(token, safe='')}"
+    return responder.page(UnsubscribePage(action_path=action_path, look=look, asked=language_asked(request)))
 
 
 @post("/unsubscribe/{token:str}", status_code=200, include_in_schema=False)
@@ -196,17 +231,18 @@ async def unsubscribe(
     responder: NamedDependency[Responder],
     settings: NamedDependency[GatewaySettings],
     upstreams: NamedDependency[Upstreams],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
     """One-click unsubscribe (RFC 8058): only the token counts, whatever the body holds and however it is encoded.
 
     No cookie is read or set, and there is no redirect. Repeating it and a wrong token get the same answer. Only a
     fault of ours is an error: 5xx, so that the mailbox provider tries again.
     """
-    await drop_body(request, settings)
+    look = await said_look(request, settings, newsletter_directory)
     if token == PREVIEW_TOKEN:
-        return responder.page(TestLinkPage())
+        return responder.page(TestLinkPage(asked=language_asked(request)))
     await leave_by_link(upstreams, "/public/unsubscribes", token)
-    return responder.page(UnsubscribedPage())
+    return responder.page(UnsubscribedPage(look=look, asked=language_asked(request)))
 
 
 @route("/static/{name:str}", http_method=["GET", "HEAD"], include_in_schema=False)

@@ -11,7 +11,8 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from broadsheet_gateway.sign_up.pages import HOME_PATH, NEWSLETTER_PATH, SignUpDesk
+from broadsheet_gateway.sign_up.newsletter_directory import HOME_PATH
+from broadsheet_gateway.sign_up.pages import NEWSLETTER_PATH, SignUpDesk
 
 _Headers = list[tuple[bytes, bytes]]
 

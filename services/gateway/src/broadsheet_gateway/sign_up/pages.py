@@ -2,24 +2,27 @@
 
 import re
 import secrets
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from litestar import Response, post, route
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import Scope
 
-from broadsheet_common.contracts.consent_wording import CURRENT_VERSION, CURRENT_WORDING
+from broadsheet_common.contracts.consent_wording import current_wording
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
-from broadsheet_gateway.http.responses import AnyRequest, Responder
+from broadsheet_gateway.http.responses import AnyRequest, Responder, policy_of
 from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
+from broadsheet_gateway.pages.for_readers.faults import in_words, known_words, sign_up_fault
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     EmbedPage,
@@ -35,19 +38,17 @@ from broadsheet_gateway.sign_up.cross_origin import is_script_that_wants_data, p
 from broadsheet_gateway.sign_up.embed_form import WORDING_FIELD, embed_form
 from broadsheet_gateway.sign_up.form_ticket import FormTickets
 from broadsheet_gateway.sign_up.guard import SignUpGuard, mailbox_of
+from broadsheet_gateway.sign_up.latest_issues import LatestIssues
 from broadsheet_gateway.sign_up.newsletter_directory import (
+    HOME_PATH,
     NAME_BEFORE_FIRST_ANSWER,
+    NEWSLETTERS_PREFIX,
     NewsletterDirectory,
     PublicNewsletter,
 )
 from broadsheet_gateway.sign_up.send_sign_ups import SignUpForm, SignUpSender
 
-HOME_PATH = "/subscriptions"
-"""Where the default newsletter's form is sent; every other one's is sent to its own page."""
-
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SUBSCRIBE_FAULT = "Nothing was lost: please send the form again in a moment."
-NEWSLETTERS_PREFIX = "/newsletters/"
 NEWSLETTER_PATH = f"{NEWSLETTERS_PREFIX}{{slug:str}}"
 UNDER_WAY_MAX = 200
 """Sign-ups of this process that are not answered yet: at a thousand a second, the last one waits for 0.2 s."""
@@ -57,7 +58,17 @@ PAGES_KEPT_MAX = 256
 _WORDING = re.compile(r"[0-9]{1,6}")
 
 AnyResponse = Response[Any]
-KeptPages = dict[Hashable, tuple[bytes, bytes]]
+
+
+class KeptForm(msgspec.Struct, frozen=True):
+    """A page without the ticket that stands in it, and the headers that it needs."""
+
+    before: bytes
+    after: bytes
+    headers: Mapping[str, str]
+
+
+KeptPages = dict[Hashable, KeptForm]
 
 
 class SignUpDesk:
@@ -71,6 +82,7 @@ class SignUpDesk:
         guard: SignUpGuard,
         tickets: FormTickets,
         directory: NewsletterDirectory,
+        latest: LatestIssues,
         sender: SignUpSender,
         request_origin: RequestOrigin,
     ) -> None:
@@ -81,6 +93,7 @@ class SignUpDesk:
         self._sender = sender
         self._request_origin = request_origin
         self.directory = directory
+        self._latest = latest
         self._under_way = 0
         self._ticket_mark = secrets.token_hex(32)
         self._forms: KeptPages = {}
@@ -107,13 +120,18 @@ class SignUpDesk:
 
     async def home_page(self, flashes: tuple[FlashCode, ...] = ()) -> AnyResponse:
         """The default newsletter's form, and the way to others that are listed."""
+        newsletter = await self.directory.default()
         return self.page(
-            await self.directory.default(), HOME_PATH, others=await self.directory.listed(), flashes=flashes
+            newsletter,
+            HOME_PATH,
+            others=await self.directory.listed(),
+            issues=await self._latest.of(newsletter),
+            flashes=flashes,
         )
 
     async def newsletter_page(self, slug: str) -> AnyResponse:
         newsletter = await self.find(slug)
-        return self.page(newsletter, newsletter_path(newsletter.slug))
+        return self.page(newsletter, newsletter.path, issues=await self._latest.of(newsletter))
 
     def is_full(self) -> bool:
         """Whether as many sign-ups are under way as may be (see `refuse_overload`)."""
@@ -134,58 +152,69 @@ class SignUpDesk:
     async def sign_up_to(self, request: AnyRequest, slug: str) -> AnyResponse:
         with self._counted():
             newsletter = await self.find_for_sign_up(slug)
-            return await self.sign_up(request, newsletter, newsletter_path(newsletter.slug))
+            return await self.sign_up(request, newsletter, newsletter.path)
 
     def page(
         self,
         newsletter: PublicNewsletter,
         path: str,
         *,
-        others: list[PublicNewsletter] | None = None,
+        others: Sequence[PublicNewsletter] = (),
+        issues: tuple[ArchivedLink, ...] | None = None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         **shown: Any,
     ) -> AnyResponse:
-        links = tuple(NewsletterLink(one.name, newsletter_path(one.slug)) for one in others or ())
+        """`issues` None: those that are known."""
+        links = tuple(NewsletterLink(one.name, one.path) for one in others)
         ticket = self._tickets.issue(path)
+        latest = self._latest.known(newsletter) if issues is None else issues
         if any(shown.values()):
-            view = self._form(newsletter, path, links, ticket, **shown)
+            view = self._form(newsletter, path, links, latest, ticket, **shown)
             return self._responder.page(view, status=status, headers=headers)
-        before, after = self._keep(
-            self._forms, (newsletter, path, links), lambda: self._form(newsletter, path, links, self._ticket_mark)
+        kept = self._keep(
+            self._forms,
+            (newsletter, path, links, latest),
+            lambda: self._form(newsletter, path, links, latest, self._ticket_mark),
         )
-        return self._responder.rendered(before + ticket.encode() + after, status=status, headers=headers)
+        return self._responder.rendered(
+            kept.before + ticket.encode() + kept.after, status=status, headers={**kept.headers, **(headers or {})}
+        )
 
     def _form(
         self,
         newsletter: PublicNewsletter,
         path: str,
         links: tuple[NewsletterLink, ...],
+        issues: tuple[ArchivedLink, ...],
         ticket: str,
         **shown: Any,
     ) -> HomePage:
+        look = newsletter.look
+        wording = current_wording(look.words)
         return HomePage(
-            newsletter_name=newsletter.name,
+            look=look,
             action_path=path,
-            proof=FormProof(ticket=ticket, wording_version=CURRENT_VERSION, wording=CURRENT_WORDING),
+            proof=FormProof(ticket=ticket, wording_version=wording.version, wording=wording.text),
             heading=newsletter.sign_up_heading,
             text=newsletter.sign_up_text,
             button=newsletter.sign_up_button,
             tracking=newsletter.tracking_notice,
-            archive_path=f"{newsletter_path(newsletter.slug)}/issues" if newsletter.has_archive else "",
+            issues=issues,
             others=links,
             **shown,
         )
 
-    def _keep(self, kept: KeptPages, key: Hashable, make: Callable[[], PageView]) -> tuple[bytes, bytes]:
+    def _keep(self, kept: KeptPages, key: Hashable, make: Callable[[], PageView]) -> KeptForm:
         """What stands before and after the ticket: the same for every visitor, until the newsletter is changed."""
         found = kept.get(key)
         if found is None:
             if len(kept) >= PAGES_KEPT_MAX:
                 kept.clear()
             # The mark is random: no newsletter's text can hold it.
-            before, _, after = self._responder.render(make()).partition(self._ticket_mark)
-            found = kept[key] = (before.encode(), after.encode())
+            view = make()
+            before, _, after = self._responder.render(view).partition(self._ticket_mark)
+            found = kept[key] = KeptForm(before.encode(), after.encode(), policy_of(view))
         return found
 
     async def sign_up(self, request: AnyRequest, newsletter: PublicNewsletter, path: str) -> AnyResponse:
@@ -212,30 +241,32 @@ class SignUpDesk:
         except UpstreamRefusalError as refusal:
             if any(error.pointer == "/newsletter" for error in refusal.problem.errors):
                 raise NotFoundError("There is no such newsletter.", headers=shared) from refusal
-            errors = field_errors(refusal)
+            errors = in_words(field_errors(refusal), newsletter.look.words)
             if for_script:
                 raise InvalidInputError(errors=refusal.problem.errors, headers=shared) from refusal
             return self.page(
                 newsletter, path, status=400, headers=shared, form=_typed(form), errors=errors,
-                form_error="" if errors else refusal.problem.title,
+                form_error="" if errors else known_words(refusal.problem.title, newsletter.look.words),
             )  # fmt: skip
         except ProblemError as error:
             error.headers.update(shared)
             if for_script:
                 raise
-            message = f"{error.detail or error.title}. {_SUBSCRIBE_FAULT}"
+            message = sign_up_fault(error, newsletter.look.words)
             return self.page(
                 newsletter, path, status=error.status, headers=error.headers, form=_typed(form), form_error=message
             )
         if for_script:
             return Response({"status": "check_inbox"}, status_code=202, headers=shared)
         page_path = "/" if path == HOME_PATH else path
-        page, _ = self._keep(
+        page = self._keep(
             self._answers,
-            (newsletter.name, page_path),
-            lambda: CheckInboxPage(newsletter_name=newsletter.name, page_path=page_path),
+            (newsletter, page_path),
+            lambda: CheckInboxPage(
+                look=newsletter.look, page_path=page_path, inbox_url=self._settings.sandbox_inbox_url or ""
+            ),
         )
-        return self._responder.rendered(page, headers=shared)
+        return self._responder.rendered(page.before, headers={**page.headers, **shared})
 
     async def _take(self, request: AnyRequest, form: Form, newsletter: PublicNewsletter, path: str) -> None:
         typed = _typed(form)
@@ -258,10 +289,6 @@ class SignUpDesk:
             ),
             mailbox=mailbox_of(typed.email),
         )
-
-
-def newsletter_path(slug: str) -> str:
-    return f"/newsletters/{slug}"
 
 
 def form_url(headers: Mapping[str, str], known_origins: set[str]) -> str | None:
@@ -327,12 +354,17 @@ async def embed_page(
 ) -> AnyResponse:
     """The form to copy into a page of the newsletter's own."""
     newsletter = await sign_up_desk.find(slug)
-    action = f"{settings.public_url}{newsletter_path(newsletter.slug)}"
+    action = f"{settings.public_url}{newsletter.path}"
     return responder.page(
         EmbedPage(
-            newsletter_name=newsletter.name,
-            page_path=newsletter_path(newsletter.slug),
-            snippet=embed_form(action=action, button=newsletter.sign_up_button, tracking=newsletter.tracking_notice),
+            look=newsletter.look,
+            page_path=newsletter.path,
+            snippet=embed_form(
+                action=action,
+                look=newsletter.look,
+                button=newsletter.sign_up_button,
+                tracking=newsletter.tracking_notice,
+            ),
             origins=newsletter.allowed_origins,
         )
     )

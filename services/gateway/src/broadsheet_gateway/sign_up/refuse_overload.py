@@ -15,15 +15,18 @@ from litestar.types import HTTPScope
 
 from broadsheet_common.http.problems import PROBLEM_MEDIA_TYPE, UnavailableError, problem_of
 from broadsheet_common.http.service_app import ReadyAnswer
+from broadsheet_common.languages.catalogue import marked
+from broadsheet_common.languages.language import LANGUAGES, Language, language_asked_for
 from broadsheet_common.process.metrics import Counter
 from broadsheet_gateway.pages import Pages
+from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 from broadsheet_gateway.pages.views import ErrorPage
-from broadsheet_gateway.sign_up.pages import HOME_PATH, NEWSLETTERS_PREFIX
+from broadsheet_gateway.sign_up.newsletter_directory import HOME_PATH, NEWSLETTERS_PREFIX
 
 RETRY_AFTER_S: Final = 5
 NOTED_EVERY_S: Final = 1.0
-_TITLE: Final = "Very many people are signing up at this moment"
-_DETAIL: Final = (
+_TITLE: Final = marked("Very many people are signing up at this moment")
+_DETAIL: Final = marked(
     "Nothing is lost: wait for a few seconds, then reload this page. Your browser still has what you typed, and sends "
     "it again."
 )
@@ -46,8 +49,9 @@ class OverloadRefusal:
         self._refused = refused
         self._unnoted = 0
         self._noted_at_s = float("-inf")
-        view = ErrorPage(status=UnavailableError.status, title=_TITLE, detail=_DETAIL, request_id="")
-        self._page = _ready(pages.render(view).encode(), "text/html; charset=utf-8", headers)
+        self._pages = {
+            language: _ready(_page(pages, language), "text/html; charset=utf-8", headers) for language in LANGUAGES
+        }
         problem = msgspec.json.encode(problem_of(UnavailableError(f"{_TITLE}.")))
         self._problem = _ready(problem, PROBLEM_MEDIA_TYPE, (*headers, (b"access-control-allow-origin", b"*")))
 
@@ -55,8 +59,16 @@ class OverloadRefusal:
         if scope["method"] != "POST" or not self._is_full() or not _is_sign_up(scope["path"]):
             return None
         self._note()
-        wants_page = any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
-        return self._page if wants_page else self._problem
+        wants_page, asked = False, b""
+        for name, value in scope["headers"]:
+            if name == b"accept":
+                wants_page = wants_page or b"text/html" in value
+            elif name == b"accept-language":
+                asked = value
+        if not wants_page:
+            return self._problem
+        # Not the newsletter's: a refusal asks nobody anything.
+        return self._pages[language_asked_for(asked.decode("latin-1"))]
 
     def _note(self) -> None:
         self._refused.inc()
@@ -65,6 +77,18 @@ class OverloadRefusal:
         if now_s - self._noted_at_s >= NOTED_EVERY_S:
             _log.warning("sign_up.overload", refused=self._unnoted)
             self._unnoted, self._noted_at_s = 0, now_s
+
+
+def _page(pages: Pages, language: Language) -> bytes:
+    translate = CATALOGUES[language]
+    view = ErrorPage(
+        status=UnavailableError.status,
+        title=translate(_TITLE),
+        detail=translate(_DETAIL),
+        request_id="",
+        asked=language,
+    )
+    return pages.render(view).encode()
 
 
 def _is_sign_up(path: str) -> bool:

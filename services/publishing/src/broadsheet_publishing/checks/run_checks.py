@@ -166,7 +166,9 @@ async def _read_subject(
         missing_values=await _missing_values(connection, newsletter.id),
         sample=sample,
         others=(_with_long_values(sample, types),),
-        footer=Footer(newsletter_name=newsletter.name, postal_address=newsletter.postal_address),
+        footer=Footer(
+            newsletter_name=newsletter.name, postal_address=newsletter.postal_address, language=newsletter.language
+        ),
     )
 
 

@@ -84,6 +84,7 @@ class _Mails:
                 published_at=datetime.fromisoformat(values.issue_published_on or "2026-01-31").replace(tzinfo=UTC),
                 web_url=values.web_url,
                 tracks_links=tracks_links,
+                language=footer.language,
             ),
         )
 

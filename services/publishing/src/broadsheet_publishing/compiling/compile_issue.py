@@ -8,6 +8,7 @@ from typing import Final, assert_never
 import msgspec
 
 from broadsheet_common.http.plain_text import is_storable
+from broadsheet_common.mail.footer_words import footer_words
 from broadsheet_common.mail.template_work import Work
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue, CompileError, Fault, Field
 from broadsheet_publishing.compiling.html_document import HtmlDocument, InlineFaultError
@@ -15,7 +16,6 @@ from broadsheet_publishing.compiling.html_text import text_of_html
 from broadsheet_publishing.compiling.issue_source import CONTENT_BYTES_MAX, Format, IssueSource, Layout, Look
 from broadsheet_publishing.compiling.layout import (
     OPTIONAL_LINKS,
-    WORDS,
     faults_of_place,
     filled,
     layout_html,
@@ -259,16 +259,17 @@ class _Compilation:
     def _text(self, body: str) -> str:
         """A plain text that was made, with what each mail says at its end. Delivery adds what is still missing."""
         look = self._look
-        lines = [f"{WORDS['why']} {_in_text(look.newsletter_name)}."]
-        links = [("web", "web_url")] if look.has_archive else []
-        links += [("preferences", "preferences_url")]
+        words = footer_words(look.language, _in_text(look.newsletter_name))
+        lines = [words.why]
+        links = [(words.web, "web_url")] if look.has_archive else []
+        links += [(words.preferences, "preferences_url")]
         lines += [
-            f"{WORDS[word]}: {{{{ {name} }}}}"
+            f"{word}: {{{{ {name} }}}}"
             for word, name in links
             if name in OPTIONAL_LINKS and f"{{{{ {name} }}}}" not in body
         ]
         if "unsubscribe_url" not in body:
-            lines.append(f"{WORDS['unsubscribe']}: {{{{ unsubscribe_url }}}}")
+            lines.append(f"{words.unsubscribe}: {{{{ unsubscribe_url }}}}")
         address = "\n".join(line.strip() for line in look.postal_address.splitlines() if line.strip())
         if address and " ".join(address.split()) not in " ".join(body.split()):
             lines += ["", _in_text(address)]

@@ -2,14 +2,15 @@
 
 import html
 import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Final
 
 from liquid import BoundTemplate, Environment
 
+from broadsheet_common.mail.footer_words import footer_words
 from broadsheet_common.mail.mail_template import VARIABLES
+from broadsheet_common.mail.readable_colour import best_on, readable
 from broadsheet_publishing.compiling.compiled_issue import Fault
 from broadsheet_publishing.compiling.issue_source import CONTENT_PLACE, Layout, Look
 from broadsheet_publishing.compiling.liquid_shield import Covered, Shield
@@ -18,22 +19,10 @@ from broadsheet_publishing.compiling.mjml_html import html_of_mjml
 
 OPTIONAL_LINKS: Final = frozenset({"preferences_url", "web_url"}) & VARIABLES
 """Links of a footer that are written only where the template language has them."""
-_CONTRAST_MIN: Final = 4.5
-"""Of text and its background, by WCAG 2.2 (1.4.3)."""
 _PAPER: Final = "#fffdf8"
 _NIGHT: Final = "#211e1a"
-_LIGHT: Final = "#ffffff"
-_DARK: Final = "#1b1815"
 _ACCENT: Final = "#7a1f1f"
 _COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
-_STEPS: Final = 20
-
-WORDS: Final[Mapping[str, str]] = {
-    "why": "You get this because you subscribed to",
-    "unsubscribe": "Unsubscribe",
-    "preferences": "Your preferences",
-    "web": "Read on the web",
-}
 
 
 def shipped_layout(look: Look) -> Layout:
@@ -49,14 +38,19 @@ def shipped_layout(look: Look) -> Layout:
         "logo_url": look.logo_url,
         "logo_alt": look.logo_alt or look.newsletter_name,
         "accent": on_paper,
-        "on_accent": _best_on(on_paper),
+        "on_accent": best_on(on_paper),
         "night_accent": at_night,
-        "on_night_accent": _best_on(at_night),
+        "on_night_accent": best_on(at_night),
         "web": look.has_archive and "web_url" in OPTIONAL_LINKS,
         "preferences": "preferences_url" in OPTIONAL_LINKS,
-        "words": dict(WORDS),
+        **_words(look),
     }
     return Layout("html", _shipped().render(**{name: _without_liquid(value) for name, value in values.items()}))
+
+
+def _words(look: Look) -> dict[str, object]:
+    words = footer_words(look.language, look.newsletter_name)
+    return {f"{name}_words": getattr(words, name) for name in words.__struct_fields__}
 
 
 def layout_html(layout: Layout, covered: Covered, shield: Shield, look: Look) -> str:
@@ -92,40 +86,6 @@ def filled(layout_html_: str, covered: Covered, shield: Shield, content: str) ->
             return f"{layout_html_[:start]}{content}{layout_html_[end:]}"
     how = "In MJML, that is in <mj-text> or <mj-raw>; in HTML, in <td> or <div>."
     return shield.fault(number, "layout-content", f"{CONTENT_PLACE} must stand where text may stand. {how}")
-
-
-def readable(colour: str, background: str) -> str:
-    """The colour, mixed with white or black until text in it can be read on the background."""
-    target = (255, 255, 255) if _luminance(_rgb(background)) < 0.5 else (0, 0, 0)  # noqa: PLR2004  # the middle
-    rgb = _rgb(colour)
-    for step in range(_STEPS + 1):
-        share = step / _STEPS
-        mixed = tuple(round(own + (other - own) * share) for own, other in zip(rgb, target, strict=True))
-        if contrast(mixed, _rgb(background)) >= _CONTRAST_MIN:
-            return "#{:02x}{:02x}{:02x}".format(*mixed)
-    return "#{:02x}{:02x}{:02x}".format(*target)
-
-
-def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
-    """From 1 to 21, of two colours in sRGB (WCAG 2.2)."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-def _best_on(background: str) -> str:
-    return max((_LIGHT, _DARK), key=lambda colour: contrast(_rgb(colour), _rgb(background)))
-
-
-def _rgb(colour: str) -> tuple[int, ...]:
-    return tuple(int(colour[at : at + 2], 16) for at in (1, 3, 5))
-
-
-def _luminance(rgb: tuple[int, ...]) -> float:
-    linear = [
-        share / 12.92 if (share := part / 255) <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4  # noqa: PLR2004
-        for part in rgb
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _without_liquid(value: object) -> object:

@@ -106,7 +106,7 @@ def faults_of_preheader(source: str, attributes: frozenset[str], without: frozen
 def faults_of_compiled(issue: CompiledIssue, look: Look, attributes: frozenset[str]) -> list[Fault]:
     """What would fail for every recipient, and what takes too much work for one mail."""
     works = [Work() for _ in range(4)]
-    footer = Footer(newsletter_name=look.newsletter_name, postal_address=look.postal_address)
+    footer = Footer(newsletter_name=look.newsletter_name, postal_address=look.postal_address, language=look.language)
     faults = faults_of_title(issue.title, "title", works[0], attributes)
     if issue.subject != issue.title:
         faults += faults_of_title(issue.subject, "subject", works[1], attributes)

@@ -60,6 +60,7 @@ def render_mail(parts: MailParts, installation: Installation) -> Preview:
         published_at=parts.published_at,
         web_url=parts.web_url,
         tracks_links=newsletter.track_links,
+        language=newsletter.language,
     )
     mail = IssueMail(parts.templates, facts).render(parts.reader, Work())
     handles = newsletter.unsubscribe_handling == "custom"

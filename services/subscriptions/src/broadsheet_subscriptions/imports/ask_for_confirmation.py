@@ -60,6 +60,7 @@ async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: 
     mail = write_confirmation_mail(
         newsletter_name=person.newsletter_name,
         postal_address=person.postal_address,
+        language=person.language,
         public_url=policy.public_url,
         token=token,
         lifetime_s=int(policy.lifetime.total_seconds()),

@@ -19,6 +19,7 @@ class PersonToAsk(msgspec.Struct, frozen=True):
     email: EmailAddress
     newsletter_name: str
     postal_address: str
+    language: str
 
 
 async def take_turn(connection: AsyncConnection) -> bool:
@@ -43,7 +44,8 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
     """
     result = await connection.execute(
         sa.text("""
-            SELECT job.id, picked.id, picked.email, newsletter.name, newsletter.postal_address
+            SELECT job.id, picked.id, picked.email, newsletter.name, newsletter.postal_address,
+                   newsletter.language
               FROM subscriptions.import_job AS job
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
               CROSS JOIN LATERAL (
@@ -61,7 +63,7 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
         """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
         {"limit": limit, "resting": list(resting)},
     )
-    return [PersonToAsk(row[0], row[1], EmailAddress(row[2]), row[3], row[4]) for row in result]
+    return [PersonToAsk(row[0], row[1], EmailAddress(row[2]), row[3], row[4], row[5]) for row in result]
 
 
 async def wait(connection: AsyncConnection, interval: timedelta) -> None:

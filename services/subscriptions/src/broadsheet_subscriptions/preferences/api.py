@@ -15,6 +15,7 @@ from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_common.http.record_id import RecordId
 from broadsheet_common.http.route_rules import JsonRequest, documents, json_only
+from broadsheet_common.languages.language import Language
 from broadsheet_subscriptions.personal_data.erase_subscriber import (
     BY_THEMSELVES,
     AddressChangesNowError,
@@ -37,7 +38,7 @@ from broadsheet_subscriptions.preferences.open_link import (
 )
 from broadsheet_subscriptions.preferences.policy import PreferencesPolicy
 from broadsheet_subscriptions.preferences.show_preferences import ShownPreferences, preferences_of, show_preferences
-from broadsheet_subscriptions.preferences.store import AddressChange, Person
+from broadsheet_subscriptions.preferences.store import AddressChange, Person, find_language
 from broadsheet_subscriptions.sign_up.api import PUBLIC_BODY_MAX_BYTES, TokenInput
 from broadsheet_subscriptions.subscribers.api import EMAIL_CHARS_MAX, NAME_CHARS_MAX
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -76,17 +77,21 @@ class NewsletterMembership(msgspec.Struct, frozen=True):
 
 
 class Preferences(msgspec.Struct, frozen=True):
-    """`pending_email` is a new address that has not been confirmed yet."""
+    """`pending_email` is a new address that has not been confirmed yet. `language`: what the page is shown in."""
 
     email: str
     name: str
     newsletters: list[NewsletterMembership]
     pending_email: str | None
+    language: Language
 
 
 class ChangeOfAddress(msgspec.Struct, frozen=True):
+    """`language`: what the page is shown in."""
+
     new_email: str
     is_confirmed: bool
+    language: Language
 
 
 class ErasedAnswer(msgspec.Struct, frozen=True):
@@ -214,7 +219,7 @@ class PreferencesController(Controller):
     )
     async def look_up_change(self, data: JSONBody[TokenInput], engine: NamedDependency[AsyncEngine]) -> ChangeOfAddress:
         async with engine.connect() as connection:
-            return _changed(await look_up_change(connection, data.token))
+            return await _changed(connection, await look_up_change(connection, data.token))
 
     @post(
         "/address-changes",
@@ -230,8 +235,7 @@ class PreferencesController(Controller):
         address_hasher: NamedDependency[AddressHasher],
     ) -> ChangeOfAddress:
         async with engine.begin() as connection:
-            change = await confirm_address(connection, address_hasher, data.token)
-        return _changed(change)
+            return await _changed(connection, await confirm_address(connection, address_hasher, data.token))
 
 
 async def _page(connection: AsyncConnection, person: Person) -> Preferences:
@@ -247,8 +251,10 @@ def _shown(shown: ShownPreferences) -> Preferences:
             for item in shown.memberships
         ],
         pending_email=None if shown.pending_address is None else str(shown.pending_address),
+        language=shown.language,
     )
 
 
-def _changed(change: AddressChange) -> ChangeOfAddress:
-    return ChangeOfAddress(str(change.new_email), change.is_confirmed)
+async def _changed(connection: AsyncConnection, change: AddressChange) -> ChangeOfAddress:
+    language = await find_language(connection, change.subscriber_id)
+    return ChangeOfAddress(str(change.new_email), change.is_confirmed, language)

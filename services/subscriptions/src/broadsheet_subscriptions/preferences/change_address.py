@@ -63,13 +63,15 @@ async def ask_for_address(
     await store.insert_change(
         connection, person, new_email=new_email, token_hash=token_hash, lifetime=policy.change_lifetime
     )
+    language = await store.find_language(connection, person.id)
     question = write_change_mail(
         public_url=policy.public_url,
         token=change_token,
         lifetime_s=int(policy.change_lifetime.total_seconds()),
+        language=language,
     )
     await _enqueue(connection, "address_change", new_email, question, token_hash, policy.change_lifetime)
-    notice = write_notice_mail(moved=False)
+    notice = write_notice_mail(moved=False, language=language)
     await _enqueue(connection, "address_notice", person.email, notice, token_hash, _NOTICE_LIFETIME)
 
 
@@ -102,7 +104,7 @@ async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, to
     if not is_moved:
         raise AddressTakenError
     await enter_addresses(connection, hasher, [change.new_email.key])
-    notice = write_notice_mail(moved=True)
+    notice = write_notice_mail(moved=True, language=await store.find_language(connection, person.id))
     await _enqueue(connection, "address_notice", change.old_email, notice, hash_token(token), _NOTICE_LIFETIME, "moved")
     return await open_change(connection, token)
 

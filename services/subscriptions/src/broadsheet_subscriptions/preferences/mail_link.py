@@ -35,7 +35,10 @@ async def mail_preferences_link(
     token_hash = hash_token(token)
     await store.insert_link(connection, subscriber_id=person.id, token_hash=token_hash, lifetime=policy.link_lifetime)
     mail = write_link_mail(
-        public_url=policy.public_url, token=token, lifetime_s=int(policy.link_lifetime.total_seconds())
+        public_url=policy.public_url,
+        token=token,
+        lifetime_s=int(policy.link_lifetime.total_seconds()),
+        language=await store.find_language(connection, person.id),
     )
     await enqueue_single_mail(
         connection,

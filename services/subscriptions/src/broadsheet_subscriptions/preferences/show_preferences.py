@@ -3,6 +3,7 @@
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.languages.language import Language
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.open_link import open_link
@@ -15,6 +16,7 @@ class ShownPreferences(msgspec.Struct, frozen=True):
     person: Person
     memberships: list[Membership]
     pending_address: EmailAddress | None
+    language: Language
 
 
 async def show_preferences(connection: AsyncConnection, token: str) -> ShownPreferences:
@@ -27,4 +29,5 @@ async def preferences_of(connection: AsyncConnection, person: Person) -> ShownPr
         person,
         await store.list_memberships(connection, person.id),
         await store.find_pending_address(connection, person.id),
+        await store.find_language(connection, person.id),
     )

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.suppression import SuppressionKind
+from broadsheet_common.languages.language import FALLBACK, Language, language_of
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
@@ -66,6 +67,26 @@ async def find_person(connection: AsyncConnection, subscriber_id: int, *, lock: 
     )
     found = row.one_or_none()
     return None if found is None else Person(found.id, EmailAddress(found.email), found.name)
+
+
+async def find_language(connection: AsyncConnection, subscriber_id: int) -> Language:
+    """What mails and pages about a subscriber's own data are in: the language of the newsletter that they confirmed
+    last; of one that they left, if they have no other. English if they have none.
+    """
+    row = await connection.execute(
+        sa.text("""
+            SELECT newsletter.language
+              FROM subscriptions.subscription
+              JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+             WHERE subscription.subscriber_id = :subscriber_id
+             ORDER BY subscription.state = 'confirmed' DESC, subscription.state = 'pending' DESC,
+                      coalesce(subscription.confirmed_at, subscription.created_at) DESC, subscription.id DESC
+             LIMIT 1
+        """),
+        {"subscriber_id": subscriber_id},
+    )
+    found: str | None = row.scalar_one_or_none()
+    return FALLBACK if found is None else language_of(found)
 
 
 async def list_memberships(connection: AsyncConnection, subscriber_id: int) -> list[Membership]:

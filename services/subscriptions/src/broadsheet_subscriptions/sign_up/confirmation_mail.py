@@ -1,8 +1,8 @@
 """Mails about a sign-up, pure: the one that asks to confirm, and the one to somebody who is already confirmed.
 
-Each names the newsletter. The first holds exactly one link, the same in HTML and text; the second holds none.
-They contain nothing the visitor typed: otherwise the form could be used to send a message to a stranger. The HTML
-has no other URL (no namespace, image or font), so that mail clients and scanners find that one link.
+Each names the newsletter, in the newsletter's language. The first holds exactly one link, the same in HTML and text;
+the second holds none. They contain nothing the visitor typed: otherwise the form could be used to send a message to a
+stranger. The HTML has no other URL (no namespace, image or font), so that mail clients and scanners find that one link.
 """
 
 from functools import lru_cache
@@ -10,7 +10,9 @@ from html import escape
 
 import msgspec
 
-from broadsheet_common.mail.notice_mail import duration_in_words
+from broadsheet_common.languages.language import language_of
+from broadsheet_common.languages.local_forms import duration_in_words
+from broadsheet_subscriptions.mail_words import CATALOGUES
 
 CONFIRMATION_PATH = "/subscriptions/confirm"
 _NEWSLETTERS_KEPT = 256
@@ -24,10 +26,10 @@ class ConfirmationMail(msgspec.Struct, frozen=True):
 
 
 def write_confirmation_mail(
-    *, newsletter_name: str, postal_address: str, public_url: str, token: str, lifetime_s: int
+    *, newsletter_name: str, postal_address: str, language: str, public_url: str, token: str, lifetime_s: int
 ) -> ConfirmationMail:
-    """`token` is URL-safe; `public_url` has no trailing slash."""
-    parts = _around_the_link(newsletter_name, postal_address, lifetime_s)
+    """`language`: the newsletter's tag. `token` is URL-safe; `public_url` has no trailing slash."""
+    parts = _around_the_link(newsletter_name, postal_address, language, lifetime_s)
     link = f"{public_url}{CONFIRMATION_PATH}?subscription_token={token}"
     return ConfirmationMail(
         subject=parts.subject,
@@ -45,115 +47,113 @@ class _AroundTheLink(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=_NEWSLETTERS_KEPT)
-def _around_the_link(newsletter_name: str, postal_address: str, lifetime_s: int) -> _AroundTheLink:
+def _around_the_link(newsletter_name: str, postal_address: str, language_tag: str, lifetime_s: int) -> _AroundTheLink:
+    language = language_of(language_tag)
+    translate = CATALOGUES[language]
     name = " ".join(newsletter_name.split())
     address = " ".join(postal_address.split())
-    lifetime = duration_in_words(lifetime_s)
-    html_name, html_address = escape(name), f"<br>{escape(address)}" if address else ""
+    heading = translate("One more step")
+    asked = translate("Somebody, we hope you, asked to get %(newsletter)s at this address.", newsletter="{name}")
+    small = translate(
+        "The link works for %(lifetime)s. If it was not you, do nothing: without the confirmation you will not get "
+        "%(newsletter)s.",
+        lifetime=duration_in_words(lifetime_s, language),
+        newsletter="{name}",
+    )
+    press = translate("Press the button to open the confirmation page.")
     top, bottom = _HTML.split("{words}")
-    before_button, after_button = _CONFIRM_BUTTON.split("{link}")
-    text_before, text_after = _TEXT.split("{link}")
+    before_button, after_button = _BUTTON.split("{link}")
     html_before = top.format(
-        title="Confirm your subscription",
-        preview=f"Press the button to start getting {html_name}.",
-        name=html_name,
-        heading="One more step",
+        language=language,
+        title=escape(translate("Confirm your subscription")),
+        preview=escape(translate("Press the button to start getting %(newsletter)s.", newsletter=name)),
+        name=escape(name),
+        heading=escape(heading),
     )
-    html_after = bottom.format(
-        small=_CONFIRM_SMALL.format(name=html_name, lifetime=lifetime),
-        address=html_address,
-    )
+    words = _WORDS.format(bottom_px=0, words=f"{_with_name(asked, name)} {escape(press)}")
+    html_after = bottom.format(small=escape(small).format(name=escape(name)), address=_html_address(address))
     return _AroundTheLink(
-        subject=f"Please confirm your subscription to {name}",
-        html=(html_before + _CONFIRM_WORDS.format(name=html_name) + before_button, after_button + html_after),
+        subject=translate("Please confirm your subscription to %(newsletter)s", newsletter=name),
+        html=(
+            html_before + words + before_button,
+            after_button.format(button=escape(translate("Confirm my subscription"))) + html_after,
+        ),
         text=(
-            text_before.format(name=name),
-            text_after.format(name=name, lifetime=lifetime, address=f"\n{address}" if address else ""),
+            _text_heading(heading)
+            + asked.format(name=name)
+            + "\n"
+            + translate("To start getting it, open this page and press the button:")
+            + "\n\n",
+            "\n\n" + small.format(name=name) + _text_end(name, address),
         ),
     )
 
 
 @lru_cache(maxsize=_NEWSLETTERS_KEPT)
-def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str) -> ConfirmationMail:
-    """No link: there is nothing to do. Every issue has a link to unsubscribe."""
+def write_already_subscribed_mail(*, newsletter_name: str, postal_address: str, language: str) -> ConfirmationMail:
+    """No link: there is nothing to do. Every issue has a link to unsubscribe. `language`: the newsletter's tag."""
+    known = language_of(language)
+    translate = CATALOGUES[known]
     name = " ".join(newsletter_name.split())
     address = " ".join(postal_address.split())
-    html_name = escape(name)
+    heading = translate("You are already subscribed")
+    asked = translate(
+        "Somebody, perhaps you, asked to get %(newsletter)s at this address. You get it already: every issue comes "
+        "here, and there is nothing to do.",
+        newsletter="{name}",
+    )
+    small = translate("If it was not you, nothing has changed. To leave, use the link in any issue.")
     return ConfirmationMail(
-        subject=f"You are already subscribed to {name}",
+        subject=translate("You are already subscribed to %(newsletter)s", newsletter=name),
         html_body=_HTML.format(
-            title="You are already subscribed",
-            preview=f"You get every issue of {html_name} already.",
-            name=html_name,
-            heading="You are already subscribed",
-            words=_ALREADY_WORDS.format(name=html_name),
-            small=_ALREADY_SMALL,
-            address=f"<br>{escape(address)}" if address else "",
+            language=known,
+            title=escape(heading),
+            preview=escape(translate("You get every issue of %(newsletter)s already.", newsletter=name)),
+            name=escape(name),
+            heading=escape(heading),
+            words=_WORDS.format(bottom_px=28, words=_with_name(asked, name)),
+            small=escape(small),
+            address=_html_address(address),
         ),
-        text_body=_ALREADY_TEXT.format(name=name, address=f"\n{address}" if address else ""),
+        text_body=_text_heading(heading) + asked.format(name=name) + f"\n\n{small}" + _text_end(name, address),
     )
 
 
-_TEXT = """\
-One more step
-=============
+def _with_name(sentence: str, name: str) -> str:
+    """A sentence with `{name}` in it as HTML, with the newsletter's name in bold."""
+    return escape(sentence).format(name=f"<strong>{escape(name)}</strong>")
 
-Somebody, we hope you, asked to get {name} at this address.
-To start getting it, open this page and press Confirm:
 
-{link}
+def _html_address(address: str) -> str:
+    return f"<br>{escape(address)}" if address else ""
 
-The link works for {lifetime}. If it was not you, do nothing:
-without the confirmation you will not get {name}.
 
---
-{name}{address}
+def _text_heading(heading: str) -> str:
+    return f"{heading}\n{'=' * len(heading)}\n\n"
+
+
+def _text_end(name: str, address: str) -> str:
+    return f"\n\n--\n{name}\n" + (f"{address}\n" if address else "")
+
+
+_WORDS = """\
+<tr><td style="padding:16px 36px {bottom_px}px 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px;
+ line-height:1.6; color:#33312c;">{words}</td></tr>
 """
 
-_ALREADY_TEXT = """\
-You are already subscribed
-==========================
-
-Somebody, perhaps you, asked to get {name} at this address.
-You get it already: every issue comes here, and there is nothing to do.
-
-If it was not you, nothing has changed. To leave, use the link in any issue.
-
---
-{name}{address}
-"""
-
-_CONFIRM_WORDS = """\
-<tr><td style="padding:16px 36px 0 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px; line-height:1.6;
- color:#33312c;">Somebody, we hope you, asked to get <strong>{name}</strong> at this address. Press the button to
- open the confirmation page.</td></tr>
-"""
-
-_CONFIRM_BUTTON = """\
+_BUTTON = """\
 <tr><td style="padding:28px 36px 28px 36px;">
 <table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr>
 <td bgcolor="#1f4d3a" style="background-color:#1f4d3a; border-radius:4px;"><a href="{link}"
  style="display:inline-block; padding:14px 28px; font-family:Helvetica,Arial,sans-serif; font-size:16px;
- font-weight:bold; color:#ffffff; text-decoration:none;">Confirm my subscription</a></td>
+ font-weight:bold; color:#ffffff; text-decoration:none;">{button}</a></td>
 </tr></table>
 </td></tr>
 """
 
-_CONFIRM_SMALL = """\
-The button works for {lifetime}. If it was not you, do nothing:
- without the confirmation you will not get {name}."""
-
-_ALREADY_WORDS = """\
-<tr><td style="padding:16px 36px 28px 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px; line-height:1.6;
- color:#33312c;">Somebody, perhaps you, asked to get <strong>{name}</strong> at this address. You get it already: every
- issue comes here, and there is nothing to do.</td></tr>
-"""
-
-_ALREADY_SMALL = "If it was not you, nothing has changed. To leave, use the link in any issue."
-
 _HTML = """\
 <!DOCTYPE html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -38,6 +38,7 @@ class Newsletter(msgspec.Struct, frozen=True):
     id: int
     name: str
     postal_address: str
+    language: str
 
 
 class EnteredSignUp(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ _ENTER = sa.text("""
                  WITH ORDINALITY AS one (newsletter_id, slug, mailbox_hash, email, email_key, name, place)
     ), asked AS MATERIALIZED (
         SELECT given.place, given.mailbox_hash, given.email, given.email_key, given.name,
-               newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address
+               newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
+               newsletter.language
           FROM given
           JOIN publishing.published_newsletters AS newsletter
             ON CASE WHEN given.newsletter_id IS NOT NULL THEN newsletter.newsletter_id = given.newsletter_id
@@ -108,7 +110,7 @@ _ENTER = sa.text("""
         RETURNING id, subscriber_id, state, coalesce(confirmation_queued_at <= now() - :cool_down, true)
                   AS has_cooled_down
     )
-    SELECT asked.place, asked.newsletter_id, asked.newsletter_name, asked.postal_address,
+    SELECT asked.place, asked.newsletter_id, asked.newsletter_name, asked.postal_address, asked.language,
            person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
            held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
       FROM asked
@@ -152,11 +154,11 @@ async def enter_sign_ups(
     )
     entered: list[EnteredSignUp | None] = [None] * len(sign_ups)
     for (
-        place, newsletter_id, newsletter_name, postal_address, subscriber_id, email, name, created_at, is_new,
-        subscription_id, state, mail_is_due,
+        place, newsletter_id, newsletter_name, postal_address, language, subscriber_id, email, name, created_at,
+        is_new, subscription_id, state, mail_is_due,
     ) in result:  # fmt: skip
         entered[place - 1] = EnteredSignUp(
-            newsletter=Newsletter(newsletter_id, newsletter_name, postal_address),
+            newsletter=Newsletter(newsletter_id, newsletter_name, postal_address, language),
             subscriber=SubscriberRow(subscriber_id, EmailAddress(email), name, created_at),
             subscriber_is_new=is_new,
             subscription_id=subscription_id,

@@ -185,6 +185,7 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
     return write_confirmation_mail(
         newsletter_name=newsletter.name,
         postal_address=newsletter.postal_address,
+        language=newsletter.language,
         public_url=policy.public_url,
         token=token,
         lifetime_s=int(policy.lifetime.total_seconds()),
@@ -192,4 +193,6 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
 
 
 def _write_already(newsletter: store.Newsletter) -> ConfirmationMail:
-    return write_already_subscribed_mail(newsletter_name=newsletter.name, postal_address=newsletter.postal_address)
+    return write_already_subscribed_mail(
+        newsletter_name=newsletter.name, postal_address=newsletter.postal_address, language=newsletter.language
+    )
