@@ -11,7 +11,7 @@ from babel.messages.pofile import read_po
 
 from broadsheet_common.languages.catalogue import load_catalogues
 from broadsheet_common.languages.language import LANGUAGES
-from harness.message_ids import ids_of_code, ids_of_templates
+from harness.postmark.message_ids import ids_of_code, ids_of_templates
 
 ROOT = Path(__file__).parents[1]
 GATEWAY = ROOT / "services/gateway/src/broadsheet_gateway"

@@ -5,7 +5,7 @@ import re
 import httpx
 
 from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
-from harness.postmark_events import event, hard_bounce, tell
+from harness.postmark.events import event, hard_bounce, tell
 from harness.system import LINK, System
 from harness.waiting import eventually
 

@@ -19,7 +19,7 @@ from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.keys import ERASURE_KEYS
 from harness.oracle import Captured, Oracle
-from harness.postmark_events import event, hard_bounce, tell
+from harness.postmark.events import event, hard_bounce, tell
 from harness.queue.queue_time import age_attempts, make_due
 from harness.seeding import Seed
 from harness.whole_database import where_it_stands

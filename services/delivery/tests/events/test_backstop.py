@@ -9,7 +9,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Captured, Oracle
-from harness.postmark_events import tell
+from harness.postmark.events import tell
 from harness.seeding import Seed
 
 

@@ -14,7 +14,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Captured, Oracle
-from harness.postmark_events import DAY, came_back, event, hard_bounce, left, tell
+from harness.postmark.events import DAY, came_back, event, hard_bounce, left, tell
 from harness.queue.queue_time import make_due
 from harness.seeding import Seed
 

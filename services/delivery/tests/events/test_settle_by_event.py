@@ -9,7 +9,7 @@ from broadsheet_delivery.events.provider_event import parse_event
 from broadsheet_delivery.events.settle_by_event import settle_by_events
 from harness.delivering import Delivering
 from harness.oracle import Oracle
-from harness.postmark_events import event
+from harness.postmark.events import event
 from harness.seeding import Seed
 
 

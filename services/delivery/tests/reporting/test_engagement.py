@@ -11,7 +11,7 @@ from broadsheet_delivery.reporting.roll_up_engagement import roll_up_engagement
 from broadsheet_delivery.settling.finish_issues import finish_issues
 from harness.delivering import Delivering
 from harness.oracle import Oracle
-from harness.postmark_events import event, tell
+from harness.postmark.events import event, tell
 from harness.seeding import Seed
 
 BLOCK = 8_192

@@ -10,7 +10,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
-from harness.postmark_events import event, hard_bounce, tell
+from harness.postmark.events import event, hard_bounce, tell
 from harness.queue.queue_time import make_due
 from harness.seeding import Seed
 

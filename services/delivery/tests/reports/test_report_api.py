@@ -11,7 +11,7 @@ from broadsheet_delivery.postmark.message import Message
 from broadsheet_delivery.retention.remove_old import retain
 from harness.delivering import Delivering
 from harness.oracle import Oracle
-from harness.postmark_events import event, hard_bounce, tell
+from harness.postmark.events import event, hard_bounce, tell
 from harness.seeding import Seed
 
 from .naive_report import Told

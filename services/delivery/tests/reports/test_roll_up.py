@@ -17,7 +17,7 @@ from broadsheet_delivery.reports.roll_up_reports import roll_up_reports
 from harness.cluster import Cluster
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
-from harness.postmark_events import event, hard_bounce, left, tell
+from harness.postmark.events import event, hard_bounce, left, tell
 from harness.seeding import Seed
 
 from .naive_report import LEFT_BY_LINK, Told, count_naively

@@ -12,7 +12,7 @@ from broadsheet_delivery.retention import remove_old, store
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
-from harness.postmark_events import came_back, event, hard_bounce, left, tell
+from harness.postmark.events import came_back, event, hard_bounce, left, tell
 from harness.queue.queue_time import age_attempts, age_issue, make_due
 from harness.seeding import Progress, Seed
 

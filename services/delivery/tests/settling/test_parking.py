@@ -14,7 +14,7 @@ from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Oracle
 from harness.owner import AUDIT_LOG
-from harness.postmark_events import event, hard_bounce, tell
+from harness.postmark.events import event, hard_bounce, tell
 from harness.queue.queue_time import age_attempts, make_due
 from harness.seeding import Seed
 

@@ -14,7 +14,7 @@ from broadsheet_postmark_sandbox.testing import RunningSandbox
 from harness.cluster import Database
 from harness.delivering import Delivering, delivering
 from harness.oracle import Captured, Oracle
-from harness.postmark_events import event, tell
+from harness.postmark.events import event, tell
 from harness.seeding import Seed
 
 from .test_suppressions import at_postmark

@@ -15,7 +15,7 @@ from harness.delivering import Delivering, delivery_settings
 from harness.http.asgi import asgi_transport
 from harness.keys import identity_keys, scopes
 from harness.oracle import Oracle
-from harness.postmark_events import event, tell
+from harness.postmark.events import event, tell
 from harness.seeding import Seed
 
 PATH = "/api/v1/suppressions"

@@ -31,7 +31,7 @@ from broadsheet_gateway.admin.issue.views import (
     UnsentRow,
 )
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.samples.issues import BACKING_OFF, DRAFT, PAUSED, SCHEDULED, SENDING, SENT, at
+from broadsheet_gateway.pages.samples.admin.issues import BACKING_OFF, DRAFT, PAUSED, SCHEDULED, SENDING, SENT, at
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
 _TEXT = "Queues that account for everybody\n\nA delivery is one issue to one subscriber…"

@@ -6,7 +6,7 @@ from broadsheet_common.contracts.consent_wording import current_wording
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
 from broadsheet_gateway.pages.for_readers.faults import in_words
-from broadsheet_gateway.pages.samples.reader_looks import ARABIC, FRENCH, GERMAN, PLAIN, SPANISH, SYSTEMS
+from broadsheet_gateway.pages.samples.readers.looks import ARABIC, FRENCH, GERMAN, PLAIN, SPANISH, SYSTEMS
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,

@@ -17,7 +17,7 @@ from broadsheet_gateway.admin.home.views import (
 from broadsheet_gateway.admin.issue.report import Engagement, Rates
 from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders, SendingState
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.samples.issues import (
+from broadsheet_gateway.pages.samples.admin.issues import (
     BACKING_OFF,
     CANCELLED,
     DRAFT,

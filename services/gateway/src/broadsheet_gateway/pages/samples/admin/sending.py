@@ -5,7 +5,7 @@ import msgspec
 from broadsheet_gateway.admin.issue.views import Senders, SendingState, WaitingIssue
 from broadsheet_gateway.admin.sending.views import AuditRow, QueueRow, SendingPage, TypedSending, WaitingRow
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.samples.issues import BACKING_OFF, PAUSED, RUNNING, SENDING, at
+from broadsheet_gateway.pages.samples.admin.issues import BACKING_OFF, PAUSED, RUNNING, SENDING, at
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.samples.reader_looks import FRENCH, GERMAN, SYSTEMS
+from broadsheet_gateway.pages.samples.readers.looks import FRENCH, GERMAN, SYSTEMS
 from broadsheet_gateway.pages.views import (
     AddressChangePage,
     ChoicesPage,

@@ -1,0 +1,1 @@
+"""Of the pages about users and about one's own account."""

@@ -1,0 +1,1 @@
+"""What Postmark sends back, made by hand."""
