@@ -103,7 +103,7 @@ async def _log_in(tab: Tab, home: str, processes: LocalSystem, look: Look) -> No
 
 async def _publish(tab: Tab, look: Look) -> None:
     page = tab.page
-    await page.get_by_role("link", name="Write an issue").first.click()
+    await page.get_by_role("link", name="Quick publish").click()
     await look("07-write")
     await page.get_by_label("Title").fill("A journey by press")
     await page.get_by_label("Plain text").fill("Hello {{ subscriber.name }}")

@@ -127,7 +127,7 @@ async def test_what_waits_for_a_person_is_a_line_with_a_link_each(gateway: Gatew
         ("Import 22 failed.", "/admin/imports/22"),
         ("“To be read” waits for approval.", "/admin/issues/9/edit"),
         ("All sending is paused. Reason: The provider asked us to", "/admin/sending"),
-        ("Harbour cannot be sent yet: it lacks a postal address.", "/admin/newsletters/2"),
+        ("Harbour cannot be sent yet: it lacks a postal address.", "/admin/settings/newsletters/2"),
     ):
         assert text in page
         assert f'href="{path}"' in page
@@ -184,7 +184,7 @@ async def test_a_new_installation_is_told_its_first_steps(gateway: Gateway, auth
         "GET", "/api/v1/newsletters/1/report", body={**GROWTH, "subscribers_at_end": 0, "days": []}
     )
     page = (await author.get("/admin/dashboard")).text
-    for path in ("/admin/newsletters/1", "/admin/imports", "/newsletters/weekly", "/admin/newsletters"):
+    for path in ("/admin/settings/newsletters/1", "/admin/imports", "/newsletters/weekly", "/admin/issues"):
         assert f'<a href="{path}">' in page
     assert "Done" not in page
     answer_all(gateway, issue(status="sent"))
@@ -228,7 +228,7 @@ async def test_a_role_sees_what_it_may_and_nothing_else_is_asked(gateway: Gatewa
     assert "Sending is" not in page
     assert "/admin/sending" not in page
     assert "The Weekly cannot be sent yet" in page
-    assert 'href="/admin/newsletters/1"' not in page
+    assert 'href="/admin/settings/newsletters/1"' not in page
     support = await signed_in_as(gateway, "support", 1)
     gateway.subscriptions.received.clear()
     assert "Growth" not in (await support.get("/admin/dashboard")).text

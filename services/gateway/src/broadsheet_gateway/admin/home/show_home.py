@@ -200,5 +200,5 @@ def _first_steps(
         FirstStep(
             text="Share the page where people sign up", page_path=f"/newsletters/{first.slug}", is_done=has_subscribers
         ),
-        FirstStep(text="Write an issue", page_path="/admin/newsletters" if may_write else "", is_done=bool(rows)),
+        FirstStep(text="Write an issue", page_path="/admin/issues" if may_write else "", is_done=bool(rows)),
     )
