@@ -58,6 +58,7 @@ async def test_a_segment_is_built_with_a_count_beside_it(
     async with opened_tab(browser, viewport=DESK) as tab:
         home = await _log_in(tab, processes)
         page = tab.page
+        await page.wait_for_load_state("load")  # of the script with the shortcuts too
         await page.keyboard.press("g")
         await page.keyboard.press("s")
         await expect(page.locator("h1")).to_have_text("Subscribers")
@@ -85,6 +86,7 @@ async def test_a_segment_is_built_with_a_count_beside_it(
         await expect(page.get_by_label("Condition 3 looks at")).to_have_count(0)
         await page.get_by_role("button", name="Save the segment").click()
         await expect(page.get_by_text("The segment is saved.")).to_be_visible()
+        await expect(_count(tab)).to_have_text(str(both))
         assert stored.execute("SELECT filter FROM subscriptions.segment") == [
             (
                 {

@@ -119,6 +119,7 @@ async def test_a_stored_segment_is_shown_and_changed(gateway: Gateway, owner: ht
     }
     gateway.subscriptions.answer("GET", f"{API}/3", body={**SEGMENT, "filter": tree}, etag='"a1"')
     page = await owner.get(f"{PAGE}/3")
+    assert f'data-count="{PAGE}/3/count"' in page.text
     assert chosen(page, "mode_r") == ["any"]
     assert chosen(page, "what_r-0") == ["attribute:city"]
     assert "Home town" in control(page, "what_r-0")
@@ -153,6 +154,7 @@ async def test_buttons_change_the_rows_and_keep_what_was_typed(gateway: Gateway,
     removed = await submit(owner, f"{PAGE}/3", "remove:r-0", **typed)
     assert controls(removed) == {"mode_r"}
     for page in (added, grouped, removed):
+        assert "data-count" not in page.text  # what is shown is not what is stored
         assert 'value="Half a name"' in page.text
     for page in (added, grouped):
         assert 'value="not yet sav"' in control(page, "value_r-0")

@@ -133,7 +133,7 @@ async def show_segment(
     draft = draft_of(found.value.name, found.value.filter, known, version=found.etag)
     known = await with_issues(known, calls, session, draft.rows)
     view = page_of(draft, known, session, segment_id=number)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request), shows_stored=True))
 
 
 @post("/segments/{segment_id:str}", include_in_schema=False, opt=_WRITES)
