@@ -117,9 +117,12 @@ async def test_a_segment_is_built_without_scripts(
         await page.goto(f"{home}/admin/segments/new")
         await page.get_by_label("Name").fill("VIPs")
         await page.get_by_label("Condition 1 looks at").select_option("tag")
-        # Enter redraws the form, and saves nothing.
-        await page.get_by_label("Name").press("Enter")
+        await page.get_by_role("button", name="Show the choices of condition 1").click()
+        # Enter redraws the form too, and saves nothing.
         await page.get_by_label("Condition 1: value").fill("vip")
+        await page.get_by_label("Condition 1: value").press("Enter")
+        await expect(page.get_by_label("Condition 1: value")).to_have_value("vip")
+        await expect(page.get_by_role("alert")).to_have_count(0)
         await page.get_by_role("button", name="Count").last.click()
         await expect(_count(tab)).to_have_text(str(vips))
         await page.get_by_role("button", name="Add a condition").click()

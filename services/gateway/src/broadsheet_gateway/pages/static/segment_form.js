@@ -98,7 +98,7 @@
       event.preventDefault();
       clearTimeout(waiting);
       redraw("count");
-    } else if (/^(add|group|remove):/.test(button)) {
+    } else if (button === "redraw" || /^(add|group|remove):/.test(button)) {
       event.preventDefault();
       redraw(button);
     }
