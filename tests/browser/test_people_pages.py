@@ -84,6 +84,10 @@ async def test_a_segment_is_built_with_a_count_beside_it(
         await expect(page.get_by_label("Condition 3 looks at")).to_be_focused()
         await page.get_by_role("button", name="Remove condition 3").click()
         await expect(page.get_by_label("Condition 3 looks at")).to_have_count(0)
+        stored.execute("UPDATE subscriptions.subscriber SET tags = '{vip}'")
+        await page.get_by_role("button", name="Count").click()
+        await expect(_count(tab)).to_have_text(str(READERS))
+        both = READERS
         await page.get_by_role("button", name="Save the segment").click()
         await expect(page.get_by_text("The segment is saved.")).to_be_visible()
         await expect(_count(tab)).to_have_text(str(both))

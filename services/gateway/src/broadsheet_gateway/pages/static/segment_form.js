@@ -87,7 +87,8 @@
       swap(page, "rows");
       const next = form.querySelector("[autofocus]") || (focused && document.getElementById(focused)) || part(document, "rows").querySelector("select, button");
       if (next) next.focus();
-      countSoon();
+      if (button === "count") swap(page, "count");
+      else countSoon();
       return;
     }
   }
