@@ -58,6 +58,7 @@ async def test_a_segment_is_built_with_a_count_beside_it(
     async with opened_tab(browser, viewport=DESK) as tab:
         home = await _log_in(tab, processes)
         page = tab.page
+        await page.wait_for_load_state("load")  # of the script with the shortcuts too
         await page.keyboard.press("g")
         await page.keyboard.press("s")
         await expect(page.locator("h1")).to_have_text("Subscribers")
@@ -83,8 +84,13 @@ async def test_a_segment_is_built_with_a_count_beside_it(
         await expect(page.get_by_label("Condition 3 looks at")).to_be_focused()
         await page.get_by_role("button", name="Remove condition 3").click()
         await expect(page.get_by_label("Condition 3 looks at")).to_have_count(0)
+        stored.execute("UPDATE subscriptions.subscriber SET tags = '{vip}'")
+        await page.get_by_role("button", name="Count").click()
+        await expect(_count(tab)).to_have_text(str(READERS))
+        both = READERS
         await page.get_by_role("button", name="Save the segment").click()
         await expect(page.get_by_text("The segment is saved.")).to_be_visible()
+        await expect(_count(tab)).to_have_text(str(both))
         assert stored.execute("SELECT filter FROM subscriptions.segment") == [
             (
                 {
@@ -115,9 +121,12 @@ async def test_a_segment_is_built_without_scripts(
         await page.goto(f"{home}/admin/segments/new")
         await page.get_by_label("Name").fill("VIPs")
         await page.get_by_label("Condition 1 looks at").select_option("tag")
-        # Enter redraws the form, and saves nothing.
-        await page.get_by_label("Name").press("Enter")
+        await page.get_by_role("button", name="Show the choices of condition 1").click()
+        # Enter redraws the form too, and saves nothing.
         await page.get_by_label("Condition 1: value").fill("vip")
+        await page.get_by_label("Condition 1: value").press("Enter")
+        await expect(page.get_by_label("Condition 1: value")).to_have_value("vip")
+        await expect(page.get_by_role("alert")).to_have_count(0)
         await page.get_by_role("button", name="Count").last.click()
         await expect(_count(tab)).to_have_text(str(vips))
         await page.get_by_role("button", name="Add a condition").click()

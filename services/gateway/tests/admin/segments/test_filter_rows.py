@@ -260,6 +260,8 @@ def test_a_full_form_takes_no_more() -> None:
         (Condition("attribute:visits", "eq", value="1,5"), "value"),
         (Condition("attribute:visits", "eq", value="nan"), "value"),
         (Condition("attribute:visits", "eq", value="1e999"), "value"),
+        (Condition("attribute:visits", "eq", value="9" * 30), "value"),
+        (Condition("subscription", "confirmed", of="9" * 30), "of"),
         (Condition("attribute:visits", "between", value="1", to="many"), "to"),
         (Condition("attribute:born", "between", value="2026-01-01"), "to"),
     ],

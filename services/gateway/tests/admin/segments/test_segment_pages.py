@@ -119,6 +119,7 @@ async def test_a_stored_segment_is_shown_and_changed(gateway: Gateway, owner: ht
     }
     gateway.subscriptions.answer("GET", f"{API}/3", body={**SEGMENT, "filter": tree}, etag='"a1"')
     page = await owner.get(f"{PAGE}/3")
+    assert f'data-count="{PAGE}/3/count"' in page.text
     assert chosen(page, "mode_r") == ["any"]
     assert chosen(page, "what_r-0") == ["attribute:city"]
     assert "Home town" in control(page, "what_r-0")
@@ -153,6 +154,7 @@ async def test_buttons_change_the_rows_and_keep_what_was_typed(gateway: Gateway,
     removed = await submit(owner, f"{PAGE}/3", "remove:r-0", **typed)
     assert controls(removed) == {"mode_r"}
     for page in (added, grouped, removed):
+        assert "data-count" not in page.text  # what is shown is not what is stored
         assert 'value="Half a name"' in page.text
     for page in (added, grouped):
         assert 'value="not yet sav"' in control(page, "value_r-0")
@@ -264,7 +266,7 @@ async def test_a_filter_that_rows_cannot_show_is_kept_as_json(gateway: Gateway, 
     assert chosen(shown, "mode_r") == ["any"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"all": [}', "[" * 5_000, "null"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"all": [}', "[" * 5_000, "null", '{"all": 1e999}'])
 async def test_what_is_no_json_object_is_said_at_the_text(
     gateway: Gateway, owner: httpx.AsyncClient, text: str
 ) -> None:
@@ -359,6 +361,17 @@ async def test_issues_are_asked_only_for_a_condition_on_one(gateway: Gateway, ow
     page = await submit(owner, f"{PAGE}/3", "redraw", **{**ROWS, "what_r-0": "opened", "op_r-0": "issue"})
     assert issues_asked() == 1
     assert '<option value="14">Queues</option>' in control(page, "value_r-0")
+
+
+async def test_hidden_fields_that_no_page_made_become_no_headers(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("POST", API, status=201, body=SEGMENT)
+    odd = "k\r\nX-Injected: 1"
+    assert (await submit(owner, f"{PAGE}/new", "save", idempotency_key=odd, **ROWS)).status_code == HTTP_303_SEE_OTHER
+    assert (await submit(owner, f"{PAGE}/3", "save", version="\u00fc", **ROWS)).status_code == HTTP_303_SEE_OTHER
+    [made], [changed] = asked(gateway, "POST", API), asked(gateway, "PATCH", f"{API}/3")
+    assert "idempotency-key" not in made.headers
+    assert "if-match" not in changed.headers
+    assert "x-injected" not in made.headers
 
 
 async def test_a_form_of_another_site_is_refused(gateway: Gateway, owner: httpx.AsyncClient) -> None:

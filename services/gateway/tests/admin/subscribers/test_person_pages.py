@@ -245,6 +245,8 @@ async def test_faults_of_the_notes_are_at_their_fields(gateway: Gateway, owner: 
     assert 'id="attribute_5-error"' in page.text
     assert 'value="Kept"' in page.text
     assert asked(gateway, "PATCH", f"{API}/41") == []
+    large = await send(owner, f"{PAGE}/41/edit", **{**FIELDS, "attribute_5": "9" * 30})
+    assert (large.status_code, "The number is too large." in large.text) == (422, True)
     errors = [
         {"pointer": "/attributes/born", "detail": "A date as YYYY-MM-DD is expected."},
         {"pointer": "/tags/1", "detail": "A tag may be at most 100 characters long."},
@@ -298,9 +300,10 @@ async def test_they_are_unsubscribed_after_a_question(
 
 
 async def test_leaving_nothing_or_without_an_answer_is_said(gateway: Gateway, owner: httpx.AsyncClient) -> None:
-    page = await send(owner, f"{PAGE}/41/unsubscribe", newsletter_id="")
-    assert page.status_code == 422
-    assert 'id="newsletter_id-error"' in page.text
+    for nothing in ("", "0", "9" * 30, "\u0663"):
+        page = await send(owner, f"{PAGE}/41/unsubscribe", newsletter_id=nothing)
+        assert page.status_code == 422
+        assert 'id="newsletter_id-error"' in page.text
     assert asked(gateway, "POST", f"{API}/41/unsubscribe") == []
     gateway.subscriptions.answer("POST", f"{API}/41/unsubscribe", status=503)
     page = await send(owner, f"{PAGE}/41/unsubscribe", newsletter_id="7", idempotency_key="k-1")

@@ -18,6 +18,7 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.attributes.views import Attribute, AttributePage, AttributeRemovePage, AttributesPage
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -75,7 +76,7 @@ async def submit_attribute(
     form_error, status = "", 422
     if not errors:
         body = {"name": name, "type": chosen, "label": label or None}
-        key = form.text("idempotency_key") or None
+        key = header_field(form.text("idempotency_key"))
         try:
             await calls.send("subscriptions", "POST", _API_PATH, Attribute, body=body, idempotency_key=key)
         except UpstreamRefusalError as refusal:
@@ -136,7 +137,9 @@ async def submit_label(
     if not errors:
         path = f"{_API_PATH}/{found.value.name}"
         try:
-            await calls.send("subscriptions", "PATCH", path, Attribute, body={"label": label}, if_match=version or None)
+            await calls.send(
+                "subscriptions", "PATCH", path, Attribute, body={"label": label}, if_match=header_field(version)
+            )
         except UpstreamRefusalError as refusal:
             errors, status = refused_fields(refusal), refusal.status
             form_error = "" if errors else refusal_sentence(refusal)

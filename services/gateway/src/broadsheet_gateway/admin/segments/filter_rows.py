@@ -4,6 +4,7 @@ A filter that rows cannot show exactly is not shown as rows: `rows_of` builds th
 answers None unless it is the same. So saving the form never changes what its author did not touch.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -30,6 +31,8 @@ DEPTH_MAX: Final = 3
 """Groups in each other, the outermost counted."""
 _WHOLE_DIGITS_MAX: Final = 18
 _FLOAT_CHARS_MAX: Final = 60
+EXACT_INTEGER_MAX: Final = 2**53
+"""Larger ones are not stored exactly, and the service refuses them."""
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -254,12 +257,10 @@ def _number(text: str, control: Control = "value") -> int | float:
     try:
         if len(written) > _FLOAT_CHARS_MAX or "_" in written or not written.isascii():
             raise ValueError(written)
-        if written.lstrip("+-").isdigit():
-            return int(written)
-        number = float(written)
+        number = int(written) if written.lstrip("+-").isdigit() else float(written)
     except ValueError as error:
         raise _EntryError("Type a number, with a dot before its fraction.", control) from error
-    if number in {float("inf"), float("-inf")} or number != number:  # noqa: PLR0124  # not a number
+    if abs(number) > EXACT_INTEGER_MAX if isinstance(number, int) else not math.isfinite(number):
         raise _EntryError("The number is too large.", control)
     return number
 

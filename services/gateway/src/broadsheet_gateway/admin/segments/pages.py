@@ -38,6 +38,7 @@ from broadsheet_gateway.admin.segments.views import (
     SegmentsPage,
 )
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
+from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -133,7 +134,7 @@ async def show_segment(
     draft = draft_of(found.value.name, found.value.filter, known, version=found.etag)
     known = await with_issues(known, calls, session, draft.rows)
     view = page_of(draft, known, session, segment_id=number)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request), shows_stored=True))
 
 
 @post("/segments/{segment_id:str}", include_in_schema=False, opt=_WRITES)
@@ -261,10 +262,10 @@ async def _send(draft: Draft, read: Read, calls: ServiceCalls, *, segment_id: in
     body = {"name": draft.name, "filter": read.filter}
     if segment_id is None:
         return await calls.send(
-            "subscriptions", "POST", PATH, Segment, body=body, idempotency_key=draft.idempotency_key or None
+            "subscriptions", "POST", PATH, Segment, body=body, idempotency_key=header_field(draft.idempotency_key)
         )
     return await calls.send(
-        "subscriptions", "PATCH", f"{PATH}/{segment_id}", Segment, body=body, if_match=draft.version or None
+        "subscriptions", "PATCH", f"{PATH}/{segment_id}", Segment, body=body, if_match=header_field(draft.version)
     )
 
 

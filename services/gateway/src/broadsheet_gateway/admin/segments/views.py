@@ -87,7 +87,8 @@ class SegmentPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/segments/new` and `/{id}`, and their POST answered with faults or with changed rows.
 
     `rows` None: the filter is shown as JSON, in `filter_text`; `why_json` says why. `errors` by the ids of controls,
-    `error_labels` in their order. `matching`: as in the list. `is_stale`: the count is not of what is shown.
+    `error_labels` in their order. `matching`: as in the list. `shows_stored`: the filter is the one that is stored,
+    which a script then counts.
     """
 
     template: ClassVar[str] = "segments/segment.html"
@@ -106,6 +107,7 @@ class SegmentPage(AdminPageView, frozen=True, kw_only=True):
     errors: Mapping[str, str] = {}
     error_labels: tuple[tuple[str, str], ...] = ()
     form_error: str = ""
+    shows_stored: bool = False
 
     @property
     def heading(self) -> str:

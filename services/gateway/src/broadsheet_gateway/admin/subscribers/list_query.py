@@ -66,8 +66,12 @@ def faults_of(refusal: UpstreamRefusalError, filters: Filters) -> dict[str, str]
     return faults or {"q": refusal.problem.detail or refusal.problem.title}
 
 
+def is_record_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX and int(text) > 0
+
+
 def _id(text: str) -> str:
-    return text if text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX and int(text) > 0 else ""
+    return text if is_record_id(text) else ""
 
 
 def _one_of(text: str, allowed: frozenset[str]) -> str:

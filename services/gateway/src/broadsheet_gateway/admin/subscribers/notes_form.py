@@ -16,6 +16,8 @@ FIELDS_MAX: Final = 2 * ATTRIBUTES_MAX + 10
 """Of the form: each attribute has its name and its value."""
 _NAME_CHARS_MAX: Final = 20_000
 _NUMBER_CHARS_MAX: Final = 60
+EXACT_INTEGER_MAX: Final = 2**53
+"""Larger ones are not stored exactly, and the service refuses them."""
 
 
 class TypedNotes(msgspec.Struct, frozen=True):
@@ -128,7 +130,9 @@ def _value(attribute: Attribute, text: str) -> AttributeValue | None:
 
 def _number(text: str) -> int | float:
     if len(text) <= _NUMBER_CHARS_MAX and re.fullmatch(r"[+-]?[0-9]+", text):
-        return int(text)
+        if abs(number := int(text)) > EXACT_INTEGER_MAX:
+            raise ValueError("The number is too large.")
+        return number
     if len(text) <= _NUMBER_CHARS_MAX and re.fullmatch(r"[+-]?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]{1,3})?", text):
         return float(text)
     raise ValueError("Type a number, with a dot before its fraction.")

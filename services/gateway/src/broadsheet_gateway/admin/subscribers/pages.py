@@ -16,7 +16,8 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, SUBSCRIBERS_SHOWN, Subscriber, ask_subscribers
-from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, page_query, read_filters
+from broadsheet_gateway.admin.subscribers.header_fields import header_field
+from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, is_record_id, page_query, read_filters
 from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names, workable
 from broadsheet_gateway.admin.subscribers.notes_form import tags_of
 from broadsheet_gateway.admin.subscribers.show_person import subscription_rows
@@ -120,7 +121,7 @@ async def submit_new_subscriber(
                 PATH,
                 _SignUp,
                 body=_body(form),
-                idempotency_key=form.text("idempotency_key") or None,
+                idempotency_key=header_field(form.text("idempotency_key")),
             )
         except UpstreamRefusalError as refusal:
             errors, status = _by_field(refusal), refusal.status
@@ -149,7 +150,7 @@ def _missing(form: Form) -> dict[str, str]:
         faults["email"] = "Enter an address."
     if not form.text("name").strip():
         faults["name"] = "Enter a name."
-    if not form.text("newsletter_id").isdecimal():
+    if not is_record_id(form.text("newsletter_id")):
         faults["newsletter_id"] = "Choose a newsletter."
     return faults
 

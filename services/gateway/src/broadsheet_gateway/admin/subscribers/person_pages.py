@@ -16,6 +16,8 @@ from broadsheet_gateway.accounts.current_session import Session, require_recent
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, Attribute, Subscriber, ask_attributes, ask_subscriber
+from broadsheet_gateway.admin.subscribers.header_fields import header_field
+from broadsheet_gateway.admin.subscribers.list_query import is_record_id
 from broadsheet_gateway.admin.subscribers.newsletter_names import ask_newsletter_names
 from broadsheet_gateway.admin.subscribers.notes_form import (
     FIELDS_MAX,
@@ -111,7 +113,12 @@ async def submit_edit(
     if not errors:
         try:
             await calls.send(
-                "subscriptions", "PATCH", f"{PATH}/{person.value.id}", _Done, body=change, if_match=version or None
+                "subscriptions",
+                "PATCH",
+                f"{PATH}/{person.value.id}",
+                _Done,
+                body=change,
+                if_match=header_field(version),
             )
         except UpstreamRefusalError as refusal:
             status = refusal.status
@@ -169,7 +176,7 @@ async def submit_unsubscribe(
     chosen = form.text("newsletter_id")
     errors: dict[str, str] = {}
     form_error, status = "", 422
-    if chosen != ALL and not chosen.isdecimal():
+    if chosen != ALL and not is_record_id(chosen):
         errors["newsletter_id"] = "Choose what they leave."
     else:
         body: dict[str, Any] = {"newsletter_id": None if chosen == ALL else int(chosen)}
@@ -252,7 +259,7 @@ async def submit_erase(
 
 async def _send(calls: ServiceCalls, path: str, body: dict[str, Any], form: Form) -> tuple[str, int] | None:
     """None: it is done. Else why not, and the status to answer with. Raises `NotFoundError`."""
-    key = form.text("idempotency_key") or None
+    key = header_field(form.text("idempotency_key"))
     try:
         await calls.send("subscriptions", "POST", path, _Done, body=body, idempotency_key=key)
     except UpstreamRefusalError as refusal:

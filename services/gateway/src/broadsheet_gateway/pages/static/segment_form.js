@@ -87,7 +87,8 @@
       swap(page, "rows");
       const next = form.querySelector("[autofocus]") || (focused && document.getElementById(focused)) || part(document, "rows").querySelector("select, button");
       if (next) next.focus();
-      countSoon();
+      if (button === "count") swap(page, "count");
+      else countSoon();
       return;
     }
   }
@@ -98,7 +99,7 @@
       event.preventDefault();
       clearTimeout(waiting);
       redraw("count");
-    } else if (/^(add|group|remove):/.test(button)) {
+    } else if (button === "redraw" || /^(add|group|remove):/.test(button)) {
       event.preventDefault();
       redraw(button);
     }
@@ -111,5 +112,27 @@
     if (event.target.name !== "name" && !event.target.matches("select")) countSoon();
   });
 
-  if (part(document, "count").hasAttribute("data-uncounted")) countSoon();
+  // What is stored, when the page opens. After that, what is typed.
+  async function countStored(address) {
+    const mine = ++latest;
+    sayCount("Counting…");
+    try {
+      const answer = await fetch(address, {
+        headers: { Accept: "application/json" },
+        cache: "no-store",
+        redirect: "manual",
+        signal: AbortSignal.timeout(30000),
+      });
+      if (!answer.ok) throw new Error(`status ${answer.status}`);
+      const { matching } = await answer.json();
+      if (mine !== latest) return;
+      part(document, "count").querySelector(".count-figure").textContent = new Intl.NumberFormat("en").format(matching);
+      sayCount(`${matching === 1 ? "matches" : "match"} now, whatever they are subscribed to.`);
+    } catch {
+      if (mine === latest) sayCount("The count did not come. Try again in a moment.");
+    }
+  }
+
+  const stored = part(document, "count").dataset.count;
+  if (stored) countStored(stored);
 })();

@@ -104,7 +104,9 @@ def segment_samples(signed_in: SignedIn) -> dict[str, PageView]:
             _ROWS,
             faults=faults,
         ),
-        "segment-json": _as_json(SegmentPage(signed_in=signed_in, segment_id=1, name="Odd", why_json="odd"), odd),
+        "segment-json": _as_json(
+            SegmentPage(signed_in=signed_in, segment_id=1, name="Odd", why_json="odd", shows_stored=True), odd
+        ),
         "segment-json-errors": _as_json(
             SegmentPage(
                 signed_in=signed_in,
