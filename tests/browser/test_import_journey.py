@@ -68,7 +68,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
         assert rejected["import_reason"]
 
         await _look(tab, tmp_path, "63-checked")
-        await page.get_by_label("They may be written to on this ground").check()
+        await page.get_by_label("They may be written to, as stated here").check()
         await page.get_by_role("button", name="Start the import").click()
         await _until(tab, "Done", scripts=scripts)
         await _look(tab, tmp_path, "64-done")

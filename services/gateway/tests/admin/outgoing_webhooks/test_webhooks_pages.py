@@ -181,6 +181,9 @@ async def test_it_is_changed(gateway: Gateway, owner: httpx.AsyncClient) -> None
     assert (refused.status_code, "There is no such newsletter." in refused.text) == (422, True)
     assert 'value="https://other.example"' in refused.text
     assert re.search(r'name="newsletter_9"[^>]* checked', refused.text)
+    gateway.subscriptions.fail("PATCH", f"{API}/4", httpx.ConnectError("away"))
+    refused = await send(owner, f"{WEBHOOKS}/4", **(FORM | {"url": "https://other.example"}))
+    assert (refused.status_code, 'value="https://other.example"' in refused.text) == (503, True)
 
 
 @pytest.mark.parametrize(("step", "enabled"), [("enable", True), ("disable", False)])

@@ -174,6 +174,8 @@ async def submit_change(
         except UpstreamRefusalError as refusal:
             errors, status = _by_field(refusal), refusal.status
             form_error = "" if errors else refusal_sentence(refusal)
+        except ProblemError as error:
+            form_error, status = refusal_sentence(error), error.status
         else:
             return responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_CHANGED)
     view = await _page_of(await _ask_endpoint(calls, number), session, calls)
