@@ -42,6 +42,8 @@ def test_the_first_words_are_those_of_the_html_hidden_ones_too() -> None:
     assert first_words("<title>T</title><div style='display:none'>Pre\u200b\u034f</div><p>Body", "Text") == "Pre Body"
     assert first_words("<style>p{}</style><img src=x>", " Text\n more ") == "Text more"
     assert first_words(None, None) == ""
+    assert first_words(f"<div>Pre{'&#8199;&#847; ' * 40}</div><p>Body", None) == "Pre", "the rest was filled up"
+    assert first_words(f"<div>{'&nbsp;&zwnj;' * 40}</div>", "Text") == "Text"
     assert first_words(f"<p>{'word ' * 100}", None) == ("word " * 100)[:CHARS_MAX].rstrip() + "…"
 
 

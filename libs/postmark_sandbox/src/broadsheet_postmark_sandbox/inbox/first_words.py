@@ -11,8 +11,11 @@ CHARS_MAX: Final = 120
 _CHARS_READ_MAX: Final = 24_000
 _TEXT_CHARS_READ_MAX: Final = 2_000
 # What senders fill up with, so that nothing of the body follows a short preheader: zero-width characters, soft hyphens,
-# and the grapheme joiner.
-_FILLERS: Final = re.compile("[\u00ad\u034f\u061c\u200b-\u200f\u2007\u2060-\u2064\ufeff]")
+# figure spaces, and the grapheme joiner. So many of them end what is shown.
+_FILLED_UP: Final = 8
+_FILLER: Final = "[\u00ad\u034f\u061c\u200b-\u200f\u2007\u2060-\u2064\ufeff]"
+_FILLERS: Final = re.compile(_FILLER)
+_FILLING: Final = re.compile(rf"(?:{_FILLER}\s{{0,3}}){{{_FILLED_UP}}}")
 
 
 def first_words(html: str | None, text: str | None) -> str:
@@ -24,7 +27,9 @@ def first_words(html: str | None, text: str | None) -> str:
 
 
 def _shown(words: str) -> str:
-    return " ".join(_FILLERS.sub("", words).split())
+    """Up to where it was filled up, without the characters that are not seen."""
+    filled = _FILLING.search(words)
+    return " ".join(_FILLERS.sub("", words if filled is None else words[: filled.start()]).split())
 
 
 def _cut(words: str) -> str:

@@ -243,6 +243,8 @@ async def test_owners_see_and_revoke_everybodys_keys_others_only_their_own(
     assert "Analyst&#39;s" in everybodys
     assert "of analyst" in everybodys
     page = (await owner.get(theirs)).text
+    assert f"/admin/audit?actor=key:{theirs.rpartition('/')[2]}" in page
+    assert "/admin/audit" not in (await analyst.get(theirs)).text
     assert f"{theirs}/rotate" not in page
     assert (await send(owner, f"{theirs}/rotate", overlap="0", rotation="")).status_code == 404
     assert (await send(owner, f"{theirs}/revoke", sure="yes")).status_code == 303
