@@ -1,17 +1,18 @@
 """The catalogues say all that the code and the templates look up, in each language, and nothing else."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
 from babel.messages.pofile import read_po
+from jinja2.ext import babel_extract
 
 from broadsheet_common.languages.catalogue import load_catalogues
 from broadsheet_common.languages.language import LANGUAGES
-from harness.postmark.message_ids import ids_of_code, ids_of_templates
 
 ROOT = Path(__file__).parents[1]
 GATEWAY = ROOT / "services/gateway/src/broadsheet_gateway"
@@ -20,6 +21,41 @@ SUBSCRIPTIONS = ROOT / "services/subscriptions/src/broadsheet_subscriptions"
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 _TAG = re.compile(r"</?\w[^>]*>")
+
+
+_KEYWORDS = {"translate": None, "marked": None}
+_TEMPLATE_KEYWORDS = ("_",)
+_OPTIONS = {"silent": "false", "trimmed": "false"}
+
+
+def ids_of_code(folder: Path) -> set[str]:
+    """Of every module in the folder and below."""
+    return set(_of_modules(folder))
+
+
+def ids_of_templates(folder: Path) -> dict[str, set[str]]:
+    """Of every template in the folder and below, by the template's name."""
+    return {
+        path.relative_to(folder).as_posix(): {
+            found
+            for _, _, message, _ in babel_extract(BytesIO(path.read_bytes()), _TEMPLATE_KEYWORDS, (), _OPTIONS)
+            if (found := _first(message)) is not None
+        }
+        for path in folder.rglob("*.html")
+    }
+
+
+def _of_modules(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*.py"):
+        for _, message, _, _ in extract("python", BytesIO(path.read_bytes()), _KEYWORDS):
+            if (found := _first(message)) is not None:
+                yield found
+
+
+def _first(message: object) -> str | None:
+    """A call's own text, where it fills in values too; None for a text that only a run knows."""
+    first = message[0] if isinstance(message, tuple) else message
+    return first if isinstance(first, str) else None
 
 
 def _of_gateway() -> set[str]:

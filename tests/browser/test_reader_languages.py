@@ -1,10 +1,11 @@
 """A reader's life with a newsletter in German: subscribe, confirm, look at what is kept, leave; real processes."""
 
-import asyncio
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -22,14 +23,25 @@ PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture
-def newsletter(stored: Seed) -> Iterator[int]:
-    """The default one, in German, with a colour in which no text could be read on paper."""
+def newsletter(processes: LocalSystem, stored: Seed) -> Iterator[int]:
+    """The default one, in German, with a colour in which no text could be read on paper; the gateway knows it."""
     columns = "name, description, language, accent_colour"
     [before] = stored.execute(f"SELECT id, {columns} FROM publishing.newsletter WHERE is_default")
     change = f"UPDATE publishing.newsletter SET ({columns}) = (%s, %s, %s, %s) WHERE is_default"
+    home = processes.addresses.gateway_url
     stored.execute(change, ("Werkstattbrief", "Alte Maschinen, neu verstanden.", "de", "#ffd400"))
+    _wait_for_language(home, "de")
     yield int(str(before[0]))
     stored.execute(change, before[1:])
+    _wait_for_language(home, str(before[3]))
+
+
+def _wait_for_language(home: str, language: str) -> None:
+    """The gateway learns of a change when it asks for the newsletters again."""
+    end_s = time.monotonic() + 30
+    while f'<html lang="{language}"' not in httpx.get(home).text:
+        assert time.monotonic() < end_s, "the gateway does not learn of the newsletter's language"
+        time.sleep(0.25)
 
 
 async def _mail(inbox: Oracle, text: str) -> str:
@@ -59,9 +71,6 @@ async def test_a_reader_in_german(
 ) -> None:
     home = processes.addresses.gateway_url
     async with opened_tab(browser, viewport=PHONE, locale="en-GB") as tab:
-        async with asyncio.timeout(30):  # the gateway learns of a change when the list is asked for again
-            while "Werkstattbrief" not in await (await tab.page.request.get(home)).text():
-                await tab.page.wait_for_timeout(250)
         await tab.page.goto(home)
         await _shows(tab, "Jede Ausgabe, einmal, in Ihrem Postfach", tmp_path / "61-form.png")
         colour = await tab.page.get_by_role("button", name="Abonnieren").evaluate("e => getComputedStyle(e).color")

@@ -27,6 +27,8 @@ SERVICE_ITSELF = 512 * MIB
 """What subscriptions has needed at most, with some to spare."""
 ROOT = Path(__file__).parents[3]
 PARTS = {"subscriptions", "publishing", "delivery", "gateway", "migrations", "postmark-sandbox"}
+LOCAL_ONLY = {"SANDBOX_INBOX_URL"}
+"""Refused in production, which compose is."""
 SET_IN_THE_IMAGE = {"BIND_HOST", "BIND_PORT"}
 
 # What the tests need of OpenSSL, for a machine that has none or one without Ed25519.
@@ -122,7 +124,7 @@ def test_no_meaning_is_written_for_a_setting_that_is_gone_or_explains_itself() -
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_compose_passes_on_every_setting_of_a_service_and_no_other(service: str) -> None:
     given = {name.removesuffix("_FILE") for name in compose()["services"][service]["environment"]}
-    assert given == setting_names(SERVICES[service]) - SET_IN_THE_IMAGE
+    assert given == setting_names(SERVICES[service]) - SET_IN_THE_IMAGE - LOCAL_ONLY
 
 
 def test_the_reader_of_imports_reaches_its_own_bound_before_its_containers() -> None:

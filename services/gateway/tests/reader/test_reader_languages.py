@@ -6,6 +6,7 @@ import httpx
 import pytest
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 
 from ..conftest import Gateway, MakeGateway
@@ -99,6 +100,16 @@ async def test_an_archived_newsletter_is_still_left_in_its_language(german: Gate
     visitor = await german.client()
     assert said(await visitor.get("/unsubscribe/k1.abc")) == ("es", "Cancelar la suscripción")
     assert (await visitor.get("/newsletters/gone", headers=HTML)).status_code == 404
+
+
+async def test_a_link_of_a_test_mail_asks_nobody_and_is_in_the_browsers_language(german: Gateway) -> None:
+    visitor = await german.client()
+    for path in (f"/unsubscribe/{PREVIEW_TOKEN}", f"/unsubscribe/{PREVIEW_TOKEN}/choices"):
+        shown = await visitor.get(path, headers=FRENCH_BROWSER)
+        assert said(shown) == ("fr", CATALOGUES["fr"]("This link is from a test mail"))
+    pressed = await visitor.post(f"/unsubscribe/{PREVIEW_TOKEN}", headers=FRENCH_BROWSER)
+    assert said(pressed) == ("fr", CATALOGUES["fr"]("This link is from a test mail"))
+    assert german.subscriptions.received == []
 
 
 async def test_without_a_newsletter_the_browser_decides(german: Gateway) -> None:
