@@ -1,12 +1,15 @@
 """The home page: what is sent now, what waits for somebody, the last issues and the growth."""
 
+import asyncio
 from datetime import date, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from ...conftest import Gateway
+from broadsheet_gateway.admin import first_event
+
+from ...conftest import Answer, Gateway
 from ..issue_answers import COUNTS, answer_stream, issue, newsletter, signed_in_as
 
 RUNNING = {"state": "running", "reason": None, "back_off_until": None}
@@ -127,7 +130,7 @@ async def test_what_waits_for_a_person_is_a_line_with_a_link_each(gateway: Gatew
         ("Import 22 failed.", "/admin/imports/22"),
         ("“To be read” waits for approval.", "/admin/issues/9/edit"),
         ("All sending is paused. Reason: The provider asked us to", "/admin/sending"),
-        ("Harbour cannot be sent yet: it lacks a postal address.", "/admin/newsletters/2"),
+        ("Harbour cannot be sent yet: it lacks a postal address.", "/admin/settings/newsletters/2"),
     ):
         assert text in page
         assert f'href="{path}"' in page
@@ -184,7 +187,7 @@ async def test_a_new_installation_is_told_its_first_steps(gateway: Gateway, auth
         "GET", "/api/v1/newsletters/1/report", body={**GROWTH, "subscribers_at_end": 0, "days": []}
     )
     page = (await author.get("/admin/dashboard")).text
-    for path in ("/admin/newsletters/1", "/admin/imports", "/newsletters/weekly", "/admin/newsletters"):
+    for path in ("/admin/settings/newsletters/1", "/admin/imports", "/newsletters/weekly", "/admin/newsletters"):
         assert f'<a href="{path}">' in page
     assert "Done" not in page
     answer_all(gateway, issue(status="sent"))
@@ -216,6 +219,22 @@ async def test_a_stream_that_says_nothing_is_no_answer(gateway: Gateway, author:
         assert "No answer about deliveries, webhooks and imports." in page.text
 
 
+async def test_a_stream_that_does_not_begin_holds_nothing_up(
+    gateway: Gateway, author: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> Answer:
+        await asyncio.sleep(3600)
+        return Answer()
+
+    answer_all(gateway, issue())
+    gateway.delivery.answers["GET", "/api/v1/events"] = never
+    monkeypatch.setattr(first_event, "FIRST_EVENT_TIMEOUT_S", 0.05)
+    page = await author.get("/admin/dashboard")
+    assert page.status_code == 200
+    assert "No answer about deliveries, webhooks and imports." in page.text
+    assert "The first issue" in page.text
+
+
 async def test_a_role_sees_what_it_may_and_nothing_else_is_asked(gateway: Gateway) -> None:
     analyst = await signed_in_as(gateway, "analyst", 1)
     answer_all(
@@ -228,7 +247,7 @@ async def test_a_role_sees_what_it_may_and_nothing_else_is_asked(gateway: Gatewa
     assert "Sending is" not in page
     assert "/admin/sending" not in page
     assert "The Weekly cannot be sent yet" in page
-    assert 'href="/admin/newsletters/1"' not in page
+    assert 'href="/admin/settings/newsletters/1"' not in page
     support = await signed_in_as(gateway, "support", 1)
     gateway.subscriptions.received.clear()
     assert "Growth" not in (await support.get("/admin/dashboard")).text

@@ -140,4 +140,4 @@ def unready_tasks(newsletters: Iterable[NewsletterFacts], session: Session) -> l
 def settings_path(newsletter: NewsletterFacts, session: Session) -> str:
     """Of the newsletter's settings; empty for those who may not change them."""
     is_open = may(session, "newsletters:write", newsletter.id)
-    return f"/admin/newsletters/{newsletter.id}" if is_open else ""
+    return f"/admin/settings/newsletters/{newsletter.id}" if is_open else ""

@@ -145,7 +145,7 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 Task(
                     kind="newsletter",
                     text="The Systems Letter cannot be sent yet: it lacks the sender's address and a postal address.",
-                    page_path="/admin/newsletters/1",
+                    page_path="/admin/settings/newsletters/1",
                     link="Open its settings",
                 ),
             ),
@@ -153,7 +153,7 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
             newsletters=newsletters[:1],
             newsletter_id=1,
             first_steps=(
-                FirstStep(text="Say who the mails come from", page_path="/admin/newsletters/1"),
+                FirstStep(text="Say who the mails come from", page_path="/admin/settings/newsletters/1"),
                 FirstStep(text="Import your subscribers"),
                 FirstStep(text="Share the page where people sign up", page_path="/newsletters/systems", is_done=True),
                 FirstStep(text="Write an issue", page_path="/admin/newsletters"),
