@@ -136,6 +136,15 @@ async def test_what_waits_for_a_person_is_a_line_with_a_link_each(gateway: Gatew
         assert f'href="{path}"' in page
 
 
+async def test_who_has_one_newsletter_is_not_led_to_the_imports_of_all(gateway: Gateway) -> None:
+    owner = await signed_in_as(gateway, "owner", 1)
+    rejects = [{"import_id": 21, "newsletter_id": 1, "status": "checked", "rejected": 1, "finished_at": None}]
+    answer_all(gateway, issue(status="sent"), imports_with_rejects=rejects)
+    page = (await owner.get("/admin/dashboard")).text
+    assert "Import 21 is checked and waits for its start; 1 row would be left out." in page
+    assert "/admin/imports/21" not in page
+
+
 async def test_a_draft_that_asked_nobody_waits_for_nobody(gateway: Gateway, author: httpx.AsyncClient) -> None:
     answer_all(gateway, issue(id=9, status="draft"))
     items = [newsletter(requires_approval=True)]

@@ -61,7 +61,7 @@ async def show_home(
     )
     known = newsletters or ()
     rows = _rows(issues, known)
-    published = [row for row in rows if row.status.has_progress and not row.status.is_moving][:LATEST_SHOWN]
+    published = [row for row in rows if row.was_published and not row.status.is_moving][:LATEST_SHOWN]
     chosen = _chosen(known, newsletter_id)
     figures, growth, (approvals, all_asked) = await asyncio.gather(
         ask_figures(calls, session, [row.newsletter_id for row in published]),
@@ -70,16 +70,21 @@ async def show_home(
     )
     happened = None if event is UNSET or event is None else event
     shown = _sending(rows, happened)
+    sees_imports = "imports:read" in session.rights.everywhere
     return DashboardPage(
         signed_in=session.signed_in,
         flashes=flashes,
         senders=senders,
         sending=None if issues is None else shown,
         latest=tuple(_latest(row, figures) for row in published),
-        unpublished=tuple(row for row in rows if not row.status.has_progress)[:UNPUBLISHED_SHOWN],
+        unpublished=tuple(row for row in rows if not row.was_published)[:UNPUBLISHED_SHOWN],
         tasks=(
             *_sending_tasks(senders),
-            *(() if happened is None else tasks_of(happened, {row.id: row.title for row in rows})),
+            *(
+                ()
+                if happened is None
+                else tasks_of(happened, {row.id: row.title for row in rows}, sees_imports=sees_imports)
+            ),
             *approvals,
             *unready_tasks(known, session),
         ),
@@ -184,7 +189,7 @@ def _first_steps(
     growth: Growth | UnsetType | None,
 ) -> tuple[FirstStep, ...]:
     """For an installation that has published nothing yet."""
-    if any(row.status.has_progress for row in rows) or not newsletters:
+    if any(row.was_published for row in rows) or not newsletters:
         return ()
     first = _chosen(newsletters, None) or newsletters[0]
     has_subscribers = isinstance(growth, Growth) and growth.subscribers > 0

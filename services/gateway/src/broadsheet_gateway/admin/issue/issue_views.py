@@ -148,6 +148,11 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     slug: str | None = None
     in_archive: bool | None = None
 
+    @property
+    def was_published(self) -> bool:
+        """Whether there is something to count: a draft may be cancelled too."""
+        return self.status.has_progress and self.published_at is not None
+
 
 class AbTest(msgspec.Struct, frozen=True):
     """That an issue has an A/B test; how far it is, another operation tells."""

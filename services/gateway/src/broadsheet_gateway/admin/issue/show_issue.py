@@ -83,7 +83,7 @@ async def show_issue_page(
         form_error=form_error,
         page_path=archive_path(issue, newsletter),
     )
-    return await _with_progress(view, desk) if issue.status.has_progress else view
+    return await _with_progress(view, desk) if issue.was_published else view
 
 
 async def _with_progress(view: IssuePage, desk: IssueDesk) -> IssuePage:

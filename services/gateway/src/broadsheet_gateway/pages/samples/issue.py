@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow
+from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow, IssueStatus
 from broadsheet_gateway.admin.issue.report import (
     AbTestState,
     Bounces,
@@ -187,6 +187,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
                 "note": "A note has at most 1,000 characters.",
                 "sure": "Tick the box: a decision cannot be taken back.",
                 "winner": "Choose a version.",
+                "winner_sure": "Tick the box: the choice cannot be taken back.",
             },
         ),
         "issue-paused": IssuePage(
@@ -226,6 +227,12 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
         ),
         "issue-untracked": IssuePage(signed_in=signed_in, issue=_detail(SENT), may=_ANALYST, report=_UNTRACKED),
         "issue-scheduled": IssuePage(signed_in=signed_in, issue=_detail(SCHEDULED), may=_ALL, form_key=_KEY),
+        "issue-cancelled": IssuePage(
+            signed_in=signed_in,
+            issue=_detail(msgspec.structs.replace(DRAFT, status=IssueStatus.CANCELLED)),
+            may=_ALL,
+            form_key=_KEY,
+        ),
         "issue-draft": IssuePage(signed_in=signed_in, issue=_detail(DRAFT), may=_ANALYST),
     }
 
