@@ -212,7 +212,7 @@ async def test_each_source_that_does_not_answer_is_named_and_the_rest_is_shown(
     gateway.delivery.answer("GET", "/api/v1/newsletters/1/engagement", body={"unexpected": True})
     page = await author.get("/admin/dashboard")
     assert page.status_code == 200
-    assert "No answer about deliveries, webhooks and imports." in page.text
+    assert "No answer about deliveries, webhooks, imports." in page.text
     assert "The report does not answer." in page.text
     assert "The subscriptions service does not answer" in page.text
     assert "The first issue" in page.text
@@ -225,7 +225,7 @@ async def test_a_stream_that_says_nothing_is_no_answer(gateway: Gateway, author:
         gateway.delivery.answer("GET", "/api/v1/events", body=content, content_type="text/event-stream")
         page = await author.get("/admin/dashboard")
         assert page.status_code == 200
-        assert "No answer about deliveries, webhooks and imports." in page.text
+        assert "No answer about deliveries, webhooks, imports." in page.text
 
 
 async def test_a_stream_that_does_not_begin_holds_nothing_up(
@@ -240,8 +240,20 @@ async def test_a_stream_that_does_not_begin_holds_nothing_up(
     monkeypatch.setattr(first_event, "FIRST_EVENT_TIMEOUT_S", 0.05)
     page = await author.get("/admin/dashboard")
     assert page.status_code == 200
-    assert "No answer about deliveries, webhooks and imports." in page.text
+    assert "No answer about deliveries, webhooks, imports." in page.text
     assert "The first issue" in page.text
+
+
+async def test_without_a_role_the_page_says_whom_to_ask_and_asks_nothing(gateway: Gateway) -> None:
+    nobody = await gateway.signed_in("nobody")
+    gateway.sql("DELETE FROM gateway.user_role")
+    gateway.publishing.received.clear()
+    page = await nobody.get("/admin/dashboard")
+    assert page.status_code == 200
+    assert "Welcome nobody" in page.text
+    assert "You have no role yet" in page.text
+    assert "All is well" not in page.text
+    assert gateway.publishing.received == gateway.delivery.received == []
 
 
 async def test_a_role_sees_what_it_may_and_nothing_else_is_asked(gateway: Gateway) -> None:

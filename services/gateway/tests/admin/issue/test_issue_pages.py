@@ -340,13 +340,27 @@ async def test_the_history_names_who_did_what(gateway: Gateway, author: httpx.As
     assert gateway.delivery.last.query == "limit=50&cursor=ZGVj"
 
 
-async def test_an_archived_issue_links_to_where_everybody_reads_it(gateway: Gateway, author: httpx.AsyncClient) -> None:
-    answer_issue(gateway, status="sent", in_archive=True, slug="first")
-    assert 'href="/newsletters/weekly/issues/first"' in (await author.get("/admin/issues/7")).text
-    answer_issue(gateway, status="sent", in_archive=False, slug="first")
+@pytest.mark.parametrize(
+    ("in_archive", "segment_id", "is_in"),
+    [(True, None, True), (True, 4, True), (None, None, True), (None, 4, False), (False, None, False)],
+)
+async def test_an_archived_issue_links_to_where_everybody_reads_it(
+    gateway: Gateway, author: httpx.AsyncClient, in_archive: bool | None, segment_id: int | None, is_in: bool
+) -> None:
+    answer_issue(gateway, status="sent", in_archive=in_archive, segment_id=segment_id, slug="first")
     page = (await author.get("/admin/issues/7")).text
-    assert "/newsletters/weekly/issues/first" not in page
-    assert "Put it into the archive" in page
+    assert ('href="/newsletters/weekly/issues/first"' in page) == is_in
+    assert ("Take it out of the archive" in page) == is_in
+    assert ("Put it into the archive" in page) != is_in
+
+
+async def test_without_an_archive_there_is_nothing_to_put_an_issue_into(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    answer_issue(gateway, status="sent", in_archive=True, slug="first")
+    gateway.publishing.answer("GET", "/api/v1/newsletters/1", body=newsletter(has_archive=False))
+    page = (await author.get("/admin/issues/7")).text
+    assert "archive" not in page.lower().split("<main")[1]
 
 
 async def test_a_role_gets_no_form_that_it_may_not_send(gateway: Gateway) -> None:

@@ -52,6 +52,8 @@ async def show_home(
     flashes: tuple[FlashCode, ...] = (),
 ) -> DashboardPage:
     """`newsletter_id`: whose growth is shown; the default newsletter's unless it is one that the user may see."""
+    if not session.rights.anywhere:
+        return DashboardPage(signed_in=session.signed_in, flashes=flashes, sending=())
     reads = "issues:read" in session.rights.anywhere
     issues, newsletters, senders, event = await asyncio.gather(
         asked(lambda: ask_issues(calls), wanted=reads),
@@ -89,7 +91,7 @@ async def show_home(
             *unready_tasks(known, session),
         ),
         silent=_silent(
-            ("deliveries, webhooks and imports", event is None),
+            (_told_by_stream(session), event is None),
             ("newsletters", newsletters is None),
             ("approvals", not all_asked or issues is None),
         ),
@@ -179,7 +181,13 @@ def _sending_tasks(senders: Senders | UnsetType | None) -> list[Task]:
 
 
 def _silent(*parts: tuple[str, bool]) -> tuple[str, ...]:
-    return tuple(name for name, is_silent in parts if is_silent)
+    return tuple(name for name, is_silent in parts if name and is_silent)
+
+
+def _told_by_stream(session: Session) -> str:
+    """What the user would be told of; empty if it is nothing."""
+    parts = (("deliveries:read", "deliveries"), ("webhooks:read", "webhooks"), ("imports:read", "imports"))
+    return ", ".join(name for needed, name in parts if needed in session.rights.anywhere)
 
 
 def _first_steps(

@@ -129,11 +129,12 @@ class IssueCounts(msgspec.Struct, frozen=True):
 class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     """An issue in a list (the API's IssueSummary). `parked` of its uncertain deliveries wait for a person.
 
-    `in_archive` None: it was never published. `slug` is its address in the archive.
+    `in_archive` None: in the newsletter's archive unless it goes to a segment. `slug` is its address there.
     """
 
     id: int
     newsletter_id: int = 0
+    segment_id: int | None = None
     title: str
     status: IssueStatus
     counts: IssueCounts

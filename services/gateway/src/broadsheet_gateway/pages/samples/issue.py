@@ -172,6 +172,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
         report=msgspec.structs.replace(_REPORT, as_of=None),
         test=AbTestState(variant_count=3, share_percent=20, decide_by="clicks", sample_min=500, look_at=at(12, 11, 30)),
         page_path="/newsletters/systems/issues/queues-that-account-for-everybody",
+        in_archive=True,
         form_key=_KEY,
     )
     return {
@@ -197,6 +198,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
             may=_ALL,
             unsent=(),
             report=None,
+            in_archive=False,
             form_key=_KEY,
             form_error="The issue is not paused",
         ),
