@@ -1,12 +1,15 @@
 """The home page: what is sent now, what waits for somebody, the last issues and the growth."""
 
+import asyncio
 from datetime import date, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from ...conftest import Gateway
+from broadsheet_gateway.admin import first_event
+
+from ...conftest import Answer, Gateway
 from ..issue_answers import COUNTS, answer_stream, issue, newsletter, signed_in_as
 
 RUNNING = {"state": "running", "reason": None, "back_off_until": None}
@@ -133,6 +136,15 @@ async def test_what_waits_for_a_person_is_a_line_with_a_link_each(gateway: Gatew
         assert f'href="{path}"' in page
 
 
+async def test_who_has_one_newsletter_is_not_led_to_the_imports_of_all(gateway: Gateway) -> None:
+    owner = await signed_in_as(gateway, "owner", 1)
+    rejects = [{"import_id": 21, "newsletter_id": 1, "status": "checked", "rejected": 1, "finished_at": None}]
+    answer_all(gateway, issue(status="sent"), imports_with_rejects=rejects)
+    page = (await owner.get("/admin/dashboard")).text
+    assert "Import 21 is checked and waits for its start; 1 row would be left out." in page
+    assert "/admin/imports/21" not in page
+
+
 async def test_a_draft_that_asked_nobody_waits_for_nobody(gateway: Gateway, author: httpx.AsyncClient) -> None:
     answer_all(gateway, issue(id=9, status="draft"))
     items = [newsletter(requires_approval=True)]
@@ -200,7 +212,7 @@ async def test_each_source_that_does_not_answer_is_named_and_the_rest_is_shown(
     gateway.delivery.answer("GET", "/api/v1/newsletters/1/engagement", body={"unexpected": True})
     page = await author.get("/admin/dashboard")
     assert page.status_code == 200
-    assert "No answer about deliveries, webhooks and imports." in page.text
+    assert "No answer about deliveries, webhooks, imports." in page.text
     assert "The report does not answer." in page.text
     assert "The subscriptions service does not answer" in page.text
     assert "The first issue" in page.text
@@ -213,7 +225,35 @@ async def test_a_stream_that_says_nothing_is_no_answer(gateway: Gateway, author:
         gateway.delivery.answer("GET", "/api/v1/events", body=content, content_type="text/event-stream")
         page = await author.get("/admin/dashboard")
         assert page.status_code == 200
-        assert "No answer about deliveries, webhooks and imports." in page.text
+        assert "No answer about deliveries, webhooks, imports." in page.text
+
+
+async def test_a_stream_that_does_not_begin_holds_nothing_up(
+    gateway: Gateway, author: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> Answer:
+        await asyncio.sleep(3600)
+        return Answer()
+
+    answer_all(gateway, issue())
+    gateway.delivery.answers["GET", "/api/v1/events"] = never
+    monkeypatch.setattr(first_event, "FIRST_EVENT_TIMEOUT_S", 0.05)
+    page = await author.get("/admin/dashboard")
+    assert page.status_code == 200
+    assert "No answer about deliveries, webhooks, imports." in page.text
+    assert "The first issue" in page.text
+
+
+async def test_without_a_role_the_page_says_whom_to_ask_and_asks_nothing(gateway: Gateway) -> None:
+    nobody = await gateway.signed_in("nobody")
+    gateway.sql("DELETE FROM gateway.user_role")
+    gateway.publishing.received.clear()
+    page = await nobody.get("/admin/dashboard")
+    assert page.status_code == 200
+    assert "Welcome nobody" in page.text
+    assert "You have no role yet" in page.text
+    assert "All is well" not in page.text
+    assert gateway.publishing.received == gateway.delivery.received == []
 
 
 async def test_a_role_sees_what_it_may_and_nothing_else_is_asked(gateway: Gateway) -> None:

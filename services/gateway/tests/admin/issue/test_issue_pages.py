@@ -76,6 +76,15 @@ async def test_a_draft_has_its_summary_and_leads_to_the_editor(gateway: Gateway,
     assert gateway.delivery.received == []
 
 
+async def test_a_draft_that_was_cancelled_has_nothing_to_count(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    answer_issue(gateway, status="cancelled", published_at=None)
+    page = (await author.get("/admin/issues/7")).text
+    assert "This issue was cancelled" in page
+    assert "/admin/issues/7/edit" not in page
+    assert 'action="/admin/issues/7/duplicate"' in page
+    assert gateway.delivery.received == []
+
+
 async def test_a_scheduled_issue_says_when_by_its_own_clock(gateway: Gateway, author: httpx.AsyncClient) -> None:
     answer_issue(gateway, status="scheduled", published_at=None, scheduled_at="2026-03-29T06:00:00Z")
     page = (await author.get("/admin/issues/7")).text
@@ -153,7 +162,7 @@ async def test_an_open_test_shows_its_versions_and_lets_one_be_chosen(
     assert "10.0%" in page
     assert '<option value="3">Version 3</option>' in page
     gateway.publishing.answer("POST", "/api/v1/issues/7/winner", body=TEST)
-    assert (await post(author, "/admin/issues/7/winner", winner="2")).status_code == 303
+    assert (await post(author, "/admin/issues/7/winner", winner="2", winner_sure="yes")).status_code == 303
     assert gateway.publishing.received[-1].json == {"variant": 2}
 
 
@@ -212,7 +221,7 @@ async def test_a_duplicate_opens_in_the_editor_and_is_made_once(gateway: Gateway
         ("resume", "delivery", "not-paused", {}),
         ("retry-failed", "delivery", "issue-cancelled", {}),
         ("archive", "publishing", "not-published", {"in_archive": "yes"}),
-        ("winner", "publishing", "winner-chosen", {"winner": "1"}),
+        ("winner", "publishing", "winner-chosen", {"winner": "1", "winner_sure": "yes"}),
         ("duplicate", "publishing", "invalid-state", {}),
         ("cancel", "publishing", "already-sent", {}),
         ("decide-uncertain", "delivery", "not-parked", {"choice": "mark_sent", "note": "Kept as it was typed",
@@ -244,7 +253,8 @@ async def test_a_service_that_is_away_is_said_on_the_page(gateway: Gateway, auth
     ("verb", "fields", "field"),
     [
         ("pause", {"reason": "x" * 301}, "reason"),
-        ("winner", {"winner": "5"}, "winner"),
+        ("winner", {"winner": "5", "winner_sure": "yes"}, "winner"),
+        ("winner", {"winner": "2"}, "winner_sure"),
         ("decide-uncertain", {"choice": "", "sure": "yes"}, "choice"),
         ("decide-uncertain", {"choice": "cancel", "sure": "yes"}, "choice"),
         ("decide-uncertain", {"choice": "give_up"}, "sure"),
@@ -330,13 +340,27 @@ async def test_the_history_names_who_did_what(gateway: Gateway, author: httpx.As
     assert gateway.delivery.last.query == "limit=50&cursor=ZGVj"
 
 
-async def test_an_archived_issue_links_to_where_everybody_reads_it(gateway: Gateway, author: httpx.AsyncClient) -> None:
-    answer_issue(gateway, status="sent", in_archive=True, slug="first")
-    assert 'href="/newsletters/weekly/issues/first"' in (await author.get("/admin/issues/7")).text
-    answer_issue(gateway, status="sent", in_archive=False, slug="first")
+@pytest.mark.parametrize(
+    ("in_archive", "segment_id", "is_in"),
+    [(True, None, True), (True, 4, True), (None, None, True), (None, 4, False), (False, None, False)],
+)
+async def test_an_archived_issue_links_to_where_everybody_reads_it(
+    gateway: Gateway, author: httpx.AsyncClient, in_archive: bool | None, segment_id: int | None, is_in: bool
+) -> None:
+    answer_issue(gateway, status="sent", in_archive=in_archive, segment_id=segment_id, slug="first")
     page = (await author.get("/admin/issues/7")).text
-    assert "/newsletters/weekly/issues/first" not in page
-    assert "Put it into the archive" in page
+    assert ('href="/newsletters/weekly/issues/first"' in page) == is_in
+    assert ("Take it out of the archive" in page) == is_in
+    assert ("Put it into the archive" in page) != is_in
+
+
+async def test_without_an_archive_there_is_nothing_to_put_an_issue_into(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    answer_issue(gateway, status="sent", in_archive=True, slug="first")
+    gateway.publishing.answer("GET", "/api/v1/newsletters/1", body=newsletter(has_archive=False))
+    page = (await author.get("/admin/issues/7")).text
+    assert "archive" not in page.lower().split("<main")[1]
 
 
 async def test_a_role_gets_no_form_that_it_may_not_send(gateway: Gateway) -> None:

@@ -63,8 +63,10 @@ def sending_sign(sending: SendingState, replicas: int) -> str:
     return f"{sending.state}|{sending.reason or ''}|{until}|{replicas}"
 
 
-def tasks_of(event: DashboardEvent, titles: dict[int, str]) -> list[Task]:
-    """`titles` of issues by id; one that is not known is named by its number."""
+def tasks_of(event: DashboardEvent, titles: dict[int, str], *, sees_imports: bool) -> list[Task]:
+    """`titles` of issues by id; one that is not known is named by its number. `sees_imports`: may open their pages,
+    which are of every newsletter.
+    """
     tasks = []
     for one in event.uncertain or ():
         name = f"“{titles[one.issue_id]}”" if one.issue_id in titles else f"issue {one.issue_id}"
@@ -88,7 +90,7 @@ def tasks_of(event: DashboardEvent, titles: dict[int, str]) -> list[Task]:
         Task(
             kind="import",
             text=_import(file),
-            page_path=f"/admin/imports/{file.import_id}",
+            page_path=f"/admin/imports/{file.import_id}" if sees_imports else "",
             link="Look at the import",
         )
         for file in event.imports_with_rejects or ()

@@ -52,6 +52,8 @@ async def show_home(
     flashes: tuple[FlashCode, ...] = (),
 ) -> DashboardPage:
     """`newsletter_id`: whose growth is shown; the default newsletter's unless it is one that the user may see."""
+    if not session.rights.anywhere:
+        return DashboardPage(signed_in=session.signed_in, flashes=flashes, sending=())
     reads = "issues:read" in session.rights.anywhere
     issues, newsletters, senders, event = await asyncio.gather(
         asked(lambda: ask_issues(calls), wanted=reads),
@@ -61,7 +63,7 @@ async def show_home(
     )
     known = newsletters or ()
     rows = _rows(issues, known)
-    published = [row for row in rows if row.status.has_progress and not row.status.is_moving][:LATEST_SHOWN]
+    published = [row for row in rows if row.was_published and not row.status.is_moving][:LATEST_SHOWN]
     chosen = _chosen(known, newsletter_id)
     figures, growth, (approvals, all_asked) = await asyncio.gather(
         ask_figures(calls, session, [row.newsletter_id for row in published]),
@@ -70,21 +72,26 @@ async def show_home(
     )
     happened = None if event is UNSET or event is None else event
     shown = _sending(rows, happened)
+    sees_imports = "imports:read" in session.rights.everywhere
     return DashboardPage(
         signed_in=session.signed_in,
         flashes=flashes,
         senders=senders,
         sending=None if issues is None else shown,
         latest=tuple(_latest(row, figures) for row in published),
-        unpublished=tuple(row for row in rows if not row.status.has_progress)[:UNPUBLISHED_SHOWN],
+        unpublished=tuple(row for row in rows if not row.was_published)[:UNPUBLISHED_SHOWN],
         tasks=(
             *_sending_tasks(senders),
-            *(() if happened is None else tasks_of(happened, {row.id: row.title for row in rows})),
+            *(
+                ()
+                if happened is None
+                else tasks_of(happened, {row.id: row.title for row in rows}, sees_imports=sees_imports)
+            ),
             *approvals,
             *unready_tasks(known, session),
         ),
         silent=_silent(
-            ("deliveries, webhooks and imports", event is None),
+            (_told_by_stream(session), event is None),
             ("newsletters", newsletters is None),
             ("approvals", not all_asked or issues is None),
         ),
@@ -174,7 +181,13 @@ def _sending_tasks(senders: Senders | UnsetType | None) -> list[Task]:
 
 
 def _silent(*parts: tuple[str, bool]) -> tuple[str, ...]:
-    return tuple(name for name, is_silent in parts if is_silent)
+    return tuple(name for name, is_silent in parts if name and is_silent)
+
+
+def _told_by_stream(session: Session) -> str:
+    """What the user would be told of; empty if it is nothing."""
+    parts = (("deliveries:read", "deliveries"), ("webhooks:read", "webhooks"), ("imports:read", "imports"))
+    return ", ".join(name for needed, name in parts if needed in session.rights.anywhere)
 
 
 def _first_steps(
@@ -184,7 +197,7 @@ def _first_steps(
     growth: Growth | UnsetType | None,
 ) -> tuple[FirstStep, ...]:
     """For an installation that has published nothing yet."""
-    if any(row.status.has_progress for row in rows) or not newsletters:
+    if any(row.was_published for row in rows) or not newsletters:
         return ()
     first = _chosen(newsletters, None) or newsletters[0]
     has_subscribers = isinstance(growth, Growth) and growth.subscribers > 0

@@ -152,9 +152,13 @@ async def submit_winner(
     form = await read_session_form(request, session, settings)
     desk = IssueDesk(session, calls, upstreams, engine)
     winner = form.text("winner")
+    errors: dict[str, str] = {}
     if winner not in {"1", "2", "3", "4"}:
-        errors = {"winner": "Choose a version."}
-        return await _again(desk, responder, parse_id(issue_id), TypedAction(), status=422, errors=errors)
+        errors["winner"] = "Choose a version."
+    if form.text("winner_sure") != "yes":
+        errors["winner_sure"] = "Tick the box: the choice cannot be taken back."
+    if errors:
+        return await _again(desk, responder, parse_id(issue_id), TypedAction(winner=winner), status=422, errors=errors)
     step = Step(service="publishing", verb="winner", flash=FlashCode.WINNER_CHOSEN, body={"variant": int(winner)})
     return await _take(desk, responder, parse_id(issue_id), step, TypedAction(winner=winner))
 

@@ -129,11 +129,12 @@ class IssueCounts(msgspec.Struct, frozen=True):
 class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     """An issue in a list (the API's IssueSummary). `parked` of its uncertain deliveries wait for a person.
 
-    `in_archive` None: it was never published. `slug` is its address in the archive.
+    `in_archive` None: in the newsletter's archive unless it goes to a segment. `slug` is its address there.
     """
 
     id: int
     newsletter_id: int = 0
+    segment_id: int | None = None
     title: str
     status: IssueStatus
     counts: IssueCounts
@@ -147,6 +148,11 @@ class IssueRow(msgspec.Struct, frozen=True, kw_only=True):
     parked: int = 0
     slug: str | None = None
     in_archive: bool | None = None
+
+    @property
+    def was_published(self) -> bool:
+        """Whether there is something to count: a draft may be cancelled too."""
+        return self.status.has_progress and self.published_at is not None
 
 
 class AbTest(msgspec.Struct, frozen=True):

@@ -108,7 +108,7 @@ async def show_history(
                 {"limit": STEPS_SHOWN, "cursor": asked["steps"]},
             )
         ),
-        _decisions(calls, issue.id, cursor=asked["decisions"], wanted=rights.deliveries and issue.status.has_progress),
+        _decisions(calls, issue.id, cursor=asked["decisions"], wanted=rights.deliveries and issue.was_published),
     )
     shown_steps = () if steps is None else steps.items
     shown_decisions = () if decisions is None or decisions is UNSET else decisions.items

@@ -82,8 +82,9 @@ async def show_issue_page(
         errors=errors,
         form_error=form_error,
         page_path=archive_path(issue, newsletter),
+        in_archive=is_in_archive(issue, newsletter),
     )
-    return await _with_progress(view, desk) if issue.status.has_progress else view
+    return await _with_progress(view, desk) if issue.was_published else view
 
 
 async def _with_progress(view: IssuePage, desk: IssueDesk) -> IssuePage:
@@ -138,8 +139,15 @@ async def _test_with_name(
     )
 
 
+def is_in_archive(issue: IssueRow, newsletter: NewsletterFacts | None) -> bool | None:
+    """Whether everybody may read it on the web; None: its newsletter has no archive, or does not answer."""
+    if newsletter is None or not newsletter.has_archive:
+        return None
+    return issue.segment_id is None if issue.in_archive is None else issue.in_archive
+
+
 def archive_path(issue: IssueRow, newsletter: NewsletterFacts | None) -> str:
     """Where everybody may read it; empty if nobody may."""
-    if newsletter is None or not newsletter.has_archive or not issue.in_archive or issue.slug is None:
+    if newsletter is None or not is_in_archive(issue, newsletter) or issue.slug is None:
         return ""
     return f"/newsletters/{quote(newsletter.slug)}/issues/{quote(issue.slug)}"

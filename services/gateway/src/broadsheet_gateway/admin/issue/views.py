@@ -116,7 +116,7 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
 
     `unsent` are the first of those not sent to, `report` its report, `test` its A/B test: None when a service was asked
     and did not answer, UNSET when it was not asked; then the page has no such part. `form_key` is an idempotency key.
-    `page_path`: where the archive shows the issue; empty if it does not.
+    `page_path`: where the archive shows the issue; empty if it does not. `in_archive` None: its newsletter has none.
     """
 
     template: ClassVar[str] = "issue.html"
@@ -130,6 +130,7 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
     senders: Senders | None = None
     event: IssueEvent | None = None
     page_path: str = ""
+    in_archive: bool | None = None
     form_key: str = ""
     typed: TypedAction = TypedAction()
     errors: FieldErrors = NO_ERRORS

@@ -159,11 +159,14 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 FirstStep(text="Write an issue", page_path="/admin/issues"),
             ),
         ),
+        "dashboard-no-role": DashboardPage(
+            signed_in=msgspec.structs.replace(signed_in, permissions=frozenset(), everywhere=frozenset()), sending=()
+        ),
         "dashboard-degraded": DashboardPage(
             signed_in=signed_in,
             senders=None,
             sending=None,
-            silent=("deliveries, webhooks and imports", "newsletters", "approvals"),
+            silent=("deliveries, webhooks, imports", "newsletters", "approvals"),
             growth=None,
         ),
     }

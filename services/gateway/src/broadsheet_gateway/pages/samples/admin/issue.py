@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 
-from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow
+from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow, IssueStatus
 from broadsheet_gateway.admin.issue.report import (
     AbTestState,
     Bounces,
@@ -172,6 +172,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
         report=msgspec.structs.replace(_REPORT, as_of=None),
         test=AbTestState(variant_count=3, share_percent=20, decide_by="clicks", sample_min=500, look_at=at(12, 11, 30)),
         page_path="/newsletters/systems/issues/queues-that-account-for-everybody",
+        in_archive=True,
         form_key=_KEY,
     )
     return {
@@ -187,6 +188,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
                 "note": "A note has at most 1,000 characters.",
                 "sure": "Tick the box: a decision cannot be taken back.",
                 "winner": "Choose a version.",
+                "winner_sure": "Tick the box: the choice cannot be taken back.",
             },
         ),
         "issue-paused": IssuePage(
@@ -196,6 +198,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
             may=_ALL,
             unsent=(),
             report=None,
+            in_archive=False,
             form_key=_KEY,
             form_error="The issue is not paused",
         ),
@@ -226,6 +229,12 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
         ),
         "issue-untracked": IssuePage(signed_in=signed_in, issue=_detail(SENT), may=_ANALYST, report=_UNTRACKED),
         "issue-scheduled": IssuePage(signed_in=signed_in, issue=_detail(SCHEDULED), may=_ALL, form_key=_KEY),
+        "issue-cancelled": IssuePage(
+            signed_in=signed_in,
+            issue=_detail(msgspec.structs.replace(DRAFT, status=IssueStatus.CANCELLED)),
+            may=_ALL,
+            form_key=_KEY,
+        ),
         "issue-draft": IssuePage(signed_in=signed_in, issue=_detail(DRAFT), may=_ANALYST),
     }
 
