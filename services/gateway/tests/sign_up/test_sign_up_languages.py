@@ -5,11 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 from selectolax.lexbor import LexborHTMLParser
 
 from broadsheet_common.contracts.consent_wording import current_wording
+from broadsheet_common.process.metrics import Counter
 from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
+from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.for_readers.accent_sheet import accent_sheet_name
+from broadsheet_gateway.sign_up.refuse_overload import OverloadRefusal
 
 from ..conftest import Gateway, MakeGateway
 
@@ -222,3 +226,28 @@ async def test_only_a_local_installation_leads_to_the_sandboxs_inbox(
     answer = await (await gateway.client()).post("/newsletters/werkstatt", data=ADA)
     links = [link.attributes["href"] for link in LexborHTMLParser(answer.text).css("a[rel=external]")]
     assert links == ([] if inbox is None else [inbox])
+
+
+# Refused before anything is done --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "title"),
+    [
+        (b"de-DE,en;q=0.5", "de", "Gerade melden sich sehr viele Menschen an"),
+        (b"it", "en", "Very many people are signing up at this moment"),
+        (b"\xff\xfe", "en", "Very many people are signing up at this moment"),
+        (None, "en", "Very many people are signing up at this moment"),
+    ],
+)
+def test_a_refusal_for_want_of_room_is_in_the_browsers_language(
+    asked: bytes | None, language: str, title: str, pages: Pages
+) -> None:
+    refused = Counter("refused", "Refused sign-ups.", registry=CollectorRegistry())
+    refusal = OverloadRefusal(lambda: True, pages, refused, headers=())
+    headers = [(b"accept", b"text/html")] + ([] if asked is None else [(b"accept-language", asked)])
+    scope: Any = {"method": "POST", "path": "/newsletters/werkstatt", "headers": headers}
+    answer = refusal(scope)
+    assert answer is not None
+    page = LexborHTMLParser(answer.body.decode())
+    assert (page.css("html")[0].attributes["lang"], page.css("h1")[0].text()) == (language, title)
