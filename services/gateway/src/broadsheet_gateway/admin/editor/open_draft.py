@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.draft import Draft, TypedDraft, typed_of
 from broadsheet_gateway.admin.editor.views import Choice, EditorPage, Saved
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
-from broadsheet_gateway.admin.subject_names import name_subjects
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer
 from broadsheet_gateway.pages import FlashCode
 
@@ -50,7 +50,7 @@ async def show_editor(
         or_none(ask_newsletter(calls, draft.newsletter_id)),
         or_none(_ask_choices(calls, "publishing", "/api/v1/layouts")),
         or_none(_ask_choices(calls, "subscriptions", "/api/v1/segments")),
-        name_subjects(engine, [draft.saved_by]),
+        names_of([draft.saved_by], engine),
     )
     return EditorPage(
         signed_in=session.signed_in,

@@ -16,6 +16,7 @@ from broadsheet_common.http.problems import UnavailableError
 from broadsheet_gateway.access.page_access import needs, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, LoginNeededError, Session
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION, check_form_token, require_still_allowed
+from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.draft import Draft, Fault, read_typed
 from broadsheet_gateway.admin.editor.open_draft import ask_draft, show_editor
 from broadsheet_gateway.admin.editor.save_draft import (
@@ -29,7 +30,6 @@ from broadsheet_gateway.admin.editor.save_draft import (
 from broadsheet_gateway.admin.editor.views import EditorPage, KeptDraftPage, KeptReason
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id
-from broadsheet_gateway.admin.subject_names import name_subjects
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, Upstreams, UpstreamTimeoutError
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.forms import Form, read_form
@@ -85,7 +85,7 @@ async def show_state(
     """JSON. The token is that of the session as it is now: after a log-in in another tab the page needs it to save."""
     found = await ask_draft(calls, parse_id(issue_id))
     draft = found.value
-    names = await name_subjects(engine, [draft.saved_by])
+    names = await names_of([draft.saved_by], engine)
     return DraftState(
         username=session.username,
         csrf_token=session.signed_in.csrf_token,
@@ -186,7 +186,7 @@ async def _told(outcome: Outcome, session: Session | None, engine: AsyncEngine) 
             answer, status = SaveAnswer(result="saved", etag=etag, version=version, faults=faults), 200
         case SavedByOthers(found, _):
             draft = found.value
-            names = await name_subjects(engine, [draft.saved_by])
+            names = await names_of([draft.saved_by], engine)
             by_oneself = session is not None and draft.saved_by == session.identity.subject
             # Without the new tag: only who has seen both may save over theirs.
             answer = SaveAnswer(

@@ -13,12 +13,12 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.views import FieldChange, RevisionPage, RevisionRow, RevisionsPage
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence
-from broadsheet_gateway.admin.subject_names import name_subjects
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -47,7 +47,7 @@ async def show_revisions(
     issue = (await ask_draft(calls, number)).value
     query = {"limit": REVISIONS_SHOWN, "cursor": request.query_params.get("cursor")}
     page = await calls.get("publishing", f"/api/v1/issues/{number}/revisions", Page[RevisionRow], query)
-    names = await name_subjects(engine, (row.saved_by for row in page.items))
+    names = await names_of((row.saved_by for row in page.items), engine)
     rows = (msgspec.structs.replace(row, saved_by=names.get(row.saved_by, row.saved_by)) for row in page.items)
     return responder.page(
         RevisionsPage(
@@ -124,7 +124,7 @@ async def _show(
     if compared_with != version:
         compared = await calls.get("publishing", f"{base}/changes", _Changes, {"with": compared_with})
         changes = compared.changes
-    names = await name_subjects(engine, [row.saved_by])
+    names = await names_of([row.saved_by], engine)
     is_draft = issue.status is IssueStatus.DRAFT
     return RevisionPage(
         signed_in=session.signed_in,

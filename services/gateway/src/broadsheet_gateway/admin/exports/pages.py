@@ -12,7 +12,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.exports.views import FORMATS, STATES, ExportsPage
-from broadsheet_gateway.admin.newsletter_names import ask_newsletter_names
+from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.service_calls import ServiceCalls
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.settings import GatewaySettings
@@ -33,7 +33,7 @@ async def show_exports(
         ExportsPage(
             signed_in=session.signed_in,
             flashes=responder.flashes(request),
-            newsletters=await ask_newsletter_names(calls) if session.is_recent else (),
+            newsletters=await ask_known_newsletters(calls) if session.is_recent else (),
             is_recent=session.is_recent,
         )
     )
@@ -62,7 +62,7 @@ async def submit_export(
     if errors:
         view = ExportsPage(
             signed_in=session.signed_in,
-            newsletters=await ask_newsletter_names(calls),
+            newsletters=await ask_known_newsletters(calls),
             format=export_format,
             errors=errors,
         )

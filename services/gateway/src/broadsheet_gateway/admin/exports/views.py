@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from broadsheet_gateway.admin.newsletter_names import NamedNewsletter
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 FORMATS: tuple[tuple[str, str, str], ...] = (
@@ -27,7 +27,7 @@ class ExportsPage(AdminPageView, frozen=True, kw_only=True):
     formats: ClassVar[tuple[tuple[str, str, str], ...]] = FORMATS
     states: ClassVar[tuple[tuple[str, str], ...]] = STATES
 
-    newsletters: tuple[NamedNewsletter, ...]
+    newsletters: tuple[NewsletterFacts, ...]
     is_recent: bool = True
     format: str = "csv"
     newsletter: str = ""

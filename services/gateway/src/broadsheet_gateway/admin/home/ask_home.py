@@ -7,13 +7,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.charts import Point, TimeChart
 from broadsheet_gateway.admin.home.views import Growth, IssueFigures, Task
 from broadsheet_gateway.admin.issue.issue_overview import may
 from broadsheet_gateway.admin.issue.issue_views import IssueRow, IssueStatus
-from broadsheet_gateway.admin.issue.views import NewsletterFacts
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 
 NEWSLETTERS_SHOWN: Final = 50
@@ -45,11 +44,6 @@ class NewsletterEngagement(msgspec.Struct, frozen=True):
 class Approval(msgspec.Struct, frozen=True):
     state: Literal["none", "requested", "approved", "refused", "void"]
     requested_at: datetime | None = None
-
-
-async def ask_newsletters(calls: ServiceCalls) -> tuple[NewsletterFacts, ...]:
-    page = await calls.get("publishing", "/api/v1/newsletters", Page[NewsletterFacts], {"limit": NEWSLETTERS_SHOWN})
-    return tuple(page.items)
 
 
 async def ask_growth(calls: ServiceCalls, newsletter: NewsletterFacts) -> Growth:
@@ -126,15 +120,17 @@ def unready_tasks(newsletters: Iterable[NewsletterFacts], session: Session) -> l
     return [
         Task(
             kind="newsletter",
-            text=f"{one.name} cannot be sent yet: it lacks {' and '.join(_LACKS[name] for name in one.missing)}."
-            if one.missing
-            else f"{one.name} cannot be sent yet.",
+            text=f"{one.name} cannot be sent yet{_what_lacks(one.missing)}.",
             page_path=settings_path(one, session),
             link="Open its settings",
         )
         for one in newsletters
         if not one.is_ready
     ]
+
+
+def _what_lacks(missing: tuple[str, ...]) -> str:
+    return f": it lacks {' and '.join(_LACKS.get(name, name) for name in missing)}" if missing else ""
 
 
 def settings_path(newsletter: NewsletterFacts, session: Session) -> str:

@@ -14,7 +14,6 @@ from broadsheet_gateway.admin.home.ask_home import (
     ask_approvals,
     ask_figures,
     ask_growth,
-    ask_newsletters,
     settings_path,
     unready_tasks,
 )
@@ -30,7 +29,8 @@ from broadsheet_gateway.admin.home.views import (
 )
 from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders, asked, issue_in_zone, may, zone_of
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
-from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders
+from broadsheet_gateway.admin.issue.views import Senders
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.pages.flashes import FlashCode

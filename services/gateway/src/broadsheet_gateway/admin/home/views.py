@@ -7,7 +7,8 @@ import msgspec
 from broadsheet_gateway.admin.charts import TimeChart, joined_words, pace, percent, time_left
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
 from broadsheet_gateway.admin.issue.report import Engagement, Rates
-from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders
+from broadsheet_gateway.admin.issue.views import Senders
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import AdminPageView
 
 

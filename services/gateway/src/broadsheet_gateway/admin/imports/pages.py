@@ -26,7 +26,7 @@ from broadsheet_gateway.admin.imports.import_form import (
 )
 from broadsheet_gateway.admin.imports.import_views import Import, column_rows
 from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
-from broadsheet_gateway.admin.newsletter_names import ask_newsletter_names
+from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.service_calls import (
     ServiceCalls,
     or_none,
@@ -59,7 +59,7 @@ async def show_imports(
     calls: NamedDependency[ServiceCalls],
 ) -> PageResponse:
     cursor = request.query_params.get("cursor")
-    found, newsletters = await asyncio.gather(or_none(ask_imports(calls, cursor=cursor)), ask_newsletter_names(calls))
+    found, newsletters = await asyncio.gather(or_none(ask_imports(calls, cursor=cursor)), ask_known_newsletters(calls))
     return responder.page(
         ImportsPage(
             signed_in=session.signed_in,
@@ -85,7 +85,7 @@ async def show_new_import(
         NewImportPage(
             signed_in=session.signed_in,
             flashes=responder.flashes(request),
-            newsletters=await ask_newsletter_names(calls),
+            newsletters=await ask_known_newsletters(calls),
             idempotency_key=new_form_key(),
             max_bytes=settings.import_body_max_bytes,
         )
@@ -144,7 +144,7 @@ async def submit_import(
             return responder.redirect(_path_of(job.id))
     view = NewImportPage(
         signed_in=session.signed_in,
-        newsletters=await ask_newsletter_names(calls),
+        newsletters=await ask_known_newsletters(calls),
         typed=typed,
         idempotency_key=key,
         max_bytes=settings.import_body_max_bytes,
@@ -329,7 +329,7 @@ async def _page_of(
     errors: FieldErrors | None = None,
     form_error: str = "",
 ) -> ImportPage:
-    newsletters, attributes = await asyncio.gather(ask_newsletter_names(calls), ask_attributes(calls))
+    newsletters, attributes = await asyncio.gather(ask_known_newsletters(calls), ask_attributes(calls))
     names = {one.id: one.label for one in newsletters}
     return ImportPage(
         signed_in=session.signed_in,

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from broadsheet_gateway.admin.imports.import_views import ColumnRow, ExistingPolicy, GivenState, Import
-from broadsheet_gateway.admin.newsletter_names import NamedNewsletter
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 CHARSETS: tuple[tuple[str, str], ...] = (
@@ -65,7 +65,7 @@ class NewImportPage(AdminPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "imports/new_import.html"
     charsets: ClassVar[tuple[tuple[str, str], ...]] = CHARSETS
 
-    newsletters: tuple[NamedNewsletter, ...]
+    newsletters: tuple[NewsletterFacts, ...]
     typed: TypedImport = TypedImport()
     idempotency_key: str
     max_bytes: int

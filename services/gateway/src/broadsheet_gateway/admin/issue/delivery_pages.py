@@ -19,8 +19,9 @@ from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
 from broadsheet_gateway.admin.issue.delivery_timeline import DeliveryTimeline, entries_of
-from broadsheet_gateway.admin.issue.issue_overview import ask_issue, ask_newsletter, in_zone, zone_of
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, zone_of
 from broadsheet_gateway.admin.issue.views import DeliveryPage, TypedAction
+from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder

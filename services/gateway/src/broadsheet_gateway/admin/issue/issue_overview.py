@@ -13,7 +13,8 @@ from broadsheet_common.contracts.permissions import Permission
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow
-from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders, UnsentRow
+from broadsheet_gateway.admin.issue.views import Senders, UnsentRow
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 
 ISSUES_SHOWN: Final = 20
@@ -49,10 +50,6 @@ async def ask_issues(calls: ServiceCalls) -> Page[IssueRow]:
 async def ask_issue(calls: ServiceCalls, issue_id: int) -> IssueDetail:
     """Raises `NotFoundError` when there is no such issue."""
     return await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueDetail)
-
-
-async def ask_newsletter(calls: ServiceCalls, newsletter_id: int) -> NewsletterFacts:
-    return await calls.get("publishing", f"/api/v1/newsletters/{newsletter_id}", NewsletterFacts)
 
 
 async def ask_unsent(calls: ServiceCalls, issue_id: int, counts: IssueCounts) -> tuple[UnsentRow, ...]:

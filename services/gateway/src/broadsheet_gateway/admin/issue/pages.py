@@ -15,7 +15,7 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
-from broadsheet_gateway.admin.issue.issue_overview import ask_issue, ask_newsletter, in_zone, issue_in_zone, zone_of
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, issue_in_zone, zone_of
 from broadsheet_gateway.admin.issue.issue_views import IssueDetail
 from broadsheet_gateway.admin.issue.show_issue import IssueDesk, rights_for, show_issue_page
 from broadsheet_gateway.admin.issue.views import (
@@ -26,6 +26,7 @@ from broadsheet_gateway.admin.issue.views import (
     Outcome,
     StepRow,
 )
+from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder

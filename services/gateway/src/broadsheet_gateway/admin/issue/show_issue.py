@@ -14,7 +14,6 @@ from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.first_event import ask_first_event
 from broadsheet_gateway.admin.issue.issue_overview import (
     ask_issue,
-    ask_newsletter,
     ask_senders,
     ask_unsent,
     asked,
@@ -26,7 +25,8 @@ from broadsheet_gateway.admin.issue.issue_overview import (
 )
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
-from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, NewsletterFacts, TypedAction
+from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, TypedAction
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletter
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.pages.flashes import FlashCode

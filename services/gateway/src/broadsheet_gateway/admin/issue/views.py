@@ -55,20 +55,6 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for_preflight: tuple[WaitingIssue, ...] = ()
 
 
-class NewsletterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What these pages need of a newsletter (the API's Newsletter)."""
-
-    id: int
-    name: str
-    slug: str = ""
-    time_zone: str = "UTC"
-    is_default: bool = False
-    is_ready: bool = True
-    missing: tuple[Literal["from_email", "postal_address"], ...] = ()
-    has_archive: bool = False
-    requires_approval: bool = False
-
-
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One recipient of an issue (the API's Delivery)."""
 

@@ -18,6 +18,7 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, faults_of
 from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, UpstreamTimeoutError
 from broadsheet_gateway.http.forms import Form
@@ -35,11 +36,6 @@ _READS: Final = needs("layouts:read")
 _WRITES: Final = needs("layouts:read", "layouts:write", everywhere=True)
 
 
-class _Newsletter(msgspec.Struct, frozen=True):
-    name: str
-    layout_id: int | None = None
-
-
 @get("/settings/layouts", include_in_schema=False, opt=_READS)
 async def show_layouts(
     request: AnyRequest,
@@ -49,7 +45,7 @@ async def show_layouts(
 ) -> PageResponse:
     query = {"limit": LAYOUTS_SHOWN, "cursor": request.query_params.get("cursor")}
     found, newsletters = await asyncio.gather(
-        or_none(calls.get("publishing", _API, Page[Layout], query)), or_none(_ask_newsletters(calls))
+        or_none(calls.get("publishing", _API, Page[Layout], query)), or_none(ask_newsletters(calls, with_archived=True))
     )
     view = LayoutsPage(
         signed_in=session.signed_in,
@@ -151,7 +147,9 @@ async def submit_deletion(
     try:
         await calls.send("publishing", "DELETE", f"{_API}/{number}", type(None))
     except UpstreamRefusalError as refused:
-        view, newsletters = await asyncio.gather(_page_of(session, calls, number), or_none(_ask_newsletters(calls)))
+        view, newsletters = await asyncio.gather(
+            _page_of(session, calls, number), or_none(ask_newsletters(calls, with_archived=True))
+        )
         used_by = [one.name for one in newsletters or () if one.layout_id == number]
         sentence = refusal_sentence(refused)
         if refused.slug == "layout-in-use":
@@ -159,12 +157,6 @@ async def submit_deletion(
             sentence = f"It is in use, so it was not deleted. {named}"
         return responder.page(msgspec.structs.replace(view, form_error=sentence), status=refused.status)
     return responder.redirect(LAYOUTS_PATH, flash=FlashCode.LAYOUT_DELETED)
-
-
-async def _ask_newsletters(calls: ServiceCalls) -> tuple[_Newsletter, ...]:
-    """The first ones, archived ones too."""
-    path = f"/api/v1/newsletters?limit={NEWSLETTERS_ASKED_MAX}&archived=true"
-    return tuple((await calls.get("publishing", path, Page[_Newsletter])).items)
 
 
 async def _page_of(session: Session, calls: ServiceCalls, layout_id: int) -> LayoutPage:
@@ -175,7 +167,7 @@ async def _page_of(session: Session, calls: ServiceCalls, layout_id: int) -> Lay
     return LayoutPage(signed_in=session.signed_in, layout=layout, fields=fields, version=tagged.etag)
 
 
-def _row(layout: Layout, newsletters: tuple[_Newsletter, ...] | None) -> LayoutRow:
+def _row(layout: Layout, newsletters: tuple[NewsletterFacts, ...] | None) -> LayoutRow:
     used_by = None
     if newsletters is not None:
         used_by = tuple(one.name for one in newsletters if one.layout_id == layout.id)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from broadsheet_gateway.admin.newsletter_names import NEWSLETTERS_MAX
+from broadsheet_gateway.admin.newsletter_facts import NEWSLETTERS_MAX
 from broadsheet_gateway.admin.outgoing_webhooks.views import EVENTS, Endpoint, TypedEndpoint
 from broadsheet_gateway.http.forms import Form
 

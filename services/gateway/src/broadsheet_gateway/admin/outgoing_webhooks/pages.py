@@ -15,7 +15,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
-from broadsheet_gateway.admin.newsletter_names import ask_newsletter_names
+from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import (
     FIELDS_MAX,
     body_of,
@@ -68,7 +68,7 @@ async def show_endpoints(
 ) -> PageResponse:
     cursor = request.query_params.get("cursor")
     asked = calls.get("subscriptions", _API, Page[Endpoint], {"limit": ENDPOINTS_SHOWN, "cursor": cursor})
-    found, newsletters = await asyncio.gather(or_none(asked), ask_newsletter_names(calls))
+    found, newsletters = await asyncio.gather(or_none(asked), ask_known_newsletters(calls))
     return responder.page(
         EndpointsPage(
             signed_in=session.signed_in,
@@ -94,7 +94,7 @@ async def show_new_endpoint(
         flashes=responder.flashes(request),
         idempotency_key=new_form_key(),
         typed=TypedEndpoint(events=frozenset(event for event, _, _ in EVENTS)),
-        newsletters=await ask_newsletter_names(calls),
+        newsletters=await ask_known_newsletters(calls),
     )
     return responder.page(view)
 
@@ -130,7 +130,7 @@ async def submit_endpoint(
         signed_in=session.signed_in,
         idempotency_key=key,
         typed=typed,
-        newsletters=await ask_newsletter_names(calls),
+        newsletters=await ask_known_newsletters(calls),
         errors=errors,
         form_error=form_error,
     )
@@ -336,7 +336,7 @@ async def _page_of(
         Page[WebhookDelivery],
         {"limit": DELIVERIES_SHOWN, "status": wanted, "cursor": cursor},
     )
-    found, newsletters = await asyncio.gather(or_none(asked), ask_newsletter_names(calls))
+    found, newsletters = await asyncio.gather(or_none(asked), ask_known_newsletters(calls))
     return EndpointPage(
         signed_in=session.signed_in,
         endpoint=endpoint,
@@ -354,7 +354,7 @@ async def _page_of(
 
 async def _delivery_page(delivery: WebhookDelivery, session: Session, calls: ServiceCalls) -> WebhookDeliveryPage:
     endpoint, newsletters = await asyncio.gather(
-        or_none(_ask_endpoint(calls, delivery.endpoint_id)), ask_newsletter_names(calls)
+        or_none(_ask_endpoint(calls, delivery.endpoint_id)), ask_known_newsletters(calls)
     )
     names = {one.id: one.label for one in newsletters}
     name = ""

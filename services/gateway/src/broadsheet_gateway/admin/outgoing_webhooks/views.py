@@ -6,7 +6,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from broadsheet_gateway.admin.newsletter_names import NamedNewsletter
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 EVENTS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -126,7 +126,7 @@ class NewEndpointPage(AdminPageView, frozen=True, kw_only=True):
 
     idempotency_key: str
     typed: TypedEndpoint
-    newsletters: tuple[NamedNewsletter, ...] = ()
+    newsletters: tuple[NewsletterFacts, ...] = ()
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
 
@@ -166,7 +166,7 @@ class EndpointPage(AdminPageView, frozen=True, kw_only=True):
     names: Mapping[int, str]
     idempotency_key: str
     typed: TypedEndpoint
-    newsletters: tuple[NamedNewsletter, ...] = ()
+    newsletters: tuple[NewsletterFacts, ...] = ()
     deliveries: tuple[WebhookDelivery, ...] | None = ()
     status: str = ""
     next_cursor: str | None = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.check_pages import Checks, ask_checks
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.views import Finding
@@ -16,7 +18,6 @@ from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.publish.views import Approval, Audience, SendPage, TypedSchedule, Wave
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
-from broadsheet_gateway.admin.subject_names import name_subjects
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.pages import FlashCode
 
@@ -58,7 +59,7 @@ async def show_send_page(
         _ask_waves(calls, issue),
     )
     who = [] if approval is None else [one for one in (approval.requested_by, approval.decided_by) if one]
-    names = await name_subjects(engine, who)
+    names = await names_of(who, engine)
     return SendPage(
         signed_in=session.signed_in,
         flashes=flashes,
@@ -95,7 +96,7 @@ def _blocking(checks: Checks | None) -> tuple[Finding, ...] | None:
     return None if checks is None else tuple(one for one in checks.findings if one.severity == "blocks")
 
 
-def _named(approval: Approval | None, names: dict[str, str]) -> Approval | None:
+def _named(approval: Approval | None, names: Mapping[str, str]) -> Approval | None:
     if approval is None:
         return None
     return msgspec.structs.replace(

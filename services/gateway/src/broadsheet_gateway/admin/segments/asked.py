@@ -8,11 +8,11 @@ import msgspec
 
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
 from broadsheet_gateway.admin.segments.condition_words import AttributeType
 from broadsheet_gateway.admin.segments.filter_rows import Group, names_issue
 from broadsheet_gateway.admin.segments.views import Segment
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer
 
 SEGMENTS_SHOWN: Final = 50
@@ -36,7 +36,7 @@ class Known(msgspec.Struct, frozen=True):
     """What conditions can be about. `attributes` None: they could not be asked, so no condition on one can be read."""
 
     attributes: tuple[KnownAttribute, ...] | None
-    newsletters: tuple[NewsletterName, ...] = ()
+    newsletters: tuple[NewsletterFacts, ...] = ()
     issues: tuple[KnownIssue, ...] = ()
 
     @property
@@ -64,7 +64,9 @@ async def ask_count(calls: ServiceCalls, tree: Mapping[str, Any]) -> int:
 
 async def ask_known(calls: ServiceCalls) -> Known:
     """Without the issues, which cost more (`with_issues`)."""
-    attributes, newsletters = await asyncio.gather(or_none(ask_attributes(calls)), or_none(ask_newsletter_names(calls)))
+    attributes, newsletters = await asyncio.gather(
+        or_none(ask_attributes(calls)), or_none(ask_newsletters(calls, with_archived=True))
+    )
     return Known(attributes, newsletters or ())
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
+from broadsheet_gateway.admin.newsletter_facts import name_of
 from broadsheet_gateway.admin.segments.asked import Known
 from broadsheet_gateway.admin.segments.condition_words import (
     ATTRIBUTE,
@@ -22,7 +23,6 @@ from broadsheet_gateway.admin.segments.filter_rows import (
     Path,
 )
 from broadsheet_gateway.admin.segments.views import Choice, ChoiceGroup, ConditionRow, GroupRow
-from broadsheet_gateway.admin.subscribers.newsletter_names import name_of
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATES: Final = frozenset({"date", "two_dates"})
@@ -45,7 +45,7 @@ def field_choices(known: Known) -> tuple[ChoiceGroup, ...]:
 
 def newsletter_choices(group: Group, known: Known) -> tuple[Choice, ...]:
     """With those that conditions name and that could not be asked."""
-    choices = [Choice(str(one.id), one.text) for one in known.newsletters]
+    choices = [Choice(str(one.id), one.label) for one in known.newsletters]
     return (*choices, *_unknown("Newsletter", (row.of for row in _conditions(group)), choices))
 
 

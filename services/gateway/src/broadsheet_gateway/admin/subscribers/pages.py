@@ -14,11 +14,11 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, workable
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, SUBSCRIBERS_SHOWN, Subscriber, ask_subscribers
 from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, is_record_id, page_query, read_filters
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names, workable
 from broadsheet_gateway.admin.subscribers.notes_form import tags_of
 from broadsheet_gateway.admin.subscribers.show_person import subscription_rows
 from broadsheet_gateway.admin.subscribers.views import (
@@ -55,10 +55,10 @@ async def show_subscribers(
     filters = read_filters({name: request.query_params[name] for name in request.query_params})
     cursor = request.query_params.get("cursor")
     is_limited = "subscribers:read" not in session.rights.everywhere
-    names: tuple[NewsletterName, ...] | None = None
+    names: tuple[NewsletterFacts, ...] | None = None
     if is_limited and not filters.newsletter_id:
         # The service lists nobody without a newsletter to somebody who works on some only.
-        names = await or_none(ask_newsletter_names(calls))
+        names = await or_none(ask_newsletters(calls, with_archived=True))
         first = next(iter(workable(names or (), session, "subscribers:read")), None)
         filters = msgspec.structs.replace(filters, newsletter_id="" if first is None else str(first.id))
     errors: dict[str, str] = {}
@@ -169,8 +169,8 @@ def _by_field(refusal: UpstreamRefusalError) -> dict[str, str]:
     return {error.pointer.strip("/").partition("/")[0]: error.detail for error in refusal.problem.errors}
 
 
-async def _names(calls: ServiceCalls, known: tuple[NewsletterName, ...] | None) -> tuple[NewsletterName, ...] | None:
-    return known if known is not None else await or_none(ask_newsletter_names(calls))
+async def _names(calls: ServiceCalls, known: tuple[NewsletterFacts, ...] | None) -> tuple[NewsletterFacts, ...] | None:
+    return known if known is not None else await or_none(ask_newsletters(calls, with_archived=True))
 
 
 async def _segments(calls: ServiceCalls, session: Session) -> tuple[SegmentChoice, ...]:
@@ -181,12 +181,12 @@ async def _segments(calls: ServiceCalls, session: Session) -> tuple[SegmentChoic
     return () if found is None else tuple(found.items)
 
 
-async def _open_newsletters(calls: ServiceCalls, session: Session) -> tuple[NewsletterName, ...]:
-    names = await or_none(ask_newsletter_names(calls)) or ()
+async def _open_newsletters(calls: ServiceCalls, session: Session) -> tuple[NewsletterFacts, ...]:
+    names = await or_none(ask_newsletters(calls, with_archived=True)) or ()
     return tuple(one for one in workable(names, session, "subscribers:write") if one.archived_at is None)
 
 
-def _line(person: Subscriber, names: tuple[NewsletterName, ...] | None) -> SubscriberLine:
+def _line(person: Subscriber, names: tuple[NewsletterFacts, ...] | None) -> SubscriberLine:
     rows = subscription_rows(person, names)
     return SubscriberLine(
         id=person.id,

@@ -14,11 +14,11 @@ from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session, require_recent
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.newsletter_facts import ask_newsletters
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, Attribute, Subscriber, ask_attributes, ask_subscriber
 from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.admin.subscribers.list_query import is_record_id
-from broadsheet_gateway.admin.subscribers.newsletter_names import ask_newsletter_names
 from broadsheet_gateway.admin.subscribers.notes_form import (
     FIELDS_MAX,
     TypedNotes,
@@ -312,7 +312,7 @@ async def _unsubscribe_page(
     form_error: str = "",
 ) -> UnsubscribePersonPage:
     person = (await ask_subscriber(calls, subscriber_id)).value
-    names = await or_none(ask_newsletter_names(calls))
+    names = await or_none(ask_newsletters(calls, with_archived=True))
     rights = session.rights
     allowed = {newsletter_id for newsletter_id, held in rights.limited if held == "subscribers:write"}
     may_all = "subscribers:write" in rights.everywhere

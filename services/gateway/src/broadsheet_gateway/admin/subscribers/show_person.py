@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, name_of
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
 from broadsheet_gateway.admin.subscribers.asked import (
     Attribute,
@@ -17,7 +18,6 @@ from broadsheet_gateway.admin.subscribers.asked import (
     ask_subscriber,
     ask_suppressions,
 )
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, ask_newsletter_names, name_of
 from broadsheet_gateway.admin.subscribers.notes_form import as_text
 from broadsheet_gateway.admin.subscribers.story import suppression_words, tell_story
 from broadsheet_gateway.admin.subscribers.views import Fact, SubscriberPage, SubscriptionRow
@@ -42,7 +42,7 @@ async def show_person(
         _if("consents:read" in everywhere, lambda: ask_consents(calls, subscriber_id)),
         _if("deliveries:read" in everywhere, lambda: ask_mails(calls, subscriber_id, cursor=mails)),
         _if("suppressions:read" in everywhere, lambda: ask_suppressions(calls, person.email)),
-        or_none(ask_newsletter_names(calls)),
+        or_none(ask_newsletters(calls, with_archived=True)),
         _if("attributes:read" in everywhere, lambda: ask_attributes(calls)),
         _if("issues:read" in session.rights.anywhere, lambda: ask_issue_titles(calls)),
     )
@@ -76,7 +76,7 @@ async def show_person(
     )
 
 
-def subscription_rows(person: Subscriber, names: tuple[NewsletterName, ...] | None) -> tuple[SubscriptionRow, ...]:
+def subscription_rows(person: Subscriber, names: tuple[NewsletterFacts, ...] | None) -> tuple[SubscriptionRow, ...]:
     return tuple(
         SubscriptionRow(
             newsletter_id=one.newsletter_id,

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, name_of
 from broadsheet_gateway.admin.subscribers.asked import Consent, Mail, MailEvent, Subscriber, Suppression
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName, name_of
 from broadsheet_gateway.admin.subscribers.views import Fact, Happening, Tone
 
 _SAME_TIME: Final = timedelta(seconds=5)
@@ -40,7 +40,7 @@ _SUPPRESSION_WORDS: Final = {
 def tell_story(
     person: Subscriber,
     *,
-    newsletters: Collection[NewsletterName] | None,
+    newsletters: Collection[NewsletterFacts] | None,
     consents: Iterable[Consent] = (),
     mails: Iterable[Mail] = (),
     suppressions: Iterable[Suppression] = (),
@@ -65,7 +65,7 @@ def suppression_words(kind: str) -> str:
     return _SUPPRESSION_WORDS.get(kind, kind)
 
 
-def _of_consent(one: Consent, newsletters: Collection[NewsletterName] | None) -> tuple[Happening, Consent]:
+def _of_consent(one: Consent, newsletters: Collection[NewsletterFacts] | None) -> tuple[Happening, Consent]:
     name = name_of(one.newsletter_id, newsletters)
     tone: Tone = "plain"
     text = ""
@@ -104,7 +104,7 @@ def _wording(one: Consent) -> str:
 
 def _of_subscriptions(
     person: Subscriber,
-    newsletters: Collection[NewsletterName] | None,
+    newsletters: Collection[NewsletterFacts] | None,
     confirmed: Collection[tuple[int, datetime]],
 ) -> Iterable[Happening]:
     for one in person.subscriptions:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import AdminPageView
 
 Tone = Literal["plain", "good", "bad", "note"]
@@ -69,7 +69,7 @@ class SubscribersPage(AdminPageView, frozen=True, kw_only=True):
 
     people: tuple[SubscriberLine, ...] | None
     filters: Filters = Filters()
-    newsletters: tuple[NewsletterName, ...] = ()
+    newsletters: tuple[NewsletterFacts, ...] = ()
     segments: tuple[SegmentChoice, ...] = ()
     must_choose_newsletter: bool = False
     next_query: str = ""
@@ -84,7 +84,7 @@ class NewSubscriberPage(AdminPageView, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "subscribers/new.html"
 
-    newsletters: tuple[NewsletterName, ...]
+    newsletters: tuple[NewsletterFacts, ...]
     email: str = ""
     name: str = ""
     newsletter_id: str = ""

@@ -15,7 +15,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
-from broadsheet_gateway.admin.newsletter_names import ask_newsletter_names
+from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.service_calls import (
     ServiceCalls,
     parse_id,
@@ -179,7 +179,7 @@ async def _ask(calls: ServiceCalls, typed: TypedFilter, cursor: str | None) -> P
 
 
 async def _ask_streams(calls: ServiceCalls) -> tuple[str, ...]:
-    return tuple(sorted({one.message_stream for one in await ask_newsletter_names(calls) if one.message_stream}))
+    return tuple(sorted({one.message_stream for one in await ask_known_newsletters(calls) if one.message_stream}))
 
 
 def _faults(email: str, stream: str, note: str) -> dict[str, str]:

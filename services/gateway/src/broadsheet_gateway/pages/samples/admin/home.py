@@ -15,7 +15,8 @@ from broadsheet_gateway.admin.home.views import (
     Task,
 )
 from broadsheet_gateway.admin.issue.report import Engagement, Rates
-from broadsheet_gateway.admin.issue.views import NewsletterFacts, Senders, SendingState
+from broadsheet_gateway.admin.issue.views import Senders, SendingState
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.samples.admin.issues import (
     BACKING_OFF,

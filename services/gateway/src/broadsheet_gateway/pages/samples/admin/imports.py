@@ -19,7 +19,7 @@ from broadsheet_gateway.admin.imports.import_views import (
     column_rows,
 )
 from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
-from broadsheet_gateway.admin.newsletter_names import NamedNewsletter
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -27,8 +27,8 @@ _MAX = 1024**3
 _GROUND = "They ticked the box at the spring fair of 2026, beside the name of the newsletter."
 _KEY = "c2FtcGxlLXNhbXBsZQ"
 _NEWSLETTERS = (
-    NamedNewsletter(1, "The Systems Letter"),
-    NamedNewsletter(3, "Harbour Notes", archived_at=datetime(2026, 1, 1, tzinfo=UTC)),
+    NewsletterFacts(id=1, name="The Systems Letter"),
+    NewsletterFacts(id=3, name="Harbour Notes", archived_at=datetime(2026, 1, 1, tzinfo=UTC)),
 )
 _ATTRIBUTES = (Attribute("city", "City"), Attribute("joined", "Joined on"))
 _SURVEY = "A title that is as long as the titles of surveys are, with a question in it: how did you hear of us?"

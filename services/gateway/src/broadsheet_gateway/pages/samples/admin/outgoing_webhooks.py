@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from broadsheet_gateway.admin.newsletter_names import NamedNewsletter
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import typed_of
 from broadsheet_gateway.admin.outgoing_webhooks.views import (
     EVENTS,
@@ -22,7 +22,7 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
 _KEY = "c2FtcGxlLXNhbXBsZQ"
-_NEWSLETTERS = (NamedNewsletter(1, "The Systems Letter"), NamedNewsletter(3, "Harbour Notes"))
+_NEWSLETTERS = (NewsletterFacts(id=1, name="The Systems Letter"), NewsletterFacts(id=3, name="Harbour Notes"))
 _NAMES = {one.id: one.label for one in _NEWSLETTERS}
 _ALL = frozenset(event for event, _, _ in EVENTS)
 _SECRET = "whsec_c2FtcGxlIHNlY3JldCBvZiB0aGUgcGFnZXM="  # noqa: S105 (sample data)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.segments.asked import Known, KnownAttribute, KnownIssue
 from broadsheet_gateway.admin.segments.edit import as_text
 from broadsheet_gateway.admin.segments.filter_rows import Condition, Fault, Group
@@ -16,7 +17,6 @@ from broadsheet_gateway.admin.segments.show_rows import (
     show_group,
 )
 from broadsheet_gateway.admin.segments.views import SegmentDeletePage, SegmentLine, SegmentPage, SegmentsPage
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -28,7 +28,7 @@ _KNOWN: Final = Known(
         KnownAttribute("member", "boolean", "Member"),
         KnownAttribute("visits", "number", "Visits to the web site"),
     ),
-    (NewsletterName(1, "The Systems Letter"), NewsletterName(2, "Post-mortems")),
+    (NewsletterFacts(id=1, name="The Systems Letter"), NewsletterFacts(id=2, name="Post-mortems")),
     (KnownIssue(14, "Queues that account for everybody"), KnownIssue(12, "Exactly once is a promise about records")),
 )
 _ROWS: Final = Group(

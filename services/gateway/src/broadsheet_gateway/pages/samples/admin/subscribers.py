@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from broadsheet_gateway.admin.attributes.views import Attribute, AttributePage, AttributeRemovePage, AttributesPage
-from broadsheet_gateway.admin.subscribers.newsletter_names import NewsletterName
+from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.subscribers.views import (
     AttributeField,
     EditSubscriberPage,
@@ -32,9 +32,9 @@ def _at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 _NEWSLETTERS = (
-    NewsletterName(1, "The Systems Letter"),
-    NewsletterName(2, "Post-mortems"),
-    NewsletterName(3, "Harbour Notes", _at(2, 9)),
+    NewsletterFacts(id=1, name="The Systems Letter"),
+    NewsletterFacts(id=2, name="Post-mortems"),
+    NewsletterFacts(id=3, name="Harbour Notes", archived_at=_at(2, 9)),
 )
 _CONFIRMED = SubscriptionRow(
     newsletter_id=1, newsletter="The Systems Letter", state="confirmed", created_at=_at(1, 8), confirmed_at=_at(1, 9)
