@@ -20,6 +20,7 @@ ALLOWED = {
     "broadsheet_delivery/settling/reconcile.py": (1, "one question to the search each; the round waits for all"),
     "broadsheet_gateway/forwarding/forward_stream.py": (3, "what may end one stream; the stream waits for them"),
     "broadsheet_gateway/archive/page_cache.py": (1, "one page that several requests wait for"),
+    "broadsheet_gateway/sign_up/latest_issues.py": (1, "one question for all visitors of a page; it notes its faults"),
     "broadsheet_gateway/api_keys/verify_api_key.py": (1, "one look-up that several requests wait for"),
     "broadsheet_gateway/sign_up/send_sign_ups.py": (1, "one call for the sign-ups that wait for it; it answers each"),
     "broadsheet_subscriptions/sign_up/take_sign_ups.py": (2, "one sign-up of a batch alone; the batch waits for all"),

@@ -145,4 +145,4 @@ def test_tests_read_the_audit_log_whole() -> None:
             ROOT / "tests"
         )
         if is_beside_a_gateway and not of_the_chain & {*path.parents} and path.name != "owner.py":
-            assert "audit." + "waiting" not in path.read_text(), f"{path}: select from harness.owner.AUDIT_LOG"
+            assert "FROM audit." + "waiting" not in path.read_text(), f"{path}: select from harness.owner.AUDIT_LOG"

@@ -45,11 +45,11 @@ async def test_what_is_no_filter_is_none(gateway: Gateway, author: httpx.AsyncCl
 
 async def test_a_new_issue_begins_in_the_editor(gateway: Gateway, author: httpx.AsyncClient) -> None:
     gateway.publishing.answer("POST", "/api/v1/issues", status=201, body=draft(id=8))
-    data = {"csrf_token": await csrf_token_of(author), "newsletter_id": "2", "idempotency_key": "key"}
+    data = {"csrf_token": await csrf_token_of(author), "newsletter_id": "2", "idempotency_key": "0123456789abcdef"}
     response = await author.post("/admin/issues", data=data)
     assert (response.status_code, response.headers["location"]) == (303, "/admin/issues/8/edit")
     assert gateway.publishing.last.json == {"newsletter_id": 2}
-    assert gateway.publishing.last.headers["idempotency-key"] == "key"
+    assert gateway.publishing.last.headers["idempotency-key"] == "0123456789abcdef"
 
 
 async def test_a_draft_that_is_refused_is_said_on_the_list(gateway: Gateway, author: httpx.AsyncClient) -> None:

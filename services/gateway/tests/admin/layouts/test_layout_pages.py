@@ -29,7 +29,7 @@ async def owner(gateway: Gateway) -> httpx.AsyncClient:
     client.headers["accept"] = "text/html"
     gateway.publishing.answer("GET", f"{API}/2", body=layout(), etag='"v1"')
     gateway.publishing.answer("GET", API, body={"items": [layout()], "next_cursor": None})
-    newsletters = [{"name": "Harbour Notes", "layout_id": 2}, {"name": "Other", "layout_id": None}]
+    newsletters = [{"id": 3, "name": "Harbour Notes", "layout_id": 2}, {"id": 4, "name": "Other", "layout_id": None}]
     gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": newsletters, "next_cursor": None})
     return client
 

@@ -1,7 +1,6 @@
 """`/admin/issues`: all issues; `POST` begins a draft."""
 
 import asyncio
-import secrets
 from typing import Final
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
+from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.issues.views import DeleteDraftPage, IssueFilter, IssuesPage, ListedIssue
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletters
@@ -56,9 +56,10 @@ async def submit_new_draft(
     form = await read_session_form(request, session, settings)
     chosen = form.text("newsletter_id")
     body = {"newsletter_id": parse_id(chosen) if chosen else None}
-    key = form.text("idempotency_key") or None
     try:
-        draft = await calls.send("publishing", "POST", "/api/v1/issues", Draft, body=body, idempotency_key=key)
+        draft = await calls.send(
+            "publishing", "POST", "/api/v1/issues", Draft, body=body, idempotency_key=form_key_of(form)
+        )
     except (UpstreamRefusalError, ProblemError) as error:
         view = await _show(request, session, responder, calls)
         return responder.page(msgspec.structs.replace(view, form_error=refusal_sentence(error)), status=error.status)
@@ -89,7 +90,7 @@ async def _show(request: AnyRequest, session: Session, responder: Responder, cal
         chosen=chosen,
         next_path=f"/admin/issues?{urlencode({**kept, 'cursor': next_cursor})}" if next_cursor else "",
         is_first=not cursor,
-        idempotency_key=secrets.token_urlsafe(16),
+        idempotency_key=new_form_key(),
         may_write="issues:write" in session.rights.anywhere,
     )
 

@@ -13,6 +13,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.form_keys import form_key_of
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.publish.show_send_page import show_send_page
 from broadsheet_gateway.admin.publish.views import SendPage, TypedSchedule
@@ -79,7 +80,7 @@ async def submit_send(
             f"/api/v1/issues/{number}/{action}",
             dict[str, Any],
             body=body,
-            idempotency_key=form.text("idempotency_key") or None,
+            idempotency_key=form_key_of(form),
         )
     except (UpstreamRefusalError, ProblemError) as error:
         return await again.after(error)
@@ -129,7 +130,7 @@ async def submit_test(
             f"/api/v1/issues/{number}/test",
             dict[str, Any],
             body={"to": addresses},
-            idempotency_key=form.text("idempotency_key") or None,
+            idempotency_key=form_key_of(form),
         )
     except (UpstreamRefusalError, ProblemError) as error:
         return await again.after(error)

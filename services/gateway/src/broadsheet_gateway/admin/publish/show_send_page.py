@@ -1,7 +1,6 @@
 """What the page that sends an issue needs, asked of the services at once."""
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.check_pages import Checks, ask_checks
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.views import Finding
+from broadsheet_gateway.admin.form_keys import new_form_key
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.publish.views import Approval, Audience, SendPage, TypedSchedule, Wave
@@ -84,7 +84,7 @@ async def show_send_page(
         scheduled_local=issue.scheduled_local,
         scheduled_time_zone=issue.scheduled_time_zone,
         in_reader_time_zone=issue.in_reader_time_zone,
-        idempotency_key=secrets.token_urlsafe(16),
+        idempotency_key=new_form_key(),
         typed=TypedSchedule(time_zone=newsletter.time_zone if newsletter is not None else "UTC"),
         may_publish="issues:publish" in may,
         may_approve="issues:approve" in may,
