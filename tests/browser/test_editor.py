@@ -81,7 +81,7 @@ async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it
         await page.get_by_role("button", name="Checks").click()
         await expect(page.locator("h1")).to_have_text("Checks")
         await page.goto(editor.replace("/edit", "/send"))
-        await expect(page.locator(".mail-head")).to_contain_text("From Newsletter")
+        await expect(page.locator(".mail-head")).to_contain_text("FromNewsletter")
         await page.get_by_label("To", exact=True).fill("reader-1@example.com")
         await page.get_by_role("button", name="Send a test mail").click()
         await expect(page.get_by_text("The test mail is on its way.")).to_be_visible()
@@ -231,3 +231,43 @@ async def test_words_typed_before_the_scripts_have_loaded_are_saved_too(
         for route in held:
             await route.continue_()
         await until_saved(tab.page)
+
+
+async def test_the_way_back_puts_no_old_text_over_a_newer_one(
+    processes: LocalSystem, browser: Browser, stored: Seed
+) -> None:
+    async with writing(browser, processes) as first, writing(browser, processes) as second:
+        address = await begin_issue(first.page, processes)
+        await first.page.get_by_label("Content", exact=True).fill("Of the first tab.")
+        await until_saved(first.page)
+        await first.page.get_by_role("link", name="Revisions").click()
+        await second.page.goto(address)
+        await second.page.get_by_label("Content", exact=True).fill("Of the second tab.")
+        await until_saved(second.page)
+        await first.page.go_back()
+        await expect(first.page.get_by_label("Content", exact=True)).to_have_value("Of the second tab.")
+
+
+async def test_words_that_were_kept_are_compared_with_what_was_saved_since(
+    processes: LocalSystem, browser: Browser, stored: Seed
+) -> None:
+    async with writing(browser, processes) as tab, writing(browser, processes) as other:
+        address = await begin_issue(tab.page, processes)
+        await tab.page.get_by_label("Content", exact=True).fill("Before.")
+        await until_saved(tab.page)
+        context = tab.page.context
+        await context.set_offline(True)
+        await tab.page.get_by_label("Content", exact=True).fill("Before. Offline.")
+        await expect(tab.page.locator("[data-notice=offline]")).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await tab.page.close(run_before_unload=False)
+        await other.page.goto(address)
+        await other.page.get_by_label("Content", exact=True).fill("Before. Elsewhere.")
+        await until_saved(other.page)
+        await context.set_offline(False)
+        again = await context.new_page()
+        await again.goto(address)
+        await again.get_by_role("button", name="Put them back").click()
+        await expect(again.locator("[data-notice=conflict]")).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await expect(again.get_by_label("Content", exact=True)).to_have_value("Before. Offline.")
+        await other.page.reload()
+        await expect(other.page.get_by_label("Content", exact=True)).to_have_value("Before. Elsewhere.")

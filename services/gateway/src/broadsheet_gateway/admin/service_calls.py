@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from broadsheet_common.contracts.identity import ServiceName
 from broadsheet_common.http.problems import ForbiddenError, NotFoundError, ProblemError
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
 
 _ID_DIGITS_MAX = 18
@@ -69,14 +70,15 @@ class ServiceCalls:
         idempotency_key: str | None = None,
         prefer: str | None = None,
     ) -> TaggedAnswer[T]:
-        """With the `ETag` that the changed thing has now. `prefer`: RFC 7240.
+        """With the `ETag` that the changed thing has now. `prefer`: RFC 7240. Tags and keys come from hidden fields:
+        what no page of ours has put there, and a header could not carry, is left out.
 
         Raises:
             NotFoundError, ForbiddenError: as `get`.
             UpstreamRefusalError: refused; `refused_fields` says at which fields of the form.
         """
         headers = {"if-match": if_match, "idempotency-key": idempotency_key, "prefer": prefer}
-        given = {name: value for name, value in headers.items() if value is not None}
+        given = {name: value for name, value in headers.items() if value is not None and header_field(value)}
         return await self._call(service, method, path, answer, body=body, headers=given)
 
     async def upload(

@@ -86,6 +86,11 @@ async def test_a_reader_who_is_not_there_is_said(gateway: Gateway, author: httpx
     page = await author.get(PREVIEW, params={"reader": "99"})
     assert page.status_code == 404
     assert "There is no subscriber 99 of this newsletter." in page.text
+    frame = await author.get(f"{PREVIEW}/frame", params={"reader": "99"})
+    assert frame.headers["x-frame-options"] == "SAMEORIGIN"
+    assert "There is no subscriber 99 of this newsletter." in frame.text
+    gateway.publishing.fail("POST", f"{API}/preview", httpx.ConnectError("refused"))
+    assert (await author.get(f"{PREVIEW}/frame")).headers["x-frame-options"] == "SAMEORIGIN"
 
 
 @pytest.mark.parametrize("reader", ["ada@example.com", "-1", "1; DROP", "9" * 30])
@@ -103,18 +108,31 @@ async def test_a_preview_needs_its_permission(gateway: Gateway, author: httpx.As
 @pytest.mark.parametrize(
     ("css", "dark", "light"),
     [
-        ("@media (prefers-color-scheme: dark) {}", "@media (min-width: 0) {}", "@media (max-width: 0) {}"),
         (
-            "@media screen and (PREFERS-color-scheme:light){}",
-            "@media screen and (max-width: 0){}",
-            "@media screen and (min-width: 0){}",
+            "<style>@media (prefers-color-scheme: dark) {}",
+            "<style>@media (min-width: 0) {}",
+            "<style>@media (max-width: 0) {}",
+        ),
+        (
+            "<STYLE>@media screen and (PREFERS-color-scheme:light){}</style>",
+            "<STYLE>@media screen and (max-width: 0){}</style>",
+            "<STYLE>@media screen and (min-width: 0){}</style>",
         ),
         (
             '<meta name="color-scheme" content="light dark">',
             '<meta name="color-scheme" content="dark">',
             '<meta name="color-scheme" content="light">',
         ),
-        ("<p>(prefers nothing)</p>", "<p>(prefers nothing)</p>", "<p>(prefers nothing)</p>"),
+        (
+            "<source media='(prefers-color-scheme: dark)'>",
+            "<source media='(min-width: 0)'>",
+            "<source media='(max-width: 0)'>",
+        ),
+        (
+            "<style></style><p>Write (prefers-color-scheme: dark)</p>",
+            "<style></style><p>Write (prefers-color-scheme: dark)</p>",
+            "<style></style><p>Write (prefers-color-scheme: dark)</p>",
+        ),
     ],
 )
 def test_a_scheme_is_forced_by_the_mails_own_rules(css: str, dark: str, light: str) -> None:

@@ -61,7 +61,7 @@ async def test_publishing_sends_the_audience_that_was_shown_and_the_key_of_the_p
     held = values_of((await publisher.get(SEND)).text)
     response = await post(
         publisher, SEND, when="now", audience_token="shown-token", audience_count="980",
-        idempotency_key=held["idempotency_key"],
+        version=held["version"], idempotency_key=held["idempotency_key"],
     )  # fmt: skip
     assert (response.status_code, response.headers["location"]) == (303, BASE)
     sent = gateway.publishing.last
@@ -73,7 +73,7 @@ async def test_an_audience_that_has_changed_much_is_shown_anew_and_nothing_is_se
     gateway: Gateway, publisher: httpx.AsyncClient
 ) -> None:
     gateway.publishing.refuse("POST", f"{API}/publish", 409, "audience-changed", detail="980 people were shown.")
-    page = await post(publisher, SEND, when="now", audience_token="shown-token", audience_count="980")
+    page = await post(publisher, SEND, when="now", audience_token="shown-token", audience_count="980", version="3")
     assert page.status_code == 409
     assert "980 people were shown." in page.text
     assert "Send to 980 people" in page.text
@@ -84,7 +84,7 @@ async def test_a_schedule_is_a_local_time_with_its_zone(
     gateway: Gateway, publisher: httpx.AsyncClient, when: str, in_readers: bool
 ) -> None:
     gateway.publishing.answer("POST", f"{API}/schedule", body=draft(status="scheduled"))
-    response = await post(publisher, SEND, when=when, at="2026-12-24T08:00", time_zone=" Europe/Berlin ")
+    response = await post(publisher, SEND, when=when, at="2026-12-24T08:00", time_zone=" Europe/Berlin ", version="3")
     assert (response.status_code, response.headers["location"]) == (303, BASE)
     assert gateway.publishing.last.json == {
         "audience": None,
@@ -100,7 +100,7 @@ async def test_a_time_that_comes_twice_is_asked_about_with_everything_kept(
 ) -> None:
     errors = [{"pointer": "/occurrence", "detail": "This time comes twice."}]
     gateway.publishing.refuse("POST", f"{API}/schedule", 422, "invalid-input", errors=errors)
-    page = await post(publisher, SEND, when="later", at="2026-10-25T02:30", time_zone="Europe/Paris")
+    page = await post(publisher, SEND, when="later", at="2026-10-25T02:30", time_zone="Europe/Paris", version="3")
     assert page.status_code == 422
     assert 'id="occurrence-error"' in page.text
     held = values_of(page.text)
@@ -109,7 +109,7 @@ async def test_a_time_that_comes_twice_is_asked_about_with_everything_kept(
 
 
 async def test_a_schedule_without_a_time_is_refused_here(gateway: Gateway, publisher: httpx.AsyncClient) -> None:
-    page = await post(publisher, SEND, when="later")
+    page = await post(publisher, SEND, when="later", version="3")
     assert page.status_code == 422
     assert 'id="at-error"' in page.text
     assert not [one for one in gateway.publishing.received if one.path.endswith("/schedule")]
@@ -205,3 +205,45 @@ async def test_an_issue_that_is_out_leads_to_its_page(gateway: Gateway, publishe
     answer_all(gateway, status="sending")
     response = await publisher.get(SEND)
     assert (response.status_code, response.headers["location"]) == (303, BASE)
+
+
+async def test_a_version_that_nobody_looked_at_is_not_sent(gateway: Gateway, publisher: httpx.AsyncClient) -> None:
+    held = values_of((await publisher.get(SEND)).text)
+    answer_all(gateway, version=4, title="Saved by a colleague")
+    page = await post(publisher, SEND, when="now", version=held["version"])
+    assert page.status_code == 409
+    assert "saved since this page was shown, so nothing was sent" in page.text
+    assert values_of(page.text)["version"] == "4"
+    assert not [one for one in gateway.publishing.received if one.path.endswith("/publish")]
+
+
+@pytest.mark.parametrize("path", [SEND, f"{BASE}/test", f"{BASE}/unschedule"])
+async def test_who_comes_second_to_an_issue_that_is_out_is_led_to_it(
+    gateway: Gateway, publisher: httpx.AsyncClient, path: str
+) -> None:
+    answer_all(gateway, status="sending")
+    for method, action in (("POST", "publish"), ("POST", "test"), ("DELETE", "schedule")):
+        gateway.publishing.refuse(method, f"{API}/{action}", 409, "already-published")
+    response = await post(publisher, path, when="now", version="3", to="ada@example.com")
+    assert (response.status_code, response.headers["location"]) == (303, BASE)
+
+
+async def test_a_form_whose_end_is_not_known_keeps_its_key_and_a_refused_one_gets_another(
+    gateway: Gateway, publisher: httpx.AsyncClient
+) -> None:
+    key = "0123456789abcdef"
+    gateway.publishing.fail("POST", f"{API}/test", httpx.ReadError("reset"))
+    page = await post(publisher, f"{BASE}/test", to="ada@example.com", idempotency_key=key)
+    assert f'value="{key}"' in page.text
+    gateway.publishing.refuse("POST", f"{API}/test", 422, "invalid-input", detail="No.")
+    page = await post(publisher, f"{BASE}/test", to="ada@example.com", idempotency_key=key)
+    assert f'value="{key}"' not in page.text
+
+
+async def test_what_no_header_can_carry_is_no_fault_of_ours(gateway: Gateway, publisher: httpx.AsyncClient) -> None:
+    gateway.publishing.answer("POST", f"{API}/test", status=202, body={"sent": 1, "subject": "x"})
+    response = await post(publisher, f"{BASE}/test", to="ada@example.com", idempotency_key="€\r\nX-Injected: 1")
+    assert response.status_code == 303
+    sent = gateway.publishing.last.headers
+    assert "x-injected" not in sent
+    assert sent["idempotency-key"].isascii()

@@ -17,8 +17,8 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.attributes.views import Attribute, AttributePage, AttributeRemovePage, AttributesPage
+from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
-from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode

@@ -1,13 +1,14 @@
 """What differs between a text that was typed and the one that somebody else saved meanwhile. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Final, Literal
 
 import msgspec
 
-LINES_MAX: Final = 2_000
-"""Longer texts are shown one after the other: comparing takes time for each pair of lines."""
+PAIRS_MAX: Final = 20_000
+"""More pairs of lines that are equal are not compared: then the whole texts are shown, one after the other."""
 CONTEXT_LINES: Final = 2
 
 
@@ -23,9 +24,15 @@ def compare(mine: str, theirs: str) -> tuple[ComparedLine, ...]:
     if mine == theirs:
         return ()
     typed, saved = mine.split("\n"), theirs.split("\n")
-    if len(typed) > LINES_MAX or len(saved) > LINES_MAX:
+    if _equal_pairs(typed, saved) > PAIRS_MAX:
         return (*(ComparedLine("theirs", line) for line in saved), *(ComparedLine("mine", line) for line in typed))
     return tuple(_lines(typed, saved))
+
+
+def _equal_pairs(typed: list[str], saved: list[str]) -> int:
+    """What the comparison costs: each line of one text is held against every line of the other that is the same."""
+    counts = Counter(saved)
+    return len(typed) + sum(counts[line] for line in typed)
 
 
 def _lines(typed: list[str], saved: list[str]) -> Iterator[ComparedLine]:

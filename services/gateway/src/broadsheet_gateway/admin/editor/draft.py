@@ -204,6 +204,8 @@ def patch_of(typed: TypedDraft) -> dict[str, object]:
         "in_archive": {"yes": True, "no": False}.get(typed.in_archive),
         "ab_test": _ab_test(typed, faults) if typed.ab_on else None,
     }
+    if not typed.ab_on and any(not one.is_empty for one in typed.ab_others):
+        faults["ab_on"] = "There are other versions: tick this to try them, or empty their fields."
     if faults:
         raise DraftFaultsError(faults)
     return body

@@ -52,6 +52,7 @@ async def show_editor(
         or_none(_ask_choices(calls, "subscriptions", "/api/v1/segments")),
         names_of([draft.saved_by], engine),
     )
+    held = typed or typed_of(draft)
     return EditorPage(
         signed_in=session.signed_in,
         flashes=flashes,
@@ -59,19 +60,26 @@ async def show_editor(
         etag=found.etag,
         status=draft.status,
         newsletter=newsletter,
-        typed=typed or typed_of(draft),
+        typed=held,
         saved=Saved(
             version=draft.version,
             at=draft.updated_at,
             by=names.get(draft.saved_by, draft.saved_by),
             by_oneself=draft.saved_by == session.identity.subject,
         ),
-        layouts=layouts,
-        segments=segments,
+        layouts=_with_chosen(layouts, held.layout_id, "Layout"),
+        segments=_with_chosen(segments, held.segment_id, "Segment"),
         faults=draft.faults if typed is None else (),
         may_preview="issues:preview" in may,
         others_write_now=typed is None and _is_others_last_moment(draft, session),
     )
+
+
+def _with_chosen(choices: tuple[Choice, ...] | None, chosen: str, name: str) -> tuple[Choice, ...] | None:
+    """With what is chosen, where the list has no room for it: a form must be able to send it back."""
+    if choices is None or not chosen or any(one.value == chosen for one in choices):
+        return choices
+    return (*choices, Choice(chosen, f"{name} {chosen}"))
 
 
 def _is_others_last_moment(draft: Draft, session: Session) -> bool:

@@ -2,6 +2,7 @@
 has the form with everything that was typed.
 """
 
+import asyncio
 from typing import Any, Final, Literal, assert_never
 
 import msgspec
@@ -12,7 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from broadsheet_common.http.problems import UnavailableError
+from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs, require_page_access
 from broadsheet_gateway.accounts.current_session import CurrentSession, LoginNeededError, Session
 from broadsheet_gateway.accounts.session_form import CURRENT_SESSION, check_form_token, require_still_allowed
@@ -25,12 +26,14 @@ from broadsheet_gateway.admin.editor.save_draft import (
     SavedByOthers,
     SavedNow,
     SentDraft,
+    conflict_of,
+    of_problem,
     save_draft,
 )
 from broadsheet_gateway.admin.editor.views import EditorPage, KeptDraftPage, KeptReason
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id
-from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, Upstreams, UpstreamTimeoutError
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -103,12 +106,11 @@ async def _session_or_none(
     current_session: NamedDependency[CurrentSession],
     request_origin: NamedDependency[RequestOrigin],
 ) -> Session | None:
-    """As the session of every page inside, but its absence is for the handler to answer."""
+    """As the session of every page inside; but what it lacks is for the handler to answer, which has the form then."""
     request.state[CURRENT_SESSION] = current_session
     session = await current_session.find(request.cookies)
     if session is None:
         return None
-    require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
     return msgspec.structs.replace(session, address=request_origin.address(request))
 
 
@@ -159,11 +161,14 @@ async def _save(
         return _SIGNED_OUT
     try:
         check_form_token(request, session, settings, form)
+        require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
         await require_still_allowed(request, session)
     except csrf.CsrfTokenError as error:
         return Refused(why="out-of-date", status=error.status, detail=_OUT_OF_DATE)
     except LoginNeededError:
         return _SIGNED_OUT
+    except ProblemError as error:
+        return of_problem(error)
     return await save_draft(calls, sent)
 
 
@@ -184,7 +189,7 @@ async def _told(outcome: Outcome, session: Session | None, engine: AsyncEngine) 
     match outcome:
         case SavedNow(etag, version, faults):
             answer, status = SaveAnswer(result="saved", etag=etag, version=version, faults=faults), 200
-        case SavedByOthers(found, _):
+        case SavedByOthers(found):
             draft = found.value
             names = await names_of([draft.saved_by], engine)
             by_oneself = session is not None and draft.saved_by == session.identity.subject
@@ -228,12 +233,14 @@ class _Desk:
                 flash = None if then in _NEXT else FlashCode.DRAFT_SAVED
                 address = _NEXT.get(then, "/admin/issues/{}/edit").format(sent.issue_id)
                 return self._responder.redirect(address, flash=flash)
-            case SavedByOthers(found, conflict):
+            case SavedByOthers(found):
                 page = await self._editor(found, sent)
+                # Long texts take a while: not on the event loop.
+                conflict = await asyncio.to_thread(conflict_of, sent.typed, found.value)
                 return self._responder.page(msgspec.structs.replace(page, conflict=conflict), status=409)
             case Refused(why="refused" | "out-of-date"):
                 return await self._again(sent, outcome)
-            case Refused(why="signed-out" | "unavailable" | "gone" | "no-draft" as why):
+            case Refused(why="signed-out" | "forbidden" | "unavailable" | "gone" | "no-draft" as why):
                 return self._kept(sent, why, outcome)
             case Refused():
                 raise AssertionError(outcome.why)
@@ -252,7 +259,7 @@ class _Desk:
         assert self._calls is not None, "a form without a session is kept"
         try:
             found = await ask_draft(self._calls, sent.issue_id)
-        except (UnavailableError, UpstreamTimeoutError) as error:
+        except (ProblemError, UpstreamRefusalError) as error:
             return self._kept(sent, "unavailable", Refused(why="unavailable", status=error.status))
         page = await self._editor(found, sent)
         view = msgspec.structs.replace(page, etag=sent.etag, errors=refused.errors, form_error=refused.detail)

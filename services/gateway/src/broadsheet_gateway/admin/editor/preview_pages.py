@@ -6,6 +6,7 @@ ours if it did.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from markupsafe import escape
 
-from broadsheet_common.http.problems import NotFoundError
+from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
@@ -32,9 +33,9 @@ FRAME_POLICY: Final = (
 )
 FRAME_HEADERS: Final = {"Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
 _SCHEME_QUERY: Final = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
-_COLOUR_SCHEME_META: Final = re.compile(
-    r"""(<meta\s[^>]*?name=["']color-scheme["'][^>]*?content=["'])[^"'>]*(["'])""", re.IGNORECASE
-)
+_META: Final = re.compile(r"<meta\b[^<>]{0,500}>", re.IGNORECASE)
+_MEDIA: Final = re.compile(r"""\bmedia=(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')""", re.IGNORECASE)
+_CONTENT: Final = re.compile(r"""(\bcontent=)(?:"[^"]*"|'[^']*')""", re.IGNORECASE)
 _ALWAYS, _NEVER = "(min-width: 0)", "(max-width: 0)"
 """Queries that may stand wherever one for the scheme may."""
 _TEXT_DOCUMENT: Final = (
@@ -103,8 +104,7 @@ async def show_preview(
     except UpstreamRefusalError as refusal:
         return responder.page(msgspec.structs.replace(view, refusal=refusal_sentence(refusal)), status=refusal.status)
     except NotFoundError:
-        message = f"There is no subscriber {choice.reader} of this newsletter."
-        return responder.page(msgspec.structs.replace(view, refusal=message), status=404)
+        return responder.page(msgspec.structs.replace(view, refusal=_no_reader(choice)), status=404)
     return responder.page(
         msgspec.structs.replace(
             view,
@@ -141,27 +141,53 @@ async def show_frame(
     choice = read_choice(request)
     try:
         mail = await ask_preview(calls, parse_id(issue_id), choice)
-    except UpstreamRefusalError as refusal:
-        return _document(_notice(refusal_sentence(refusal)), choice)
+    except NotFoundError:
+        return _document(_notice(_no_reader(choice)))
+    except (UpstreamRefusalError, ProblemError) as error:
+        return _document(_notice(refusal_sentence(error)))
     if choice.part == "text" or mail.html is None:
-        return _document(_plain(mail.text), choice)
-    return _document(mail.html, choice)
+        return _document(_plain(mail.text))
+    return _document(with_scheme(mail.html, choice.scheme))
 
 
-def _document(html: str, choice: PreviewChoice) -> Response[str]:
-    shown = with_scheme(html, choice.scheme)
-    return Response(shown, media_type=HTML, headers=dict(FRAME_HEADERS))
+def _document(html: str) -> Response[str]:
+    return Response(html, media_type=HTML, headers=dict(FRAME_HEADERS))
+
+
+def _no_reader(choice: PreviewChoice) -> str:
+    return f"There is no subscriber {choice.reader} of this newsletter." if choice.reader else "This issue is gone."
 
 
 def with_scheme(html: str, scheme: str) -> str:
     """The document in a colour scheme, whatever the browser prefers: its own rules for that scheme hold, and those for
-    the other do not.
+    the other do not. Its words stay as they are. The work grows with the length alone, whatever an author wrote.
     """
 
     def answer(query: re.Match[str]) -> str:
         return _ALWAYS if query[1].lower() == scheme else _NEVER
 
-    return _COLOUR_SCHEME_META.sub(rf"\g<1>{scheme}\g<2>", _SCHEME_QUERY.sub(answer, html))
+    def answered(found: re.Match[str]) -> str:
+        return _SCHEME_QUERY.sub(answer, found[0])
+
+    def meta(found: re.Match[str]) -> str:
+        return _CONTENT.sub(rf'\g<1>"{scheme}"', found[0]) if "color-scheme" in found[0].lower() else found[0]
+
+    parts = []
+    for text, is_style in _parts(html):
+        parts.append(_SCHEME_QUERY.sub(answer, text) if is_style else _META.sub(meta, _MEDIA.sub(answered, text)))
+    return "".join(parts)
+
+
+def _parts(html: str) -> Iterator[tuple[str, bool]]:
+    """The document in pieces: what stands in `<style>`, and what does not."""
+    lower, position = html.lower(), 0
+    while (begin := lower.find("<style", position)) != -1:
+        end = lower.find("</style", begin)
+        end = len(html) if end == -1 else end
+        yield html[position:begin], False
+        yield html[begin:end], True
+        position = end
+    yield html[position:], False
 
 
 def _plain(text: str) -> str:

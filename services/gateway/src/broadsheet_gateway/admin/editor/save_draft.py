@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.http.problems import BodyTooLargeError, NotFoundError, UnavailableError
+from broadsheet_common.http.problems import BodyTooLargeError, ForbiddenError, NotFoundError, ProblemError
 from broadsheet_gateway.admin.editor.compare_texts import compare
 from broadsheet_gateway.admin.editor.draft import (
     Draft,
@@ -20,10 +20,10 @@ from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.views import FIELD_TEXTS, Conflict, FieldConflict
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.service_calls import ServiceCalls, refusal_sentence, refused_fields
-from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, UpstreamTimeoutError
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 
-NotSaved = Literal["refused", "no-draft", "gone", "unavailable", "signed-out", "out-of-date"]
+NotSaved = Literal["refused", "forbidden", "no-draft", "gone", "unavailable", "signed-out", "out-of-date"]
 _TOO_LARGE: Final = "Nothing was saved: all texts together may have 10 MB."
 
 
@@ -56,7 +56,6 @@ class SavedByOthers(msgspec.Struct, frozen=True):
     """Nothing was saved: the draft is another one than the form was filled from."""
 
     found: TaggedAnswer[Draft]
-    conflict: Conflict
 
 
 class _SavedDraft(msgspec.Struct, frozen=True):
@@ -82,10 +81,8 @@ async def save_draft(calls: ServiceCalls, sent: SentDraft) -> SavedNow | SavedBy
         return await _refused(calls, sent, refusal)
     except BodyTooLargeError as error:
         return Refused(why="refused", status=error.status, detail=_TOO_LARGE)
-    except NotFoundError as error:
-        return Refused(why="gone", status=error.status)
-    except (UnavailableError, UpstreamTimeoutError) as error:
-        return Refused(why="unavailable", status=error.status, detail=refusal_sentence(error))
+    except ProblemError as error:
+        return of_problem(error)
     return SavedNow(saved.etag, saved.value.version, saved.value.faults)
 
 
@@ -110,27 +107,48 @@ async def _compared(calls: ServiceCalls, sent: SentDraft) -> SavedNow | SavedByO
     """
     try:
         found = await ask_draft(calls, sent.issue_id)
-    except NotFoundError as error:
-        return Refused(why="gone", status=error.status)
-    except (UnavailableError, UpstreamTimeoutError) as error:
-        return Refused(why="unavailable", status=error.status, detail=refusal_sentence(error))
+    except ProblemError as error:
+        return of_problem(error)
+    except UpstreamRefusalError as refusal:
+        return Refused(why="unavailable", status=refusal.status, detail=refusal_sentence(refusal))
     draft = found.value
     if draft.status is not IssueStatus.DRAFT:
         return Refused(why="no-draft", status=409, detail=f"It is {draft.status.value} now.")
-    conflict = _differences(sent.typed, draft)
-    if not conflict.fields:
+    if not _different_fields(sent.typed, draft):
         return SavedNow(found.etag, draft.version, draft.faults)
-    return SavedByOthers(found, conflict)
+    return SavedByOthers(found)
 
 
-def _differences(typed: TypedDraft, draft: Draft) -> Conflict:
+def of_problem(error: ProblemError) -> Refused:
+    """What a problem means for a save. What is not known to be final may work later."""
+    why: NotSaved = "unavailable"
+    if isinstance(error, NotFoundError):
+        why = "gone"
+    elif error.status == ForbiddenError.status:
+        why = "forbidden"
+    return Refused(why=why, status=error.status, detail=refusal_sentence(error))
+
+
+def conflict_of(typed: TypedDraft, draft: Draft) -> Conflict:
+    """Both texts, field by field and line by line."""
+    mine, theirs = dict(fields_of(typed)), dict(fields_of(typed_of(draft)))
+    different = _different_fields(typed, draft)
+    return Conflict(
+        fields=tuple(FieldConflict(name, FIELD_TEXTS[name], compare(mine[name], theirs[name])) for name in different)
+    )
+
+
+def _different_fields(typed: TypedDraft, draft: Draft) -> tuple[str, ...]:
+    """Their names, in the form's order. What a save itself changes of a text is no difference."""
     mine, theirs = dict(fields_of(typed)), dict(fields_of(typed_of(draft)))
     is_ab = mine["ab_on"] or theirs["ab_on"]
-    return Conflict(
-        fields=tuple(
-            FieldConflict(name, text, compare(mine[name], theirs[name]))
-            for name, text in FIELD_TEXTS.items()
-            # The fields of a test that neither has say nothing.
-            if mine[name] != theirs[name] and (is_ab or not name.startswith("ab_"))
-        )
+    return tuple(
+        name
+        for name in FIELD_TEXTS
+        # The fields of a test that neither has say nothing.
+        if (is_ab or not name.startswith("ab_")) and _as_saved(mine[name]) != _as_saved(theirs[name])
     )
+
+
+def _as_saved(text: str) -> str:
+    return text.replace("\r\n", "\n").strip()

@@ -11,7 +11,7 @@ from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors, PageView
 
-KeptReason = Literal["signed-out", "unavailable", "no-draft", "gone"]
+KeptReason = Literal["signed-out", "forbidden", "unavailable", "no-draft", "gone"]
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -148,7 +148,7 @@ class KeptDraftPage(PageView, frozen=True, kw_only=True):
 
     @property
     def may_try_again(self) -> bool:
-        return self.reason in {"signed-out", "unavailable"}
+        return self.reason in {"signed-out", "forbidden", "unavailable"}
 
     @property
     def written(self) -> tuple[tuple[str, str], ...]:

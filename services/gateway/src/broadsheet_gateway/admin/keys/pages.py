@@ -57,6 +57,7 @@ from broadsheet_gateway.api_keys.key_input import parse_expiry, parse_name
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.people_views import NewsletterChoice
 from broadsheet_gateway.people.newsletter_choices import ask_newsletters
 from broadsheet_gateway.settings import GatewaySettings
 
@@ -275,7 +276,7 @@ async def _new_key_page(session: Session, upstreams: Upstreams, typed: TypedKey)
     return NewKeyPage(
         signed_in=session.signed_in,
         scopes=tuple(sorted(session.rights.anywhere)),
-        newsletters=await ask_newsletters(upstreams, session),
+        newsletters=_with_chosen(await ask_newsletters(upstreams, session), typed.chosen),
         name=typed.name,
         expires_on=typed.expires_on,
         ticked=typed.ticked,
@@ -317,6 +318,12 @@ def _after(cursor: str | None) -> tuple[date, str] | None:
 
 def _path_of(key_id: int) -> str:
     return f"{KEYS_PATH}/{key_id}"
+
+
+def _with_chosen(newsletters: tuple[NewsletterChoice, ...], chosen: frozenset[int]) -> tuple[NewsletterChoice, ...]:
+    """With those that were ticked and are not in the list: without their boxes the key would be for all newsletters."""
+    missing = sorted(chosen - {one.id for one in newsletters})
+    return (*newsletters, *(NewsletterChoice(number, f"Newsletter {number}") for number in missing))
 
 
 KEY_HANDLERS: tuple[HTTPRouteHandler, ...] = (

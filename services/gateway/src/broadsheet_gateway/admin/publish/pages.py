@@ -13,6 +13,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.form_keys import form_key_of
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.publish.show_send_page import show_send_page
@@ -60,7 +61,9 @@ async def submit_send(
     """Publishes it, or schedules it. The key of the form makes the second click publish nothing twice."""
     form = await read_session_form(request, session, settings)
     number, typed = parse_id(issue_id), _typed_schedule(form)
-    again = _Again(responder, calls, session, engine, number, "send", {"typed": typed})
+    again = _Again(responder, calls, session, engine, number, "send", {"typed": typed, "send_key": form_key_of(form)})
+    if form.text("version") != str((await ask_draft(calls, number)).value.version):
+        return await again.with_errors({}, status=409, form_error=_OTHER_VERSION)
     if typed.when != "now" and not typed.at:
         return await again.with_errors({"at": "Say when."}, status=422)
     body: dict[str, Any] = {"audience": _expected(form)}
@@ -120,7 +123,9 @@ async def submit_test(
     form = await read_session_form(request, session, settings)
     number, typed = parse_id(issue_id), form.text("to")
     addresses = typed.replace(",", " ").replace(";", " ").split()
-    again = _Again(responder, calls, session, engine, number, "test", {"typed_to": typed})
+    again = _Again(
+        responder, calls, session, engine, number, "test", {"typed_to": typed, "test_key": form_key_of(form)}
+    )
     if not addresses:
         return await again.with_errors({"to": "Say to whom."}, status=422)
     try:
@@ -179,6 +184,11 @@ async def submit_approval_decision(
     return responder.redirect(f"/admin/issues/{number}/send", flash=flash)
 
 
+_OTHER_VERSION: Final = (
+    "The issue was saved since this page was shown, so nothing was sent. This is the issue as it is now."
+)
+
+
 class _Again:
     """The page as it is now, with what was typed into the form that was refused."""
 
@@ -202,13 +212,21 @@ class _Again:
 
     async def with_errors(self, errors: dict[str, str], *, status: int, form_error: str = "") -> PageResponse:
         view: SendPage = await show_send_page(self._calls, self._session, self._engine, self._issue_id)
+        if view.status not in {IssueStatus.DRAFT, IssueStatus.SCHEDULED}:
+            # Somebody else has sent it meanwhile: its own page says what became of it.
+            return self._responder.redirect(f"/admin/issues/{self._issue_id}", flash=FlashCode.NO_DRAFT_ANY_MORE)
         changed = msgspec.structs.replace(
             view, failed_form=self._form, errors=errors, form_error=form_error, **self._typed
         )
         return self._responder.page(changed, status=status)
 
     async def after(self, error: UpstreamRefusalError | ProblemError) -> PageResponse:
-        """What the service says at the fields of the form; what it says of the whole, above it."""
+        """What the service says at the fields of the form; what it says of the whole, above it. After a refusal the
+        form has a new key; where it is not known what became of it, the same one, so that a second try does nothing
+        twice.
+        """
+        if isinstance(error, UpstreamRefusalError):
+            self._typed = {name: value for name, value in self._typed.items() if not name.endswith("_key")}
         errors = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
         at_fields = {_FIELD_OF.get(name.split("/")[0], ""): detail for name, detail in errors.items()}
         whole = "" if at_fields and "" not in at_fields else at_fields.pop("", "") or refusal_sentence(error)

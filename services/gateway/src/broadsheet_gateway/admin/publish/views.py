@@ -103,7 +103,8 @@ class SendPage(AdminPageView, frozen=True, kw_only=True):
     scheduled_local: datetime | None = None
     scheduled_time_zone: str | None = None
     in_reader_time_zone: bool = False
-    idempotency_key: str
+    send_key: str
+    test_key: str
     typed: TypedSchedule = TypedSchedule()
     typed_to: str = ""
     typed_note: str = ""
@@ -113,6 +114,11 @@ class SendPage(AdminPageView, frozen=True, kw_only=True):
     may_publish: bool = True
     may_approve: bool = False
     may_test: bool = True
+
+    @property
+    def missing_in_words(self) -> tuple[str, ...]:
+        lacks = {"from_email": "the sender's address", "postal_address": "a postal address"}
+        return tuple(lacks.get(name, name) for name in (self.newsletter.missing if self.newsletter is not None else ()))
 
     @property
     def is_blocked(self) -> bool:

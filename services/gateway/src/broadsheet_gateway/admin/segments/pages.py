@@ -18,6 +18,7 @@ from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.segments.asked import (
     PATH,
     Known,
@@ -38,7 +39,6 @@ from broadsheet_gateway.admin.segments.views import (
     SegmentsPage,
 )
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
-from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode

@@ -43,6 +43,14 @@ def field_choices(known: Known) -> tuple[ChoiceGroup, ...]:
     return (*fixed, ChoiceGroup("Attributes", own))
 
 
+_ID_DIGITS_MAX: Final = 18
+
+
+def is_number(text: str) -> bool:
+    """Whether it could be an id."""
+    return text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS_MAX
+
+
 def newsletter_choices(group: Group, known: Known) -> tuple[Choice, ...]:
     """With those that conditions name and that could not be asked."""
     choices = [Choice(str(one.id), one.label) for one in known.newsletters]
@@ -127,7 +135,7 @@ def _show(row: Condition, known: Known, path: Path, *, is_new: bool) -> Conditio
         op=chosen.key if chosen else "",
         op_text=chosen.label if chosen else "",
         of=row.of,
-        of_text=name_of(int(row.of), known.newsletters) if row.of.isdecimal() else "",
+        of_text=name_of(int(row.of), known.newsletters) if is_number(row.of) else "",
         value=row.value,
         value_text=_value_text(row, known, is_issue=chosen is not None and chosen.entry == "issue"),
         to=row.to,

@@ -14,10 +14,10 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, workable
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, SUBSCRIBERS_SHOWN, Subscriber, ask_subscribers
-from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, is_record_id, page_query, read_filters
 from broadsheet_gateway.admin.subscribers.notes_form import tags_of
 from broadsheet_gateway.admin.subscribers.show_person import subscription_rows

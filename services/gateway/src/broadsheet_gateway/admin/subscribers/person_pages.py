@@ -14,10 +14,10 @@ from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session, require_recent
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletters
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, Attribute, Subscriber, ask_attributes, ask_subscriber
-from broadsheet_gateway.admin.subscribers.header_fields import header_field
 from broadsheet_gateway.admin.subscribers.list_query import is_record_id
 from broadsheet_gateway.admin.subscribers.notes_form import (
     FIELDS_MAX,

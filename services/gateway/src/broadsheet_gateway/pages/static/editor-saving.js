@@ -17,10 +17,13 @@
   if (!form) return;
   const shown = document.querySelector("[data-save-state]");
   const notices = document.querySelector("[data-editor-notices]");
-  const keptName = `broadsheet draft ${form.dataset.draft} of ${form.dataset.user}`;
+  // A record for each tab: the save of one must not drop what another keeps.
+  const keptBeginning = `broadsheet draft ${form.dataset.draft} of ${form.dataset.user} in `;
+  const keptName = keptBeginning + tabName();
 
   let isDirty = false;
   let running = null; // the save that is under way
+  let unanswered = null; // the body of a save of which it is not known whether it was made
   let saves = 0;
   let failures = 0;
   let timer = 0;
@@ -30,6 +33,18 @@
   let isLeaving = false;
   // Why nothing is saved by itself: "" while all is well. A page that shows a refused form waits for its button.
   let halted = form.dataset.isSaved === "yes" ? "" : "form";
+
+  function tabName() {
+    try {
+      const known = sessionStorage.getItem("broadsheet tab");
+      if (known) return known;
+      const made = crypto.getRandomValues(new Uint32Array(2)).join("-");
+      sessionStorage.setItem("broadsheet tab", made);
+      return made;
+    } catch {
+      return "a tab";
+    }
+  }
 
   // What is said -------------------------------------------------------------------------------------------------
 
@@ -95,54 +110,69 @@
   function keep() {
     keeping = 0;
     try {
-      localStorage.setItem(keptName, JSON.stringify({ at: Date.now(), fields: fields() }));
+      localStorage.setItem(keptName, JSON.stringify({ at: Date.now(), etag: form.elements.etag.value, fields: fields() }));
     } catch {
       // A full or forbidden store keeps nothing; the form and the server do.
     }
   }
 
-  function dropKept() {
+  function dropKept(name = keptName) {
     clearTimeout(keeping);
     keeping = 0;
     try {
-      localStorage.removeItem(keptName);
+      localStorage.removeItem(name);
     } catch {
       // There is none.
     }
   }
 
+  // The newest record of this draft by this user, whichever tab kept it.
   function readKept() {
+    let newest = null;
     try {
-      return JSON.parse(localStorage.getItem(keptName));
+      for (const name of Object.keys(localStorage)) {
+        if (!name.startsWith(keptBeginning)) continue;
+        const kept = JSON.parse(localStorage.getItem(name));
+        if (kept?.fields && (!newest || kept.at > newest.at)) newest = { ...kept, name };
+      }
     } catch {
-      return null;
+      // What cannot be read is not offered.
     }
+    return newest;
   }
 
   function fill(kept) {
     for (const control of form.elements) {
       if (!control.name || ["csrf_token", "etag", "then"].includes(control.name)) continue;
       if (control.type === "checkbox") control.checked = control.name in kept;
-      else if (control.name in kept) control.value = kept[control.name];
+      else if (control.name in kept) {
+        if (control.options && ![...control.options].some((option) => option.value === kept[control.name])) {
+          control.append(new Option(kept[control.name], kept[control.name]));
+        }
+        control.value = kept[control.name];
+      }
     }
     form.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   function offerKept() {
     const kept = readKept();
-    if (!kept || !kept.fields) return;
+    if (!kept) return;
     const now = fields();
     const differs = Object.keys({ ...now, ...kept.fields }).some((name) => now[name] !== kept.fields[name]);
-    if (!differs) return dropKept();
+    if (!differs) return dropKept(kept.name);
     const at = new Date(kept.at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
     tell("kept", `This browser kept words of ${at} that were not saved.`, [
       button("Put them back", () => {
         withdraw("kept");
+        // Under the tag that they were typed under: if somebody saved since, both texts are shown.
+        form.elements.etag.value = kept.etag;
         fill(kept.fields);
+        if (kept.name !== keptName) dropKept(kept.name);
       }),
       button("Discard them", () => {
         withdraw("kept");
-        dropKept();
+        dropKept(kept.name);
       }),
     ]);
   }
@@ -168,17 +198,21 @@
     schedule(Math.max(0, Math.min(PAUSE_MS, dirtySince + LATEST_MS - Date.now())));
   }
 
-  async function send() {
+  async function send(body) {
     const answer = await fetch(form.action, {
       method: "POST",
       headers: { Accept: "application/json" },
-      body: new URLSearchParams(new FormData(form)),
+      body,
       redirect: "manual",
       signal: AbortSignal.timeout(ANSWER_MS),
     });
     const media = answer.headers.get("Content-Type") || "";
-    if (!media.includes("application/json")) throw new Error(`status ${answer.status}`);
-    return answer.json();
+    if (media.includes("application/json")) return answer.json();
+    // A refusal before the save itself; what may pass is tried again.
+    const mayPass = answer.status >= 500 || answer.status === 408 || answer.status === 429;
+    if (mayPass || !media.includes("problem+json")) throw new Error(`status ${answer.status}`);
+    const problem = await answer.json();
+    return { result: "forbidden", detail: problem.detail || problem.title };
   }
 
   function save() {
@@ -198,14 +232,22 @@
     dirtySince = 0;
     saves += 1;
     say("Saving…");
+    const now = new URLSearchParams(new FormData(form));
+    // A save whose answer was lost may have been made. It is sent again as it was, so that its own text is known when
+    // it is met; then comes what was typed since.
+    const body = unanswered || now;
+    body.set("csrf_token", form.elements.csrf_token.value);
+    const isOld = body.toString() !== now.toString();
     let answer;
     try {
-      answer = await send();
+      answer = await send(body);
     } catch {
       answer = { result: "unavailable" };
     }
+    unanswered = answer.result === "unavailable" ? body : null;
     adopt(answer);
-    if (answer.result !== "saved") isDirty = true;
+    if (answer.result !== "saved" || isOld) isDirty = true;
+    if (answer.result === "saved" && isOld) dirtySince ||= Date.now();
     await ANSWERED[answer.result](answer);
   }
 
@@ -239,6 +281,17 @@
       // The session is another one than that of this page: its token is asked for, and the save repeated.
       halted = "session";
       setTimeout(askState, 0);
+    },
+    forbidden(answer) {
+      halted = "forbidden";
+      say("Not saved");
+      tell("forbidden", `Nothing was saved: ${answer.detail} What you typed is still here.`, [
+        button("Try again", () => {
+          halted = "";
+          withdraw("forbidden");
+          save();
+        }),
+      ]);
     },
     refused(answer) {
       say("Not saved: something is to be corrected");
@@ -295,6 +348,26 @@
     }
   }
 
+  // Nothing is saved under the name of somebody who did not write it, unless they say so.
+  function isSomebodyElse(state) {
+    if (halted === "other-user") return;
+    halted = "other-user";
+    clearTimeout(timer);
+    say("Not saved: somebody else is signed in");
+    tell("other-user", `${state.username} is signed in now, and ${form.dataset.user} wrote this.`, [
+      button(`Save as ${state.username}`, () => {
+        form.dataset.user = state.username;
+        form.elements.csrf_token.value = state.csrf_token;
+        halted = "";
+        withdraw("other-user");
+        withdraw("session");
+        isDirty = true;
+        save();
+      }),
+      link("Log in again", "/login", true),
+    ]);
+  }
+
   // What others did meanwhile ------------------------------------------------------------------------------------
 
   async function askState() {
@@ -320,8 +393,11 @@
     }
     // A save of our own in between makes the answer old.
     if (running || before !== saves) return;
-    if (state.username !== form.dataset.user) {
-      tell("other-user", `You are signed in as ${state.username} now, not as ${form.dataset.user}.`);
+    if (state.username !== form.dataset.user) return isSomebodyElse(state);
+    if (halted === "other-user") {
+      halted = "";
+      withdraw("other-user");
+      if (isDirty) schedule(0);
     }
     form.elements.csrf_token.value = state.csrf_token;
     if (halted === "session") {
@@ -361,8 +437,13 @@
     }
   });
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) save();
-    else askState();
+    if (document.hidden) {
+      if (isDirty) keep();
+      save();
+    } else askState();
+  });
+  addEventListener("pagehide", () => {
+    if (isDirty) keep();
   });
   addEventListener("online", () => {
     failures = 0;
@@ -380,7 +461,10 @@
   function isChanged(control) {
     if (!control.name || control.type === "hidden") return false;
     if (control.type === "checkbox") return control.checked !== control.defaultChecked;
-    if (control.options) return [...control.options].some((option) => option.selected && !option.defaultSelected && option.index);
+    if (control.options) {
+      const chosen = [...control.options].findIndex((option) => option.defaultSelected);
+      return control.selectedIndex !== Math.max(0, chosen);
+    }
     return "defaultValue" in control && control.value !== control.defaultValue;
   }
 

@@ -313,7 +313,8 @@ def _send(signed_in: SignedIn) -> dict[str, PageView]:
             as_of=_at(13, 8, 2),
             token="sample-token",  # noqa: S106 (sample data)
         ),
-        idempotency_key="sample-key",
+        send_key="sample-key",
+        test_key="sample-key-2",
         typed=TypedSchedule(time_zone="Europe/Paris"),
     )
     return {
