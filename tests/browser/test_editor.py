@@ -87,7 +87,7 @@ async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it
         await expect(page.get_by_text("The test mail is on its way.")).to_be_visible()
         await page.screenshot(path=tmp_path / "send.png", full_page=True)
         await page.get_by_role("button", name=f"Send to {READERS} people").click()
-        await expect(page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        await expect(page.get_by_text("The issue is published.")).to_be_visible()
         await eventually(lambda: _broadcast(inbox) >= READERS, within_s=60, what="everybody has it")
         assert tab.complaints == []
     sent = [mail for mail in inbox.messages() if mail.stream == "broadcast"]
@@ -112,7 +112,7 @@ async def test_without_scripts_an_issue_is_written_and_sent(
         await expect(tab.page.get_by_label("Content", exact=True)).to_have_value("Dear reader,\n\nno script was run.")
         await tab.page.get_by_role("button", name="Review and send").click()
         await tab.page.get_by_role("button", name="Send to 2 people").click()
-        await expect(tab.page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        await expect(tab.page.get_by_text("The issue is published.")).to_be_visible()
         await eventually(lambda: _broadcast(inbox) == 2, within_s=60, what="both have it")
         assert tab.complaints == []
 
@@ -208,7 +208,7 @@ async def test_an_issue_that_is_sent_while_it_is_open_says_so(
         await until_saved(open_tab.page)
         await sender.page.goto(address.replace("/edit", "/send"))
         await sender.page.get_by_role("button", name="Send to 1 person").click()
-        await expect(sender.page.get_by_text("The newsletter issue has been accepted")).to_be_visible()
+        await expect(sender.page.get_by_text("The issue is published.")).to_be_visible()
         told = open_tab.page.locator("[data-notice=no-draft]")
         await expect(told).to_contain_text("no draft any more", timeout=SAVED_WITHIN_MS)
         await expect(open_tab.page.get_by_label("Content", exact=True)).to_have_value("Dear reader,")

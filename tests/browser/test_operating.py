@@ -46,7 +46,7 @@ async def _log_in(tab: Tab, processes: LocalSystem) -> None:
 
 
 async def _publish(tab: Tab) -> None:
-    await tab.page.get_by_role("link", name="Write an issue").first.click()
+    await tab.page.get_by_role("link", name="Quick publish").click()
     await tab.page.get_by_label("Title").fill("Through the outage")
     await tab.page.get_by_label("Plain text").fill("Hello")
     await tab.page.get_by_label("HTML", exact=True).fill("<p>Hello</p>")

@@ -38,7 +38,6 @@ NAVIGATION: Final = (
         (
             Place("dashboard", "/admin/dashboard", "Home", shortcut="h"),
             Place("issues", "/admin/issues", "Issues", "issues:read", shortcut="i"),
-            Place("newsletters", "/admin/newsletters", "Quick publish", "issues:publish"),
         ),
     ),
     Group(
@@ -51,7 +50,13 @@ NAVIGATION: Final = (
             Place("suppressions", "/admin/suppressions", "Suppressions", "suppressions:read", everywhere=True),
         ),
     ),
-    Group("Run", (Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),)),
+    Group(
+        "Run",
+        (
+            Place("sending", "/admin/sending", "Sending", "senders:read", everywhere=True, shortcut="o"),
+            Place("newsletters", "/admin/newsletters", "Quick publish", "issues:publish"),
+        ),
+    ),
     Group(
         "Set up",
         (

@@ -16,11 +16,12 @@ from broadsheet_common.contracts.identity import PUBLIC_IDENTITY, ServiceName
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_gateway.accounts.current_session import CurrentSession
 from broadsheet_gateway.api_docs.merge_openapi import Document, merge_documents
-from broadsheet_gateway.forwarding.route_table import RouteOwner
+from broadsheet_gateway.forwarding.route_table import API_PREFIX, RouteOwner
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages.views import DocsPage
+from broadsheet_gateway.settings import GatewaySettings
 
 CACHE_S = 60.0
 RETRY_S = 5.0
@@ -107,14 +108,20 @@ async def openapi_json(api_documents: NamedDependency[ApiDocuments]) -> Response
 
 @route("/docs", http_method=["GET", "HEAD"], include_in_schema=False)
 async def docs_page(
-    request: AnyRequest, current_session: NamedDependency[CurrentSession], responder: NamedDependency[Responder]
+    request: AnyRequest,
+    current_session: NamedDependency[CurrentSession],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
 ) -> PageResponse:
     try:
         session = await current_session.find(request.cookies)
     except UnavailableError:
         session = None  # the reference can be read without one
     signed_in = session.signed_in if session is not None else None
-    return responder.page(DocsPage(signed_in=signed_in), headers={"Content-Security-Policy": _DOCS_POLICY})
+    return responder.page(
+        DocsPage(signed_in=signed_in, api_url=f"{settings.public_origin}{API_PREFIX}"),
+        headers={"Content-Security-Policy": _DOCS_POLICY},
+    )
 
 
 API_DOCUMENT_HANDLERS: tuple[HTTPRouteHandler, ...] = (openapi_json, docs_page)

@@ -18,6 +18,8 @@ class FlashCode(StrEnum):
     DRAFT_DELETED = "draft-deleted"
     DRAFT_RESTORED = "draft-restored"
     NO_DRAFT_ANY_MORE = "no-draft-any-more"
+    SCHEDULED_IS_NO_DRAFT = "scheduled-is-no-draft"
+    ISSUE_PUBLISHED = "issue-published"
     TEST_MAIL_SENT = "test-mail-sent"
     ISSUE_SCHEDULED = "issue-scheduled"
     ISSUE_UNSCHEDULED = "issue-unscheduled"
@@ -130,6 +132,11 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.DRAFT_DELETED: ("success", "The draft is deleted."),
         FlashCode.DRAFT_RESTORED: ("success", "The draft is as it was then. The version before is in its revisions."),
         FlashCode.NO_DRAFT_ANY_MORE: ("notice", "This issue is no draft any more, so it cannot be changed."),
+        FlashCode.SCHEDULED_IS_NO_DRAFT: (
+            "notice",
+            "The issue is scheduled. To change it, make it a draft again.",
+        ),
+        FlashCode.ISSUE_PUBLISHED: ("success", "The issue is published. This page shows how far it is sent."),
         FlashCode.TEST_MAIL_SENT: ("success", "The test mail is on its way."),
         FlashCode.ISSUE_SCHEDULED: ("success", "The issue is scheduled."),
         FlashCode.ISSUE_UNSCHEDULED: ("success", "The issue is a draft again."),

@@ -85,8 +85,8 @@ def _public_samples() -> dict[str, PageView]:
             request_id="5f0c7d1e9a3b4c62",
             signed_in=_ADMIN,
         ),
-        "docs": DocsPage(),
-        "docs-signed-in": DocsPage(signed_in=_ADMIN),
+        "docs": DocsPage(api_url="https://news.example.com/api/v1"),
+        "docs-signed-in": DocsPage(signed_in=_ADMIN, api_url="https://news.example.com/api/v1"),
     }
 
 

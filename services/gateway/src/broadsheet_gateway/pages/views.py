@@ -307,9 +307,13 @@ class ErrorPage(ReaderPageView, frozen=True, kw_only=True):
 
 
 class DocsPage(PageView, frozen=True, kw_only=True):
-    """`GET /docs`: the API reference. A session's page can try the API as its user."""
+    """`GET /docs`: the API reference. A session's page can try the API as its user. `api_url`: where programs find
+    the API.
+    """
 
     template: ClassVar[str] = "docs.html"
+
+    api_url: str
 
 
 # Pages of the author --------------------------------------------------------------------------------------------

@@ -58,8 +58,12 @@ async def show_draft(
     calls: NamedDependency[ServiceCalls],
     engine: NamedDependency[AsyncEngine],
 ) -> PageResponse:
-    """An issue that is no draft any more has nothing to edit: its own page says what became of it."""
+    """An issue that is no draft any more has nothing to edit: its own page says what became of it. A scheduled one can
+    be made a draft again.
+    """
     found = await ask_draft(calls, parse_id(issue_id))
+    if found.value.status is IssueStatus.SCHEDULED:
+        return responder.redirect(f"/admin/issues/{found.value.id}/send", flash=FlashCode.SCHEDULED_IS_NO_DRAFT)
     if found.value.status is not IssueStatus.DRAFT:
         return responder.redirect(f"/admin/issues/{found.value.id}", flash=FlashCode.NO_DRAFT_ANY_MORE)
     return responder.page(await show_editor(calls, session, engine, found, flashes=responder.flashes(request)))

@@ -36,6 +36,12 @@ class IssueFigures(msgspec.Struct, frozen=True, kw_only=True):
     rates: Rates
 
     @property
+    def delivered_in_words(self) -> str:
+        """Where Postmark reports no deliveries, nobody knows how many there were: that is not none."""
+        is_reported = self.delivered > 0 or self.rates.of == "delivered"
+        return f"{self.delivered:,}" if is_reported else "not reported"
+
+    @property
     def opened(self) -> str:
         return percent(self.rates.opened_without_machines if self.opens.measured else None)
 

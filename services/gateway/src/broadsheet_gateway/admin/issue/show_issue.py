@@ -143,6 +143,8 @@ def is_in_archive(issue: IssueRow, newsletter: NewsletterFacts | None) -> bool |
     """Whether everybody may read it on the web; None: its newsletter has no archive, or does not answer."""
     if newsletter is None or not newsletter.has_archive:
         return None
+    if issue.published_at is not None and issue.slug is None:
+        return False  # it was published before there was an archive, and has no address there
     return issue.segment_id is None if issue.in_archive is None else issue.in_archive
 
 

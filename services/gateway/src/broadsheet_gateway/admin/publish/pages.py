@@ -67,7 +67,7 @@ async def submit_send(
     if typed.when != "now" and not typed.at:
         return await again.with_errors({"at": "Say when."}, status=422)
     body: dict[str, Any] = {"audience": _expected(form)}
-    action, flash = "publish", FlashCode.NEWSLETTER_ACCEPTED
+    action, flash = "publish", FlashCode.ISSUE_PUBLISHED
     if typed.when != "now":
         action, flash = "schedule", FlashCode.ISSUE_SCHEDULED
         body |= {

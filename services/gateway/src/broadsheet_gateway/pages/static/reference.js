@@ -28,6 +28,8 @@ document.addEventListener("DOMContentLoaded", () => {
     persistAuthorization: false,
     requestInterceptor: prepare,
     showExtensions: false,
+    // The session's token is of no use in a copied command, and is nobody else's.
+    showMutatedRequest: false,
     validatorUrl: null,
   });
 });
