@@ -29,7 +29,7 @@ def newsletter(**changes: Any) -> dict[str, Any]:
 
 def form_of(html: str, token: str) -> dict[str, str]:
     """What a browser would send of the form of all settings."""
-    found = re.search(r'<form method="post" action="[^"]*" id="newsletter-form">(.*?)</form>', html, re.DOTALL)
+    found = re.search(r'<form method="post" action="[^"]*" id="newsletter-form"[^>]*>(.*?)</form>', html, re.DOTALL)
     assert found is not None
     inside = found[1]
     form = {"csrf_token": token}
