@@ -118,10 +118,8 @@ async def docs_page(
     except UnavailableError:
         session = None  # the reference can be read without one
     signed_in = session.signed_in if session is not None else None
-    return responder.page(
-        DocsPage(signed_in=signed_in, api_url=f"{settings.public_origin}{API_PREFIX}"),
-        headers={"Content-Security-Policy": _DOCS_POLICY},
-    )
+    view = DocsPage(signed_in=signed_in, api_url=f"{settings.public_origin}{API_PREFIX}".rstrip("/"))
+    return responder.page(view, headers={"Content-Security-Policy": _DOCS_POLICY})
 
 
 API_DOCUMENT_HANDLERS: tuple[HTTPRouteHandler, ...] = (openapi_json, docs_page)
