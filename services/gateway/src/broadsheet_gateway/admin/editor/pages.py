@@ -35,7 +35,7 @@ from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http import csrf
-from broadsheet_gateway.http.forms import Form, read_form
+from broadsheet_gateway.http.forms import MEDIA_TYPE, Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
@@ -110,11 +110,15 @@ async def _session_or_none(
     current_session: NamedDependency[CurrentSession],
     request_origin: NamedDependency[RequestOrigin],
 ) -> Session | None:
-    """As the session of every page inside; but what it lacks is for the handler to answer, which has the form then."""
+    """As the session of every page inside; but what it lacks is for the handler to answer, which has the form then. A
+    request that brings no form has no words to keep, and is refused like any other.
+    """
     request.state[CURRENT_SESSION] = current_session
     session = await current_session.find(request.cookies)
     if session is None:
         return None
+    if not request.headers.get("content-type", "").startswith(MEDIA_TYPE):
+        require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
     return msgspec.structs.replace(session, address=request_origin.address(request))
 
 
