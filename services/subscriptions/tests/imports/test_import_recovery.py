@@ -233,6 +233,8 @@ async def test_a_run_goes_on_when_an_attribute_of_its_mapping_is_gone(case: Case
     with case.second_lane_held():
         running = asyncio.create_task(case.run(job, token))
         await case.waits_for_a_lock(1)
+        # Some other lock may be waited for before the run has come so far.
+        await eventually(lambda: case.owner.rows("SELECT mapping FROM subscriptions.import_job")[0][0] is not None)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     case.owner.rows("DELETE FROM subscriptions.attribute")

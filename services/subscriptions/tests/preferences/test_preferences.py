@@ -246,7 +246,10 @@ async def test_an_address_changes_when_the_new_mailbox_says_so_and_the_old_one_i
     consents = subscriptions.rows("SELECT one::text FROM subscriptions.consent_event AS one ORDER BY id")
     for _ in range(2):
         confirmed = await subscriptions.public("address-changes", token=question)
-        assert (confirmed.status_code, confirmed.json()) == (200, {"new_email": NEW, "is_confirmed": True})
+        assert (confirmed.status_code, confirmed.json()) == (
+            200,
+            {"new_email": NEW, "is_confirmed": True, "language": "en"},
+        )
     assert subscriptions.rows("SELECT email, email_key, name FROM subscriptions.subscriber") == [
         (NEW, NEW.lower(), "Ada")
     ]
