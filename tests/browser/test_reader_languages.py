@@ -1,8 +1,7 @@
 """A reader's life with a newsletter in German: subscribe, confirm, look at what is kept, leave; real processes."""
 
 import re
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -23,25 +22,27 @@ PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture
-def newsletter(processes: LocalSystem, stored: Seed) -> Iterator[int]:
+async def newsletter(processes: LocalSystem, stored: Seed) -> AsyncIterator[int]:
     """The default one, in German, with a colour in which no text could be read on paper; the gateway knows it."""
     columns = "name, description, language, accent_colour"
     [before] = stored.execute(f"SELECT id, {columns} FROM publishing.newsletter WHERE is_default")
     change = f"UPDATE publishing.newsletter SET ({columns}) = (%s, %s, %s, %s) WHERE is_default"
     home = processes.addresses.gateway_url
     stored.execute(change, ("Werkstattbrief", "Alte Maschinen, neu verstanden.", "de", "#ffd400"))
-    _wait_for_language(home, "de")
+    await _until_language(home, "de")
     yield int(str(before[0]))
     stored.execute(change, before[1:])
-    _wait_for_language(home, str(before[3]))
+    await _until_language(home, str(before[3]))
 
 
-def _wait_for_language(home: str, language: str) -> None:
+async def _until_language(home: str, language: str) -> None:
     """The gateway learns of a change when it asks for the newsletters again."""
-    end_s = time.monotonic() + 30
-    while f'<html lang="{language}"' not in httpx.get(home).text:
-        assert time.monotonic() < end_s, "the gateway does not learn of the newsletter's language"
-        time.sleep(0.25)
+
+    async def is_known() -> bool:
+        return f'<html lang="{language}"' in (await client.get(home)).text
+
+    async with httpx.AsyncClient() as client:
+        await eventually(is_known, what="the gateway learns of the newsletter's language")
 
 
 async def _mail(inbox: Oracle, text: str) -> str:
