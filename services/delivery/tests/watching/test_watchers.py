@@ -69,6 +69,25 @@ async def test_the_first_state_is_waited_for_with_a_bound_and_the_loop_is_woken_
     assert woken == [True]
 
 
+async def test_who_comes_back_at_once_gets_the_dashboard_of_a_moment_ago_and_later_a_new_one() -> None:
+    now_s = [100.0]
+    watchers = Watchers(watchers_max=10, per_caller_max=10, monotonic_s=lambda: now_s[0])
+    for topic in (DASHBOARD, 1):
+        with watchers.watch(topic, "key:1"):
+            watchers.publish(topic, state("first"))
+    now_s[0] += 0.9
+    with watchers.watch(DASHBOARD, "key:2") as watcher:
+        assert await watcher.first(0.0) == state("first")
+        watchers.publish(DASHBOARD, state("second"))
+        assert await watcher.next(0.0) == state("second")
+    # An issue may just have been paused by who comes back to it.
+    with watchers.watch(1, "key:1") as watcher, pytest.raises(UnavailableError):
+        await watcher.first(0.0)
+    now_s[0] += 1.0
+    with watchers.watch(DASHBOARD, "key:1") as watcher, pytest.raises(UnavailableError):
+        await watcher.first(0.0)
+
+
 async def test_a_stream_says_when_to_come_back_then_the_state_then_heart_beats() -> None:
     watchers = Watchers(watchers_max=1, per_caller_max=1)
     bounds = StreamBounds(heart_beat_s=0.001, stream_max_s=600.0)

@@ -20,6 +20,10 @@ Topic = int | DashboardView
 """An issue's id, or the dashboard as some rights let see it."""
 
 RETRY_AFTER_S: Final = 10
+FRESH_S: Final = 1.0
+"""So old may the dashboard be that a new stream begins with: as old as it may be for those that are open. An issue is
+asked for anew: who comes to it may just have paused it.
+"""
 
 
 class StreamsFullError(UnavailableError):
@@ -104,6 +108,7 @@ class Watchers:
         self.monotonic_s = monotonic_s
         self.is_closed = False
         self._watched: dict[Topic, Watched] = {}
+        self._left: dict[DashboardView, Watched] = {}
         self._by_caller: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -122,7 +127,7 @@ class Watchers:
             )
         if len(self) >= self.watchers_max:
             raise StreamsFullError(retry_after_s=RETRY_AFTER_S)
-        watched = self._watched.setdefault(topic, Watched())
+        watched = self._watched.setdefault(topic, self._taken_up(topic))
         self._by_caller[caller] += 1
         watcher = Watcher(watched)
         try:
@@ -136,6 +141,15 @@ class Watchers:
                 del self._by_caller[caller]
             if not watched.waiting:
                 self._watched.pop(topic, None)
+                if isinstance(topic, DashboardView) and watched.is_known.is_set():
+                    self._left[topic] = watched
+
+    def _taken_up(self, topic: Topic) -> Watched:
+        """What was known a moment ago, for who goes from one page to the next; else nothing yet."""
+        oldest_s = self.monotonic_s() - FRESH_S
+        self._left = {one: left for one, left in self._left.items() if left.read_at_s > oldest_s}
+        left = self._left.pop(topic, None) if isinstance(topic, DashboardView) else None
+        return left or Watched()
 
     def publish(self, topic: Topic, state: State | None) -> None:
         """Tell all who watch, if it is news to them. `state` None: there is no such issue."""
