@@ -9,6 +9,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Method
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import NotFoundError
 from broadsheet_gateway.access.page_access import SIGNED_IN, require_page_access
@@ -32,6 +33,7 @@ from broadsheet_gateway.admin.keys.pages import KEY_HANDLERS
 from broadsheet_gateway.admin.layouts.pages import LAYOUT_HANDLERS
 from broadsheet_gateway.admin.newsletters.pages import NEWSLETTER_HANDLERS
 from broadsheet_gateway.admin.outgoing_webhooks.pages import WEBHOOK_HANDLERS
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
 from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.segments.pages import SEGMENT_HANDLERS
@@ -43,6 +45,7 @@ from broadsheet_gateway.admin.suppressions.pages import SUPPRESSION_HANDLERS
 from broadsheet_gateway.email_change.pages import EMAIL_HANDLERS
 from broadsheet_gateway.forwarding.upstreams import Upstreams
 from broadsheet_gateway.http.request_origin import RequestOrigin
+from broadsheet_gateway.http.responses import AnyRequest, Responder
 from broadsheet_gateway.oidc.pages import PROVIDER_LINK_HANDLERS
 from broadsheet_gateway.own_sessions.log_out import submit_logout
 from broadsheet_gateway.own_sessions.session_pages import OWN_SESSION_HANDLERS
@@ -50,6 +53,7 @@ from broadsheet_gateway.passkeys.pages import PASSKEY_HANDLERS
 from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
 from broadsheet_gateway.people.requirement_pages import REQUIREMENT_HANDLERS
 from broadsheet_gateway.second_factor.pages import SECOND_FACTOR_HANDLERS
+from broadsheet_gateway.settings import GatewaySettings
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -67,6 +71,18 @@ async def _require_session(
 
 def _service_calls(session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]) -> ServiceCalls:
     return ServiceCalls(upstreams, session)
+
+
+def _page_context(
+    request: AnyRequest,
+    session: NamedDependency[Session],
+    responder: NamedDependency[Responder],
+    settings: NamedDependency[GatewaySettings],
+    calls: NamedDependency[ServiceCalls],
+    upstreams: NamedDependency[Upstreams],
+    engine: NamedDependency[AsyncEngine],
+) -> PageContext:
+    return PageContext(request, session, responder, settings, calls, upstreams, engine)
 
 
 def admin_router() -> Router:
@@ -111,6 +127,7 @@ def admin_router() -> Router:
         dependencies={
             "session": Provide(_require_session),
             "calls": Provide(_service_calls, sync_to_thread=False),
+            "context": Provide(_page_context, sync_to_thread=False),
         },
     )
 

@@ -15,14 +15,13 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.attributes.views import Attribute, AttributePage, AttributeRemovePage, AttributesPage
 from broadsheet_gateway.admin.header_fields import header_field
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 LIST_PATH: Final = "/admin/attributes"
 _API_PATH: Final = "/api/v1/attributes"
@@ -43,29 +42,22 @@ class _Count(msgspec.Struct, frozen=True):
 
 @get("/attributes", include_in_schema=False, opt=_READS)
 async def show_attributes(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = AttributesPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
-        attributes=await or_none(_ask_all(calls)),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
+        attributes=await or_none(_ask_all(context.calls)),
         idempotency_key=secrets.token_urlsafe(16),
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/attributes", include_in_schema=False, opt=_WRITES)
 async def submit_attribute(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     name, label = form.text("name").strip()[:_TEXT_CHARS_MAX], form.text("label").strip()[:_TEXT_CHARS_MAX]
     chosen = form.text("type")
     errors: dict[str, str] = {}
@@ -78,7 +70,7 @@ async def submit_attribute(
         body = {"name": name, "type": chosen, "label": label or None}
         key = header_field(form.text("idempotency_key"))
         try:
-            await calls.send("subscriptions", "POST", _API_PATH, Attribute, body=body, idempotency_key=key)
+            await context.calls.send("subscriptions", "POST", _API_PATH, Attribute, body=body, idempotency_key=key)
         except UpstreamRefusalError as refusal:
             errors, status = refused_fields(refusal), refusal.status
             if refusal.slug == "attribute-exists":
@@ -87,10 +79,10 @@ async def submit_attribute(
         except ProblemError as problem:
             form_error, status = refusal_sentence(problem), problem.status
         else:
-            return responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_ADDED)
+            return context.responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_ADDED)
     view = AttributesPage(
-        signed_in=session.signed_in,
-        attributes=await or_none(_ask_all(calls)),
+        signed_in=context.session.signed_in,
+        attributes=await or_none(_ask_all(context.calls)),
         name=name,
         label=label,
         type=chosen,
@@ -98,46 +90,39 @@ async def submit_attribute(
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/attributes/{name:str}", include_in_schema=False, opt=_WRITES)
 async def show_attribute(
-    request: AnyRequest,
     name: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    found = await _ask(calls, name)
+    found = await _ask(context.calls, name)
     view = AttributePage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         attribute=found.value,
         label=found.value.label,
         version=found.etag,
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/attributes/{name:str}", include_in_schema=False, opt=_WRITES)
 async def submit_label(
-    request: AnyRequest,
     name: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    found = await _ask(calls, name)
+    form = await context.read_form()
+    found = await _ask(context.calls, name)
     label, version = form.text("label").strip()[:_TEXT_CHARS_MAX], form.text("version")
     errors: dict[str, str] = {} if label else {"label": "Enter a label."}
     form_error, status = "", 422
     if not errors:
         path = f"{_API_PATH}/{found.value.name}"
         try:
-            await calls.send(
+            await context.calls.send(
                 "subscriptions", "PATCH", path, Attribute, body={"label": label}, if_match=header_field(version)
             )
         except UpstreamRefusalError as refusal:
@@ -150,46 +135,42 @@ async def submit_label(
         except ProblemError as problem:
             form_error, status = refusal_sentence(problem), problem.status
         else:
-            return responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_CHANGED)
+            return context.responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_CHANGED)
     view = AttributePage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         attribute=found.value,
         label=label,
         version=version,
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/attributes/{name:str}/remove", include_in_schema=False, opt=_WRITES)
 async def show_remove_attribute(
     name: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(await _remove_page(session, calls, (await _ask(calls, name)).value))
+    return context.responder.page(
+        await _remove_page(context.session, context.calls, (await _ask(context.calls, name)).value)
+    )
 
 
 @post("/attributes/{name:str}/remove", include_in_schema=False, opt=_WRITES)
 async def submit_remove_attribute(
-    request: AnyRequest,
     name: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    attribute = (await _ask(calls, name)).value
+    form = await context.read_form()
+    attribute = (await _ask(context.calls, name)).value
     errors: dict[str, str] = {}
     form_error, status = "", 422
     if form.text("understood") != "yes":
         errors["understood"] = "Tick this if the values are to be removed."
     else:
         try:
-            await calls.send("subscriptions", "DELETE", f"{_API_PATH}/{attribute.name}", type(None))
+            await context.calls.send("subscriptions", "DELETE", f"{_API_PATH}/{attribute.name}", type(None))
         except UpstreamRefusalError as refusal:
             in_use = "A segment uses this attribute. Change or delete that segment first."
             form_error = in_use if refusal.slug == "attribute-in-use" else refusal_sentence(refusal)
@@ -199,9 +180,9 @@ async def submit_remove_attribute(
         except ProblemError as problem:
             form_error, status = refusal_sentence(problem), problem.status
         else:
-            return responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_REMOVED)
-    view = await _remove_page(session, calls, attribute)
-    return responder.page(msgspec.structs.replace(view, errors=errors, form_error=form_error), status=status)
+            return context.responder.redirect(LIST_PATH, flash=FlashCode.ATTRIBUTE_REMOVED)
+    view = await _remove_page(context.session, context.calls, attribute)
+    return context.responder.page(msgspec.structs.replace(view, errors=errors, form_error=form_error), status=status)
 
 
 async def _ask_all(calls: ServiceCalls) -> tuple[Attribute, ...]:

@@ -6,43 +6,40 @@ from typing import Final
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.http.pagination import decode_cursor, encode_cursor
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.admin.audit.filter_form import ACTIONS, export_query, page_query, read_filter, wanted_of
 from broadsheet_gateway.admin.audit.views import AuditPage, EntryRow
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.api_keys.interface import find_api_key_name
 from broadsheet_gateway.audit.entry import Entry, hash_of
 from broadsheet_gateway.audit.interface import list_newest, read_head
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 
 ENTRIES_SHOWN: Final = 50
 
 
 @get("/audit", include_in_schema=False, opt=needs("audit:read", everywhere=True))
 async def show_audit_log(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    given = read_filter(request.query_params)
+    given = read_filter(context.request.query_params)
     wanted, errors = wanted_of(given)
-    async with engine.connect() as connection:
+    async with context.engine.connect() as connection:
         end = await read_head(connection)
         found = await list_newest(
             connection,
             wanted,
-            before_number=decode_cursor(request.query_params.get("cursor")),
+            before_number=decode_cursor(context.request.query_params.get("cursor")),
             limit=ENTRIES_SHOWN + 1,
         )
         shown = found[:ENTRIES_SHOWN]
         names = await _names_of(connection, {word for entry in shown for word in (entry.actor, entry.person)})
     view = AuditPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         entries=tuple(_row(entry, names, is_chained=_is_chained(entry, found)) for entry in shown),
         filter=given,
         actions=ACTIONS,
@@ -51,7 +48,7 @@ async def show_audit_log(
         end="" if end is None or end.number == 0 else str(end),
         errors=errors,
     )
-    return responder.page(view, status=422 if errors else 200)
+    return context.responder.page(view, status=422 if errors else 200)
 
 
 def _is_chained(entry: Entry, found: Sequence[Entry]) -> bool:

@@ -7,12 +7,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.views import ChecksPage, Finding
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 
 
 class Checks(msgspec.Struct, frozen=True):
@@ -31,20 +31,17 @@ async def ask_checks(calls: ServiceCalls, issue_id: int, *, with_links: bool = F
 
 @get("/issues/{issue_id:str}/checks", include_in_schema=False, opt=needs("issues:preview"))
 async def show_checks(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     number = parse_id(issue_id)
-    with_links = request.query_params.get("links") == "yes"
-    issue = (await ask_draft(calls, number)).value
-    checks = await ask_checks(calls, number, with_links=with_links)
-    return responder.page(
+    with_links = context.request.query_params.get("links") == "yes"
+    issue = (await ask_draft(context.calls, number)).value
+    checks = await ask_checks(context.calls, number, with_links=with_links)
+    return context.responder.page(
         ChecksPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             issue_id=number,
             title=issue.title,
             is_draft=issue.status is IssueStatus.DRAFT,

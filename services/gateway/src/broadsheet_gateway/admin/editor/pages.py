@@ -32,6 +32,7 @@ from broadsheet_gateway.admin.editor.save_draft import (
 )
 from broadsheet_gateway.admin.editor.views import EditorPage, KeptDraftPage, KeptReason
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http import csrf
@@ -51,22 +52,20 @@ _OUT_OF_DATE: Final = (
 
 @get("/issues/{issue_id:str}/edit", include_in_schema=False, opt=_WRITES)
 async def show_draft(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """An issue that is no draft any more has nothing to edit: its own page says what became of it. A scheduled one can
     be made a draft again.
     """
-    found = await ask_draft(calls, parse_id(issue_id))
+    found = await ask_draft(context.calls, parse_id(issue_id))
     if found.value.status is IssueStatus.SCHEDULED:
-        return responder.redirect(f"/admin/issues/{found.value.id}/send", flash=FlashCode.SCHEDULED_IS_NO_DRAFT)
+        return context.responder.redirect(f"/admin/issues/{found.value.id}/send", flash=FlashCode.SCHEDULED_IS_NO_DRAFT)
     if found.value.status is not IssueStatus.DRAFT:
-        return responder.redirect(f"/admin/issues/{found.value.id}", flash=FlashCode.NO_DRAFT_ANY_MORE)
-    return responder.page(await show_editor(calls, session, engine, found, flashes=responder.flashes(request)))
+        return context.responder.redirect(f"/admin/issues/{found.value.id}", flash=FlashCode.NO_DRAFT_ANY_MORE)
+    return context.responder.page(
+        await show_editor(context.calls, context.session, context.engine, found, flashes=context.flashes)
+    )
 
 
 class DraftState(msgspec.Struct, frozen=True):
@@ -85,23 +84,21 @@ class DraftState(msgspec.Struct, frozen=True):
 @get("/issues/{issue_id:str}/edit/state", include_in_schema=False, opt=_WRITES)
 async def show_state(
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> DraftState:
     """JSON. The token is that of the session as it is now: after a log-in in another tab the page needs it to save."""
-    found = await ask_draft(calls, parse_id(issue_id))
+    found = await ask_draft(context.calls, parse_id(issue_id))
     draft = found.value
-    names = await names_of([draft.saved_by], engine)
+    names = await names_of([draft.saved_by], context.engine)
     return DraftState(
-        username=session.username,
-        csrf_token=session.signed_in.csrf_token,
+        username=context.session.username,
+        csrf_token=context.session.signed_in.csrf_token,
         etag=found.etag,
         version=draft.version,
         status=draft.status,
         status_label=draft.status.label,
         saved_by=names.get(draft.saved_by, draft.saved_by),
-        saved_by_oneself=draft.saved_by == session.identity.subject,
+        saved_by_oneself=draft.saved_by == context.session.identity.subject,
     )
 
 

@@ -19,12 +19,12 @@ from markupsafe import escape
 
 from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.views import PreviewChoice, PreviewPage
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse
 
 _PREVIEWS: Final = needs("issues:preview")
 FRAME_POLICY: Final = (
@@ -81,16 +81,13 @@ async def ask_preview(calls: ServiceCalls, issue_id: int, choice: PreviewChoice)
 
 @get("/issues/{issue_id:str}/preview", include_in_schema=False, opt=_PREVIEWS)
 async def show_preview(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    number, choice = parse_id(issue_id), read_choice(request)
-    issue = (await ask_draft(calls, number)).value
+    number, choice = parse_id(issue_id), read_choice(context.request)
+    issue = (await ask_draft(context.calls, number)).value
     view = PreviewPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         issue_id=number,
         title=issue.title,
         chosen=choice,
@@ -100,12 +97,14 @@ async def show_preview(
         faults=issue.faults,
     )
     try:
-        mail = await ask_preview(calls, number, choice)
+        mail = await ask_preview(context.calls, number, choice)
     except UpstreamRefusalError as refusal:
-        return responder.page(msgspec.structs.replace(view, refusal=refusal_sentence(refusal)), status=refusal.status)
+        return context.responder.page(
+            msgspec.structs.replace(view, refusal=refusal_sentence(refusal)), status=refusal.status
+        )
     except NotFoundError:
-        return responder.page(msgspec.structs.replace(view, refusal=_no_reader(choice)), status=404)
-    return responder.page(
+        return context.responder.page(msgspec.structs.replace(view, refusal=_no_reader(choice)), status=404)
+    return context.responder.page(
         msgspec.structs.replace(
             view,
             subject=mail.subject,
@@ -128,19 +127,16 @@ def frame_path(issue_id: int, choice: PreviewChoice) -> str:
 
 @get("/issues/{issue_id:str}/preview/frame", include_in_schema=False, opt=_PREVIEWS)
 async def show_frame(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> Response[str]:
     """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
     dark look shows it, which is for the mail's own styles to answer. A draft that cannot be a mail yet is no error
     here: the frame says why.
     """
-    del session  # needed, not used
-    choice = read_choice(request)
+    choice = read_choice(context.request)
     try:
-        mail = await ask_preview(calls, parse_id(issue_id), choice)
+        mail = await ask_preview(context.calls, parse_id(issue_id), choice)
     except NotFoundError:
         return _document(_notice(_no_reader(choice)))
     except (UpstreamRefusalError, ProblemError) as error:

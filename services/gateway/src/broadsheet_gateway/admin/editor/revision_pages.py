@@ -12,17 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.views import FieldChange, RevisionPage, RevisionRow, RevisionsPage
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 REVISIONS_SHOWN: Final = 50
 _READS: Final = needs("issues:read")
@@ -36,23 +35,19 @@ class _Changes(msgspec.Struct, frozen=True):
 
 @get("/issues/{issue_id:str}/revisions", include_in_schema=False, opt=_READS)
 async def show_revisions(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     number = parse_id(issue_id)
-    issue = (await ask_draft(calls, number)).value
-    query = {"limit": REVISIONS_SHOWN, "cursor": request.query_params.get("cursor")}
-    page = await calls.get("publishing", f"/api/v1/issues/{number}/revisions", Page[RevisionRow], query)
-    names = await names_of((row.saved_by for row in page.items), engine)
+    issue = (await ask_draft(context.calls, number)).value
+    query = {"limit": REVISIONS_SHOWN, "cursor": context.request.query_params.get("cursor")}
+    page = await context.calls.get("publishing", f"/api/v1/issues/{number}/revisions", Page[RevisionRow], query)
+    names = await names_of((row.saved_by for row in page.items), context.engine)
     rows = (msgspec.structs.replace(row, saved_by=names.get(row.saved_by, row.saved_by)) for row in page.items)
-    return responder.page(
+    return context.responder.page(
         RevisionsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             issue_id=number,
             title=issue.title,
             is_draft=issue.status is IssueStatus.DRAFT,
@@ -65,37 +60,33 @@ async def show_revisions(
 
 @get("/issues/{issue_id:str}/revisions/{version:str}", include_in_schema=False, opt=_READS)
 async def show_revision(
-    request: AnyRequest,
     issue_id: FromPath[str],
     version: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """What changed between that save and the issue as it is; or another save, which `?with=` names."""
     view = await _show(
-        calls, session, engine, parse_id(issue_id), parse_id(version), other=request.query_params.get("with")
+        context.calls,
+        context.session,
+        context.engine,
+        parse_id(issue_id),
+        parse_id(version),
+        other=context.request.query_params.get("with"),
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/issues/{issue_id:str}/revisions/{version:str}/restore", include_in_schema=False, opt=needs("issues:write"))
 async def submit_restore(
-    request: AnyRequest,
     issue_id: FromPath[str],
     version: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The draft becomes what it was, as a new save: this too can be taken back."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number, wanted = parse_id(issue_id), parse_id(version)
     try:
-        await calls.send(
+        await context.calls.send(
             "publishing",
             "POST",
             f"/api/v1/issues/{number}/revisions/{wanted}/restore",
@@ -103,10 +94,10 @@ async def submit_restore(
             if_match=form.text("etag") or None,
         )
     except UpstreamRefusalError as refusal:
-        view = await _show(calls, session, engine, number, wanted, other=None)
+        view = await _show(context.calls, context.session, context.engine, number, wanted, other=None)
         error = _CHANGED if refusal.slug == "precondition-failed" else refusal_sentence(refusal)
-        return responder.page(msgspec.structs.replace(view, form_error=error), status=refusal.status)
-    return responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.DRAFT_RESTORED)
+        return context.responder.page(msgspec.structs.replace(view, form_error=error), status=refusal.status)
+    return context.responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.DRAFT_RESTORED)
 
 
 _CHANGED: Final = "The draft was saved meanwhile, so nothing was changed. This page shows it as it is now."

@@ -9,13 +9,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.exports.views import FORMATS, STATES, ExportsPage
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
-from broadsheet_gateway.admin.service_calls import ServiceCalls
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
-from broadsheet_gateway.settings import GatewaySettings
+from broadsheet_gateway.admin.page_context import PageContext
+from broadsheet_gateway.http.responses import PageResponse
 
 EXPORTS_PATH: Final = "/admin/exports"
 _NEEDS: Final = needs("subscribers:export", everywhere=True)
@@ -24,33 +21,26 @@ _ID_DIGITS_MAX: Final = 18
 
 @get("/exports", include_in_schema=False, opt=_NEEDS)
 async def show_exports(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(
+    return context.responder.page(
         ExportsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
-            newsletters=await ask_known_newsletters(calls) if session.is_recent else (),
-            is_recent=session.is_recent,
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
+            newsletters=await ask_known_newsletters(context.calls) if context.session.is_recent else (),
+            is_recent=context.session.is_recent,
         )
     )
 
 
 @post("/exports", include_in_schema=False, opt=_NEEDS)
 async def submit_export(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Leads to the API's own address of the file: the API records the export, streams it, and asks for the proof."""
-    form = await read_session_form(request, session, settings)
-    if not session.is_recent:
-        return responder.ask_for_proof(EXPORTS_PATH)
+    form = await context.read_form()
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(EXPORTS_PATH)
     export_format, newsletter, state = form.text("format"), form.text("newsletter"), form.text("state")
     errors: dict[str, str] = {}
     if export_format not in {value for value, _, _ in FORMATS}:
@@ -61,15 +51,15 @@ async def submit_export(
         errors["state"] = "Choose one of the list."
     if errors:
         view = ExportsPage(
-            signed_in=session.signed_in,
-            newsletters=await ask_known_newsletters(calls),
+            signed_in=context.session.signed_in,
+            newsletters=await ask_known_newsletters(context.calls),
             format=export_format,
             errors=errors,
         )
-        return responder.page(view, status=InvalidInputError.status)
+        return context.responder.page(view, status=InvalidInputError.status)
     query = {"format": export_format, "newsletter_id": newsletter, "state": state}
     given = urlencode({name: value for name, value in query.items() if value})
-    return responder.redirect(f"/api/v1/exports/subscribers?{given}")
+    return context.responder.redirect(f"/api/v1/exports/subscribers?{given}")
 
 
 EXPORT_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_exports, submit_export)

@@ -7,9 +7,8 @@ from litestar.handlers import HTTPRouteHandler
 from broadsheet_gateway.access.page_access import SIGNED_IN
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.home.show_home import show_home
-from broadsheet_gateway.admin.service_calls import ServiceCalls
-from broadsheet_gateway.forwarding.upstreams import Upstreams
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.admin.page_context import PageContext
+from broadsheet_gateway.http.responses import PageResponse, Responder
 
 
 @route("/", http_method=["GET", "HEAD"], include_in_schema=False, opt=SIGNED_IN)
@@ -20,19 +19,15 @@ async def admin_home(session: NamedDependency[Session], responder: NamedDependen
 
 @get("/dashboard", include_in_schema=False, opt=SIGNED_IN)
 async def show_dashboard(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(
+    return context.responder.page(
         await show_home(
-            session,
-            calls,
-            upstreams,
-            newsletter_id=request.query_params.get("newsletter"),
-            flashes=responder.flashes(request),
+            context.session,
+            context.calls,
+            context.upstreams,
+            newsletter_id=context.request.query_params.get("newsletter"),
+            flashes=context.flashes,
         )
     )
 

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from broadsheet_common.http.problems import ConflictError, InvalidInputError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import check_form_token, read_session_form, require_still_allowed
+from broadsheet_gateway.accounts.session_form import check_form_token, require_still_allowed
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.imports.ask_imports import ask_attributes, ask_import, ask_imports, upload
 from broadsheet_gateway.admin.imports.import_form import (
@@ -27,6 +27,7 @@ from broadsheet_gateway.admin.imports.import_form import (
 from broadsheet_gateway.admin.imports.import_views import Import, column_rows
 from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
     ServiceCalls,
     or_none,
@@ -38,10 +39,9 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.file_form import read_file_form
 from broadsheet_gateway.http.request_body import BodyTimeoutError, ClientGoneError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import FieldErrors
-from broadsheet_gateway.settings import GatewaySettings
 
 IMPORTS_PATH: Final = "/admin/imports"
 _READS: Final = needs("imports:read", everywhere=True)
@@ -53,67 +53,58 @@ Step = Literal["columns", "start", "undo", "stop"]
 
 @get("/imports", include_in_schema=False, opt=_READS)
 async def show_imports(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    cursor = request.query_params.get("cursor")
-    found, newsletters = await asyncio.gather(or_none(ask_imports(calls, cursor=cursor)), ask_known_newsletters(calls))
-    return responder.page(
+    cursor = context.request.query_params.get("cursor")
+    found, newsletters = await asyncio.gather(
+        or_none(ask_imports(context.calls, cursor=cursor)), ask_known_newsletters(context.calls)
+    )
+    return context.responder.page(
         ImportsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             imports=None if found is None else tuple(found.items),
             names={one.id: one.label for one in newsletters},
             next_cursor=None if found is None else found.next_cursor,
             is_first_page=not cursor,
-            may_write="imports:write" in session.rights.everywhere,
+            may_write="imports:write" in context.session.rights.everywhere,
         )
     )
 
 
 @get("/imports/new", include_in_schema=False, opt=_WRITES)
 async def show_new_import(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(
+    return context.responder.page(
         NewImportPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
-            newsletters=await ask_known_newsletters(calls),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
+            newsletters=await ask_known_newsletters(context.calls),
             idempotency_key=new_form_key(),
-            max_bytes=settings.import_body_max_bytes,
+            max_bytes=context.settings.import_body_max_bytes,
         )
     )
 
 
 @post("/imports/new", include_in_schema=False, opt=_WRITES)
 async def submit_import(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The fields come before the file. They are checked, and the form's token with them, before a byte of the file is
     passed on.
     """
-    csrf.check_origin(request.headers, public_origin=settings.public_origin)
+    csrf.check_origin(context.request.headers, public_origin=context.settings.public_origin)
     sent = await read_file_form(
-        request.receive,
-        request.headers,
+        context.request.receive,
+        context.request.headers,
         file_field="file",
-        max_bytes=settings.import_body_max_bytes,
-        timeout_s=settings.import_body_timeout_s,
-        idle_s=settings.body_timeout_s,
+        max_bytes=context.settings.import_body_max_bytes,
+        timeout_s=context.settings.import_body_timeout_s,
+        idle_s=context.settings.body_timeout_s,
     )
-    check_form_token(request, session, settings, sent.form)
-    await require_still_allowed(request, session)
+    check_form_token(context.request, context.session, context.settings, sent.form)
+    await require_still_allowed(context.request, context.session)
     typed, key = read_typed(sent.form), form_key_of(sent.form)
     errors, form_error, status = find_faults(typed), "", InvalidInputError.status
     if not sent.file_name:
@@ -123,13 +114,13 @@ async def submit_import(
     if not errors:
         try:
             job = await upload(
-                calls,
+                context.calls,
                 typed,
                 sent.content,
                 newsletter_id=int(typed.newsletter) if typed.newsletter else None,
                 idempotency_key=key,
-                upload_s=settings.import_body_timeout_s,
-                when_all_is_there=lambda: require_still_allowed(request, session),
+                upload_s=context.settings.import_body_timeout_s,
+                when_all_is_there=lambda: require_still_allowed(context.request, context.session),
             )
         except UpstreamRefusalError as refusal:
             refused = {name.partition("/")[0]: why for name, why in refused_fields(refusal).items()}
@@ -141,44 +132,37 @@ async def submit_import(
         except ProblemError as error:
             form_error, status = refusal_sentence(error), error.status
         else:
-            return responder.redirect(_path_of(job.id))
+            return context.responder.redirect(_path_of(job.id))
     view = NewImportPage(
-        signed_in=session.signed_in,
-        newsletters=await ask_known_newsletters(calls),
+        signed_in=context.session.signed_in,
+        newsletters=await ask_known_newsletters(context.calls),
         typed=typed,
         idempotency_key=key,
-        max_bytes=settings.import_body_max_bytes,
+        max_bytes=context.settings.import_body_max_bytes,
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/imports/{import_id:str}", include_in_schema=False, opt=_READS)
 async def show_import(
-    request: AnyRequest,
     import_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    job = await ask_import(calls, parse_id(import_id))
-    view = await _page_of(job, session, calls)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    job = await ask_import(context.calls, parse_id(import_id))
+    view = await _page_of(job, context.session, context.calls)
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/imports/{import_id:str}/check", include_in_schema=False, opt=_WRITES)
 async def submit_check(
-    request: AnyRequest,
     import_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Another dry run of the same file, with what the form says of its columns and people."""
-    form = await read_session_form(request, session, settings, fields_max=COLUMNS_MAX + _OTHER_FIELDS)
-    job = await ask_import(calls, parse_id(import_id))
+    form = await context.read_form(fields_max=COLUMNS_MAX + _OTHER_FIELDS)
+    job = await ask_import(context.calls, parse_id(import_id))
     typed, mapping = read_typed(form), read_mapping(form, job)
     errors, form_error, status = find_faults(typed), "", InvalidInputError.status
     undecided = {one.column for one in job.undecided_columns}
@@ -187,7 +171,7 @@ async def submit_check(
             errors[f"column_{number}"] = "Choose what this column says."
     if not errors:
         try:
-            await calls.send(
+            await context.calls.send(
                 "subscriptions",
                 "POST",
                 f"/api/v1/imports/{job.id}/start",
@@ -208,67 +192,64 @@ async def submit_check(
         except ProblemError as error:
             form_error, status = refusal_sentence(error), error.status
         else:
-            return responder.redirect(_path_of(job.id))
+            return context.responder.redirect(_path_of(job.id))
     view = await _page_of(
-        job, session, calls, mapping=mapping, typed=typed, error_in="columns", errors=errors, form_error=form_error
+        job,
+        context.session,
+        context.calls,
+        mapping=mapping,
+        typed=typed,
+        error_in="columns",
+        errors=errors,
+        form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @post("/imports/{import_id:str}/start", include_in_schema=False, opt=_WRITES)
 async def submit_start(
-    request: AnyRequest,
     import_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Imports the file exactly as it was checked and seen."""
-    form = await read_session_form(request, session, settings)
-    job = await ask_import(calls, parse_id(import_id))
+    form = await context.read_form()
+    job = await ask_import(context.calls, parse_id(import_id))
     if form.text("version") != job.version:
         message = "This import was checked again meanwhile. Look at what is there now, then start it."
-        return await _refused(job, session, responder, calls, "start", message, status=ConflictError.status)
+        return await _refused(
+            job, context.session, context.responder, context.calls, "start", message, status=ConflictError.status
+        )
     if form.text("sure") != "yes":
         errors = {"sure": "Tick the box to start."}
-        view = await _page_of(job, session, calls, error_in="start", errors=errors)
-        return responder.page(view, status=InvalidInputError.status)
+        view = await _page_of(job, context.session, context.calls, error_in="start", errors=errors)
+        return context.responder.page(view, status=InvalidInputError.status)
     # `mapping` as it was read: columns that are guessed are not guessed again.
     body = {"dry_run": False, "mapping": job.mapping}
-    return await _step(form_key_of(form), job, session, responder, calls, "start", body)
+    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "start", body)
 
 
 @post("/imports/{import_id:str}/cancel", include_in_schema=False, opt=_WRITES)
 async def submit_cancel(
-    request: AnyRequest,
     import_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    job = await ask_import(calls, parse_id(import_id))
-    return await _step(form_key_of(form), job, session, responder, calls, "stop")
+    form = await context.read_form()
+    job = await ask_import(context.calls, parse_id(import_id))
+    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "stop")
 
 
 @post("/imports/{import_id:str}/undo", include_in_schema=False, opt=_WRITES)
 async def submit_undo(
-    request: AnyRequest,
     import_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    job = await ask_import(calls, parse_id(import_id))
+    form = await context.read_form()
+    job = await ask_import(context.calls, parse_id(import_id))
     if form.text("sure") != "yes":
         errors = {"sure": "Tick the box to undo the import."}
-        view = await _page_of(job, session, calls, error_in="undo", errors=errors)
-        return responder.page(view, status=InvalidInputError.status)
-    return await _step(form_key_of(form), job, session, responder, calls, "undo")
+        view = await _page_of(job, context.session, context.calls, error_in="undo", errors=errors)
+        return context.responder.page(view, status=InvalidInputError.status)
+    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "undo")
 
 
 _OPERATION: Final[dict[Step, str]] = {"columns": "start", "start": "start", "undo": "undo", "stop": "cancel"}

@@ -8,28 +8,24 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.identity import ServiceName
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
 from broadsheet_gateway.admin.issue.issue_overview import ask_issue
 from broadsheet_gateway.admin.issue.show_issue import IssueDesk, show_issue_page
 from broadsheet_gateway.admin.issue.views import IssueCancelPage, TypedAction
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
-    ServiceCalls,
     parse_id,
     refusal_sentence,
     refused_fields,
 )
-from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
-from broadsheet_gateway.settings import GatewaySettings
 
 REASON_CHARS_MAX: Final = 300
 _PUBLISHES: Final = needs("issues:read", "issues:publish")
@@ -53,22 +49,16 @@ class NewIssue(msgspec.Struct, frozen=True):
 
 @post("/issues/{issue_id:str}/pause", include_in_schema=False, opt=_PUBLISHES)
 async def submit_pause(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    desk = IssueDesk(session, calls, upstreams, engine)
+    form = await context.read_form()
+    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     reason = form.text("reason").strip()
     typed = TypedAction(reason=reason[: REASON_CHARS_MAX + 1])
     if len(reason) > REASON_CHARS_MAX:
         errors = {"reason": f"A reason has at most {REASON_CHARS_MAX} characters."}
-        return await _again(desk, responder, parse_id(issue_id), typed, status=422, errors=errors)
+        return await _again(desk, context.responder, parse_id(issue_id), typed, status=422, errors=errors)
     step = Step(
         service="delivery",
         verb="pause",
@@ -76,58 +66,50 @@ async def submit_pause(
         # Without one the service says that it was paused by hand.
         body={"reason": reason} if reason else {},
     )
-    return await _take(desk, responder, parse_id(issue_id), step, typed)
+    return await _take(desk, context.responder, parse_id(issue_id), step, typed)
 
 
 @post("/issues/{issue_id:str}/resume", include_in_schema=False, opt=_PUBLISHES)
 async def submit_resume(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     step = Step(service="delivery", verb="resume", flash=FlashCode.ISSUE_RESUMED)
-    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+    return await _take(
+        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
+        context.responder,
+        parse_id(issue_id),
+        step,
+    )
 
 
 @post("/issues/{issue_id:str}/retry-failed", include_in_schema=False, opt=_PUBLISHES)
 async def submit_retry(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     # No key: a second time nothing has failed.
     step = Step(service="delivery", verb="retry-failed", flash=FlashCode.FAILED_RETRIED)
-    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+    return await _take(
+        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
+        context.responder,
+        parse_id(issue_id),
+        step,
+    )
 
 
 @post("/issues/{issue_id:str}/decide-uncertain", include_in_schema=False, opt=needs("issues:read", "deliveries:decide"))
 async def submit_decide_uncertain(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    desk = IssueDesk(session, calls, upstreams, engine)
+    form = await context.read_form()
+    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     typed, errors = find_decision_faults(form)
     if errors:
-        return await _again(desk, responder, parse_id(issue_id), typed, status=422, errors=errors)
+        return await _again(desk, context.responder, parse_id(issue_id), typed, status=422, errors=errors)
     step = Step(
         service="delivery",
         verb="decide-uncertain",
@@ -135,22 +117,16 @@ async def submit_decide_uncertain(
         body={"choice": typed.choice, "note": typed.note or None},
         key=form.get("form_key"),
     )
-    return await _take(desk, responder, parse_id(issue_id), step, typed)
+    return await _take(desk, context.responder, parse_id(issue_id), step, typed)
 
 
 @post("/issues/{issue_id:str}/winner", include_in_schema=False, opt=_PUBLISHES)
 async def submit_winner(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    desk = IssueDesk(session, calls, upstreams, engine)
+    form = await context.read_form()
+    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     winner = form.text("winner")
     errors: dict[str, str] = {}
     if winner not in {"1", "2", "3", "4"}:
@@ -158,23 +134,19 @@ async def submit_winner(
     if form.text("winner_sure") != "yes":
         errors["winner_sure"] = "Tick the box: the choice cannot be taken back."
     if errors:
-        return await _again(desk, responder, parse_id(issue_id), TypedAction(winner=winner), status=422, errors=errors)
+        return await _again(
+            desk, context.responder, parse_id(issue_id), TypedAction(winner=winner), status=422, errors=errors
+        )
     step = Step(service="publishing", verb="winner", flash=FlashCode.WINNER_CHOSEN, body={"variant": int(winner)})
-    return await _take(desk, responder, parse_id(issue_id), step, TypedAction(winner=winner))
+    return await _take(desk, context.responder, parse_id(issue_id), step, TypedAction(winner=winner))
 
 
 @post("/issues/{issue_id:str}/archive", include_in_schema=False, opt=_PUBLISHES)
 async def submit_archive(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     is_in = form.text("in_archive") == "yes"
     step = Step(
         service="publishing",
@@ -182,24 +154,23 @@ async def submit_archive(
         flash=FlashCode.ISSUE_IN_ARCHIVE if is_in else FlashCode.ISSUE_OUT_OF_ARCHIVE,
         body={"in_archive": is_in},
     )
-    return await _take(IssueDesk(session, calls, upstreams, engine), responder, parse_id(issue_id), step)
+    return await _take(
+        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
+        context.responder,
+        parse_id(issue_id),
+        step,
+    )
 
 
 @post("/issues/{issue_id:str}/duplicate", include_in_schema=False, opt=needs("issues:read", "issues:write"))
 async def submit_duplicate(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(issue_id)
     try:
-        made = await calls.send(
+        made = await context.calls.send(
             "publishing",
             "POST",
             f"/api/v1/issues/{number}/duplicate",
@@ -207,41 +178,36 @@ async def submit_duplicate(
             idempotency_key=form.get("form_key"),
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        desk = IssueDesk(session, calls, upstreams, engine)
-        return await _refused(desk, responder, number, TypedAction(), error)
-    return responder.redirect(f"/admin/issues/{made.id}/edit", flash=FlashCode.ISSUE_DUPLICATED)
+        desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
+        return await _refused(desk, context.responder, number, TypedAction(), error)
+    return context.responder.redirect(f"/admin/issues/{made.id}/edit", flash=FlashCode.ISSUE_DUPLICATED)
 
 
 @get("/issues/{issue_id:str}/cancel", include_in_schema=False, opt=_PUBLISHES)
 async def show_cancel(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    issue = await ask_issue(calls, parse_id(issue_id))
-    return responder.page(IssueCancelPage(signed_in=session.signed_in, flashes=responder.flashes(request), issue=issue))
+    issue = await ask_issue(context.calls, parse_id(issue_id))
+    return context.responder.page(
+        IssueCancelPage(signed_in=context.session.signed_in, flashes=context.flashes, issue=issue)
+    )
 
 
 @post("/issues/{issue_id:str}/cancel", include_in_schema=False, opt=_PUBLISHES)
 async def submit_cancel(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(issue_id)
     try:
-        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/cancel", dict[str, Any])
+        await context.calls.send("publishing", "POST", f"/api/v1/issues/{number}/cancel", dict[str, Any])
     except (UpstreamRefusalError, ProblemError) as error:
-        issue = await ask_issue(calls, number)
-        view = IssueCancelPage(signed_in=session.signed_in, issue=issue, form_error=refusal_sentence(error))
-        return responder.page(view, status=error.status)
-    return responder.redirect(f"/admin/issues/{number}", flash=FlashCode.ISSUE_CANCELLED)
+        issue = await ask_issue(context.calls, number)
+        view = IssueCancelPage(signed_in=context.session.signed_in, issue=issue, form_error=refusal_sentence(error))
+        return context.responder.page(view, status=error.status)
+    return context.responder.redirect(f"/admin/issues/{number}", flash=FlashCode.ISSUE_CANCELLED)
 
 
 async def _take(

@@ -15,19 +15,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
 from broadsheet_gateway.admin.issue.delivery_timeline import DeliveryTimeline, entries_of
 from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, zone_of
 from broadsheet_gateway.admin.issue.views import DeliveryPage, TypedAction
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
-from broadsheet_gateway.settings import GatewaySettings
 
 _ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}", re.ASCII)
 # A person's deliveries are of several newsletters, so these are for those who see all of them.
@@ -37,34 +36,25 @@ _DECIDES: Final = needs("issues:read", "deliveries:read", "deliveries:decide", e
 
 @get("/deliveries/{delivery_id:str}", include_in_schema=False, opt=_READS)
 async def show_delivery(
-    request: AnyRequest,
     delivery_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _page(session, calls, engine, _parse(delivery_id))
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    view = await _page(context.session, context.calls, context.engine, _parse(delivery_id))
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/deliveries/{delivery_id:str}/decide", include_in_schema=False, opt=_DECIDES)
 async def submit_decision(
-    request: AnyRequest,
     delivery_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     known_id = _parse(delivery_id)
     typed, errors = find_decision_faults(form)
     form_error, status = "", 422
     if not errors:
         try:
-            await calls.send(
+            await context.calls.send(
                 "delivery",
                 "POST",
                 f"/api/v1/deliveries/{known_id}/decide",
@@ -76,9 +66,11 @@ async def submit_decision(
             errors = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
             form_error, status = "" if errors else refusal_sentence(error), error.status
         else:
-            return responder.redirect(f"/admin/deliveries/{known_id}", flash=FlashCode.DELIVERY_DECIDED)
-    view = await _page(session, calls, engine, known_id, typed=typed, errors=errors, form_error=form_error)
-    return responder.page(view, status=status)
+            return context.responder.redirect(f"/admin/deliveries/{known_id}", flash=FlashCode.DELIVERY_DECIDED)
+    view = await _page(
+        context.session, context.calls, context.engine, known_id, typed=typed, errors=errors, form_error=form_error
+    )
+    return context.responder.page(view, status=status)
 
 
 async def _page(

@@ -9,11 +9,9 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from msgspec import UNSET, UnsetType
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, issue_in_zone, zone_of
 from broadsheet_gateway.admin.issue.issue_views import IssueDetail
@@ -27,9 +25,9 @@ from broadsheet_gateway.admin.issue.views import (
     StepRow,
 )
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id
-from broadsheet_gateway.forwarding.upstreams import Upstreams
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 
 RECIPIENTS_SHOWN: Final = 50
 STEPS_SHOWN: Final = 50
@@ -38,32 +36,24 @@ _OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
 @get("/issues/{issue_id:str}", include_in_schema=False, opt=needs("issues:read"))
 async def show_issue(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    upstreams: NamedDependency[Upstreams],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    desk = IssueDesk(session, calls, upstreams, engine)
-    return responder.page(await show_issue_page(desk, parse_id(issue_id), flashes=responder.flashes(request)))
+    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
+    return context.responder.page(await show_issue_page(desk, parse_id(issue_id), flashes=context.flashes))
 
 
 @get("/issues/{issue_id:str}/recipients", include_in_schema=False, opt=needs("issues:read", "deliveries:read"))
 async def show_recipients(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """A status that there is not is left out, as if nothing had been chosen."""
-    issue = await _issue_in_its_zone(calls, parse_id(issue_id))
-    status = next((one for one in _OUTCOMES if one == request.query_params.get("status")), None)
-    cursor = request.query_params.get("cursor")
+    issue = await _issue_in_its_zone(context.calls, parse_id(issue_id))
+    status = next((one for one in _OUTCOMES if one == context.request.query_params.get("status")), None)
+    cursor = context.request.query_params.get("cursor")
     page = await or_none(
-        calls.get(
+        context.calls.get(
             "delivery",
             f"/api/v1/issues/{issue.id}/deliveries",
             Page[DeliveryRow],
@@ -74,12 +64,12 @@ async def show_recipients(
     rows = None
     if page is not None and zone is not None:
         rows = tuple(msgspec.structs.replace(row, settled_at=in_zone(row.settled_at, zone)) for row in page.items)
-    return responder.page(
+    return context.responder.page(
         IssueRecipientsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             issue=issue,
-            may=rights_for(session, issue.newsletter_id),
+            may=rights_for(context.session, issue.newsletter_id),
             status=status,
             rows=rows,
             next_cursor=None if page is None else page.next_cursor,
@@ -90,37 +80,35 @@ async def show_recipients(
 
 @get("/issues/{issue_id:str}/history", include_in_schema=False, opt=needs("issues:read"))
 async def show_history(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    issue = await _issue_in_its_zone(calls, parse_id(issue_id))
-    rights = rights_for(session, issue.newsletter_id)
-    asked = {name: request.query_params.get(name) for name in ("steps", "decisions")}
+    issue = await _issue_in_its_zone(context.calls, parse_id(issue_id))
+    rights = rights_for(context.session, issue.newsletter_id)
+    asked = {name: context.request.query_params.get(name) for name in ("steps", "decisions")}
     steps, decisions = await asyncio.gather(
         or_none(
-            calls.get(
+            context.calls.get(
                 "publishing",
                 f"/api/v1/issues/{issue.id}/history",
                 Page[StepRow],
                 {"limit": STEPS_SHOWN, "cursor": asked["steps"]},
             )
         ),
-        _decisions(calls, issue.id, cursor=asked["decisions"], wanted=rights.deliveries and issue.was_published),
+        _decisions(
+            context.calls, issue.id, cursor=asked["decisions"], wanted=rights.deliveries and issue.was_published
+        ),
     )
     shown_steps = () if steps is None else steps.items
     shown_decisions = () if decisions is None or decisions is UNSET else decisions.items
     names = await names_of(
-        [*(step.actor for step in shown_steps), *(one.decided_by for one in shown_decisions)], engine
+        [*(step.actor for step in shown_steps), *(one.decided_by for one in shown_decisions)], context.engine
     )
     zone = issue.created_at.tzinfo
-    return responder.page(
+    return context.responder.page(
         IssueHistoryPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             issue=issue,
             may=rights,
             steps=None

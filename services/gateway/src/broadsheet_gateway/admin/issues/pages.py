@@ -14,18 +14,17 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.issues.views import DeleteDraftPage, IssueFilter, IssuesPage, ListedIssue
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletters
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 ISSUES_SHOWN: Final = 30
 SEARCH_CHARS_MAX: Final = 200
@@ -35,35 +34,30 @@ _WRITES: Final = needs("issues:write")
 
 @get("/issues", include_in_schema=False, opt=_READS)
 async def show_issues(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _show(request, session, responder, calls)
-    return responder.page(view, status=200 if view.issues is not None else 503)
+    view = await _show(context.request, context.session, context.responder, context.calls)
+    return context.responder.page(view, status=200 if view.issues is not None else 503)
 
 
 @post("/issues", include_in_schema=False, opt=_WRITES)
 async def submit_new_draft(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """A draft may be empty: it begins in the editor, which keeps every word from the first on."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     chosen = form.text("newsletter_id")
     body = {"newsletter_id": parse_id(chosen) if chosen else None}
     try:
-        draft = await calls.send(
+        draft = await context.calls.send(
             "publishing", "POST", "/api/v1/issues", Draft, body=body, idempotency_key=form_key_of(form)
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        view = await _show(request, session, responder, calls)
-        return responder.page(msgspec.structs.replace(view, form_error=refusal_sentence(error)), status=error.status)
-    return responder.redirect(f"/admin/issues/{draft.id}/edit")
+        view = await _show(context.request, context.session, context.responder, context.calls)
+        return context.responder.page(
+            msgspec.structs.replace(view, form_error=refusal_sentence(error)), status=error.status
+        )
+    return context.responder.redirect(f"/admin/issues/{draft.id}/edit")
 
 
 async def _show(request: AnyRequest, session: Session, responder: Responder, calls: ServiceCalls) -> IssuesPage:
@@ -106,32 +100,26 @@ def _status_or_nothing(text: str) -> str:
 @get("/issues/{issue_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def show_delete(
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(await _show_delete(session, calls, parse_id(issue_id)))
+    return context.responder.page(await _show_delete(context.session, context.calls, parse_id(issue_id)))
 
 
 @post("/issues/{issue_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def submit_delete(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(issue_id)
     try:
-        await calls.send("publishing", "DELETE", f"/api/v1/issues/{number}", type(None))
+        await context.calls.send("publishing", "DELETE", f"/api/v1/issues/{number}", type(None))
     except UpstreamRefusalError as refusal:
-        view = await _show_delete(session, calls, number)
-        return responder.page(
+        view = await _show_delete(context.session, context.calls, number)
+        return context.responder.page(
             msgspec.structs.replace(view, form_error=refusal_sentence(refusal)), status=refusal.status
         )
-    return responder.redirect("/admin/issues", flash=FlashCode.DRAFT_DELETED)
+    return context.responder.redirect("/admin/issues", flash=FlashCode.DRAFT_DELETED)
 
 
 async def _show_delete(session: Session, calls: ServiceCalls, issue_id: int) -> DeleteDraftPage:

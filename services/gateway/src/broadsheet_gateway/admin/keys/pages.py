@@ -23,7 +23,6 @@ from broadsheet_common.http.problems import (
 )
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.keys.key_form import (
     FIELDS_MAX,
     TypedKey,
@@ -41,6 +40,7 @@ from broadsheet_gateway.admin.keys.show_keys import (
     shown_uses,
 )
 from broadsheet_gateway.admin.keys.views import OVERLAPS, KeyPage, KeySecretPage, KeysPage, NewKeyPage
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import parse_id
 from broadsheet_gateway.api_keys.change_api_key import (
     KeyNameTakenError,
@@ -55,11 +55,10 @@ from broadsheet_gateway.api_keys.change_api_key import (
 from broadsheet_gateway.api_keys.interface import list_api_keys, list_uses
 from broadsheet_gateway.api_keys.key_input import parse_expiry, parse_name
 from broadsheet_gateway.forwarding.upstreams import Upstreams
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.people_views import NewsletterChoice
 from broadsheet_gateway.people.newsletter_choices import ask_newsletters
-from broadsheet_gateway.settings import GatewaySettings
 
 KEYS_PATH: Final = "/admin/api-keys"
 NEW_PATH: Final = f"{KEYS_PATH}/new"
@@ -72,69 +71,60 @@ _log = structlog.get_logger()
 
 @get("/api-keys", include_in_schema=False, opt=_READS)
 async def show_keys(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    of_all = request.query_params.get("all") == "yes"
-    if of_all and "users:read" not in session.rights.everywhere:
+    of_all = context.request.query_params.get("all") == "yes"
+    if of_all and "users:read" not in context.session.rights.everywhere:
         raise ForbiddenError("Only owners see the keys of others.")
-    newsletters = await ask_newsletters(upstreams, session)
-    async with engine.connect() as connection:
+    newsletters = await ask_newsletters(context.upstreams, context.session)
+    async with context.engine.connect() as connection:
         rows = await list_api_keys(
             connection,
-            user_id=None if of_all else session.user_id,
-            after_id=decode_cursor(request.query_params.get("cursor")) or 0,
+            user_id=None if of_all else context.session.user_id,
+            after_id=decode_cursor(context.request.query_params.get("cursor")) or 0,
             limit=KEYS_SHOWN + 1,
         )
         usernames = await names_of_users(connection, rows[:KEYS_SHOWN])
     view = KeysPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
-        keys=tuple(shown_key(row, session, usernames=usernames, newsletters=newsletters) for row in rows[:KEYS_SHOWN]),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
+        keys=tuple(
+            shown_key(row, context.session, usernames=usernames, newsletters=newsletters) for row in rows[:KEYS_SHOWN]
+        ),
         next_cursor=encode_cursor(rows[KEYS_SHOWN - 1].id) if len(rows) > KEYS_SHOWN else None,
         of_all=of_all,
-        is_recent=session.is_recent,
+        is_recent=context.session.is_recent,
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @get("/api-keys/new", include_in_schema=False, opt=_WRITES)
 async def show_new_key(
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    if not session.is_recent:
-        return responder.ask_for_proof(NEW_PATH)
-    return responder.page(await _new_key_page(session, upstreams, TypedKey()))
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(NEW_PATH)
+    return context.responder.page(await _new_key_page(context.session, context.upstreams, TypedKey()))
 
 
 @post("/api-keys", status_code=200, include_in_schema=False, opt=_WRITES)
 async def submit_new_key(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The answer is the page with the secret, not a redirect to it: it is shown this once, and kept nowhere."""
-    form = await read_session_form(request, session, settings, fields_max=FIELDS_MAX)
-    if not session.is_recent:
-        return responder.ask_for_proof(NEW_PATH)
+    form = await context.read_form(fields_max=FIELDS_MAX)
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(NEW_PATH)
     typed = read_key_form(form)
     errors, status = find_faults(typed), 422
     if not errors:
         try:
-            scopes = parse_scopes_within(sorted(typed.ticked), session.identity)
+            scopes = parse_scopes_within(sorted(typed.ticked), context.session.identity)
             expires_at = parse_expiry(parse_last_day(typed.expires_on))
-            async with engine.begin() as connection:
+            async with context.engine.begin() as connection:
                 row, made = await make_api_key(
                     connection,
-                    session.identity,
+                    context.session.identity,
                     name=parse_name(typed.name),
                     scopes=scopes,
                     newsletter_ids=typed.newsletter_ids,
@@ -145,124 +135,115 @@ async def submit_new_key(
         except KeyNameTakenError as error:
             errors, status = {"name": _NAME_TAKEN}, error.status
         else:
-            _log.warning("security.api_key_created", api_key_id=row.id, created_by=session.identity.subject)
+            _log.warning("security.api_key_created", api_key_id=row.id, created_by=context.session.identity.subject)
             key = shown_key(
                 row,
-                session,
-                usernames={session.user_id: session.username},
-                newsletters=await ask_newsletters(upstreams, session),
+                context.session,
+                usernames={context.session.user_id: context.session.username},
+                newsletters=await ask_newsletters(context.upstreams, context.session),
             )
-            return responder.page(KeySecretPage(signed_in=session.signed_in, key=key, secret=made.text, is_new=True))
-    view = await _new_key_page(session, upstreams, typed)
-    return responder.page(msgspec.structs.replace(view, errors=errors), status=status)
+            return context.responder.page(
+                KeySecretPage(signed_in=context.session.signed_in, key=key, secret=made.text, is_new=True)
+            )
+    view = await _new_key_page(context.session, context.upstreams, typed)
+    return context.responder.page(msgspec.structs.replace(view, errors=errors), status=status)
 
 
 @get("/api-keys/{key_id:str}", include_in_schema=False, opt=_READS)
 async def show_key(
-    request: AnyRequest,
     key_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = await _key_page(
-        session, parse_id(key_id), engine=engine, upstreams=upstreams, cursor=request.query_params.get("cursor")
+        context.session,
+        parse_id(key_id),
+        engine=context.engine,
+        upstreams=context.upstreams,
+        cursor=context.request.query_params.get("cursor"),
     )
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/api-keys/{key_id:str}", include_in_schema=False, opt=_WRITES)
 async def submit_name(
-    request: AnyRequest,
     key_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(key_id)
-    if not session.is_recent:
-        return responder.ask_for_proof(_path_of(number))
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(_path_of(number))
     name = form.text("name")
     errors, status = find_name_fault(name), 422
     if not errors:
         try:
-            async with engine.begin() as connection:
-                await rename_key(connection, session.identity, number, parse_name(name))
+            async with context.engine.begin() as connection:
+                await rename_key(connection, context.session.identity, number, parse_name(name))
         except InvalidInputError as error:
             errors = errors_of(error)
         except KeyNameTakenError as error:
             errors, status = {"name": "There is a key of this name already."}, error.status
         else:
-            return responder.redirect(_path_of(number), flash=FlashCode.KEY_RENAMED)
-    view = await _key_page(session, number, engine=engine, upstreams=upstreams)
-    return responder.page(msgspec.structs.replace(view, name=name, errors=errors), status=status)
+            return context.responder.redirect(_path_of(number), flash=FlashCode.KEY_RENAMED)
+    view = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
+    return context.responder.page(msgspec.structs.replace(view, name=name, errors=errors), status=status)
 
 
 @post("/api-keys/{key_id:str}/rotate", status_code=200, include_in_schema=False, opt=_WRITES)
 async def submit_rotation(
-    request: AnyRequest,
     key_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """As of making a key: the answer shows the secret. `rotation` is the rotation that the form was shown after."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(key_id)
-    if not session.is_recent:
-        return responder.ask_for_proof(_path_of(number))
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(_path_of(number))
     overlap = form.text("overlap")
-    view = await _key_page(session, number, engine=engine, upstreams=upstreams)
+    view = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
     if overlap not in {seconds for seconds, _ in OVERLAPS}:
-        return responder.page(msgspec.structs.replace(view, errors={"overlap": "Choose one of the times."}), status=422)
+        return context.responder.page(
+            msgspec.structs.replace(view, errors={"overlap": "Choose one of the times."}), status=422
+        )
     try:
-        async with engine.begin() as connection:
-            before = await find_key(connection, session.identity, number, others="users:write", lock=True)
+        async with context.engine.begin() as connection:
+            before = await find_key(connection, context.session.identity, number, others="users:write", lock=True)
             if form.text("rotation") != ("" if before.rotated_at is None else before.rotated_at.isoformat()):
                 raise _RotatedMeanwhileError
-            row, made = await rotate_key(connection, session.identity, number, overlap_s=int(overlap))
+            row, made = await rotate_key(connection, context.session.identity, number, overlap_s=int(overlap))
     except (KeyRevokedError, _RotatedMeanwhileError) as error:
-        again = await _key_page(session, number, engine=engine, upstreams=upstreams)
+        again = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
         said = msgspec.structs.replace(again, form_error=f"{error.title}. {error.detail}".strip())
-        return responder.page(said, status=error.status)
-    _log.warning("security.api_key_rotated", api_key_id=row.id, rotated_by=session.identity.subject)
+        return context.responder.page(said, status=error.status)
+    _log.warning("security.api_key_rotated", api_key_id=row.id, rotated_by=context.session.identity.subject)
     key = shown_key(
         row,
-        session,
-        usernames={session.user_id: session.username},
-        newsletters=await ask_newsletters(upstreams, session),
+        context.session,
+        usernames={context.session.user_id: context.session.username},
+        newsletters=await ask_newsletters(context.upstreams, context.session),
     )
-    return responder.page(KeySecretPage(signed_in=session.signed_in, key=key, secret=made.text, is_new=False))
+    return context.responder.page(
+        KeySecretPage(signed_in=context.session.signed_in, key=key, secret=made.text, is_new=False)
+    )
 
 
 @post("/api-keys/{key_id:str}/revoke", include_in_schema=False, opt=_WRITES)
 async def submit_revocation(
-    request: AnyRequest,
     key_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    engine: NamedDependency[AsyncEngine],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(key_id)
-    if not session.is_recent:
-        return responder.ask_for_proof(_path_of(number))
+    if not context.session.is_recent:
+        return context.responder.ask_for_proof(_path_of(number))
     if form.text("sure") != "yes":
-        view = await _key_page(session, number, engine=engine, upstreams=upstreams)
+        view = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
         errors = {"sure": "Tick the box if you mean it: this cannot be undone."}
-        return responder.page(msgspec.structs.replace(view, errors=errors), status=422)
-    async with engine.begin() as connection:
-        await revoke_key(connection, session.identity, number)
-    _log.warning("security.api_key_revoked", api_key_id=number, revoked_by=session.identity.subject)
-    return responder.redirect(_path_of(number), flash=FlashCode.KEY_REVOKED)
+        return context.responder.page(msgspec.structs.replace(view, errors=errors), status=422)
+    async with context.engine.begin() as connection:
+        await revoke_key(connection, context.session.identity, number)
+    _log.warning("security.api_key_revoked", api_key_id=number, revoked_by=context.session.identity.subject)
+    return context.responder.redirect(_path_of(number), flash=FlashCode.KEY_REVOKED)
 
 
 class _RotatedMeanwhileError(ConflictError):

@@ -15,16 +15,15 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, faults_of
 from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, UpstreamTimeoutError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 LAYOUTS_PATH: Final = "/admin/settings/layouts"
 LAYOUTS_SHOWN: Final = 50
@@ -38,22 +37,20 @@ _WRITES: Final = needs("layouts:read", "layouts:write", everywhere=True)
 
 @get("/settings/layouts", include_in_schema=False, opt=_READS)
 async def show_layouts(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    query = {"limit": LAYOUTS_SHOWN, "cursor": request.query_params.get("cursor")}
+    query = {"limit": LAYOUTS_SHOWN, "cursor": context.request.query_params.get("cursor")}
     found, newsletters = await asyncio.gather(
-        or_none(calls.get("publishing", _API, Page[Layout], query)), or_none(ask_newsletters(calls, with_archived=True))
+        or_none(context.calls.get("publishing", _API, Page[Layout], query)),
+        or_none(ask_newsletters(context.calls, with_archived=True)),
     )
     view = LayoutsPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         layouts=None if found is None else tuple(_row(one, newsletters) for one in found.items),
         next_cursor=None if found is None else found.next_cursor,
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @get("/settings/layouts/new", include_in_schema=False, opt=_WRITES)
@@ -64,58 +61,51 @@ async def show_new_layout(session: NamedDependency[Session], responder: NamedDep
 
 @post("/settings/layouts", include_in_schema=False, opt=_WRITES)
 async def submit_new_layout(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
-    view = LayoutPage(signed_in=session.signed_in, fields=_fields(form), version=form.required("version"))
+    form = await context.read_form(max_bytes=FORM_MAX_BYTES)
+    view = LayoutPage(signed_in=context.session.signed_in, fields=_fields(form), version=form.required("version"))
     try:
-        made = await calls.send(
+        made = await context.calls.send(
             "publishing", "POST", _API, Layout, body=view.fields, idempotency_key=form.required("version")
         )
     except UpstreamRefusalError as refused:
         # The key belongs to what was refused: what is sent next is another request.
         again = msgspec.structs.replace(_refused(view, refused), version=secrets.token_urlsafe(16))
-        return responder.page(again, status=refused.status)
+        return context.responder.page(again, status=refused.status)
     except (UnavailableError, UpstreamTimeoutError) as away:
-        return responder.page(msgspec.structs.replace(view, form_error=refusal_sentence(away)), status=away.status)
-    return responder.redirect(_path_of(made.id), flash=FlashCode.LAYOUT_SAVED)
+        return context.responder.page(
+            msgspec.structs.replace(view, form_error=refusal_sentence(away)), status=away.status
+        )
+    return context.responder.redirect(_path_of(made.id), flash=FlashCode.LAYOUT_SAVED)
 
 
 @get("/settings/layouts/{layout_id:str}", include_in_schema=False, opt=_WRITES)
 async def show_layout(
-    request: AnyRequest,
     layout_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _page_of(session, calls, parse_id(layout_id))
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    view = await _page_of(context.session, context.calls, parse_id(layout_id))
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/settings/layouts/{layout_id:str}", include_in_schema=False, opt=_WRITES)
 async def submit_layout(
-    request: AnyRequest,
     layout_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
+    form = await context.read_form(max_bytes=FORM_MAX_BYTES)
     number = parse_id(layout_id)
-    view = await _page_of(session, calls, number)
+    view = await _page_of(context.session, context.calls, number)
     typed = msgspec.structs.replace(view, fields=_fields(form), version=form.required("version"))
     try:
-        await calls.send("publishing", "PATCH", f"{_API}/{number}", Layout, body=typed.fields, if_match=typed.version)
+        await context.calls.send(
+            "publishing", "PATCH", f"{_API}/{number}", Layout, body=typed.fields, if_match=typed.version
+        )
     except UpstreamRefusalError as refused:
         if refused.status != PreconditionFailedError.status:
-            return responder.page(_refused(typed, refused), status=refused.status)
-        now = await _page_of(session, calls, number)
+            return context.responder.page(_refused(typed, refused), status=refused.status)
+        now = await _page_of(context.session, context.calls, number)
         again = msgspec.structs.replace(
             now,
             fields=typed.fields,
@@ -123,40 +113,39 @@ async def submit_layout(
             form_error="Somebody else has changed this layout meanwhile. What you typed is still below, and nothing of "
             "it is saved yet. Compare it with what is saved now, and save again.",
         )
-        return responder.page(again, status=refused.status)
+        return context.responder.page(again, status=refused.status)
     except (UnavailableError, UpstreamTimeoutError) as away:
-        return responder.page(msgspec.structs.replace(typed, form_error=refusal_sentence(away)), status=away.status)
-    return responder.redirect(_path_of(number), flash=FlashCode.LAYOUT_SAVED)
+        return context.responder.page(
+            msgspec.structs.replace(typed, form_error=refusal_sentence(away)), status=away.status
+        )
+    return context.responder.redirect(_path_of(number), flash=FlashCode.LAYOUT_SAVED)
 
 
 @post("/settings/layouts/{layout_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def submit_deletion(
-    request: AnyRequest,
     layout_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(layout_id)
     if form.text("sure") != "yes":
-        view = await _page_of(session, calls, number)
+        view = await _page_of(context.session, context.calls, number)
         errors = {"sure": "Tick the box if you mean it: this cannot be undone."}
-        return responder.page(msgspec.structs.replace(view, errors=errors), status=422)
+        return context.responder.page(msgspec.structs.replace(view, errors=errors), status=422)
     try:
-        await calls.send("publishing", "DELETE", f"{_API}/{number}", type(None))
+        await context.calls.send("publishing", "DELETE", f"{_API}/{number}", type(None))
     except UpstreamRefusalError as refused:
         view, newsletters = await asyncio.gather(
-            _page_of(session, calls, number), or_none(ask_newsletters(calls, with_archived=True))
+            _page_of(context.session, context.calls, number),
+            or_none(ask_newsletters(context.calls, with_archived=True)),
         )
         used_by = [one.name for one in newsletters or () if one.layout_id == number]
         sentence = refusal_sentence(refused)
         if refused.slug == "layout-in-use":
             named = f"These newsletters: {', '.join(used_by)}." if used_by else "Look at the drafts of issues."
             sentence = f"It is in use, so it was not deleted. {named}"
-        return responder.page(msgspec.structs.replace(view, form_error=sentence), status=refused.status)
-    return responder.redirect(LAYOUTS_PATH, flash=FlashCode.LAYOUT_DELETED)
+        return context.responder.page(msgspec.structs.replace(view, form_error=sentence), status=refused.status)
+    return context.responder.redirect(LAYOUTS_PATH, flash=FlashCode.LAYOUT_DELETED)
 
 
 async def _page_of(session: Session, calls: ServiceCalls, layout_id: int) -> LayoutPage:

@@ -17,7 +17,6 @@ from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.problems import ForbiddenError, ProblemError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
 from broadsheet_gateway.admin.newsletters.newsletter import (
     LABELS,
@@ -34,12 +33,12 @@ from broadsheet_gateway.admin.newsletters.views import (
     NewsletterPage,
     NewslettersPage,
 )
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, UpstreamTimeoutError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 NEWSLETTERS_PATH: Final = "/admin/settings/newsletters"
 FORM_MAX_BYTES: Final = 512 * 1024
@@ -52,23 +51,22 @@ _CREATES: Final = needs("newsletters:read", "newsletters:write", everywhere=True
 
 @get("/settings/newsletters", include_in_schema=False, opt=_READS)
 async def show_newsletters(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    with_archived = request.query_params.get("archived") == "yes"
+    with_archived = context.request.query_params.get("archived") == "yes"
     found = await or_none(
-        ask.ask_newsletters(calls, with_archived=with_archived, cursor=request.query_params.get("cursor"))
+        ask.ask_newsletters(
+            context.calls, with_archived=with_archived, cursor=context.request.query_params.get("cursor")
+        )
     )
     view = NewslettersPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         newsletters=None if found is None else tuple(found.items),
         next_cursor=None if found is None else found.next_cursor,
         with_archived=with_archived,
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @get("/settings/newsletters/new", include_in_schema=False, opt=_CREATES)
@@ -81,65 +79,56 @@ async def show_new_newsletter(session: NamedDependency[Session], responder: Name
 
 @post("/settings/newsletters", include_in_schema=False, opt=_CREATES)
 async def submit_new_newsletter(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     fields = {name: _plain(form.text(name)) for name in _NEW_FIELDS}
     key = form.required("idempotency_key")
-    view = NewNewsletterPage(signed_in=session.signed_in, fields=fields, idempotency_key=key)
+    view = NewNewsletterPage(signed_in=context.session.signed_in, fields=fields, idempotency_key=key)
     if not fields["name"].strip():
-        return responder.page(msgspec.structs.replace(view, errors={"name": "A name is needed."}), status=422)
+        return context.responder.page(msgspec.structs.replace(view, errors={"name": "A name is needed."}), status=422)
     body: dict[str, object] = {name: value for name, value in fields.items() if value.strip()}
     try:
-        made = await ask.create_newsletter(calls, body, idempotency_key=key)
+        made = await ask.create_newsletter(context.calls, body, idempotency_key=key)
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
         errors, form_error, status = _told(refused)
         # The key belongs to what was refused: what is sent next is another request.
         again = msgspec.structs.replace(
             view, errors=errors, form_error=form_error, idempotency_key=secrets.token_urlsafe(16)
         )
-        return responder.page(again if errors else msgspec.structs.replace(again, idempotency_key=key), status=status)
-    return responder.redirect(_path_of(made.id), flash=FlashCode.NEWSLETTER_CREATED)
+        return context.responder.page(
+            again if errors else msgspec.structs.replace(again, idempotency_key=key), status=status
+        )
+    return context.responder.redirect(_path_of(made.id), flash=FlashCode.NEWSLETTER_CREATED)
 
 
 @get("/settings/newsletters/{newsletter_id:str}", include_in_schema=False, opt=_WRITES)
 async def show_newsletter(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _page_of(session, calls, parse_id(newsletter_id))
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    view = await _page_of(context.session, context.calls, parse_id(newsletter_id))
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/settings/newsletters/{newsletter_id:str}", include_in_schema=False, opt=_WRITES)
 async def submit_newsletter_settings(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
+    form = await context.read_form(max_bytes=FORM_MAX_BYTES)
     number = parse_id(newsletter_id)
-    view = await _page_of(session, calls, number)
+    view = await _page_of(context.session, context.calls, number)
     saved, typed = view.fields, _typed(form)
     body = changes_between(saved, typed)
     try:
         if body:
-            await ask.change_newsletter(calls, number, body, if_match=form.required("version"))
+            await ask.change_newsletter(context.calls, number, body, if_match=form.required("version"))
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, ForbiddenError) as refused:
         errors, form_error, status = _told(refused)
         differences: tuple[Difference, ...] = ()
         if status == PreconditionFailedError.status:
-            view = await _page_of(session, calls, number)
+            view = await _page_of(context.session, context.calls, number)
             differences = _differences(typed, view.fields)
             form_error = (
                 "Somebody else has changed this newsletter meanwhile. What you typed is still below, and nothing of it "
@@ -153,43 +142,35 @@ async def submit_newsletter_settings(
             differences=differences,
             version=view.version if differences else form.required("version"),
         )
-        return responder.page(again, status=status)
-    return responder.redirect(_path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
+        return context.responder.page(again, status=status)
+    return context.responder.redirect(_path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
 
 
 @post("/settings/newsletters/{newsletter_id:str}/archive", include_in_schema=False, opt=_WRITES)
 async def submit_archive(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Archives it, or takes it back: `archived` is `yes` or `no`."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(newsletter_id)
     is_archived = form.required("archived") == "yes"
     try:
-        await ask.set_archived(calls, number, is_archived=is_archived)
+        await ask.set_archived(context.calls, number, is_archived=is_archived)
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
         _, form_error, status = _told(refused)
-        view = msgspec.structs.replace(await _page_of(session, calls, number), form_error=form_error)
-        return responder.page(view, status=status)
+        view = msgspec.structs.replace(await _page_of(context.session, context.calls, number), form_error=form_error)
+        return context.responder.page(view, status=status)
     flash = FlashCode.NEWSLETTER_ARCHIVED if is_archived else FlashCode.NEWSLETTER_UNARCHIVED
-    return responder.redirect(_path_of(number), flash=flash)
+    return context.responder.redirect(_path_of(number), flash=flash)
 
 
 @post("/settings/newsletters/{newsletter_id:str}/welcome-test", include_in_schema=False, opt=_WRITES)
 async def submit_welcome_test(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(newsletter_id)
     typed = form.text("test_to")
     to = [one for one in typed.replace(",", " ").replace(";", " ").split() if one]
@@ -201,14 +182,14 @@ async def submit_welcome_test(
         errors["test_to"] = f"At most {ask.ADDRESSES_TESTED_MAX} addresses; these are {len(to)}."
     else:
         try:
-            await ask.test_welcome(calls, number, to, idempotency_key=form.required("test_key"))
+            await ask.test_welcome(context.calls, number, to, idempotency_key=form.required("test_key"))
         except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
             told, form_error, status = _told(refused)
             errors = {"test_to" if name == "to" else name: detail for name, detail in told.items()}
         else:
-            return responder.redirect(f"{_path_of(number)}#test", flash=FlashCode.WELCOME_TEST_SENT)
-    view = await _page_of(session, calls, number)
-    return responder.page(
+            return context.responder.redirect(f"{_path_of(number)}#test", flash=FlashCode.WELCOME_TEST_SENT)
+    view = await _page_of(context.session, context.calls, number)
+    return context.responder.page(
         msgspec.structs.replace(view, errors=errors, form_error=form_error, test_to=typed), status=status
     )
 
@@ -223,16 +204,12 @@ async def show_picture_of_page(
 
 @post("/settings/newsletters/{newsletter_id:str}/page", status_code=200, include_in_schema=False, opt=_WRITES)
 async def show_picture_of_page_as_typed(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
-    newsletter = (await ask.ask_newsletter(calls, parse_id(newsletter_id))).value
-    return picture_of_page(responder, newsletter, _typed(form))
+    form = await context.read_form(max_bytes=FORM_MAX_BYTES)
+    newsletter = (await ask.ask_newsletter(context.calls, parse_id(newsletter_id))).value
+    return picture_of_page(context.responder, newsletter, _typed(form))
 
 
 @get("/settings/newsletters/{newsletter_id:str}/welcome", include_in_schema=False, opt=_WRITES)
@@ -242,14 +219,11 @@ async def show_picture_of_mail(newsletter_id: FromPath[str], calls: NamedDepende
 
 @post("/settings/newsletters/{newsletter_id:str}/welcome", status_code=200, include_in_schema=False, opt=_WRITES)
 async def show_picture_of_mail_as_typed(
-    request: AnyRequest,
     newsletter_id: FromPath[str],
-    session: NamedDependency[Session],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=FORM_MAX_BYTES)
-    return await _picture_of_mail(calls, parse_id(newsletter_id), _typed(form))
+    form = await context.read_form(max_bytes=FORM_MAX_BYTES)
+    return await _picture_of_mail(context.calls, parse_id(newsletter_id), _typed(form))
 
 
 async def _picture_of_mail(calls: ServiceCalls, newsletter_id: int, typed: Fields | None) -> PageResponse:

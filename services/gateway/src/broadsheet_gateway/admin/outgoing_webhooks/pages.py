@@ -13,7 +13,6 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import InvalidInputError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import (
@@ -38,6 +37,7 @@ from broadsheet_gateway.admin.outgoing_webhooks.views import (
     WebhookDelivery,
     WebhookDeliveryPage,
 )
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
     ServiceCalls,
     or_none,
@@ -46,9 +46,8 @@ from broadsheet_gateway.admin.service_calls import (
     refused_fields,
 )
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 WEBHOOKS_PATH: Final = "/admin/webhooks"
 ENDPOINTS_SHOWN: Final = 50
@@ -61,59 +60,49 @@ _WRITES: Final = needs("webhooks:read", "webhooks:write", everywhere=True)
 
 @get("/webhooks", include_in_schema=False, opt=_READS)
 async def show_endpoints(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    cursor = request.query_params.get("cursor")
-    asked = calls.get("subscriptions", _API, Page[Endpoint], {"limit": ENDPOINTS_SHOWN, "cursor": cursor})
-    found, newsletters = await asyncio.gather(or_none(asked), ask_known_newsletters(calls))
-    return responder.page(
+    cursor = context.request.query_params.get("cursor")
+    asked = context.calls.get("subscriptions", _API, Page[Endpoint], {"limit": ENDPOINTS_SHOWN, "cursor": cursor})
+    found, newsletters = await asyncio.gather(or_none(asked), ask_known_newsletters(context.calls))
+    return context.responder.page(
         EndpointsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             endpoints=None if found is None else tuple(found.items),
             names={one.id: one.label for one in newsletters},
             next_cursor=None if found is None else found.next_cursor,
             is_first_page=not cursor,
-            may_write=_may_write(session),
+            may_write=_may_write(context.session),
         )
     )
 
 
 @get("/webhooks/new", include_in_schema=False, opt=_WRITES)
 async def show_new_endpoint(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = NewEndpointPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         idempotency_key=new_form_key(),
         typed=TypedEndpoint(events=frozenset(event for event, _, _ in EVENTS)),
-        newsletters=await ask_known_newsletters(calls),
+        newsletters=await ask_known_newsletters(context.calls),
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/webhooks/new", include_in_schema=False, opt=_WRITES)
 async def submit_endpoint(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The signing secret is in this answer alone, which no browser stores."""
-    form = await read_session_form(request, session, settings, fields_max=FIELDS_MAX)
+    form = await context.read_form(fields_max=FIELDS_MAX)
     typed, key = read_endpoint(form), form_key_of(form)
     errors, form_error, status = find_faults(typed), "", InvalidInputError.status
     if not errors:
         try:
-            created = await calls.send(
+            created = await context.calls.send(
                 "subscriptions", "POST", _API, CreatedEndpoint, body=body_of(typed), idempotency_key=key
             )
         except UpstreamRefusalError as refusal:
@@ -123,111 +112,92 @@ async def submit_endpoint(
         except ProblemError as error:
             form_error, status = refusal_sentence(error), error.status
         else:
-            return responder.page(
-                SecretPage(signed_in=session.signed_in, endpoint_id=created.id, secret=created.secret)
+            return context.responder.page(
+                SecretPage(signed_in=context.session.signed_in, endpoint_id=created.id, secret=created.secret)
             )
     view = NewEndpointPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         idempotency_key=key,
         typed=typed,
-        newsletters=await ask_known_newsletters(calls),
+        newsletters=await ask_known_newsletters(context.calls),
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/webhooks/{endpoint_id:str}", include_in_schema=False, opt=_READS)
 async def show_endpoint(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    given = request.query_params
+    given = context.request.query_params
     view = await _page_of(
-        await _ask_endpoint(calls, parse_id(endpoint_id)),
-        session,
-        calls,
+        await _ask_endpoint(context.calls, parse_id(endpoint_id)),
+        context.session,
+        context.calls,
         status=given.get("status", ""),
         cursor=given.get("cursor"),
     )
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/webhooks/{endpoint_id:str}", include_in_schema=False, opt=_WRITES)
 async def submit_change(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, fields_max=FIELDS_MAX)
+    form = await context.read_form(fields_max=FIELDS_MAX)
     number, typed = parse_id(endpoint_id), read_endpoint(form)
     errors, form_error, status = find_faults(typed), "", InvalidInputError.status
     if not errors:
         try:
-            await calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body=body_of(typed))
+            await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body=body_of(typed))
         except UpstreamRefusalError as refusal:
             errors, status = _by_field(refusal), refusal.status
             form_error = "" if errors else refusal_sentence(refusal)
         except ProblemError as error:
             form_error, status = refusal_sentence(error), error.status
         else:
-            return responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_CHANGED)
-    view = await _page_of(await _ask_endpoint(calls, number), session, calls)
+            return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_CHANGED)
+    view = await _page_of(await _ask_endpoint(context.calls, number), context.session, context.calls)
     again = msgspec.structs.replace(view, typed=typed, errors=errors, form_error=form_error)
-    return responder.page(again, status=status)
+    return context.responder.page(again, status=status)
 
 
 @post("/webhooks/{endpoint_id:str}/enable", include_in_schema=False, opt=_WRITES)
 async def submit_enable(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(endpoint_id)
-    await calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": True})
-    return responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_ENABLED)
+    await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": True})
+    return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_ENABLED)
 
 
 @post("/webhooks/{endpoint_id:str}/disable", include_in_schema=False, opt=_WRITES)
 async def submit_disable(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(endpoint_id)
-    await calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": False})
-    return responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_DISABLED)
+    await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": False})
+    return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_DISABLED)
 
 
 @post("/webhooks/{endpoint_id:str}/rotate-secret", include_in_schema=False, opt=_WRITES)
 async def submit_rotation(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The new secret is in this answer alone."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(endpoint_id)
     overlaps = [value for value, _ in OVERLAPS]
     overlap_s = int(form.text("overlap") if form.text("overlap") in overlaps else overlaps[0])
-    rotated = await calls.send(
+    rotated = await context.calls.send(
         "subscriptions",
         "POST",
         f"{_API}/{number}/rotate-secret",
@@ -235,75 +205,64 @@ async def submit_rotation(
         body={"overlap_s": overlap_s},
         idempotency_key=form_key_of(form),
     )
-    view = SecretPage(signed_in=session.signed_in, endpoint_id=number, secret=rotated.secret, overlap_s=overlap_s)
-    return responder.page(view)
+    view = SecretPage(
+        signed_in=context.session.signed_in, endpoint_id=number, secret=rotated.secret, overlap_s=overlap_s
+    )
+    return context.responder.page(view)
 
 
 @post("/webhooks/{endpoint_id:str}/test", include_in_schema=False, opt=_WRITES)
 async def submit_test(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    queued = await calls.send(
+    form = await context.read_form()
+    queued = await context.calls.send(
         "subscriptions",
         "POST",
         f"{_API}/{parse_id(endpoint_id)}/test",
         WebhookDelivery,
         idempotency_key=form_key_of(form),
     )
-    return responder.redirect(_delivery_path(queued.id), flash=FlashCode.WEBHOOK_QUEUED)
+    return context.responder.redirect(_delivery_path(queued.id), flash=FlashCode.WEBHOOK_QUEUED)
 
 
 @post("/webhooks/{endpoint_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def submit_delete(
-    request: AnyRequest,
     endpoint_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(endpoint_id)
     if form.text("sure") != "yes":
-        view = await _page_of(await _ask_endpoint(calls, number), session, calls)
+        view = await _page_of(await _ask_endpoint(context.calls, number), context.session, context.calls)
         errors = {"sure": "Tick the box to delete the webhook."}
         again = msgspec.structs.replace(view, error_in="delete", errors=errors)
-        return responder.page(again, status=InvalidInputError.status)
-    await calls.send("subscriptions", "DELETE", f"{_API}/{number}", type(None))
-    return responder.redirect(WEBHOOKS_PATH, flash=FlashCode.WEBHOOK_DELETED)
+        return context.responder.page(again, status=InvalidInputError.status)
+    await context.calls.send("subscriptions", "DELETE", f"{_API}/{number}", type(None))
+    return context.responder.redirect(WEBHOOKS_PATH, flash=FlashCode.WEBHOOK_DELETED)
 
 
 @get("/webhooks/deliveries/{delivery_id:str}", include_in_schema=False, opt=_READS)
 async def show_delivery(
-    request: AnyRequest,
     delivery_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _delivery_page(await _ask_delivery(calls, parse_id(delivery_id)), session, calls)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    view = await _delivery_page(
+        await _ask_delivery(context.calls, parse_id(delivery_id)), context.session, context.calls
+    )
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/webhooks/deliveries/{delivery_id:str}/retry", include_in_schema=False, opt=_WRITES)
 async def submit_retry(
-    request: AnyRequest,
     delivery_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(delivery_id)
     try:
-        await calls.send(
+        await context.calls.send(
             "subscriptions",
             "POST",
             f"{_DELIVERIES_API}/{number}/retry",
@@ -311,10 +270,10 @@ async def submit_retry(
             idempotency_key=form_key_of(form),
         )
     except UpstreamRefusalError as refusal:
-        view = await _delivery_page(await _ask_delivery(calls, number), session, calls)
+        view = await _delivery_page(await _ask_delivery(context.calls, number), context.session, context.calls)
         again = msgspec.structs.replace(view, form_error=refusal_sentence(refusal))
-        return responder.page(again, status=refusal.status)
-    return responder.redirect(_delivery_path(number), flash=FlashCode.WEBHOOK_QUEUED)
+        return context.responder.page(again, status=refusal.status)
+    return context.responder.redirect(_delivery_path(number), flash=FlashCode.WEBHOOK_QUEUED)
 
 
 async def _ask_endpoint(calls: ServiceCalls, endpoint_id: int) -> Endpoint:

@@ -12,18 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.form_keys import form_key_of
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.show_send_page import show_send_page
 from broadsheet_gateway.admin.publish.views import SendPage, TypedSchedule
 from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 CHANGE_ALLOWED_PERCENT: Final = 10
 CHANGE_ALLOWED_MIN: Final = 10
@@ -35,34 +34,35 @@ _FORMS = Literal["send", "test", "approval"]
 
 @get("/issues/{issue_id:str}/send", include_in_schema=False, opt=_WRITES)
 async def show_send(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await show_send_page(calls, session, engine, parse_id(issue_id), flashes=responder.flashes(request))
+    view = await show_send_page(
+        context.calls, context.session, context.engine, parse_id(issue_id), flashes=context.flashes
+    )
     if view.status not in {IssueStatus.DRAFT, IssueStatus.SCHEDULED}:
-        return responder.redirect(f"/admin/issues/{view.issue_id}")
-    return responder.page(view)
+        return context.responder.redirect(f"/admin/issues/{view.issue_id}")
+    return context.responder.page(view)
 
 
 @post("/issues/{issue_id:str}/send", include_in_schema=False, opt=_PUBLISHES)
 async def submit_send(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Publishes it, or schedules it. The key of the form makes the second click publish nothing twice."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number, typed = parse_id(issue_id), _typed_schedule(form)
-    again = _Again(responder, calls, session, engine, number, "send", {"typed": typed, "send_key": form_key_of(form)})
-    if form.text("version") != str((await ask_draft(calls, number)).value.version):
+    again = _Again(
+        context.responder,
+        context.calls,
+        context.session,
+        context.engine,
+        number,
+        "send",
+        {"typed": typed, "send_key": form_key_of(form)},
+    )
+    if form.text("version") != str((await ask_draft(context.calls, number)).value.version):
         return await again.with_errors({}, status=409, form_error=_OTHER_VERSION)
     if typed.when != "now" and not typed.at:
         return await again.with_errors({"at": "Say when."}, status=422)
@@ -77,7 +77,7 @@ async def submit_send(
             "in_reader_time_zone": typed.when == "readers",
         }
     try:
-        await calls.send(
+        await context.calls.send(
             "publishing",
             "POST",
             f"/api/v1/issues/{number}/{action}",
@@ -87,49 +87,47 @@ async def submit_send(
         )
     except (UpstreamRefusalError, ProblemError) as error:
         return await again.after(error)
-    return responder.redirect(f"/admin/issues/{number}", flash=flash)
+    return context.responder.redirect(f"/admin/issues/{number}", flash=flash)
 
 
 @post("/issues/{issue_id:str}/unschedule", include_in_schema=False, opt=_PUBLISHES)
 async def submit_unschedule(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(issue_id)
     try:
-        await calls.send("publishing", "DELETE", f"/api/v1/issues/{number}/schedule", dict[str, Any])
+        await context.calls.send("publishing", "DELETE", f"/api/v1/issues/{number}/schedule", dict[str, Any])
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(responder, calls, session, engine, number, "send", {}).after(error)
-    return responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.ISSUE_UNSCHEDULED)
+        return await _Again(
+            context.responder, context.calls, context.session, context.engine, number, "send", {}
+        ).after(error)
+    return context.responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.ISSUE_UNSCHEDULED)
 
 
 @post("/issues/{issue_id:str}/test", include_in_schema=False, opt=needs("issues:write", "issues:test"))
 async def submit_test(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Addresses may be parted by commas, semicolons, blanks or line breaks."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number, typed = parse_id(issue_id), form.text("to")
     addresses = typed.replace(",", " ").replace(";", " ").split()
     again = _Again(
-        responder, calls, session, engine, number, "test", {"typed_to": typed, "test_key": form_key_of(form)}
+        context.responder,
+        context.calls,
+        context.session,
+        context.engine,
+        number,
+        "test",
+        {"typed_to": typed, "test_key": form_key_of(form)},
     )
     if not addresses:
         return await again.with_errors({"to": "Say to whom."}, status=422)
     try:
-        await calls.send(
+        await context.calls.send(
             "publishing",
             "POST",
             f"/api/v1/issues/{number}/test",
@@ -139,49 +137,47 @@ async def submit_test(
         )
     except (UpstreamRefusalError, ProblemError) as error:
         return await again.after(error)
-    return responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.TEST_MAIL_SENT)
+    return context.responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.TEST_MAIL_SENT)
 
 
 @post("/issues/{issue_id:str}/approval", include_in_schema=False, opt=_WRITES)
 async def submit_approval_request(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number, note = parse_id(issue_id), form.text("note")
     try:
-        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/approval", dict[str, Any], body={"note": note})
+        await context.calls.send(
+            "publishing", "POST", f"/api/v1/issues/{number}/approval", dict[str, Any], body={"note": note}
+        )
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(responder, calls, session, engine, number, "approval", {"typed_note": note}).after(error)
-    return responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.APPROVAL_ASKED)
+        return await _Again(
+            context.responder, context.calls, context.session, context.engine, number, "approval", {"typed_note": note}
+        ).after(error)
+    return context.responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.APPROVAL_ASKED)
 
 
 @post("/issues/{issue_id:str}/approval/decision", include_in_schema=False, opt=needs("issues:write", "issues:approve"))
 async def submit_approval_decision(
-    request: AnyRequest,
     issue_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """About the version that the page showed: one that was saved meanwhile is not approved unseen."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number, note = parse_id(issue_id), form.text("note")
     decision = "approved" if form.text("decision") == "approved" else "refused"
     body = {"decision": decision, "version": parse_id(form.required("version")), "note": note}
     try:
-        await calls.send("publishing", "POST", f"/api/v1/issues/{number}/approval/decision", dict[str, Any], body=body)
+        await context.calls.send(
+            "publishing", "POST", f"/api/v1/issues/{number}/approval/decision", dict[str, Any], body=body
+        )
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(responder, calls, session, engine, number, "approval", {"typed_note": note}).after(error)
+        return await _Again(
+            context.responder, context.calls, context.session, context.engine, number, "approval", {"typed_note": note}
+        ).after(error)
     flash = FlashCode.APPROVAL_GIVEN if decision == "approved" else FlashCode.APPROVAL_REFUSED
-    return responder.redirect(f"/admin/issues/{number}/send", flash=flash)
+    return context.responder.redirect(f"/admin/issues/{number}/send", flash=flash)
 
 
 _OTHER_VERSION: Final = (

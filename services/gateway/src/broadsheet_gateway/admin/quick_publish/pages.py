@@ -14,14 +14,15 @@ from broadsheet_common.http.problems import BodyTooLargeError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import check_form_token, require_still_allowed
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.quick_publish.views import NewsletterFormPage
 from broadsheet_gateway.admin.service_calls import refused_fields
-from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.forms import read_form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES, GatewaySettings
+from broadsheet_gateway.settings import NEWSLETTER_FORM_BODY_MAX_BYTES
 
 KEY_MAX_BYTES = 49
 _HEADER_SAFE = re.compile(r"[!-~]+")
@@ -60,27 +61,24 @@ def to_header_value(key: str) -> str:
 
 
 @get("/newsletters", include_in_schema=False, opt=needs("issues:write", "issues:publish"))
-async def show_newsletter_form(
-    request: AnyRequest, session: NamedDependency[Session], responder: NamedDependency[Responder]
-) -> PageResponse:
+async def show_newsletter_form(context: NamedDependency[PageContext]) -> PageResponse:
     view = NewsletterFormPage(
-        signed_in=session.signed_in, flashes=responder.flashes(request), idempotency_key=secrets.token_urlsafe(16)
+        signed_in=context.session.signed_in, flashes=context.flashes, idempotency_key=secrets.token_urlsafe(16)
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/newsletters", include_in_schema=False, opt=needs("issues:write", "issues:publish"))
 async def submit_newsletter(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    upstreams: NamedDependency[Upstreams],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Publishes in one call: the issue, its key and the start of its fan-out are one transaction of publishing's."""
-    csrf.check_origin(request.headers, public_origin=settings.public_origin)
+    csrf.check_origin(context.request.headers, public_origin=context.settings.public_origin)
     form = await read_form(
-        request.receive, request.headers, max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES, timeout_s=settings.body_timeout_s
+        context.request.receive,
+        context.request.headers,
+        max_bytes=NEWSLETTER_FORM_BODY_MAX_BYTES,
+        timeout_s=context.settings.body_timeout_s,
     )
     typed = TypedIssue(
         title=form.text("title"),
@@ -89,21 +87,21 @@ async def submit_newsletter(
         idempotency_key=form.text("idempotency_key"),
     )
     try:
-        check_form_token(request, session, settings, form)
-        await require_still_allowed(request, session)
+        check_form_token(context.request, context.session, context.settings, form)
+        await require_still_allowed(context.request, context.session)
     except csrf.CsrfTokenError as error:
         # Writing an issue takes time: it must survive a session that was renewed in another tab.
         message = "This page was out of date, and nothing was published. Send the form once more."
-        return _form_again(responder, session, typed, status=error.status, form_error=message)
+        return _form_again(context.responder, context.session, typed, status=error.status, form_error=message)
     faults = find_faults(typed)
     if faults:
-        return _form_again(responder, session, typed, status=400, errors=faults)
+        return _form_again(context.responder, context.session, typed, status=400, errors=faults)
     try:
-        await upstreams.call(
+        await context.upstreams.call(
             "publishing",
             "POST",
             "/api/v1/issues",
-            identity=session.identity,
+            identity=context.session.identity,
             answer=dict[str, Any],
             headers={"idempotency-key": to_header_value(typed.idempotency_key)},
             body={
@@ -115,16 +113,21 @@ async def submit_newsletter(
             },
         )
     except UpstreamRefusalError as refusal:
-        return _refused(refusal, responder, session, typed)
+        return _refused(refusal, context.responder, context.session, typed)
     except BodyTooLargeError as error:
         message = "The issue is too large: title, text and HTML may have 10 MB together."
-        return _form_again(responder, session, typed, status=error.status, form_error=message)
+        return _form_again(context.responder, context.session, typed, status=error.status, form_error=message)
     except ProblemError as error:
         message = "The issue was not accepted, because a service does not answer. Send it again in a moment."
         return _form_again(
-            responder, session, typed, status=error.status, form_error=message, headers=dict(error.headers)
+            context.responder,
+            context.session,
+            typed,
+            status=error.status,
+            form_error=message,
+            headers=dict(error.headers),
         )
-    return responder.redirect("/admin/newsletters", flash=FlashCode.NEWSLETTER_ACCEPTED)
+    return context.responder.redirect("/admin/newsletters", flash=FlashCode.NEWSLETTER_ACCEPTED)
 
 
 def _refused(refusal: UpstreamRefusalError, responder: Responder, session: Session, typed: TypedIssue) -> PageResponse:

@@ -19,6 +19,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.header_fields import header_field
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.segments.asked import (
     PATH,
     Known,
@@ -64,27 +65,24 @@ class CountAnswer(msgspec.Struct, frozen=True):
 
 @get("/segments", include_in_schema=False, opt=_READS)
 async def show_segments(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """`?count=` is a segment to count, for browsers without scripts; the others are counted by a script."""
-    cursor = request.query_params.get("cursor")
-    found = await or_none(ask_segments(calls, cursor=cursor))
-    counted = request.query_params.get("count", "")
+    cursor = context.request.query_params.get("cursor")
+    found = await or_none(ask_segments(context.calls, cursor=cursor))
+    counted = context.request.query_params.get("count", "")
     lines: list[SegmentLine] | None = None
     if found is not None:
         lines = []
         for one in found.items:
             matching: int | msgspec.UnsetType | None = msgspec.UNSET
             if counted == str(one.id):
-                matching = await or_none(ask_count(calls, one.filter))
+                matching = await or_none(ask_count(context.calls, one.filter))
             lines.append(SegmentLine(id=one.id, name=one.name, updated_at=one.updated_at, matching=matching))
-    return responder.page(
+    return context.responder.page(
         SegmentsPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             segments=None if lines is None else tuple(lines),
             next_cursor=None if found is None else found.next_cursor,
             is_first_page=not cursor,
@@ -101,78 +99,70 @@ async def show_count(segment_id: FromPath[str], calls: NamedDependency[ServiceCa
 
 @get("/segments/new", include_in_schema=False, opt=_WRITES)
 async def show_new_segment(
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     draft = Draft(rows=Group("all", (Condition(),)), idempotency_key=secrets.token_urlsafe(16))
-    return responder.page(page_of(draft, await ask_known(calls), session, segment_id=None))
+    return context.responder.page(page_of(draft, await ask_known(context.calls), context.session, segment_id=None))
 
 
 @post("/segments/new", include_in_schema=False, opt=_WRITES)
 async def submit_new_segment(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return await _submit(request, session, responder, settings, calls, segment_id=None)
+    return await _submit(
+        context.request, context.session, context.responder, context.settings, context.calls, segment_id=None
+    )
 
 
 @get("/segments/{segment_id:str}", include_in_schema=False, opt=_READS)
 async def show_segment(
-    request: AnyRequest,
     segment_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     number = parse_id(segment_id)
-    found = await ask_segment(calls, number)
-    known = await ask_known(calls)
+    found = await ask_segment(context.calls, number)
+    known = await ask_known(context.calls)
     draft = draft_of(found.value.name, found.value.filter, known, version=found.etag)
-    known = await with_issues(known, calls, session, draft.rows)
-    view = page_of(draft, known, session, segment_id=number)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request), shows_stored=True))
+    known = await with_issues(known, context.calls, context.session, draft.rows)
+    view = page_of(draft, known, context.session, segment_id=number)
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes, shows_stored=True))
 
 
 @post("/segments/{segment_id:str}", include_in_schema=False, opt=_WRITES)
 async def submit_segment(
-    request: AnyRequest,
     segment_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return await _submit(request, session, responder, settings, calls, segment_id=parse_id(segment_id))
+    return await _submit(
+        context.request,
+        context.session,
+        context.responder,
+        context.settings,
+        context.calls,
+        segment_id=parse_id(segment_id),
+    )
 
 
 @get("/segments/{segment_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def show_delete_segment(
     segment_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    segment = (await ask_segment(calls, parse_id(segment_id))).value
-    return responder.page(SegmentDeletePage(signed_in=session.signed_in, segment_id=segment.id, name=segment.name))
+    segment = (await ask_segment(context.calls, parse_id(segment_id))).value
+    return context.responder.page(
+        SegmentDeletePage(signed_in=context.session.signed_in, segment_id=segment.id, name=segment.name)
+    )
 
 
 @post("/segments/{segment_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def submit_delete_segment(
-    request: AnyRequest,
     segment_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
-    segment = (await ask_segment(calls, parse_id(segment_id))).value
+    await context.read_form()
+    segment = (await ask_segment(context.calls, parse_id(segment_id))).value
     try:
-        await calls.send("subscriptions", "DELETE", f"{PATH}/{segment.id}", type(None))
+        await context.calls.send("subscriptions", "DELETE", f"{PATH}/{segment.id}", type(None))
     except UpstreamRefusalError as refusal:
         in_use = "An issue that is not published yet goes to this segment. Choose another audience for it first."
         error = in_use if refusal.slug == "segment-in-use" else refusal_sentence(refusal)
@@ -182,9 +172,11 @@ async def submit_delete_segment(
     except ProblemError as problem:
         error, status = refusal_sentence(problem), problem.status
     else:
-        return responder.redirect(LIST_PATH, flash=FlashCode.SEGMENT_DELETED)
-    view = SegmentDeletePage(signed_in=session.signed_in, segment_id=segment.id, name=segment.name, form_error=error)
-    return responder.page(view, status=status)
+        return context.responder.redirect(LIST_PATH, flash=FlashCode.SEGMENT_DELETED)
+    view = SegmentDeletePage(
+        signed_in=context.session.signed_in, segment_id=segment.id, name=segment.name, form_error=error
+    )
+    return context.responder.page(view, status=status)
 
 
 async def _submit(

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.sending.limits_form import read_limits, shown
 from broadsheet_gateway.admin.sending.views import AuditRow, QueueRow, SendingPage, TypedSending, WaitingRow
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
@@ -25,10 +25,9 @@ from broadsheet_gateway.audit.entry import ShownEntry
 from broadsheet_gateway.audit.entry_filters import wanted_entries
 from broadsheet_gateway.audit.read_audit import list_entries
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
-from broadsheet_gateway.settings import GatewaySettings
 
 SENDING_PATH: Final = "/admin/sending"
 AUDIT_SHOWN: Final = 10
@@ -39,26 +38,17 @@ _WRITES: Final = needs("senders:read", "senders:write", everywhere=True)
 
 @get("/sending", include_in_schema=False, opt=_READS)
 async def show_sending(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _page(session, calls, engine)
-    return responder.page(msgspec.structs.replace(view, flashes=responder.flashes(request)))
+    view = await _page(context.session, context.calls, context.engine)
+    return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
 @post("/sending/pause", include_in_schema=False, opt=_WRITES)
 async def submit_pause_all(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     reason = form.text("reason").strip()
     typed = TypedSending(reason=reason[: REASON_CHARS_MAX + 1])
     errors: dict[str, str] = {}
@@ -69,44 +59,36 @@ async def submit_pause_all(
         try:
             # Without a reason the service says that it was paused by hand.
             body = {"reason": reason} if reason else {}
-            await calls.send("delivery", "POST", "/api/v1/senders/pause", dict[str, Any], body=body)
+            await context.calls.send("delivery", "POST", "/api/v1/senders/pause", dict[str, Any], body=body)
         except (UpstreamRefusalError, ProblemError) as error:
             errors, form_error, status = _refusal(error)
         else:
-            return responder.redirect(SENDING_PATH, flash=FlashCode.SENDING_PAUSED)
-    view = await _page(session, calls, engine, typed=typed, errors=errors, form_error=form_error)
-    return responder.page(view, status=status)
+            return context.responder.redirect(SENDING_PATH, flash=FlashCode.SENDING_PAUSED)
+    view = await _page(
+        context.session, context.calls, context.engine, typed=typed, errors=errors, form_error=form_error
+    )
+    return context.responder.page(view, status=status)
 
 
 @post("/sending/resume", include_in_schema=False, opt=_WRITES)
 async def submit_resume_all(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     try:
-        await calls.send("delivery", "POST", "/api/v1/senders/resume", dict[str, Any])
+        await context.calls.send("delivery", "POST", "/api/v1/senders/resume", dict[str, Any])
     except (UpstreamRefusalError, ProblemError) as error:
-        view = await _page(session, calls, engine, form_error=refusal_sentence(error))
-        return responder.page(view, status=error.status)
-    return responder.redirect(SENDING_PATH, flash=FlashCode.SENDING_RESUMED)
+        view = await _page(context.session, context.calls, context.engine, form_error=refusal_sentence(error))
+        return context.responder.page(view, status=error.status)
+    return context.responder.redirect(SENDING_PATH, flash=FlashCode.SENDING_RESUMED)
 
 
 @post("/sending/limits", include_in_schema=False, opt=_WRITES)
 async def submit_limits(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
-    engine: NamedDependency[AsyncEngine],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """Both limits are set to what the form says. The API has no entity tag for them: the last change holds."""
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     typed = TypedSending(
         messages_per_s_max=form.text("messages_per_s_max")[:40],
         concurrent_calls_max=form.text("concurrent_calls_max")[:40],
@@ -115,13 +97,15 @@ async def submit_limits(
     form_error, status = "", 422
     if not errors:
         try:
-            await calls.send("delivery", "PATCH", "/api/v1/senders", dict[str, Any], body=limits)
+            await context.calls.send("delivery", "PATCH", "/api/v1/senders", dict[str, Any], body=limits)
         except (UpstreamRefusalError, ProblemError) as error:
             errors, form_error, status = _refusal(error)
         else:
-            return responder.redirect(SENDING_PATH, flash=FlashCode.LIMITS_CHANGED)
-    view = await _page(session, calls, engine, typed=typed, errors=errors, form_error=form_error)
-    return responder.page(view, status=status)
+            return context.responder.redirect(SENDING_PATH, flash=FlashCode.LIMITS_CHANGED)
+    view = await _page(
+        context.session, context.calls, context.engine, typed=typed, errors=errors, form_error=form_error
+    )
+    return context.responder.page(view, status=status)
 
 
 def _refusal(error: UpstreamRefusalError | ProblemError) -> tuple[dict[str, str], str, int]:

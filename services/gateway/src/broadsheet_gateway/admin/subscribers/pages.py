@@ -13,9 +13,9 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, workable
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, SUBSCRIBERS_SHOWN, Subscriber, ask_subscribers
 from broadsheet_gateway.admin.subscribers.list_query import api_query, faults_of, is_record_id, page_query, read_filters
@@ -29,9 +29,8 @@ from broadsheet_gateway.admin.subscribers.views import (
 )
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 LIST_PATH: Final = "/admin/subscribers"
 SEGMENTS_MAX: Final = 100
@@ -47,36 +46,35 @@ class _SignUp(msgspec.Struct, frozen=True):
 
 @get("/subscribers", include_in_schema=False, opt=_READS)
 async def show_subscribers(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    filters = read_filters({name: request.query_params[name] for name in request.query_params})
-    cursor = request.query_params.get("cursor")
-    is_limited = "subscribers:read" not in session.rights.everywhere
+    filters = read_filters({name: context.request.query_params[name] for name in context.request.query_params})
+    cursor = context.request.query_params.get("cursor")
+    is_limited = "subscribers:read" not in context.session.rights.everywhere
     names: tuple[NewsletterFacts, ...] | None = None
     if is_limited and not filters.newsletter_id:
         # The service lists nobody without a newsletter to somebody who works on some only.
-        names = await or_none(ask_newsletters(calls, with_archived=True))
-        first = next(iter(workable(names or (), session, "subscribers:read")), None)
+        names = await or_none(ask_newsletters(context.calls, with_archived=True))
+        first = next(iter(workable(names or (), context.session, "subscribers:read")), None)
         filters = msgspec.structs.replace(filters, newsletter_id="" if first is None else str(first.id))
     errors: dict[str, str] = {}
 
     async def find() -> Page[Subscriber] | None:
         try:
-            return await ask_subscribers(calls, api_query(filters, cursor=cursor))
+            return await ask_subscribers(context.calls, api_query(filters, cursor=cursor))
         except UpstreamRefusalError as refusal:
             errors.update(faults_of(refusal, filters))
             return None
 
-    found, names, segments = await asyncio.gather(or_none(find()), _names(calls, names), _segments(calls, session))
+    found, names, segments = await asyncio.gather(
+        or_none(find()), _names(context.calls, names), _segments(context.calls, context.session)
+    )
     view = SubscribersPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         people=None if found is None else tuple(_line(one, names) for one in found.items),
         filters=filters,
-        newsletters=workable(names or (), session, "subscribers:read"),
+        newsletters=workable(names or (), context.session, "subscribers:read"),
         segments=segments,
         must_choose_newsletter=is_limited,
         next_query="" if found is None or found.next_cursor is None else page_query(filters, cursor=found.next_cursor),
@@ -85,37 +83,31 @@ async def show_subscribers(
         is_short=found is not None and found.next_cursor is not None and len(found.items) < SUBSCRIBERS_SHOWN,
         errors=errors,
     )
-    return responder.page(view, status=422 if errors else 200)
+    return context.responder.page(view, status=422 if errors else 200)
 
 
 @get("/subscribers/new", include_in_schema=False, opt=_WRITES)
 async def show_new_subscriber(
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = NewSubscriberPage(
-        signed_in=session.signed_in,
-        newsletters=await _open_newsletters(calls, session),
+        signed_in=context.session.signed_in,
+        newsletters=await _open_newsletters(context.calls, context.session),
         idempotency_key=secrets.token_urlsafe(16),
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/subscribers/new", include_in_schema=False, opt=_WRITES)
 async def submit_new_subscriber(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     errors = _missing(form)
     form_error, status = "", 422
     if not errors:
         try:
-            signed_up = await calls.send(
+            signed_up = await context.calls.send(
                 "subscriptions",
                 "POST",
                 PATH,
@@ -129,10 +121,10 @@ async def submit_new_subscriber(
         except ProblemError as problem:
             form_error, status = refusal_sentence(problem), problem.status
         else:
-            return responder.redirect(f"{LIST_PATH}/{signed_up.id}", flash=FlashCode.SUBSCRIBER_ADDED)
+            return context.responder.redirect(f"{LIST_PATH}/{signed_up.id}", flash=FlashCode.SUBSCRIBER_ADDED)
     view = NewSubscriberPage(
-        signed_in=session.signed_in,
-        newsletters=await _open_newsletters(calls, session),
+        signed_in=context.session.signed_in,
+        newsletters=await _open_newsletters(context.calls, context.session),
         email=form.text("email"),
         name=form.text("name"),
         newsletter_id=form.text("newsletter_id"),
@@ -141,7 +133,7 @@ async def submit_new_subscriber(
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 def _missing(form: Form) -> dict[str, str]:

@@ -13,9 +13,9 @@ from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session, require_recent
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletters
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence
 from broadsheet_gateway.admin.subscribers.asked import PATH, Attribute, Subscriber, ask_attributes, ask_subscriber
 from broadsheet_gateway.admin.subscribers.list_query import is_record_id
@@ -38,9 +38,8 @@ from broadsheet_gateway.admin.subscribers.views import (
 )
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 NOTES_BYTES_MAX: Final = 1024 * 1024
 ALL: Final = "all"
@@ -60,50 +59,45 @@ class _Done(msgspec.Struct, frozen=True):
 
 @get("/subscribers/{subscriber_id:str}", include_in_schema=False, opt=_READS)
 async def show_subscriber(
-    request: AnyRequest,
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = await show_person(
-        calls,
-        session,
+        context.calls,
+        context.session,
         parse_id(subscriber_id),
-        mails=request.query_params.get("mails"),
-        flashes=responder.flashes(request),
+        mails=context.request.query_params.get("mails"),
+        flashes=context.flashes,
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @get("/subscribers/{subscriber_id:str}/edit", include_in_schema=False, opt=_WRITES)
 async def show_edit(
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    person = await ask_subscriber(calls, parse_id(subscriber_id))
-    attributes = await _attributes(calls, session)
-    return responder.page(
+    person = await ask_subscriber(context.calls, parse_id(subscriber_id))
+    attributes = await _attributes(context.calls, context.session)
+    return context.responder.page(
         _edit_page(
-            session, person.value, notes_of(person.value, attributes), attributes=attributes, version=person.etag
+            context.session,
+            person.value,
+            notes_of(person.value, attributes),
+            attributes=attributes,
+            version=person.etag,
         )
     )
 
 
 @post("/subscribers/{subscriber_id:str}/edit", include_in_schema=False, opt=_WRITES)
 async def submit_edit(
-    request: AnyRequest,
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings, max_bytes=NOTES_BYTES_MAX, fields_max=FIELDS_MAX)
-    person = await ask_subscriber(calls, parse_id(subscriber_id))
-    attributes = await _attributes(calls, session)
+    form = await context.read_form(max_bytes=NOTES_BYTES_MAX, fields_max=FIELDS_MAX)
+    person = await ask_subscriber(context.calls, parse_id(subscriber_id))
+    attributes = await _attributes(context.calls, context.session)
     notes = read_notes(form)
     version = form.text("version")
     change, faults = changes_of(notes, person.value, attributes)
@@ -112,7 +106,7 @@ async def submit_edit(
     form_error, status = "", 422
     if not errors:
         try:
-            await calls.send(
+            await context.calls.send(
                 "subscriptions",
                 "PATCH",
                 f"{PATH}/{person.value.id}",
@@ -132,9 +126,9 @@ async def submit_edit(
         except ProblemError as problem:
             form_error, status = refusal_sentence(problem), problem.status
         else:
-            return responder.redirect(_path(person.value.id), flash=FlashCode.SUBSCRIBER_CHANGED)
+            return context.responder.redirect(_path(person.value.id), flash=FlashCode.SUBSCRIBER_CHANGED)
     view = _edit_page(
-        session,
+        context.session,
         person.value,
         notes,
         attributes=attributes,
@@ -142,36 +136,33 @@ async def submit_edit(
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/subscribers/{subscriber_id:str}/unsubscribe", include_in_schema=False, opt=_WRITES)
 async def show_unsubscribe(
-    request: AnyRequest,
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """`?newsletter_id=` is chosen beforehand."""
-    chosen = request.query_params.get("newsletter_id", "")
-    return responder.page(
+    chosen = context.request.query_params.get("newsletter_id", "")
+    return context.responder.page(
         await _unsubscribe_page(
-            session, calls, parse_id(subscriber_id), chosen=chosen, idempotency_key=secrets.token_urlsafe(16)
+            context.session,
+            context.calls,
+            parse_id(subscriber_id),
+            chosen=chosen,
+            idempotency_key=secrets.token_urlsafe(16),
         )
     )
 
 
 @post("/subscribers/{subscriber_id:str}/unsubscribe", include_in_schema=False, opt=_WRITES)
 async def submit_unsubscribe(
-    request: AnyRequest,
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     number = parse_id(subscriber_id)
     chosen = form.text("newsletter_id")
     errors: dict[str, str] = {}
@@ -180,81 +171,75 @@ async def submit_unsubscribe(
         errors["newsletter_id"] = "Choose what they leave."
     else:
         body: dict[str, Any] = {"newsletter_id": None if chosen == ALL else int(chosen)}
-        refused = await _send(calls, f"{PATH}/{number}/unsubscribe", body, form)
+        refused = await _send(context.calls, f"{PATH}/{number}/unsubscribe", body, form)
         if refused is None:
-            return responder.redirect(_path(number), flash=FlashCode.SUBSCRIBER_UNSUBSCRIBED)
+            return context.responder.redirect(_path(number), flash=FlashCode.SUBSCRIBER_UNSUBSCRIBED)
         form_error, status = refused
     view = await _unsubscribe_page(
-        session,
-        calls,
+        context.session,
+        context.calls,
         number,
         chosen=chosen,
         idempotency_key=form.text("idempotency_key"),
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @get("/subscribers/{subscriber_id:str}/export", include_in_schema=False, opt=_EXPORTS)
 async def show_export(
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
     """The page asks for the proof; its link is the API's own, which the gateway passes on piece by piece."""
-    require_recent(session)
-    person = (await ask_subscriber(calls, parse_id(subscriber_id))).value
-    return responder.page(ExportPersonPage(signed_in=session.signed_in, subscriber_id=person.id, email=person.email))
+    require_recent(context.session)
+    person = (await ask_subscriber(context.calls, parse_id(subscriber_id))).value
+    return context.responder.page(
+        ExportPersonPage(signed_in=context.session.signed_in, subscriber_id=person.id, email=person.email)
+    )
 
 
 @get("/subscribers/{subscriber_id:str}/erase", include_in_schema=False, opt=_ERASES)
 async def show_erase(
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    person = (await ask_subscriber(calls, parse_id(subscriber_id))).value
+    person = (await ask_subscriber(context.calls, parse_id(subscriber_id))).value
     view = ErasePersonPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         subscriber_id=person.id,
         email=person.email,
         idempotency_key=secrets.token_urlsafe(16),
     )
-    return responder.page(view)
+    return context.responder.page(view)
 
 
 @post("/subscribers/{subscriber_id:str}/erase", include_in_schema=False, opt=_ERASES)
 async def submit_erase(
-    request: AnyRequest,
     subscriber_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
-    person = (await ask_subscriber(calls, parse_id(subscriber_id))).value
+    form = await context.read_form()
+    person = (await ask_subscriber(context.calls, parse_id(subscriber_id))).value
     errors: dict[str, str] = {}
     form_error, status = "", 422
     if form.text("understood") != "yes":
         errors["understood"] = "Tick this if the person is to be erased."
     else:
-        refused = await _send(calls, f"{PATH}/{person.id}/erase", {}, form)
+        refused = await _send(context.calls, f"{PATH}/{person.id}/erase", {}, form)
         if refused is None:
-            return responder.redirect(LIST_PATH, flash=FlashCode.SUBSCRIBER_ERASED)
+            return context.responder.redirect(LIST_PATH, flash=FlashCode.SUBSCRIBER_ERASED)
         form_error, status = refused
     view = ErasePersonPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         subscriber_id=person.id,
         email=person.email,
         idempotency_key=form.text("idempotency_key"),
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 async def _send(calls: ServiceCalls, path: str, body: dict[str, Any], form: Form) -> tuple[str, int] | None:

@@ -12,10 +12,9 @@ from litestar.params import FromPath
 from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import InvalidInputError, ProblemError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.accounts.session_form import read_session_form
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
     ServiceCalls,
     parse_id,
@@ -30,9 +29,8 @@ from broadsheet_gateway.admin.suppressions.views import (
     TypedFilter,
 )
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import AnyRequest, PageResponse, Responder
+from broadsheet_gateway.http.responses import AnyRequest, PageResponse
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.settings import GatewaySettings
 
 SUPPRESSIONS_PATH: Final = "/admin/suppressions"
 SUPPRESSIONS_SHOWN: Final = 50
@@ -47,54 +45,44 @@ _ASKED: Final[dict[ActiveFilter, str | None]] = {"yes": "true", "no": "false", "
 
 @get("/suppressions", include_in_schema=False, opt=_READS)
 async def show_suppressions(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    cursor = request.query_params.get("cursor")
-    typed = _read_filter(request)
-    found, streams = await asyncio.gather(_ask(calls, typed, cursor), _ask_streams(calls))
+    cursor = context.request.query_params.get("cursor")
+    typed = _read_filter(context.request)
+    found, streams = await asyncio.gather(_ask(context.calls, typed, cursor), _ask_streams(context.calls))
     view = SuppressionsPage(
-        signed_in=session.signed_in,
-        flashes=responder.flashes(request),
+        signed_in=context.session.signed_in,
+        flashes=context.flashes,
         suppressions=tuple(found.items) if isinstance(found, Page) else None,
         typed=typed,
         streams=streams,
         next_cursor=found.next_cursor if isinstance(found, Page) else None,
         is_first_page=not cursor,
-        may_write="suppressions:write" in session.rights.everywhere,
+        may_write="suppressions:write" in context.session.rights.everywhere,
         filter_error=found if isinstance(found, str) else "",
     )
-    return responder.page(view, status=InvalidInputError.status if view.filter_error else 200)
+    return context.responder.page(view, status=InvalidInputError.status if view.filter_error else 200)
 
 
 @get("/suppressions/new", include_in_schema=False, opt=_WRITES)
 async def show_new_suppression(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    return responder.page(
+    return context.responder.page(
         NewSuppressionPage(
-            signed_in=session.signed_in,
-            flashes=responder.flashes(request),
+            signed_in=context.session.signed_in,
+            flashes=context.flashes,
             idempotency_key=new_form_key(),
-            streams=await _ask_streams(calls),
+            streams=await _ask_streams(context.calls),
         )
     )
 
 
 @post("/suppressions/new", include_in_schema=False, opt=_WRITES)
 async def submit_suppression(
-    request: AnyRequest,
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await read_session_form(request, session, settings)
+    form = await context.read_form()
     email = form.text("email").strip()[: _EMAIL_CHARS_MAX + 1]
     stream = form.text("stream").strip()[: _STREAM_CHARS_MAX + 1]
     note = form.text("note").strip()[: _NOTE_CHARS_MAX + 1]
@@ -102,7 +90,7 @@ async def submit_suppression(
     errors, form_error, status = _faults(email, stream, note), "", InvalidInputError.status
     if not errors:
         try:
-            await calls.send(
+            await context.calls.send(
                 "delivery",
                 "POST",
                 "/api/v1/suppressions",
@@ -117,38 +105,34 @@ async def submit_suppression(
         except ProblemError as error:
             form_error, status = refusal_sentence(error), error.status
         else:
-            return responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.SUPPRESSION_ADDED)
+            return context.responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.SUPPRESSION_ADDED)
     view = NewSuppressionPage(
-        signed_in=session.signed_in,
+        signed_in=context.session.signed_in,
         idempotency_key=key,
         email=email,
         stream=stream,
         note=note,
-        streams=await _ask_streams(calls),
+        streams=await _ask_streams(context.calls),
         errors=errors,
         form_error=form_error,
     )
-    return responder.page(view, status=status)
+    return context.responder.page(view, status=status)
 
 
 @post("/suppressions/{suppression_id:str}/lift", include_in_schema=False, opt=_WRITES)
 async def submit_lift(
-    request: AnyRequest,
     suppression_id: FromPath[str],
-    session: NamedDependency[Session],
-    responder: NamedDependency[Responder],
-    settings: NamedDependency[GatewaySettings],
-    calls: NamedDependency[ServiceCalls],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    await read_session_form(request, session, settings)
+    await context.read_form()
     number = parse_id(suppression_id)
     try:
-        await calls.send("delivery", "DELETE", f"/api/v1/suppressions/{number}", type(None))
+        await context.calls.send("delivery", "DELETE", f"/api/v1/suppressions/{number}", type(None))
     except UpstreamRefusalError as refusal:
         if refusal.slug != "complaint-stays":
             raise
-        return responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.COMPLAINT_STAYS)
-    return responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.SUPPRESSION_LIFTED)
+        return context.responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.COMPLAINT_STAYS)
+    return context.responder.redirect(SUPPRESSIONS_PATH, flash=FlashCode.SUPPRESSION_LIFTED)
 
 
 def _read_filter(request: AnyRequest) -> TypedFilter:
