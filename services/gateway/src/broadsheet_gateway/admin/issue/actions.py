@@ -14,7 +14,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
 from broadsheet_gateway.admin.issue.issue_overview import ask_issue
-from broadsheet_gateway.admin.issue.show_issue import IssueDesk, show_issue_page
+from broadsheet_gateway.admin.issue.show_issue import show_issue_page
 from broadsheet_gateway.admin.issue.views import IssueCancelPage, TypedAction
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
@@ -23,7 +23,7 @@ from broadsheet_gateway.admin.service_calls import (
     refused_fields,
 )
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
-from broadsheet_gateway.http.responses import PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 
@@ -53,12 +53,11 @@ async def submit_pause(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form()
-    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     reason = form.text("reason").strip()
     typed = TypedAction(reason=reason[: REASON_CHARS_MAX + 1])
     if len(reason) > REASON_CHARS_MAX:
         errors = {"reason": f"A reason has at most {REASON_CHARS_MAX} characters."}
-        return await _again(desk, context.responder, parse_id(issue_id), typed, status=422, errors=errors)
+        return await _again(context, parse_id(issue_id), typed, status=422, errors=errors)
     step = Step(
         service="delivery",
         verb="pause",
@@ -66,7 +65,7 @@ async def submit_pause(
         # Without one the service says that it was paused by hand.
         body={"reason": reason} if reason else {},
     )
-    return await _take(desk, context.responder, parse_id(issue_id), step, typed)
+    return await _take(context, parse_id(issue_id), step, typed)
 
 
 @post("/issues/{issue_id:str}/resume", include_in_schema=False, opt=_PUBLISHES)
@@ -77,8 +76,7 @@ async def submit_resume(
     await context.read_form()
     step = Step(service="delivery", verb="resume", flash=FlashCode.ISSUE_RESUMED)
     return await _take(
-        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
-        context.responder,
+        context,
         parse_id(issue_id),
         step,
     )
@@ -93,8 +91,7 @@ async def submit_retry(
     # No key: a second time nothing has failed.
     step = Step(service="delivery", verb="retry-failed", flash=FlashCode.FAILED_RETRIED)
     return await _take(
-        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
-        context.responder,
+        context,
         parse_id(issue_id),
         step,
     )
@@ -106,10 +103,9 @@ async def submit_decide_uncertain(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form()
-    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     typed, errors = find_decision_faults(form)
     if errors:
-        return await _again(desk, context.responder, parse_id(issue_id), typed, status=422, errors=errors)
+        return await _again(context, parse_id(issue_id), typed, status=422, errors=errors)
     step = Step(
         service="delivery",
         verb="decide-uncertain",
@@ -117,7 +113,7 @@ async def submit_decide_uncertain(
         body={"choice": typed.choice, "note": typed.note or None},
         key=form.get("form_key"),
     )
-    return await _take(desk, context.responder, parse_id(issue_id), step, typed)
+    return await _take(context, parse_id(issue_id), step, typed)
 
 
 @post("/issues/{issue_id:str}/winner", include_in_schema=False, opt=_PUBLISHES)
@@ -126,7 +122,6 @@ async def submit_winner(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form()
-    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
     winner = form.text("winner")
     errors: dict[str, str] = {}
     if winner not in {"1", "2", "3", "4"}:
@@ -134,11 +129,9 @@ async def submit_winner(
     if form.text("winner_sure") != "yes":
         errors["winner_sure"] = "Tick the box: the choice cannot be taken back."
     if errors:
-        return await _again(
-            desk, context.responder, parse_id(issue_id), TypedAction(winner=winner), status=422, errors=errors
-        )
+        return await _again(context, parse_id(issue_id), TypedAction(winner=winner), status=422, errors=errors)
     step = Step(service="publishing", verb="winner", flash=FlashCode.WINNER_CHOSEN, body={"variant": int(winner)})
-    return await _take(desk, context.responder, parse_id(issue_id), step, TypedAction(winner=winner))
+    return await _take(context, parse_id(issue_id), step, TypedAction(winner=winner))
 
 
 @post("/issues/{issue_id:str}/archive", include_in_schema=False, opt=_PUBLISHES)
@@ -155,8 +148,7 @@ async def submit_archive(
         body={"in_archive": is_in},
     )
     return await _take(
-        IssueDesk(context.session, context.calls, context.upstreams, context.engine),
-        context.responder,
+        context,
         parse_id(issue_id),
         step,
     )
@@ -178,8 +170,7 @@ async def submit_duplicate(
             idempotency_key=form.get("form_key"),
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
-        return await _refused(desk, context.responder, number, TypedAction(), error)
+        return await _refused(context, number, TypedAction(), error)
     return context.responder.redirect(f"/admin/issues/{made.id}/edit", flash=FlashCode.ISSUE_DUPLICATED)
 
 
@@ -210,11 +201,9 @@ async def submit_cancel(
     return context.responder.redirect(f"/admin/issues/{number}", flash=FlashCode.ISSUE_CANCELLED)
 
 
-async def _take(
-    desk: IssueDesk, responder: Responder, issue_id: int, step: Step, typed: TypedAction | None = None
-) -> PageResponse:
+async def _take(context: PageContext, issue_id: int, step: Step, typed: TypedAction | None = None) -> PageResponse:
     try:
-        await desk.calls.send(
+        await context.calls.send(
             step.service,
             "POST",
             f"/api/v1/issues/{issue_id}/{step.verb}",
@@ -223,25 +212,23 @@ async def _take(
             idempotency_key=step.key,
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _refused(desk, responder, issue_id, typed or TypedAction(), error)
-    return responder.redirect(f"/admin/issues/{issue_id}", flash=step.flash)
+        return await _refused(context, issue_id, typed or TypedAction(), error)
+    return context.responder.redirect(f"/admin/issues/{issue_id}", flash=step.flash)
 
 
 async def _refused(
-    desk: IssueDesk,
-    responder: Responder,
+    context: PageContext,
     issue_id: int,
     typed: TypedAction,
     error: UpstreamRefusalError | ProblemError,
 ) -> PageResponse:
     errors = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
     form_error = "" if errors else refusal_sentence(error)
-    return await _again(desk, responder, issue_id, typed, status=error.status, errors=errors, form_error=form_error)
+    return await _again(context, issue_id, typed, status=error.status, errors=errors, form_error=form_error)
 
 
 async def _again(
-    desk: IssueDesk,
-    responder: Responder,
+    context: PageContext,
     issue_id: int,
     typed: TypedAction,
     *,
@@ -249,8 +236,8 @@ async def _again(
     errors: FieldErrors = NO_ERRORS,
     form_error: str = "",
 ) -> PageResponse:
-    view = await show_issue_page(desk, issue_id, typed=typed, errors=errors, form_error=form_error)
-    return responder.page(view, status=status)
+    view = await show_issue_page(context, issue_id, typed=typed, errors=errors, form_error=form_error)
+    return context.responder.page(view, status=status)
 
 
 ISSUE_ACTIONS: tuple[HTTPRouteHandler, ...] = (

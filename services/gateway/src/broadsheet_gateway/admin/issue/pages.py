@@ -15,7 +15,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, issue_in_zone, zone_of
 from broadsheet_gateway.admin.issue.issue_views import IssueDetail
-from broadsheet_gateway.admin.issue.show_issue import IssueDesk, rights_for, show_issue_page
+from broadsheet_gateway.admin.issue.show_issue import rights_for, show_issue_page
 from broadsheet_gateway.admin.issue.views import (
     DecisionRow,
     DeliveryRow,
@@ -39,8 +39,7 @@ async def show_issue(
     issue_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    desk = IssueDesk(context.session, context.calls, context.upstreams, context.engine)
-    return context.responder.page(await show_issue_page(desk, parse_id(issue_id), flashes=context.flashes))
+    return context.responder.page(await show_issue_page(context, parse_id(issue_id), flashes=context.flashes))
 
 
 @get("/issues/{issue_id:str}/recipients", include_in_schema=False, opt=needs("issues:read", "deliveries:read"))

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
@@ -27,19 +26,10 @@ from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
 from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, TypedAction
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletter
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
-from broadsheet_gateway.forwarding.upstreams import Upstreams
+from broadsheet_gateway.admin.page_context import PageContext
+from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
-
-
-class IssueDesk(msgspec.Struct, frozen=True):
-    """What every page of an issue works with."""
-
-    session: Session
-    calls: ServiceCalls
-    upstreams: Upstreams
-    engine: AsyncEngine
 
 
 def rights_for(session: Session, newsletter_id: int) -> IssueRights:
@@ -55,7 +45,7 @@ def rights_for(session: Session, newsletter_id: int) -> IssueRights:
 
 
 async def show_issue_page(
-    desk: IssueDesk,
+    context: PageContext,
     issue_id: int,
     *,
     flashes: tuple[FlashCode, ...] = (),
@@ -64,10 +54,10 @@ async def show_issue_page(
     form_error: str = "",
 ) -> IssuePage:
     """Raises `NotFoundError` when there is no such issue, and what the call for it raises."""
-    session = desk.session
-    found = await ask_issue(desk.calls, issue_id)
+    session = context.session
+    found = await ask_issue(context.calls, issue_id)
     newsletter, names = await asyncio.gather(
-        or_none(ask_newsletter(desk.calls, found.newsletter_id)), names_of([found.created_by], desk.engine)
+        or_none(ask_newsletter(context.calls, found.newsletter_id)), names_of([found.created_by], context.engine)
     )
     issue = issue_in_zone(msgspec.structs.replace(found, created_by=names[found.created_by]), zone_of(newsletter))
     rights = rights_for(session, issue.newsletter_id)
@@ -84,21 +74,21 @@ async def show_issue_page(
         page_path=archive_path(issue, newsletter),
         in_archive=is_in_archive(issue, newsletter),
     )
-    return await _with_progress(view, desk) if issue.was_published else view
+    return await _with_progress(view, context) if issue.was_published else view
 
 
-async def _with_progress(view: IssuePage, desk: IssueDesk) -> IssuePage:
-    issue, calls = view.issue, desk.calls
+async def _with_progress(view: IssuePage, context: PageContext) -> IssuePage:
+    issue, calls = view.issue, context.calls
     address = f"/api/v1/issues/{issue.id}"
     is_moving = issue.status.is_moving
-    sees_senders = is_moving and "senders:read" in desk.session.rights.everywhere
+    sees_senders = is_moving and "senders:read" in context.session.rights.everywhere
     senders, unsent, report, test, event = await asyncio.gather(
         asked(lambda: ask_senders(calls), wanted=sees_senders),
         asked(lambda: ask_unsent(calls, issue.id, issue.counts), wanted=view.may.deliveries),
         asked(lambda: calls.get("delivery", f"{address}/report", IssueReport), wanted=view.may.reports),
         asked(lambda: calls.get("publishing", f"{address}/ab-test", AbTestState), wanted=issue.ab_test is not None),
         asked(
-            lambda: ask_first_event(desk.upstreams, desk.session, "delivery", f"{address}/events", IssueEvent),
+            lambda: ask_first_event(context.upstreams, context.session, "delivery", f"{address}/events", IssueEvent),
             wanted=is_moving,
         ),
     )
@@ -107,7 +97,7 @@ async def _with_progress(view: IssuePage, desk: IssueDesk) -> IssuePage:
         senders=None if senders is UNSET else senders,
         unsent=unsent,
         report=_report_in_zone(report),
-        test=await _test_with_name(test, view.issue, desk),
+        test=await _test_with_name(test, view.issue, context),
         event=None if event is UNSET else event,
     )
 
@@ -125,12 +115,12 @@ def _report_in_zone(report: IssueReport | UnsetType | None) -> IssueReport | Uns
 
 
 async def _test_with_name(
-    test: AbTestState | UnsetType | None, issue: IssueRow, desk: IssueDesk
+    test: AbTestState | UnsetType | None, issue: IssueRow, context: PageContext
 ) -> AbTestState | UnsetType | None:
     if test is UNSET or test is None:
         return test
     zone = issue.created_at.tzinfo or UTC
-    names = await names_of([test.decided_by] if test.decided_by else [], desk.engine)
+    names = await names_of([test.decided_by] if test.decided_by else [], context.engine)
     return msgspec.structs.replace(
         test,
         look_at=in_zone(test.look_at, zone),

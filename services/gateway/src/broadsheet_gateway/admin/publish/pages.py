@@ -7,21 +7,19 @@ from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.form_keys import form_key_of
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.show_send_page import show_send_page
 from broadsheet_gateway.admin.publish.views import SendPage, TypedSchedule
-from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.service_calls import parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
-from broadsheet_gateway.http.responses import PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
 
 CHANGE_ALLOWED_PERCENT: Final = 10
@@ -37,9 +35,7 @@ async def show_send(
     issue_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await show_send_page(
-        context.calls, context.session, context.engine, parse_id(issue_id), flashes=context.flashes
-    )
+    view = await show_send_page(context, parse_id(issue_id), flashes=context.flashes)
     if view.status not in {IssueStatus.DRAFT, IssueStatus.SCHEDULED}:
         return context.responder.redirect(f"/admin/issues/{view.issue_id}")
     return context.responder.page(view)
@@ -54,10 +50,7 @@ async def submit_send(
     form = await context.read_form()
     number, typed = parse_id(issue_id), _typed_schedule(form)
     again = _Again(
-        context.responder,
-        context.calls,
-        context.session,
-        context.engine,
+        context,
         number,
         "send",
         {"typed": typed, "send_key": form_key_of(form)},
@@ -100,9 +93,7 @@ async def submit_unschedule(
     try:
         await context.calls.send("publishing", "DELETE", f"/api/v1/issues/{number}/schedule", dict[str, Any])
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(
-            context.responder, context.calls, context.session, context.engine, number, "send", {}
-        ).after(error)
+        return await _Again(context, number, "send", {}).after(error)
     return context.responder.redirect(f"/admin/issues/{number}/edit", flash=FlashCode.ISSUE_UNSCHEDULED)
 
 
@@ -116,10 +107,7 @@ async def submit_test(
     number, typed = parse_id(issue_id), form.text("to")
     addresses = typed.replace(",", " ").replace(";", " ").split()
     again = _Again(
-        context.responder,
-        context.calls,
-        context.session,
-        context.engine,
+        context,
         number,
         "test",
         {"typed_to": typed, "test_key": form_key_of(form)},
@@ -152,9 +140,7 @@ async def submit_approval_request(
             "publishing", "POST", f"/api/v1/issues/{number}/approval", dict[str, Any], body={"note": note}
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(
-            context.responder, context.calls, context.session, context.engine, number, "approval", {"typed_note": note}
-        ).after(error)
+        return await _Again(context, number, "approval", {"typed_note": note}).after(error)
     return context.responder.redirect(f"/admin/issues/{number}/send", flash=FlashCode.APPROVAL_ASKED)
 
 
@@ -173,9 +159,7 @@ async def submit_approval_decision(
             "publishing", "POST", f"/api/v1/issues/{number}/approval/decision", dict[str, Any], body=body
         )
     except (UpstreamRefusalError, ProblemError) as error:
-        return await _Again(
-            context.responder, context.calls, context.session, context.engine, number, "approval", {"typed_note": note}
-        ).after(error)
+        return await _Again(context, number, "approval", {"typed_note": note}).after(error)
     flash = FlashCode.APPROVAL_GIVEN if decision == "approved" else FlashCode.APPROVAL_REFUSED
     return context.responder.redirect(f"/admin/issues/{number}/send", flash=flash)
 
@@ -188,33 +172,23 @@ _OTHER_VERSION: Final = (
 class _Again:
     """The page as it is now, with what was typed into the form that was refused."""
 
-    def __init__(
-        self,
-        responder: Responder,
-        calls: ServiceCalls,
-        session: Session,
-        engine: AsyncEngine,
-        issue_id: int,
-        form: _FORMS,
-        typed: dict[str, Any],
-    ) -> None:
-        self._responder = responder
-        self._calls = calls
-        self._session = session
-        self._engine = engine
+    def __init__(self, context: PageContext, issue_id: int, form: _FORMS, typed: dict[str, Any]) -> None:
+        self._context = context
         self._issue_id = issue_id
         self._form = form
         self._typed = typed
 
     async def with_errors(self, errors: dict[str, str], *, status: int, form_error: str = "") -> PageResponse:
-        view: SendPage = await show_send_page(self._calls, self._session, self._engine, self._issue_id)
+        view: SendPage = await show_send_page(self._context, self._issue_id)
         if view.status not in {IssueStatus.DRAFT, IssueStatus.SCHEDULED}:
             # Somebody else has sent it meanwhile: its own page says what became of it.
-            return self._responder.redirect(f"/admin/issues/{self._issue_id}", flash=FlashCode.NO_DRAFT_ANY_MORE)
+            return self._context.responder.redirect(
+                f"/admin/issues/{self._issue_id}", flash=FlashCode.NO_DRAFT_ANY_MORE
+            )
         changed = msgspec.structs.replace(
             view, failed_form=self._form, errors=errors, form_error=form_error, **self._typed
         )
-        return self._responder.page(changed, status=status)
+        return self._context.responder.page(changed, status=status)
 
     async def after(self, error: UpstreamRefusalError | ProblemError) -> PageResponse:
         """What the service says at the fields of the form; what it says of the whole, above it. After a refusal the

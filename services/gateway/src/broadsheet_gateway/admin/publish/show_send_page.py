@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import ProblemError
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.check_pages import Checks, ask_checks
 from broadsheet_gateway.admin.editor.draft import Draft
@@ -16,6 +14,7 @@ from broadsheet_gateway.admin.editor.views import Finding
 from broadsheet_gateway.admin.form_keys import new_form_key
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
+from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.views import Approval, Audience, SendPage, TypedSchedule, Wave
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
@@ -39,15 +38,9 @@ class _Segment(msgspec.Struct, frozen=True):
     name: str
 
 
-async def show_send_page(
-    calls: ServiceCalls,
-    session: Session,
-    engine: AsyncEngine,
-    issue_id: int,
-    *,
-    flashes: tuple[FlashCode, ...] = (),
-) -> SendPage:
+async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[FlashCode, ...] = ()) -> SendPage:
     """Raises as `ServiceCalls.get` if the issue itself is not to be had."""
+    calls, session = context.calls, context.session
     issue = await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueToSend)
     may = session.rights.anywhere
     newsletter, checks, (audience, refusal), approval, segment, waves = await asyncio.gather(
@@ -59,7 +52,7 @@ async def show_send_page(
         _ask_waves(calls, issue),
     )
     who = [] if approval is None else [one for one in (approval.requested_by, approval.decided_by) if one]
-    names = await names_of(who, engine)
+    names = await names_of(who, context.engine)
     return SendPage(
         signed_in=session.signed_in,
         flashes=flashes,
