@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright, expect
 
 from broadsheet_local import chromium
 
@@ -20,6 +21,8 @@ FLAGS = [
 ]
 TIMEOUT_MS = 20_000
 TABS_MAX = 60
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1440, "height": 900}
 
 
 @asynccontextmanager
@@ -78,6 +81,25 @@ class Tab:
             "() => { const s = getComputedStyle(document.activeElement); return {o: s.outlineStyle, b: s.boxShadow}; }"
         )
         assert style != {"o": "none", "b": "none"}, f"the focus on {selector} cannot be seen"
+
+    async def press(self, selector: str, heading: str) -> None:
+        """Reach it with Tab and press Enter; the page that follows has this heading."""
+        await self.tab_to(selector)
+        await self.page.keyboard.press("Enter")
+        await expect(self.page.locator("h1")).to_have_text(heading)
+
+    async def type_and_submit(self, values: dict[str, str]) -> None:
+        """Reach each field with Tab, put the text in the place of what is there, and press Enter in the last."""
+        for selector, value in values.items():
+            await self.tab_to(selector)
+            await self.page.keyboard.press("ControlOrMeta+a")
+            await self.page.keyboard.type(value)
+        await self.page.keyboard.press("Enter")
+
+    async def look(self, picture: Path) -> None:
+        """Take a picture of the whole page, and see that nothing sticks out of it."""
+        await self.page.screenshot(path=picture, full_page=True)
+        assert await self.fits(), f"{self.page.url} is wider than the screen"
 
     async def fits(self) -> bool:
         """Whether the page has no horizontal overflow."""

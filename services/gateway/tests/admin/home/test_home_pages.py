@@ -196,7 +196,7 @@ async def test_a_new_installation_is_told_its_first_steps(gateway: Gateway, auth
         "GET", "/api/v1/newsletters/1/report", body={**GROWTH, "subscribers_at_end": 0, "days": []}
     )
     page = (await author.get("/admin/dashboard")).text
-    for path in ("/admin/settings/newsletters/1", "/admin/imports", "/newsletters/weekly", "/admin/issues"):
+    for path in ("/admin/settings/newsletters/1", "/admin/imports/new", "/newsletters/weekly", "/admin/issues"):
         assert f'<a href="{path}">' in page
     assert "Done" not in page
     answer_all(gateway, issue(status="sent"))

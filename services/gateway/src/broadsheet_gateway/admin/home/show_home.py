@@ -202,12 +202,12 @@ def _first_steps(
     first = _chosen(newsletters, None) or newsletters[0]
     has_subscribers = isinstance(growth, Growth) and growth.subscribers > 0
     may_write = may(session, "issues:write", first.id) and may(session, "issues:publish", first.id)
-    may_import = "imports:read" in session.rights.everywhere
+    may_import = "imports:write" in session.rights.everywhere
     return (
         FirstStep(text="Say who the mails come from", page_path=settings_path(first, session), is_done=first.is_ready),
         FirstStep(
             text="Import your subscribers",
-            page_path="/admin/imports" if may_import else "",
+            page_path="/admin/imports/new" if may_import else "",
             is_done=has_subscribers,
         ),
         FirstStep(
