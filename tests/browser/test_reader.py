@@ -29,7 +29,11 @@ SETTINGS = {
     "postal_address": "1 Quay Street, Bergen",
     "has_archive": True,
     "sign_up_text": "Every Friday, before the ferry leaves.",
-    "welcome_mail": {"enabled": True, "subject": "Welcome aboard", "content": "Good to have you, {{ subscriber.name }}."},
+    "welcome_mail": {
+        "enabled": True,
+        "subject": "Welcome aboard",
+        "content": "Good to have you, {{ subscriber.name }}.",
+    },
 }
 COLOUR = "rgb(10, 92, 99)"
 

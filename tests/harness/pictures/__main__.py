@@ -2,6 +2,7 @@
 those whose names begin so. FOLDER is `pages` unless given; `FOLDER/index.html` shows them side by side.
 """
 
+import argparse
 import asyncio
 import html
 import sys
@@ -63,17 +64,20 @@ def _index(names: list[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    folder, *beginnings = arguments or ["pages"]
-    wanted = {
-        name: view for name, view in sample_pages().items() if not beginnings or name.startswith(tuple(beginnings))
-    }
+    parser = argparse.ArgumentParser(
+        prog="./run pages", description="Every page in every state as pictures, at three widths, light and dark."
+    )
+    parser.add_argument("folder", nargs="?", default="pages", type=Path, help="where they go (pages)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only states whose names begin so")
+    found = parser.parse_args(arguments)
+    folder, beginnings = found.folder, tuple(found.names)
+    wanted = {name: view for name, view in sample_pages().items() if not beginnings or name.startswith(beginnings)}
     if not wanted:
-        sys.stderr.write(f"no page's name begins with {' or '.join(beginnings)}\n")
-        return 2
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    asyncio.run(take_pictures(Path(folder), wanted))
-    (Path(folder) / "index.html").write_text(_index(list(wanted)), encoding="utf-8")
-    sys.stdout.write(f"{Path(folder) / 'index.html'}\n")
+        parser.error(f"no page's name begins with {' or '.join(beginnings)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take_pictures(folder, wanted))
+    (folder / "index.html").write_text(_index(list(wanted)), encoding="utf-8")
+    sys.stdout.write(f"{folder / 'index.html'}\n")
     return 0
 
 
