@@ -237,10 +237,14 @@ def test_states_are_told_in_words_not_by_colour_alone(page: ParsedPage) -> None:
 
 
 def test_session_forms_carry_the_token(page: ParsedPage) -> None:
-    """A form that only looks for something is a GET, and carries none: the address that it makes can be passed on."""
+    """A form that only looks for something is a GET, and carries none: the address that it makes can be passed on. A
+    form of the method `dialog` is of the browser alone: it has no address to be sent to.
+    """
     posts = [form for form in page.all("form") if form.attributes["method"] == "post"]
     looks = [form for form in page.all("form") if form.attributes["method"] == "get"]
-    assert len(posts) + len(looks) == len(page.all("form"))
+    stays = [form for form in page.all("form") if form.attributes["method"] == "dialog"]
+    assert len(posts) + len(looks) + len(stays) == len(page.all("form"))
+    assert not any("action" in form.attributes for form in stays)
     assert all(form.attributes.get("role") == "search" or "aria-label" in form.attributes for form in looks)
     admin_forms = [form for form in posts if form.attributes["action"].startswith("/admin/")]
     tokens = [e for e in page.all("input") if e.attributes.get("name") == "csrf_token" and e.attributes["value"]]
