@@ -43,6 +43,7 @@ from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, ran
 from broadsheet_subscriptions.sign_up.interface import MailBounds
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
+from broadsheet_subscriptions.sign_up.operator_api import SignUpController
 from broadsheet_subscriptions.subscribers.api import SubscriberController
 from broadsheet_subscriptions.subscribers.show_subscriber import SubscriberReader
 from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointController
@@ -111,6 +112,7 @@ def create_app(
     return create_service_app(
         route_handlers=[
             SubscriberController,
+            SignUpController,
             SubscriberBatchController,
             PersonalDataController,
             PreferencesController,

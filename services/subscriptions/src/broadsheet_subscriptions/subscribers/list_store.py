@@ -31,6 +31,12 @@ class Newest(msgspec.Struct, frozen=True):
     """All subscribers."""
 
 
+class OfIds(msgspec.Struct, frozen=True):
+    """Those of these ids that exist."""
+
+    ids: tuple[int, ...]
+
+
 class WithAddress(msgspec.Struct, frozen=True):
     email_key: str
 
@@ -58,7 +64,7 @@ class ByName(msgspec.Struct, frozen=True):
     prefix: str
 
 
-Walk = Newest | WithAddress | WithSubscription | WithTag | ByAddress | ByName
+Walk = Newest | OfIds | WithAddress | WithSubscription | WithTag | ByAddress | ByName
 
 # Keeps the planner from collecting and sorting what an index already has in order. It does that on tables that were
 # never analysed.
@@ -69,6 +75,10 @@ KEEP_TO_THE_INDEX_SQL: Final = """
 
 _NEWEST: Final = """
     SELECT id, '' AS key FROM subscriptions.subscriber WHERE id < :id ORDER BY id DESC LIMIT :limit
+"""
+_OF_IDS: Final = """
+    SELECT id, '' AS key FROM subscriptions.subscriber
+     WHERE id = ANY (:ids) AND id < :id ORDER BY id DESC LIMIT :limit
 """
 _WITH_ADDRESS: Final = """
     SELECT id, '' AS key FROM subscriptions.subscriber WHERE email_key = :email_key AND id < :id LIMIT :limit
@@ -147,6 +157,8 @@ def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
     match walk:
         case Newest():
             return _NEWEST, {}
+        case OfIds():
+            return _OF_IDS, {"ids": list(walk.ids)}
         case WithAddress():
             return _WITH_ADDRESS, {"email_key": walk.email_key}
         case WithTag():
@@ -162,6 +174,7 @@ def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
 
 _TYPES: Final = {
     "id": sa.BigInteger,
+    "ids": sa.ARRAY(sa.BigInteger),
     "key": sa.Text,
     "prefix": sa.Text,
     "highest": sa.Text,

@@ -24,8 +24,12 @@ CANDIDATES_MAX = 6_400
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """All conditions that are not None must hold. At most one of the three about address and name is given."""
+    """All conditions that are not None must hold. At most one of the three about address and name is given.
 
+    `ids`: only these subscribers; those that do not exist are left out.
+    """
+
+    ids: tuple[int, ...] | None = None
     state: State | None = None
     newsletter_id: int | None = None
     email_key: str | None = None
@@ -80,8 +84,13 @@ def plan(wanted: Wanted) -> tuple[Walk, Node | None]:
     """The walk, and a filter for the remaining conditions (None: there are none)."""
     rest: list[Node] = [] if wanted.matching is None else [wanted.matching]
     walk: Walk | None = None
+    if wanted.ids is not None:
+        walk = store.OfIds(wanted.ids)
     if wanted.email_key is not None:
-        walk = store.WithAddress(wanted.email_key)
+        if walk is None:
+            walk = store.WithAddress(wanted.email_key)
+        else:
+            rest.append(Email("eq", (wanted.email_key,)))
     if wanted.email_prefix is not None:
         if walk is None:
             walk = store.ByAddress(wanted.email_prefix)
