@@ -45,7 +45,7 @@ async def test_deliveries_to_chosen_people_are_listed_alone(delivery_api: httpx.
     other = seed.published_issue(readers)
     path = f"/api/v1/issues/{issue_id}/deliveries"
 
-    async def people(**more: object) -> list[int]:
+    async def people(**more: str | int) -> list[int]:
         wanted = [readers[3], readers[1], readers[3], readers[4], 999_999]
         page = await delivery_api.get(path, params={"subscriber_id": wanted, **more})
         assert page.status_code == 200

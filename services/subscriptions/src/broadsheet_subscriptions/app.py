@@ -41,9 +41,9 @@ from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, Subscript
 from broadsheet_subscriptions.sign_up.api import PublicController
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.sign_up.interface import MailBounds
+from broadsheet_subscriptions.sign_up.operator_api import SignUpController
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
-from broadsheet_subscriptions.sign_up.operator_api import SignUpController
 from broadsheet_subscriptions.subscribers.api import SubscriberController
 from broadsheet_subscriptions.subscribers.show_subscriber import SubscriberReader
 from broadsheet_subscriptions.webhooks.endpoints.api import WebhookEndpointController

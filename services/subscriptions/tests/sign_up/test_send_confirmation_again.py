@@ -47,9 +47,9 @@ async def test_a_second_mail_has_a_link_of_its_own_and_both_links_work(subscript
 async def test_it_is_in_the_consent_record_and_in_the_audit_log(subscriptions: Subscriptions) -> None:
     subscriber_id = await pending(subscriptions)
     await send(subscriptions, subscriber_id)
-    assert subscriptions.rows("SELECT kind, source, actor FROM subscriptions.consent_event ORDER BY id DESC LIMIT 1") == [
-        ("requested", "api", "key:1")
-    ]
+    assert subscriptions.rows(
+        "SELECT kind, source, actor FROM subscriptions.consent_event ORDER BY id DESC LIMIT 1"
+    ) == [("requested", "api", "key:1")]
     assert subscriptions.rows("SELECT action, actor, target_id, newsletter_id FROM audit.waiting") == [
         ("subscriber.confirmation_sent_again", "key:1", str(subscriber_id), 1)
     ]

@@ -14,7 +14,7 @@ from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusa
 _ID_DIGITS_MAX = 18
 
 T = TypeVar("T")
-Query = Mapping[str, str | int | None | Sequence[int]]
+Query = Mapping[str, str | int | Sequence[int] | None]
 
 
 class ServiceCalls:

@@ -4,7 +4,7 @@ A page begins after the last row of the page before (its id, or its key and id),
 subscriber is skipped or listed twice when others are inserted, changed or deleted meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -172,7 +172,7 @@ def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
             return _BY_NAME, {"prefix": walk.prefix, "highest": _HIGHEST_CHARACTER}
 
 
-_TYPES: Final = {
+_TYPES: Final[Mapping[str, Any]] = {
     "id": sa.BigInteger,
     "ids": sa.ARRAY(sa.BigInteger),
     "key": sa.Text,

@@ -101,9 +101,10 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/issues/{id}`, and its forms answered with a refusal. Fields of `errors`: reason, choice, note, sure,
     winner.
 
-    `unsent` are the first of those not sent to, `names` who they are, `report` its report, `test` its A/B test: None when a service was asked
-    and did not answer, UNSET when it was not asked; then the page has no such part. `form_key` is an idempotency key.
-    `page_path`: where the archive shows the issue; empty if it does not. `in_archive` None: its newsletter has none.
+    `unsent` are the first of those not sent to, `names` who they are, `report` its report, `test` its A/B test: None
+    when a service was asked and did not answer, UNSET when it was not asked; then the page has no such part. `form_key`
+    is an idempotency key. `page_path`: where the archive shows the issue; empty if it does not. `in_archive` None: its
+    newsletter has none.
     """
 
     template: ClassVar[str] = "issue.html"
