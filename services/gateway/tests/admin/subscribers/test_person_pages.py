@@ -406,9 +406,7 @@ async def test_a_confirmation_that_cannot_be_sent_again_says_why(
     assert key_in(page) != "x" * 20
 
 
-async def test_only_who_may_write_can_have_a_confirmation_sent_again(
-    gateway: Gateway, owner: httpx.AsyncClient
-) -> None:
+async def test_only_who_may_write_has_a_confirmation_sent_again(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.subscriptions.answer("GET", f"{API}/41", body=PENDING, etag='"a1"')
     assert (await send(owner, f"{PAGE}/41/send-confirmation", newsletter_id="x")).status_code == 404
     gateway.subscriptions.answer("GET", f"{API}/41", body=PERSON, etag='"a1"')

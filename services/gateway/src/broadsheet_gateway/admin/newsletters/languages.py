@@ -35,12 +35,10 @@ def language_groups(saved: str) -> tuple[LanguageGroup, LanguageGroup]:
     if saved and saved not in names:
         primary = saved.partition("-")[0].lower()
         names[saved] = names.get(primary, "Another language")
-    spoken, others = [], []
-    for tag, name in names.items():
-        (spoken if has_own_words(tag) else others).append((tag, f"{name} ({tag})"))
-    return ("Broadsheet’s own words are in it too", tuple(spoken)), (
-        "Broadsheet’s own words stay English",
-        tuple(others),
+    choices = [(tag, f"{name} ({tag})") for tag, name in names.items()]
+    return (
+        ("With Broadsheet in this language too", tuple(one for one in choices if has_own_words(one[0]))),
+        ("With Broadsheet in English", tuple(one for one in choices if not has_own_words(one[0]))),
     )
 
 
