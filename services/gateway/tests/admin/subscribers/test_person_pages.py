@@ -368,6 +368,13 @@ PENDING = {
 }
 
 
+async def test_who_signed_somebody_up_is_named(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    (user_id,) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'author'")[0]
+    by_hand = {**CONSENT, "source": "api", "actor": f"user:{user_id}", "wording": None}
+    gateway.subscriptions.answer("GET", f"{API}/41/consent", body=page_of(by_hand))
+    assert "<dt>Done by</dt><dd>author</dd>" in (await owner.get(f"{PAGE}/41")).text
+
+
 async def test_a_confirmation_is_sent_again_with_the_forms_key(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.subscriptions.answer("GET", f"{API}/41", body=PENDING, etag='"a1"')
     gateway.subscriptions.answer("POST", f"{API}/41/send-confirmation", 202, body=PENDING)

@@ -31,7 +31,7 @@ from broadsheet_subscriptions.subscribers.show_subscriber import Subscriber, all
 from broadsheet_subscriptions.tables import idempotency_key
 
 
-class ConfirmationInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SendConfirmationInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     newsletter_id: RecordId
 
 
@@ -62,7 +62,7 @@ class SignUpController(Controller):
         self,
         request: ServiceRequest,
         subscriber_id: PathId,
-        data: JSONBody[ConfirmationInput],
+        data: JSONBody[SendConfirmationInput],
         engine: NamedDependency[AsyncEngine],
         confirmation_policy: NamedDependency[ConfirmationPolicy],
         key: IdempotencyKeyHeader = None,

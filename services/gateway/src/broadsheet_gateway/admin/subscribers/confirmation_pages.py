@@ -45,7 +45,7 @@ async def submit_confirmation(subscriber_id: FromPath[str], context: NamedDepend
         raise
     except (UpstreamRefusalError, ProblemError) as error:
         faults = refused_fields(error) if isinstance(error, UpstreamRefusalError) else {}
-        view = await show_person(context.calls, context.session, number, mails=None)
+        view = await show_person(context, number, mails=None)
         view = msgspec.structs.replace(
             view,
             form_error=" ".join(faults.values()) or refusal_sentence(error),

@@ -8,9 +8,11 @@ import msgspec
 
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.form_keys import new_form_key
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, name_of
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.page_context import PageContext
+from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.admin.subscribers.asked import (
     Attribute,
     Subscriber,
@@ -36,9 +38,10 @@ _PARTS: Final[tuple[tuple[Permission, str], ...]] = (
 
 
 async def show_person(
-    calls: ServiceCalls, session: Session, subscriber_id: int, *, mails: str | None, flashes: tuple[FlashCode, ...] = ()
+    context: PageContext, subscriber_id: int, *, mails: str | None, flashes: tuple[FlashCode, ...] = ()
 ) -> SubscriberPage:
     """`mails`: the cursor of a later page of mails. Raises `NotFoundError`."""
+    calls, session = context.calls, context.session
     person = (await ask_subscriber(calls, subscriber_id)).value
     everywhere = session.rights.everywhere
     consents, sent, suppressions, names, attributes, titles = await asyncio.gather(
@@ -58,6 +61,9 @@ async def show_person(
         mails=() if sent is None else sent.items,
         suppressions=() if suppressions is None else suppressions.items,
         issues=titles,
+        actors=await names_of(
+            [one.actor for one in consents.items if one.actor] if consents is not None else [], context.engine
+        ),
     )
     return SubscriberPage(
         signed_in=session.signed_in,
