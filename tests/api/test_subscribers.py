@@ -115,3 +115,34 @@ async def test_invalid_input_is_422_and_names_the_field(system: System, body: di
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
     assert system.seed.count("subscriptions.subscriber") == 0
+
+
+async def test_people_are_looked_up_by_their_ids_in_one_request(system: System) -> None:
+    ids = system.seed.subscribers(3)
+    found = (await system.api.get(SUBSCRIBERS, params={"id": [ids[2], ids[0], 999_999]})).json()
+    assert [one["id"] for one in found["items"]] == [ids[2], ids[0]]
+    issue = await system.api.get("/api/v1/issues/999/deliveries", params={"subscriber_id": ids})
+    assert issue.status_code == 404
+
+
+async def test_the_mail_that_asks_to_confirm_is_sent_again_once_a_key(system: System) -> None:
+    created = await _create(system)
+    first = await system.confirmation_link(READER)
+    path = f"{SUBSCRIBERS}/{created['id']}/send-confirmation"
+    refused = await system.api.post(path, json={"newsletter_id": 1})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:broadsheet:problem:sent-lately")
+    assert int(refused.headers["retry-after"]) > 0
+    system.seed.execute(
+        "UPDATE subscriptions.subscription SET confirmation_queued_at = confirmation_queued_at - interval '1 hour'"
+    )
+    answers = [
+        await system.api.post(path, json={"newsletter_id": 1}, headers={"Idempotency-Key": "once"}) for _ in range(2)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json()
+    await system.deliver_all_pending()
+    second = await system.confirmation_link(READER)
+    assert second != first
+    await system.confirm(second)
+    refused = await system.api.post(path, json={"newsletter_id": 1})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:broadsheet:problem:not-pending")

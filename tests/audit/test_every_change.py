@@ -54,6 +54,7 @@ AUDITED: Final[dict[str, str]] = {
     "createSubscriber": "subscriber.created",
     "changeSubscriber": "subscriber.changed",
     "writeSubscribers": "subscriber.changed",
+    "sendConfirmationAgain": "subscriber.confirmation_sent_again",
     "unsubscribeSubscriber": "subscriber.unsubscribed",
     "exportSubscriber": "subscriber.exported",
     "eraseSubscriber": "subscriber.erased",

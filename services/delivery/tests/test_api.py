@@ -39,6 +39,28 @@ async def test_deliveries_come_in_pages_that_cover_all(
     assert found == [f"{issue_id}-{seq}" for seq in range(1, 26)]
 
 
+async def test_deliveries_to_chosen_people_are_listed_alone(delivery_api: httpx.AsyncClient, seed: Seed) -> None:
+    readers = seed.subscribers(5)
+    issue_id = seed.published_issue(readers[:4])
+    other = seed.published_issue(readers)
+    path = f"/api/v1/issues/{issue_id}/deliveries"
+
+    async def people(**more: str | int) -> list[int]:
+        wanted = [readers[3], readers[1], readers[3], readers[4], 999_999]
+        page = await delivery_api.get(path, params={"subscriber_id": wanted, **more})
+        assert page.status_code == 200
+        assert {item["issue_id"] for item in page.json()["items"]} <= {issue_id}
+        return [item["subscriber_id"] for item in page.json()["items"]]
+
+    assert other != issue_id
+    assert await people() == [readers[1], readers[3]]
+    assert await people(status="pending") == [readers[1], readers[3]]
+    assert await people(status="failed") == []
+    assert await people(limit=1) == [readers[1]]
+    for wrong in ([0], ["x"], list(range(1, 102))):
+        assert (await delivery_api.get(path, params={"subscriber_id": wrong})).status_code == 400
+
+
 async def test_a_delivery_says_where_it_stands_and_why(
     delivery_api: httpx.AsyncClient, seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:

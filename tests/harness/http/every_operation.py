@@ -63,6 +63,9 @@ async def _subscribers(system: System, visitor: Visitor) -> None:
     )
     items = [{"change": {"id": person["id"], "name": "Ada Lovelace"}}]
     await do("writeSubscribers", "POST", "/api/v1/subscribers/batch", json={"items": items})
+    # Earlier than the time in which no second mail is sent.
+    system.seed.execute("UPDATE subscriptions.subscription SET confirmation_queued_at = now() - interval '1 hour'")
+    await do("sendConfirmationAgain", "POST", f"{of_person}/send-confirmation", json={"newsletter_id": 1})
     await do("unsubscribeSubscriber", "POST", f"{of_person}/unsubscribe", json={})
     await do("exportSubscriber", "GET", f"{of_person}/export")
     await do("exportSubscribers", "GET", "/api/v1/exports/subscribers", params={"format": "jsonl"})

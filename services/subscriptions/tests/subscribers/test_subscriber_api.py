@@ -103,3 +103,34 @@ async def test_the_list_is_filtered_by_state_newsletter_and_address(subscription
     assert await emails(newsletter_id=second, state="confirmed") == []
     assert await emails(email="ADA@example.com") == ["ada@example.com"]
     assert await emails(email="ada@example.com", state="unsubscribed") == []
+
+
+async def test_many_are_looked_up_at_once_by_their_ids(subscriptions: Subscriptions) -> None:
+    for number in range(4):
+        await subscriptions.sign_up(f"reader-{number}@example.com")
+    ids = [row[0] for row in subscriptions.rows("SELECT id FROM subscriptions.subscriber ORDER BY id")]
+    wanted = [ids[0], ids[3], ids[0], 999_999]
+    found = await subscriptions.get("", id=wanted)
+    assert found.status_code == 200
+    assert [one["id"] for one in found.json()["items"]] == [ids[3], ids[0]]
+    assert found.json()["next_cursor"] is None
+    for more, expected in (
+        ({"newsletter_id": 1}, [ids[3], ids[0]]),
+        ({"newsletter_id": 2}, []),
+        ({"email": "reader-3@example.com"}, [ids[3]]),
+        ({"email": "reader-1@example.com"}, []),
+        ({"email_prefix": "reader-0"}, [ids[0]]),
+        ({"state": "confirmed"}, []),
+    ):
+        found = await subscriptions.get("", id=wanted, **more)
+        assert [one["id"] for one in found.json()["items"]] == expected, more
+    paged = (await subscriptions.get("", id=wanted, limit=1)).json()
+    assert [one["id"] for one in paged["items"]] == [ids[3]]
+    rest = (await subscriptions.get("", id=wanted, limit=1, cursor=paged["next_cursor"])).json()
+    assert ([one["id"] for one in rest["items"]], rest["next_cursor"]) == ([ids[0]], None)
+
+
+async def test_at_most_a_hundred_ids_are_looked_up_at_once(subscriptions: Subscriptions) -> None:
+    assert (await subscriptions.get("", id=list(range(1, 101)))).status_code == 200
+    for wrong in (list(range(1, 102)), [0], [-1], [2**63], ["x"]):
+        assert (await subscriptions.get("", id=wrong)).status_code == 400, wrong

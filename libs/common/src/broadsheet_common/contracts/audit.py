@@ -49,7 +49,8 @@ AuditAction = Literal[
     "senders.limited", "senders.paused", "senders.resumed",
     "suppression.created", "suppression.lifted",
     # Subscribers.
-    "subscriber.created", "subscriber.changed", "subscriber.unsubscribed", "subscriber.exported", "subscriber.erased",
+    "subscriber.created", "subscriber.changed", "subscriber.confirmation_sent_again", "subscriber.unsubscribed",
+    "subscriber.exported", "subscriber.erased",
     "subscribers.exported",
     "segment.created", "segment.changed", "segment.deleted",
     "attribute.created", "attribute.changed", "attribute.removed",

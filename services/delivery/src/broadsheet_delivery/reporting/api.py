@@ -29,7 +29,7 @@ from broadsheet_common.http.pagination import (
     encode_cursor,
 )
 from broadsheet_common.http.problems import InvalidInputError, NotFoundError, UnavailableError
-from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId
+from broadsheet_common.http.record_id import RECORD_ID_MAX, PathId, RecordId
 from broadsheet_common.http.route_rules import documents, json_only
 from broadsheet_delivery.composing.compose_mail import delivery_id, parse_delivery_id
 from broadsheet_delivery.postmark.answer import UnusableAnswerError
@@ -63,6 +63,16 @@ SEQ_MAX = 2**31 - 1
 DeliveryId = Annotated[str, PathParameter(max_length=40, description="`<issue>-<number>`, as lists show it")]
 SubscriberFilter = Annotated[
     int | None, QueryParameter(name="subscriber_id", ge=1, le=RECORD_ID_MAX, description="Deliveries to this person")
+]
+
+SUBSCRIBERS_MAX = 100
+SubscribersFilter = Annotated[
+    list[RecordId] | None,
+    QueryParameter(
+        name="subscriber_id",
+        max_items=SUBSCRIBERS_MAX,
+        description="Only deliveries to these people; may be repeated",
+    ),
 ]
 
 
@@ -129,13 +139,19 @@ async def list_issue_deliveries(
     limit: PageLimit = PAGE_SIZE_DEFAULT,
     cursor: PageCursor = None,
     status: FromQuery[DeliveryStatus | None] = None,
+    subscriber_ids: SubscribersFilter = None,
 ) -> Page[Delivery]:
     """The deliveries of an issue, in the order in which they were enqueued."""
     after_seq = decode_cursor(cursor, position_max=SEQ_MAX) or 0
     async with engine.connect() as connection:
         await refuse_removed(connection, issue_id=issue_id)
         rows = await issue_deliveries(
-            connection, issue_id=issue_id, after_seq=after_seq, limit=limit + 1, status=status
+            connection,
+            issue_id=issue_id,
+            after_seq=after_seq,
+            limit=limit + 1,
+            status=status,
+            subscriber_ids=subscriber_ids,
         )
     return Page(
         [_delivery(row) for row in rows[:limit]], encode_cursor(rows[limit - 1].seq) if len(rows) > limit else None

@@ -1,6 +1,7 @@
 """SQL of the API's lists of deliveries: one row a recipient, with its status."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -60,22 +61,42 @@ _STANDING = """
         ON outcome.seq IS NULL AND alone.issue_id = d.issue_id AND alone.seq = d.seq
 """
 
+# `LIMIT` keeps Postgres from walking the whole issue in the order of `seq` instead.
+_OF_SUBSCRIBERS = """(
+    SELECT found.issue_id, found.seq, found.subscriber_id
+      FROM unnest(CAST(:subscriber_ids AS bigint[])) AS wanted (id)
+     CROSS JOIN LATERAL (
+           SELECT one.* FROM delivery.delivery AS one
+            WHERE one.issue_id = :issue_id AND one.subscriber_id = wanted.id LIMIT 1
+     ) AS found
+) AS d"""
+
 
 async def issue_deliveries(
-    connection: AsyncConnection, *, issue_id: int, after_seq: int, limit: int, status: DeliveryStatus | None
+    connection: AsyncConnection,
+    *,
+    issue_id: int,
+    after_seq: int,
+    limit: int,
+    status: DeliveryStatus | None,
+    subscriber_ids: Sequence[int] | None = None,
 ) -> list[DeliveryRow]:
-    """Deliveries of an issue after `after_seq`, in order; `status` filters."""
+    """Deliveries of an issue after `after_seq`, in order; `status` filters, and so do `subscriber_ids`, each of which
+    is one index look-up.
+    """
+    deliveries = "delivery.delivery AS d" if subscriber_ids is None else _OF_SUBSCRIBERS
+    given = {} if subscriber_ids is None else {"subscriber_ids": sorted(set(subscriber_ids))}
     rows = await connection.execute(
         sa.text(f"""
             SELECT * FROM (
-                {_STANDING.format(deliveries="delivery.delivery AS d")}
+                {_STANDING.format(deliveries=deliveries)}
                  WHERE d.issue_id = :issue_id AND d.seq > :after_seq
             ) AS standing
              WHERE CAST(:status AS text) IS NULL OR standing.status = :status
              ORDER BY seq
              LIMIT :limit
         """).bindparams(sa.bindparam("status", type_=sa.Text)),  # built from constants
-        {"issue_id": issue_id, "after_seq": after_seq, "limit": limit, "status": status},
+        {"issue_id": issue_id, "after_seq": after_seq, "limit": limit, "status": status, **given},
     )
     return [DeliveryRow(**row) for row in rows.mappings()]
 

@@ -8,7 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.api_keys.interface import find_api_key_name
 
-_WITHOUT_ACCOUNT: Final = {"schedule": "the schedule"}
+_WITHOUT_ACCOUNT: Final = {
+    "schedule": "the schedule",
+    "command": "a command on the server",
+    "public": "somebody who is not signed in",
+}
 _ID_DIGITS_MAX: Final = 18
 
 

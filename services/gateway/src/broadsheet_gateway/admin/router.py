@@ -39,6 +39,7 @@ from broadsheet_gateway.admin.quick_publish.pages import QUICK_PUBLISH_HANDLERS
 from broadsheet_gateway.admin.segments.pages import SEGMENT_HANDLERS
 from broadsheet_gateway.admin.sending.pages import SENDING_HANDLERS
 from broadsheet_gateway.admin.service_calls import ServiceCalls
+from broadsheet_gateway.admin.subscribers.confirmation_pages import CONFIRMATION_HANDLERS
 from broadsheet_gateway.admin.subscribers.pages import SUBSCRIBER_LIST_HANDLERS
 from broadsheet_gateway.admin.subscribers.person_pages import PERSON_HANDLERS
 from broadsheet_gateway.admin.suppressions.pages import SUPPRESSION_HANDLERS
@@ -101,6 +102,7 @@ def admin_router() -> Router:
         *QUICK_PUBLISH_HANDLERS,
         *SUBSCRIBER_LIST_HANDLERS,
         *PERSON_HANDLERS,
+        *CONFIRMATION_HANDLERS,
         *SEGMENT_HANDLERS,
         *ATTRIBUTE_HANDLERS,
         *IMPORT_HANDLERS,

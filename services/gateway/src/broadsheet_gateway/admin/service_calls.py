@@ -1,6 +1,6 @@
 """What a page asks of the services, under the identity of whoever is signed in."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusa
 _ID_DIGITS_MAX = 18
 
 T = TypeVar("T")
-Query = Mapping[str, str | int | None]
+Query = Mapping[str, str | int | Sequence[int] | None]
 
 
 class ServiceCalls:
@@ -25,7 +25,9 @@ class ServiceCalls:
         self._identity = session.identity
 
     async def get(self, service: ServiceName, path: str, answer: type[T], query: Query | None = None) -> T:
-        """`query`: members that are None or empty are left out. Raises as `get_tagged` does."""
+        """`query`: members that are None or empty are left out, and of a list each is given. Raises as `get_tagged`
+        does.
+        """
         return (await self.get_tagged(service, path, answer, query)).value
 
     async def get_tagged(
@@ -38,8 +40,9 @@ class ServiceCalls:
             ForbiddenError: the user may not.
             UpstreamRefusalError: the service refused for another reason.
         """
-        given = {name: str(value) for name, value in (query or {}).items() if value not in {None, ""}}
-        return await self._call(service, "GET", f"{path}?{urlencode(given)}" if given else path, answer)
+        given = {name: value for name, value in (query or {}).items() if value is not None and value != ""}
+        asked = urlencode(given, doseq=True)
+        return await self._call(service, "GET", f"{path}?{asked}" if asked else path, answer)
 
     async def send(
         self,

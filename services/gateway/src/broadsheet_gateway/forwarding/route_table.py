@@ -22,6 +22,7 @@ ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/subscribers/batch", "subscriptions", {"POST": "subscribers:write"}),
     ("/api/v1/subscribers/search", "subscriptions", {"POST": "subscribers:read"}),
     ("/api/v1/subscribers/{id}", "subscriptions", {"GET": "subscribers:read", "PATCH": "subscribers:write"}),
+    ("/api/v1/subscribers/{id}/send-confirmation", "subscriptions", {"POST": "subscribers:write"}),
     ("/api/v1/subscribers/{id}/unsubscribe", "subscriptions", {"POST": "subscribers:write"}),
     ("/api/v1/subscribers/{id}/export", "subscriptions", {"GET": "personal-data:export"}),
     ("/api/v1/subscribers/{id}/erase", "subscriptions", {"POST": "personal-data:erase"}),

@@ -92,6 +92,7 @@ class FlashCode(StrEnum):
     SUBSCRIBER_ADDED = "subscriber-added"
     SUBSCRIBER_CHANGED = "subscriber-changed"
     SUBSCRIBER_UNSUBSCRIBED = "subscriber-unsubscribed"
+    CONFIRMATION_SENT_AGAIN = "confirmation-sent-again"
     SUBSCRIBER_ERASED = "subscriber-erased"
     SEGMENT_SAVED = "segment-saved"
     SEGMENT_DELETED = "segment-deleted"
@@ -241,6 +242,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "Signed up. A mail is on its way to them. Whoever was known already keeps their name and tags.",
         ),
         FlashCode.SUBSCRIBER_CHANGED: ("success", "What is noted about this person is saved."),
+        FlashCode.CONFIRMATION_SENT_AGAIN: (
+            "success",
+            "The mail that asks to confirm is queued once more. Its link is a new one; the ones before still work.",
+        ),
         FlashCode.SUBSCRIBER_UNSUBSCRIBED: ("success", "Unsubscribed. Nothing more of it is sent to them."),
         FlashCode.SUBSCRIBER_ERASED: (
             "success",

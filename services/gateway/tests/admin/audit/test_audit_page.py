@@ -6,6 +6,8 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
+from broadsheet_common.contracts.audit import AUDIT_ACTIONS, FIELDS
+from broadsheet_gateway.admin.audit.action_words import ACTION_WORDS, KIND_WORDS, label_of, path_of
 from harness.waiting import eventually
 
 from ...conftest import Gateway, csrf_token_of
@@ -39,12 +41,86 @@ async def test_an_entry_says_who_did_what_from_where(gateway: Gateway, owner: ht
     page = await owner.get(PATH)
     assert page.status_code == 200
     (user_id,) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'author'")[0]
-    for shown in ("<code>user.signed_in</code>", f"author (user:{user_id})", "from 127.0.0.1", "UTC"):
+    for shown in (
+        ">Signed in<br>", "<code>user.signed_in</code>", f"user {user_id}", "<bdi>author</bdi>", f"user:{user_id}",
+        "from 127.0.0.1", "UTC",
+    ):  # fmt: skip
         assert shown in page.text
     assert "Those of this page are right." in page.text
     head = gateway.sql("SELECT number || ':' || encode(hash, 'hex') FROM audit.head")[0][0]
     assert re.search(r"<code>\d+:[0-9a-f]{64}</code>", page.text) is not None
     assert head.partition(":")[0].isdecimal()
+
+
+async def enter(gateway: Gateway, action: str, target_id: str, newsletter_id: int | None = None) -> None:
+    gateway.sql(
+        "INSERT INTO audit.waiting (service, action, actor, person, target_kind, target_id, newsletter_id) "
+        "VALUES ('publishing', %s, 'schedule', 'schedule', %s, %s, %s)",
+        action,
+        action.partition(".")[0],
+        target_id,
+        newsletter_id,
+    )
+    await until_entered(gateway, action)
+
+
+async def test_what_it_was_done_to_is_named_and_leads_there(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    (user_id,) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'author'")[0]
+    for action, target in (
+        ("issue.approved", "14"), ("subscriber.changed", "41"), ("subscriber.erased", "42"),
+        ("user.deactivated", str(user_id)), ("attribute.removed", "city"),
+    ):  # fmt: skip
+        await enter(gateway, action, target, 7)
+    person = {"id": 41, "email": "ada@example.com", "name": "Ada"}
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body={"items": [person], "next_cursor": None})
+    gateway.publishing.answer(
+        "GET", "/api/v1/issues", body={"items": [{"id": 14, "title": "Queues <b>"}], "next_cursor": None}
+    )
+    gateway.publishing.answer(
+        "GET", "/api/v1/newsletters", body={"items": [{"id": 7, "name": "The Weekly"}], "next_cursor": None}
+    )
+    page = (await owner.get(PATH)).text
+    for shown in (
+        'Approved <a href="/admin/issues/14"><bdi>“Queues &lt;b&gt;”</bdi></a>',
+        'Changed what is noted of <a href="/admin/subscribers/41"><bdi>ada@example.com</bdi></a>',
+        "Erased <bdi>erased subscriber 42</bdi>",
+        f'Deactivated <a href="/admin/users/{user_id}"><bdi>author</bdi></a>',
+        "Removed <bdi>attribute city</bdi> and its values",
+        "<code>issue.approved</code>, issue 14, <bdi>The Weekly</bdi>",
+        "<bdi>the schedule</bdi>",
+    ):
+        assert shown in page, shown
+    gateway.subscriptions.fail("GET", "/api/v1/subscribers", httpx.ConnectError("refused"))
+    gateway.publishing.fail("GET", "/api/v1/issues", httpx.ConnectError("refused"))
+    gateway.publishing.fail("GET", "/api/v1/newsletters", httpx.ConnectError("refused"))
+    page = (await owner.get(PATH)).text
+    for shown in ("<bdi>issue 14</bdi>", "<bdi>subscriber 42</bdi>", "<bdi>newsletter 7</bdi>"):
+        assert shown in page, shown
+
+
+def test_every_action_and_every_kind_of_target_has_its_words() -> None:
+    assert ACTION_WORDS.keys() == AUDIT_ACTIONS
+    assert {action.partition(".")[0] for action in AUDIT_ACTIONS} == KIND_WORDS.keys() == FIELDS.keys()
+    for action, words in ACTION_WORDS.items():
+        assert words.count("{}") <= 1, action
+        assert re.fullmatch(r"[A-Z][a-z][^{}]*", label_of(action)), action
+    labels = [label_of(action) for action in ACTION_WORDS]
+    assert len(set(labels)) == len(labels)
+    assert label_of("issue.published") == "Published an issue"
+
+
+def test_the_page_of_a_target_is_one_that_there_is(gateway: Gateway) -> None:
+    routes = {re.sub(r"\{[^}]*\}", "", route.path) for route in gateway.app.routes}
+    for action in AUDIT_ACTIONS:
+        if path := path_of(action, "1"):
+            assert path.removesuffix("1") in routes, path
+
+
+async def test_actions_are_offered_in_words(owner: httpx.AsyncClient) -> None:
+    page = (await owner.get(PATH)).text
+    assert '<option value="issue.published">Published an issue</option>' in page
+    assert '<optgroup label="Issue">' in page
+    assert '<option value="webhook_endpoint">Webhook</option>' in page
 
 
 async def test_filters_are_combined_and_go_on_to_the_file(gateway: Gateway, owner: httpx.AsyncClient) -> None:
@@ -78,6 +154,7 @@ async def test_both_days_are_part_of_the_time(gateway: Gateway, owner: httpx.Asy
 @pytest.mark.parametrize(
     ("query", "said"),
     [
+        ("target_kind=nonsense", "There is no such kind."),
         ("since=yesterday", "This is no day"),
         ("until=9999-12-31", "This is no day"),
         ("action=nonsense", "There is no such action."),

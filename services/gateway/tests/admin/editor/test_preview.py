@@ -8,6 +8,7 @@ import pytest
 from broadsheet_gateway.admin.editor.preview_pages import with_scheme
 
 from ...conftest import Gateway
+from ..issue_answers import signed_in_as
 from .drafts import API, NUMBER, answer_draft
 
 PREVIEW = f"/admin/issues/{NUMBER}/preview"
@@ -81,22 +82,116 @@ async def test_what_cannot_be_made_into_a_mail_says_why(gateway: Gateway, author
     assert (frame.status_code, "Mend &lt;it&gt; first." in frame.text) == (200, True)
 
 
-async def test_a_reader_who_is_not_there_is_said(gateway: Gateway, author: httpx.AsyncClient) -> None:
-    gateway.publishing.refuse("POST", f"{API}/preview", 404, "not-found")
-    page = await author.get(PREVIEW, params={"reader": "99"})
-    assert page.status_code == 404
-    assert "There is no subscriber 99 of this newsletter." in page.text
-    frame = await author.get(f"{PREVIEW}/frame", params={"reader": "99"})
-    assert frame.headers["x-frame-options"] == "SAMEORIGIN"
-    assert "There is no subscriber 99 of this newsletter." in frame.text
+PEOPLE = "/api/v1/subscribers"
+
+
+def page_of(*people: tuple[int, str, str]) -> dict[str, Any]:
+    return {"items": [{"id": id_, "email": email, "name": name} for id_, email, name in people], "next_cursor": None}
+
+
+def searches(gateway: Gateway) -> list[str]:
+    """The query of each search for people; not those for the samples that are offered."""
+    return [one.query for one in gateway.subscriptions.received if "state=confirmed" not in one.query]
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("ADA@example.com", ["email_prefix=ADA%40example.com&newsletter_id=1&limit=11"]),
+        ("Ada Lo", ["email_prefix=Ada+Lo&newsletter_id=1&limit=11", "name_prefix=Ada+Lo&newsletter_id=1&limit=11"]),
+    ],
+)
+async def test_a_reader_is_found_by_address_or_name(
+    gateway: Gateway, author: httpx.AsyncClient, typed: str, asked: list[str]
+) -> None:
+    gateway.subscriptions.answer("GET", PEOPLE, body=page_of((12, "ada@example.com", "Ada Lovelace")))
+    page = await author.get(PREVIEW, params={"reader": typed})
+    assert page.status_code == 200
+    assert sorted(searches(gateway)) == asked
+    assert gateway.publishing.last.json == {"variant": 1, "subscriber_id": 12}
+    assert f'value="{typed}"' in page.text
+    assert "/preview/frame?reader=12&amp;" in page.text
+    frame = await author.get(f"{PREVIEW}/frame", params={"reader": typed})
+    assert gateway.publishing.last.json == {"variant": 1, "subscriber_id": 12}
+    assert "<h1>Winter</h1>" in frame.text
+
+
+async def test_a_whole_address_means_one_person_although_others_begin_so(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    people = page_of((12, "ada@example.com", "Ada"), (13, "ada@example.com.au", "Ada"))
+    gateway.subscriptions.answer("GET", PEOPLE, body=people)
+    assert (await author.get(PREVIEW, params={"reader": "Ada@Example.com"})).status_code == 200
+    assert gateway.publishing.last.json == {"variant": 1, "subscriber_id": 12}
+
+
+async def test_several_who_fit_are_offered(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    people = page_of((12, "ada@example.com", "Ada <L>"), (13, "adam@example.com", ""))
+    gateway.subscriptions.answer("GET", PEOPLE, body=people)
+    page = await author.get(PREVIEW, params={"reader": "ada", "scheme": "dark"})
+    assert page.status_code == 422
+    assert "2 people fit. Choose one, or type more." in page.text
+    assert 'id="reader-error"' in page.text
+    assert "reader=13&amp;part=html&amp;scheme=dark" in page.text
+    assert "Ada &lt;L&gt;" in page.text
+    assert all(one.method == "GET" for one in gateway.publishing.received)
+    frame = await author.get(f"{PREVIEW}/frame", params={"reader": "ada"})
+    assert "adam@example.com" in frame.text
+
+
+async def test_a_reader_who_is_not_there_is_said_at_the_field(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", PEOPLE, body=page_of())
+    errors = [{"pointer": "/subscriber_id", "detail": "The newsletter has no such subscriber."}]
+    gateway.publishing.refuse("POST", f"{API}/preview", 422, "invalid-input", errors=errors)
+    for typed in ("nobody@example.com", "99", "0"):
+        page = await author.get(PREVIEW, params={"reader": typed})
+        assert page.status_code == 422
+        assert "Nobody on this newsletter has this address, name or number." in page.text
+        assert 'id="reader-error"' in page.text
+        assert f'value="{typed}"' in page.text
+        frame = await author.get(f"{PREVIEW}/frame", params={"reader": typed})
+        assert frame.headers["x-frame-options"] == "SAMEORIGIN"
+        assert "Nobody on this newsletter" in frame.text
+
+
+async def test_while_people_cannot_be_looked_for_a_number_still_works(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.fail("GET", PEOPLE, httpx.ConnectError("refused"))
+    page = await author.get(PREVIEW, params={"reader": "ada"})
+    assert page.status_code == 422
+    assert "Addresses cannot be read now. Type a number, or leave it empty." in page.text
+    assert (await author.get(PREVIEW, params={"reader": "12"})).status_code == 200
+    assert (await author.get(PREVIEW)).status_code == 200
+
+
+async def test_a_frame_stands_while_publishing_does_not_answer(gateway: Gateway, author: httpx.AsyncClient) -> None:
     gateway.publishing.fail("POST", f"{API}/preview", httpx.ConnectError("refused"))
     assert (await author.get(f"{PREVIEW}/frame")).headers["x-frame-options"] == "SAMEORIGIN"
 
 
-@pytest.mark.parametrize("reader", ["ada@example.com", "-1", "1; DROP", "9" * 30])
-async def test_what_is_no_number_is_no_reader(gateway: Gateway, author: httpx.AsyncClient, reader: str) -> None:
-    assert (await author.get(PREVIEW, params={"reader": reader})).status_code == 200
-    assert gateway.publishing.last.json == {"variant": 1}
+async def test_the_newest_who_confirmed_are_offered(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", PEOPLE, body=page_of((12, "ada@example.com", "Ada")))
+    for path in (PREVIEW, f"/admin/issues/{NUMBER}/edit"):
+        gateway.subscriptions.received.clear()
+        page = await author.get(path)
+        assert '<option value="ada@example.com">Ada</option>' in page.text
+        offered = [one.query for one in gateway.subscriptions.received if one.path == PEOPLE]
+        assert offered == ["newsletter_id=1&state=confirmed&limit=5"]
+
+
+async def test_who_may_not_read_subscribers_sees_it_as_somebody_made_up(gateway: Gateway) -> None:
+    editor = await signed_in_as(gateway, "editor")
+    answer_draft(gateway)
+    gateway.publishing.answer("POST", f"{API}/preview", body=mail())
+    for path in (PREVIEW, f"{PREVIEW}/frame"):
+        for typed in ("12", "ada@example.com"):
+            page = await editor.get(path, params={"reader": typed})
+            assert page.status_code == 200
+            assert gateway.publishing.last.json == {"variant": 1}
+            assert 'name="reader"' not in page.text
+    assert "sample-readers" not in (await editor.get(f"/admin/issues/{NUMBER}/edit")).text
+    assert all(one.path != PEOPLE for one in gateway.subscriptions.received)
 
 
 async def test_a_preview_needs_its_permission(gateway: Gateway, author: httpx.AsyncClient) -> None:

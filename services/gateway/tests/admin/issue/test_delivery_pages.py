@@ -54,6 +54,8 @@ async def author(gateway: Gateway) -> httpx.AsyncClient:
     gateway.delivery.answer("GET", PATH, body=delivery())
     gateway.publishing.answer("GET", "/api/v1/issues/7", body=issue())
     gateway.publishing.answer("GET", "/api/v1/newsletters/1", body=newsletter())
+    person = {"id": 42, "email": "ada@example.com", "name": "Ada"}
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body={"items": [person], "next_cursor": None})
     return client
 
 
@@ -71,6 +73,20 @@ async def test_the_timeline_is_in_the_order_in_which_things_happened(author: htt
     assert ">2 January 2026, 04:01 Europe/Paris<" in page
     assert 'href="/admin/issues/7/recipients"' in page
     assert 'href="/admin/subscribers/42"' in page
+
+
+async def test_the_recipient_is_named_by_address(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    page = (await author.get("/admin/deliveries/7-42")).text
+    assert gateway.subscriptions.last.query == "id=42&limit=100"
+    assert "<h1>Delivery to ada@example.com</h1>" in page
+    assert '<a href="/admin/subscribers/42">ada@example.com</a> <bdi>Ada</bdi>' in page
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body={"items": [], "next_cursor": None})
+    page = (await author.get("/admin/deliveries/7-42")).text
+    assert "<h1>Delivery to an erased subscriber</h1>" in page
+    gateway.subscriptions.fail("GET", "/api/v1/subscribers", httpx.ConnectError("refused"))
+    page = (await author.get("/admin/deliveries/7-42")).text
+    assert "<h1>Delivery to subscriber 42</h1>" in page
+    assert "Addresses cannot be read now" in page
 
 
 async def test_the_page_stands_without_its_issue(gateway: Gateway, author: httpx.AsyncClient) -> None:

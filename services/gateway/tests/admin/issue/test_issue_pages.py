@@ -314,6 +314,100 @@ async def test_recipients_are_listed_by_outcome_and_page_by_page(gateway: Gatewa
     assert "The recipients could not be loaded" in (await author.get("/admin/issues/7/recipients")).text
 
 
+ROWS = [
+    {"id": f"7-{number}", "issue_id": 7, "subscriber_id": number, "status": "failed", "parked": False,
+     "reason": "406 inactive", "settled_at": None}
+    for number in (42, 43)
+]  # fmt: skip
+ADA = {"id": 42, "email": "ada@example.com", "name": "Ada <Lovelace>", "tags": []}
+
+
+def people(*found: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(found), "next_cursor": None}
+
+
+async def test_recipients_are_named_by_address_in_one_call(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    gateway.delivery.answer("GET", "/api/v1/issues/7/deliveries", body={"items": ROWS, "next_cursor": None})
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body=people(ADA))
+    for path in ("/admin/issues/7/recipients", "/admin/issues/7"):
+        gateway.subscriptions.received.clear()
+        page = (await author.get(path)).text
+        assert [one.query for one in gateway.subscriptions.received] == ["id=42&id=43&limit=100"]
+        assert '<a href="/admin/subscribers/42">ada@example.com</a> <bdi>Ada &lt;Lovelace&gt;</bdi>' in page
+        assert 'Subscriber 42 · <a href="/admin/deliveries/7-42">What happened' in page
+        assert "Erased subscriber" in page
+        assert "/admin/subscribers/43" not in page
+        assert "Addresses cannot be read" not in page
+
+
+async def test_while_addresses_cannot_be_read_recipients_are_numbers(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    gateway.delivery.answer("GET", "/api/v1/issues/7/deliveries", body={"items": ROWS, "next_cursor": None})
+    gateway.subscriptions.fail("GET", "/api/v1/subscribers", httpx.ConnectError("refused"))
+    for path in ("/admin/issues/7/recipients", "/admin/issues/7"):
+        page = await author.get(path)
+        assert page.status_code == 200
+        assert "Addresses cannot be read now" in page.text
+        assert '<a href="/admin/deliveries/7-42">Subscriber 42</a>' in page.text
+        assert "Erased subscriber" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("ada@", ["email_prefix=ada%40&newsletter_id=1&limit=50"]),
+        (" Ada ", ["email_prefix=Ada&newsletter_id=1&limit=50", "name_prefix=Ada&newsletter_id=1&limit=50"]),
+        ("42", ["id=42&newsletter_id=1"]),
+    ],
+)
+async def test_a_recipient_is_found_by_address_name_or_number(
+    gateway: Gateway, author: httpx.AsyncClient, typed: str, asked: list[str]
+) -> None:
+    gateway.delivery.answer("GET", "/api/v1/issues/7/deliveries", body={"items": ROWS[:1], "next_cursor": "bmV4dA"})
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body=people(ADA, ADA | {"id": 50, "email": "b@c.de"}))
+    page = await author.get("/admin/issues/7/recipients", params={"q": typed, "status": "failed"})
+    assert sorted(one.query for one in gateway.subscriptions.received) == sorted(asked)
+    assert gateway.delivery.last.query == "status=failed&limit=50&subscriber_id=42&subscriber_id=50"
+    assert f'value="{typed.strip()}"' in page.text
+    assert "ada@example.com" in page.text
+    assert f"&amp;q={typed.strip().replace('@', '%40')}&amp;cursor=bmV4dA" in page.text
+
+
+async def test_a_search_that_finds_nobody_or_cannot_be_made_says_so(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body=people())
+    page = (await author.get("/admin/issues/7/recipients", params={"q": "no@body.example"})).text
+    assert "No recipient fits “no@body.example”." in page
+    assert all("/deliveries" not in one.path for one in gateway.delivery.received)
+    gateway.subscriptions.fail("GET", "/api/v1/subscribers", httpx.ConnectError("refused"))
+    page = (await author.get("/admin/issues/7/recipients", params={"q": "no@body.example"})).text
+    assert 'id="q-error"' in page
+    assert 'value="no@body.example"' in page
+
+
+async def test_who_may_not_read_subscribers_sees_numbers_and_finds_nobody(gateway: Gateway) -> None:
+    publisher = await signed_in_as(gateway, "publisher")
+    answer_issue(gateway)
+    gateway.delivery.answer("GET", "/api/v1/issues/7/deliveries", body={"items": ROWS, "next_cursor": None})
+    page = (await publisher.get("/admin/issues/7/recipients", params={"q": "ada"})).text
+    assert '<a href="/admin/deliveries/7-42">Subscriber 42</a>' in page
+    assert 'name="q"' not in page
+    assert "subscriber_id" not in gateway.delivery.last.query
+    assert gateway.subscriptions.received == []
+
+
+async def test_support_of_one_newsletter_is_shown_addresses_of_that_one(gateway: Gateway) -> None:
+    support = await signed_in_as(gateway, "support", 1)
+    answer_issue(gateway)
+    gateway.delivery.answer("GET", "/api/v1/issues/7/deliveries", body={"items": ROWS, "next_cursor": None})
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body=people(ADA))
+    page = (await support.get("/admin/issues/7/recipients")).text
+    assert gateway.subscriptions.last.query == "id=42&id=43&limit=100&newsletter_id=1"
+    assert "ada@example.com" in page
+
+
 async def test_the_history_names_who_did_what(gateway: Gateway, author: httpx.AsyncClient) -> None:
     await gateway.add_api_key(name="importer")
     steps = [

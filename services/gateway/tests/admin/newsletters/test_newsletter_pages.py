@@ -310,3 +310,54 @@ async def test_who_only_reads_sees_the_list_and_no_settings(gateway: Gateway, ow
     assert f"{PATH}/new" not in page.text
     for path in (f"{PATH}/3", f"{PATH}/new", f"{PATH}/3/page"):
         assert (await analyst.get(path)).status_code == 403
+
+
+async def test_the_language_is_chosen_and_a_saved_tag_of_any_kind_stays(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    for tag, shown in (
+        ("en", '<option value="en" selected>English (en)</option>'),
+        ("de-AT", '<option value="de-AT" selected>German (de-AT)</option>'),
+        ("tlh-Latn", '<option value="tlh-Latn" selected>Another language (tlh-Latn)</option>'),
+    ):
+        gateway.publishing.answer("GET", f"{API}/3", body=newsletter(language=tag), etag='"v1"')
+        page = (await owner.get(f"{PATH}/3")).text
+        assert shown in page
+        assert '<option value="ar">Arabic (ar)</option>' in page
+        own, others = page.split('label="With Broadsheet in this language too"')[1].split(
+            'label="With Broadsheet in English"'
+        )
+        assert (tag in own) == (tag != "tlh-Latn")
+        assert "tlh-Latn" in others or tag != "tlh-Latn"
+        saved = await owner.post(f"{PATH}/3", data=form_of(page, await csrf_token_of(owner)))
+        assert saved.status_code == 303
+        assert changes(gateway) == []
+    form = form_of((await owner.get(f"{PATH}/3")).text, await csrf_token_of(owner)) | {"language": "fr"}
+    await owner.post(f"{PATH}/3", data=form)
+    assert gateway.publishing.last.json == {"language": "fr"}
+
+
+async def test_a_language_that_is_refused_stays_chosen(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    errors = [{"pointer": "/language", "detail": "Expected is a language tag."}]
+    gateway.publishing.refuse("PATCH", f"{API}/3", 422, "invalid-input", errors=errors)
+    form = form_of((await owner.get(f"{PATH}/3")).text, await csrf_token_of(owner))
+    page = (await owner.post(f"{PATH}/3", data=form | {"language": "no such tag"})).text
+    assert 'id="language-error"' in page
+    assert '<option value="no such tag" selected>' in page
+
+
+@pytest.mark.parametrize("path", ["/3", "/new"])
+async def test_time_zones_are_offered_by_their_names(owner: httpx.AsyncClient, path: str) -> None:
+    page = (await owner.get(f"{PATH}{path}")).text
+    for zone in ("UTC", "Europe/Paris", "America/Argentina/Buenos_Aires"):
+        assert f'<option value="{zone}"></option>' in page
+    assert 'list="time-zones"' in page
+
+
+async def test_a_time_zone_that_there_is_not_is_said_at_its_field(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    errors = [{"pointer": "/time_zone", "detail": "There is no such time zone."}]
+    gateway.publishing.refuse("PATCH", f"{API}/3", 422, "invalid-input", errors=errors)
+    form = form_of((await owner.get(f"{PATH}/3")).text, await csrf_token_of(owner))
+    page = (await owner.post(f"{PATH}/3", data=form | {"time_zone": "Paris"})).text
+    assert 'id="time_zone-error"' in page
+    assert 'value="Paris"' in page

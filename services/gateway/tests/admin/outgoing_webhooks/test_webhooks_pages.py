@@ -250,6 +250,16 @@ async def test_what_was_cancelled_is_not_sent_again(gateway: Gateway, owner: htt
     assert (refused.status_code, "It was cancelled." in refused.text) == (409, True)
 
 
+async def test_whom_a_delivery_is_about_is_named(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", "/api/v1/webhook-deliveries/71", body=delivery())
+    person = {"id": 204, "email": "ada@example.com", "name": "Ada"}
+    gateway.subscriptions.answer("GET", "/api/v1/subscribers", body={"items": [person], "next_cursor": None})
+    page = (await owner.get("/admin/webhooks/deliveries/71")).text
+    assert 'about <a href="/admin/subscribers/204">ada@example.com</a> (subscriber 204)' in page
+    gateway.subscriptions.fail("GET", "/api/v1/subscribers", httpx.ConnectError("refused"))
+    assert "about subscriber 204" in (await owner.get("/admin/webhooks/deliveries/71")).text
+
+
 async def test_a_delivery_is_shown_without_its_endpoint(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.subscriptions.refuse("GET", f"{API}/4", 404, "not-found")
     page = await owner.get(f"{WEBHOOKS}/deliveries/71")

@@ -108,6 +108,19 @@ async def test_a_time_that_comes_twice_is_asked_about_with_everything_kept(
     assert 'value="later" checked' in page.text
 
 
+async def test_time_zones_are_offered_and_one_that_there_is_not_is_said_at_its_field(
+    gateway: Gateway, publisher: httpx.AsyncClient
+) -> None:
+    page = (await publisher.get(SEND)).text
+    assert 'list="time-zones"' in page
+    assert '<option value="Asia/Tokyo"></option>' in page
+    errors = [{"pointer": "/time_zone", "detail": "There is no such time zone."}]
+    gateway.publishing.refuse("POST", f"{API}/schedule", 422, "invalid-input", errors=errors)
+    page = (await post(publisher, SEND, when="later", at="2026-10-25T02:30", time_zone="Tokyo", version="3")).text
+    assert 'id="time_zone-error"' in page
+    assert values_of(page)["time_zone"] == "Tokyo"
+
+
 async def test_a_schedule_without_a_time_is_refused_here(gateway: Gateway, publisher: httpx.AsyncClient) -> None:
     page = await post(publisher, SEND, when="later", version="3")
     assert page.status_code == 422

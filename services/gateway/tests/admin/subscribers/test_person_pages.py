@@ -357,3 +357,67 @@ async def test_roles_open_the_pages(
     assert (await owner.get(f"{PAGE}/{path}")).status_code == (200 if opens else 403)
     if path in {"41/edit", "41/unsubscribe", "41/erase"} and not opens:
         assert (await send(owner, f"{PAGE}/{path}", understood="yes", newsletter_id="7")).status_code == 403
+
+
+PENDING = {
+    **PERSON,
+    "subscriptions": [
+        {**SUBSCRIPTION, "newsletter_id": 9},
+        {**SUBSCRIPTION, "state": "pending", "confirmed_at": None, "confirmation_queued_at": "2026-03-01T08:30:00Z"},
+    ],
+}
+
+
+async def test_who_signed_somebody_up_is_named(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    (user_id,) = gateway.sql("SELECT id FROM gateway.user_account WHERE username = 'author'")[0]
+    by_hand = {**CONSENT, "source": "api", "actor": f"user:{user_id}", "wording": None}
+    gateway.subscriptions.answer("GET", f"{API}/41/consent", body=page_of(by_hand))
+    assert "<dt>Done by</dt><dd>author</dd>" in (await owner.get(f"{PAGE}/41")).text
+
+
+async def test_a_confirmation_is_sent_again_with_the_forms_key(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/41", body=PENDING, etag='"a1"')
+    gateway.subscriptions.answer("POST", f"{API}/41/send-confirmation", 202, body=PENDING)
+    page = await owner.get(f"{PAGE}/41")
+    assert page.text.count("Send the confirmation again") == 1
+    assert "was last sent <time" in page.text
+    assert "1 March 2026, 08:30" in page.text
+    key = key_in(page)
+    for _ in range(2):
+        sent = await send(owner, f"{PAGE}/41/send-confirmation", newsletter_id="7", idempotency_key=key)
+        assert (sent.status_code, sent.headers["location"]) == (HTTP_303_SEE_OTHER, f"{PAGE}/41")
+    asks = asked(gateway, "POST", f"{API}/41/send-confirmation")
+    assert [one.json for one in asks] == [{"newsletter_id": 7}] * 2
+    assert {one.headers["idempotency-key"] for one in asks} == {key}
+    assert "is queued once more" in (await owner.get(f"{PAGE}/41")).text
+
+
+@pytest.mark.parametrize(
+    ("slug", "detail"),
+    [
+        ("not-pending", "They have confirmed already."),
+        ("not-pending", "They left, and can be asked again only after they sign up again themselves."),
+        ("address-blocked", "Mail to this address is held back: The address bounced."),
+        ("sent-lately", "They were sent one a moment ago."),
+    ],
+)
+async def test_a_confirmation_that_cannot_be_sent_again_says_why(
+    gateway: Gateway, owner: httpx.AsyncClient, slug: str, detail: str
+) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/41", body=PENDING, etag='"a1"')
+    gateway.subscriptions.refuse("POST", f"{API}/41/send-confirmation", 409, slug, detail=detail)
+    page = await send(owner, f"{PAGE}/41/send-confirmation", newsletter_id="7", idempotency_key="x" * 20)
+    assert page.status_code == 409
+    assert detail in page.text
+    assert 'id="confirmation-error-7"' in page.text
+    assert key_in(page) != "x" * 20
+
+
+async def test_only_who_may_write_has_a_confirmation_sent_again(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/41", body=PENDING, etag='"a1"')
+    assert (await send(owner, f"{PAGE}/41/send-confirmation", newsletter_id="x")).status_code == 404
+    gateway.subscriptions.answer("GET", f"{API}/41", body=PERSON, etag='"a1"')
+    assert "Send the confirmation again" not in (await owner.get(f"{PAGE}/41")).text
+    gateway.sql("UPDATE gateway.user_role SET role = 'analyst'")
+    assert (await send(owner, f"{PAGE}/41/send-confirmation", newsletter_id="7")).status_code == 403
+    assert asked(gateway, "POST", f"{API}/41/send-confirmation") == []

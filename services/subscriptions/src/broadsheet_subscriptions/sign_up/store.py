@@ -5,13 +5,14 @@ Lock order, so that no two use cases deadlock: mailbox quota, subscriber, subscr
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
 from broadsheet_subscriptions.consent.interface import (
@@ -244,6 +245,89 @@ async def record_requests(
             **evidence_arrays([one.evidence for one in requests]),
         },
     )
+
+
+class AskableSubscription(msgspec.Struct, frozen=True):
+    """A subscription, locked, with its person and newsletter. `is_archived`: the newsletter takes no sign-ups.
+    `next_mail_at`: when the cool-down is over, if it is not.
+    """
+
+    id: int
+    state: State
+    email: EmailAddress
+    newsletter: Newsletter
+    is_archived: bool
+    next_mail_at: datetime | None
+
+
+async def hold_quota(connection: AsyncConnection, email: EmailAddress, bounds: MailBounds) -> datetime | None:
+    """Lock the quota of the address's mailbox, which comes first in the lock order. When it is open again; None: it
+    has room.
+    """
+    result = await connection.execute(
+        sa.text("""
+            INSERT INTO subscriptions.mailbox_quota AS kept (mailbox_hash) VALUES (:mailbox_hash)
+            ON CONFLICT (mailbox_hash) DO UPDATE
+               SET mails = CASE WHEN kept.window_began_at <= now() - :window THEN 0 ELSE kept.mails END,
+                   window_began_at = CASE WHEN kept.window_began_at <= now() - :window THEN now()
+                                          ELSE kept.window_began_at END
+            RETURNING CASE WHEN mails >= :mails_max THEN window_began_at + :window END
+        """).bindparams(sa.bindparam("window", type_=sa.Interval)),
+        {
+            "mailbox_hash": hash_mailbox(email),
+            "window": bounds.mailbox_window,
+            "mails_max": bounds.mailbox_mails_max,
+        },
+    )
+    found: datetime | None = result.scalar_one()
+    return found
+
+
+async def hold_subscription(
+    connection: AsyncConnection, *, subscriber_id: int, newsletter_id: int, bounds: MailBounds
+) -> AskableSubscription | None:
+    """Locks the person and then the subscription. None: there is no such one."""
+    result = await connection.execute(
+        sa.text("""
+            WITH person AS MATERIALIZED (
+                SELECT id, email FROM subscriptions.subscriber WHERE id = :subscriber_id FOR UPDATE
+            )
+            SELECT subscription.id, subscription.state, person.email, newsletter.newsletter_id, newsletter.name,
+                   newsletter.postal_address, newsletter.language, newsletter.archived_at IS NOT NULL AS is_archived,
+                   CASE WHEN subscription.confirmation_queued_at > now() - :cool_down
+                        THEN subscription.confirmation_queued_at + :cool_down END AS next_mail_at
+              FROM person
+              JOIN subscriptions.subscription ON subscription.subscriber_id = person.id
+              JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
+             WHERE subscription.newsletter_id = :newsletter_id
+               FOR UPDATE OF subscription
+        """).bindparams(sa.bindparam("cool_down", type_=sa.Interval)),
+        {"subscriber_id": subscriber_id, "newsletter_id": newsletter_id, "cool_down": bounds.cool_down},
+    )
+    row = result.one_or_none()
+    if row is None:
+        return None
+    return AskableSubscription(
+        id=row.id,
+        state=row.state,
+        email=EmailAddress(row.email),
+        newsletter=Newsletter(row.newsletter_id, row.name, row.postal_address, row.language),
+        is_archived=row.is_archived,
+        next_mail_at=row.next_mail_at,
+    )
+
+
+async def find_block(connection: AsyncConnection, email: EmailAddress) -> SuppressionKind | None:
+    """Why mail to the address is held back on some stream, except that they left: who comes back may be asked again."""
+    result = await connection.execute(
+        sa.text("""
+            SELECT kind FROM delivery.published_suppressed
+             WHERE email_key = :email_key AND kind <> 'unsubscribe' ORDER BY changed_at LIMIT 1
+        """),
+        {"email_key": email.key},
+    )
+    found: SuppressionKind | None = result.scalar_one_or_none()
+    return found
 
 
 async def find_by_token(connection: AsyncConnection, token_hash: bytes, *, lock: bool) -> LinkedSubscription | None:

@@ -62,6 +62,20 @@ class ConfirmationPolicy(msgspec.Struct, frozen=True):
     address_hasher: AddressHasher
 
 
+class SignUpMailing(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail about a subscription, and what asked for it. `asks_to_confirm`: with a link; else it says that they are
+    subscribed already. `counts_for`: the address whose mailbox quota, locked before, counts it; None for no quota.
+    """
+
+    subscription_id: int
+    to: EmailAddress
+    counts_for: EmailAddress | None
+    newsletter: store.Newsletter
+    asks_to_confirm: bool
+    evidence: Evidence
+    traceparent: str | None = None
+
+
 class SignedUp(msgspec.Struct, frozen=True):
     """`is_new`: the address was unknown before; `mail_queued`: a mail was queued."""
 
@@ -131,7 +145,7 @@ async def subscribe_all(
         if not mailed:
             continue
         async with connection.begin_nested() as savepoint:
-            await _queue_mails(connection, mailed, policy)
+            await queue_mails(connection, [_mail_of(one, row) for one, row in mailed], policy)
             if not is_due:
                 await savepoint.rollback()
     return [_result(one, row) for one, row in zip(sign_ups, rows, strict=True)]
@@ -144,37 +158,51 @@ def _result(sign_up: SignUp, entered: store.EnteredSignUp | None) -> SignedUp | 
     return SignedUp(entered.subscriber, entered.subscriber_is_new, entered.mail_is_due)
 
 
-async def _queue_mails(
-    connection: AsyncConnection, entered: Sequence[tuple[SignUp, store.EnteredSignUp]], policy: ConfirmationPolicy
+def _mail_of(sign_up: SignUp, row: store.EnteredSignUp) -> SignUpMailing:
+    return SignUpMailing(
+        subscription_id=row.subscription_id,
+        to=row.subscriber.email,
+        counts_for=sign_up.email,
+        newsletter=row.newsletter,
+        asks_to_confirm=state_after_sign_up(row.state) == "pending",
+        evidence=sign_up.evidence,
+        traceparent=sign_up.traceparent,
+    )
+
+
+async def queue_mails(
+    connection: AsyncConnection, mailings: Sequence[SignUpMailing], policy: ConfirmationPolicy
 ) -> None:
+    """In the caller's transaction, which has locked the subscriptions: tokens, entries in the consent record, and
+    mails.
+    """
     requests: list[store.SignUpRequest] = []
     mails: list[SingleMail] = []
-    for sign_up, row in entered:
+    for one in mailings:
         token = policy.token_source()
         token_hash = hash_token(token)
         mail_key = f"confirmation:{token_hash.hex()}"
-        asks_to_confirm = state_after_sign_up(row.state) == "pending"
-        mail = _write_mail(row.newsletter, token, policy) if asks_to_confirm else _write_already(row.newsletter)
+        mail = _write_mail(one.newsletter, token, policy) if one.asks_to_confirm else _write_already(one.newsletter)
         requests.append(
             store.SignUpRequest(
-                subscription_id=row.subscription_id,
-                counts_for=sign_up.email,
-                mail="confirmation" if asks_to_confirm else "already_subscribed",
+                subscription_id=one.subscription_id,
+                counts_for=one.counts_for,
+                mail="confirmation" if one.asks_to_confirm else "already_subscribed",
                 mail_key=mail_key,
                 token_hash=token_hash,
-                evidence=sign_up.evidence,
+                evidence=one.evidence,
             )
         )
         mails.append(
             SingleMail(
                 kind="confirmation",
-                to=row.subscriber.email,
+                to=one.to,
                 subject=mail.subject,
                 html_body=mail.html_body,
                 text_body=mail.text_body,
                 dedupe_key=mail_key,
                 expires_in=policy.lifetime,
-                traceparent=sign_up.traceparent,
+                traceparent=one.traceparent,
             )
         )
     await store.record_requests(connection, requests, lifetime=policy.lifetime)

@@ -64,6 +64,8 @@ from broadsheet_subscriptions.tables.lists import NAME_SEARCH_CHARS
 EMAIL_CHARS_MAX = 1_000
 """Longer texts are refused before they are parsed."""
 NAME_CHARS_MAX = 20_000
+IDS_MAX = 100
+"""Subscribers that one request may name by their ids."""
 
 # Litestar reserves the parameter name `state`. The type is text, so that an error names the parameter as it was sent.
 StateFilter = Annotated[
@@ -81,6 +83,14 @@ NewsletterFilter = Annotated[
         ge=1,
         le=RECORD_ID_MAX,
         description="Only subscribers with a subscription to this newsletter",
+    ),
+]
+IdsFilter = Annotated[
+    list[RecordId] | None,
+    QueryParameter(
+        name="id",
+        max_items=IDS_MAX,
+        description="Only the subscribers of these ids; may be repeated. Who does not exist is left out",
     ),
 ]
 EmailFilter = Annotated[
@@ -184,6 +194,7 @@ class SubscriberController(Controller):
         self,
         request: ServiceRequest,
         engine: NamedDependency[AsyncEngine],
+        ids: IdsFilter = None,
         subscription_state: StateFilter = None,
         newsletter_id: NewsletterFilter = None,
         email: EmailFilter = None,
@@ -197,6 +208,7 @@ class SubscriberController(Controller):
     ) -> Page[Subscriber]:
         allowed = allowed_newsletters(request.user, "subscribers:read", newsletter_id)
         wanted = Wanted(
+            ids=None if ids is None else tuple(ids),
             state=_parse_state(subscription_state),
             newsletter_id=newsletter_id,
             email_key=None if email is None else _parse_filter(email).key,

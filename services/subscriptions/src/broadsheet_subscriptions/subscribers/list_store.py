@@ -4,7 +4,7 @@ A page begins after the last row of the page before (its id, or its key and id),
 subscriber is skipped or listed twice when others are inserted, changed or deleted meanwhile.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +29,12 @@ class Position(msgspec.Struct, frozen=True):
 
 class Newest(msgspec.Struct, frozen=True):
     """All subscribers."""
+
+
+class OfIds(msgspec.Struct, frozen=True):
+    """Those of these ids that exist."""
+
+    ids: tuple[int, ...]
 
 
 class WithAddress(msgspec.Struct, frozen=True):
@@ -58,7 +64,7 @@ class ByName(msgspec.Struct, frozen=True):
     prefix: str
 
 
-Walk = Newest | WithAddress | WithSubscription | WithTag | ByAddress | ByName
+Walk = Newest | OfIds | WithAddress | WithSubscription | WithTag | ByAddress | ByName
 
 # Keeps the planner from collecting and sorting what an index already has in order. It does that on tables that were
 # never analysed.
@@ -69,6 +75,10 @@ KEEP_TO_THE_INDEX_SQL: Final = """
 
 _NEWEST: Final = """
     SELECT id, '' AS key FROM subscriptions.subscriber WHERE id < :id ORDER BY id DESC LIMIT :limit
+"""
+_OF_IDS: Final = """
+    SELECT id, '' AS key FROM subscriptions.subscriber
+     WHERE id = ANY (:ids) AND id < :id ORDER BY id DESC LIMIT :limit
 """
 _WITH_ADDRESS: Final = """
     SELECT id, '' AS key FROM subscriptions.subscriber WHERE email_key = :email_key AND id < :id LIMIT :limit
@@ -147,6 +157,8 @@ def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
     match walk:
         case Newest():
             return _NEWEST, {}
+        case OfIds():
+            return _OF_IDS, {"ids": list(walk.ids)}
         case WithAddress():
             return _WITH_ADDRESS, {"email_key": walk.email_key}
         case WithTag():
@@ -160,8 +172,9 @@ def _statement(walk: Walk) -> tuple[str, dict[str, object]]:
             return _BY_NAME, {"prefix": walk.prefix, "highest": _HIGHEST_CHARACTER}
 
 
-_TYPES: Final = {
+_TYPES: Final[Mapping[str, Any]] = {
     "id": sa.BigInteger,
+    "ids": sa.ARRAY(sa.BigInteger),
     "key": sa.Text,
     "prefix": sa.Text,
     "highest": sa.Text,

@@ -4,7 +4,8 @@ The work is bounded: at most CANDIDATES_MAX subscribers are looked at for a page
 than its limit, or none, although more follow. Only a page without a cursor is the last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -24,8 +25,12 @@ CANDIDATES_MAX = 6_400
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """All conditions that are not None must hold. At most one of the three about address and name is given."""
+    """All conditions that are not None must hold. At most one of the three about address and name is given.
 
+    `ids`: only these subscribers; those that do not exist are left out.
+    """
+
+    ids: tuple[int, ...] | None = None
     state: State | None = None
     newsletter_id: int | None = None
     email_key: str | None = None
@@ -78,31 +83,31 @@ async def _fitting(connection: AsyncConnection, ids: Sequence[int], wanted: Want
 
 def plan(wanted: Wanted) -> tuple[Walk, Node | None]:
     """The walk, and a filter for the remaining conditions (None: there are none)."""
-    rest: list[Node] = [] if wanted.matching is None else [wanted.matching]
-    walk: Walk | None = None
+    [(walk, _), *others] = [*_conditions(wanted), (store.Newest(), _EVERYBODY)]
+    rest = ([] if wanted.matching is None else [wanted.matching]) + [node for _, node in others[:-1]]
+    return walk, All(tuple(rest)) if rest else None
+
+
+_EVERYBODY: Final = All(())
+
+
+def _conditions(wanted: Wanted) -> Iterator[tuple[Walk, Node]]:
+    """Each as a walk and as a filter, the most selective first: that one is walked."""
+    if wanted.ids is not None:
+        yield store.OfIds(wanted.ids), _EVERYBODY
     if wanted.email_key is not None:
-        walk = store.WithAddress(wanted.email_key)
+        yield store.WithAddress(wanted.email_key), Email("eq", (wanted.email_key,))
     if wanted.email_prefix is not None:
-        if walk is None:
-            walk = store.ByAddress(wanted.email_prefix)
-        else:
-            rest.append(Email("starts_with", (wanted.email_prefix,)))
+        yield store.ByAddress(wanted.email_prefix), Email("starts_with", (wanted.email_prefix,))
     if wanted.name_prefix is not None:
-        if walk is None:
-            walk = store.ByName(wanted.name_prefix)
-        else:
-            rest.append(Name("starts_with", (wanted.name_prefix,)))
+        yield store.ByName(wanted.name_prefix), Name("starts_with", (wanted.name_prefix,))
     if wanted.tag is not None:
-        if walk is None:
-            walk = store.WithTag(wanted.tag)
-        else:
-            rest.append(Tags((wanted.tag,), every=False))
+        yield store.WithTag(wanted.tag), Tags((wanted.tag,), every=False)
     if wanted.state is not None or wanted.newsletter_id is not None:
-        if walk is None:
-            walk = store.WithSubscription(wanted.newsletter_id, wanted.state)
-        else:
-            rest.append(HasSubscription(wanted.newsletter_id, wanted.state))
-    return walk or store.Newest(), All(tuple(rest)) if rest else None
+        yield (
+            store.WithSubscription(wanted.newsletter_id, wanted.state),
+            HasSubscription(wanted.newsletter_id, wanted.state),
+        )
 
 
 def _decode(walk: Walk, cursor: str | None) -> Position | None:

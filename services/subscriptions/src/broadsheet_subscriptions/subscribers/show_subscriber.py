@@ -26,6 +26,7 @@ LATE_S: Final = 0.05
 
 class Subscription(msgspec.Struct, frozen=True):
     """`import_id`: the import that created or confirmed it; its `consent_basis` says why mail may be sent.
+    `confirmation_queued_at`: when the last mail about it, which asks to confirm unless it is confirmed, was queued.
     `suppressed`: the address is suppressed, so no issue is sent, whatever the state (see `GET
     /api/v1/suppressions`).
     """
@@ -36,6 +37,7 @@ class Subscription(msgspec.Struct, frozen=True):
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
     import_id: int | None
+    confirmation_queued_at: datetime | None
     suppressed: Suppression | None
 
 
@@ -134,6 +136,7 @@ def _shown(
                 one.confirmed_at,
                 one.unsubscribed_at,
                 one.import_id,
+                one.confirmation_queued_at,
                 one.suppressed,
             )
             for one in held

@@ -45,6 +45,7 @@ class SubscriptionRow(msgspec.Struct, frozen=True):
     confirmed_at: datetime | None
     unsubscribed_at: datetime | None
     import_id: int | None
+    confirmation_queued_at: datetime | None
     suppressed: Suppression | None
 
 
@@ -66,7 +67,7 @@ _SHOWN = """
     SELECT person.id, person.email, person.name, person.created_at, person.tags,
            person.attributes - ARRAY (SELECT name FROM subscriptions.attribute WHERE removed_at IS NOT NULL),
            held.id, held.newsletter_id, held.subscriber_id, held.state, held.created_at, held.confirmed_at,
-           held.unsubscribed_at, held.import_id,
+           held.unsubscribed_at, held.import_id, held.confirmation_queued_at,
            suppressed.kind, suppressed.origin, suppressed.changed_at, suppressed.postmark_refusal
       FROM subscriptions.subscriber AS person
       LEFT JOIN subscriptions.subscription AS held ON held.subscriber_id = person.id
@@ -76,7 +77,7 @@ _SHOWN = """
      WHERE person.id {is_meant}
      ORDER BY person.id, held.id
 """
-_COLUMNS: tuple[sa.ColumnClause[Any], ...] = tuple(sa.column(f"column_{place}") for place in range(18))
+_COLUMNS: tuple[sa.ColumnClause[Any], ...] = tuple(sa.column(f"column_{place}") for place in range(19))
 """Told how many columns there are, SQLAlchemy keeps what it knows of them."""
 _SHOWN_SEVERAL = sa.text(_SHOWN.format(is_meant="= ANY(CAST(:subscriber_ids AS bigint[]))")).columns(*_COLUMNS)
 _SHOWN_ONE = sa.text(_SHOWN.format(is_meant="= CAST(:id_0 AS bigint)")).columns(*_COLUMNS)
@@ -112,7 +113,7 @@ async def read_shown(connection: AsyncConnection, subscriber_ids: Sequence[int])
         rows = await connection.execute(_SHOWN_SEVERAL, {"subscriber_ids": wanted})
     shown: dict[int, Shown] = {}
     for row in rows:
-        details, held, suppression = row[:6], row[6:14], row[14:]
+        details, held, suppression = row[:6], row[6:15], row[15:]
         known = shown.get(details[0])
         if known is None:
             known = shown[details[0]] = (DetailsRow(*details), [])

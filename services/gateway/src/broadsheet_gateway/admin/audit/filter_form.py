@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, get_args
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
 
-from broadsheet_common.contracts.audit import AuditAction
+from broadsheet_common.contracts.audit import AUDIT_ACTIONS
+from broadsheet_gateway.admin.audit.action_words import KIND_WORDS
 from broadsheet_gateway.admin.audit.views import AuditFilter
 from broadsheet_gateway.audit.interface import Wanted
 
 WORD_CHARS_MAX: Final = 100
-ACTIONS: Final = tuple(sorted(get_args(AuditAction)))
 
 
 def read_filter(query: Mapping[str, str]) -> AuditFilter:
@@ -23,15 +23,17 @@ def read_filter(query: Mapping[str, str]) -> AuditFilter:
 def wanted_of(given: AuditFilter) -> tuple[Wanted, dict[str, str]]:
     """What to ask for, and what is wrong with the form, by field: that part is left out."""
     errors: dict[str, str] = {}
-    if given.action and given.action not in ACTIONS:
+    if given.action and given.action not in AUDIT_ACTIONS:
         errors["action"] = "There is no such action."
+    if given.target_kind and given.target_kind not in KIND_WORDS:
+        errors["target_kind"] = "There is no such kind."
     wanted = Wanted(
         since=_start_of(given.since, "since", errors),
         until=_start_of(given.until, "until", errors, days_later=1),
         actor=given.actor or None,
         person=given.person or None,
         action=None if "action" in errors else given.action or None,
-        target_kind=given.target_kind or None,
+        target_kind=None if "target_kind" in errors else given.target_kind or None,
         target_id=given.target_id or None,
     )
     return wanted, errors

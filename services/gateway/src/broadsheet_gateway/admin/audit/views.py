@@ -5,21 +5,29 @@ from typing import ClassVar
 
 import msgspec
 
+from broadsheet_gateway.admin.audit.action_words import ACTION_WORDS, KIND_WORDS, label_of
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 
 class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`actor` and `person` by name, as far as they have one. `before` and `after` are JSON. `is_chained`: its hash is
-    that of its text, and follows from the entry before it.
+    """`actor` and `person` by name, and `actor_code` and `person_code` as the log has them; `person` empty: the same.
+    `sentence`: what was done, around the target, which is empty where the sentence does not name it. `target_code`: as
+    the filters take it. `before` and `after` are JSON. `is_chained`: its hash is that of its text, and follows from the
+    entry before it.
     """
 
     number: int
     at: datetime
     action: str
+    sentence: tuple[str, str]
+    target: str = ""
+    target_path: str = ""
+    target_code: str
     actor: str
-    person: str
+    actor_code: str
+    person: str = ""
+    person_code: str = ""
     source: str
-    target: str
     newsletter: str
     before: str
     after: str
@@ -52,11 +60,25 @@ class AuditPage(AdminPageView, frozen=True, kw_only=True):
 
     entries: tuple[EntryRow, ...]
     filter: AuditFilter = AuditFilter()
-    actions: tuple[str, ...] = ()
     next_query: str = ""
     export_query: str = ""
     end: str = ""
     errors: FieldErrors = NO_ERRORS
+
+    @property
+    def action_groups(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """For the choice of actions: heading, and code and words of each."""
+        return tuple(
+            (
+                words[0].upper() + words[1:],
+                tuple((action, label_of(action)) for action in ACTION_WORDS if action.partition(".")[0] == kind),
+            )
+            for kind, words in KIND_WORDS.items()
+        )
+
+    @property
+    def target_kinds(self) -> tuple[tuple[str, str], ...]:
+        return tuple((kind, words[0].upper() + words[1:]) for kind, words in KIND_WORDS.items())
 
     @property
     def broken(self) -> tuple[int, ...]:

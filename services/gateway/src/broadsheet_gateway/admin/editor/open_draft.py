@@ -14,6 +14,7 @@ from broadsheet_gateway.admin.editor.draft import Draft, TypedDraft, typed_of
 from broadsheet_gateway.admin.editor.views import Choice, EditorPage, Saved
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.subscriber_names import ask_samples, may_read_subscribers
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer
 from broadsheet_gateway.pages import FlashCode
 
@@ -46,11 +47,12 @@ async def show_editor(
     """
     draft = found.value
     may = session.rights.anywhere
-    newsletter, layouts, segments, names = await asyncio.gather(
+    newsletter, layouts, segments, names, samples = await asyncio.gather(
         or_none(ask_newsletter(calls, draft.newsletter_id)),
         or_none(_ask_choices(calls, "publishing", "/api/v1/layouts")),
         or_none(_ask_choices(calls, "subscriptions", "/api/v1/segments")),
         names_of([draft.saved_by], engine),
+        ask_samples(calls, session, draft.newsletter_id),
     )
     held = typed or typed_of(draft)
     return EditorPage(
@@ -71,6 +73,8 @@ async def show_editor(
         segments=_with_chosen(segments, held.segment_id, "Segment"),
         faults=draft.faults if typed is None else (),
         may_preview="issues:preview" in may,
+        may_choose_reader=may_read_subscribers(session, draft.newsletter_id),
+        samples=samples,
         others_write_now=typed is None and _is_others_last_moment(draft, session),
     )
 

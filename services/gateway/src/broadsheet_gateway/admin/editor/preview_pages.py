@@ -5,6 +5,7 @@ but pictures: what an author wrote never runs for another user. Its origin is op
 ours if it did.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -17,12 +18,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from markupsafe import escape
 
-from broadsheet_common.http.problems import NotFoundError, ProblemError
+from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.admin.editor.open_draft import ask_draft
+from broadsheet_gateway.admin.editor.preview_reader import NOBODY, ChosenReader, choose_reader
 from broadsheet_gateway.admin.editor.views import PreviewChoice, PreviewPage
 from broadsheet_gateway.admin.page_context import PageContext
-from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence
+from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.subscriber_names import ADDRESS_CHARS_MAX, ask_samples, may_read_subscribers
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse
 
@@ -60,10 +63,9 @@ class MailPreview(msgspec.Struct, frozen=True, kw_only=True):
 def read_choice(request: AnyRequest) -> PreviewChoice:
     """What the address says; what it says wrong is as if it were not said."""
     given = request.query_params
-    reader = str(given.get("reader", "")).strip()
     variant = str(given.get("variant", "1"))
     return PreviewChoice(
-        reader=reader if reader.isascii() and reader.isdigit() and len(reader) <= 18 else "",  # noqa: PLR2004 (bigint)
+        reader=str(given.get("reader", "")).strip()[:ADDRESS_CHARS_MAX],
         part="text" if given.get("part") == "text" else "html",
         scheme="dark" if given.get("scheme") == "dark" else "light",
         width="phone" if given.get("width") == "phone" else "desktop",
@@ -71,11 +73,11 @@ def read_choice(request: AnyRequest) -> PreviewChoice:
     )
 
 
-async def ask_preview(calls: ServiceCalls, issue_id: int, choice: PreviewChoice) -> MailPreview:
+async def ask_preview(calls: ServiceCalls, issue_id: int, *, variant: int, subscriber_id: int | None) -> MailPreview:
     """Raises as `ServiceCalls.send`: the draft has faults, or there is no such reader."""
-    body: dict[str, object] = {"variant": choice.variant}
-    if choice.reader:
-        body["subscriber_id"] = int(choice.reader)
+    body: dict[str, object] = {"variant": variant}
+    if subscriber_id is not None:
+        body["subscriber_id"] = subscriber_id
     return await calls.send("publishing", "POST", f"/api/v1/issues/{issue_id}/preview", MailPreview, body=body)
 
 
@@ -86,6 +88,10 @@ async def show_preview(
 ) -> PageResponse:
     number, choice = parse_id(issue_id), read_choice(context.request)
     issue = (await ask_draft(context.calls, number)).value
+    reader, samples = await asyncio.gather(
+        choose_reader(context.calls, context.session, issue.newsletter_id, choice.reader),
+        ask_samples(context.calls, context.session, issue.newsletter_id),
+    )
     view = PreviewPage(
         signed_in=context.session.signed_in,
         issue_id=number,
@@ -93,17 +99,23 @@ async def show_preview(
         chosen=choice,
         is_draft=issue.status.value == "draft",
         variants=1 + (len(issue.ab_test.others) if issue.ab_test is not None else 0),
-        frame_path=frame_path(number, choice),
+        frame_path=frame_path(number, choice, reader.subscriber_id),
         faults=issue.faults,
+        may_choose_reader=may_read_subscribers(context.session, issue.newsletter_id),
+        samples=samples,
+        reader_error=reader.error,
+        candidates=reader.candidates,
     )
+    if reader.error:
+        return context.responder.page(view, status=422)
     try:
-        mail = await ask_preview(context.calls, number, choice)
+        mail = await ask_preview(context.calls, number, variant=choice.variant, subscriber_id=reader.subscriber_id)
     except UpstreamRefusalError as refusal:
+        if _is_nobody(refusal):
+            return context.responder.page(msgspec.structs.replace(view, reader_error=NOBODY), status=422)
         return context.responder.page(
             msgspec.structs.replace(view, refusal=refusal_sentence(refusal)), status=refusal.status
         )
-    except NotFoundError:
-        return context.responder.page(msgspec.structs.replace(view, refusal=_no_reader(choice)), status=404)
     return context.responder.page(
         msgspec.structs.replace(
             view,
@@ -118,8 +130,10 @@ async def show_preview(
     )
 
 
-def frame_path(issue_id: int, choice: PreviewChoice) -> str:
-    given = {"reader": choice.reader, "scheme": choice.scheme, "variant": choice.variant, "part": choice.part}
+def frame_path(issue_id: int, choice: PreviewChoice, subscriber_id: int | None) -> str:
+    """With the reader's number: the frame has nobody to look for."""
+    reader = "" if subscriber_id is None else str(subscriber_id)
+    given = {"reader": reader, "scheme": choice.scheme, "variant": choice.variant, "part": choice.part}
     return (
         f"/admin/issues/{issue_id}/preview/frame?{urlencode({name: value for name, value in given.items() if value})}"
     )
@@ -134,13 +148,18 @@ async def show_frame(
     dark look shows it, which is for the mail's own styles to answer. A draft that cannot be a mail yet is no error
     here: the frame says why.
     """
-    choice = read_choice(context.request)
+    number, choice = parse_id(issue_id), read_choice(context.request)
     try:
-        mail = await ask_preview(context.calls, parse_id(issue_id), choice)
-    except NotFoundError:
-        return _document(_notice(_no_reader(choice)))
+        reader = ChosenReader()
+        if choice.reader:
+            newsletter_id = (await ask_draft(context.calls, number)).value.newsletter_id
+            reader = await choose_reader(context.calls, context.session, newsletter_id, choice.reader)
+        if reader.error:
+            return _document(_notice(_told(reader)))
+        mail = await ask_preview(context.calls, number, variant=choice.variant, subscriber_id=reader.subscriber_id)
     except (UpstreamRefusalError, ProblemError) as error:
-        return _document(_notice(refusal_sentence(error)))
+        is_nobody = isinstance(error, UpstreamRefusalError) and _is_nobody(error)
+        return _document(_notice(NOBODY if is_nobody else refusal_sentence(error)))
     if choice.part == "text" or mail.html is None:
         return _document(_plain(mail.text))
     return _document(with_scheme(mail.html, choice.scheme))
@@ -150,8 +169,12 @@ def _document(html: str) -> Response[str]:
     return Response(html, media_type=HTML, headers=dict(FRAME_HEADERS))
 
 
-def _no_reader(choice: PreviewChoice) -> str:
-    return f"There is no subscriber {choice.reader} of this newsletter." if choice.reader else "This issue is gone."
+def _is_nobody(refusal: UpstreamRefusalError) -> bool:
+    return "subscriber_id" in refused_fields(refusal)
+
+
+def _told(reader: ChosenReader) -> str:
+    return "\n".join((reader.error, *(f"{one.email} {one.name}".strip() for one in reader.candidates)))
 
 
 def with_scheme(html: str, scheme: str) -> str:

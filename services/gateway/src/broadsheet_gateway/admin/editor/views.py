@@ -9,6 +9,7 @@ from broadsheet_gateway.admin.editor.compare_texts import ComparedLine
 from broadsheet_gateway.admin.editor.draft import FORMATS, Fault, Field, Format, TypedDraft, TypedVersion, fields_of
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
+from broadsheet_gateway.admin.subscriber_names import NamedSubscriber
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors, PageView
 
 KeptReason = Literal["signed-out", "forbidden", "unavailable", "no-draft", "gone"]
@@ -89,7 +90,7 @@ class EditorPage(AdminPageView, frozen=True, kw_only=True):
 
     `etag`: of the version that the form was filled from. `faults`: why what is saved cannot be sent yet; only of a
     form that holds what is saved. `errors`: by field, what could not be saved. `others_write_now`: somebody else saved
-    the draft a moment ago.
+    the draft a moment ago. `may_choose_reader`, `samples`: as in `PreviewPage`.
     """
 
     template: ClassVar[str] = "editor/edit.html"
@@ -107,6 +108,8 @@ class EditorPage(AdminPageView, frozen=True, kw_only=True):
     form_error: str = ""
     conflict: Conflict | None = None
     may_preview: bool = True
+    may_choose_reader: bool = False
+    samples: tuple[NamedSubscriber, ...] = ()
     others_write_now: bool = False
 
     @property
@@ -168,7 +171,7 @@ _TEXTS = {"title", "subject", "preheader", "content", "text_content"} | {
 
 
 class PreviewChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """As which reader, and how. `reader`: a subscriber's number; empty: a sample person."""
+    """As which reader, and how. `reader`: an address, a name or a number as it was typed; empty: a person made up."""
 
     reader: str = ""
     part: Literal["html", "text"] = "html"
@@ -180,6 +183,9 @@ class PreviewChoice(msgspec.Struct, frozen=True, kw_only=True):
 class PreviewPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/issues/{id}/preview`: the mail as a reader gets it. `frame_path`: its HTML, in a frame of its own.
     `subject` empty and `refusal` set: it cannot be made into a mail as it is.
+
+    `may_choose_reader`: may see it as a subscriber. `samples`: some, to be offered. `reader_error`: why what was typed
+    is no reader; `candidates`: who may have been meant.
     """
 
     template: ClassVar[str] = "editor/preview.html"
@@ -199,6 +205,10 @@ class PreviewPage(AdminPageView, frozen=True, kw_only=True):
     variants: int = 1
     faults: tuple[Fault, ...] = ()
     refusal: str = ""
+    may_choose_reader: bool = False
+    samples: tuple[NamedSubscriber, ...] = ()
+    reader_error: str = ""
+    candidates: tuple[NamedSubscriber, ...] = ()
 
 
 class RevisionRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from broadsheet_gateway.admin.issue.views import DeliveryPage, TypedAction
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.subscriber_names import ask_names
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages import FlashCode
@@ -84,8 +85,10 @@ async def _page(
     form_error: str = "",
 ) -> DeliveryPage:
     timeline = await calls.get("delivery", f"/api/v1/deliveries/{delivery_id}", DeliveryTimeline)
-    issue, names = await asyncio.gather(
-        or_none(ask_issue(calls, timeline.issue_id)), names_of([one.decided_by for one in timeline.decisions], engine)
+    issue, names, recipient = await asyncio.gather(
+        or_none(ask_issue(calls, timeline.issue_id)),
+        names_of([one.decided_by for one in timeline.decisions], engine),
+        ask_names(calls, session, [timeline.subscriber_id], newsletter_id=None),
     )
     newsletter = None if issue is None else await or_none(ask_newsletter(calls, issue.newsletter_id))
     zone = zone_of(newsletter)
@@ -96,7 +99,7 @@ async def _page(
         issue_title="" if issue is None else issue.title,
         entries=entries_of(timeline, names, zone),
         may_decide=timeline.parked and "deliveries:decide" in session.rights.everywhere,
-        may_see_subscriber="subscribers:read" in session.rights.everywhere,
+        names=recipient,
         form_key=secrets.token_urlsafe(16),
         typed=typed or TypedAction(),
         errors=errors,

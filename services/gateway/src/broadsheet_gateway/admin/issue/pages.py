@@ -26,7 +26,16 @@ from broadsheet_gateway.admin.issue.views import (
 )
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id
+from broadsheet_gateway.admin.service_calls import Query, ServiceCalls, or_none, parse_id
+from broadsheet_gateway.admin.subscriber_names import (
+    ADDRESS_CHARS_MAX,
+    FOUND_MAX,
+    NamedSubscriber,
+    SubscriberNames,
+    ask_names,
+    find_subscribers,
+    may_read_subscribers,
+)
 from broadsheet_gateway.http.responses import PageResponse
 
 RECIPIENTS_SHOWN: Final = 50
@@ -49,20 +58,23 @@ async def show_recipients(
 ) -> PageResponse:
     """A status that there is not is left out, as if nothing had been chosen."""
     issue = await _issue_in_its_zone(context.calls, parse_id(issue_id))
-    status = next((one for one in _OUTCOMES if one == context.request.query_params.get("status")), None)
-    cursor = context.request.query_params.get("cursor")
-    page = await or_none(
-        context.calls.get(
-            "delivery",
-            f"/api/v1/issues/{issue.id}/deliveries",
-            Page[DeliveryRow],
-            {"status": status, "limit": RECIPIENTS_SHOWN, "cursor": cursor},
-        )
-    )
+    query = context.request.query_params
+    status = next((one for one in _OUTCOMES if one == query.get("status")), None)
+    cursor = query.get("cursor")
+    may_search = may_read_subscribers(context.session, issue.newsletter_id)
+    text = query.get("q", "").strip()[:ADDRESS_CHARS_MAX] if may_search else ""
+    people = await or_none(find_subscribers(context.calls, issue.newsletter_id, text))
+    page = await _deliveries(context.calls, issue.id, status, cursor, people if text else None)
     zone = issue.created_at.tzinfo
     rows = None
     if page is not None and zone is not None:
         rows = tuple(msgspec.structs.replace(row, settled_at=in_zone(row.settled_at, zone)) for row in page.items)
+    shown = [row.subscriber_id for row in rows or ()]
+    names = (
+        SubscriberNames.of_found(people)
+        if people
+        else await ask_names(context.calls, context.session, shown, newsletter_id=issue.newsletter_id)
+    )
     return context.responder.page(
         IssueRecipientsPage(
             signed_in=context.session.signed_in,
@@ -71,10 +83,34 @@ async def show_recipients(
             may=rights_for(context.session, issue.newsletter_id),
             status=status,
             rows=rows,
+            names=names,
+            may_search=may_search,
+            q=text,
+            search_is_cut=people is not None and len(people) == FOUND_MAX,
+            search_failed=people is None,
             next_cursor=None if page is None else page.next_cursor,
             is_first_page=not cursor,
         )
     )
+
+
+async def _deliveries(
+    calls: ServiceCalls,
+    issue_id: int,
+    status: Outcome | None,
+    cursor: str | None,
+    people: tuple[NamedSubscriber, ...] | None,
+) -> Page[DeliveryRow] | None:
+    """`people`: only those to them; None: to everybody. None: delivery does not answer."""
+    if people == ():
+        return Page([], None)
+    wanted: Query = {
+        "status": status,
+        "limit": RECIPIENTS_SHOWN,
+        "cursor": cursor,
+        "subscriber_id": None if people is None else [one.id for one in people],
+    }
+    return await or_none(calls.get("delivery", f"/api/v1/issues/{issue_id}/deliveries", Page[DeliveryRow], wanted))
 
 
 @get("/issues/{issue_id:str}/history", include_in_schema=False, opt=needs("issues:read"))

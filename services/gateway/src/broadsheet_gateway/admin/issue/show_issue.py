@@ -28,6 +28,7 @@ from broadsheet_gateway.admin.issue.views import IssuePage, IssueRights, TypedAc
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import or_none
+from broadsheet_gateway.admin.subscriber_names import ask_names
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 
@@ -92,10 +93,12 @@ async def _with_progress(view: IssuePage, context: PageContext) -> IssuePage:
             wanted=is_moving,
         ),
     )
+    numbers = () if unsent is UNSET or unsent is None else tuple(row.subscriber_id for row in unsent)
     return msgspec.structs.replace(
         view,
         senders=None if senders is UNSET else senders,
         unsent=unsent,
+        names=await ask_names(calls, context.session, numbers, newsletter_id=issue.newsletter_id),
         report=_report_in_zone(report),
         test=await _test_with_name(test, view.issue, context),
         event=None if event is UNSET else event,

@@ -8,6 +8,7 @@ import msgspec
 from broadsheet_gateway.admin.charts import joined_words, pace, time_left
 from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
+from broadsheet_gateway.admin.subscriber_names import SubscriberNames
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 Outcome = Literal["pending", "in_flight", "accepted", "failed", "suppressed", "excluded", "uncertain", "cancelled"]
@@ -100,9 +101,10 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/issues/{id}`, and its forms answered with a refusal. Fields of `errors`: reason, choice, note, sure,
     winner.
 
-    `unsent` are the first of those not sent to, `report` its report, `test` its A/B test: None when a service was asked
-    and did not answer, UNSET when it was not asked; then the page has no such part. `form_key` is an idempotency key.
-    `page_path`: where the archive shows the issue; empty if it does not. `in_archive` None: its newsletter has none.
+    `unsent` are the first of those not sent to, `names` who they are, `report` its report, `test` its A/B test: None
+    when a service was asked and did not answer, UNSET when it was not asked; then the page has no such part. `form_key`
+    is an idempotency key. `page_path`: where the archive shows the issue; empty if it does not. `in_archive` None: its
+    newsletter has none.
     """
 
     template: ClassVar[str] = "issue.html"
@@ -111,6 +113,7 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
     newsletter_name: str = ""
     may: IssueRights = IssueRights()
     unsent: tuple[UnsentRow, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    names: SubscriberNames = SubscriberNames()
     report: IssueReport | msgspec.UnsetType | None = msgspec.UNSET
     test: AbTestState | msgspec.UnsetType | None = msgspec.UNSET
     senders: Senders | None = None
@@ -144,7 +147,10 @@ class IssueCancelPage(AdminPageView, frozen=True, kw_only=True):
 
 
 class IssueRecipientsPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/issues/{id}/recipients?status=&cursor=`. `rows` None: delivery does not answer."""
+    """`GET /admin/issues/{id}/recipients?status=&q=&cursor=`. `rows` None: delivery does not answer. `names`: who they
+    are. `q`: the address, name or number that was looked for; `search_is_cut`: more people fit it than were looked for;
+    `search_failed`: they could not be looked for.
+    """
 
     template: ClassVar[str] = "issue/recipients.html"
 
@@ -152,6 +158,11 @@ class IssueRecipientsPage(AdminPageView, frozen=True, kw_only=True):
     may: IssueRights = IssueRights()
     status: Outcome | None = None
     rows: tuple[DeliveryRow, ...] | None
+    names: SubscriberNames = SubscriberNames()
+    may_search: bool = False
+    q: str = ""
+    search_is_cut: bool = False
+    search_failed: bool = False
     next_cursor: str | None = None
     is_first_page: bool = True
 
@@ -211,7 +222,8 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeliveryPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/deliveries/{id}`: one recipient's mail, and its form answered with a refusal. Fields of `errors`:
-    choice, note, sure. `entries` are the oldest first. `issue_title` empty: publishing does not answer.
+    choice, note, sure. `entries` are the oldest first. `issue_title` empty: publishing does not answer. `names`: who
+    the recipient is.
     """
 
     template: ClassVar[str] = "issue/delivery.html"
@@ -221,7 +233,7 @@ class DeliveryPage(AdminPageView, frozen=True, kw_only=True):
     issue_title: str = ""
     entries: tuple[TimelineEntry, ...]
     may_decide: bool = False
-    may_see_subscriber: bool = False
+    names: SubscriberNames = SubscriberNames()
     form_key: str = ""
     typed: TypedAction = TypedAction()
     errors: FieldErrors = NO_ERRORS

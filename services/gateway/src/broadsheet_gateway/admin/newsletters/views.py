@@ -1,16 +1,13 @@
 """What the pages on newsletters show."""
 
-from typing import ClassVar, Final
-from zoneinfo import available_timezones
+from typing import ClassVar
 
 import msgspec
 
+from broadsheet_gateway.admin.newsletters.languages import LanguageGroup, language_groups
 from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, Newsletter
+from broadsheet_gateway.admin.time_zones import TIME_ZONES
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
-
-TIME_ZONES: Final = tuple(
-    sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "US/", "SystemV/")))
-)
 
 
 class LayoutChoice(msgspec.Struct, frozen=True):
@@ -65,6 +62,10 @@ class NewNewsletterPage(AdminPageView, frozen=True, kw_only=True):
     def time_zones(self) -> tuple[str, ...]:
         return TIME_ZONES
 
+    @property
+    def languages(self) -> tuple[LanguageGroup, ...]:
+        return language_groups(self.fields["language"])
+
 
 class NewsletterPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/settings/newsletters/{id}`, and its forms answered with faults.
@@ -92,6 +93,14 @@ class NewsletterPage(AdminPageView, frozen=True, kw_only=True):
     @property
     def time_zones(self) -> tuple[str, ...]:
         return TIME_ZONES
+
+    @property
+    def languages(self) -> tuple[LanguageGroup, ...]:
+        """With what is saved, also while something else is chosen."""
+        with_saved = language_groups(self.newsletter.language)
+        chosen = self.fields["language"]
+        is_there = any(tag == chosen for _, tags in with_saved for tag, _ in tags)
+        return with_saved if is_there else language_groups(chosen)
 
     @property
     def layout_options(self) -> tuple[tuple[str, str], ...]:

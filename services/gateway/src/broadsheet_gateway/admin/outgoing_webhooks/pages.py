@@ -45,6 +45,7 @@ from broadsheet_gateway.admin.service_calls import (
     refusal_sentence,
     refused_fields,
 )
+from broadsheet_gateway.admin.subscriber_names import ask_names
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages.flashes import FlashCode
@@ -312,8 +313,11 @@ async def _page_of(
 
 
 async def _delivery_page(delivery: WebhookDelivery, session: Session, calls: ServiceCalls) -> WebhookDeliveryPage:
-    endpoint, newsletters = await asyncio.gather(
-        or_none(_ask_endpoint(calls, delivery.endpoint_id)), ask_known_newsletters(calls)
+    people = () if delivery.subscriber_id is None else (delivery.subscriber_id,)
+    endpoint, newsletters, subscribers = await asyncio.gather(
+        or_none(_ask_endpoint(calls, delivery.endpoint_id)),
+        ask_known_newsletters(calls),
+        ask_names(calls, session, people, newsletter_id=delivery.newsletter_id),
     )
     names = {one.id: one.label for one in newsletters}
     name = ""
@@ -324,6 +328,7 @@ async def _delivery_page(delivery: WebhookDelivery, session: Session, calls: Ser
         delivery=delivery,
         endpoint=endpoint,
         newsletter_name=name,
+        subscribers=subscribers,
         idempotency_key=new_form_key(),
         may_write=_may_write(session),
     )

@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
+from broadsheet_gateway.admin.subscriber_names import SubscriberNames
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 EVENTS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -185,6 +186,7 @@ class WebhookDeliveryPage(AdminPageView, frozen=True, kw_only=True):
     delivery: WebhookDelivery
     endpoint: Endpoint | None
     newsletter_name: str = ""
+    subscribers: SubscriberNames = SubscriberNames()
     idempotency_key: str
     may_write: bool = True
     form_error: str = ""

@@ -8,6 +8,7 @@ import msgspec
 from broadsheet_gateway.admin.editor.views import Finding
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
+from broadsheet_gateway.admin.time_zones import TIME_ZONES
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
 When = Literal["now", "later", "readers"]
@@ -114,6 +115,10 @@ class SendPage(AdminPageView, frozen=True, kw_only=True):
     may_publish: bool = True
     may_approve: bool = False
     may_test: bool = True
+
+    @property
+    def time_zones(self) -> tuple[str, ...]:
+        return TIME_ZONES
 
     @property
     def missing_in_words(self) -> tuple[str, ...]:

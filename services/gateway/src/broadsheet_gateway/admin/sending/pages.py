@@ -15,6 +15,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
+from broadsheet_gateway.admin.audit.action_words import label_of
 from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
 from broadsheet_gateway.admin.page_context import PageContext
@@ -174,13 +175,6 @@ async def _audit(session: Session, engine: AsyncEngine) -> tuple[AuditRow, ...] 
     return tuple(_row(entry, names[entry.actor]) for entry in entries.items)
 
 
-_DONE: Final = {
-    "senders.paused": "Paused all sending",
-    "senders.resumed": "Resumed all sending",
-    "senders.limited": "Changed the limits",
-}
-
-
 def _row(entry: ShownEntry, actor: str) -> AuditRow:
     said = {} if entry.after is None else json.loads(bytes(entry.after))
     limits = ""
@@ -192,7 +186,7 @@ def _row(entry: ShownEntry, actor: str) -> AuditRow:
                 "no limit of calls" if calls is None else f"{calls} calls at once",
             )
         )
-    return AuditRow(at=entry.at, actor=actor, action=_DONE.get(entry.action, entry.action), limits=limits)
+    return AuditRow(at=entry.at, actor=actor, action=label_of(entry.action), limits=limits)
 
 
 SENDING_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_sending, submit_pause_all, submit_resume_all, submit_limits)

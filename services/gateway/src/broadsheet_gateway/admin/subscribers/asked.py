@@ -35,6 +35,7 @@ class Subscription(msgspec.Struct, frozen=True):
     confirmed_at: datetime | None = None
     unsubscribed_at: datetime | None = None
     import_id: int | None = None
+    confirmation_queued_at: datetime | None = None
     suppressed: Suppressed | None = None
 
 

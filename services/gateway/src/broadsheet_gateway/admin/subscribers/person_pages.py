@@ -63,8 +63,7 @@ async def show_subscriber(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     view = await show_person(
-        context.calls,
-        context.session,
+        context,
         parse_id(subscriber_id),
         mails=context.request.query_params.get("mails"),
         flashes=context.flashes,

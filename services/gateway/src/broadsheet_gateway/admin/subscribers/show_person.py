@@ -4,10 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
+import msgspec
+
 from broadsheet_common.contracts.permissions import Permission
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.actor_names import names_of
+from broadsheet_gateway.admin.form_keys import new_form_key
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters, name_of
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.page_context import PageContext
+from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.admin.subscribers.asked import (
     Attribute,
     Subscriber,
@@ -33,9 +38,10 @@ _PARTS: Final[tuple[tuple[Permission, str], ...]] = (
 
 
 async def show_person(
-    calls: ServiceCalls, session: Session, subscriber_id: int, *, mails: str | None, flashes: tuple[FlashCode, ...] = ()
+    context: PageContext, subscriber_id: int, *, mails: str | None, flashes: tuple[FlashCode, ...] = ()
 ) -> SubscriberPage:
     """`mails`: the cursor of a later page of mails. Raises `NotFoundError`."""
+    calls, session = context.calls, context.session
     person = (await ask_subscriber(calls, subscriber_id)).value
     everywhere = session.rights.everywhere
     consents, sent, suppressions, names, attributes, titles = await asyncio.gather(
@@ -55,6 +61,9 @@ async def show_person(
         mails=() if sent is None else sent.items,
         suppressions=() if suppressions is None else suppressions.items,
         issues=titles,
+        actors=await names_of(
+            [one.actor for one in consents.items if one.actor] if consents is not None else [], context.engine
+        ),
     )
     return SubscriberPage(
         signed_in=session.signed_in,
@@ -66,7 +75,11 @@ async def show_person(
         flags=tuple(_flag_words(flag) for flag in person.flags),
         tags=person.tags,
         attributes=_facts(person, attributes),
-        subscriptions=subscription_rows(person, names),
+        subscriptions=tuple(
+            msgspec.structs.replace(row, may_be_asked_again=row.state == "pending" and _may_write(session, row))
+            for row in subscription_rows(person, names)
+        ),
+        idempotency_key=new_form_key(),
         story=story,
         silent=tuple(words for (_, words), held, came in zip(_PARTS, may, answered, strict=True) if held and not came),
         hidden=tuple(words for (_, words), held in zip(_PARTS, may, strict=True) if not held),
@@ -87,9 +100,16 @@ def subscription_rows(person: Subscriber, names: tuple[NewsletterFacts, ...] | N
             unsubscribed_at=one.unsubscribed_at,
             import_id=one.import_id,
             stopped="" if one.suppressed is None else suppression_words(one.suppressed.kind),
+            asked_at=one.confirmation_queued_at if one.state == "pending" else None,
         )
         for one in person.subscriptions
     )
+
+
+def _may_write(session: Session, row: SubscriptionRow) -> bool:
+    rights = session.rights
+    wanted: Permission = "subscribers:write"
+    return wanted in rights.everywhere or (row.newsletter_id, wanted) in rights.limited
 
 
 async def _if(may: bool, ask: Callable[[], Awaitable[T]]) -> T | None:

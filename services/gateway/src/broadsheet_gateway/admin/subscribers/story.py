@@ -45,9 +45,10 @@ def tell_story(
     mails: Iterable[Mail] = (),
     suppressions: Iterable[Suppression] = (),
     issues: Mapping[int, str] | None = None,
+    actors: Mapping[str, str] | None = None,
 ) -> tuple[Happening, ...]:
-    """The newest first. Mails that have not settled come first of all."""
-    recorded = [_of_consent(one, newsletters) for one in consents]
+    """The newest first. Mails that have not settled come first of all. `actors`: who did something, by name."""
+    recorded = [_of_consent(one, newsletters, actors or {}) for one in consents]
     told = [happening for happening, _ in recorded]
     confirmed = [(consent.newsletter_id, consent.occurred_at) for _, consent in recorded if consent.kind == "confirmed"]
     told += _of_subscriptions(person, newsletters, confirmed)
@@ -65,7 +66,9 @@ def suppression_words(kind: str) -> str:
     return _SUPPRESSION_WORDS.get(kind, kind)
 
 
-def _of_consent(one: Consent, newsletters: Collection[NewsletterFacts] | None) -> tuple[Happening, Consent]:
+def _of_consent(
+    one: Consent, newsletters: Collection[NewsletterFacts] | None, actors: Mapping[str, str]
+) -> tuple[Happening, Consent]:
     name = name_of(one.newsletter_id, newsletters)
     tone: Tone = "plain"
     text = ""
@@ -81,7 +84,7 @@ def _of_consent(one: Consent, newsletters: Collection[NewsletterFacts] | None) -
         case "confirmed":
             text, tone = f"Confirmed {name}, {_SOURCES[one.source]}", "good"
     facts = [
-        Fact("Done by", one.actor or ""),
+        Fact("Done by", actors.get(one.actor, one.actor) if one.actor else ""),
         Fact("From", one.ip or ""),
         Fact("With", one.user_agent or ""),
         Fact("On the page", one.form_url or ""),

@@ -14,7 +14,10 @@ State = Literal["pending", "confirmed", "unsubscribed"]
 
 
 class SubscriptionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`stopped`: why no issue is sent whatever the state, in words; empty if nothing stops it."""
+    """`stopped`: why no issue is sent whatever the state, in words; empty if nothing stops it. `asked_at`: when the
+    last mail that asks to confirm was queued; None where there was none, or nothing is to be confirmed.
+    `may_be_asked_again`: the user may have it sent once more.
+    """
 
     newsletter_id: int
     newsletter: str
@@ -24,6 +27,8 @@ class SubscriptionRow(msgspec.Struct, frozen=True, kw_only=True):
     unsubscribed_at: datetime | None = None
     import_id: int | None = None
     stopped: str = ""
+    asked_at: datetime | None = None
+    may_be_asked_again: bool = False
 
 
 class SubscriberLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +117,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
 class SubscriberPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/subscribers/{id}`. `silent`: the parts that did not answer, in words; `hidden`: those that the user
-    may not see. `stopped`: why the address gets nothing, in words.
+    may not see. `failed_newsletter_id`: for which newsletter a confirmation could not be sent again, and `form_error`
+    why.
     """
 
     template: ClassVar[str] = "subscribers/person.html"
@@ -131,6 +137,9 @@ class SubscriberPage(AdminPageView, frozen=True, kw_only=True):
     has_more_consents: bool = False
     earlier_mails: str | None = None
     is_latest: bool = True
+    form_error: str = ""
+    failed_newsletter_id: int | None = None
+    idempotency_key: str = ""
 
     @property
     def gets_any(self) -> bool:

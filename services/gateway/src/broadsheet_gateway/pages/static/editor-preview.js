@@ -19,8 +19,8 @@
   function draw() {
     const address = new URL(base);
     for (const [name, value] of Object.entries(chosen)) address.searchParams.set(name, value);
-    const reader = choices.querySelector("input").value.trim();
-    if (/^\d+$/.test(reader)) address.searchParams.set("reader", reader);
+    const reader = choices.querySelector("input")?.value.trim();
+    if (reader) address.searchParams.set("reader", reader);
     address.searchParams.set("version", version);
     // Not by `src`, which would make the Back button go through every version.
     frame.contentWindow.location.replace(address);
@@ -41,13 +41,17 @@
     });
     choices.append(tool);
   }
-  const reader = document.createElement("input");
-  reader.className = "tool reader-number";
-  reader.inputMode = "numeric";
-  reader.placeholder = "Reader no.";
-  reader.setAttribute("aria-label", "As the subscriber with this number");
-  reader.addEventListener("change", draw);
-  choices.append(reader);
+  // The list is there for whoever may read subscribers.
+  if (document.getElementById("sample-readers")) {
+    const reader = document.createElement("input");
+    reader.className = "tool reader-choice";
+    reader.placeholder = "Address or name";
+    reader.autocomplete = "off";
+    reader.setAttribute("list", "sample-readers");
+    reader.setAttribute("aria-label", "As the subscriber with this address, name or number");
+    reader.addEventListener("change", draw);
+    choices.append(reader);
+  }
   choices.hidden = false;
 
   document.addEventListener("broadsheet:saved", (event) => {

@@ -30,6 +30,7 @@ from broadsheet_gateway.admin.issue.views import (
     TypedAction,
     UnsentRow,
 )
+from broadsheet_gateway.admin.subscriber_names import NamedSubscriber, SubscriberNames
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.samples.admin.issues import BACKING_OFF, DRAFT, PAUSED, SCHEDULED, SENDING, SENT, at
 from broadsheet_gateway.pages.views import PageView, SignedIn
@@ -39,6 +40,16 @@ _HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue 
 _ALL = IssueRights(write=True, publish=True, decide=True, deliveries=True, timelines=True, reports=True)
 _ANALYST = IssueRights(reports=True)
 _KEY = "0b9f2b9a6f0e4b8e"
+_NAMES = SubscriberNames(
+    state="known",
+    found={
+        1: NamedSubscriber(1, "ada@example.com", "Ada Lovelace"),
+        17: NamedSubscriber(17, "somebody.with.a.rather.long.address@department.university.example"),
+        204: NamedSubscriber(204, "grace@example.com", "Grace Hopper"),
+    },
+    asked=frozenset({1, 17, 18, 204, 977}),
+)
+"""One is nameless, and two are erased."""
 
 
 def _detail(row: IssueRow) -> IssueDetail:
@@ -169,6 +180,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
             UnsentRow(id="14-204", subscriber_id=204, status="suppressed", reason="Hard bounce on 1 March"),
             UnsentRow(id="14-977", subscriber_id=977, status="excluded", reason="Unsubscribed before sending"),
         ),
+        names=_NAMES,
         report=msgspec.structs.replace(_REPORT, as_of=None),
         test=AbTestState(variant_count=3, share_percent=20, decide_by="clicks", sample_min=500, look_at=at(12, 11, 30)),
         page_path="/newsletters/systems/issues/queues-that-account-for-everybody",
@@ -262,7 +274,34 @@ def issue_samples(signed_in: SignedIn) -> dict[str, PageView]:
                     settled_at=at(1, 9, 1),
                 ),
             ),
+            names=_NAMES,
+            may_search=True,
             next_cursor="djE6MTE",
+        ),
+        "issue-recipients-found": IssueRecipientsPage(
+            signed_in=signed_in,
+            issue=SENT,
+            may=_ALL,
+            status="accepted",
+            rows=(DeliveryRow(id="12-17", subscriber_id=17, status="accepted", settled_at=at(1, 9, 1)),),
+            names=_NAMES,
+            may_search=True,
+            q="somebody",
+            search_is_cut=True,
+        ),
+        "issue-recipients-not-found": IssueRecipientsPage(
+            signed_in=signed_in, issue=SENT, may=_ALL, rows=(), may_search=True, q="nobody@example.com"
+        ),
+        "issue-recipients-silent": IssueRecipientsPage(
+            signed_in=signed_in,
+            issue=SENT,
+            may=_ALL,
+            rows=(DeliveryRow(id="12-17", subscriber_id=17, status="accepted", settled_at=at(1, 9, 1)),),
+            names=SubscriberNames(state="silent"),
+            may_search=True,
+        ),
+        "issue-recipients-search-failed": IssueRecipientsPage(
+            signed_in=signed_in, issue=SENT, may=_ALL, rows=(), may_search=True, q="ada", search_failed=True
         ),
         "issue-recipients-none": IssueRecipientsPage(
             signed_in=signed_in, issue=SENT, may=_ALL, status="cancelled", rows=(), is_first_page=False
@@ -311,7 +350,7 @@ def issue_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 ),
             ),
             may_decide=True,
-            may_see_subscriber=True,
+            names=_NAMES,
             form_key=_KEY,
         ),
         "delivery-refused": DeliveryPage(

@@ -48,6 +48,7 @@ def newsletter_samples(signed_in: SignedIn) -> dict[str, PageView]:
         slug="harbour-notes-and-everything-that-a-long-address-may-hold",
         name="Harbour notes, with a name that is as long as names of newsletters come to be when nobody shortens them",
         missing=("from_email", "postal_address"),
+        language="tlh-Latn",
         welcome_mail=WelcomeMail(faults=(WelcomeFault(field="subject", detail="It may not be empty.", line=1),)),
     )
     strict = Newsletter(

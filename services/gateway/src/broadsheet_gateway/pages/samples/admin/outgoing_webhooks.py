@@ -18,6 +18,7 @@ from broadsheet_gateway.admin.outgoing_webhooks.views import (
     WebhookDelivery,
     WebhookDeliveryPage,
 )
+from broadsheet_gateway.admin.subscriber_names import NamedSubscriber, SubscriberNames
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -95,6 +96,7 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         delivery=failed,
         endpoint=endpoint,
         newsletter_name="The Systems Letter",
+        subscribers=SubscriberNames.of_found([NamedSubscriber(204, "grace@example.com", "Grace Hopper")]),
         idempotency_key=_KEY,
     )
     return {

@@ -49,6 +49,14 @@ _STOPPED = SubscriptionRow(
     stopped="mail to it bounced",
 )
 _PENDING = SubscriptionRow(newsletter_id=2, newsletter="Post-mortems", state="pending", created_at=_at(3, 8))
+_ASKED = SubscriptionRow(
+    newsletter_id=2,
+    newsletter="Post-mortems",
+    state="pending",
+    created_at=_at(3, 8),
+    asked_at=_at(3, 9, 30),
+    may_be_asked_again=True,
+)
 _LEFT = SubscriptionRow(
     newsletter_id=3,
     newsletter="Harbour Notes (archived)",
@@ -204,6 +212,29 @@ def _person_samples(signed_in: SignedIn) -> dict[str, PageView]:
             subscriptions=(_CONFIRMED, _STOPPED, _LEFT),
             story=_STORY,
             earlier_mails="djE6OQ",
+        ),
+        "subscriber-pending": SubscriberPage(
+            signed_in=signed_in,
+            flashes=(FlashCode.CONFIRMATION_SENT_AGAIN,),
+            subscriber_id=42,
+            email=_EMAIL,
+            name="",
+            created_at=_at(3, 8),
+            subscriptions=(_CONFIRMED, _ASKED),
+            story=_STORY[-1:],
+            idempotency_key=_KEY,
+        ),
+        "subscriber-not-asked-again": SubscriberPage(
+            signed_in=signed_in,
+            subscriber_id=42,
+            email=_EMAIL,
+            name="",
+            created_at=_at(3, 8),
+            subscriptions=(_ASKED,),
+            story=_STORY[-1:],
+            form_error="They were sent one a moment ago. It can be sent again from 3 March 2026, 09:31:12 UTC.",
+            failed_newsletter_id=2,
+            idempotency_key=_KEY,
         ),
         "subscriber-silent": SubscriberPage(
             signed_in=signed_in,

@@ -36,6 +36,7 @@ from broadsheet_gateway.admin.publish.views import (
     TypedSchedule,
     Wave,
 )
+from broadsheet_gateway.admin.subscriber_names import NamedSubscriber
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -129,6 +130,8 @@ def _editor(signed_in: SignedIn) -> dict[str, PageView]:
         saved=_SAVED,
         layouts=(Choice("1", "Plain"), Choice("2", "Two columns")),
         segments=(Choice("4", "Members in London"),),
+        may_choose_reader=True,
+        samples=_READERS[:2],
     )
     theirs = _CONTENT.replace("uncertain, until somebody has asked", "uncertain")
     return {
@@ -194,6 +197,13 @@ def _kept(signed_in: SignedIn) -> dict[str, PageView]:
     }
 
 
+_READERS = (
+    NamedSubscriber(41, "ada@example.com", "Ada Lovelace"),
+    NamedSubscriber(42, "ada.with.a.rather.long.address@department.university.example", "Ada"),
+    NamedSubscriber(43, "adam@example.com"),
+)
+
+
 def _preview(signed_in: SignedIn) -> dict[str, PageView]:
     preview = PreviewPage(
         signed_in=signed_in,
@@ -208,9 +218,23 @@ def _preview(signed_in: SignedIn) -> dict[str, PageView]:
         html_bytes=18_204,
         frame_path=f"/admin/issues/{_NUMBER}/preview/frame?scheme=light",
         variants=2,
+        may_choose_reader=True,
+        samples=_READERS[:2],
     )
     return {
         "preview": preview,
+        "preview-as-made-up": msgspec.structs.replace(preview, may_choose_reader=False, samples=()),
+        "preview-several-readers": msgspec.structs.replace(
+            preview,
+            chosen=PreviewChoice(reader="ada"),
+            reader_error="3 people fit. Choose one, or type more.",
+            candidates=_READERS,
+        ),
+        "preview-no-reader": msgspec.structs.replace(
+            preview,
+            chosen=PreviewChoice(reader="nobody@example.com"),
+            reader_error="Nobody on this newsletter has this address, name or number.",
+        ),
         "preview-text": msgspec.structs.replace(preview, chosen=PreviewChoice(part="text", scheme="dark")),
         "preview-refused": msgspec.structs.replace(
             preview, faults=_FAULTS, refusal="The issue cannot be made into a mail."
