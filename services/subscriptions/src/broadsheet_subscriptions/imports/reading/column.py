@@ -87,7 +87,7 @@ class NoAddressColumnError(UnreadableFileError):
 def open_columns(
     first_rows: Sequence[Sequence[str]], attributes: Sequence[KnownAttribute], given: Mapping[str, str | None] | None
 ) -> Columns:
-    """Raises `UnreadableFileError`; `NoAddressColumnError`, which lists the columns, if none of them holds addresses."""
+    """Raises `UnreadableFileError`, and `NoAddressColumnError`, which lists the columns, if none holds addresses."""
     if not first_rows:
         raise UnreadableFileError("The file has no rows.")
     at = _find_titles(first_rows)
@@ -105,7 +105,7 @@ def open_columns(
     if "email" not in mapping.values():
         names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
         raise NoAddressColumnError(
-            f"No column holds e-mail addresses. Columns found: {names}. Name the column in `mapping`.",
+            f"No column holds e-mail addresses. Columns found: {names}. Say in the mapping which one does.",
             Columns(titles, mapping, first_row, []),
         )
     undecided = _decide(titles, mapping, told or {}, rows)

@@ -59,7 +59,7 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
-    """`first_rows`: cells of the first people, cut to `SAMPLE_CELL_CHARS_MAX`, for whoever says what the columns are."""
+    """`first_rows`: cells of the first people, at most `SAMPLE_CELL_CHARS_MAX` long, to see what the columns are."""
 
     delimiter: str | None
     titles: list[str]

@@ -174,9 +174,7 @@ def _packer_of_new(
     if columns.first_row > 1:
         remarks.append(f"The titles are in row {columns.first_row}; the rows before it were not read.")
     first_rows = _sample(rows[columns.first_row :], width=len(columns.titles))
-    opened = Opened(
-        delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks, first_rows
-    )
+    opened = Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks, first_rows)
     _send(sink, opened)
     if fault is not None:
         raise fault

@@ -87,7 +87,7 @@ class ImportRowsController(Controller):
         "/{import_id:int}/sample",
         operation_id="getImportSample",
         summary="Get the columns and the first rows of the file",
-        description=f"At most {SAMPLE_ROWS_MAX} rows, their cells cut to {SAMPLE_CELL_CHARS_MAX} characters, as long as "
+        description=f"At most {SAMPLE_ROWS_MAX} rows, their cells cut to {SAMPLE_CELL_CHARS_MAX} characters, while "
         "the file is kept (`file.is_kept`): to see what the columns are before a mapping is given.",
         guards=[requires("imports:read")],
         responses=documents(NotFoundError),
@@ -121,8 +121,8 @@ class ImportRowsController(Controller):
         "/{import_id:int}/rejected-rows",
         operation_id="listImportRejectedRows",
         summary="List the rejected rows of an import, in the order of the file",
-        description=f"Rows of the latest run. A page may have fewer than `limit` rows if they are long. Cells are cut to "
-        f"{CELL_CHARS_MAX:,} characters.",
+        description="Rows of the latest run. A page may have fewer than `limit` rows if they are long. "
+        f"Cells are cut to {CELL_CHARS_MAX:,} characters.",
         guards=[requires("imports:read")],
         responses=documents(NotFoundError),
     )

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-
 COUNTED_ROWS_MAX: Final = 100_000
 """Reasons are counted among so many rejected rows: a file of a million bad ones is no reason to read them all."""
 
