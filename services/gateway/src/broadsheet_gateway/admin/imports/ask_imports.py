@@ -12,7 +12,7 @@ from broadsheet_gateway.admin.imports.import_form import tags_of
 from broadsheet_gateway.admin.imports.import_views import Attribute, Import, ImportSample
 from broadsheet_gateway.admin.imports.reject_views import REJECTS_SHOWN, RejectedRow, RejectReason, RejectReasons
 from broadsheet_gateway.admin.imports.views import TypedImport
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.service_calls import Query, ServiceCalls, or_none
 
 IMPORTS_SHOWN: Final = 20
 _PATH: Final = "/api/v1/imports"
@@ -43,7 +43,7 @@ async def ask_first_rows(calls: ServiceCalls, job: Import) -> tuple[tuple[str, .
 
 async def ask_rejected_rows(calls: ServiceCalls, import_id: int, *, cursor: str, reason: str) -> Page[RejectedRow]:
     """Raises as `ServiceCalls.get` does."""
-    query = {"limit": REJECTS_SHOWN, "cursor": cursor, "reason": reason}
+    query: Query = {"limit": REJECTS_SHOWN, "cursor": cursor, "reason": reason}
     return await calls.get("subscriptions", f"{_PATH}/{import_id}/rejected-rows", Page[RejectedRow], query)
 
 

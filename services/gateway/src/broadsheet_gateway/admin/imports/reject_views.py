@@ -52,11 +52,15 @@ class RejectReasons(msgspec.Struct, frozen=True):
 class MendField(msgspec.Struct, frozen=True):
     """`column`: its place among the file's columns, from 0. `value`: as it came, or as it was typed."""
 
-    name: str
+    record: int
     column: int
     title: str
     value: str
     is_address: bool = False
+
+    @property
+    def name(self) -> str:
+        return field_name(self.record, self.column)
 
 
 class RejectView(msgspec.Struct, frozen=True):
@@ -73,8 +77,8 @@ class RejectView(msgspec.Struct, frozen=True):
 
 
 class RejectsView(msgspec.Struct, frozen=True):
-    """`rows` None: they could not be asked. `reason` and `cursor` are what was asked for. `is_kept` False: they were
-    removed after their time. `may_mend`: rows may be corrected here.
+    """`rows` None: they could not be asked. `reason` and `cursor` are what was asked for. `may_mend`: rows may be
+    corrected here.
     """
 
     rows: tuple[RejectView, ...] | None
@@ -135,10 +139,10 @@ def _view(
     columns = shown if at_fault is None or at_fault in shown else (*shown, at_fault)
     fields = [
         MendField(
-            name=(name := field_name(row.record, column)),
+            record=row.record,
             column=column,
             title=titles[column],
-            value=typed.get(name, one_line(row.cells[column])),
+            value=typed.get(field_name(row.record, column), one_line(row.cells[column])),
             is_address=mapping.get(titles[column]) == "email",
         )
         for column in columns
