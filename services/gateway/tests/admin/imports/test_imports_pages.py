@@ -322,6 +322,8 @@ async def test_an_undo_says_to_how_many_and_needs_the_box(gateway: Gateway, owne
     gateway.subscriptions.answer("GET", f"{API}/12", body=job("done"))
     gateway.subscriptions.answer("POST", f"{API}/12/undo", status=202, body=job("undoing"))
     page = (await owner.get(f"{IMPORTS}/12")).text
+    assert "New people are asked by mail to confirm" in page
+    assert 'href="/admin/subscribers">See the subscribers</a>' in page
     assert "The 1,000 people that this import added are removed, and the 100 that it changed" in page
     refused = await send(owner, f"{IMPORTS}/12/undo")
     assert (refused.status_code, 'id="sure-error"' in refused.text) == (422, True)
