@@ -49,6 +49,36 @@ async def test_a_large_file_comes_in_goes_out_and_can_be_taken_back(system: Syst
     assert system.seed.count("subscriptions.subscriber") == system.seed.count("subscriptions.subscriber_tag") == 0
 
 
+async def test_the_first_rows_of_a_file_and_its_rejected_rows_are_read_and_sent_again(system: System) -> None:
+    file = b"Mail;Who;Left\nada@example.com;Ada;no\nbob@;Bob;no\n;Cy;no\n"
+    query = {"consent_basis": "They asked for it.", "state": "confirmed", "dry_run": "true"}
+    import_id = (await system.api.post(IMPORTS, content=file, params=query, headers=CSV)).json()["id"]
+    found: dict[str, Any] = {}
+
+    async def is_checked() -> bool:
+        found.update((await system.api.get(f"{IMPORTS}/{import_id}")).json())
+        return str(found["status"]) == "checked"
+
+    await eventually(is_checked, what="the file is checked")
+    sample = (await system.api.get(f"{IMPORTS}/{import_id}/sample")).json()
+    assert sample == {
+        "columns": ["Mail", "Who", "Left"],
+        "rows": [["ada@example.com", "Ada", "no"], ["bob@", "Bob", "no"], ["", "Cy", "no"]],
+    }
+    reasons = (await system.api.get(f"{IMPORTS}/{import_id}/reject-reasons")).json()["items"]
+    assert [one["rows"] for one in reasons] == [1, 1]
+    listed = (await system.api.get(f"{IMPORTS}/{import_id}/rejected-rows", params={"limit": 1})).json()
+    assert [(one["line"], one["column"], one["cells"]) for one in listed["items"]] == [
+        (3, "Mail", ["bob@", "Bob", "no"])
+    ]
+    rest = {"limit": 1, "cursor": listed["next_cursor"]}
+    listed = (await system.api.get(f"{IMPORTS}/{import_id}/rejected-rows", params=rest)).json()
+    assert (listed["items"][0]["cells"], listed["next_cursor"]) == (["", "Cy", "no"], None)
+    for path in ("sample", "rejected-rows", "reject-reasons"):
+        assert (await system.visitor.get(f"{IMPORTS}/{import_id}/{path}")).status_code == 401
+        assert (await system.api.get(f"{IMPORTS}/{import_id + 1}/{path}")).status_code == 404
+
+
 async def test_who_is_not_an_author_neither_imports_nor_exports(system: System) -> None:
     answer = await system.visitor.post(IMPORTS, content=b"email\n", params={"consent_basis": "x"}, headers=CSV)
     assert answer.status_code == 401

@@ -100,4 +100,4 @@ def test_a_roles_password_is_set_whatever_is_in_it(database: Database) -> None:
 def test_the_other_commands_answer(database: Database, command: str) -> None:
     finished = migrate(command, MIGRATION_DATABASE_URL=database.owner_url)
     assert finished.returncode == 0, finished.stderr
-    assert "0007" in finished.stdout
+    assert "0008" in finished.stdout

@@ -27,7 +27,7 @@ RELOADS_MAX = 60
 @pytest.mark.parametrize(
     ("scripts", "width"), [(True, 1280), (False, 360)], ids=["with scripts", "on a phone without scripts"]
 )
-async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
+async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
     processes: LocalSystem,
     browser: Browser,
     inbox: Oracle,
@@ -50,19 +50,21 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
         await _until(tab, "Checked", scripts=scripts)
         await _look(tab, tmp_path, "62-undecided")
         assert await _rows(tab) == {"New": "2", "Twice in the file": "1", "Rejected": "1", "Rows": "4"}
-        await expect(page.get_by_label("E-Mail")).to_have_value("email")
-        await expect(page.get_by_label("Full name")).to_have_value("name")
+        await expect(page.get_by_label("E-Mail", exact=True)).to_have_value("email")
+        await expect(page.get_by_label("Full name", exact=True)).to_have_value("name")
+        await expect(page.get_by_role("cell", name="met at the fair", exact=True)).to_be_visible()
+        assert await page.locator(".sheet-table tbody tr").count() == 4, "all of its rows are first ones"
         assert await page.get_by_role("button", name="Start the import").count() == 0, "one column is undecided"
         await page.get_by_role("button", name="Check again").click()
         await expect(page.get_by_role("alert")).to_contain_text("Status: Choose what this column says.")
-        await page.get_by_label("Status").select_option("ignored")
-        await page.get_by_label("Remark").select_option("tags")
+        await page.get_by_label("Status", exact=True).select_option("ignored")
+        await page.get_by_label("Remark", exact=True).select_option("tags")
         await page.get_by_role("button", name="Check again").click()
 
         await _until(tab, "Checked", scripts=scripts)
         assert stored.count("subscriptions.subscriber") == 0, "a check changes nobody"
         async with page.expect_download() as downloading:
-            await page.get_by_role("link", name="Download the 1 rejected row").click()
+            await page.get_by_role("link", name="Download the rejected row").click()
         [rejected] = csv.DictReader(io.StringIO((await (await downloading.value).path()).read_text("utf-8-sig")))
         assert (rejected["E-Mail"], rejected["import_line"]) == ("nobody@", "4")
         assert rejected["import_reason"]
@@ -77,13 +79,19 @@ async def test_a_file_with_faults_is_mapped_checked_imported_and_undone(
             ("grace@example.com", ["fair-2026"]),
         ]
 
+        first = page.url
+        await _mend(tab, tmp_path, scripts=scripts)
+        assert stored.execute("SELECT name, tags FROM subscriptions.subscriber WHERE email = 'nobody@example.com'") == [
+            ("Some Body", ["no host", "fair-2026"])
+        ]
+        await page.goto(first)
         await page.get_by_label("Take this import back").check()
         await page.get_by_role("button", name="Undo the import").click()
         await _until(tab, "Undone", scripts=scripts)
         await expect(page.get_by_text("2 people removed, 0 put back as they were.")).to_be_visible()
         await _look(tab, tmp_path, "65-undone")
-        assert stored.count("subscriptions.subscriber") == 0
-        expected = "422"  # the tag that was too long, and the form without a decision
+        assert stored.execute("SELECT email FROM subscriptions.subscriber") == [("nobody@example.com",)]
+        expected = "422"  # the tag that was too long, the form without a decision, and the address without a host
         assert [one for one in tab.complaints if expected not in one] == []
 
 
@@ -108,6 +116,25 @@ async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
     await page.get_by_label("Tags for all of them").fill("fair-2026")
     await page.get_by_label("File", exact=True).set_input_files(file)
     await page.get_by_role("button", name="Upload and check").click()
+
+
+async def _mend(tab: Tab, folder: Path, *, scripts: bool) -> None:
+    """Corrects the rejected row where it is listed: the first time with an address that is none."""
+    page = tab.page
+    await page.get_by_role("link", name="See and correct the rejected row").click()
+    await page.get_by_label("Full name, line 4").fill("Some Body")
+    await page.get_by_role("button", name="Check the corrected rows").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Line 4, E-Mail:")
+    await expect(page.get_by_label("Full name, line 4")).to_have_value("Some Body")
+    await _look(tab, folder, "64-mend-refused")
+    await page.get_by_label("E-Mail, line 4").fill("nobody@example.com")
+    await page.get_by_role("button", name="Check the corrected rows").click()
+    await _until(tab, "Checked", scripts=scripts)
+    assert await _rows(tab) == {"New": "1", "Rows": "1"}
+    await _look(tab, folder, "64-mended")
+    await page.get_by_label("They may be written to, as stated here").check()
+    await page.get_by_role("button", name="Start the import").click()
+    await _until(tab, "Done", scripts=scripts)
 
 
 async def _look(tab: Tab, folder: Path, name: str) -> None:

@@ -32,6 +32,7 @@ PLANTED = {
     "subscriptions.import_person.after",
     "subscriptions.import_piece.content",
     "subscriptions.import_reject.cells",
+    "subscriptions.import_sample.first_rows",
     "subscriptions.mailbox_quota.mailbox_hash",
     "subscriptions.segment.filter",
     "subscriptions.subscriber.attributes",

@@ -30,6 +30,7 @@ from broadsheet_subscriptions.exports.api import ExportController
 from broadsheet_subscriptions.growth import fold_growth
 from broadsheet_subscriptions.growth.api import GrowthController
 from broadsheet_subscriptions.imports.api import ImportController
+from broadsheet_subscriptions.imports.rows.api import ImportRowsController
 from broadsheet_subscriptions.imports.running.import_worker import ImportPolicy, ImportWorker
 from broadsheet_subscriptions.leaving import apply_provider_changes
 from broadsheet_subscriptions.personal_data.api import PersonalDataController
@@ -123,6 +124,7 @@ def create_app(
             AttributeController,
             SegmentController,
             ImportController,
+            ImportRowsController,
             ExportController,
             GrowthController,
             PublicController,

@@ -322,7 +322,7 @@ async def test_a_file_goes_when_its_import_is_over_and_rejects_after_their_time(
     assert (await importing.rejects(done["id"])).count("bad") == 1
     subscriptions.rows("UPDATE subscriptions.import_job SET finished_at = now() - interval '31 days'")
     await tidy_imports(database)
-    for table in ("import_piece", "import_reject", "import_seen"):
+    for table in ("import_piece", "import_sample", "import_reject", "import_seen"):
         assert subscriptions.rows(f"SELECT count(*) FROM subscriptions.{table}") == [(0,)]
     assert (await importing.post(f"/{checked['id']}/start")).status_code == 409
 

@@ -8,6 +8,7 @@ EXPENSIVE: Final = frozenset({
     ("GET", "/api/v1/exports/subscribers"),
     ("GET", "/api/v1/subscribers/{id}/export"),
     ("GET", "/api/v1/imports/{id}/rejects"),
+    ("GET", "/api/v1/imports/{id}/reject-reasons"),
     ("GET", "/api/v1/consents"),
     ("GET", "/api/v1/issues/{id}/report"),
     ("GET", "/api/v1/issues/{id}/report/csv"),

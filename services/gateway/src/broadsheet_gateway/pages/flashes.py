@@ -100,6 +100,7 @@ class FlashCode(StrEnum):
     ATTRIBUTE_CHANGED = "attribute-changed"
     ATTRIBUTE_REMOVED = "attribute-removed"
     IMPORT_CANCELLED = "import-cancelled"
+    ROWS_MENDED = "rows-mended"
     SUPPRESSION_ADDED = "suppression-added"
     SUPPRESSION_LIFTED = "suppression-lifted"
     COMPLAINT_STAYS = "complaint-stays"
@@ -260,6 +261,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
             "The attribute is removed. Its values are being removed in the background.",
         ),
         FlashCode.IMPORT_CANCELLED: ("success", "The import is cancelled."),
+        FlashCode.ROWS_MENDED: (
+            "success",
+            "The corrected rows are an import of their own, which is checked now. Look at it, then start it.",
+        ),
         FlashCode.SUPPRESSION_ADDED: ("success", "Nothing more is sent to that address."),
         FlashCode.SUPPRESSION_LIFTED: ("success", "The suppression is lifted. Postmark is being told."),
         FlashCode.COMPLAINT_STAYS: (

@@ -11,9 +11,8 @@ import pytest
 from broadsheet_gateway.access.roles import Role
 
 from ...conftest import Gateway, csrf_token_of
+from .answers import API, IMPORTS, NOTHING, STANDING, job, posts, send
 
-IMPORTS = "/admin/imports"
-API = "/api/v1/imports"
 CSV = b"E-Mail;Standing\nada@example.com;active\n"
 OPTIONS = {
     "idempotency_key": "key-of-this-form-1",
@@ -23,57 +22,11 @@ OPTIONS = {
     "existing": "overwrite",
     "tags": "fair, paper,",
 }
-COUNTS = {
-    "rows": 1_234, "created": 1_000, "updated": 100, "unchanged": 50, "rejected": 4,
-    "skipped": {"duplicate": 30, "unsubscribed": 40, "suppressed": 10, "too_many_tags": 0},
-}  # fmt: skip
-NOTHING = {
-    "rows": 0, "created": 0, "updated": 0, "unchanged": 0, "rejected": 0,
-    "skipped": {"duplicate": 0, "unsubscribed": 0, "suppressed": 0, "too_many_tags": 0},
-}  # fmt: skip
-STANDING = {"column": "Standing", "reason": "It may say who left.", "values": {"active": 812, "<former>": 44}}
-
-
-def job(status: str = "checked", **changes: Any) -> dict[str, Any]:
-    return {
-        "id": 12, "newsletter_id": 3, "status": status, "status_reason": None, "dry_run": status == "checked",
-        "consent_basis": "They ticked the box.", "state": "pending", "existing": "fill", "tags": ["fair"],
-        "mapping": {"E-Mail": "email", "Standing": None},
-        "file": {"format": "csv", "bytes": 2_000, "encoding": "utf-8", "delimiter": ";",
-                 "columns": ["E-Mail", "Standing"], "is_kept": True},
-        "bytes_read": 500, "counts": COUNTS, "undecided_columns": [], "remarks": [], "notes": [], "undo": None,
-        "created_by": "user:1", "created_at": "2026-03-12T09:00:00Z", "started_at": "2026-03-12T09:00:01Z",
-        "finished_at": "2026-03-12T09:01:00Z",
-        **changes,
-    }  # fmt: skip
-
-
-@pytest.fixture
-async def owner(gateway: Gateway) -> httpx.AsyncClient:
-    gateway.publishing.answer("GET", "/api/v1/newsletters", body={
-        "items": [{"id": number, "name": name} for number, name in ((1, "First"), (3, "The Weekly"))],
-        "next_cursor": None,
-    })  # fmt: skip
-    gateway.subscriptions.answer("GET", "/api/v1/attributes", body={
-        "items": [{"name": "city", "label": "City", "type": "text", "created_at": "2026-01-01T00:00:00Z"}],
-        "next_cursor": None,
-    })  # fmt: skip
-    client = await gateway.signed_in()
-    gateway.subscriptions.received.clear()
-    return client
-
-
-async def send(client: httpx.AsyncClient, path: str, **form: str) -> httpx.Response:
-    return await client.post(path, data={"csrf_token": await csrf_token_of(client), **form})
 
 
 async def upload(client: httpx.AsyncClient, *, file_name: str = "people.csv", **changes: str) -> httpx.Response:
     form = {"csrf_token": await csrf_token_of(client), **OPTIONS, **changes}
     return await client.post(f"{IMPORTS}/new", data=form, files={"file": (file_name, CSV, "text/csv")})
-
-
-def posts(gateway: Gateway) -> list[str]:
-    return [one.path for one in gateway.subscriptions.received if one.method == "POST"]
 
 
 async def test_the_list_shows_each_import_with_its_state_and_counts(gateway: Gateway, owner: httpx.AsyncClient) -> None:
@@ -369,6 +322,8 @@ async def test_an_undo_says_to_how_many_and_needs_the_box(gateway: Gateway, owne
     gateway.subscriptions.answer("GET", f"{API}/12", body=job("done"))
     gateway.subscriptions.answer("POST", f"{API}/12/undo", status=202, body=job("undoing"))
     page = (await owner.get(f"{IMPORTS}/12")).text
+    assert "New people are asked by mail to confirm" in page
+    assert 'href="/admin/subscribers">See the subscribers</a>' in page
     assert "The 1,000 people that this import added are removed, and the 100 that it changed" in page
     refused = await send(owner, f"{IMPORTS}/12/undo")
     assert (refused.status_code, 'id="sure-error"' in refused.text) == (422, True)
@@ -416,7 +371,7 @@ async def test_only_owners_import(gateway: Gateway, owner: httpx.AsyncClient, ro
     for method, path in (
         ("GET", IMPORTS), ("GET", f"{IMPORTS}/new"), ("GET", f"{IMPORTS}/12"), ("POST", f"{IMPORTS}/new"),
         ("POST", f"{IMPORTS}/12/check"), ("POST", f"{IMPORTS}/12/start"), ("POST", f"{IMPORTS}/12/cancel"),
-        ("POST", f"{IMPORTS}/12/undo"),
+        ("POST", f"{IMPORTS}/12/undo"), ("POST", f"{IMPORTS}/12/mend"),
     ):  # fmt: skip
         assert (await owner.request(method, path)).status_code == 403, (method, path)
     assert gateway.subscriptions.received == []

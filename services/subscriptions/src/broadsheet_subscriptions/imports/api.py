@@ -14,7 +14,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import JSONBody
-from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import AuditAction, Detail, record_audit
@@ -54,7 +53,6 @@ from broadsheet_subscriptions.imports.import_options import (
     ImportOptions,
     parse_options,
 )
-from broadsheet_subscriptions.imports.list_rejects import rejects_csv
 from broadsheet_subscriptions.imports.reading.text_encoding import (
     ENCODINGS,
     Encoding,
@@ -172,23 +170,6 @@ class ImportController(Controller):
     async def get_import(self, engine: NamedDependency[AsyncEngine], import_id: PathId) -> Import:
         async with engine.connect() as connection:
             return import_of(await _find(connection, import_id))
-
-    @get(
-        "/{import_id:int}/rejects",
-        operation_id="getImportRejects",
-        summary="Get the rejected rows, with line and reason, as CSV that can be corrected and sent again",
-        guards=[requires("imports:read")],
-        media_type="text/csv",
-        responses=documents(NotFoundError),
-    )
-    async def get_rejects(self, engine: NamedDependency[AsyncEngine], import_id: PathId) -> Stream:
-        async with engine.connect() as connection:
-            row = await _find(connection, import_id)
-        return Stream(
-            rejects_csv(engine, row),
-            media_type="text/csv",
-            headers={"Content-Disposition": f'attachment; filename="import-{import_id}-rejects.csv"'},
-        )
 
     @post(
         operation_id="createImport",

@@ -3,7 +3,8 @@
 In a text file, the lines that contain the address are overwritten with blanks. All lengths stay the same, so the
 import can continue at its position; it counts such a line as one without an address. Some files cannot be changed
 like that: a spreadsheet, which is compressed; UTF-16; a quoted cell of several lines. Such an import is
-cancelled, but only if its file contains the person's address.
+cancelled, but only if its file contains the person's address. The first rows, which are kept beside a file to be
+looked at, go with either: cut short, they do not tell whether they are the person's.
 """
 
 import asyncio
@@ -58,23 +59,27 @@ async def forget_in_waiting_files(connection: AsyncConnection, email_keys: Seque
         waiting = _WaitingFile(*row)
         try:
             if waiting.file_format == "csv" and not (waiting.encoding or "").startswith("utf-16"):
-                await _blank_lines(connection, waiting, wanted)
+                if await _blank_lines(connection, waiting, wanted):
+                    await _forget_first_rows(connection, waiting.import_id)
             elif await _names_them(connection, waiting, wanted):
                 raise _CannotBlankError
         except _CannotBlankError:
             await _give_up(connection, waiting.import_id)
+            await _forget_first_rows(connection, waiting.import_id)
 
 
 def _pieces(waiting: _WaitingFile) -> range:
     return range(-(-waiting.file_bytes // PIECE_BYTES))
 
 
-async def _blank_lines(connection: AsyncConnection, waiting: _WaitingFile, wanted: re.Pattern[bytes]) -> None:
+async def _blank_lines(connection: AsyncConnection, waiting: _WaitingFile, wanted: re.Pattern[bytes]) -> bool:
+    """Whether some line was blanked."""
     before = b""
+    is_changed = False
     for position in _pieces(waiting):
         piece = await read_piece(connection, import_id=waiting.import_id, position=position)
         if piece is None:
-            return
+            return is_changed
         # A line may begin in the piece before, so the last line of each piece is carried over to the next.
         text = before + piece
         is_last = position == _pieces(waiting)[-1]
@@ -87,7 +92,9 @@ async def _blank_lines(connection: AsyncConnection, waiting: _WaitingFile, wante
                 await _write(connection, waiting.import_id, position - 1, tail=changed[: len(before)])
             await _write(connection, waiting.import_id, position, content=changed[len(before) :])
             text = changed
+            is_changed = True
         before = text[end:]
+    return is_changed
 
 
 def _without_lines(text: bytes, wanted: re.Pattern[bytes]) -> bytes | None:
@@ -160,6 +167,12 @@ def _blocks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes
     with archive.open(member) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
+
+
+async def _forget_first_rows(connection: AsyncConnection, import_id: int) -> None:
+    await connection.execute(
+        sa.text("DELETE FROM subscriptions.import_sample WHERE import_id = :import_id"), {"import_id": import_id}
+    )
 
 
 async def _give_up(connection: AsyncConnection, import_id: int) -> None:

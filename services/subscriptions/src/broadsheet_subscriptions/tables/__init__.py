@@ -18,6 +18,7 @@ from broadsheet_subscriptions.tables.jobs import (
     import_person,
     import_piece,
     import_reject,
+    import_sample,
     import_seen,
 )
 from broadsheet_subscriptions.tables.leaving import address_change, erasure, preferences_link
@@ -47,6 +48,7 @@ __all__ = [
     "import_person",
     "import_piece",
     "import_reject",
+    "import_sample",
     "import_seen",
     "mailbox_quota",
     "metadata",

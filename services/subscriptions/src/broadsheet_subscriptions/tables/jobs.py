@@ -86,6 +86,14 @@ import_piece = sa.Table(
     schema=SCHEMA,
 )
 
+import_sample = sa.Table(
+    "import_sample",
+    metadata,
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey(import_job.c.id), primary_key=True),
+    sa.Column("first_rows", postgresql.JSONB, nullable=False),
+    schema=SCHEMA,
+)
+
 import_reject = sa.Table(
     "import_reject",
     metadata,

@@ -1,5 +1,6 @@
 """What the pages ask of imports, and the file that they pass on."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 from urllib.parse import urlencode
@@ -8,9 +9,10 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.accounts.current_session import LoginNeededError
 from broadsheet_gateway.admin.imports.import_form import tags_of
-from broadsheet_gateway.admin.imports.import_views import Attribute, Import
+from broadsheet_gateway.admin.imports.import_views import Attribute, Import, ImportSample
+from broadsheet_gateway.admin.imports.reject_views import REJECTS_SHOWN, RejectedRow, RejectReason, RejectReasons
 from broadsheet_gateway.admin.imports.views import TypedImport
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.admin.service_calls import Query, ServiceCalls, or_none
 
 IMPORTS_SHOWN: Final = 20
 _PATH: Final = "/api/v1/imports"
@@ -29,6 +31,62 @@ async def ask_attributes(calls: ServiceCalls) -> tuple[Attribute, ...] | None:
     """None: they could not be asked. There are at most 200."""
     found = await or_none(calls.get("subscriptions", "/api/v1/attributes", Page[Attribute]))
     return tuple(found.items) if found is not None else None
+
+
+async def ask_first_rows(calls: ServiceCalls, job: Import) -> tuple[tuple[str, ...], ...] | None:
+    """At most five, of the columns that the import has. None: they could not be asked."""
+    found = await or_none(calls.get("subscriptions", f"{_PATH}/{job.id}/sample", ImportSample))
+    if found is None:
+        return None
+    return found.rows if found.columns == job.columns else ()
+
+
+async def ask_rejected_rows(calls: ServiceCalls, import_id: int, *, cursor: str, reason: str) -> Page[RejectedRow]:
+    """Raises as `ServiceCalls.get` does."""
+    query: Query = {"limit": REJECTS_SHOWN, "cursor": cursor, "reason": reason}
+    return await calls.get("subscriptions", f"{_PATH}/{import_id}/rejected-rows", Page[RejectedRow], query)
+
+
+async def ask_reject_reasons(calls: ServiceCalls, import_id: int) -> tuple[RejectReason, ...]:
+    """The commonest first; none if they could not be asked."""
+    found = await or_none(calls.get("subscriptions", f"{_PATH}/{import_id}/reject-reasons", RejectReasons))
+    return found.items if found is not None else ()
+
+
+async def send_mended(
+    calls: ServiceCalls,
+    job: Import,
+    content: bytes,
+    *,
+    mapping: dict[str, str],
+    idempotency_key: str,
+    upload_s: float,
+) -> Import:
+    """A dry run of a file of corrected rows, with all that was said of the import that rejected them. Raises what
+    `ServiceCalls.upload` raises.
+    """
+    query = [
+        ("consent_basis", job.consent_basis),
+        ("state", job.state),
+        ("existing", job.existing),
+        ("dry_run", "true"),
+        *(("tag", tag) for tag in job.tags),
+        ("newsletter_id", str(job.newsletter_id)),
+        ("mapping", json.dumps(mapping)),
+    ]
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield content
+
+    return await calls.upload(
+        "subscriptions",
+        f"{_PATH}?{urlencode(query)}",
+        Import,
+        content=pieces(),
+        content_type="text/csv; charset=utf-8",
+        upload_s=upload_s,
+        idempotency_key=idempotency_key,
+    )
 
 
 async def upload(

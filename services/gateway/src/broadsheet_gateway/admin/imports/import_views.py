@@ -186,6 +186,11 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_waiting_to_start and self.status is ImportStatus.CHECKED and not self.undecided_columns
 
     @property
+    def lacks_addresses(self) -> bool:
+        """Whether the file was opened, and no column of it was found to hold addresses."""
+        return self.mapping is not None and "email" not in self.mapping.values()
+
+    @property
     def version(self) -> str:
         """What a form sends back: another check, or a start, makes another one."""
         return self.finished_at.isoformat() if self.finished_at is not None else ""
@@ -193,6 +198,13 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def columns(self) -> tuple[str, ...]:
         return self.file.columns or ()
+
+
+class ImportSample(msgspec.Struct, frozen=True):
+    """The first rows of the file, a cell for each of `columns`."""
+
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -203,7 +215,8 @@ class Attribute(msgspec.Struct, frozen=True):
 class ColumnRow(msgspec.Struct, frozen=True):
     """A column of the file, and what it is taken for. `choices`: the values that its list offers, with their texts;
     the empty one is “not read”, or, of a column that is to be decided, no decision. Such a one has a `reason`, and
-    `values`: how often each occurs in the first rows.
+    `values`: how often each occurs in the first rows. `read_as`: what the file was read with last, where a form that
+    was refused has chosen something else.
     """
 
     number: int
@@ -213,6 +226,7 @@ class ColumnRow(msgspec.Struct, frozen=True):
     is_undecided: bool = False
     reason: str = ""
     values: tuple[tuple[str, int], ...] = ()
+    read_as: str = ""
 
 
 def column_rows(
@@ -236,6 +250,8 @@ def column_rows(
         if target not in {value for value, _ in choices}:
             choices = (*choices, (target, "As it was read: " + target))
         row = ColumnRow(number, title, target, choices)
+        if (read_as := (job.mapping or {}).get(title) or "") != target:
+            row = msgspec.structs.replace(row, read_as=dict(choices).get(read_as) or read_as or "Not read")
         if to_decide is not None:
             values = tuple(to_decide.values.items())
             row = msgspec.structs.replace(row, is_undecided=True, reason=to_decide.reason, values=values)

@@ -1,7 +1,7 @@
 """`/admin/imports`: people from a file. Every upload is a dry run first; somebody looks at it, and then starts it."""
 
 import asyncio
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from litestar import get, post
@@ -11,10 +11,15 @@ from litestar.params import FromPath
 
 from broadsheet_common.http.problems import ConflictError, InvalidInputError, ProblemError
 from broadsheet_gateway.access.page_access import needs
-from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import check_form_token, require_still_allowed
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
-from broadsheet_gateway.admin.imports.ask_imports import ask_attributes, ask_import, ask_imports, upload
+from broadsheet_gateway.admin.imports.ask_imports import (
+    ask_import,
+    ask_imports,
+    ask_rejected_rows,
+    send_mended,
+    upload,
+)
 from broadsheet_gateway.admin.imports.import_form import (
     COLUMNS_MAX,
     faults_of,
@@ -22,14 +27,22 @@ from broadsheet_gateway.admin.imports.import_form import (
     read_mapping,
     read_typed,
     tags_of,
-    typed_of,
 )
-from broadsheet_gateway.admin.imports.import_views import Import, column_rows
-from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
+from broadsheet_gateway.admin.imports.import_page import page_of, rejects_asked
+from broadsheet_gateway.admin.imports.import_views import Import
+from broadsheet_gateway.admin.imports.mend_form import (
+    MEND_FORM_FIELDS_MAX,
+    MEND_FORM_MAX_BYTES,
+    csv_of,
+    mend,
+    read_cells,
+    unknown_rows,
+)
+from broadsheet_gateway.admin.imports.reject_views import mapping_of
+from broadsheet_gateway.admin.imports.views import ImportsPage, NewImportPage, Step
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import (
-    ServiceCalls,
     or_none,
     parse_id,
     refusal_sentence,
@@ -39,16 +52,19 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http import csrf
 from broadsheet_gateway.http.file_form import read_file_form
 from broadsheet_gateway.http.request_body import BodyTimeoutError, ClientGoneError
-from broadsheet_gateway.http.responses import PageResponse, Responder
+from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages.flashes import FlashCode
-from broadsheet_gateway.pages.views import FieldErrors
+from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 
 IMPORTS_PATH: Final = "/admin/imports"
 _READS: Final = needs("imports:read", everywhere=True)
 _WRITES: Final = needs("imports:read", "imports:write", everywhere=True)
 _OTHER_FIELDS: Final = 20
 
-Step = Literal["columns", "start", "undo", "stop"]
+_ROWS_ARE_OTHERS: Final = (
+    "The file was read again meanwhile, or its rejected rows are not kept any more. What was typed is still here: copy "
+    "what you need, then open the import again."
+)
 
 
 @get("/imports", include_in_schema=False, opt=_READS)
@@ -151,7 +167,7 @@ async def show_import(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     job = await ask_import(context.calls, parse_id(import_id))
-    view = await _page_of(job, context.session, context.calls)
+    view = await page_of(context, job, rejects=rejects_asked(context.request.query_params))
     return context.responder.page(msgspec.structs.replace(view, flashes=context.flashes))
 
 
@@ -193,10 +209,9 @@ async def submit_check(
             form_error, status = refusal_sentence(error), error.status
         else:
             return context.responder.redirect(_path_of(job.id))
-    view = await _page_of(
+    view = await page_of(
+        context,
         job,
-        context.session,
-        context.calls,
         mapping=mapping,
         typed=typed,
         error_in="columns",
@@ -216,16 +231,14 @@ async def submit_start(
     job = await ask_import(context.calls, parse_id(import_id))
     if form.text("version") != job.version:
         message = "This import was checked again meanwhile. Look at what is there now, then start it."
-        return await _refused(
-            job, context.session, context.responder, context.calls, "start", message, status=ConflictError.status
-        )
+        return await _refused(context, job, "start", message, status=ConflictError.status)
     if form.text("sure") != "yes":
         errors = {"sure": "Tick the box to start."}
-        view = await _page_of(job, context.session, context.calls, error_in="start", errors=errors)
+        view = await page_of(context, job, error_in="start", errors=errors)
         return context.responder.page(view, status=InvalidInputError.status)
     # `mapping` as it was read: columns that are guessed are not guessed again.
     body = {"dry_run": False, "mapping": job.mapping}
-    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "start", body)
+    return await _step(context, form_key_of(form), job, "start", body)
 
 
 @post("/imports/{import_id:str}/cancel", include_in_schema=False, opt=_WRITES)
@@ -235,7 +248,7 @@ async def submit_cancel(
 ) -> PageResponse:
     form = await context.read_form()
     job = await ask_import(context.calls, parse_id(import_id))
-    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "stop")
+    return await _step(context, form_key_of(form), job, "stop")
 
 
 @post("/imports/{import_id:str}/undo", include_in_schema=False, opt=_WRITES)
@@ -247,9 +260,9 @@ async def submit_undo(
     job = await ask_import(context.calls, parse_id(import_id))
     if form.text("sure") != "yes":
         errors = {"sure": "Tick the box to undo the import."}
-        view = await _page_of(job, context.session, context.calls, error_in="undo", errors=errors)
+        view = await page_of(context, job, error_in="undo", errors=errors)
         return context.responder.page(view, status=InvalidInputError.status)
-    return await _step(form_key_of(form), job, context.session, context.responder, context.calls, "undo")
+    return await _step(context, form_key_of(form), job, "undo")
 
 
 _OPERATION: Final[dict[Step, str]] = {"columns": "start", "start": "start", "undo": "undo", "stop": "cancel"}
@@ -257,15 +270,8 @@ _FIELD_OF: Final = {"newsletter_id": "newsletter", "tag": "tags"}
 """The form's fields whose name is another than the API's."""
 
 
-async def _step(
-    key: str,
-    job: Import,
-    session: Session,
-    responder: Responder,
-    calls: ServiceCalls,
-    step: Step,
-    body: object = None,
-) -> PageResponse:
+async def _step(context: PageContext, key: str, job: Import, step: Step, body: object = None) -> PageResponse:
+    calls = context.calls
     try:
         await calls.send(
             "subscriptions",
@@ -279,52 +285,54 @@ async def _step(
         fields = "; ".join(refused_fields(refusal).values())
         now = await ask_import(calls, job.id)
         sentence = f"{refusal_sentence(refusal)} {fields}".strip()
-        return await _refused(now, session, responder, calls, step, sentence, status=refusal.status)
+        return await _refused(context, now, step, sentence, status=refusal.status)
     except ProblemError as error:
-        return await _refused(job, session, responder, calls, step, refusal_sentence(error), status=error.status)
-    return responder.redirect(_path_of(job.id), flash=FlashCode.IMPORT_CANCELLED if step == "stop" else None)
+        return await _refused(context, job, step, refusal_sentence(error), status=error.status)
+    return context.responder.redirect(_path_of(job.id), flash=FlashCode.IMPORT_CANCELLED if step == "stop" else None)
 
 
-async def _refused(
-    job: Import,
-    session: Session,
-    responder: Responder,
-    calls: ServiceCalls,
-    step: Step,
-    sentence: str,
-    *,
-    status: int,
+async def _refused(context: PageContext, job: Import, step: Step, sentence: str, *, status: int) -> PageResponse:
+    view = await page_of(context, job, error_in=step, form_error=sentence)
+    return context.responder.page(view, status=status)
+
+
+@post("/imports/{import_id:str}/mend", include_in_schema=False, opt=_WRITES)
+async def submit_mended(
+    import_id: FromPath[str],
+    context: NamedDependency[PageContext],
 ) -> PageResponse:
-    view = await _page_of(job, session, calls, error_in=step, form_error=sentence)
-    return responder.page(view, status=status)
-
-
-async def _page_of(
-    job: Import,
-    session: Session,
-    calls: ServiceCalls,
-    *,
-    mapping: dict[str, str | None] | None = None,
-    typed: TypedImport | None = None,
-    error_in: Step = "columns",
-    errors: FieldErrors | None = None,
-    form_error: str = "",
-) -> ImportPage:
-    newsletters, attributes = await asyncio.gather(ask_known_newsletters(calls), ask_attributes(calls))
-    names = {one.id: one.label for one in newsletters}
-    return ImportPage(
-        signed_in=session.signed_in,
-        job=job,
-        newsletter_name=names.get(job.newsletter_id, f"Newsletter {job.newsletter_id}"),
-        columns=column_rows(job, attributes or (), mapping),
-        typed=typed or typed_of(job),
-        attributes_known=attributes is not None,
-        may_write="imports:write" in session.rights.everywhere,
-        idempotency_key=new_form_key(),
-        error_in=error_in,
-        errors=errors or {},
-        form_error=form_error,
-    )
+    """Rejected rows that were corrected become an import of their own: a dry run first, as every file."""
+    form = await context.read_form(max_bytes=MEND_FORM_MAX_BYTES, fields_max=MEND_FORM_FIELDS_MAX)
+    job = await ask_import(context.calls, parse_id(import_id))
+    typed = read_cells(form)
+    asked = rejects_asked(form.fields, typed)
+    errors: FieldErrors = NO_ERRORS
+    form_error, status = "", InvalidInputError.status
+    try:
+        found = await ask_rejected_rows(context.calls, job.id, cursor=asked.cursor, reason=asked.reason)
+        mended = mend(job, found.items, typed)
+        errors = mended.faults
+        if form.text("version") != job.version or unknown_rows(job, found.items, typed):
+            form_error, status = _ROWS_ARE_OTHERS, ConflictError.status
+        elif not mended.rows:
+            form_error = "No row was changed. Correct one first; what is left as it is would be rejected again."
+        elif not errors:
+            made = await send_mended(
+                context.calls,
+                job,
+                csv_of(job, mended.rows),
+                mapping=mapping_of(job),
+                idempotency_key=form_key_of(form),
+                upload_s=context.settings.import_body_timeout_s,
+            )
+            return context.responder.redirect(_path_of(made.id), flash=FlashCode.ROWS_MENDED)
+    except UpstreamRefusalError as refusal:
+        fields = "; ".join(refused_fields(refusal).values())
+        form_error, status = f"{refusal_sentence(refusal)} {fields}".strip(), refusal.status
+    except ProblemError as error:
+        form_error, status = refusal_sentence(error), error.status
+    view = await page_of(context, job, rejects=asked, error_in="mend", errors=errors, form_error=form_error)
+    return context.responder.page(view, status=status)
 
 
 def _path_of(import_id: int) -> str:
@@ -333,4 +341,5 @@ def _path_of(import_id: int) -> str:
 
 IMPORT_HANDLERS: tuple[HTTPRouteHandler, ...] = (
     show_imports, show_new_import, submit_import, show_import, submit_check, submit_start, submit_cancel, submit_undo,
+    submit_mended,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from broadsheet_gateway.admin.imports.import_views import ColumnRow, ExistingPolicy, GivenState, Import
+from broadsheet_gateway.admin.imports.reject_views import RejectsView
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
@@ -73,11 +74,16 @@ class NewImportPage(AdminPageView, frozen=True, kw_only=True):
     form_error: str = ""
 
 
+Step = Literal["columns", "start", "undo", "stop", "mend"]
+
+
 class ImportPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/imports/{id}`, and its forms answered with faults.
 
-    Fields of `errors`: column_1 and so on, consent_basis, tags, sure. `error_in` says which form they belong to.
-    `columns` are those of the form; `attributes_known` False: their labels could not be asked.
+    Fields of `errors`: column_1 and so on, consent_basis, tags, sure; cell_7_0 and so on for the first column of row 7.
+    `error_in` says which form they belong to. `columns` are those of the form, and `first_rows` the file's, a cell for
+    each; None: they could not be asked. `attributes_known` False: their labels could not be asked. `rejects` None: the
+    page has none.
     """
 
     template: ClassVar[str] = "imports/import.html"
@@ -85,10 +91,12 @@ class ImportPage(AdminPageView, frozen=True, kw_only=True):
     job: Import
     newsletter_name: str
     columns: tuple[ColumnRow, ...] = ()
+    first_rows: tuple[tuple[str, ...], ...] | None = ()
+    rejects: RejectsView | None = None
     typed: TypedImport = TypedImport()
     attributes_known: bool = True
     may_write: bool = True
     idempotency_key: str
-    error_in: Literal["columns", "start", "undo", "stop"] = "columns"
+    error_in: Step = "columns"
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""

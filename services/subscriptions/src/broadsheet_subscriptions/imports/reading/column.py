@@ -76,10 +76,18 @@ class Columns(msgspec.Struct, frozen=True):
         return self.first_row > 0
 
 
+class NoAddressColumnError(UnreadableFileError):
+    """No column holds addresses. `columns`: what was found, so that somebody can say which one does."""
+
+    def __init__(self, message: str, columns: Columns) -> None:
+        super().__init__(message)
+        self.columns = columns
+
+
 def open_columns(
     first_rows: Sequence[Sequence[str]], attributes: Sequence[KnownAttribute], given: Mapping[str, str | None] | None
 ) -> Columns:
-    """Raises `UnreadableFileError`, which lists the columns, if none of them holds addresses."""
+    """Raises `UnreadableFileError`, and `NoAddressColumnError`, which lists the columns, if none holds addresses."""
     if not first_rows:
         raise UnreadableFileError("The file has no rows.")
     at = _find_titles(first_rows)
@@ -92,9 +100,16 @@ def open_columns(
     cleaned = [cell.replace("\0", "\ufffd") for cell in raw]
     titles = [f"column_{number}" for number in range(1, width + 1)] if at is None else _distinct(cleaned)
     told = None if given is None else check_mapping(titles, given, attributes)
+    first_row = 0 if at is None else at + 1
     mapping = told if told is not None and "email" in told.values() else _guess_all(titles, attributes, rows, told)
+    if "email" not in mapping.values():
+        names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
+        raise NoAddressColumnError(
+            f"No column holds e-mail addresses. Columns found: {names}. Say in the mapping which one does.",
+            Columns(titles, mapping, first_row, []),
+        )
     undecided = _decide(titles, mapping, told or {}, rows)
-    return Columns(titles, mapping, 0 if at is None else at + 1, undecided)
+    return Columns(titles, mapping, first_row, undecided)
 
 
 def _guess_all(
@@ -103,17 +118,14 @@ def _guess_all(
     rows: Sequence[Sequence[str]],
     told: Mapping_ | None,
 ) -> Mapping_:
+    """It has no `email` if neither a title nor the cells of a column are of addresses."""
     mapping = _guess(titles, attributes)
     if told is not None:
         mapping |= {title: target for title, target in told.items() if target is not None}
     if "email" not in mapping.values():
         found = _find_addresses(rows, len(titles))
-        if found is None:
-            names = ", ".join(f"“{title[:40]}”" for title in titles[:20])
-            raise UnreadableFileError(
-                f"No column holds e-mail addresses. Columns found: {names}. Name the column in `mapping`."
-            )
-        mapping[titles[found]] = "email"
+        if found is not None:
+            mapping[titles[found]] = "email"
     return mapping
 
 

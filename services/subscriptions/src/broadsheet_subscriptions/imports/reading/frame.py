@@ -16,6 +16,8 @@ from broadsheet_subscriptions.imports.reading.text_encoding import Encoding, Fil
 from broadsheet_subscriptions.subscribers.subscription import State
 
 LANES: Final = 2
+SAMPLE_ROWS_MAX: Final = 5
+SAMPLE_CELL_CHARS_MAX: Final = 100
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MAX: Final = 256 * 1024 * 1024
 """Far more than one block of the file can produce."""
@@ -57,12 +59,15 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """`first_rows`: cells of the first people, at most `SAMPLE_CELL_CHARS_MAX` long, to see what the columns are."""
+
     delimiter: str | None
     titles: list[str]
     mapping: Mapping_
     first_record: int
     undecided: list[UndecidedColumn]
     remarks: list[str]
+    first_rows: list[list[str]]
 
 
 class Note(msgspec.Struct, frozen=True):

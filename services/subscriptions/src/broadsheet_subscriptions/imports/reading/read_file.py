@@ -17,11 +17,18 @@ from typing import BinaryIO, Final
 import msgspec
 
 from broadsheet_subscriptions.attributes.attribute import TAGS_MAX
-from broadsheet_subscriptions.imports.reading.column import Columns, Mapping_, detect_delimiter, open_columns
+from broadsheet_subscriptions.imports.reading.column import (
+    Mapping_,
+    NoAddressColumnError,
+    detect_delimiter,
+    open_columns,
+)
 from broadsheet_subscriptions.imports.reading.csv_records import CsvFile, split_lines
 from broadsheet_subscriptions.imports.reading.frame import (
     LANES,
     LENGTH_BYTES,
+    SAMPLE_CELL_CHARS_MAX,
+    SAMPLE_ROWS_MAX,
     Batch,
     Finished,
     Frame,
@@ -110,8 +117,7 @@ def _open_csv(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
     else:
         lines = file.peek(_LOOKED_AT_LINES)
         delimiter = file.told_delimiter or detect_delimiter(lines[:_DELIMITER_LINES])
-        columns = open_columns(split_lines(lines, delimiter), orders.attributes, orders.given_mapping)
-        packer = _packer_of_new(orders, columns, delimiter, [], sink)
+        packer = _packer_of_new(orders, split_lines(lines, delimiter), delimiter, [], sink)
     for block in file.blocks(delimiter):
         yield packer.pack(block.records, block.after, is_neutralised=block.is_neutralised)
 
@@ -134,8 +140,7 @@ def _open_xlsx(orders: Orders, source: BinaryIO, sink: BinaryIO) -> Batches:
                 looked_at.append(record)
                 if len(looked_at) == _LOOKED_AT_LINES:
                     break
-            columns = open_columns([one.cells for one in looked_at], orders.attributes, orders.given_mapping)
-            packer = _packer_of_new(orders, columns, None, remarks, sink)
+            packer = _packer_of_new(orders, [one.cells for one in looked_at], None, remarks, sink)
         batch = looked_at
         for record in records:
             if record.number <= orders.place.record_number:
@@ -155,16 +160,45 @@ def _packer_of_old(orders: Orders) -> "Packer":
 
 
 def _packer_of_new(
-    orders: Orders, columns: Columns, delimiter: str | None, remarks: list[str], sink: BinaryIO
+    orders: Orders, rows: Sequence[Sequence[str]], delimiter: str | None, remarks: list[str], sink: BinaryIO
 ) -> "Packer":
-    """Raises `UnreadableFileError` if it is undecided whether a column says who may not be written to."""
+    """`rows`: the file's first ones. Raises `UnreadableFileError`, also if it is undecided whether a column says who
+    may not be written to.
+    """
+    fault: NoAddressColumnError | None = None
+    try:
+        columns = open_columns(rows, orders.attributes, orders.given_mapping)
+    except NoAddressColumnError as error:
+        columns, fault = error.columns, error
     first_record = columns.first_row + 1
     if columns.first_row > 1:
         remarks.append(f"The titles are in row {columns.first_row}; the rows before it were not read.")
-    _send(sink, Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks))
+    first_rows = _sample(rows[columns.first_row :], width=len(columns.titles))
+    opened = Opened(delimiter, columns.titles, columns.mapping, first_record, columns.undecided, remarks, first_rows)
+    _send(sink, opened)
+    if fault is not None:
+        raise fault
     if columns.undecided and not orders.dry_run:
         raise UnreadableFileError(" ".join(how_to_decide(undecided) for undecided in columns.undecided))
     return Packer(orders, _row_reader(orders, columns.titles, columns.mapping), first_record=first_record)
+
+
+def _sample(rows: Sequence[Sequence[str]], *, width: int) -> list[list[str]]:
+    """The first rows, each with as many cells as there are columns. A cell that was cut ends in an ellipsis."""
+    sample = []
+    for row in rows[:SAMPLE_ROWS_MAX]:
+        cells = [*row[:width], *[""] * (width - len(row))]
+        restore_cells(cells)
+        sample.append([_cut(_showable_cell(cell), SAMPLE_CELL_CHARS_MAX) for cell in cells])
+    return sample
+
+
+def _cut(cell: str, chars_max: int) -> str:
+    return cell if len(cell) <= chars_max else f"{cell[: chars_max - 1]}…"
+
+
+def _showable_cell(cell: str) -> str:
+    return "" if cell == FORMULA_WITHOUT_VALUE else _storable(cell)
 
 
 def _row_reader(orders: Orders, titles: Sequence[str], mapping: Mapping_) -> RowReader:
@@ -239,10 +273,7 @@ class Packer:
         return literal
 
     def _reject(self, number: int, line: int, cells: Sequence[str], error: RejectedRowError) -> str:
-        stored = [
-            "" if cell == FORMULA_WITHOUT_VALUE else _storable(cell[:_REJECTED_CELL_CHARS_MAX])
-            for cell in cells[:COLUMNS_MAX]
-        ]
+        stored = [_showable_cell(cell)[:_REJECTED_CELL_CHARS_MAX] for cell in cells[:COLUMNS_MAX]]
         fields = (
             str(self._orders.import_id),
             str(self._orders.run_number),

@@ -85,7 +85,16 @@ async def store_opened(
     first_record: int,
     undecided: Sequence[UndecidedColumn],
     remarks: Sequence[str],
+    first_rows: Sequence[Sequence[str]],
 ) -> None:
+    await connection.execute(
+        sa.text("""
+            INSERT INTO subscriptions.import_sample (import_id, first_rows)
+            SELECT id, :first_rows FROM subscriptions.import_job WHERE id = :import_id AND lease_token = :token
+            ON CONFLICT (import_id) DO UPDATE SET first_rows = excluded.first_rows
+        """).bindparams(sa.bindparam("token", type_=sa.Uuid), sa.bindparam("first_rows", type_=JSONB)),
+        {"import_id": import_id, "token": token, "first_rows": [list(row) for row in first_rows]},
+    )
     await connection.execute(
         sa.text("""
             UPDATE subscriptions.import_job

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def remove_pieces(connection: AsyncConnection, *, limit: int, upload_max: timedelta, kept: timedelta) -> int:
-    """Removes some pieces of files that will not be read again; returns how many.
+    """Removes some pieces of files that will not be read again, and their first rows; returns how many pieces.
 
     A file is removed when its import is over. The file of an import that may be started again is kept for a
     while, and a partial upload for as long as an upload may take.
@@ -21,6 +21,8 @@ async def remove_pieces(connection: AsyncConnection, *, limit: int, upload_max: 
                         OR (status IN ('checked', 'failed') AND finished_at < now() - :kept)
                         OR (status = 'uploading' AND created_at < now() - :upload_max))
                  ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+            ), unseen AS (
+                DELETE FROM subscriptions.import_sample WHERE import_id = (SELECT id FROM over)
             ), gone AS (
                 DELETE FROM subscriptions.import_piece AS piece
                  USING (SELECT import_id, position FROM subscriptions.import_piece

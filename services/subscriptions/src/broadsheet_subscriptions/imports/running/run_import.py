@@ -205,6 +205,7 @@ class _Run:
                 first_record=opened.first_record,
                 undecided=opened.undecided,
                 remarks=opened.remarks,
+                first_rows=opened.first_rows,
             )
 
     async def _enqueue(self, batch: Batch, contents: tuple[bytes, ...]) -> None:

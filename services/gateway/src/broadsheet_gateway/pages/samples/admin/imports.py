@@ -18,6 +18,13 @@ from broadsheet_gateway.admin.imports.import_views import (
     Undo,
     column_rows,
 )
+from broadsheet_gateway.admin.imports.reject_views import (
+    RejectedRow,
+    RejectReason,
+    RejectsView,
+    field_name,
+    reject_views,
+)
 from broadsheet_gateway.admin.imports.views import ImportPage, ImportsPage, NewImportPage, TypedImport
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.pages.flashes import FlashCode
@@ -43,6 +50,35 @@ _MAPPING = dict.fromkeys(_FILE.columns or ()) | {
 }
 _STANDING = UndecidedColumn(
     "Standing", "Its title may say who left, and its values do not tell.", {"active": 812, "former": 44, "—": 3}
+)
+_FIRST_ROWS = (
+    (
+        "ada@example.com", "Ada Lovelace", "active", "London",
+        "At the spring fair, from a friend who has read it for years, tells everybody of it and still do…",
+    ),
+    ("grace@example.com", "Grace Hopper", "former", "=HYPERLINK(1)", "<b>Twice</b>, & gladly"),
+    ("dalia@example.com", "דליה כהן", "active", "תל אביב", ""),
+    ("unbroken@example.com", "Averylongnamewithoutanyblankinitthatgoesonandonandon", "—", "", "3"),
+    ("li@example.com", "李 小龙", "active", "香港", "广告"),
+)  # fmt: skip
+_NO_DOT = "E-Mail: The part after the @ needs a dot: no mail goes to a top-level domain."
+_REJECTED = (
+    RejectedRow(7, 8, _NO_DOT, "E-Mail", ("ada@example", "Ada Lovelace", "active", "London", "")),
+    RejectedRow(
+        12, 13, "Standing: This status is not known. It must be confirmed, pending or unsubscribed.", "Standing",
+        ("grace@example.com", "Grace Hopper", "perhaps", "New York", "<b>Twice</b>"),
+    ),
+    RejectedRow(
+        40, 52, "The row has 7 cells, the first row 5.", None,
+        ("dalia@example.com", "Cohen", "Dalia", "active", "תל אביב and more"),
+    ),
+    RejectedRow(41, 53, "E-Mail: An e-mail address is needed.", "E-Mail", ("", "Nobody", "active", "Bern", "")),
+    RejectedRow(99, 140, "A cell is too long.", None, ("x" * 2_000, "", "", "", ""), is_cut=True),
+)  # fmt: skip
+_REASONS = (
+    RejectReason("E-Mail: An e-mail address is needed.", 20),
+    RejectReason(_NO_DOT, 14),
+    RejectReason("The row has 7 cells, the first row 5.", 3),
 )
 _COUNTS = Counts(
     rows=20_412, created=18_900, updated=412, unchanged=640, rejected=37,
@@ -94,16 +130,42 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
     undone = _job(
         ImportStatus.UNDONE, undo=Undo(removed=18_870, restored=412, kept={"changed_since": 0, "left_since": 30})
     )
+    mapped = msgspec.structs.replace(done, mapping=_MAPPING | {"Standing": "state"})
+    typed = {field_name(7, 0): "ada@example,org", field_name(7, 1): "Ada King"}
+
+    def rejects(**changes: object) -> RejectsView:
+        given = changes.pop("typed", {})
+        view = RejectsView(
+            rows=reject_views(mapped, _REJECTED, may_mend=bool(changes.get("may_mend", True)), typed=given),  # type: ignore[arg-type] # a sample's own
+            reasons=_REASONS,
+            next_cursor="sample",
+            may_mend=True,
+        )
+        return msgspec.structs.replace(view, **changes)
+
+    wide_file = msgspec.structs.replace(_FILE, columns=tuple(f"Column {number}" for number in range(1, 41)))
+    wide = msgspec.structs.replace(checked, file=wide_file, mapping={"Column 1": "email"}, notes=(), remarks=())
+    without_addresses = _job(
+        ImportStatus.FAILED,
+        status_reason="No column holds e-mail addresses. Columns found: “E-Mail”, “Full name”.",
+        counts=Counts(),
+        mapping=_MAPPING | {"E-Mail": None},
+        dry_run=True,
+    )
     page = ImportPage(
         signed_in=signed_in,
         job=checked,
         newsletter_name="The Systems Letter",
         columns=column_rows(checked, _ATTRIBUTES),
+        first_rows=_FIRST_ROWS,
+        rejects=rejects(),
         typed=typed_of(checked),
         idempotency_key=_KEY,
     )
 
     def of(job: Import, **changes: object) -> ImportPage:
+        if "rejects" not in changes:
+            changes["rejects"] = rejects() if job.counts.rejected and not job.status.is_moving else None
         return msgspec.structs.replace(page, job=job, columns=column_rows(job, _ATTRIBUTES), **changes)
 
     return {
@@ -163,10 +225,28 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "import-done": of(done),
         "import-undo-errors": of(done, error_in="undo", errors={"sure": "Tick the box to undo the import."}),
         "import-failed": of(failed),
+        "import-no-addresses": of(without_addresses),
+        "import-wide": of(wide, first_rows=(tuple(f"cell {number}" for number in range(1, 41)),), rejects=None),
+        "import-without-first-rows": of(checked, first_rows=None),
+        "import-mend-errors": of(
+            mapped,
+            rejects=rejects(typed=typed),
+            error_in="mend",
+            errors={field_name(7, 0): "The part after the @-sign contains invalid characters: ','."},
+        ),
+        "import-mend-refused": of(
+            mapped,
+            rejects=rejects(cursor="sample", reason=_NO_DOT),
+            error_in="mend",
+            form_error="A service that this needs does not answer",
+        ),
+        "import-rejects-unavailable": of(done, rejects=RejectsView(rows=None)),
+        "import-rejects-gone": of(done, rejects=RejectsView(rows=())),
+        "import-rejects-too-wide": of(done, rejects=rejects(may_mend=False)),
         "import-cancelled": of(_job(ImportStatus.CANCELLED)),
         "import-undone": of(undone),
         "import-stop-refused": of(done, error_in="stop", form_error="The import is done."),
-        "import-reader": of(checked, may_write=False),
+        "import-reader": of(checked, may_write=False, rejects=rejects(may_mend=False)),
         "exports": ExportsPage(signed_in=signed_in, newsletters=_NEWSLETTERS),
         "exports-alone": ExportsPage(signed_in=signed_in, newsletters=()),
         "exports-to-confirm": ExportsPage(signed_in=signed_in, newsletters=(), is_recent=False),

@@ -1,4 +1,6 @@
-"""The rejected rows of an import as CSV, streamed page by page. It can be corrected and imported again as it is."""
+"""The rejected rows of an import: page by page, and as CSV, streamed, that can be corrected and imported again as it
+is.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -6,7 +8,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_subscriptions.exports.csv_writer import csv_line, csv_lines
-from broadsheet_subscriptions.imports import reject_store
+from broadsheet_subscriptions.imports.rows import reject_store
 from broadsheet_subscriptions.imports.store import ImportRow
 
 PAGE_ROWS: Final = 1_000
@@ -29,11 +31,17 @@ async def rejects_csv(engine: AsyncEngine, job: ImportRow) -> AsyncIterator[byte
         if not page:
             return
         after = page[-1].record_number
-        lines = [[*_fitted(row.cells, len(titles)), str(row.line_number), row.reason] for row in page]
+        lines = [[*fitted(row.cells, len(titles)), str(row.line_number), row.reason] for row in page]
         yield csv_lines(lines).encode()
 
 
-def _fitted(cells: Sequence[str], width: int) -> list[str]:
+def column_at_fault(reason: str, titles: Sequence[str]) -> str | None:
+    """The column that a reason names; None: the row as a whole is at fault."""
+    named = [title for title in titles if reason.startswith(f"{title}: ")]
+    return max(named, key=len, default=None)
+
+
+def fitted(cells: Sequence[str], width: int) -> list[str]:
     """As many cells as there are titles. Surplus cells are joined to the last one, so that nothing is lost."""
     if len(cells) > width > 0:
         return [*cells[: width - 1], " ".join(cells[width - 1 :])]

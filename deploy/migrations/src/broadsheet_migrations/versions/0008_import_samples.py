@@ -1,0 +1,22 @@
+"""The first rows of a file that waits, for whoever says what its columns are. Expands only."""
+
+from alembic import op
+
+from broadsheet_migrations.history import read_sql
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+_PARTS = ("0008_import_samples",)
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    for part in _PARTS:
+        op.execute(read_sql(part))
+
+
+def downgrade() -> None:
+    raise RuntimeError("The history only goes forward: restore a backup, or write the next migration.")
