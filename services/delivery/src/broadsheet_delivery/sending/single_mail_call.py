@@ -48,6 +48,8 @@ from broadsheet_delivery.throttle.interface import (
 
 FAULTY_WAIT_S: Final = 60.0
 """Before a mail is tried again that could not be made by a fault of ours."""
+SENDER_WAIT_S: Final = 60.0
+"""Before a mail is tried again whose newsletter's sender Postmark refused: it may be confirmed meanwhile."""
 
 
 class SingleMailCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,9 @@ class SingleMailCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadyMail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that may go. `seq`: its delivery's, if it is an issue's."""
+    """A mail that may go. `seq`: its delivery's, if it is an issue's. `sender_of`: the newsletter from whose own sender a
+    transactional mail comes.
+    """
 
     mail_id: int
     attempt_count: int
@@ -68,6 +72,7 @@ class ReadyMail(msgspec.Struct, frozen=True, kw_only=True):
     encoded: bytes
     subscriber_id: int | None = None
     seq: int | None = None
+    sender_of: int | None = None
 
 
 class ComposedMails(msgspec.Struct):
@@ -190,6 +195,7 @@ async def _record_answer(
 ) -> None:
     settled: list[SettledMail] = []
     suppressed: list[tuple[str, str]] = []
+    refused: set[int] = set()
     for one, item in zip(sent, answer.items, strict=True):
         wait_s = retry_wait_s(one.attempt_count, context.random)
         back = partial(put_back, connection, ids=[one.mail_id], token=call.token)
@@ -203,6 +209,11 @@ async def _record_answer(
                 await back(status="pending", wait_s=wait_s, reason=reason)
             case AskAlone(reason):
                 await back(status="uncertain", wait_s=wait_s, reason=reason)
+            case StopIssue(reason, about_sender=True) if one.sender_of is not None:
+                # One newsletter's fault stops no other's mails. This one waits until it expires, and the checks of the
+                # newsletter's issues say why (`preflight.fact_store`).
+                await back(status="pending", wait_s=max(wait_s, SENDER_WAIT_S), reason=reason)
+                refused.add(one.sender_of)
             case StopIssue(reason):
                 await policy.mail(connection, reason)
                 if policy.put_off_s:
@@ -224,6 +235,8 @@ async def _record_answer(
         accepted_count=sum(isinstance(one.outcome, Accepted) for one in settled),
     )
     await note_answered(connection, token=call.token)
+    if refused:
+        context.log.warning("delivery.sender_refused", newsletter_ids=sorted(refused))
     for one_settled in settled:
         context.metrics.mails.labels("single", type(one_settled.outcome).__name__.lower()).inc()
 
