@@ -219,6 +219,13 @@ async def test_the_installations_sender_that_postmark_refuses_stops_all(
     assert str(reason).startswith("400: ")
 
 
+async def test_a_senders_name_stays_in_its_letters(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
+    seed.execute("UPDATE publishing.newsletter SET from_name = 'Le marché', from_email = 'lettre@marche.example'")
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    await delivery.send_all_due()
+    assert [mail.from_ for mail in oracle.messages()] == ["Le marché <lettre@marche.example>"]
+
+
 async def test_the_sender_is_the_one_that_the_newsletter_has_when_the_mail_is_sent(
     seed: Seed, delivery: Delivering, oracle: Oracle
 ) -> None:

@@ -52,7 +52,9 @@ def checked(content: str, *, format_: Format = "markdown", layout: Layout | None
     compiled = compile_issue(source, layout=layout, look=LOOK if not look else Look(**look), attributes=frozenset())
     found = issue(source=source, compiled=compiled, layout_id=None if layout is None else 7)
     whole = issue(html=compiled.html_content, text=compiled.text_content)
-    return CheckedIssue(**{name: getattr(found, name) for name in found.__struct_fields__} | {"rendered": whole.rendered})
+    return CheckedIssue(
+        **{name: getattr(found, name) for name in found.__struct_fields__} | {"rendered": whole.rendered}
+    )
 
 
 def of(found: CheckedIssue, code: str) -> list[Finding]:

@@ -12,6 +12,8 @@ import msgspec
 from broadsheet_common.languages.language import Language
 from broadsheet_common.mail.readable_colour import best_on, readable
 
+PREVIEW_PADDING: Final = "&#847;&zwnj;&nbsp;&#8199;&shy;" * 40
+"""Invisible, so that a list of mails shows nothing of the body after a short preview."""
 _PAPER: Final = "#ffffff"
 _NIGHT: Final = "#211e1a"
 
@@ -63,7 +65,7 @@ def _top(look: MailLook, language: Language, words: FramedWords) -> str:
         night=_NIGHT,
         night_accent=at_night,
         on_night_accent=best_on(at_night),
-        preview=_PREVIEW.format(preview=escape(words.preview)) if words.preview else "",
+        preview=_PREVIEW.format(preview=escape(words.preview) + PREVIEW_PADDING) if words.preview else "",
         paper=_PAPER,
         rule=readable(look.accent_colour, _PAPER),
         owner=_owner(look),
@@ -134,8 +136,8 @@ _TOP: Final = """\
 <tr><td align="center" style="padding:32px 16px;">
 <table role="presentation" class="sheet" width="560" cellpadding="0" cellspacing="0" border="0"
  style="width:100%; max-width:560px; background-color:{paper}; border-top:4px solid {rule}; border-radius:4px;">
-{owner}<tr><td class="head" style="padding:16px 36px 0 36px; font-family:Georgia,'Times New Roman',serif; font-size:28px;
- line-height:1.25; font-weight:bold; color:#26221c;">{heading}</td></tr>
+{owner}<tr><td class="head" style="padding:16px 36px 0 36px; font-family:Georgia,'Times New Roman',serif;
+ font-size:28px; line-height:1.25; font-weight:bold; color:#26221c;">{heading}</td></tr>
 <tr><td class="words" style="padding:16px 36px 0 36px; font-family:Helvetica,Arial,sans-serif; font-size:16px;
  line-height:1.6; color:#26221c;">{words}</td></tr>
 """

@@ -1,10 +1,11 @@
 """Who a mail of a newsletter comes from: the one place that decides it. Pure."""
 
-from email.utils import formataddr
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+
+from broadsheet_common.mail.mailbox import mailbox
 
 
 class MailSender(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ def sender_of(newsletter: sa.Row[Any], *, default_sender: str) -> MailSender:
     if not newsletter.from_email:
         return MailSender(from_=default_sender, reply_to=newsletter.reply_to)
     return MailSender(
-        from_=formataddr((newsletter.from_name or "", newsletter.from_email)),
+        from_=mailbox(newsletter.from_name or "", newsletter.from_email),
         reply_to=newsletter.reply_to,
         newsletter_id=newsletter.newsletter_id,
     )

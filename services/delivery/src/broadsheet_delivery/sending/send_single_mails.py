@@ -257,8 +257,8 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
 
 
 def _stop_policy(issue_id: int | None) -> StopPolicy:
-    """The issue stops. A transactional mail has none to stop: what it ran into would meet the next one too, unless it is
-    about the sender of the mail's newsletter, which `record_call` knows.
+    """The issue stops. A transactional mail has none to stop: what it ran into would meet the next one too, unless
+    it is about the sender of the mail's newsletter, which `record_call` knows.
     """
 
     async def stop(connection: AsyncConnection, reason: str) -> None:

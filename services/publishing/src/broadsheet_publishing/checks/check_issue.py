@@ -16,11 +16,11 @@ from broadsheet_publishing.checks.finding import CheckName, Finding, bounded, di
 from broadsheet_publishing.checks.image_findings import check_active_content, check_images
 from broadsheet_publishing.checks.links.link_findings import check_link_labels, check_link_syntax, check_tracking
 from broadsheet_publishing.checks.mail_findings import check_footer, check_language, check_size
-from broadsheet_publishing.checks.reading.of_layout import told_apart
 from broadsheet_publishing.checks.outside_findings import check_fields, check_sender, check_sent_before, check_stream
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
 from broadsheet_publishing.checks.reading.mail_document import MailDocument
 from broadsheet_publishing.checks.reading.nesting import why_not_parsed
+from broadsheet_publishing.checks.reading.of_layout import told_apart
 from broadsheet_publishing.checks.subject_findings import check_preheader, check_subject
 from broadsheet_publishing.checks.text_findings import check_reading_time, check_text_part
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue
@@ -135,9 +135,7 @@ def _of_text(issue: CheckedIssue) -> list[Finding] | None:
     if why_not_parsed(liquid.text) is not None:
         return []
     document = MailDocument(liquid.text)
-    return [
-        finding for name, check in _checks_of_markup(issue, document, liquid) for finding in _run(name, check)
-    ]
+    return [finding for name, check in _checks_of_markup(issue, document, liquid) for finding in _run(name, check)]
 
 
 def _told_apart(issue: CheckedIssue, check: Check, of_text: Sequence[Finding]) -> Iterator[Finding]:

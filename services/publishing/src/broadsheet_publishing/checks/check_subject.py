@@ -29,8 +29,8 @@ from broadsheet_publishing.compiling.issue_source import IssueSource
 class CheckSubject(msgspec.Struct, frozen=True, kw_only=True):
     """An issue, facts about its newsletter, and people to make mails for: `sample` and those with long values.
 
-    `compiled` None: it could not be compiled, and `faults` says why. `layout_id` None: Markdown stands in the layout that
-    ships.
+    `compiled` None: it could not be compiled, and `faults` says why. `layout_id` None: Markdown stands in the layout
+    that ships.
     """
 
     source: IssueSource

@@ -21,9 +21,7 @@ _OF_ALL: Final = frozenset({"check-did-not-run", "direction-unlike-text"})
 _IDENTIFYING: Final = ("background", "colour", "feature", "href", "name", "src")
 
 
-def told_apart(
-    findings: Iterable[Finding], of_text: Iterable[Finding], *, layout_id: int | None
-) -> Iterator[Finding]:
+def told_apart(findings: Iterable[Finding], of_text: Iterable[Finding], *, layout_id: int | None) -> Iterator[Finding]:
     """`findings` of the whole mail, `of_text` of its text alone. `layout_id` None: the layout that ships."""
     own = {_key(finding) for finding in of_text}
     for finding in findings:
@@ -36,7 +34,7 @@ def told_apart(
             yield msgspec.structs.replace(
                 finding,
                 detail=f"{finding.detail} It stands around your text.",
-                advice="The name, the logo and the foot of the mail come from the newsletter's settings: change it there.",
+                advice="Name, logo and foot of the mail come from the newsletter's settings: change it there.",
                 field=None,
                 line=None,
                 column=None,
