@@ -193,8 +193,8 @@ class Seed:
     ) -> None:
         """A mail to a reader, queued as subscriptions does it."""
         self.execute(
-            "SELECT delivery.enqueue_reader_mails(%s, ARRAY[%s::bigint], ARRAY[%s], ARRAY[%s], ARRAY['Please confirm'], "
-            "ARRAY['<p>Confirm</p>'], ARRAY['Confirm'], %s::interval, ARRAY[%s])",
+            "SELECT delivery.enqueue_reader_mails(%s, ARRAY[%s::bigint], ARRAY[%s], ARRAY[%s], "
+            "ARRAY['Please confirm'], ARRAY['<p>Confirm</p>'], ARRAY['Confirm'], %s::interval, ARRAY[%s])",
             (kind, newsletter_id, dedupe_key, to, expires_in, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
 

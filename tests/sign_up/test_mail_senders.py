@@ -92,7 +92,7 @@ async def test_every_mail_to_a_reader_comes_from_the_newsletters_own_sender(syst
     mails = [mail for to in (READER, TEST_READER, MOVED) for mail in await _mails(system, to)]
     kinds = {row[0] for row in system.seed.execute("SELECT kind FROM delivery.single_mail")}
     assert kinds == {*get_args(ReaderMailKind), "welcome"}, "a kind of mail to readers that nobody sent here"
-    # Two confirmations, two welcome mails, two issues, two test mails, one link, three about the address, one "already".
+    # Two confirmations, two welcome mails, two issues, two test mails, one link, three of an address, one "already".
     assert len(mails) == 13
     assert {(mail.from_, mail.reply_to) for mail in mails} == {(FROM, "editor@garden.example")}
 

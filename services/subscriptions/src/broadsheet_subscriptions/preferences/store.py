@@ -80,8 +80,8 @@ class Voice(msgspec.Struct, frozen=True):
 
 async def find_voice(connection: AsyncConnection, subscriber_id: int, *, asked_by: int | None = None) -> Voice:
     """The newsletter that mails and pages about a subscriber's own data come from: that of the subscription `asked_by`,
-    by whose link the person asked; else the one that they confirmed last; one that they left, if they have no other. The
-    installation, in English, if they have none.
+    by whose link the person asked; else the one that they confirmed last; one that they left, if they have no other.
+    The installation, in English, if they have none.
     """
     result = await connection.execute(
         sa.text("""
