@@ -44,7 +44,7 @@ async def _mails(system: System, to: str) -> list[Captured]:
 async def _link(system: System, to: str, path: str) -> str:
     """The path of the newest link that such an address was sent."""
     links = [link for mail in await _mails(system, to) for link in LINK.findall(mail.text) if path in link]
-    return "/" + links[-1].split("/", 3)[3]
+    return "/" + str(links[-1]).split("/", 3)[3]
 
 
 async def _confirm(system: System, email: str) -> None:

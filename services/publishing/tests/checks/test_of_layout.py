@@ -1,6 +1,6 @@
 """What is found in the frame around a Markdown text is not said to be the text's; and the advice is in its language."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import pytest
@@ -49,9 +49,11 @@ OWN_LAYOUT: Final = Layout(
 )
 
 
-def checked(content: str, *, format_: Format = "markdown", layout: Layout | None = None, **look: Any) -> CheckedIssue:
+def checked(
+    content: str, *, format_: Format = "markdown", layout: Layout | None = None, look: Look = LOOK
+) -> CheckedIssue:
     source = IssueSource(title="Title", preheader=PREHEADER, format=format_, content=content)
-    compiled = compile_issue(source, layout=layout, look=LOOK if not look else Look(**look), attributes=frozenset())
+    compiled = compile_issue(source, layout=layout, look=look, attributes=frozenset())
     found = issue(source=source, compiled=compiled, layout_id=None if layout is None else 7)
     whole = issue(html=compiled.html_content, text=compiled.text_content)
     return msgspec.structs.replace(found, rendered=whole.rendered)
@@ -64,8 +66,8 @@ def of(found: CheckedIssue, code: str) -> list[Finding]:
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
 @pytest.mark.parametrize("accent", ["#7a1f1f", "#f2c200", "#ffffff", "#000000"])
 def test_an_ordinary_markdown_issue_in_the_shipped_layout_has_no_finding(accent: str, direction: str) -> None:
-    look = {"newsletter_name": "Newsletter", "postal_address": ADDRESS, "direction": direction, "has_archive": True}
-    found = check_issue(checked(ORDINARY, accent_colour=accent, **look))
+    look = msgspec.structs.replace(LOOK, accent_colour=accent, direction=direction)
+    found = check_issue(checked(ORDINARY, look=look))
     of_direction = {"direction-differs", "direction-unlike-text"} if direction == "rtl" else set()
     assert {finding.code for finding in found} - of_direction == {"reading-time"}, found
 
@@ -96,8 +98,8 @@ def test_what_the_author_wrote_stays_theirs_in_whatever_layout(layout: Layout | 
 
 
 def test_a_logo_that_is_not_encrypted_is_said_to_be_a_setting_of_the_newsletter() -> None:
-    look = {"newsletter_name": "Newsletter", "postal_address": ADDRESS, "logo_url": "http://example.org/logo.png"}
-    [finding] = of(checked(WORDS, **look), "image-over-http")
+    look = msgspec.structs.replace(LOOK, logo_url="http://example.org/logo.png")
+    [finding] = of(checked(WORDS, look=look), "image-over-http")
     assert (finding.field, finding.line) == (None, None)
     assert "the newsletter's settings" in finding.advice
 

@@ -15,6 +15,12 @@ async def load_senders(
     if not newsletter_ids:
         return {}
     return {
-        row.newsletter_id: sender_of(row, default_sender=default_sender)
+        row.newsletter_id: sender_of(
+            newsletter_id=row.newsletter_id,
+            from_name=row.from_name,
+            from_email=row.from_email,
+            reply_to=row.reply_to,
+            default_sender=default_sender,
+        )
         for row in await find_senders(connection, newsletter_ids)
     }

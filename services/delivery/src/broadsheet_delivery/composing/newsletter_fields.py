@@ -34,7 +34,13 @@ def newsletter_fields(
     found: sa.Row[Any], mail: IssueMail, *, issue_id: int | None, default_sender: str, public_url: str
 ) -> dict[str, Any]:
     """The fields of `NewsletterContent`. `issue_id` None: of a welcome mail."""
-    sender = sender_of(found, default_sender=default_sender)
+    sender = sender_of(
+        newsletter_id=found.newsletter_id,
+        from_name=found.from_name,
+        from_email=found.from_email,
+        reply_to=found.reply_to,
+        default_sender=default_sender,
+    )
     headers = shared_headers(issue_id=issue_id, newsletter_slug=found.slug, public_url=public_url)
     return {
         "newsletter_id": found.newsletter_id,
