@@ -61,6 +61,7 @@ CALLS: dict[str, set[str]] = {
     "subscriptions": {
         "enqueue_single_mail",
         "enqueue_single_mails",
+        "enqueue_reader_mails",
         "enqueue_erasure",
         "enqueue_lift",
         "enter_addresses",
@@ -70,6 +71,7 @@ CALLS: dict[str, set[str]] = {
     },
     "publishing": {
         "enqueue_single_mail",
+        "enqueue_reader_mails",
         "open_issue_run",
         "enqueue_deliveries",
         "enqueue_part",
@@ -400,8 +402,23 @@ def test_no_mail_of_a_newsletter_can_be_slipped_in_as_a_single_one(granted: Data
             f"SELECT delivery.enqueue_single_mails('{kind}', ARRAY['key'], ARRAY['reader@example.com'], ARRAY['S'], "
             f"ARRAY['H'], ARRAY['T'], interval '1 day', ARRAY['{TRACE}'])",
         )
+        of_readers = _attempt(connection, _reader_mail(kind))
     assert isinstance(refusal, psycopg.errors.InvalidParameterValue)
     assert isinstance(several, psycopg.errors.InvalidParameterValue)
+    assert isinstance(of_readers, psycopg.errors.InvalidParameterValue)
+
+
+@pytest.mark.parametrize("kind", ["password_reset", "invitation", "account_address", "account_notice"])
+def test_no_mail_of_an_account_comes_from_a_newsletter(granted: Database, kind: str) -> None:
+    with _as(granted, "publishing") as connection:
+        assert isinstance(_attempt(connection, _reader_mail(kind)), psycopg.errors.InvalidParameterValue)
+
+
+def _reader_mail(kind: str) -> str:
+    return (
+        f"SELECT delivery.enqueue_reader_mails('{kind}', ARRAY[1::bigint], ARRAY['key'], ARRAY['reader@example.com'], "
+        f"ARRAY['S'], ARRAY['H'], ARRAY['T'], interval '1 day', ARRAY['{TRACE}'])"
+    )
 
 
 def test_publishing_enqueues_an_issue_through_the_functions(database: Database) -> None:

@@ -18,6 +18,8 @@ class Captured(msgspec.Struct, frozen=True):
 
     message_id: uuid.UUID
     stream: str
+    from_: str
+    reply_to: str | None
     to: str
     subject: str
     html: str
@@ -70,6 +72,8 @@ def _captured(item: dict[str, Any]) -> Captured:
     return Captured(
         message_id=uuid.UUID(item["message_id"]),
         stream=item["stream"],
+        from_=message["From"],
+        reply_to=message.get("ReplyTo"),
         to=message["To"],
         subject=message["Subject"],
         html=message.get("HtmlBody", ""),

@@ -182,12 +182,20 @@ class Seed:
         """As publishing does it."""
         self.execute("SELECT delivery.cancel_issue(%s, 'key:1')", (issue_id,))
 
-    def single_mail(self, to: str, *, dedupe_key: str, expires_in: str = "1 day") -> None:
-        """A confirmation, queued as subscriptions does it."""
+    def single_mail(
+        self,
+        to: str,
+        *,
+        dedupe_key: str,
+        expires_in: str = "1 day",
+        kind: str = "confirmation",
+        newsletter_id: int | None = DEFAULT_NEWSLETTER_ID,
+    ) -> None:
+        """A mail to a reader, queued as subscriptions does it."""
         self.execute(
-            "SELECT delivery.enqueue_single_mail('confirmation', %s, %s, 'Please confirm', '<p>Confirm</p>', "
-            "'Confirm', %s::interval, %s)",
-            (dedupe_key, to, expires_in, f"00-{'1' * 32}-{'2' * 16}-01"),
+            "SELECT delivery.enqueue_reader_mails(%s, ARRAY[%s::bigint], ARRAY[%s], ARRAY[%s], "
+            "ARRAY['Please confirm'], ARRAY['<p>Confirm</p>'], ARRAY['Confirm'], %s::interval, ARRAY[%s])",
+            (kind, newsletter_id, dedupe_key, to, expires_in, f"00-{'1' * 32}-{'2' * 16}-01"),
         )
 
     def outcomes(self, issue_id: int) -> dict[int, str]:

@@ -9,6 +9,7 @@ from broadsheet_delivery.preflight.refresh_facts import FACTS_A_ROUND_MAX, refre
 from harness.cluster import Database
 from harness.delivering import Delivering
 from harness.oracle import Oracle
+from harness.queue.queue_time import make_due
 from harness.seeding import Seed
 
 STREAM_READS = {"path": "/message-streams/.*"}
@@ -100,6 +101,26 @@ async def test_a_sender_that_postmark_refused_is_known_with_its_reason(
     [(_, state, _, reason)] = read(database)
     assert state == "refused"
     assert str(code) in reason
+
+
+async def test_a_sender_that_postmark_refused_for_a_single_mail_is_known_until_the_mail_has_gone(
+    database: Database, seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    seed.execute("UPDATE publishing.newsletter SET from_email = 'letter@garden.example'")
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    oracle.fault({"kind": "item_errors", "error_code": 400, "recipients": ["reader@example.com"]})
+    await delivery.send_all_due()
+    request(database)
+    await refresh_facts(delivery.context)
+    [(_, state, _, reason)] = read(database)
+    assert (state, reason[:5]) == ("refused", "400: ")
+    oracle.heal()
+    make_due(seed)
+    await delivery.send_all_due()
+    request(database)
+    await refresh_facts(delivery.context)
+    [(_, state, _, reason)] = read(database)
+    assert (state, reason) == ("unknown", None)
 
 
 async def test_a_newsletter_that_is_not_there_leaves_no_request(database: Database, delivery: Delivering) -> None:

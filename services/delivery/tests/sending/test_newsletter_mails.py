@@ -167,7 +167,13 @@ async def test_mails_whose_links_are_credentials_say_that_nothing_is_tracked(del
     composer = delivery.context.composer
     to, attempt_id = "ada@example.com", uuid.uuid4()
     single = composer.single_mail(
-        mail_id=1, to=to, subject="s", html_body="<p>h</p>", text_body="t", attempt_id=attempt_id
+        mail_id=1,
+        sender=composer.own_sender,
+        to=to,
+        subject="s",
+        html_body="<p>h</p>",
+        text_body="t",
+        attempt_id=attempt_id,
     )
     for mail in (single, composer.canary_mail(to=to, stream="outbound", attempt_id=attempt_id)):
         assert isinstance(mail, Message)

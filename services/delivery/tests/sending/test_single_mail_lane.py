@@ -180,3 +180,57 @@ async def test_an_inactive_recipient_is_suppressed_on_that_stream_only(
     assert seed.execute("SELECT message_stream, email_key FROM delivery.suppression") == [
         ("outbound", "reader@example.com")
     ]
+
+
+def own_sender(seed: Seed) -> None:
+    seed.execute("UPDATE publishing.newsletter SET from_name = 'Garden, Letter', from_email = 'letter@garden.example'")
+
+
+@pytest.mark.parametrize("code", [400, 401])
+async def test_a_newsletters_sender_that_postmark_refuses_stops_no_other_mail_and_the_mail_waits(
+    seed: Seed, delivery: Delivering, oracle: Oracle, code: int
+) -> None:
+    own_sender(seed)
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    seed.single_mail("other@example.com", dedupe_key="b", newsletter_id=None)
+    oracle.fault({"kind": "item_errors", "error_code": code, "recipients": ["reader@example.com"]})
+    await delivery.send_all_due()
+    assert statuses(seed) == ["pending", "accepted"]
+    assert seed.execute("SELECT pause_reason FROM delivery.sending_state") == [(None,)]
+    [(reason, waits)] = seed.execute("SELECT reason, run_at > now() FROM delivery.single_mail WHERE status = 'pending'")
+    assert str(reason).startswith(f"{code}: ")
+    assert waits
+    oracle.heal()
+    make_due(seed)
+    await delivery.send_all_due()
+    assert statuses(seed) == ["accepted", "accepted"]
+    assert oracle.messages()[-1].from_ == '"Garden, Letter" <letter@garden.example>'
+
+
+async def test_the_installations_sender_that_postmark_refuses_stops_all(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    """A newsletter without a sender of its own has it too."""
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    oracle.fault({"kind": "item_errors", "error_code": 400, "recipients": ["reader@example.com"]})
+    await delivery.send_all_due()
+    assert statuses(seed) == ["pending"]
+    [(reason,)] = seed.execute("SELECT pause_reason FROM delivery.sending_state")
+    assert str(reason).startswith("400: ")
+
+
+async def test_a_senders_name_stays_in_its_letters(seed: Seed, delivery: Delivering, oracle: Oracle) -> None:
+    seed.execute("UPDATE publishing.newsletter SET from_name = 'Le marché', from_email = 'lettre@marche.example'")
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    await delivery.send_all_due()
+    assert [mail.from_ for mail in oracle.messages()] == ["Le marché <lettre@marche.example>"]
+
+
+async def test_the_sender_is_the_one_that_the_newsletter_has_when_the_mail_is_sent(
+    seed: Seed, delivery: Delivering, oracle: Oracle
+) -> None:
+    seed.single_mail("reader@example.com", dedupe_key="a")
+    own_sender(seed)
+    await delivery.send_all_due()
+    [mail] = oracle.messages()
+    assert mail.from_ == '"Garden, Letter" <letter@garden.example>'

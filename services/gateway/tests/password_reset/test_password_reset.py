@@ -8,7 +8,7 @@ import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import AccountMail, enqueue_account_mail
 from broadsheet_gateway.password_reset import request_reset
 from harness.owner import AUDIT_LOG
 
@@ -97,11 +97,11 @@ async def test_known_and_unknown_addresses_cost_one_look_up_one_mail_and_one_ent
     await add_user(gateway)
     queued: list[str] = []
 
-    async def count_mail(connection: AsyncConnection, mail: SingleMail) -> None:
+    async def count_mail(connection: AsyncConnection, mail: AccountMail) -> None:
         queued.append(mail.to)
-        await enqueue_single_mail(connection, mail)
+        await enqueue_account_mail(connection, mail)
 
-    monkeypatch.setattr(request_reset, "enqueue_single_mail", count_mail)
+    monkeypatch.setattr(request_reset, "enqueue_account_mail", count_mail)
     recorded = []
     for address in (ADDRESS, "stranger@example.com"):
         await ask(gateway, address)

@@ -83,6 +83,23 @@ async def test_the_form_is_in_the_newsletters_language_and_look(make_gateway: Ma
     assert (await visitor.get(f"/static/{accent_sheet_name('#ffd400')}")).status_code == 200
 
 
+async def test_a_newsletters_own_words_stand_in_place_of_the_languages_and_the_consent_stays_what_is_recorded(
+    make_gateway: MakeGateway,
+) -> None:
+    gateway = await german(make_gateway)
+    own = {"sign_up_heading": "Kommen Sie an Bord", "sign_up_text": "Nur dann.", "sign_up_button": "Anheuern"}
+    gateway.publishing.answer("GET", "/api/v1/newsletters", body={"items": [{**GERMAN, **own}], "next_cursor": None})
+    visitor = await gateway.client()
+    page = LexborHTMLParser((await visitor.get("/newsletters/werkstatt")).text)
+    assert page.css("h1")[0].text() == "Kommen Sie an Bord"
+    assert page.css("form button")[0].text() == "Anheuern"
+    assert "Nur dann." in page.text()
+    snippet = (await visitor.get("/newsletters/werkstatt/embed")).text
+    assert "&gt;Anheuern&lt;/button&gt;" in snippet
+    for shown in (page.html or "", snippet):
+        assert current_wording("de").text in shown
+
+
 async def test_a_sign_up_says_which_wording_was_shown_and_is_answered_in_the_language(
     make_gateway: MakeGateway,
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_subscriptions.sign_up.confirmation_mail import (
     ConfirmationMail,
     write_already_subscribed_mail,
@@ -22,7 +23,7 @@ def write(
     *, name: str = "The Weekly", postal_address: str = "", language: str = "en", lifetime_s: int = 604_800
 ) -> ConfirmationMail:
     return write_confirmation_mail(
-        newsletter_name=name,
+        look=MailLook(name=name),
         postal_address=postal_address,
         language=language,
         public_url="https://news.example.com",
@@ -130,7 +131,7 @@ def test_it_is_in_the_newsletters_language(language: str, subject: str, words: s
 def test_a_name_that_looks_like_a_place_for_one_is_shown_as_it_is(name: str, language: str) -> None:
     mails = [
         write(name=name, language=language),
-        write_already_subscribed_mail(newsletter_name=name, postal_address="{address}", language=language),
+        write_already_subscribed_mail(look=MailLook(name=name), postal_address="{address}", language=language),
     ]
     for mail in mails:
         assert name in mail.subject

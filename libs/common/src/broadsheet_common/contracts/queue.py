@@ -22,27 +22,35 @@ CHUNK_SIZE_MAX = 500
 PartitionStage = Literal["excluded", "validated", "retreating", "own", "default", "removed"]
 RunStateBefore = Literal["open", "paused", "cancelled", "finished"]
 
-SingleMailKind = Literal[
-    "confirmation",
-    "password_reset",
-    "test",
-    "preferences_link",
-    "address_change",
-    "address_notice",
-    "invitation",
-    "account_address",
-    "account_notice",
-]
+AccountMailKind = Literal["password_reset", "invitation", "account_address", "account_notice"]
+ReaderMailKind = Literal["confirmation", "test", "preferences_link", "address_change", "address_notice"]
 
 
-class SingleMail(msgspec.Struct, frozen=True):
-    """One ready mail for the transactional stream.
+class AccountMail(msgspec.Struct, frozen=True):
+    """One ready mail to a user, or to somebody who is invited: on the transactional stream, from the installation's
+    sender.
 
-    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more. `traceparent`: the trace
-    that the mail belongs to; None is the current one.
+    `dedupe_key` makes enqueueing idempotent; after `expires_in` the mail is not sent any more.
     """
 
-    kind: SingleMailKind
+    kind: AccountMailKind
+    to: EmailAddress
+    subject: str
+    html_body: str
+    text_body: str
+    dedupe_key: str
+    expires_in: timedelta
+
+
+class ReaderMail(msgspec.Struct, frozen=True):
+    """One ready mail to a reader: on the transactional stream, from the sender of its newsletter.
+
+    `newsletter_id` None: it is about none, and comes from the installation's sender. `dedupe_key` and `expires_in` as
+    of an `AccountMail`. `traceparent`: the trace that the mail belongs to; None is the current one.
+    """
+
+    kind: ReaderMailKind
+    newsletter_id: int | None
     to: EmailAddress
     subject: str
     html_body: str
@@ -52,7 +60,7 @@ class SingleMail(msgspec.Struct, frozen=True):
     traceparent: str | None = None
 
 
-async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> None:
+async def enqueue_account_mail(connection: AsyncConnection, mail: AccountMail) -> None:
     """Queue one mail; a second call with the same `dedupe_key` changes nothing."""
     await connection.execute(
         sa.text("""
@@ -67,16 +75,17 @@ async def enqueue_single_mail(connection: AsyncConnection, mail: SingleMail) -> 
             "html_body": mail.html_body,
             "text_body": mail.text_body,
             "expires_in": mail.expires_in,
-            "traceparent": mail.traceparent or current_trace().traceparent,
+            "traceparent": current_trace().traceparent,
         },
     )
 
 
-_ENQUEUE_SINGLE_MAILS = sa.text("""
-    SELECT delivery.enqueue_single_mails(:kind, :dedupe_keys, :to_emails, :subjects, :html_bodies, :text_bodies,
-                                         :expires_in, :traceparents)
+_ENQUEUE_READER_MAILS = sa.text("""
+    SELECT delivery.enqueue_reader_mails(:kind, :newsletter_ids, :dedupe_keys, :to_emails, :subjects, :html_bodies,
+                                         :text_bodies, :expires_in, :traceparents)
 """).bindparams(
     sa.bindparam("expires_in", type_=sa.Interval),
+    sa.bindparam("newsletter_ids", type_=pg.ARRAY(sa.BigInteger)),
     *(
         sa.bindparam(name, type_=pg.ARRAY(sa.Text))
         for name in ("dedupe_keys", "to_emails", "subjects", "html_bodies", "text_bodies", "traceparents")
@@ -84,17 +93,23 @@ _ENQUEUE_SINGLE_MAILS = sa.text("""
 )
 
 
-async def enqueue_single_mails(connection: AsyncConnection, mails: Sequence[SingleMail]) -> None:
-    """Queue several mails of one kind and one life-time, in one statement; see `enqueue_single_mail`.
+async def enqueue_reader_mail(connection: AsyncConnection, mail: ReaderMail) -> None:
+    """Queue one mail; a second call with the same `dedupe_key` changes nothing."""
+    await enqueue_reader_mails(connection, [mail])
+
+
+async def enqueue_reader_mails(connection: AsyncConnection, mails: Sequence[ReaderMail]) -> None:
+    """Queue several mails of one kind and one life-time, in one statement; see `enqueue_reader_mail`.
 
     Raises ValueError if they are not of one kind and one life-time, or if there are none.
     """
     [(kind, expires_in)] = {(mail.kind, mail.expires_in) for mail in mails}
     own = current_trace().traceparent
     await connection.execute(
-        _ENQUEUE_SINGLE_MAILS,
+        _ENQUEUE_READER_MAILS,
         {
             "kind": kind,
+            "newsletter_ids": [mail.newsletter_id for mail in mails],
             "dedupe_keys": [mail.dedupe_key for mail in mails],
             "to_emails": [mail.to for mail in mails],
             "subjects": [mail.subject for mail in mails],

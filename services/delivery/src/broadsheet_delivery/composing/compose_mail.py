@@ -9,6 +9,7 @@ from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.issue_mail import Reader, unsubscribe_headers
 from broadsheet_common.mail.template_work import TemplateError, Work
 from broadsheet_delivery.composing.issue_content import IssueContent, NewsletterContent, WelcomeContent
+from broadsheet_delivery.composing.mail_sender import MailSender
 from broadsheet_delivery.postmark.message import METADATA_ATTEMPT, METADATA_DELIVERY, METADATA_MAIL, Header, Message
 from broadsheet_delivery.queue.outcome import Excluded, Failed
 from broadsheet_delivery.queue.recipient import Recipient
@@ -45,7 +46,7 @@ class MailComposer:
     def __init__(self, *, public_url: str, signer: LinkSigner, sender: str, transactional_stream: str) -> None:
         self._public_url = public_url
         self._signer = signer
-        self._sender = sender
+        self.own_sender = MailSender(from_=sender)
         self._transactional_stream = transactional_stream
 
     def newsletter_mail(
@@ -134,7 +135,15 @@ class MailComposer:
         return Header(*link), Header(*post), *content.shared_headers
 
     def single_mail(
-        self, *, mail_id: int, to: str, subject: str, html_body: str | None, text_body: str, attempt_id: uuid.UUID
+        self,
+        *,
+        mail_id: int,
+        sender: MailSender,
+        to: str,
+        subject: str,
+        html_body: str | None,
+        text_body: str,
+        attempt_id: uuid.UUID,
     ) -> Message | Failed:
         """A ready mail for the transactional stream."""
         try:
@@ -142,7 +151,8 @@ class MailComposer:
         except ValueError as error:
             return Failed(f"The address is not valid: {error}")
         return Message(
-            from_=self._sender,
+            from_=sender.from_,
+            reply_to=sender.reply_to,
             to=str(address),
             subject=subject,
             html_body=html_body,
@@ -160,7 +170,7 @@ class MailComposer:
         """A mail of our own: when the search shows it, the search has caught up."""
         text = "This mail only tells Broadsheet that Postmark's message search is up to date."
         return Message(
-            from_=self._sender,
+            from_=self.own_sender.from_,
             to=to,
             subject="Broadsheet search check",
             html_body=f"<p>{text}</p>",

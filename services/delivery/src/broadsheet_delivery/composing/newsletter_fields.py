@@ -3,13 +3,13 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from email.utils import formataddr
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from broadsheet_common.mail.issue_mail import IssueFacts, IssueMail, shared_headers
 from broadsheet_delivery.composing.issue_content import ContentVersion, NewsletterContent
+from broadsheet_delivery.composing.mail_sender import sender_of
 from broadsheet_delivery.postmark.message import Header
 from broadsheet_delivery.queue.recipient import UsedValues
 
@@ -34,6 +34,13 @@ def newsletter_fields(
     found: sa.Row[Any], mail: IssueMail, *, issue_id: int | None, default_sender: str, public_url: str
 ) -> dict[str, Any]:
     """The fields of `NewsletterContent`. `issue_id` None: of a welcome mail."""
+    sender = sender_of(
+        newsletter_id=found.newsletter_id,
+        from_name=found.from_name,
+        from_email=found.from_email,
+        reply_to=found.reply_to,
+        default_sender=default_sender,
+    )
     headers = shared_headers(issue_id=issue_id, newsletter_slug=found.slug, public_url=public_url)
     return {
         "newsletter_id": found.newsletter_id,
@@ -41,8 +48,8 @@ def newsletter_fields(
         "mail": mail,
         "used": UsedValues(tags=mail.uses_tags, attributes=tuple(sorted(mail.attributes))),
         "shared_headers": tuple(Header(name, value) for name, value in headers),
-        "sender": formataddr((found.from_name or "", found.from_email)) if found.from_email else default_sender,
-        "reply_to": found.reply_to,
+        "sender": sender.from_,
+        "reply_to": sender.reply_to,
         "stream": found.message_stream,
         # Where Postmark handles unsubscribing it adds these headers itself, and ours would be doubled.
         "adds_unsubscribe_headers": found.unsubscribe_handling == "custom",

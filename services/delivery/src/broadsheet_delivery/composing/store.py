@@ -3,6 +3,7 @@
 Every function takes the connection of its caller's transaction.
 """
 
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -44,6 +45,19 @@ async def find_version(connection: AsyncConnection, issue_id: int, variant: int)
     )
     found = row.one_or_none()
     return None if found is None else ContentVersion(*found)
+
+
+async def find_senders(connection: AsyncConnection, newsletter_ids: Collection[int]) -> Sequence[sa.Row[Any]]:
+    """What `sender_of` needs of each of the newsletters."""
+    rows = await connection.execute(
+        sa.text("""
+            SELECT newsletter_id, from_name, from_email, reply_to
+              FROM publishing.published_newsletters
+             WHERE newsletter_id = ANY (CAST(:newsletter_ids AS bigint[]))
+        """),
+        {"newsletter_ids": list(newsletter_ids)},
+    )
+    return rows.all()
 
 
 async def find_welcome(connection: AsyncConnection, newsletter_id: int) -> sa.Row[Any] | None:

@@ -35,6 +35,7 @@ _INACTIVE_RECIPIENT = 406
 _INVALID_EMAIL = 300
 _ACCOUNT_CODES = frozenset({10, 14, 405, 412, 413, 422, 1480})
 _CONFIGURATION_CODES = frozenset({400, 401, 402, 403, 409, 410, *range(1100, 1132), 1226, 1235, 1236, 1238})
+_SENDER_CODES = frozenset({400, 401})
 _MESSAGE_CODES = frozenset({411})
 _NO_ERROR = 0
 _MAINTENANCE = 100
@@ -72,9 +73,16 @@ def _classify_invalid_email(message: str) -> ErrorClass:
     """Code 300 is one number for many faults; the text names the field."""
     if any(f"'{field}'" in message for field in ("To", "Cc", "Bcc")):
         return ErrorClass.RECIPIENT
-    if any(f"'{field}'" in message for field in ("From", "ReplyTo")):
-        return ErrorClass.CONFIGURATION
-    return ErrorClass.MESSAGE
+    return ErrorClass.CONFIGURATION if _names_sender(message) else ErrorClass.MESSAGE
+
+
+def _names_sender(message: str) -> bool:
+    return any(f"'{field}'" in message for field in ("From", "ReplyTo"))
+
+
+def is_about_sender(code: int, message: str) -> bool:
+    """Whether a `CONFIGURATION` error is about whom the mail comes from, or where its answers go."""
+    return code in _SENDER_CODES or (code == _INVALID_EMAIL and _names_sender(message))
 
 
 def classify_item(code: int, message: str) -> ErrorClass:

@@ -4,7 +4,7 @@ from typing import assert_never
 
 from broadsheet_common.process.redaction import redact
 from broadsheet_delivery.postmark.call_result import AcceptedItem, ItemResult
-from broadsheet_delivery.postmark.error_class import ErrorClass, classify_item
+from broadsheet_delivery.postmark.error_class import ErrorClass, classify_item, is_about_sender
 from broadsheet_delivery.queue.outcome import (
     Accepted,
     AskAlone,
@@ -34,7 +34,7 @@ def judge_item(item: ItemResult) -> ItemVerdict:
         case ErrorClass.AMBIGUOUS:
             return AskAlone(reason, item.error_code)
         case ErrorClass.CONFIGURATION:
-            return StopIssue(reason)
+            return StopIssue(reason, about_sender=is_about_sender(item.error_code, item.message))
         case ErrorClass.ACCOUNT:
             return StopSending(reason)
         case _:

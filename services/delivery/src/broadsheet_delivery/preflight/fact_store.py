@@ -37,8 +37,8 @@ async def due_facts(connection: AsyncConnection, *, limit: int) -> list[Requeste
 async def store_fact(
     connection: AsyncConnection, asked: RequestedFact, *, stream_state: str, stream_reason: str | None
 ) -> None:
-    """With what the newest issue says of the sender: refused while it is paused for code 400 or 401, accepted once a
-    mail of an issue that was opened under this sender was.
+    """With what is known of the sender: refused while a single mail of the newsletter waits for code 400 or 401, or its
+    newest issue is paused for one; accepted once a mail of an issue that was opened under this sender was.
     """
     await connection.execute(
         sa.text("""
@@ -51,6 +51,11 @@ async def store_fact(
                   FROM delivery.issue_run AS run JOIN seen USING (newsletter_id)
                  WHERE run.opened_at >= seen.since
                  ORDER BY run.issue_id DESC LIMIT 1
+            ), refused_mail AS (
+                SELECT mail.reason FROM delivery.single_mail AS mail
+                 WHERE mail.status = 'pending' AND mail.kind <> 'newsletter' AND mail.newsletter_id = :newsletter_id
+                   AND :sender <> '' AND mail.reason ~ '(^|[^0-9])40[01]: '
+                 LIMIT 1
             ), judged AS (
                 SELECT CASE WHEN newest.state = 'paused' AND newest.pause_reason ~ '(^|[^0-9])40[01]: '
                             THEN 'refused' ELSE 'accepted' END AS state,
@@ -64,8 +69,9 @@ async def store_fact(
                SET checked_at = now(), message_stream = :stream, unsubscribe_handling = :handling,
                    stream_state = :stream_state, stream_reason = :stream_reason,
                    sender = :sender, sender_since = seen.since,
-                   sender_state = coalesce((SELECT state FROM judged), 'unknown'),
-                   sender_reason = (SELECT reason FROM judged)
+                   sender_state = CASE WHEN EXISTS (SELECT FROM refused_mail) THEN 'refused'
+                                       ELSE coalesce((SELECT state FROM judged), 'unknown') END,
+                   sender_reason = coalesce((SELECT reason FROM refused_mail), (SELECT reason FROM judged))
               FROM seen
              WHERE fact.newsletter_id = seen.newsletter_id
         """),

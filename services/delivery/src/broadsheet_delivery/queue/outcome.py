@@ -52,9 +52,12 @@ class AskAlone(msgspec.Struct, frozen=True):
 
 
 class StopIssue(msgspec.Struct, frozen=True):
-    """Not sent; the whole issue stops until somebody resumes it."""
+    """Not sent; the whole issue stops until somebody resumes it. `about_sender`: Postmark takes no mail from this
+    sender.
+    """
 
     reason: str
+    about_sender: bool = False
 
 
 class StopSending(msgspec.Struct, frozen=True):

@@ -38,6 +38,8 @@ class LeasedMail(msgspec.Struct, frozen=True):
     text_body: str | None
     issue_id: int | None
     seq: int | None
+    newsletter_id: int | None
+    """Of a transactional mail to a reader: whose it is."""
 
 
 class SettledMail(msgspec.Struct, frozen=True):
@@ -92,7 +94,7 @@ async def lease_mails(
                SET status = 'leased', lease_token = :token, lease_until = now() + :lease
              WHERE mail.id = ANY (ARRAY (SELECT id FROM picked))
             RETURNING mail.id, mail.kind, mail.attempt_count, mail.to_email, mail.subject, mail.html_body,
-                      mail.text_body, mail.issue_id, mail.seq
+                      mail.text_body, mail.issue_id, mail.seq, mail.newsletter_id
         """).bindparams(  # the filter is one of two constants above
             sa.bindparam("token", type_=pg.UUID), sa.bindparam("lease", type_=sa.Interval)
         ),

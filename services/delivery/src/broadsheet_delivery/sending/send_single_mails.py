@@ -5,13 +5,15 @@ mails that were handed over follow, on their newsletter's stream and under their
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_delivery.composing.compose_batch import TOO_LARGE_ALONE, compose_batch
 from broadsheet_delivery.composing.issue_content import IssueContent, UnusableIssueError
+from broadsheet_delivery.composing.load_senders import load_senders
+from broadsheet_delivery.composing.mail_sender import MailSender
 from broadsheet_delivery.composing.render_counts import IssueFailsError
 from broadsheet_delivery.context import DeliveryContext
 from broadsheet_delivery.postmark.boot_clock import boot_time_s
@@ -62,7 +64,7 @@ MAILS_A_CALL_MAX = 100
 
 class ClaimedMails(msgspec.Struct, frozen=True):
     """Mails of one stream, leased under one token. `content` and `recipients` for newsletter mails, in `mails`' order
-    of sequence numbers.
+    of sequence numbers; `senders` for transactional ones, by their newsletter.
     """
 
     token: uuid.UUID
@@ -71,6 +73,7 @@ class ClaimedMails(msgspec.Struct, frozen=True):
     mails: list[LeasedMail]
     content: IssueContent | None = None
     recipients: list[Recipient] = []
+    senders: Mapping[int, MailSender] = {}
 
     @property
     def first_id(self) -> int:
@@ -109,17 +112,26 @@ async def claim_single_mails(context: DeliveryContext, part: SinglePart) -> Clai
             return None
         if part == "newsletter":
             return await _claim_newsletter(context, connection, mails, token, attempt_id)
-    return ClaimedMails(token, attempt_id, context.transactional_stream, mails)
+        senders = await load_senders(
+            connection,
+            {mail.newsletter_id for mail in mails if mail.newsletter_id is not None},
+            default_sender=context.composer.own_sender.from_,
+        )
+    return ClaimedMails(token, attempt_id, context.transactional_stream, mails, senders=senders)
 
 
 def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> ComposedMails:
     composed = ComposedMails()
     total = 2
     held = context.set_asides.of("delivery.transactional_mails")
+    own = context.composer.own_sender
     for mail in claimed.mails:
+        # A newsletter that is gone has no sender of its own.
+        sender = own if mail.newsletter_id is None else claimed.senders.get(mail.newsletter_id, own)
         try:
             message = context.composer.single_mail(
                 mail_id=mail.id,
+                sender=sender,
                 to=mail.to_email or "",
                 subject=mail.subject or "",
                 html_body=mail.html_body or None,  # an empty body is an error at Postmark
@@ -141,7 +153,13 @@ def _compose_transactional(context: DeliveryContext, claimed: ClaimedMails) -> C
         else:
             total += len(encoded) + 1
             composed.ready.append(
-                ReadyMail(mail_id=mail.id, attempt_count=mail.attempt_count, address=message.to, encoded=encoded)
+                ReadyMail(
+                    mail_id=mail.id,
+                    attempt_count=mail.attempt_count,
+                    address=message.to,
+                    encoded=encoded,
+                    sender_of=sender.newsletter_id,
+                )
             )
     return composed
 
@@ -239,7 +257,9 @@ async def send_single_mails(context: DeliveryContext, claimed: ClaimedMails, pla
 
 
 def _stop_policy(issue_id: int | None) -> StopPolicy:
-    """The issue stops. A transactional mail has none to stop: what it ran into would meet the next one too."""
+    """The issue stops. A transactional mail has none to stop: what it ran into would meet the next one too, unless
+    it is about the sender of the mail's newsletter, which `record_call` knows.
+    """
 
     async def stop(connection: AsyncConnection, reason: str) -> None:
         if issue_id is None:

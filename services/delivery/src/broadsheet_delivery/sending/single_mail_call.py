@@ -48,6 +48,8 @@ from broadsheet_delivery.throttle.interface import (
 
 FAULTY_WAIT_S: Final = 60.0
 """Before a mail is tried again that could not be made by a fault of ours."""
+SENDER_WAIT_S: Final = 60.0
+"""Before a mail is tried again whose newsletter's sender Postmark refused: it may be confirmed meanwhile."""
 
 
 class SingleMailCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,9 @@ class SingleMailCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadyMail(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail that may go. `seq`: its delivery's, if it is an issue's."""
+    """A mail that may go. `seq`: its delivery's, if it is an issue's. `sender_of`: the newsletter from whose own sender
+    a transactional mail comes.
+    """
 
     mail_id: int
     attempt_count: int
@@ -68,6 +72,7 @@ class ReadyMail(msgspec.Struct, frozen=True, kw_only=True):
     encoded: bytes
     subscriber_id: int | None = None
     seq: int | None = None
+    sender_of: int | None = None
 
 
 class ComposedMails(msgspec.Struct):
@@ -203,12 +208,10 @@ async def _record_answer(
                 await back(status="pending", wait_s=wait_s, reason=reason)
             case AskAlone(reason):
                 await back(status="uncertain", wait_s=wait_s, reason=reason)
-            case StopIssue(reason):
-                await policy.mail(connection, reason)
-                if policy.put_off_s:
-                    await back(status="pending", wait_s=max(wait_s, policy.put_off_s), reason=reason)
-                else:
-                    await back(status="pending", wait_s=0.0)
+            case StopIssue() as verdict:
+                await _stop(connection, call, one, verdict, policy, wait_s=wait_s)
+                if _is_newsletters_own(one, verdict):
+                    context.log.warning("delivery.sender_refused", newsletter_id=one.sender_of)
             case StopSending(reason):
                 await pause_sending(connection, reason=reason)
                 await back(status="pending", wait_s=0.0)
@@ -226,6 +229,33 @@ async def _record_answer(
     await note_answered(connection, token=call.token)
     for one_settled in settled:
         context.metrics.mails.labels("single", type(one_settled.outcome).__name__.lower()).inc()
+
+
+async def _stop(
+    connection: AsyncConnection,
+    call: SingleMailCall,
+    one: ReadyMail,
+    verdict: StopIssue,
+    policy: StopPolicy,
+    *,
+    wait_s: float,
+) -> None:
+    """The mail waits. One newsletter's sender that Postmark does not take stops no other's mails: its own wait until
+    they expire, and the checks of its issues say why (`preflight.fact_store`).
+    """
+    back = partial(put_back, connection, ids=[one.mail_id], token=call.token, status="pending")
+    if _is_newsletters_own(one, verdict):
+        await back(wait_s=max(wait_s, SENDER_WAIT_S), reason=verdict.reason)
+        return
+    await policy.mail(connection, verdict.reason)
+    if policy.put_off_s:
+        await back(wait_s=max(wait_s, policy.put_off_s), reason=verdict.reason)
+    else:
+        await back(wait_s=0.0)
+
+
+def _is_newsletters_own(one: ReadyMail, verdict: StopIssue) -> bool:
+    return verdict.about_sender and one.sender_of is not None
 
 
 async def _record_not_sent(

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import AccountMail, enqueue_account_mail
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_mail import Mail
 
@@ -17,9 +17,9 @@ async def queue_notice(connection: AsyncConnection, address: str | None, mail: M
     """Nothing for a user without an address."""
     if address is None:
         return
-    await enqueue_single_mail(
+    await enqueue_account_mail(
         connection,
-        SingleMail(
+        AccountMail(
             kind="account_notice",
             to=EmailAddress(address),
             subject=mail.subject,

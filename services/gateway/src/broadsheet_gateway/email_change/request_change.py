@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import AccountMail, enqueue_account_mail
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_mail import Mail
 from broadsheet_gateway.accounts.current_session import Session
@@ -97,9 +97,9 @@ async def request_change(
 async def _queue(
     connection: AsyncConnection, to: EmailAddress, mail: Mail, token: str, policy: EmailChangePolicy
 ) -> None:
-    await enqueue_single_mail(
+    await enqueue_account_mail(
         connection,
-        SingleMail(
+        AccountMail(
             kind="account_address",
             to=to,
             subject=mail.subject,

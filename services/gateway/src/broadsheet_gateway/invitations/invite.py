@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import record_audit
 from broadsheet_common.contracts.identity import Identity
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import AccountMail, enqueue_account_mail
 from broadsheet_common.http.idempotency import RepeatableRequest, replay_body
 from broadsheet_common.http.problems import (
     ConflictError,
@@ -161,9 +161,9 @@ async def _write(
         inviter=inviter.name or inviter.username,
         lifetime_s=policy.lifetime_s,
     )
-    await enqueue_single_mail(
+    await enqueue_account_mail(
         connection,
-        SingleMail(
+        AccountMail(
             kind="invitation",
             to=address,
             subject=mail.subject,

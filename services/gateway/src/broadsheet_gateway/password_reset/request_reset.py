@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import Actor, record_audit
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import AccountMail, enqueue_account_mail
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_gateway.password_reset.reset_mail import write_reset_mail
 from broadsheet_gateway.password_reset.store import open_reset
@@ -47,9 +47,9 @@ async def request_reset(address: EmailAddress, *, source: str | None, policy: Re
             cool_down=policy.cool_down,
         )
         queued = await connection.begin_nested()
-        await enqueue_single_mail(
+        await enqueue_account_mail(
             connection,
-            SingleMail(
+            AccountMail(
                 kind="password_reset",
                 to=address if found is None else EmailAddress(found[1]),
                 subject=mail.subject,

@@ -103,3 +103,14 @@ async def test_checks_lead_to_the_place_at_fault(gateway: Gateway, author: httpx
     assert f'href="{BASE}/send">Review and send</a>' in page, "what follows the checks is one click away"
     await author.get(f"{BASE}/checks", params={"links": "yes"})
     assert gateway.publishing.last.json == {"links": True}
+
+
+async def test_a_finding_of_the_layout_leads_to_the_layout(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    finding = {
+        "code": "client-support", "severity": "notes", "detail": "It comes from the layout.",
+        "advice": "In the layout.", "field": "layout",
+        "data": {"layout_id": 7, "feature": "css-position", "dropped_by": ["gmail.ios"]},
+    }  # fmt: skip
+    gateway.publishing.answer("POST", f"{API}/checks", body={"is_blocked": False, "findings": [finding]})
+    page = (await author.get(f"{BASE}/checks")).text
+    assert '<a href="/admin/settings/layouts/7">Layout</a>: It comes from the layout.' in page

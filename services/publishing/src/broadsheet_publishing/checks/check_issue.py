@@ -3,13 +3,13 @@
 A check that fails itself is logged and reported as one that did not run; the others run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 import structlog
 
-from broadsheet_publishing.checks.checked_issue import CheckedIssue, NewsletterFacts, Rendered, RenderingFault
+from broadsheet_publishing.checks.checked_issue import CheckedIssue, Rendered, RenderingFault
 from broadsheet_publishing.checks.clients.client_findings import check_clients
 from broadsheet_publishing.checks.colour_findings import check_colours
 from broadsheet_publishing.checks.finding import CheckName, Finding, bounded, did_not_run
@@ -20,9 +20,11 @@ from broadsheet_publishing.checks.outside_findings import check_fields, check_se
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
 from broadsheet_publishing.checks.reading.mail_document import MailDocument
 from broadsheet_publishing.checks.reading.nesting import why_not_parsed
+from broadsheet_publishing.checks.reading.of_layout import told_apart
 from broadsheet_publishing.checks.subject_findings import check_preheader, check_subject
 from broadsheet_publishing.checks.text_findings import check_reading_time, check_text_part
 from broadsheet_publishing.compiling.compiled_issue import CompiledIssue
+from broadsheet_publishing.compiling.markdown_html import html_of_markdown
 
 _OF_HTML: Final[tuple[CheckName, ...]] = ("links", "images", "colours", "clients", "language")
 _OF_TEMPLATES: Final[tuple[CheckName, ...]] = ("text-part", *_OF_HTML, "fields", "sent-before", "reading-time")
@@ -106,6 +108,16 @@ def _checks_of_templates(issue: CheckedIssue, compiled: CompiledIssue) -> Iterat
 
 
 def _checks_of_html(issue: CheckedIssue, document: MailDocument, liquid: Shielded) -> Iterator[tuple[CheckName, Check]]:
+    of_text = _of_text(issue)
+    for name, check in _checks_of_markup(issue, document, liquid):
+        yield name, check if of_text is None else partial(_told_apart, issue, check, of_text)
+    check = partial(check_language, issue.newsletter, document, issue.source)
+    yield "language", check if of_text is None else partial(_told_apart, issue, check, of_text)
+
+
+def _checks_of_markup(
+    issue: CheckedIssue, document: MailDocument, liquid: Shielded
+) -> Iterator[tuple[CheckName, Check]]:
     source = issue.source
     yield "links", partial(check_link_syntax, document, liquid, source, issue.newsletter)
     yield "links", partial(check_link_labels, document, liquid, source)
@@ -113,15 +125,32 @@ def _checks_of_html(issue: CheckedIssue, document: MailDocument, liquid: Shielde
     yield "images", partial(check_active_content, document, source)
     yield "colours", partial(check_colours, document, source)
     yield "clients", partial(check_clients, document, liquid, source)
-    yield "language", partial(check_language, issue.newsletter, document)
+
+
+def _of_text(issue: CheckedIssue) -> list[Finding] | None:
+    """What is found in a Markdown text without its layout. None: all of the mail is the author's own."""
+    if issue.source.format != "markdown":
+        return None
+    liquid = shield(html_of_markdown(issue.source.content))
+    if why_not_parsed(liquid.text) is not None:
+        return []
+    document = MailDocument(liquid.text)
+    return [finding for name, check in _checks_of_markup(issue, document, liquid) for finding in _run(name, check)]
+
+
+def _told_apart(issue: CheckedIssue, check: Check, of_text: Sequence[Finding]) -> Iterator[Finding]:
+    return told_apart(check(), of_text, layout_id=issue.layout_id)
 
 
 def _checks_of_mails(issue: CheckedIssue) -> Iterator[tuple[CheckName, Check]]:
     match issue.rendered:
         case Rendered() as rendered:
-            yield "footer", partial(check_footer, issue.newsletter, rendered)
+            footer = partial(check_footer, issue.newsletter, rendered)
+            # Without a layout of its own, what the foot lacks is the newsletter's setting, which the finding says.
+            has_own = issue.source.format == "markdown" and issue.layout_id is not None
+            yield "footer", partial(_told_apart, issue, footer, list(footer())) if has_own else footer
             yield "size", partial(check_size, rendered)
-            yield "tracking", partial(_check_tracking, issue.newsletter, rendered)
+            yield "tracking", partial(_check_tracking, issue, rendered)
         case RenderingFault(why):
             yield "footer", partial(_not_renderable, why)
             yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail could be made.")])
@@ -129,15 +158,15 @@ def _checks_of_mails(issue: CheckedIssue) -> Iterator[tuple[CheckName, Check]]:
             yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail was made to look at.")])
 
 
-def _check_tracking(newsletter: NewsletterFacts, rendered: Rendered) -> Iterator[Finding]:
-    html = rendered.sample.html
+def _check_tracking(issue: CheckedIssue, rendered: Rendered) -> Iterator[Finding]:
+    html, newsletter = rendered.sample.html, issue.newsletter
     if not newsletter.tracks_links or html is None:
         return
     why = why_not_parsed(html)
     if why is not None:
         yield did_not_run(["tracking"], why)
         return
-    yield from check_tracking(newsletter, rendered.sample, MailDocument(html))
+    yield from check_tracking(newsletter, rendered.sample, MailDocument(html), issue.source)
 
 
 def _not_renderable(why: str) -> Iterator[Finding]:

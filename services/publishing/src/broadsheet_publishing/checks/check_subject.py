@@ -29,10 +29,12 @@ from broadsheet_publishing.compiling.issue_source import IssueSource
 class CheckSubject(msgspec.Struct, frozen=True, kw_only=True):
     """An issue, facts about its newsletter, and people to make mails for: `sample` and those with long values.
 
-    `compiled` None: it could not be compiled, and `faults` says why.
+    `compiled` None: it could not be compiled, and `faults` says why. `layout_id` None: Markdown stands in the layout
+    that ships.
     """
 
     source: IssueSource
+    layout_id: int | None = None
     compiled: CompiledIssue | None
     faults: tuple[Fault, ...]
     newsletter: NewsletterFacts
@@ -65,6 +67,7 @@ def check_subject(subject: CheckSubject) -> CheckReport:
     findings = check_issue(
         CheckedIssue(
             source=subject.source,
+            layout_id=subject.layout_id,
             compiled=subject.compiled,
             newsletter=subject.newsletter,
             rendered=rendered,

@@ -94,9 +94,12 @@ class RenderingFault(msgspec.Struct, frozen=True):
 
 
 class CheckedIssue(msgspec.Struct, frozen=True, kw_only=True):
-    """`compiled` None: it could not be compiled, and `faults` says why. `rendered` None: there is nothing to render."""
+    """`compiled` None: it could not be compiled, and `faults` says why. `rendered` None: there is nothing to render.
+    `layout_id` None: Markdown stands in the layout that ships.
+    """
 
     source: IssueSource
+    layout_id: int | None = None
     compiled: CompiledIssue | None
     newsletter: NewsletterFacts
     rendered: Rendered | RenderingFault | None = None

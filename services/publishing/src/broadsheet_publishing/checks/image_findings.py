@@ -8,34 +8,42 @@ from broadsheet_publishing.checks.finding import Finding
 from broadsheet_publishing.checks.links.link import plain
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded
 from broadsheet_publishing.checks.reading.mail_document import Image, MailDocument
+from broadsheet_publishing.checks.reading.notation import Notation, notation_of_image
 from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
 IMAGES_MANY: Final = 30
 _NUMERIC: Final = re.compile(r"\s*[1-9][0-9]{0,4}\s*")
 
-_TEXTS: Final[dict[str, tuple[str, str]]] = {
-    "image-without-alt": (
-        "The picture '{}' has no alternative text. Many readers see no pictures, or hear the mail.",
-        'Describe it in alt="…"; for a picture that says nothing, write alt="".',
-    ),
+_DETAILS: Final[dict[str, str]] = {
+    "image-without-alt": "The picture '{}' has no alternative text. Many readers see no pictures, or hear the mail.",
     "image-width-not-numeric": (
-        "The picture '{}' has no width as a number. Outlook then shows it in its own size, which may be huge.",
-        'Write width="600", with the width in pixels and nothing else.',
+        "The picture '{}' has no width as a number. Outlook then shows it in its own size, which may be huge."
     ),
-    "image-address-broken": (
-        "The picture '{}' has no address that works in a mail.",
-        "Upload it somewhere, and write its whole address, which begins with https://.",
-    ),
+    "image-address-broken": "The picture '{}' has no address that works in a mail.",
     "image-inline-data": (
-        "A picture stands in the mail itself (data:). Gmail and Outlook do not show it, and the mail grows.",
-        "Upload it somewhere, and write its address.",
+        "A picture stands in the mail itself (data:). Gmail and Outlook do not show it, and the mail grows."
     ),
-    "image-over-http": (
-        "The picture '{}' is not encrypted: some mail programs do not show it.",
-        "Use https://.",
-    ),
+    "image-over-http": "The picture '{}' is not encrypted: some mail programs do not show it.",
 }
+_ADVICE: Final[dict[str, str]] = {
+    "image-address-broken": "Upload it somewhere, and write its whole address, which begins with https://.",
+    "image-inline-data": "Upload it somewhere, and write its address.",
+    "image-over-http": "Use https://.",
+}
+_ADVICE_BY_NOTATION: Final[dict[str, dict[Notation, str]]] = {
+    "image-without-alt": {
+        "markdown": "Describe it between the brackets: ![A quiet harbour](https://…).",
+        "mjml": 'Describe it: <mj-image alt="A quiet harbour">; for a picture that says nothing, write alt="".',
+        "html": 'Describe it: <img alt="A quiet harbour">; for a picture that says nothing, write alt="".',
+    },
+    "image-width-not-numeric": {
+        "markdown": "Write the width in pixels after it, without a blank: ![A quiet harbour](https://…){width=540}.",
+        "mjml": 'Write the width in pixels: <mj-image width="540px">.',
+        "html": 'Write the width in pixels and nothing else: <img width="540">.',
+    },
+}
+"""Where it depends on what the picture is written in."""
 
 
 def check_images(document: MailDocument, liquid: Shielded, source: IssueSource) -> Iterator[Finding]:
@@ -76,12 +84,13 @@ def _finding(
     code: str, severity: Literal["blocks", "warns"], image: Image, liquid: Shielded, source: IssueSource
 ) -> Finding:
     address = liquid.readable((image.attributes.get("src") or "")[:200])
-    detail, advice = _TEXTS[code]
+    by_notation = _ADVICE_BY_NOTATION.get(code)
+    advice = _ADVICE[code] if by_notation is None else by_notation[notation_of_image(source, address)]
     place = place_in_content(source, address, liquid.without_marks(address))
     return Finding(
         code=code,
         severity=severity,
-        detail=detail.format(address),
+        detail=_DETAILS[code].format(address),
         advice=advice,
         field=place.field,
         line=place.line,

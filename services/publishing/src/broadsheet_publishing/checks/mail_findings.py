@@ -9,6 +9,7 @@ from broadsheet_common.mail.template_work import RENDERED_CHARS_MAX
 from broadsheet_publishing.checks.checked_issue import NewsletterFacts, Rendered
 from broadsheet_publishing.checks.finding import Finding, Value
 from broadsheet_publishing.checks.reading.mail_document import MailDocument
+from broadsheet_publishing.compiling.issue_source import IssueSource
 
 GMAIL_BYTES_MAX: Final = 102 * 1024
 """Gmail shows that much of the HTML and hides the rest behind a link. Google documents no figure; this one is what
@@ -96,7 +97,8 @@ def check_size(rendered: Rendered) -> Iterator[Finding]:
         )
 
 
-def check_language(newsletter: NewsletterFacts, document: MailDocument) -> Iterator[Finding]:
+def check_language(newsletter: NewsletterFacts, document: MailDocument, source: IssueSource) -> Iterator[Finding]:
+    root = "mjml" if source.format == "mjml" else "html"
     wanted = newsletter.language.lower().partition("-")[0]
     said = (document.language or "").partition("-")[0]
     if said != wanted:
@@ -106,7 +108,7 @@ def check_language(newsletter: NewsletterFacts, document: MailDocument) -> Itera
             detail=f"The mail says that it is in '{document.language}', the newsletter is in '{newsletter.language}'."
             if said
             else "The mail does not say in which language it is: screen readers guess.",
-            advice=f'Write <html lang="{newsletter.language}">, or change the newsletter\'s language.',
+            advice=f'Write <{root} lang="{newsletter.language}">, or change the newsletter\'s language.',
             field="content",
         )
     direction = document.direction or "ltr"
@@ -115,7 +117,7 @@ def check_language(newsletter: NewsletterFacts, document: MailDocument) -> Itera
             code="direction-differs",
             severity="warns",
             detail=f"The mail runs {direction}, the newsletter {newsletter.direction}.",
-            advice=f'Write <html dir="{newsletter.direction}">, or change the newsletter\'s direction.',
+            advice=f'Write <{root} dir="{newsletter.direction}">, or change the newsletter\'s direction.',
             field="content",
         )
     letters = len(_LETTER.findall(document.text))

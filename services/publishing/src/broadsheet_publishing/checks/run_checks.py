@@ -147,6 +147,7 @@ async def _read_subject(
     sample = _sample(types, newsletter, installation, now)
     return CheckSubject(
         source=given.source,
+        layout_id=given.layout_id,
         compiled=None,
         faults=(),
         newsletter=NewsletterFacts(

@@ -14,13 +14,12 @@ from typing import Final
 
 import css_inline
 
+from broadsheet_common.mail.notice_frame import PREVIEW_PADDING
 from broadsheet_publishing.compiling.compiled_issue import Fault
 from broadsheet_publishing.compiling.issue_source import Look
 from broadsheet_publishing.compiling.liquid_shield import Shield, shortened
 from broadsheet_publishing.compiling.markup import VOID, Attribute, Piece, all_pieces_of, attributes_of, pieces_of
 
-_PADDING: Final = "&#847;&zwnj;&nbsp;&#8199;&shy;" * 40
-"""Invisible, so that a list of mails shows nothing of the body after a short preheader."""
 _HIDDEN: Final = (
     "display:none;font-size:1px;line-height:1px;max-height:0;max-width:0;opacity:0;overflow:hidden;mso-hide:all"
 )
@@ -58,7 +57,7 @@ class HtmlDocument:
                 # Delivery then looks at this part of each mail. Otherwise it would look at each whole mail, because
                 # what is computed within a hidden element might end it.
                 shown = f"{self._shield.add('{% if true %}')}{shown}{self._shield.add('{% endif %}')}"
-            text = _after_body_tag(text, f'{shown}<div style="{_HIDDEN}">{_PADDING}</div>')
+            text = _after_body_tag(text, f'{shown}<div style="{_HIDDEN}">{PREVIEW_PADDING}</div>')
         return text if _has_doctype(text) else f"<!DOCTYPE html>\n{text}"
 
     def for_text(self) -> str:

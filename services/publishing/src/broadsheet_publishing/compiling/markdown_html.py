@@ -53,6 +53,12 @@ def read_markdown(covered: Covered, shield: Shield) -> MarkdownPage:
     return MarkdownPage(cast("str", html), tokens)
 
 
+def html_of_markdown(text: str) -> str:
+    """The text alone as HTML, without a layout."""
+    shield = Shield(text)
+    return shield.restore_html(read_markdown(shield.cover("content", text), shield).html)
+
+
 def script_in_markdown(page: MarkdownPage, covered: Covered, shield: Shield) -> list[Fault]:
     """As `script_in`. Within a paragraph, the line is the paragraph's first."""
     lines = covered.text.split("\n")
@@ -106,6 +112,9 @@ def _parser() -> MarkdownIt:
     parser.core.ruler.push("liquid_rows", _liquid_rows)
     parser.add_render_rule(LIQUID_BLOCK, _render_liquid)
     parser.add_render_rule("image", _render_image)
+    # Some programs drop <section>, and the layout's style of it.
+    parser.add_render_rule("footnote_block_open", _render_footnotes)
+    parser.add_render_rule("footnote_block_close", _render_footnotes)
     return parser
 
 
@@ -210,6 +219,18 @@ def _render_liquid(
     env: MutableMapping[str, object],  # noqa: ARG001
 ) -> str:
     return f"{tokens[index].content}\n"
+
+
+def _render_footnotes(
+    renderer: RendererHTML,  # noqa: ARG001
+    tokens: Sequence[Token],
+    index: int,
+    options: OptionsDict,  # noqa: ARG001
+    env: MutableMapping[str, object],  # noqa: ARG001
+) -> str:
+    if tokens[index].nesting < 0:
+        return "</ol>\n</div>\n"
+    return '<hr class="footnotes-sep">\n<div class="footnotes">\n<ol class="footnotes-list">\n'
 
 
 def _render_image(

@@ -31,12 +31,15 @@ class IssueHasFaultsError(ProblemError):
 
 
 class CompileInput(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the compiled issue is made of, as it was at one moment. `others`: the other variants of its A/B test."""
+    """All that the compiled issue is made of, as it was at one moment. `others`: the other variants of its A/B test.
+    `layout` and `layout_id` None: the layout that ships.
+    """
 
     source: IssueSource
     others: tuple[IssueSource, ...] = ()
     ab_test: AbTest | None = None
     layout: Layout | None
+    layout_id: int | None = None
     look: Look
     attributes: frozenset[str]
 
@@ -64,6 +67,7 @@ async def read_compile_input(
         others=tuple(others),
         ab_test=draft.ab_test,
         layout=None if layout_id is None else await find_layout(connection, layout_id),
+        layout_id=layout_id,
         look=Look(
             newsletter_name=newsletter.name,
             postal_address=newsletter.postal_address,

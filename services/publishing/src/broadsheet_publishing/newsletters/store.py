@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from email.utils import formataddr
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.mail.mailbox import mailbox
 from broadsheet_publishing.newsletters.stream_check import StreamCheck
 
 
@@ -56,7 +56,7 @@ class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sender(self) -> str | None:
         """As in From; None: the installation's."""
-        return None if self.from_email is None else formataddr((self.from_name or "", self.from_email))
+        return None if self.from_email is None else mailbox(self.from_name or "", self.from_email)
 
 
 _COLUMNS = ", ".join(NewsletterRow.__struct_fields__)

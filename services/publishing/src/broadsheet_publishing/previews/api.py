@@ -104,8 +104,8 @@ class PreviewController(Controller):
         installation: NamedDependency[Installation],
         key: IdempotencyKeyHeader = None,
     ) -> Response[TestSent]:
-        """From the installation's sender, through the transactional stream, with `[Test]` before the subject. They are
-        in no report, and their links act for nobody.
+        """From the newsletter's sender, through the transactional stream, with `[Test]` before the subject. They are in
+        no report, and their links act for nobody.
         """
         addresses = parse_addresses(data.to)
         async with engine.connect() as connection:
@@ -131,6 +131,8 @@ class PreviewController(Controller):
             key,
             preview,
             addresses,
-            lambda connection: send_issue_test(connection, issue_id, preview, addresses, by=request.user),
+            lambda connection: send_issue_test(
+                connection, issue_id, preview, addresses, newsletter_id=newsletter.id, by=request.user
+            ),
             issue_id=issue_id,
         )

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.contracts.audit import By, record_audit
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mail
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_publishing.history.interface import record_step
@@ -70,10 +70,16 @@ async def require_verified(
 
 
 async def send_issue_test(
-    connection: AsyncConnection, issue_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, by: By
+    connection: AsyncConnection,
+    issue_id: int,
+    preview: Preview,
+    addresses: Sequence[EmailAddress],
+    *,
+    newsletter_id: int,
+    by: By,
 ) -> None:
     """In the caller's transaction. It is a step of the issue's history."""
-    await send_test(connection, f"test-{issue_id}", preview, addresses)
+    await send_test(connection, f"test-{issue_id}", preview, addresses, newsletter_id=newsletter_id)
     await record_step(
         connection, issue_id, "test_sent", by=by, note=f"To {len(addresses)}.", after={"mails": len(addresses)}
     )
@@ -83,7 +89,7 @@ async def send_welcome_test(
     connection: AsyncConnection, newsletter_id: int, preview: Preview, addresses: Sequence[EmailAddress], *, by: By
 ) -> None:
     """In the caller's transaction."""
-    await send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses)
+    await send_test(connection, f"test-welcome-{newsletter_id}", preview, addresses, newsletter_id=newsletter_id)
     await record_audit(
         connection,
         by,
@@ -95,16 +101,17 @@ async def send_welcome_test(
 
 
 async def send_test(
-    connection: AsyncConnection, name: str, preview: Preview, addresses: Sequence[EmailAddress]
+    connection: AsyncConnection, name: str, preview: Preview, addresses: Sequence[EmailAddress], *, newsletter_id: int
 ) -> None:
     """In the caller's transaction. `name` says what the mails are of; each call sends new ones."""
     call_key = secrets.token_hex(16)
     for address in addresses:
         digest = hashlib.sha256(f"{call_key}\n{address.key}".encode()).hexdigest()[:32]
-        await enqueue_single_mail(
+        await enqueue_reader_mail(
             connection,
-            SingleMail(
+            ReaderMail(
                 kind="test",
+                newsletter_id=newsletter_id,
                 to=address,
                 subject=f"{SUBJECT_MARK}{preview.subject}",
                 html_body=preview.html or "",

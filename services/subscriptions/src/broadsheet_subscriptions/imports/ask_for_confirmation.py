@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.background.set_aside import SetAside
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mail
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.imports import ask_store
@@ -58,7 +58,7 @@ async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: 
     token = policy.token_source()
     token_hash = hash_token(token)
     mail = write_confirmation_mail(
-        newsletter_name=person.newsletter_name,
+        look=person.look,
         postal_address=person.postal_address,
         language=person.language,
         public_url=policy.public_url,
@@ -76,10 +76,11 @@ async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: 
         evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
     )
     await record_requests(connection, [request], lifetime=policy.lifetime)
-    await enqueue_single_mail(
+    await enqueue_reader_mail(
         connection,
-        SingleMail(
+        ReaderMail(
             kind="confirmation",
+            newsletter_id=person.newsletter_id,
             to=person.email,
             subject=mail.subject,
             html_body=mail.html_body,

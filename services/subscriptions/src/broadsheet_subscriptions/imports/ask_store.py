@@ -11,13 +11,15 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.notice_frame import MailLook
 
 
 class PersonToAsk(msgspec.Struct, frozen=True):
     import_id: int
     subscription_id: int
     email: EmailAddress
-    newsletter_name: str
+    newsletter_id: int
+    look: MailLook
     postal_address: str
     language: str
 
@@ -44,7 +46,8 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
     """
     result = await connection.execute(
         sa.text("""
-            SELECT job.id, picked.id, picked.email, newsletter.name, newsletter.postal_address,
+            SELECT job.id AS import_id, picked.id AS subscription_id, picked.email, newsletter_id, newsletter.name,
+                   newsletter.accent_colour, newsletter.logo_url, newsletter.logo_alt, newsletter.postal_address,
                    newsletter.language
               FROM subscriptions.import_job AS job
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
@@ -63,7 +66,18 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
         """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
         {"limit": limit, "resting": list(resting)},
     )
-    return [PersonToAsk(row[0], row[1], EmailAddress(row[2]), row[3], row[4], row[5]) for row in result]
+    return [
+        PersonToAsk(
+            import_id=row.import_id,
+            subscription_id=row.subscription_id,
+            email=EmailAddress(row.email),
+            newsletter_id=row.newsletter_id,
+            look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
+            postal_address=row.postal_address,
+            language=row.language,
+        )
+        for row in result
+    ]
 
 
 async def wait(connection: AsyncConnection, interval: timedelta) -> None:

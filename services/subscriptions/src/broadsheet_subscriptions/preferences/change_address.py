@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.erasure import enter_addresses
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mail
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_mail import Mail
@@ -21,7 +21,7 @@ from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.mails import write_change_mail, write_notice_mail
 from broadsheet_subscriptions.preferences.open_link import UnknownPreferencesTokenError, open_change, open_link
 from broadsheet_subscriptions.preferences.policy import MAILS_A_DAY_MAX, PreferencesPolicy
-from broadsheet_subscriptions.preferences.store import AddressChange
+from broadsheet_subscriptions.preferences.store import AddressChange, Voice
 from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
 
 _NOTICE_LIFETIME = timedelta(days=7)
@@ -63,16 +63,17 @@ async def ask_for_address(
     await store.insert_change(
         connection, person, new_email=new_email, token_hash=token_hash, lifetime=policy.change_lifetime
     )
-    language = await store.find_language(connection, person.id)
+    voice = await store.find_voice(connection, person.id)
     question = write_change_mail(
         public_url=policy.public_url,
         token=change_token,
         lifetime_s=int(policy.change_lifetime.total_seconds()),
-        language=language,
+        language=voice.language,
+        look=voice.look,
     )
-    await _enqueue(connection, "address_change", new_email, question, token_hash, policy.change_lifetime)
-    notice = write_notice_mail(moved=False, language=language)
-    await _enqueue(connection, "address_notice", person.email, notice, token_hash, _NOTICE_LIFETIME)
+    await _enqueue(connection, voice, "address_change", new_email, question, token_hash, policy.change_lifetime)
+    notice = write_notice_mail(moved=False, language=voice.language, look=voice.look)
+    await _enqueue(connection, voice, "address_notice", person.email, notice, token_hash, _NOTICE_LIFETIME)
 
 
 async def look_up_change(connection: AsyncConnection, token: str) -> AddressChange:
@@ -104,13 +105,16 @@ async def confirm_address(connection: AsyncConnection, hasher: AddressHasher, to
     if not is_moved:
         raise AddressTakenError
     await enter_addresses(connection, hasher, [change.new_email.key])
-    notice = write_notice_mail(moved=True, language=await store.find_language(connection, person.id))
-    await _enqueue(connection, "address_notice", change.old_email, notice, hash_token(token), _NOTICE_LIFETIME, "moved")
+    voice = await store.find_voice(connection, person.id)
+    notice = write_notice_mail(moved=True, language=voice.language, look=voice.look)
+    token_hash = hash_token(token)
+    await _enqueue(connection, voice, "address_notice", change.old_email, notice, token_hash, _NOTICE_LIFETIME, "moved")
     return await open_change(connection, token)
 
 
 async def _enqueue(
     connection: AsyncConnection,
+    voice: Voice,
     kind: Literal["address_change", "address_notice"],
     to: EmailAddress,
     mail: Mail,
@@ -118,10 +122,11 @@ async def _enqueue(
     expires_in: timedelta,
     step: str = "asked",
 ) -> None:
-    await enqueue_single_mail(
+    await enqueue_reader_mail(
         connection,
-        SingleMail(
+        ReaderMail(
             kind=kind,
+            newsletter_id=voice.newsletter_id,
             to=to,
             subject=mail.subject,
             html_body=mail.html_body,

@@ -7,7 +7,7 @@ sent to the subscriber's address, works for a short time, and is sent at most on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.link_token import LinkSigner
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mail
+from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mail
 from broadsheet_common.http.record_id import RECORD_ID_MAX
 from broadsheet_subscriptions.preferences import store
 from broadsheet_subscriptions.preferences.mails import write_link_mail
@@ -34,16 +34,19 @@ async def mail_preferences_link(
     token = policy.token_source()
     token_hash = hash_token(token)
     await store.insert_link(connection, subscriber_id=person.id, token_hash=token_hash, lifetime=policy.link_lifetime)
+    voice = await store.find_voice(connection, person.id, asked_by=subscription_id)
     mail = write_link_mail(
         public_url=policy.public_url,
         token=token,
         lifetime_s=int(policy.link_lifetime.total_seconds()),
-        language=await store.find_language(connection, person.id),
+        language=voice.language,
+        look=voice.look,
     )
-    await enqueue_single_mail(
+    await enqueue_reader_mail(
         connection,
-        SingleMail(
+        ReaderMail(
             kind="preferences_link",
+            newsletter_id=voice.newsletter_id,
             to=person.email,
             subject=mail.subject,
             html_body=mail.html_body,

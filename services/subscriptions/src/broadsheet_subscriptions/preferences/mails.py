@@ -1,5 +1,5 @@
 """Mails about a subscriber's own data, pure: the link to the preference page, the request to confirm a new address,
-the notice to the old address. Each in a language of the caller's.
+the notice to the old address. Each in the language and with the look of a newsletter of the reader's.
 
 They contain no text that anybody typed, except an address the reader has or had, so that nobody can use them to
 send a message to a stranger. Each has at most one link, the same in HTML and text.
@@ -7,6 +7,7 @@ send a message to a stranger. Each has at most one link, the same in HTML and te
 
 from broadsheet_common.languages.language import Language
 from broadsheet_common.languages.local_forms import duration_in_words
+from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_common.mail.notice_mail import Mail, write_mail
 from broadsheet_subscriptions.mail_words import CATALOGUES
 
@@ -14,12 +15,13 @@ PREFERENCES_PATH = "/preferences/"
 ADDRESS_CHANGE_PATH = "/change-of-address/"
 
 
-def write_link_mail(*, public_url: str, token: str, lifetime_s: int, language: Language) -> Mail:
+def write_link_mail(*, public_url: str, token: str, lifetime_s: int, language: Language, look: MailLook) -> Mail:
     """`token` is URL-safe; `public_url` has no trailing slash."""
     translate = CATALOGUES[language]
     title = translate("Your subscriptions and your data")
     return write_mail(
         language=language,
+        look=look,
         subject=title,
         title=title,
         text=translate(
@@ -36,11 +38,12 @@ def write_link_mail(*, public_url: str, token: str, lifetime_s: int, language: L
     )
 
 
-def write_change_mail(*, public_url: str, token: str, lifetime_s: int, language: Language) -> Mail:
+def write_change_mail(*, public_url: str, token: str, lifetime_s: int, language: Language, look: MailLook) -> Mail:
     """Sent to the new address. It does not name the old one, because the reader may be a stranger."""
     translate = CATALOGUES[language]
     return write_mail(
         language=language,
+        look=look,
         subject=translate("Please confirm your new address"),
         title=translate("Is this your new address?"),
         text=translate("Somebody, we hope you, asked to get their newsletters at this address from now on."),
@@ -54,7 +57,7 @@ def write_change_mail(*, public_url: str, token: str, lifetime_s: int, language:
     )
 
 
-def write_notice_mail(*, moved: bool, language: Language) -> Mail:
+def write_notice_mail(*, moved: bool, language: Language, look: MailLook) -> Mail:
     """Sent to the old address when a change is requested and when it is made. It does not name the new address:
     whoever reads the old mailbox does not need to know it.
     """
@@ -63,6 +66,7 @@ def write_notice_mail(*, moved: bool, language: Language) -> Mail:
     if moved:
         return write_mail(
             language=language,
+            look=look,
             subject=translate("Your newsletters go to another address now"),
             title=translate("Your address was changed"),
             text=translate(
@@ -73,6 +77,7 @@ def write_notice_mail(*, moved: bool, language: Language) -> Mail:
         )
     return write_mail(
         language=language,
+        look=look,
         subject=translate("Somebody asked to change your address"),
         title=translate("A new address was entered"),
         text=translate(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.languages.language import FALLBACK, Language, language_of
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.notice_frame import INSTALLATION, MailLook
 from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
 
@@ -69,24 +70,43 @@ async def find_person(connection: AsyncConnection, subscriber_id: int, *, lock: 
     return None if found is None else Person(found.id, EmailAddress(found.email), found.name)
 
 
-async def find_language(connection: AsyncConnection, subscriber_id: int) -> Language:
-    """What mails and pages about a subscriber's own data are in: the language of the newsletter that they confirmed
-    last; of one that they left, if they have no other. English if they have none.
+class Voice(msgspec.Struct, frozen=True):
+    """Who writes to a person about their own data, and in what: a newsletter, or None for the installation."""
+
+    newsletter_id: int | None
+    language: Language
+    look: MailLook
+
+
+async def find_voice(connection: AsyncConnection, subscriber_id: int, *, asked_by: int | None = None) -> Voice:
+    """The newsletter that mails and pages about a subscriber's own data come from: that of the subscription `asked_by`,
+    by whose link the person asked; else the one that they confirmed last; one that they left, if they have no other.
+    The installation, in English, if they have none.
     """
-    row = await connection.execute(
+    result = await connection.execute(
         sa.text("""
-            SELECT newsletter.language
+            SELECT newsletter_id, newsletter.language, newsletter.name, newsletter.accent_colour, newsletter.logo_url,
+                   newsletter.logo_alt
               FROM subscriptions.subscription
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE subscription.subscriber_id = :subscriber_id
-             ORDER BY subscription.state = 'confirmed' DESC, subscription.state = 'pending' DESC,
+             ORDER BY subscription.id IS NOT DISTINCT FROM CAST(:asked_by AS bigint) DESC,
+                      subscription.state = 'confirmed' DESC, subscription.state = 'pending' DESC,
                       coalesce(subscription.confirmed_at, subscription.created_at) DESC, subscription.id DESC
              LIMIT 1
         """),
-        {"subscriber_id": subscriber_id},
+        {"subscriber_id": subscriber_id, "asked_by": asked_by},
     )
-    found: str | None = row.scalar_one_or_none()
-    return FALLBACK if found is None else language_of(found)
+    row = result.one_or_none()
+    if row is None:
+        return Voice(None, FALLBACK, INSTALLATION)
+    look = MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt)
+    return Voice(row.newsletter_id, language_of(row.language), look)
+
+
+async def find_language(connection: AsyncConnection, subscriber_id: int) -> Language:
+    """What pages about a subscriber's own data are in: see `find_voice`."""
+    return (await find_voice(connection, subscriber_id)).language
 
 
 async def list_memberships(connection: AsyncConnection, subscriber_id: int) -> list[Membership]:

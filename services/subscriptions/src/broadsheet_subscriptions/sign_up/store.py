@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.mail.email_address import EmailAddress
+from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail
 from broadsheet_subscriptions.consent.interface import (
     EVIDENCE_ARRAY_PARAMETERS,
@@ -37,9 +38,9 @@ class Newsletter(msgspec.Struct, frozen=True):
     """The part of publishing's newsletters that this service needs."""
 
     id: int
-    name: str
     postal_address: str
     language: str
+    look: MailLook
 
 
 class EnteredSignUp(msgspec.Struct, frozen=True):
@@ -82,7 +83,7 @@ _ENTER = sa.text("""
     ), asked AS MATERIALIZED (
         SELECT given.place, given.mailbox_hash, given.email, given.email_key, given.name,
                newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
-               newsletter.language
+               newsletter.language, newsletter.accent_colour, newsletter.logo_url, newsletter.logo_alt
           FROM given
           JOIN publishing.published_newsletters AS newsletter
             ON CASE WHEN given.newsletter_id IS NOT NULL THEN newsletter.newsletter_id = given.newsletter_id
@@ -112,6 +113,7 @@ _ENTER = sa.text("""
                   AS has_cooled_down
     )
     SELECT asked.place, asked.newsletter_id, asked.newsletter_name, asked.postal_address, asked.language,
+           asked.accent_colour, asked.logo_url, asked.logo_alt,
            person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
            held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
       FROM asked
@@ -155,11 +157,16 @@ async def enter_sign_ups(
     )
     entered: list[EnteredSignUp | None] = [None] * len(sign_ups)
     for (
-        place, newsletter_id, newsletter_name, postal_address, language, subscriber_id, email, name, created_at,
-        is_new, subscription_id, state, mail_is_due,
+        place, newsletter_id, newsletter_name, postal_address, language, accent_colour, logo_url, logo_alt,
+        subscriber_id, email, name, created_at, is_new, subscription_id, state, mail_is_due,
     ) in result:  # fmt: skip
         entered[place - 1] = EnteredSignUp(
-            newsletter=Newsletter(newsletter_id, newsletter_name, postal_address, language),
+            newsletter=Newsletter(
+                id=newsletter_id,
+                postal_address=postal_address,
+                language=language,
+                look=MailLook(newsletter_name, accent_colour, logo_url, logo_alt),
+            ),
             subscriber=SubscriberRow(subscriber_id, EmailAddress(email), name, created_at),
             subscriber_is_new=is_new,
             subscription_id=subscription_id,

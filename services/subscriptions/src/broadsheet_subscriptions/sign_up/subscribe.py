@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.address_hash import AddressHasher
 from broadsheet_common.contracts.erasure import enter_addresses
-from broadsheet_common.contracts.queue import SingleMail, enqueue_single_mails
+from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mails
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_subscriptions.consent.evidence import Evidence
@@ -177,7 +177,7 @@ async def queue_mails(
     mails.
     """
     requests: list[store.SignUpRequest] = []
-    mails: list[SingleMail] = []
+    mails: list[ReaderMail] = []
     for one in mailings:
         token = policy.token_source()
         token_hash = hash_token(token)
@@ -194,8 +194,9 @@ async def queue_mails(
             )
         )
         mails.append(
-            SingleMail(
+            ReaderMail(
                 kind="confirmation",
+                newsletter_id=one.newsletter.id,
                 to=one.to,
                 subject=mail.subject,
                 html_body=mail.html_body,
@@ -206,12 +207,12 @@ async def queue_mails(
             )
         )
     await store.record_requests(connection, requests, lifetime=policy.lifetime)
-    await enqueue_single_mails(connection, mails)
+    await enqueue_reader_mails(connection, mails)
 
 
 def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPolicy) -> ConfirmationMail:
     return write_confirmation_mail(
-        newsletter_name=newsletter.name,
+        look=newsletter.look,
         postal_address=newsletter.postal_address,
         language=newsletter.language,
         public_url=policy.public_url,
@@ -222,5 +223,5 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
 
 def _write_already(newsletter: store.Newsletter) -> ConfirmationMail:
     return write_already_subscribed_mail(
-        newsletter_name=newsletter.name, postal_address=newsletter.postal_address, language=newsletter.language
+        look=newsletter.look, postal_address=newsletter.postal_address, language=newsletter.language
     )

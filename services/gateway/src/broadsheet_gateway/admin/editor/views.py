@@ -280,6 +280,12 @@ class RevisionPage(AdminPageView, frozen=True, kw_only=True):
     form_error: str = ""
 
 
+class FindingData(msgspec.Struct, frozen=True):
+    """The part of it that pages show. `layout_id`: what is found stands in this layout."""
+
+    layout_id: int | None = None
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The API's: one thing to mend or to know."""
 
@@ -291,6 +297,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
     column: int | None = None
     variant: int | None = None
+    data: FindingData = FindingData()
+
+    @property
+    def layout_id(self) -> int | None:
+        return self.data.layout_id
 
 
 class ChecksPage(AdminPageView, frozen=True, kw_only=True):

@@ -30,6 +30,9 @@ def check_clients(document: MailDocument, liquid: Shielded, source: IssueSource)
     for feature, name, count in sorted(features.values(), key=lambda one: (-one[0].share, one[0].slug)):
         if feature.share < NOTED_SHARE_MIN:
             continue
+        if source.format == "mjml" and name.partition(":")[0] not in source.content:
+            # MJML itself wrote it, and knows how to do without.
+            continue
         place = place_in_content(source, name.partition(":")[0])
         is_warned = feature.share >= WARNED_SHARE_MIN and feature.kind not in _ONLY_NOTED
         yield Finding(

@@ -7,6 +7,7 @@ from broadsheet_publishing.checks.finding import CODES, Finding
 from broadsheet_publishing.checks.links.link import judge, must_not_be_tracked
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
 from broadsheet_publishing.checks.reading.mail_document import Link, MailDocument
+from broadsheet_publishing.checks.reading.notation import notation_of_link
 from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
 
@@ -51,7 +52,9 @@ def check_link_labels(document: MailDocument, liquid: Shielded, source: IssueSou
                 code="link-without-text",
                 severity="warns",
                 detail=f"The link to '{readable}' has no text: a screen reader has nothing to say, and nobody sees it.",
-                advice="Give it words, or its picture an alternative text.",
+                advice="Write words between the brackets: [Read the rest](https://…)."
+                if notation_of_link(source, readable) == "markdown"
+                else "Give it words, or its picture an alternative text.",
                 field=place.field,
                 line=place.line,
                 column=place.column,
@@ -59,7 +62,9 @@ def check_link_labels(document: MailDocument, liquid: Shielded, source: IssueSou
             )
 
 
-def check_tracking(newsletter: NewsletterFacts, mail: RenderedMail, document: MailDocument) -> Iterator[Finding]:
+def check_tracking(
+    newsletter: NewsletterFacts, mail: RenderedMail, document: MailDocument, source: IssueSource
+) -> Iterator[Finding]:
     """`document` is of the mail itself. Postmark rewrites every link that does not say otherwise."""
     if not newsletter.tracks_links:
         return
@@ -77,7 +82,9 @@ def check_tracking(newsletter: NewsletterFacts, mail: RenderedMail, document: Ma
             detail="Postmark would track and rewrite a link of the reader's own, such as the one to unsubscribe."
             if is_own
             else "Postmark would track and rewrite a signed address, which may not work then.",
-            advice=f"Give the link the attribute {NO_TRACK}.",
+            advice=f"Write the link as HTML, with an attribute that Markdown lacks: <a {NO_TRACK} href=…>."
+            if notation_of_link(source, link.href) == "markdown"
+            else f"Give the link the attribute {NO_TRACK}.",
             field="content",
             data={"href": "" if is_own else link.href, "label": _label(link)},
         )

@@ -16,6 +16,7 @@ from broadsheet_gateway.admin.editor.views import (
     FieldChange,
     FieldConflict,
     Finding,
+    FindingData,
     KeptDraftPage,
     PreviewChoice,
     PreviewPage,
@@ -99,10 +100,19 @@ _FINDINGS = (
         code="image-without-alt",
         severity="warns",
         detail="An image has no alternative text.",
-        advice="Say in a few words what it shows.",
+        advice="Describe it between the brackets: ![A quiet harbour](https://…).",
         field="content",
         line=14,
         column=3,
+    ),
+    Finding(
+        code="client-support",
+        severity="notes",
+        detail="position is dropped by mail programs of about 66% of readers. It comes from the layout, not from your "
+        "text.",
+        advice="In the layout: see that the mail is fine without it. https://www.caniemail.com/features/css-position/",
+        field="layout",
+        data=FindingData(layout_id=2),
     ),
     Finding(code="reading-time", severity="notes", detail="312 words, about 2 minutes."),
 )
