@@ -16,6 +16,7 @@ from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail,
 from broadsheet_gateway.admin.issue.views import Senders, UnsentRow
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer
 
 ISSUES_SHOWN: Final = 20
 UNSENT_SHOWN: Final = 20
@@ -39,7 +40,12 @@ def may(session: Session, permission: Permission, newsletter_id: int) -> bool:
 
 
 async def ask_senders(calls: ServiceCalls) -> Senders:
-    return await calls.get("delivery", "/api/v1/senders", Senders)
+    return (await ask_tagged_senders(calls)).value
+
+
+async def ask_tagged_senders(calls: ServiceCalls) -> TaggedAnswer[Senders]:
+    """With the entity tag that a change of the limits needs."""
+    return await calls.get_tagged("delivery", "/api/v1/senders", Senders)
 
 
 async def ask_issues(calls: ServiceCalls) -> Page[IssueRow]:

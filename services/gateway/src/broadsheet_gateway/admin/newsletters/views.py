@@ -5,6 +5,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, Newsletter
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
@@ -16,15 +17,6 @@ TIME_ZONES: Final = tuple(
 class LayoutChoice(msgspec.Struct, frozen=True):
     id: int
     name: str
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A field that somebody else saved with another value than was typed."""
-
-    anchor: str
-    label: str
-    typed: str
-    saved: str
 
 
 class NewslettersPage(AdminPageView, frozen=True, kw_only=True):
