@@ -41,7 +41,7 @@ def edit_tag(edited: msgspec.Struct, representation: msgspec.Struct) -> str:
     """The tag of a representation of which `edited` is what people change, and the rest changes by itself. It changes
     with every value shown, and says apart from that which version of `edited` it is of.
     """
-    return f'{entity_tag(edited)[:-1]}.{entity_tag(representation)[1:]}'
+    return f"{entity_tag(edited)[:-1]}.{entity_tag(representation)[1:]}"
 
 
 def body_tag(body: bytes) -> str:

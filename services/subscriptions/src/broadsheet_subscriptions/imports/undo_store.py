@@ -42,8 +42,8 @@ _BY_DAY: Final = """
 
 
 class UndoStep(msgspec.Struct, frozen=True):
-    """`last_id` None: nobody is left to look at. `unsubscribed`: how many were subscribers because of the import and are
-    none any more, by the day (UTC) on which it confirmed them.
+    """`last_id` None: nobody is left to look at. `unsubscribed`: how many were subscribers because of the import and
+    are none any more, by the day (UTC) on which it confirmed them.
     """
 
     last_id: int | None
@@ -124,8 +124,11 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
                    (SELECT count(*) FROM told WHERE is_undone) AS undone,
                    (SELECT count(*) FROM told WHERE has_changed) AS changed_since,
                    (SELECT count(*) FROM told WHERE subscription_has_changed) AS subscription_changed_since,
-                   {_BY_DAY.format("SELECT state, confirmed_at FROM removed UNION ALL "
-                                   "SELECT state, confirmed_at FROM unconfirmed")} AS unsubscribed
+                   {
+            _BY_DAY.format(
+                "SELECT state, confirmed_at FROM removed UNION ALL SELECT state, confirmed_at FROM unconfirmed"
+            )
+        } AS unsubscribed
         """).columns(unsubscribed=JSONB),
         _parameters(job, limit) | {"finished_at": job.finished_at},
     )

@@ -2,7 +2,8 @@
 
 The mail stands in a frame of its own, at its own address, and under a policy that lets it run nothing and ask nothing
 but pictures: what an author wrote never runs for another user. Its origin is opaque, so that it could reach nothing of
-ours if it did.
+ours if it did. Beside the editor's text it has our origin instead, so that the editor can keep its place when it is drawn
+anew; there it opens no window either, so that nothing of it is ever outside of the sandbox.
 """
 
 import re
@@ -27,11 +28,13 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse
 
 _PREVIEWS: Final = needs("issues:preview")
-FRAME_POLICY: Final = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; "
-    "style-src 'unsafe-inline'; font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+_FRAME_POLICY: Final = (
+    "sandbox {tokens}; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; "
+    "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
-FRAME_HEADERS: Final = {"Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
+_APART: Final = _FRAME_POLICY.format(tokens="allow-popups allow-popups-to-escape-sandbox")
+_BESIDE_THE_TEXT: Final = _FRAME_POLICY.format(tokens="allow-same-origin")
+"""Never with scripts: the two together are no sandbox at all."""
 _SCHEME_QUERY: Final = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
 _META: Final = re.compile(r"<meta\b[^<>]{0,500}>", re.IGNORECASE)
 _MEDIA: Final = re.compile(r"""\bmedia=(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')""", re.IGNORECASE)
@@ -131,23 +134,25 @@ async def show_frame(
     context: NamedDependency[PageContext],
 ) -> Response[str]:
     """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
-    dark look shows it, which is for the mail's own styles to answer. A draft that cannot be a mail yet is no error
+    dark look shows it, which is for the mail's own styles to answer. `beside=text`: as the editor shows it. A draft that cannot be a mail yet is no error
     here: the frame says why.
     """
-    choice = read_choice(context.request)
+    policy = _BESIDE_THE_TEXT if context.request.query_params.get("beside") == "text" else _APART
+    html = await _framed(context.calls, parse_id(issue_id), read_choice(context.request))
+    headers = {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
+    return Response(html, media_type=HTML, headers=headers)
+
+
+async def _framed(calls: ServiceCalls, issue_id: int, choice: PreviewChoice) -> str:
     try:
-        mail = await ask_preview(context.calls, parse_id(issue_id), choice)
+        mail = await ask_preview(calls, issue_id, choice)
     except NotFoundError:
-        return _document(_notice(_no_reader(choice)))
+        return _notice(_no_reader(choice))
     except (UpstreamRefusalError, ProblemError) as error:
-        return _document(_notice(refusal_sentence(error)))
+        return _notice(refusal_sentence(error))
     if choice.part == "text" or mail.html is None:
-        return _document(_plain(mail.text))
-    return _document(with_scheme(mail.html, choice.scheme))
-
-
-def _document(html: str) -> Response[str]:
-    return Response(html, media_type=HTML, headers=dict(FRAME_HEADERS))
+        return _plain(mail.text)
+    return with_scheme(mail.html, choice.scheme)
 
 
 def _no_reader(choice: PreviewChoice) -> str:

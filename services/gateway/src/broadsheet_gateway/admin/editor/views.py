@@ -219,6 +219,7 @@ class RevisionsPage(AdminPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "editor/revisions.html"
 
     issue_id: int
+    newsletter_id: int
     title: str
     is_draft: bool
     current_version: int
@@ -258,6 +259,7 @@ class RevisionPage(AdminPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "editor/revision.html"
 
     issue_id: int
+    newsletter_id: int
     title: str
     version: int
     other_version: int

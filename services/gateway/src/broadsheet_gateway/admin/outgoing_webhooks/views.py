@@ -156,8 +156,8 @@ OVERLAPS: Final[tuple[tuple[str, str], ...]] = (
 class EndpointPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/webhooks/{id}`, and its forms answered with faults. `error_in` says which form.
 
-    `deliveries` None: the log could not be asked. `status`: the one that is shown; empty: all. `version`: the entity tag
-    that a change is sent with. `differences`: what somebody else has saved meanwhile.
+    `deliveries` None: the log could not be asked. `status`: the one that is shown; empty: all. `version`: the entity
+    tag that a change is sent with. `differences`: what somebody else has saved meanwhile.
     """
 
     template: ClassVar[str] = "outgoing_webhooks/endpoint.html"

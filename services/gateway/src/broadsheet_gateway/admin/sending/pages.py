@@ -112,9 +112,10 @@ async def submit_limits(
         context.session, context.calls, context.engine, typed=typed, errors=errors, form_error=form_error
     )
     if status == PreconditionFailedError.status:
+        theirs = msgspec.structs.asdict(_in_force(view.senders))
         view = msgspec.structs.replace(
             view,
-            differences=differences(LABELS, msgspec.structs.asdict(typed), msgspec.structs.asdict(_in_force(view.senders))),
+            differences=differences(LABELS, msgspec.structs.asdict(typed), theirs),
             form_error=NOTHING_IS_LOST.format(what="the limits"),
         )
     else:

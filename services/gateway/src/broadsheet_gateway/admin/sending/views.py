@@ -44,8 +44,8 @@ class TypedSending(msgspec.Struct, frozen=True, kw_only=True):
 
 class SendingPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/sending`, and its forms answered with faults. Fields of `errors`: reason, messages_per_s_max,
-    concurrent_calls_max. A part that could not be asked is None; `audit` UNSET: the user may not read the log. `version`:
-    the entity tag that the limits are sent with. `differences`: what somebody else has set meanwhile.
+    concurrent_calls_max. A part that could not be asked is None; `audit` UNSET: the user may not read the log.
+    `version`: the entity tag that the limits are sent with. `differences`: what somebody else has set meanwhile.
     """
 
     template: ClassVar[str] = "sending/sending.html"
