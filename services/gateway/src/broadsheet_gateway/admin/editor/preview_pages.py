@@ -2,8 +2,8 @@
 
 The mail stands in a frame of its own, at its own address, and under a policy that lets it run nothing and ask nothing
 but pictures: what an author wrote never runs for another user. Its origin is opaque, so that it could reach nothing of
-ours if it did. Beside the editor's text it has our origin instead, so that the editor can keep its place when it is drawn
-anew; there it opens no window either, so that nothing of it is ever outside of the sandbox.
+ours if it did. Beside the editor's text it has our origin instead, so that the editor can keep its place when it is
+drawn anew; there it opens no window either, so that nothing of it is ever outside of the sandbox.
 """
 
 import re
@@ -134,13 +134,17 @@ async def show_frame(
     context: NamedDependency[PageContext],
 ) -> Response[str]:
     """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
-    dark look shows it, which is for the mail's own styles to answer. `beside=text`: as the editor shows it. A draft that cannot be a mail yet is no error
-    here: the frame says why.
+    dark look shows it, which is for the mail's own styles to answer. `beside=text`: as the editor shows it. A draft
+    that cannot be a mail yet is no error here: the frame says why.
     """
-    policy = _BESIDE_THE_TEXT if context.request.query_params.get("beside") == "text" else _APART
     html = await _framed(context.calls, parse_id(issue_id), read_choice(context.request))
-    headers = {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
-    return Response(html, media_type=HTML, headers=headers)
+    is_beside_the_text = context.request.query_params.get("beside") == "text"
+    return Response(html, media_type=HTML, headers=frame_headers(is_beside_the_text=is_beside_the_text))
+
+
+def frame_headers(*, is_beside_the_text: bool) -> dict[str, str]:
+    policy = _BESIDE_THE_TEXT if is_beside_the_text else _APART
+    return {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
 
 
 async def _framed(calls: ServiceCalls, issue_id: int, choice: PreviewChoice) -> str:
