@@ -195,10 +195,13 @@ async def test_a_sent_issue_can_be_neither_paused_nor_published_again(system: Sy
 
 
 async def test_the_senders_can_be_seen_paused_and_resumed(system: System) -> None:
-    shown = (await system.api.get("/api/v1/senders")).json()
+    answer = await system.api.get("/api/v1/senders")
+    shown, seen = answer.json(), {"If-Match": answer.headers["etag"]}
     assert (shown["sending"]["state"], shown["sending"]["reason"], shown["replicas"]) == ("running", None, [])
-    limited = await system.api.patch("/api/v1/senders", json={"messages_per_s_max": 1000})
+    limited = await system.api.patch("/api/v1/senders", json={"messages_per_s_max": 1000}, headers=seen)
     assert (limited.status_code, limited.json()["messages_per_s_max"]) == (200, 1000)
+    late = await system.api.patch("/api/v1/senders", json={"messages_per_s_max": 500}, headers=seen)
+    assert (late.status_code, late.json()["type"]) == (412, "urn:broadsheet:problem:precondition-failed")
     paused = await system.api.post("/api/v1/senders/pause", json={"reason": "Maintenance."})
     assert (paused.status_code, paused.json()["state"]) == (200, "paused")
     system.seed.subscribers(1)

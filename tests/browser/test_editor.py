@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 READERS = 25
 SAVED = re.compile("^Saved ")
 SAVED_WITHIN_MS = 60_000
+_PREVIEW = "document.querySelector('[data-preview-frame]').contentWindow"
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1440, "height": 900}
 
@@ -96,6 +97,57 @@ async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it
 
 def _broadcast(inbox: Oracle) -> int:
     return sum(mail.stream == "broadcast" for mail in inbox.messages())
+
+
+async def test_the_preview_keeps_its_place_and_the_cursor_stays_in_the_text(
+    processes: LocalSystem, browser: Browser, tmp_path: Path
+) -> None:
+    lines = [f"Harbour number {number} is quiet." for number in range(1, 121)]
+    async with writing(browser, processes) as tab:
+        page = tab.page
+        await begin_issue(page, processes)
+        await page.get_by_label("Title").fill("Harbours")
+        content = page.get_by_label("Content", exact=True)
+        await content.fill("\n\n".join(lines))
+        shown = page.frame_locator("[data-preview-frame]")
+        await expect(shown.get_by_text(lines[-1])).to_be_attached(timeout=SAVED_WITHIN_MS)
+        await page.evaluate(f"{_PREVIEW}.scrollTo(0, 1500)")
+        await content.evaluate("area => { area.focus(); area.setSelectionRange(0, 0); }")
+        await page.keyboard.type("Good morning. ")
+        await expect(shown.get_by_text("Good morning.")).to_be_attached(timeout=SAVED_WITHIN_MS)
+        assert await page.evaluate(f"{_PREVIEW}.scrollY") == 1500
+        assert await content.evaluate(
+            "area => document.activeElement === area && [area.selectionStart, area.selectionEnd]"
+        ) == [14, 14]
+        assert await page.locator("[data-frame-holder] iframe").count() == 1
+        # A shorter mail is shown to its end; when it is long again, it is where it was.
+        await content.fill("Short.")
+        await expect(shown.get_by_text("Short.")).to_be_attached(timeout=SAVED_WITHIN_MS)
+        assert await page.evaluate(f"{_PREVIEW}.scrollY") < 1500
+        await content.fill("\n\n".join([*lines, "And one more."]))
+        await expect(shown.get_by_text("And one more.")).to_be_attached(timeout=SAVED_WITHIN_MS)
+        assert await page.evaluate(f"{_PREVIEW}.scrollY") == 1500
+        await page.screenshot(path=tmp_path / "preview.png")
+        assert tab.complaints == []
+
+
+async def test_a_link_in_the_preview_opens_apart_and_the_preview_stays(
+    processes: LocalSystem, browser: Browser
+) -> None:
+    async with writing(browser, processes) as tab:
+        page = tab.page
+        await begin_issue(page, processes)
+        await page.get_by_label("Title").fill("Harbours")
+        await page.get_by_label("Content", exact=True).fill("[Read on](https://example.com/read)")
+        link = page.frame_locator("[data-preview-frame]").get_by_role("link", name="Read on")
+        await expect(link).to_be_visible(timeout=SAVED_WITHIN_MS)
+        await page.context.route("https://example.com/**", lambda route: route.fulfill(body="There"))
+        async with page.context.expect_page() as opened:
+            await link.click()
+        apart = await opened.value
+        await expect(apart.get_by_text("There")).to_be_visible()
+        assert await apart.evaluate("window.opener") is None
+        await expect(link).to_be_visible()
 
 
 async def test_without_scripts_an_issue_is_written_and_sent(

@@ -318,7 +318,10 @@ MakeGateway = Callable[..., Awaitable[Gateway]]
 
 
 def _tell_the_newsletters_name(services: Services) -> None:
-    newsletters = [{"name": "The Weekly", "is_default": True}]
+    newsletters = [
+        {"name": "The Weekly", "is_default": True},
+        {"id": 1, "name": "The Weekly", "slug": "weekly", "time_zone": "Europe/Paris"},
+    ]
     services["publishing"].answer("GET", "/api/v1/newsletters", body={"items": newsletters})
 
 
@@ -351,8 +354,14 @@ async def make_gateway(
 @pytest.fixture(scope="session")
 async def _shared_app(settings: GatewaySettings, pages: Pages) -> AsyncIterator[tuple[Litestar, Services]]:
     services: Services = {name: RecordingService(name) for name in SERVICES}
-    app = create_app(settings, upstreams=_transports(services), pages=pages)
+    _tell_the_newsletters_name(services)
+    kept = msgspec.structs.replace(settings, newsletter_cache_s=86_400.0)
+    app = create_app(kept, upstreams=_transports(services), pages=pages)
     async with app.lifespan():
+        # It knows the newsletters from here on: no test meets its call for them among its own.
+        transport = httpx.ASGITransport(cast("Any", app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            await client.get("/")
         yield app, services
 
 

@@ -16,6 +16,9 @@ NOT_HERE: Final = frozenset({
 })  # fmt: skip
 
 
+ANY_VERSION: Final = {"if-match": "*"}
+
+
 class Visitor(Protocol):
     """Sends the requests. `secrets`: those that answers have shown."""
 
@@ -143,7 +146,13 @@ async def _settings(system: System, visitor: Visitor) -> None:
     )
     visitor.secrets.append(endpoint["secret"])
     of_endpoint = f"/api/v1/webhook-endpoints/{endpoint['id']}"
-    await do("updateWebhookEndpoint", "PATCH", of_endpoint, json={"description": "Lovelace", "enabled": True})
+    await do(
+        "updateWebhookEndpoint",
+        "PATCH",
+        of_endpoint,
+        json={"description": "Lovelace", "enabled": True},
+        headers=ANY_VERSION,
+    )
     rotated = await do("rotateWebhookSecret", "POST", f"{of_endpoint}/rotate-secret", json={})
     visitor.secrets.append(rotated["secret"])
     sent = await do("sendTestWebhook", "POST", f"{of_endpoint}/test")
@@ -197,8 +206,8 @@ async def _content(system: System, visitor: Visitor) -> None:
 
 async def _sending(system: System, visitor: Visitor) -> None:
     do = visitor.do
-    await do("changeSenders", "PATCH", "/api/v1/senders", json={"messages_per_s_max": 100})
-    await do("changeSenders", "PATCH", "/api/v1/senders", json={"messages_per_s_max": None})
+    await do("changeSenders", "PATCH", "/api/v1/senders", json={"messages_per_s_max": 100}, headers=ANY_VERSION)
+    await do("changeSenders", "PATCH", "/api/v1/senders", json={"messages_per_s_max": None}, headers=ANY_VERSION)
     await do("pauseSenders", "POST", "/api/v1/senders/pause", json={"reason": "too much mail"})
     await do("resumeSenders", "POST", "/api/v1/senders/resume")
     suppression = await do(

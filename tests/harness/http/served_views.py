@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 
-from broadsheet_gateway.admin.editor.preview_pages import FRAME_HEADERS
+from broadsheet_gateway.admin.editor.preview_pages import frame_headers
 from broadsheet_gateway.http.security_headers import headers_of_ordinary_pages
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.views import PageView
@@ -37,7 +37,8 @@ def answer_sample(pages: Pages, samples: dict[str, PageView], path: str) -> Answ
     if asset is not None:
         return Answer(200, asset.media_type, asset.content)
     if "/frame?" in path:
-        return Answer(200, content=_MAIL, headers=tuple(FRAME_HEADERS.items()))
+        headers = frame_headers(is_beside_the_text="beside=text" in path)
+        return Answer(200, content=_MAIL, headers=tuple(headers.items()))
     view = samples.get(path.removeprefix("/sample/"))
     if view is not None:
         return answer_view(pages, view)

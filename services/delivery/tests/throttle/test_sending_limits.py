@@ -214,10 +214,38 @@ def _listening(seed: Seed) -> int:
     return int(str(count))
 
 
-async def test_limits_are_set_and_shown_through_the_api(delivery_api: httpx.AsyncClient) -> None:
-    changed = await delivery_api.patch("/api/v1/senders", json={"messages_per_s_max": 12.5, "concurrent_calls_max": 3})
+ANY_VERSION = {"If-Match": "*"}
+
+
+async def test_who_sets_limits_over_those_they_have_not_seen_is_refused(delivery_api: httpx.AsyncClient) -> None:
+    seen = (await delivery_api.get("/api/v1/senders")).headers["etag"]
+    first = await delivery_api.patch("/api/v1/senders", json={"concurrent_calls_max": 3}, headers={"If-Match": seen})
+    assert first.status_code == 200, first.text
+    late = await delivery_api.patch("/api/v1/senders", json={"concurrent_calls_max": 5}, headers={"If-Match": seen})
+    assert (late.status_code, late.json()["type"]) == (412, "urn:broadsheet:problem:precondition-failed")
+    again = {"If-Match": late.headers["etag"]}
+    assert (await delivery_api.patch("/api/v1/senders", json={"concurrent_calls_max": 5}, headers=again)).is_success
+    unsaid = await delivery_api.patch("/api/v1/senders", json={"concurrent_calls_max": 7})
+    assert (unsaid.status_code, unsaid.json()["type"]) == (428, "urn:broadsheet:problem:precondition-required")
+    assert (await delivery_api.get("/api/v1/senders")).json()["sending"]["concurrent_calls_max"] == 5
+
+
+async def test_what_sending_does_meanwhile_prevents_no_change_of_limits_but_is_another_answer(
+    delivery_api: httpx.AsyncClient,
+) -> None:
+    seen = (await delivery_api.get("/api/v1/senders")).headers["etag"]
+    assert (await delivery_api.post("/api/v1/senders/pause", json={"reason": "Look"})).is_success
+    answer = await delivery_api.get("/api/v1/senders", headers={"If-None-Match": seen})
+    assert (answer.status_code, answer.json()["sending"]["state"]) == (200, "paused")
+    changed = await delivery_api.patch("/api/v1/senders", json={"concurrent_calls_max": 3}, headers={"If-Match": seen})
     assert changed.status_code == 200, changed.text
-    kept = await delivery_api.patch("/api/v1/senders", json={"messages_per_s_max": None})
+
+
+async def test_limits_are_set_and_shown_through_the_api(delivery_api: httpx.AsyncClient) -> None:
+    limits = {"messages_per_s_max": 12.5, "concurrent_calls_max": 3}
+    changed = await delivery_api.patch("/api/v1/senders", json=limits, headers=ANY_VERSION)
+    assert changed.status_code == 200, changed.text
+    kept = await delivery_api.patch("/api/v1/senders", json={"messages_per_s_max": None}, headers=ANY_VERSION)
     assert (kept.json()["messages_per_s_max"], kept.json()["concurrent_calls_max"]) == (None, 3)
     shown = (await delivery_api.get("/api/v1/senders")).json()["sending"]
     assert shown["concurrent_calls_max"] == 3

@@ -142,7 +142,7 @@ class _Site:
             senders=senders,
             sending=sending,
             latest=() if is_moving else (LatestIssue(issue=self.issue),),
-            tasks=tuple(tasks_of(event, {}, sees_imports=True)),
+            tasks=tuple(tasks_of(event, {}, sees_imports=True, zone="UTC")),
             sign=sign_of(event, senders, sending),
         )
 

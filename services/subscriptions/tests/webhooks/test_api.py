@@ -24,9 +24,17 @@ class Api:
         self._service = service
 
     async def __call__(
-        self, method: str, path: str, body: object = None, *, scope: str = "admin", key: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        scope: str = "admin",
+        key: str | None = None,
+        if_match: str | None = "*",
     ) -> Response:
         headers = self._service.identity(scope) | ({"Idempotency-Key": key} if key else {})
+        headers |= {"If-Match": if_match} if if_match and method == "PATCH" else {}
         arguments: dict[str, Any] = {} if body is None else {"json": body}
         return await self._service.client.request(method, f"/api/v1/{path}", headers=headers, **arguments)
 
@@ -134,6 +142,28 @@ async def test_what_is_left_out_of_a_change_stays(api: Api) -> None:
     refused = await api("PATCH", path, {"url": "http://inside.example.com", "description": "other"})
     assert (refused.status_code, pointers(refused)) == (422, ["/url"])
     assert (await api("GET", path)).json()["description"] == "CRM"
+
+
+async def test_who_saves_over_what_they_have_not_seen_is_refused_and_told_the_version(api: Api, world: World) -> None:
+    path = f"webhook-endpoints/{(await api.create())['id']}"
+    first = await api("GET", path)
+    assert (await api("GET", path)).headers["etag"] == first.headers["etag"]
+    saved = await api("PATCH", path, {"description": "Ada's"}, if_match=first.headers["etag"])
+    assert (saved.status_code, saved.headers["etag"]) == (200, (await api("GET", path)).headers["etag"])
+    late = await api("PATCH", path, {"description": "Bob's"}, if_match=first.headers["etag"])
+    assert (late.status_code, late.json()["type"]) == (412, "urn:broadsheet:problem:precondition-failed")
+    assert late.headers["etag"] == saved.headers["etag"]
+    assert (await api("GET", path)).json()["description"] == "Ada's"
+    unsaid = await api("PATCH", path, {"description": "Bob's"}, if_match=None)
+    assert (unsaid.status_code, unsaid.json()["type"]) == (428, "urn:broadsheet:problem:precondition-required")
+
+
+async def test_what_its_calls_did_to_an_endpoint_prevents_no_edit_but_is_another_answer(api: Api, world: World) -> None:
+    path = f"webhook-endpoints/{(await api.create())['id']}"
+    before = (await api("GET", path)).headers["etag"]
+    world.rows("UPDATE subscriptions.webhook_endpoint SET failing_since = now()")
+    assert (await api("GET", path)).headers["etag"] != before
+    assert (await api("PATCH", path, {"description": "Still"}, if_match=before)).status_code == 200
 
 
 async def test_an_endpoint_that_was_disabled_starts_anew_when_it_is_enabled(api: Api, world: World) -> None:

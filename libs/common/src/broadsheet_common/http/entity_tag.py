@@ -37,6 +37,13 @@ def entity_tag(representation: msgspec.Struct) -> str:
     return f'"{hashlib.sha256(msgspec.json.encode(representation)).hexdigest()[:32]}"'
 
 
+def edit_tag(edited: msgspec.Struct, representation: msgspec.Struct) -> str:
+    """The tag of a representation of which `edited` is what people change, and the rest changes by itself. It changes
+    with every value shown, and says apart from that which version of `edited` it is of.
+    """
+    return f"{entity_tag(edited)[:-1]}.{entity_tag(representation)[1:]}"
+
+
 def body_tag(body: bytes) -> str:
     """A weak tag of an answer that has none of its own."""
     return f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -60,6 +67,16 @@ def require_match(if_match: str | None, representation: msgspec.Struct) -> None:
         PreconditionFailedError: it names another version. Weak tags never match (RFC 9110, section 13.1.1).
     """
     require_tag(if_match, entity_tag(representation))
+
+
+def require_edit_match(if_match: str | None, edited: msgspec.Struct, representation: msgspec.Struct) -> None:
+    """As `require_match`, for an `edit_tag`: what changed by itself since it was read prevents no edit."""
+    if if_match is None:
+        raise PreconditionRequiredError
+    version = entity_tag(edited)[:-1]
+    named = {part.strip() for part in if_match.split(",")}
+    if "*" not in named and not any(tag.startswith(f"{version}.") for tag in named):
+        raise PreconditionFailedError(headers={"ETag": edit_tag(edited, representation)})
 
 
 def require_tag(if_match: str | None, current: str) -> None:

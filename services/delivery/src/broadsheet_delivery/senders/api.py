@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 import msgspec
-from litestar import get, patch, post
+from litestar import Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
@@ -12,6 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.contracts.audit import Detail, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
+from broadsheet_common.http.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    edit_tag,
+    require_edit_match,
+)
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -28,6 +35,7 @@ from broadsheet_delivery.tables import idempotency_key
 from broadsheet_delivery.throttle.interface import (
     SendingLimits,
     SendingState,
+    lock_limits,
     pause_sending,
     read_sending_state,
     resume_sending,
@@ -57,14 +65,17 @@ class Senders(msgspec.Struct, frozen=True):
     tags=["Senders"],
     responses=documents(),
 )
-async def show_senders(engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]) -> Senders:
+async def show_senders(
+    engine: NamedDependency[AsyncEngine], left_when_slow: NamedDependency[timedelta]
+) -> Response[Senders]:
     """The delivery replicas, and whether anything stops sending."""
     async with engine.connect() as connection:
-        return Senders(
+        senders = Senders(
             await read_sending_state(connection, left_when_slow=left_when_slow),
             await live_replicas(connection, limit=REPLICAS_SHOWN_MAX),
             await unchecked_issues(connection, limit=ISSUES_SHOWN_MAX),
         )
+    return Response(senders, headers={"ETag": edit_tag(_limits_of(senders.sending), senders)})
 
 
 class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,26 +91,34 @@ class LimitsChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operation_id="changeSenders",
     summary="Limit all sending, or end a limit",
     tags=["Senders"],
-    responses=documents(body=True),
+    responses=documents(PreconditionRequiredError, PreconditionFailedError, body=True),
 )
 async def change_limits(
     request: ServiceRequest,
     engine: NamedDependency[AsyncEngine],
     left_when_slow: NamedDependency[timedelta],
     data: JSONBody[LimitsChange],
-) -> SendingState:
+    if_match: IfMatchHeader = None,
+) -> Response[SendingState]:
     """Limit messages a second and concurrent calls of newsletters, over all replicas, with immediate effect.
 
     Transactional mail counts against the rate, but does not wait for it; it has places of its own.
     """
     async with engine.begin() as connection:
+        await lock_limits(connection)
         before = await read_sending_state(connection, left_when_slow=left_when_slow)
+        require_edit_match(if_match, _limits_of(before), before)
         await set_limits(connection, SendingLimits(data.messages_per_s_max, data.concurrent_calls_max))
         after = await read_sending_state(connection, left_when_slow=left_when_slow)
         await record_audit(
             connection, request.user, "senders.limited", None, before=_limits_said(before), after=_limits_said(after)
         )
-        return after
+    return Response(after, headers={"ETag": edit_tag(_limits_of(after), after)})
+
+
+def _limits_of(state: SendingState) -> SendingLimits:
+    """What people change of it."""
+    return SendingLimits(state.messages_per_s_max, state.concurrent_calls_max)
 
 
 def _limits_said(state: SendingState) -> dict[str, Detail]:

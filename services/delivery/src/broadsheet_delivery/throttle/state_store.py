@@ -85,6 +85,11 @@ def name_sending_state(
     return "running", None
 
 
+async def lock_limits(connection: AsyncConnection) -> None:
+    """Until the transaction ends, nobody else changes them."""
+    await connection.execute(sa.text("SELECT FROM delivery.sending_state FOR NO KEY UPDATE"))
+
+
 async def set_limits(connection: AsyncConnection, limits: SendingLimits) -> None:
     """Takes effect for every claim after the commit. Idle replicas are woken, because a limit may have been raised."""
     values = {name: value for name, value in msgspec.structs.asdict(limits).items() if value is not msgspec.UNSET}

@@ -15,6 +15,7 @@ from broadsheet_gateway.access.rights import Rights, rights_of
 from broadsheet_gateway.accounts.sessions import SessionData, Sessions
 from broadsheet_gateway.accounts.store import UserAccount, find_user
 from broadsheet_gateway.http import csrf
+from broadsheet_gateway.pages.times import PageZones
 from broadsheet_gateway.pages.views import SignedIn
 from broadsheet_gateway.second_factor.interface import is_required_of
 
@@ -44,6 +45,8 @@ class Session(msgspec.Struct, frozen=True):
     """What people call the provider that they may sign in by; empty: none is set."""
     address: str | None = None
     """Where the request came from, as far as it is known."""
+    zones: PageZones = PageZones()
+    """The time zones in which pages show times."""
 
     @property
     def may_add_factor(self) -> bool:
@@ -58,6 +61,7 @@ class Session(msgspec.Struct, frozen=True):
             permissions=self.rights.anywhere,
             everywhere=self.rights.everywhere,
             provider_name=self.provider_name,
+            zones=self.zones,
         )
 
     @property

@@ -55,6 +55,7 @@ from broadsheet_gateway.people.pages import PEOPLE_HANDLERS
 from broadsheet_gateway.people.requirement_pages import REQUIREMENT_HANDLERS
 from broadsheet_gateway.second_factor.pages import SECOND_FACTOR_HANDLERS
 from broadsheet_gateway.settings import GatewaySettings
+from broadsheet_gateway.sign_up.newsletter_directory import NewsletterDirectory
 
 _METHODS: tuple[Method, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -63,11 +64,13 @@ async def _require_session(
     request: ASGIConnection[Any, Any, Any, Any],
     current_session: NamedDependency[CurrentSession],
     request_origin: NamedDependency[RequestOrigin],
+    newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> Session:
     request.state[CURRENT_SESSION] = current_session
     session = await current_session.require(request)
     require_page_access(request, session.rights, must_set_up_factor=session.must_set_up_factor)
-    return msgspec.structs.replace(session, address=request_origin.address(request))
+    zones = await newsletter_directory.zones()
+    return msgspec.structs.replace(session, address=request_origin.address(request), zones=zones)
 
 
 def _service_calls(session: NamedDependency[Session], upstreams: NamedDependency[Upstreams]) -> ServiceCalls:

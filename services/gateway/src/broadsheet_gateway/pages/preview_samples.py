@@ -27,6 +27,7 @@ from broadsheet_gateway.pages.samples.admin.writing import writing_samples
 from broadsheet_gateway.pages.samples.readers.archive import archive_samples
 from broadsheet_gateway.pages.samples.readers.forms import reader_samples
 from broadsheet_gateway.pages.samples.readers.own import own_samples
+from broadsheet_gateway.pages.times import PageZones
 from broadsheet_gateway.pages.views import (
     DocsPage,
     ErrorPage,
@@ -35,7 +36,13 @@ from broadsheet_gateway.pages.views import (
     SignedIn,
 )
 
-_ADMIN = SignedIn(username="admin", csrf_token="sample-csrf-token", permissions=GRANTABLE, everywhere=GRANTABLE)  # noqa: S106 (sample data)
+_ADMIN = SignedIn(
+    username="admin",
+    csrf_token="sample-csrf-token",  # noqa: S106 (sample data)
+    permissions=GRANTABLE,
+    everywhere=GRANTABLE,
+    zones=PageZones({1: "Europe/Paris", 3: "America/Argentina/Buenos_Aires"}, "Europe/Paris"),
+)
 
 
 _HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue to one subscriber…</p>"

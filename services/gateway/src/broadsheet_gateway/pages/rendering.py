@@ -4,7 +4,7 @@ Templates are compiled once, and made for each language: what differs is only wh
 """
 
 from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
+from datetime import date
 from types import CodeType
 from typing import Any
 
@@ -18,6 +18,7 @@ from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.for_readers.accent_sheet import find_accent_sheet
 from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 from broadsheet_gateway.pages.static_files import StaticFile, load_static_files
+from broadsheet_gateway.pages.times import instant, planned, zone_name
 from broadsheet_gateway.pages.views import PageView
 
 
@@ -92,10 +93,10 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.filters["number"] = _number
-    environment.filters["utc"] = _utc
-    environment.filters["moment"] = _moment
-    environment.filters["local_time"] = _local_time
-    environment.filters["local_date"] = _local_date
+    environment.filters["instant"] = instant
+    environment.filters["planned"] = planned
+    environment.filters["zone_name"] = zone_name
+    environment.filters["plain_date"] = _plain_date
     environment.filters["long_date"] = long_date
     environment.tests["unset"] = _is_unset
     return environment
@@ -123,19 +124,5 @@ def _number(value: int) -> str:
     return f"{value:,}"
 
 
-def _utc(value: datetime) -> str:
-    return f"{value.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
-
-
-def _moment(value: datetime) -> str:
-    """In the time zone that it has, which is named."""
-    zone = getattr(value.tzinfo, "key", None) or value.tzname() or "UTC"
-    return f"{value:%-d %B %Y, %H:%M} {zone.replace('_', ' ')}"
-
-
-def _local_time(value: datetime) -> str:
-    return f"{value:%-d %B %Y, %H:%M}"
-
-
-def _local_date(value: datetime) -> str:
+def _plain_date(value: date) -> str:
     return f"{value:%-d %B %Y}"

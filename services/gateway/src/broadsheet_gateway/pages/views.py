@@ -18,6 +18,7 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.for_readers.accent_sheet import accent_sheet_name
 from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
 from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
+from broadsheet_gateway.pages.times import PageZones
 
 FieldErrors = Mapping[str, str]
 NO_ERRORS: Final[FieldErrors] = MappingProxyType({})
@@ -34,6 +35,8 @@ class SignedIn(msgspec.Struct, frozen=True):
     """Those that are held for every newsletter, which pages on the whole installation need."""
     provider_name: str = ""
     """What people call the provider that they may sign in by; empty: none is set."""
+    zones: PageZones = PageZones()
+    """The time zones in which the page shows times."""
 
 
 class PageView(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,11 @@ from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.pages.for_readers.newsletter_look import ACCENT_COLOUR, NewsletterLook
+from broadsheet_gateway.pages.times import PageZones
 from broadsheet_gateway.sign_up.tracking_notice import tracking_notice
 
 RETRY_S = 2.0
+ZONES_WAIT_MAX_S = 1.0
 PAGE_ROWS = 200
 PAGES_MAX = 10
 """More newsletters than this have no public page."""
@@ -51,6 +53,7 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
     sign_up_heading: str = ""
     sign_up_text: str = ""
     sign_up_button: str = ""
+    time_zone: str = "UTC"
     track_opens: bool = False
     track_links: bool = False
     archived_at: datetime | None = None
@@ -92,6 +95,7 @@ class _Known(msgspec.Struct, frozen=True):
     by_slug: Mapping[str, PublicNewsletter]
     listed: tuple[PublicNewsletter, ...]
     default: PublicNewsletter
+    zones: PageZones = PageZones()
 
 
 _NOTHING: Final = _Known(MappingProxyType({}), MappingProxyType({}), (), PublicNewsletter(NAME_BEFORE_FIRST_ANSWER))
@@ -133,6 +137,15 @@ class NewsletterDirectory:
     async def look_of_slug(self, slug: str) -> NewsletterLook | None:
         found = (await self._newsletters(may_wait=False) or _NOTHING).by_slug.get(slug)
         return None if found is None else found.look
+
+    async def zones(self) -> PageZones:
+        """The time zones of pages inside. No page waits long for them: the last known ones do, and before that UTC."""
+        try:
+            async with asyncio.timeout(ZONES_WAIT_MAX_S):
+                await self._newsletters(may_wait=False)
+        except TimeoutError:
+            self._ask_again_at_s = self._monotonic_s() + RETRY_S
+        return (self._known or _NOTHING).zones
 
     def language_of_page(self, path: str) -> Language | None:
         """The language of the newsletter whose page this is, as far as is known now; None for other pages."""
@@ -180,9 +193,12 @@ class NewsletterDirectory:
 
 def _known(found: list[PublicNewsletter]) -> _Known:
     open_ones = [one for one in found if one.archived_at is None]
+    default = next((one for one in open_ones if one.is_default), None)
+    of_installation = default or next(iter(open_ones), _NOTHING.default)
     return _Known(
         by_id=MappingProxyType({one.id: one for one in found}),
         by_slug=MappingProxyType({one.slug: one for one in found}),
         listed=tuple(one for one in open_ones if one.is_listed and not one.is_default),
-        default=next((one for one in open_ones if one.is_default), _NOTHING.default),
+        default=default or _NOTHING.default,
+        zones=PageZones(MappingProxyType({one.id: one.time_zone for one in found}), of_installation.time_zone),
     )

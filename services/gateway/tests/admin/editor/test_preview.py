@@ -65,6 +65,18 @@ async def test_the_frame_is_a_document_that_runs_nothing_in_an_origin_of_its_own
     assert "<h1>Winter</h1>" in frame.text
 
 
+async def test_beside_the_text_the_frame_has_our_origin_and_neither_scripts_nor_windows(
+    author: httpx.AsyncClient,
+) -> None:
+    frame = await author.get(f"{PREVIEW}/frame", params={"beside": "text"})
+    [policy] = frame.headers.get_list("content-security-policy")
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    assert rules["sandbox"] == ["allow-same-origin"]
+    assert rules["default-src"] == rules["form-action"] == rules["base-uri"] == ["'none'"]
+    assert "script-src" not in rules
+    assert "<h1>Winter</h1>" in frame.text
+
+
 async def test_plain_text_in_the_frame_is_text(author: httpx.AsyncClient) -> None:
     frame = await author.get(f"{PREVIEW}/frame", params={"part": "text"})
     assert "&lt;b&gt;as typed&lt;/b&gt;" in frame.text

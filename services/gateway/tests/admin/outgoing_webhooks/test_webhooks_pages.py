@@ -186,6 +186,25 @@ async def test_it_is_changed(gateway: Gateway, owner: httpx.AsyncClient) -> None
     assert (refused.status_code, 'value="https://other.example"' in refused.text) == (503, True)
 
 
+async def test_who_saves_after_somebody_else_sees_both_and_can_save_theirs(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.refuse("PATCH", f"{API}/4", 412, "precondition-failed")
+    theirs = endpoint(description="Ada's", events=["subscriber.bounced"], newsletter_ids=[3])
+    gateway.subscriptions.answer("GET", f"{API}/4", body=theirs, etag='"theirs.now"')
+    late = await send(owner, f"{WEBHOOKS}/4", **FORM, version='"seen.then"')
+    [sent] = [request for request in gateway.subscriptions.received if request.method == "PATCH"]
+    assert sent.headers["if-match"] == '"seen.then"'
+    assert late.status_code == 412
+    for told in (
+        "Somebody else has changed this webhook meanwhile", "Ada&#39;s", "Confirmed, Left", "Bounced", "Weekly",
+        "Every newsletter",
+    ):  # fmt: skip
+        assert told in late.text, told
+    assert 'value="Customer records"' in late.text
+    assert 'name="version" value="&#34;theirs.now&#34;"' in late.text
+
+
 @pytest.mark.parametrize(("step", "enabled"), [("enable", True), ("disable", False)])
 async def test_it_is_enabled_and_disabled(gateway: Gateway, owner: httpx.AsyncClient, step: str, enabled: bool) -> None:
     gateway.subscriptions.answer("PATCH", f"{API}/4", body=endpoint(enabled=enabled))

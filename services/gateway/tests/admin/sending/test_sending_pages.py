@@ -72,6 +72,28 @@ async def test_limits_are_set_and_ended_together(gateway: Gateway, owner: httpx.
     assert gateway.delivery.last.json == {"messages_per_s_max": 1000.0, "concurrent_calls_max": None}
 
 
+async def test_who_sets_limits_after_somebody_else_sees_both_and_can_set_theirs(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    gateway.delivery.refuse("PATCH", "/api/v1/senders", 412, "precondition-failed")
+    gateway.delivery.answer("GET", "/api/v1/senders", body=senders(), etag='"theirs.now"')
+    late = await post(
+        owner, "/admin/sending/limits", messages_per_s_max="80", concurrent_calls_max="4", version='"seen.then"'
+    )
+    sent = next(request for request in gateway.delivery.received if request.method == "PATCH")
+    assert sent.headers["if-match"] == '"seen.then"'
+    assert late.status_code == 412
+    for told in ("Somebody else has changed the limits meanwhile", "You typed", "Saved now", ">80<", ">250<"):
+        assert told in late.text, told
+    assert 'name="messages_per_s_max" type="text" value="80"' in late.text
+    assert 'name="version" value="&#34;theirs.now&#34;"' in late.text
+    gateway.delivery.answer("PATCH", "/api/v1/senders", body=SENDING)
+    again = await post(
+        owner, "/admin/sending/limits", messages_per_s_max="80", concurrent_calls_max="4", version='"theirs.now"'
+    )
+    assert again.status_code == 303
+
+
 @pytest.mark.parametrize(
     ("rate", "calls", "field"),
     [

@@ -1,9 +1,11 @@
 """The SQL of growth. Every function takes the connection of its caller's transaction."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_subscriptions.growth.growth_report import Counted
@@ -50,7 +52,7 @@ async def changes_between(
         sa.text(f"""
             SELECT day, change, cause, CAST(sum(count) AS bigint) AS count FROM ({_ALL}) AS one
              WHERE day BETWEEN :first_day AND :last_day
-             GROUP BY day, change, cause ORDER BY day, change, cause
+             GROUP BY day, change, cause HAVING sum(count) <> 0 ORDER BY day, change, cause
         """).bindparams(sa.bindparam("first_day", type_=sa.Date), sa.bindparam("last_day", type_=sa.Date)),
         {"newsletter_id": newsletter_id, "first_day": first_day, "last_day": last_day},
     )
@@ -67,6 +69,38 @@ async def subscribers_before(connection: AsyncConnection, newsletter_id: int, *,
         {"newsletter_id": newsletter_id, "day": day},
     )
     return int(row.scalar_one())
+
+
+async def take_back_imported(connection: AsyncConnection, newsletter_id: int, people: Mapping[date, int]) -> None:
+    """In the transaction that undoes an import, whose changes have the source `import`: these people, by the day on
+    which the import brought them in, joined on none, and do not leave today.
+
+    Imports were counted as `other` once: what that day has no `import` for is taken from there.
+    """
+    await connection.execute(
+        sa.text(f"""
+            WITH undone AS MATERIALIZED (
+                SELECT day, people FROM unnest(CAST(:days AS date[]), CAST(:people AS bigint[])) AS one (day, people)
+            ), split AS MATERIALIZED (
+                SELECT day, people, least(people, greatest(0, (
+                           SELECT coalesce(sum(count), 0) FROM ({_ALL}) AS kept
+                            WHERE kept.day = undone.day AND change = 'joined' AND cause = 'import'))) AS imported
+                  FROM undone
+            )
+            INSERT INTO subscriptions.growth_queue (newsletter_id, day, change, cause, count)
+            SELECT CAST(:newsletter_id AS bigint), day, change, cause, -people FROM (
+                SELECT day, 'joined' AS change, 'import' AS cause, imported AS people FROM split
+                UNION ALL
+                SELECT day, 'joined', 'other', people - imported FROM split
+                UNION ALL
+                SELECT CAST(now() AT TIME ZONE 'UTC' AS date), 'left', 'import', sum(people) FROM undone
+            ) AS one WHERE people > 0
+        """).bindparams(
+            sa.bindparam("days", type_=postgresql.ARRAY(sa.Date)),
+            sa.bindparam("people", type_=postgresql.ARRAY(sa.BigInteger)),
+        ),
+        {"newsletter_id": newsletter_id, "days": list(people), "people": list(people.values())},
+    )
 
 
 async def newsletter_exists(connection: AsyncConnection, newsletter_id: int) -> bool:

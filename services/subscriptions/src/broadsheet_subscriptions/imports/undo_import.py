@@ -8,9 +8,11 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_subscriptions.growth.interface import take_back_imported
 from broadsheet_subscriptions.imports import store, undo_store
 from broadsheet_subscriptions.imports.running import lease_store
 from broadsheet_subscriptions.imports.running.run_import import LeaseLostError
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 PEOPLE_A_BATCH: Final = 5_000
 
@@ -33,9 +35,12 @@ async def _undo_batch(engine: AsyncEngine, import_id: int, *, token: UUID, lease
             raise LeaseLostError
         job = await store.find_import(connection, import_id)
         assert job is not None
+        await name_change_source(connection, "import")
         restores = job.undo_step == "restore"
         take_back = undo_store.restore_people if restores else undo_store.remove_people
         done = await take_back(connection, job, limit=batch_people)
+        if done.unsubscribed:
+            await take_back_imported(connection, job.newsletter_id, done.unsubscribed)
         if done.last_id is None and not restores:
             await lease_store.end_run(connection, import_id=import_id, token=token, status="undone", failure=None)
             _log.info(

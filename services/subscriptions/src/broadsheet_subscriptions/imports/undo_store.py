@@ -5,6 +5,7 @@ was added by the import is removed, unless something has happened to them since.
 stays, as the record of having left.
 """
 
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -32,12 +33,23 @@ _IN_ORDER_OF_ADDRESSES: Final = """
 """
 
 
+_BY_DAY: Final = """
+    coalesce((SELECT jsonb_object_agg(day, people) FROM (
+        SELECT CAST(confirmed_at AT TIME ZONE 'UTC' AS date) AS day, count(*) AS people FROM ({}) AS gone
+         WHERE state = 'confirmed' GROUP BY 1
+    ) AS days), jsonb_build_object())
+"""
+
+
 class UndoStep(msgspec.Struct, frozen=True):
-    """`last_id` None: nobody is left to look at."""
+    """`last_id` None: nobody is left to look at. `unsubscribed`: how many were subscribers because of the import and
+    are none any more, by the day (UTC) on which it confirmed them.
+    """
 
     last_id: int | None
     undone: int
     kept: dict[str, int]
+    unsubscribed: dict[date, int]
 
 
 async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
@@ -86,15 +98,17 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
                  USING judged
                  WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
                    AND judged.after ->> 'subscription' = 'created' AND {_UNTOUCHED}
-                RETURNING subscription.subscriber_id
+                RETURNING subscription.subscriber_id, subscription.state, subscription.confirmed_at
             ), unconfirmed AS (
                 UPDATE subscriptions.subscription
                    SET state = 'pending', confirmed_at = NULL, import_id = NULL
                   FROM judged
-                 WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
+                  JOIN subscriptions.subscription AS was
+                    ON was.subscriber_id = judged.id AND was.newsletter_id = :newsletter_id
+                 WHERE subscription.id = was.id
                    AND judged.after ->> 'subscription' = 'confirmed' AND subscription.import_id = :import_id
                    AND subscription.state = 'confirmed' AND subscription.provider_changed_at IS NULL
-                RETURNING subscription.subscriber_id
+                RETURNING subscription.subscriber_id, was.state, was.confirmed_at
             ), told AS (
                 SELECT judged.id,
                        judged.id IN (SELECT id FROM restored)
@@ -109,13 +123,18 @@ async def restore_people(connection: AsyncConnection, job: ImportRow, *, limit: 
             SELECT (SELECT max(subscriber_id) FROM picked) AS last_id,
                    (SELECT count(*) FROM told WHERE is_undone) AS undone,
                    (SELECT count(*) FROM told WHERE has_changed) AS changed_since,
-                   (SELECT count(*) FROM told WHERE subscription_has_changed) AS subscription_changed_since
-        """),
+                   (SELECT count(*) FROM told WHERE subscription_has_changed) AS subscription_changed_since,
+                   {
+            _BY_DAY.format(
+                "SELECT state, confirmed_at FROM removed UNION ALL SELECT state, confirmed_at FROM unconfirmed"
+            )
+        } AS unsubscribed
+        """).columns(unsubscribed=JSONB),
         _parameters(job, limit) | {"finished_at": job.finished_at},
     )
     row = result.one()
     kept = {"changed_since": row.changed_since, "subscription_changed_since": row.subscription_changed_since}
-    return UndoStep(row.last_id, row.undone, kept)
+    return UndoStep(row.last_id, row.undone, kept, _by_day(row.unsubscribed))
 
 
 async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: int) -> UndoStep:
@@ -165,10 +184,12 @@ async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: i
                   JOIN subscriptions.subscription
                     ON subscription.subscriber_id = locked.id AND subscription.newsletter_id = :newsletter_id
             ), unsubscribed AS (
-                -- They keep their subscription to another newsletter, and lose this one.
+                -- Some keep their subscription to another newsletter, and lose this one. Of those who are removed it
+                -- goes in the same statement, so that triggers see them at once and not one by one.
                 DELETE FROM subscriptions.subscription USING judged
                  WHERE subscription.subscriber_id = judged.id AND subscription.newsletter_id = :newsletter_id
-                   AND judged.reason = 'has_another_subscription'
+                   AND (judged.reason IS NULL OR judged.reason = 'has_another_subscription')
+                RETURNING subscription.state, subscription.confirmed_at
             ), removed AS (
                 DELETE FROM subscriptions.subscriber USING judged
                  WHERE subscriber.id = judged.id AND judged.reason IS NULL
@@ -178,11 +199,17 @@ async def remove_people(connection: AsyncConnection, job: ImportRow, *, limit: i
                    (SELECT count(*) FROM removed) AS undone,
                    coalesce((SELECT jsonb_object_agg(reason, people) FROM (
                        SELECT reason, count(*) AS people FROM judged WHERE reason IS NOT NULL GROUP BY reason
-                   ) AS reasons), '{{}}') AS kept
-        """).columns(kept=JSONB),
+                   ) AS reasons), '{{}}') AS kept,
+                   {_BY_DAY.format("SELECT state, confirmed_at FROM unsubscribed")} AS unsubscribed
+        """).columns(kept=JSONB, unsubscribed=JSONB),
         _parameters(job, limit),
     )
-    return UndoStep(*result.one())
+    row = result.one()
+    return UndoStep(row.last_id, row.undone, row.kept, _by_day(row.unsubscribed))
+
+
+def _by_day(found: dict[str, int]) -> dict[date, int]:
+    return {date.fromisoformat(day): people for day, people in found.items()}
 
 
 def _parameters(job: ImportRow, limit: int) -> dict[str, object]:

@@ -11,6 +11,7 @@ from broadsheet_common.contracts.audit import AUDIT_ACTIONS
 from broadsheet_gateway.admin.audit.action_words import KIND_WORDS
 from broadsheet_gateway.admin.audit.views import AuditFilter
 from broadsheet_gateway.audit.interface import Wanted
+from broadsheet_gateway.pages.times import find_zone
 
 WORD_CHARS_MAX: Final = 100
 
@@ -20,16 +21,16 @@ def read_filter(query: Mapping[str, str]) -> AuditFilter:
     return AuditFilter(**{name: query.get(name, "").strip()[:WORD_CHARS_MAX] for name in names})
 
 
-def wanted_of(given: AuditFilter) -> tuple[Wanted, dict[str, str]]:
-    """What to ask for, and what is wrong with the form, by field: that part is left out."""
+def wanted_of(given: AuditFilter, zone: str) -> tuple[Wanted, dict[str, str]]:
+    """What to ask for, and what is wrong with the form, by field: that part is left out. Days are those of the zone."""
     errors: dict[str, str] = {}
     if given.action and given.action not in AUDIT_ACTIONS:
         errors["action"] = "There is no such action."
     if given.target_kind and given.target_kind not in KIND_WORDS:
         errors["target_kind"] = "There is no such kind."
     wanted = Wanted(
-        since=_start_of(given.since, "since", errors),
-        until=_start_of(given.until, "until", errors, days_later=1),
+        since=_start_of(given.since, zone, "since", errors),
+        until=_start_of(given.until, zone, "until", errors, days_later=1),
         actor=given.actor or None,
         person=given.person or None,
         action=None if "action" in errors else given.action or None,
@@ -39,11 +40,12 @@ def wanted_of(given: AuditFilter) -> tuple[Wanted, dict[str, str]]:
     return wanted, errors
 
 
-def _start_of(day: str, name: str, errors: dict[str, str], *, days_later: int = 0) -> datetime | None:
+def _start_of(day: str, zone: str, name: str, errors: dict[str, str], *, days_later: int = 0) -> datetime | None:
     if not day:
         return None
     try:
-        return datetime.combine(date.fromisoformat(day) + timedelta(days=days_later), time.min, UTC)
+        first = date.fromisoformat(day) + timedelta(days=days_later)
+        return datetime.combine(first, time.min, find_zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         errors[name] = "This is no day, as in 2027-01-31."
         return None

@@ -26,7 +26,7 @@ async def show_audit_log(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     given = read_filter(context.request.query_params)
-    wanted, errors = wanted_of(given)
+    wanted, errors = wanted_of(given, context.session.zones.installation)
     async with context.engine.connect() as connection:
         end = await read_head(connection)
         found = await list_newest(

@@ -36,7 +36,7 @@ class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """As it was typed. `since` and `until` are days (UTC), both included."""
+    """As it was typed. `since` and `until` are days in the zone of the page, both included."""
 
     since: str = ""
     until: str = ""

@@ -2,7 +2,8 @@
 
 The mail stands in a frame of its own, at its own address, and under a policy that lets it run nothing and ask nothing
 but pictures: what an author wrote never runs for another user. Its origin is opaque, so that it could reach nothing of
-ours if it did.
+ours if it did. Beside the editor's text it has our origin instead, so that the editor can keep its place when it is
+drawn anew; there it opens no window either, so that nothing of it is ever outside of the sandbox.
 """
 
 import asyncio
@@ -30,11 +31,13 @@ from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse
 
 _PREVIEWS: Final = needs("issues:preview")
-FRAME_POLICY: Final = (
-    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src https: http: data:; "
-    "style-src 'unsafe-inline'; font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
+_FRAME_POLICY: Final = (
+    "sandbox {tokens}; default-src 'none'; img-src https: http: data:; style-src 'unsafe-inline'; "
+    "font-src https: data:; form-action 'none'; base-uri 'none'; frame-ancestors 'self'"
 )
-FRAME_HEADERS: Final = {"Content-Security-Policy": FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"}
+_APART: Final = _FRAME_POLICY.format(tokens="allow-popups allow-popups-to-escape-sandbox")
+_BESIDE_THE_TEXT: Final = _FRAME_POLICY.format(tokens="allow-same-origin")
+"""Never with scripts: the two together are no sandbox at all."""
 _SCHEME_QUERY: Final = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
 _META: Final = re.compile(r"<meta\b[^<>]{0,500}>", re.IGNORECASE)
 _MEDIA: Final = re.compile(r"""\bmedia=(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')""", re.IGNORECASE)
@@ -145,28 +148,34 @@ async def show_frame(
     context: NamedDependency[PageContext],
 ) -> Response[str]:
     """The mail's own HTML, as it is mailed; or its plain text as a document. `scheme=dark`: as a mail program with a
-    dark look shows it, which is for the mail's own styles to answer. A draft that cannot be a mail yet is no error
-    here: the frame says why.
+    dark look shows it, which is for the mail's own styles to answer. `beside=text`: as the editor shows it. A draft
+    that cannot be a mail yet is no error here: the frame says why.
     """
-    number, choice = parse_id(issue_id), read_choice(context.request)
+    html = await _framed(context, parse_id(issue_id), read_choice(context.request))
+    is_beside_the_text = context.request.query_params.get("beside") == "text"
+    return Response(html, media_type=HTML, headers=frame_headers(is_beside_the_text=is_beside_the_text))
+
+
+def frame_headers(*, is_beside_the_text: bool) -> dict[str, str]:
+    policy = _BESIDE_THE_TEXT if is_beside_the_text else _APART
+    return {"Content-Security-Policy": policy, "X-Frame-Options": "SAMEORIGIN"}
+
+
+async def _framed(context: PageContext, issue_id: int, choice: PreviewChoice) -> str:
     try:
         reader = ChosenReader()
         if choice.reader:
-            newsletter_id = (await ask_draft(context.calls, number)).value.newsletter_id
+            newsletter_id = (await ask_draft(context.calls, issue_id)).value.newsletter_id
             reader = await choose_reader(context.calls, context.session, newsletter_id, choice.reader)
         if reader.error:
-            return _document(_notice(_told(reader)))
-        mail = await ask_preview(context.calls, number, variant=choice.variant, subscriber_id=reader.subscriber_id)
+            return _notice(_told(reader))
+        mail = await ask_preview(context.calls, issue_id, variant=choice.variant, subscriber_id=reader.subscriber_id)
     except (UpstreamRefusalError, ProblemError) as error:
         is_nobody = isinstance(error, UpstreamRefusalError) and _is_nobody(error)
-        return _document(_notice(NOBODY if is_nobody else refusal_sentence(error)))
+        return _notice(NOBODY if is_nobody else refusal_sentence(error))
     if choice.part == "text" or mail.html is None:
-        return _document(_plain(mail.text))
-    return _document(with_scheme(mail.html, choice.scheme))
-
-
-def _document(html: str) -> Response[str]:
-    return Response(html, media_type=HTML, headers=dict(FRAME_HEADERS))
+        return _plain(mail.text)
+    return with_scheme(mail.html, choice.scheme)
 
 
 def _is_nobody(refusal: UpstreamRefusalError) -> bool:

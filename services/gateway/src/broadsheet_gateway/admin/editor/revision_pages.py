@@ -49,6 +49,7 @@ async def show_revisions(
             signed_in=context.session.signed_in,
             flashes=context.flashes,
             issue_id=number,
+            newsletter_id=issue.newsletter_id,
             title=issue.title,
             is_draft=issue.status is IssueStatus.DRAFT,
             current_version=issue.version,
@@ -120,6 +121,7 @@ async def _show(
     return RevisionPage(
         signed_in=session.signed_in,
         issue_id=number,
+        newsletter_id=issue.newsletter_id,
         title=issue.title,
         version=version,
         other_version=compared_with,

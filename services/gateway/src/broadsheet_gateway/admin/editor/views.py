@@ -229,6 +229,7 @@ class RevisionsPage(AdminPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "editor/revisions.html"
 
     issue_id: int
+    newsletter_id: int
     title: str
     is_draft: bool
     current_version: int
@@ -268,6 +269,7 @@ class RevisionPage(AdminPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "editor/revision.html"
 
     issue_id: int
+    newsletter_id: int
     title: str
     version: int
     other_version: int

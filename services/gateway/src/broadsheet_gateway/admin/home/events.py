@@ -8,6 +8,7 @@ import msgspec
 from broadsheet_gateway.admin.home.views import SendingIssue, Task
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent
 from broadsheet_gateway.admin.issue.views import Senders, SendingState
+from broadsheet_gateway.pages.times import instant_in_words
 
 
 class UncertainIssue(msgspec.Struct, frozen=True):
@@ -63,9 +64,9 @@ def sending_sign(sending: SendingState, replicas: int) -> str:
     return f"{sending.state}|{sending.reason or ''}|{until}|{replicas}"
 
 
-def tasks_of(event: DashboardEvent, titles: dict[int, str], *, sees_imports: bool) -> list[Task]:
+def tasks_of(event: DashboardEvent, titles: dict[int, str], *, sees_imports: bool, zone: str) -> list[Task]:
     """`titles` of issues by id; one that is not known is named by its number. `sees_imports`: may open their pages,
-    which are of every newsletter.
+    which are of every newsletter. `zone`: the name of that in which times are told.
     """
     tasks = []
     for one in event.uncertain or ():
@@ -78,7 +79,7 @@ def tasks_of(event: DashboardEvent, titles: dict[int, str], *, sees_imports: boo
             Task(kind="delivery", text=text, page_path=f"/admin/issues/{one.issue_id}", link="Look at the issue")
         )
     for hook in event.failing_webhooks or ():
-        since = "" if hook.failing_since is None else f" since {hook.failing_since:%-d %B %Y, %H:%M} UTC"
+        since = "" if hook.failing_since is None else f" since {instant_in_words(hook.failing_since, zone)}"
         text = (
             f"Webhook {hook.endpoint_id} was switched off after failing{since}."
             if hook.disabled

@@ -7,7 +7,6 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.first_event import ask_first_event
 from broadsheet_gateway.admin.home.ask_home import (
@@ -27,7 +26,7 @@ from broadsheet_gateway.admin.home.views import (
     SendingIssue,
     Task,
 )
-from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders, asked, issue_in_zone, may, zone_of
+from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders, asked, may
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.views import Senders
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
@@ -62,7 +61,7 @@ async def show_home(
         asked(lambda: ask_first_event(upstreams, session, "delivery", "/api/v1/events", DashboardEvent), wanted=reads),
     )
     known = newsletters or ()
-    rows = _rows(issues, known)
+    rows = [] if issues is UNSET or issues is None else issues.items
     published = [row for row in rows if row.was_published and not row.status.is_moving][:LATEST_SHOWN]
     chosen = _chosen(known, newsletter_id)
     figures, growth, (approvals, all_asked) = await asyncio.gather(
@@ -85,7 +84,12 @@ async def show_home(
             *(
                 ()
                 if happened is None
-                else tasks_of(happened, {row.id: row.title for row in rows}, sees_imports=sees_imports)
+                else tasks_of(
+                    happened,
+                    {row.id: row.title for row in rows},
+                    sees_imports=sees_imports,
+                    zone=session.zones.installation,
+                )
             ),
             *approvals,
             *unready_tasks(known, session),
@@ -101,14 +105,6 @@ async def show_home(
         first_steps=_first_steps(session, rows, known, growth) if issues is not UNSET and issues is not None else (),
         sign="" if happened is None else sign_of(happened, None if senders is UNSET else senders, shown),
     )
-
-
-def _rows(issues: Page[IssueRow] | UnsetType | None, newsletters: Sequence[NewsletterFacts]) -> list[IssueRow]:
-    """Each in the time zone of its newsletter."""
-    if issues is UNSET or issues is None:
-        return []
-    zones = {one.id: zone_of(one) for one in newsletters}
-    return [issue_in_zone(row, zones.get(row.newsletter_id, zone_of(None))) for row in issues.items]
 
 
 def _chosen(newsletters: Sequence[NewsletterFacts], newsletter_id: str | None) -> NewsletterFacts | None:

@@ -18,9 +18,8 @@ from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.issue.decision_form import find_decision_faults
 from broadsheet_gateway.admin.issue.delivery_timeline import DeliveryTimeline, entries_of
-from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, zone_of
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue
 from broadsheet_gateway.admin.issue.views import DeliveryPage, TypedAction
-from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.admin.subscriber_names import ask_names
@@ -90,14 +89,13 @@ async def _page(
         names_of([one.decided_by for one in timeline.decisions], engine),
         ask_names(calls, session, [timeline.subscriber_id], newsletter_id=None),
     )
-    newsletter = None if issue is None else await or_none(ask_newsletter(calls, issue.newsletter_id))
-    zone = zone_of(newsletter)
     return DeliveryPage(
         signed_in=session.signed_in,
-        delivery=msgspec.structs.replace(timeline.row, settled_at=in_zone(timeline.settled_at, zone)),
+        delivery=timeline.row,
         issue_id=timeline.issue_id,
+        newsletter_id=None if issue is None else issue.newsletter_id,
         issue_title="" if issue is None else issue.title,
-        entries=entries_of(timeline, names, zone),
+        entries=entries_of(timeline, names),
         may_decide=timeline.parked and "deliveries:decide" in session.rights.everywhere,
         names=recipient,
         form_key=secrets.token_urlsafe(16),

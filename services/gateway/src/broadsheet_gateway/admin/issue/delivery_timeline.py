@@ -1,7 +1,7 @@
 """What happened to one recipient's mail, as the API answers it (`getDelivery`), put into one order. Pure."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -78,10 +78,9 @@ _OUTCOMES: Final = {
 }
 
 
-def entries_of(timeline: DeliveryTimeline, names: Mapping[str, str], zone: tzinfo) -> tuple[TimelineEntry, ...]:
-    """The oldest first, in that time zone; of more than `ENTRIES_SHOWN_MAX` the newest. `names`: who decided."""
-    entries = sorted(_entries(timeline, names), key=lambda entry: entry.at)[-ENTRIES_SHOWN_MAX:]
-    return tuple(msgspec.structs.replace(entry, at=entry.at.astimezone(zone)) for entry in entries)
+def entries_of(timeline: DeliveryTimeline, names: Mapping[str, str]) -> tuple[TimelineEntry, ...]:
+    """The oldest first; of more than `ENTRIES_SHOWN_MAX` the newest. `names`: who decided."""
+    return tuple(sorted(_entries(timeline, names), key=lambda entry: entry.at)[-ENTRIES_SHOWN_MAX:])
 
 
 def _entries(timeline: DeliveryTimeline, names: Mapping[str, str]) -> Iterator[TimelineEntry]:

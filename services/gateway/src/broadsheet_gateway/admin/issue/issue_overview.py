@@ -2,11 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, tzinfo
 from typing import Final, Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from broadsheet_common.contracts.permissions import Permission
@@ -14,8 +11,8 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow
 from broadsheet_gateway.admin.issue.views import Senders, UnsentRow
-from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer
 
 ISSUES_SHOWN: Final = 20
 UNSENT_SHOWN: Final = 20
@@ -24,7 +21,6 @@ _UnsentStatus = Literal["failed", "suppressed", "excluded", "cancelled"]
 _UNSENT_STATUSES: tuple[_UnsentStatus, ...] = ("failed", "suppressed", "excluded", "cancelled")
 
 T = TypeVar("T")
-RowT = TypeVar("RowT", bound=IssueRow)
 
 
 async def asked(ask: Callable[[], Awaitable[T]], *, wanted: bool) -> T | UnsetType | None:
@@ -39,7 +35,12 @@ def may(session: Session, permission: Permission, newsletter_id: int) -> bool:
 
 
 async def ask_senders(calls: ServiceCalls) -> Senders:
-    return await calls.get("delivery", "/api/v1/senders", Senders)
+    return (await ask_tagged_senders(calls)).value
+
+
+async def ask_tagged_senders(calls: ServiceCalls) -> TaggedAnswer[Senders]:
+    """With the entity tag that a change of the limits needs."""
+    return await calls.get_tagged("delivery", "/api/v1/senders", Senders)
 
 
 async def ask_issues(calls: ServiceCalls) -> Page[IssueRow]:
@@ -67,30 +68,3 @@ async def ask_unsent(calls: ServiceCalls, issue_id: int, counts: IssueCounts) ->
         )
     )
     return tuple(row for page in pages for row in page.items)[:UNSENT_SHOWN]
-
-
-def zone_of(newsletter: NewsletterFacts | None) -> tzinfo:
-    """Its time zone; UTC as long as it could not be asked."""
-    return UTC if newsletter is None else zone_named(newsletter.time_zone)
-
-
-def zone_named(name: str) -> tzinfo:
-    """UTC if this machine does not know the zone."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return UTC
-
-
-def in_zone(moment: datetime | None, zone: tzinfo) -> datetime | None:
-    return None if moment is None else moment.astimezone(zone)
-
-
-def issue_in_zone(issue: RowT, zone: tzinfo) -> RowT:
-    return msgspec.structs.replace(
-        issue,
-        created_at=issue.created_at.astimezone(zone),
-        scheduled_at=in_zone(issue.scheduled_at, zone),
-        published_at=in_zone(issue.published_at, zone),
-        finished_at=in_zone(issue.finished_at, zone),
-    )

@@ -13,8 +13,7 @@ from msgspec import UNSET, UnsetType
 from broadsheet_common.http.pagination import Page
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.admin.actor_names import names_of
-from broadsheet_gateway.admin.issue.issue_overview import ask_issue, in_zone, issue_in_zone, zone_of
-from broadsheet_gateway.admin.issue.issue_views import IssueDetail
+from broadsheet_gateway.admin.issue.issue_overview import ask_issue
 from broadsheet_gateway.admin.issue.show_issue import rights_for, show_issue_page
 from broadsheet_gateway.admin.issue.views import (
     DecisionRow,
@@ -24,7 +23,6 @@ from broadsheet_gateway.admin.issue.views import (
     Outcome,
     StepRow,
 )
-from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import Query, ServiceCalls, or_none, parse_id
 from broadsheet_gateway.admin.subscriber_names import (
@@ -57,7 +55,7 @@ async def show_recipients(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     """A status that there is not is left out, as if nothing had been chosen."""
-    issue = await _issue_in_its_zone(context.calls, parse_id(issue_id))
+    issue = await ask_issue(context.calls, parse_id(issue_id))
     query = context.request.query_params
     status = next((one for one in _OUTCOMES if one == query.get("status")), None)
     cursor = query.get("cursor")
@@ -65,10 +63,7 @@ async def show_recipients(
     text = query.get("q", "").strip()[:ADDRESS_CHARS_MAX] if may_search else ""
     people = await or_none(find_subscribers(context.calls, issue.newsletter_id, text))
     page = await _deliveries(context.calls, issue.id, status, cursor, people if text else None)
-    zone = issue.created_at.tzinfo
-    rows = None
-    if page is not None and zone is not None:
-        rows = tuple(msgspec.structs.replace(row, settled_at=in_zone(row.settled_at, zone)) for row in page.items)
+    rows = None if page is None else tuple(page.items)
     shown = [row.subscriber_id for row in rows or ()]
     names = (
         SubscriberNames.of_found(people)
@@ -118,7 +113,7 @@ async def show_history(
     issue_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    issue = await _issue_in_its_zone(context.calls, parse_id(issue_id))
+    issue = await ask_issue(context.calls, parse_id(issue_id))
     rights = rights_for(context.session, issue.newsletter_id)
     asked = {name: context.request.query_params.get(name) for name in ("steps", "decisions")}
     steps, decisions = await asyncio.gather(
@@ -139,7 +134,6 @@ async def show_history(
     names = await names_of(
         [*(step.actor for step in shown_steps), *(one.decided_by for one in shown_decisions)], context.engine
     )
-    zone = issue.created_at.tzinfo
     return context.responder.page(
         IssueHistoryPage(
             signed_in=context.session.signed_in,
@@ -148,19 +142,11 @@ async def show_history(
             may=rights,
             steps=None
             if steps is None
-            else tuple(
-                msgspec.structs.replace(step, at=step.at.astimezone(zone), actor=names[step.actor])
-                for step in shown_steps
-            ),
+            else tuple(msgspec.structs.replace(step, actor=names[step.actor]) for step in shown_steps),
             steps_cursor=None if steps is None else steps.next_cursor,
             decisions=decisions
             if decisions is None or decisions is UNSET
-            else tuple(
-                msgspec.structs.replace(
-                    one, decided_at=one.decided_at.astimezone(zone), decided_by=names[one.decided_by]
-                )
-                for one in shown_decisions
-            ),
+            else tuple(msgspec.structs.replace(one, decided_by=names[one.decided_by]) for one in shown_decisions),
             decisions_cursor=None if decisions is None or decisions is UNSET else decisions.next_cursor,
             is_first_page=not any(asked.values()),
         )
@@ -174,12 +160,6 @@ async def _decisions(
         return UNSET
     path = f"/api/v1/issues/{issue_id}/decisions"
     return await or_none(calls.get("delivery", path, Page[DecisionRow], {"limit": STEPS_SHOWN, "cursor": cursor}))
-
-
-async def _issue_in_its_zone(calls: ServiceCalls, issue_id: int) -> IssueDetail:
-    """Raises `NotFoundError` when there is no such issue."""
-    issue = await ask_issue(calls, issue_id)
-    return issue_in_zone(issue, zone_of(await or_none(ask_newsletter(calls, issue.newsletter_id))))
 
 
 ISSUE_PAGES: tuple[HTTPRouteHandler, ...] = (show_issue, show_recipients, show_history)

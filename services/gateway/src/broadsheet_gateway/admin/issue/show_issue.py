@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from datetime import UTC
 from urllib.parse import quote
 
 import msgspec
@@ -16,11 +15,7 @@ from broadsheet_gateway.admin.issue.issue_overview import (
     ask_senders,
     ask_unsent,
     asked,
-    in_zone,
-    issue_in_zone,
     may,
-    zone_named,
-    zone_of,
 )
 from broadsheet_gateway.admin.issue.issue_views import IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
@@ -30,6 +25,7 @@ from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.admin.subscriber_names import ask_names
 from broadsheet_gateway.pages.flashes import FlashCode
+from broadsheet_gateway.pages.times import find_zone
 from broadsheet_gateway.pages.views import NO_ERRORS, FieldErrors
 
 
@@ -60,7 +56,7 @@ async def show_issue_page(
     newsletter, names = await asyncio.gather(
         or_none(ask_newsletter(context.calls, found.newsletter_id)), names_of([found.created_by], context.engine)
     )
-    issue = issue_in_zone(msgspec.structs.replace(found, created_by=names[found.created_by]), zone_of(newsletter))
+    issue = msgspec.structs.replace(found, created_by=names[found.created_by])
     rights = rights_for(session, issue.newsletter_id)
     view = IssuePage(
         signed_in=session.signed_in,
@@ -99,37 +95,29 @@ async def _with_progress(view: IssuePage, context: PageContext) -> IssuePage:
         senders=None if senders is UNSET else senders,
         unsent=unsent,
         names=await ask_names(calls, context.session, numbers, newsletter_id=issue.newsletter_id),
-        report=_report_in_zone(report),
-        test=await _test_with_name(test, view.issue, context),
+        report=_report_in_its_zone(report),
+        test=await _test_with_name(test, context),
         event=None if event is UNSET else event,
     )
 
 
-def _report_in_zone(report: IssueReport | UnsetType | None) -> IssueReport | UnsetType | None:
-    """Its moments in the time zone that it names."""
+def _report_in_its_zone(report: IssueReport | UnsetType | None) -> IssueReport | UnsetType | None:
+    """Hours and days of its charts in the time zone that it names, by which it counted them."""
     if report is UNSET or report is None:
         return report
-    zone = zone_named(report.time_zone)
+    zone = find_zone(report.time_zone)
     stretches = tuple(
         msgspec.structs.replace(one, begins_at=one.begins_at.astimezone(zone), ends_at=one.ends_at.astimezone(zone))
         for one in report.over_time
     )
-    return msgspec.structs.replace(report, as_of=in_zone(report.as_of, zone), over_time=stretches)
+    return msgspec.structs.replace(report, over_time=stretches)
 
 
-async def _test_with_name(
-    test: AbTestState | UnsetType | None, issue: IssueRow, context: PageContext
-) -> AbTestState | UnsetType | None:
+async def _test_with_name(test: AbTestState | UnsetType | None, context: PageContext) -> AbTestState | UnsetType | None:
     if test is UNSET or test is None:
         return test
-    zone = issue.created_at.tzinfo or UTC
     names = await names_of([test.decided_by] if test.decided_by else [], context.engine)
-    return msgspec.structs.replace(
-        test,
-        look_at=in_zone(test.look_at, zone),
-        decided_at=in_zone(test.decided_at, zone),
-        decided_by=names.get(test.decided_by or "", test.decided_by),
-    )
+    return msgspec.structs.replace(test, decided_by=names.get(test.decided_by or "", test.decided_by))
 
 
 def is_in_archive(issue: IssueRow, newsletter: NewsletterFacts | None) -> bool | None:

@@ -222,14 +222,15 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeliveryPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/deliveries/{id}`: one recipient's mail, and its form answered with a refusal. Fields of `errors`:
-    choice, note, sure. `entries` are the oldest first. `issue_title` empty: publishing does not answer. `names`: who
-    the recipient is.
+    choice, note, sure. `entries` are the oldest first. `issue_title` empty, `newsletter_id` None: publishing does not
+    answer. `names`: who the recipient is.
     """
 
     template: ClassVar[str] = "issue/delivery.html"
 
     delivery: DeliveryRow
     issue_id: int
+    newsletter_id: int | None = None
     issue_title: str = ""
     entries: tuple[TimelineEntry, ...]
     may_decide: bool = False

@@ -9,6 +9,7 @@ import msgspec
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_gateway.api_keys.api import NAME_CHARS_MAX, NEWSLETTERS_MAX
 from broadsheet_gateway.http.forms import Form
+from broadsheet_gateway.pages.times import find_zone
 
 FIELDS_MAX: Final = 400
 """One for each scope and each newsletter that is offered."""
@@ -59,12 +60,13 @@ def find_faults(typed: TypedKey) -> dict[str, str]:
     return faults
 
 
-def parse_last_day(text: str) -> datetime | None:
-    """The end of that day in UTC; None if there is no day. Raises `InvalidInputError`."""
+def parse_last_day(text: str, zone: str) -> datetime | None:
+    """The end of that day in the time zone; None if there is no day. Raises `InvalidInputError`."""
     if not text:
         return None
     try:
-        return datetime.combine(date.fromisoformat(text) + timedelta(days=1), datetime.min.time(), UTC)
+        next_day = date.fromisoformat(text) + timedelta(days=1)
+        return datetime.combine(next_day, datetime.min.time(), find_zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise InvalidInputError(errors=(FieldProblem("/expires_on", "This is no day, as in 2027-01-31."),)) from error
 

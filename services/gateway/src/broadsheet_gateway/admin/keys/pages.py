@@ -120,7 +120,7 @@ async def submit_new_key(
     if not errors:
         try:
             scopes = parse_scopes_within(sorted(typed.ticked), context.session.identity)
-            expires_at = parse_expiry(parse_last_day(typed.expires_on))
+            expires_at = parse_expiry(parse_last_day(typed.expires_on, context.session.zones.installation))
             async with context.engine.begin() as connection:
                 row, made = await make_api_key(
                     connection,

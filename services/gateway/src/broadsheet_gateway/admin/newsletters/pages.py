@@ -17,6 +17,7 @@ from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.problems import ForbiddenError, ProblemError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, Difference, differences
 from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
 from broadsheet_gateway.admin.newsletters.newsletter import (
     LABELS,
@@ -28,7 +29,6 @@ from broadsheet_gateway.admin.newsletters.newsletter import (
 )
 from broadsheet_gateway.admin.newsletters.pictures import picture_of_mail, picture_of_page
 from broadsheet_gateway.admin.newsletters.views import (
-    Difference,
     NewNewsletterPage,
     NewsletterPage,
     NewslettersPage,
@@ -126,21 +126,18 @@ async def submit_newsletter_settings(
             await ask.change_newsletter(context.calls, number, body, if_match=form.required("version"))
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, ForbiddenError) as refused:
         errors, form_error, status = _told(refused)
-        differences: tuple[Difference, ...] = ()
+        found: tuple[Difference, ...] = ()
         if status == PreconditionFailedError.status:
             view = await _page_of(context.session, context.calls, number)
-            differences = _differences(typed, view.fields)
-            form_error = (
-                "Somebody else has changed this newsletter meanwhile. What you typed is still below, and nothing of it "
-                "is saved yet. Compare, change what you like, and save again."
-            )
+            found = differences(LABELS, typed, view.fields)
+            form_error = NOTHING_IS_LOST.format(what="this newsletter")
         again = msgspec.structs.replace(
             view,
             fields=typed,
             errors=errors,
             form_error=form_error,
-            differences=differences,
-            version=view.version if differences else form.required("version"),
+            differences=found,
+            version=view.version if found else form.required("version"),
         )
         return context.responder.page(again, status=status)
     return context.responder.redirect(_path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
@@ -262,14 +259,6 @@ def _told(refused: UpstreamRefusalError | ProblemError) -> tuple[dict[str, str],
         sentence = " ".join(unknown) if errors else refusal_sentence(refused)
         return errors, sentence, refused.status
     return {}, refusal_sentence(refused), refused.status
-
-
-def _differences(typed: Fields, saved: Fields) -> tuple[Difference, ...]:
-    return tuple(
-        Difference(name, label, typed[name] or "empty", saved[name] or "empty")
-        for name, label in LABELS.items()
-        if typed[name].strip() != saved[name].strip()
-    )
 
 
 def _typed(form: Form) -> Fields:

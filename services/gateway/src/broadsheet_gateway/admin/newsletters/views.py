@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.languages import LanguageGroup, language_groups
 from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, Newsletter
 from broadsheet_gateway.admin.time_zones import TIME_ZONES
@@ -13,15 +14,6 @@ from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 class LayoutChoice(msgspec.Struct, frozen=True):
     id: int
     name: str
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """A field that somebody else saved with another value than was typed."""
-
-    anchor: str
-    label: str
-    typed: str
-    saved: str
 
 
 class NewslettersPage(AdminPageView, frozen=True, kw_only=True):

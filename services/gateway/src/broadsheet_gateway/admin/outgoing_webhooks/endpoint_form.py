@@ -1,15 +1,20 @@
 """Reading the form about an endpoint."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from broadsheet_gateway.admin.differences import Difference, differences
 from broadsheet_gateway.admin.newsletter_facts import NEWSLETTERS_MAX
-from broadsheet_gateway.admin.outgoing_webhooks.views import EVENTS, Endpoint, TypedEndpoint
+from broadsheet_gateway.admin.outgoing_webhooks.views import EVENTS, Endpoint, TypedEndpoint, event_text
 from broadsheet_gateway.http.forms import Form
 
 URL_CHARS_MAX: Final = 2_000
 DESCRIPTION_CHARS_MAX: Final = 500
 ENDPOINT_NEWSLETTERS_MAX: Final = 100
 FIELDS_MAX: Final = NEWSLETTERS_MAX + 50
+LABELS: Final = {
+    "url": "Address that is called", "events": "Events", "newsletter_ids": "Newsletters", "description": "Description",
+}  # fmt: skip
 _NEWSLETTER: Final = "newsletter_"
 _ID_DIGITS_MAX: Final = 18
 
@@ -62,4 +67,21 @@ def body_of(typed: TypedEndpoint) -> dict[str, Any]:
         "description": typed.description,
         "events": [event for event, _, _ in EVENTS if event in typed.events],
         "newsletter_ids": sorted(typed.newsletters) or None,
+    }
+
+
+def differences_between(
+    typed: TypedEndpoint, saved: TypedEndpoint, newsletters: Mapping[int, str]
+) -> tuple[Difference, ...]:
+    """In the form's words. `newsletters`: names by id."""
+    return differences(LABELS, _in_words(typed, newsletters), _in_words(saved, newsletters))
+
+
+def _in_words(typed: TypedEndpoint, newsletters: Mapping[int, str]) -> dict[str, str]:
+    names = [newsletters.get(one, f"Newsletter {one}") for one in sorted(typed.newsletters)]
+    return {
+        "url": typed.url,
+        "events": ", ".join(event_text(event) for event, _, _ in EVENTS if event in typed.events),
+        "newsletter_ids": ", ".join(names) or "Every newsletter",
+        "description": typed.description,
     }

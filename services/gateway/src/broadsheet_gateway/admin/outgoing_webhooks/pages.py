@@ -9,15 +9,18 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import InvalidInputError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.differences import NOTHING_IS_LOST
 from broadsheet_gateway.admin.form_keys import form_key_of, new_form_key
 from broadsheet_gateway.admin.newsletter_facts import ask_known_newsletters
 from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import (
     FIELDS_MAX,
     body_of,
+    differences_between,
     find_faults,
     read_endpoint,
     typed_of,
@@ -46,7 +49,7 @@ from broadsheet_gateway.admin.service_calls import (
     refused_fields,
 )
 from broadsheet_gateway.admin.subscriber_names import ask_names
-from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError
 from broadsheet_gateway.http.responses import PageResponse
 from broadsheet_gateway.pages.flashes import FlashCode
 
@@ -54,6 +57,8 @@ WEBHOOKS_PATH: Final = "/admin/webhooks"
 ENDPOINTS_SHOWN: Final = 50
 DELIVERIES_SHOWN: Final = 20
 _API: Final = "/api/v1/webhook-endpoints"
+_ANY_VERSION: Final = "*"
+"""Of buttons that set one thing, whatever else somebody has changed."""
 _DELIVERIES_API: Final = "/api/v1/webhook-deliveries"
 _READS: Final = needs("webhooks:read", everywhere=True)
 _WRITES: Final = needs("webhooks:read", "webhooks:write", everywhere=True)
@@ -149,11 +154,13 @@ async def submit_change(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form(fields_max=FIELDS_MAX)
-    number, typed = parse_id(endpoint_id), read_endpoint(form)
+    number, typed, version = parse_id(endpoint_id), read_endpoint(form), form.text("version")
     errors, form_error, status = find_faults(typed), "", InvalidInputError.status
     if not errors:
         try:
-            await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body=body_of(typed))
+            await context.calls.send(
+                "subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body=body_of(typed), if_match=version
+            )
         except UpstreamRefusalError as refusal:
             errors, status = _by_field(refusal), refusal.status
             form_error = "" if errors else refusal_sentence(refusal)
@@ -162,7 +169,11 @@ async def submit_change(
         else:
             return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_CHANGED)
     view = await _page_of(await _ask_endpoint(context.calls, number), context.session, context.calls)
-    again = msgspec.structs.replace(view, typed=typed, errors=errors, form_error=form_error)
+    if status == PreconditionFailedError.status:
+        view = msgspec.structs.replace(view, differences=differences_between(typed, view.typed, view.names))
+        form_error, version = NOTHING_IS_LOST.format(what="this webhook"), view.version
+    version = version or view.version
+    again = msgspec.structs.replace(view, typed=typed, version=version, errors=errors, form_error=form_error)
     return context.responder.page(again, status=status)
 
 
@@ -173,7 +184,7 @@ async def submit_enable(
 ) -> PageResponse:
     await context.read_form()
     number = parse_id(endpoint_id)
-    await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": True})
+    await _set_enabled(context.calls, number, is_enabled=True)
     return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_ENABLED)
 
 
@@ -184,7 +195,7 @@ async def submit_disable(
 ) -> PageResponse:
     await context.read_form()
     number = parse_id(endpoint_id)
-    await context.calls.send("subscriptions", "PATCH", f"{_API}/{number}", Endpoint, body={"enabled": False})
+    await _set_enabled(context.calls, number, is_enabled=False)
     return context.responder.redirect(_path_of(number), flash=FlashCode.WEBHOOK_DISABLED)
 
 
@@ -277,8 +288,13 @@ async def submit_retry(
     return context.responder.redirect(_delivery_path(number), flash=FlashCode.WEBHOOK_QUEUED)
 
 
-async def _ask_endpoint(calls: ServiceCalls, endpoint_id: int) -> Endpoint:
-    return await calls.get("subscriptions", f"{_API}/{endpoint_id}", Endpoint)
+async def _ask_endpoint(calls: ServiceCalls, endpoint_id: int) -> TaggedAnswer[Endpoint]:
+    return await calls.get_tagged("subscriptions", f"{_API}/{endpoint_id}", Endpoint)
+
+
+async def _set_enabled(calls: ServiceCalls, endpoint_id: int, *, is_enabled: bool) -> None:
+    body = {"enabled": is_enabled}
+    await calls.send("subscriptions", "PATCH", f"{_API}/{endpoint_id}", Endpoint, body=body, if_match=_ANY_VERSION)
 
 
 async def _ask_delivery(calls: ServiceCalls, delivery_id: int) -> WebhookDelivery:
@@ -286,8 +302,14 @@ async def _ask_delivery(calls: ServiceCalls, delivery_id: int) -> WebhookDeliver
 
 
 async def _page_of(
-    endpoint: Endpoint, session: Session, calls: ServiceCalls, *, status: str = "", cursor: str | None = None
+    tagged: TaggedAnswer[Endpoint],
+    session: Session,
+    calls: ServiceCalls,
+    *,
+    status: str = "",
+    cursor: str | None = None,
 ) -> EndpointPage:
+    endpoint = tagged.value
     known: tuple[DeliveryStatus, ...] = get_args(DeliveryStatus)
     wanted = status if status in known else ""
     asked = calls.get(
@@ -303,6 +325,7 @@ async def _page_of(
         names={one.id: one.label for one in newsletters},
         idempotency_key=new_form_key(),
         typed=typed_of(endpoint),
+        version=tagged.etag,
         newsletters=newsletters,
         deliveries=None if found is None else tuple(found.items),
         status=wanted,
@@ -326,7 +349,7 @@ async def _delivery_page(delivery: WebhookDelivery, session: Session, calls: Ser
     return WebhookDeliveryPage(
         signed_in=session.signed_in,
         delivery=delivery,
-        endpoint=endpoint,
+        endpoint=None if endpoint is None else endpoint.value,
         newsletter_name=name,
         subscribers=subscribers,
         idempotency_key=new_form_key(),

@@ -6,6 +6,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.subscriber_names import SubscriberNames
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
@@ -156,7 +157,8 @@ OVERLAPS: Final[tuple[tuple[str, str], ...]] = (
 class EndpointPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/webhooks/{id}`, and its forms answered with faults. `error_in` says which form.
 
-    `deliveries` None: the log could not be asked. `status`: the one that is shown; empty: all.
+    `deliveries` None: the log could not be asked. `status`: the one that is shown; empty: all. `version`: the entity
+    tag that a change is sent with. `differences`: what somebody else has saved meanwhile.
     """
 
     template: ClassVar[str] = "outgoing_webhooks/endpoint.html"
@@ -167,6 +169,8 @@ class EndpointPage(AdminPageView, frozen=True, kw_only=True):
     names: Mapping[int, str]
     idempotency_key: str
     typed: TypedEndpoint
+    version: str
+    differences: tuple[Difference, ...] = ()
     newsletters: tuple[NewsletterFacts, ...] = ()
     deliveries: tuple[WebhookDelivery, ...] | None = ()
     status: str = ""

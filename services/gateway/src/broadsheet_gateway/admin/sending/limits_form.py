@@ -6,6 +6,7 @@ import msgspec
 
 RATE_MAX: Final = 1_000_000
 CALLS_MAX: Final = 10_000
+LABELS: Final = {"messages_per_s_max": "Mails a second", "concurrent_calls_max": "Calls at once"}
 _CHARS_MAX: Final = 20
 
 

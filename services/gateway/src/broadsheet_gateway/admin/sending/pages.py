@@ -11,15 +11,18 @@ from litestar.handlers import HTTPRouteHandler
 from msgspec import UNSET, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.audit.action_words import label_of
-from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_senders
+from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, differences
+from broadsheet_gateway.admin.issue.issue_overview import ask_issues, ask_tagged_senders
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
+from broadsheet_gateway.admin.issue.views import Senders
 from broadsheet_gateway.admin.page_context import PageContext
-from broadsheet_gateway.admin.sending.limits_form import read_limits, shown
+from broadsheet_gateway.admin.sending.limits_form import LABELS, read_limits, shown
 from broadsheet_gateway.admin.sending.views import AuditRow, QueueRow, SendingPage, TypedSending, WaitingRow
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, refusal_sentence, refused_fields
 from broadsheet_gateway.audit.entry import ShownEntry
@@ -88,8 +91,9 @@ async def submit_resume_all(
 async def submit_limits(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    """Both limits are set to what the form says. The API has no entity tag for them: the last change holds."""
+    """Both limits are set to what the form says, unless somebody else has set one since it was shown."""
     form = await context.read_form()
+    version = form.text("version")
     typed = TypedSending(
         messages_per_s_max=form.text("messages_per_s_max")[:40],
         concurrent_calls_max=form.text("concurrent_calls_max")[:40],
@@ -98,7 +102,9 @@ async def submit_limits(
     form_error, status = "", 422
     if not errors:
         try:
-            await context.calls.send("delivery", "PATCH", "/api/v1/senders", dict[str, Any], body=limits)
+            await context.calls.send(
+                "delivery", "PATCH", "/api/v1/senders", dict[str, Any], body=limits, if_match=version
+            )
         except (UpstreamRefusalError, ProblemError) as error:
             errors, form_error, status = _refusal(error)
         else:
@@ -106,6 +112,15 @@ async def submit_limits(
     view = await _page(
         context.session, context.calls, context.engine, typed=typed, errors=errors, form_error=form_error
     )
+    if status == PreconditionFailedError.status:
+        theirs = msgspec.structs.asdict(_in_force(view.senders))
+        view = msgspec.structs.replace(
+            view,
+            differences=differences(LABELS, msgspec.structs.asdict(typed), theirs),
+            form_error=NOTHING_IS_LOST.format(what="the limits"),
+        )
+    else:
+        view = msgspec.structs.replace(view, version=version or view.version)
     return context.responder.page(view, status=status)
 
 
@@ -123,17 +138,13 @@ async def _page(
     errors: FieldErrors = NO_ERRORS,
     form_error: str = "",
 ) -> SendingPage:
-    senders, issues, audit = await asyncio.gather(
-        or_none(ask_senders(calls)), or_none(ask_issues(calls)), _audit(session, engine)
+    tagged, issues, audit = await asyncio.gather(
+        or_none(ask_tagged_senders(calls)), or_none(ask_issues(calls)), _audit(session, engine)
     )
+    senders = None if tagged is None else tagged.value
     rows: list[IssueRow] = [] if issues is None else issues.items
     titles = {row.id: row.title for row in rows}
-    in_force = TypedSending()
-    if senders is not None:
-        in_force = TypedSending(
-            messages_per_s_max=shown(senders.sending.messages_per_s_max),
-            concurrent_calls_max=shown(senders.sending.concurrent_calls_max),
-        )
+    in_force = _in_force(senders)
     return SendingPage(
         signed_in=session.signed_in,
         senders=senders,
@@ -152,8 +163,18 @@ async def _page(
         audit=audit,
         may_change="senders:write" in session.rights.everywhere,
         typed=in_force if typed is None else _with_limits(typed, in_force),
+        version="" if tagged is None else tagged.etag,
         errors=errors,
         form_error=form_error,
+    )
+
+
+def _in_force(senders: Senders | None) -> TypedSending:
+    if senders is None:
+        return TypedSending()
+    return TypedSending(
+        messages_per_s_max=shown(senders.sending.messages_per_s_max),
+        concurrent_calls_max=shown(senders.sending.concurrent_calls_max),
     )
 
 

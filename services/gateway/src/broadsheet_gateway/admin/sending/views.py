@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
 from broadsheet_gateway.admin.issue.views import Senders, WaitingIssue
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
@@ -44,6 +45,7 @@ class TypedSending(msgspec.Struct, frozen=True, kw_only=True):
 class SendingPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/sending`, and its forms answered with faults. Fields of `errors`: reason, messages_per_s_max,
     concurrent_calls_max. A part that could not be asked is None; `audit` UNSET: the user may not read the log.
+    `version`: the entity tag that the limits are sent with. `differences`: what somebody else has set meanwhile.
     """
 
     template: ClassVar[str] = "sending/sending.html"
@@ -54,6 +56,8 @@ class SendingPage(AdminPageView, frozen=True, kw_only=True):
     audit: tuple[AuditRow, ...] | msgspec.UnsetType = msgspec.UNSET
     may_change: bool = False
     typed: TypedSending = TypedSending()
+    version: str = ""
+    differences: tuple[Difference, ...] = ()
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
 

@@ -83,6 +83,12 @@ class SubscribersPage(AdminPageView, frozen=True, kw_only=True):
     is_short: bool = False
     errors: Mapping[str, str] = {}
 
+    @property
+    def zone(self) -> str:
+        """That of the newsletter whose people are asked for, if it is one."""
+        chosen = self.filters.newsletter_id
+        return self.signed_in.zones.of(int(chosen) if chosen.isascii() and chosen.isdigit() else None)
+
 
 class NewSubscriberPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/subscribers/new`, and its POST answered with faults. Fields: email, name, newsletter_id, tags."""

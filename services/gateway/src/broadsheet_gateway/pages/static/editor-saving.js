@@ -162,7 +162,7 @@
     const differs = Object.keys({ ...now, ...kept.fields }).some((name) => now[name] !== kept.fields[name]);
     if (!differs) return dropKept(kept.name);
     const at = new Date(kept.at).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
-    tell("kept", `This browser kept words of ${at} that were not saved.`, [
+    tell("kept", `This browser kept words of ${at}, by its own clock, that were not saved.`, [
       button("Put them back", () => {
         withdraw("kept");
         // Under the tag that they were typed under: if somebody saved since, both texts are shown.

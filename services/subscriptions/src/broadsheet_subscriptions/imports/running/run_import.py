@@ -30,6 +30,7 @@ from broadsheet_subscriptions.imports.reading.opt_out_cell import MEANINGS
 from broadsheet_subscriptions.imports.reading.record import Place
 from broadsheet_subscriptions.imports.running import batch_store, lease_store
 from broadsheet_subscriptions.imports.store import Counts, ImportRow
+from broadsheet_subscriptions.subscribers.change_source import name_change_source
 
 QUEUED_BATCHES_MAX: Final = 2
 """Per lane: enough that it never waits while the other has the longer batch, and only a few megabytes."""
@@ -257,6 +258,7 @@ class _Run:
                 if job.dry_run:
                     counts = await batch_store.judge_people(connection, job, rows=batch.rows)
                 else:
+                    await name_change_source(connection, "import")
                     has_states = not MEANINGS.isdisjoint(target for target in self._mapping.values() if target)
                     counts = await batch_store.store_people(connection, job, rows=batch.rows, has_states=has_states)
                     added = await batch_store.find_added(connection)

@@ -17,6 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from broadsheet_common.contracts.audit import Detail, changes, record_audit
 from broadsheet_common.contracts.identity import ServiceRequest, requires
 from broadsheet_common.contracts.sealed_secret import SecretBox
+from broadsheet_common.http.entity_tag import (
+    IfMatchHeader,
+    PreconditionFailedError,
+    PreconditionRequiredError,
+    edit_tag,
+    require_edit_match,
+)
 from broadsheet_common.http.idempotency import (
     IdempotencyInFlightError,
     IdempotencyKeyHeader,
@@ -49,6 +56,7 @@ from broadsheet_subscriptions.webhooks.endpoints.endpoint import Endpoint
 from broadsheet_subscriptions.webhooks.endpoints.endpoint_fields import (
     DESCRIPTION_CHARS_MAX,
     EndpointFields,
+    fields_of,
     parse_fields,
 )
 from broadsheet_subscriptions.webhooks.endpoints.rotate_secret import rotate_secret
@@ -184,19 +192,23 @@ class WebhookEndpointController(Controller):
         summary="Get a webhook endpoint",
         responses=documents(NotFoundError),
     )
-    async def get_endpoint(self, engine: NamedDependency[AsyncEngine], endpoint_id: PathId) -> WebhookEndpoint:
+    async def get_endpoint(
+        self, engine: NamedDependency[AsyncEngine], endpoint_id: PathId
+    ) -> Response[WebhookEndpoint]:
         async with engine.connect() as connection:
             found = await store.find_endpoint(connection, endpoint_id)
         if found is None:
             raise NotFoundError(NO_SUCH_ENDPOINT)
-        return _shown(found)
+        return _tagged(found)
 
     @patch(
         "/{endpoint_id:int}",
         operation_id="updateWebhookEndpoint",
         summary="Change a webhook endpoint, or enable it again",
         guards=[requires("webhooks:write"), json_only],
-        responses=documents(NotFoundError, InvalidInputError, body=True),
+        responses=documents(
+            NotFoundError, InvalidInputError, PreconditionRequiredError, PreconditionFailedError, body=True
+        ),
     )
     async def update_endpoint(
         self,
@@ -205,10 +217,12 @@ class WebhookEndpointController(Controller):
         data: JSONBody[EndpointChange],
         engine: NamedDependency[AsyncEngine],
         webhook_targets: NamedDependency[TargetPolicy],
-    ) -> WebhookEndpoint:
+        if_match: IfMatchHeader = None,
+    ) -> Response[WebhookEndpoint]:
         was: list[Endpoint] = []
 
         def change(before: Endpoint) -> EndpointFields:
+            require_edit_match(if_match, fields_of(before), _shown(before))
             was.append(before)
             return parse_fields(
                 webhook_targets,
@@ -221,7 +235,7 @@ class WebhookEndpointController(Controller):
 
         async with engine.begin() as connection:
             changed = await change_endpoint(connection, endpoint_id, change)
-            made = changes(_fields_of(was[-1]), _fields_of(changed), shown={"enabled", "newsletter_ids", "events"})
+            made = changes(_audited(was[-1]), _audited(changed), shown={"enabled", "newsletter_ids", "events"})
             if made is not None:
                 await record_audit(
                     connection,
@@ -231,7 +245,7 @@ class WebhookEndpointController(Controller):
                     before=made[0],
                     after=made[1],
                 )
-        return _shown(changed)
+        return _tagged(changed)
 
     @delete(
         "/{endpoint_id:int}",
@@ -283,11 +297,8 @@ class WebhookEndpointController(Controller):
         return Response(rotated, status_code=200)
 
 
-_AUDITED: Final = ("url", "description", "events", "newsletter_ids", "enabled")
-
-
-def _fields_of(endpoint: Endpoint) -> dict[str, object]:
-    return {name: getattr(endpoint, name) for name in _AUDITED}
+def _audited(endpoint: Endpoint) -> dict[str, object]:
+    return msgspec.structs.asdict(fields_of(endpoint))
 
 
 def _said(endpoint: Endpoint) -> dict[str, Detail]:
@@ -301,6 +312,12 @@ def _said(endpoint: Endpoint) -> dict[str, Detail]:
 
 def _shown(endpoint: Endpoint) -> WebhookEndpoint:
     return WebhookEndpoint(**msgspec.structs.asdict(endpoint))
+
+
+def _tagged(endpoint: Endpoint) -> Response[WebhookEndpoint]:
+    """What its calls do to it is no edit."""
+    shown = _shown(endpoint)
+    return Response(shown, status_code=200, headers={"ETag": edit_tag(fields_of(endpoint), shown)})
 
 
 AnswerT = TypeVar("AnswerT", CreatedEndpoint, RotatedSecret)

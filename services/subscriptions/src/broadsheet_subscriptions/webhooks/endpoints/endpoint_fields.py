@@ -7,6 +7,7 @@ import msgspec
 
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.outgoing.target import TargetPolicy
+from broadsheet_subscriptions.webhooks.endpoints.endpoint import Endpoint
 from broadsheet_subscriptions.webhooks.sending.event import EventType
 
 DESCRIPTION_CHARS_MAX: Final = 500
@@ -18,6 +19,12 @@ class EndpointFields(msgspec.Struct, frozen=True):
     events: list[EventType]
     newsletter_ids: list[int] | None
     enabled: bool
+
+
+def fields_of(endpoint: Endpoint) -> EndpointFields:
+    return EndpointFields(
+        endpoint.url, endpoint.description, endpoint.events, endpoint.newsletter_ids, endpoint.enabled
+    )
 
 
 def parse_fields(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.newsletter import (
     Newsletter,
     StreamCheck,
@@ -12,7 +13,6 @@ from broadsheet_gateway.admin.newsletters.newsletter import (
     fields_of,
 )
 from broadsheet_gateway.admin.newsletters.views import (
-    Difference,
     LayoutChoice,
     NewNewsletterPage,
     NewsletterPage,

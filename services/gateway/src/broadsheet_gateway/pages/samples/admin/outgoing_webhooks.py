@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import NOTHING_IS_LOST
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
-from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import typed_of
+from broadsheet_gateway.admin.outgoing_webhooks.endpoint_form import differences_between, typed_of
 from broadsheet_gateway.admin.outgoing_webhooks.views import (
     EVENTS,
     Attempt,
@@ -23,6 +24,7 @@ from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
 _KEY = "c2FtcGxlLXNhbXBsZQ"
+_VERSION = '"sample.sample"'
 _NEWSLETTERS = (NewsletterFacts(id=1, name="The Systems Letter"), NewsletterFacts(id=3, name="Harbour Notes"))
 _NAMES = {one.id: one.label for one in _NEWSLETTERS}
 _ALL = frozenset(event for event, _, _ in EVENTS)
@@ -87,6 +89,7 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         names=_NAMES,
         idempotency_key=_KEY,
         typed=typed_of(endpoint),
+        version=_VERSION,
         newsletters=_NEWSLETTERS,
         deliveries=(waiting, later, failed, delivered, cancelled),
         next_cursor="sample",
@@ -99,6 +102,7 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         subscribers=SubscriberNames.of_found([NamedSubscriber(204, "grace@example.com", "Grace Hopper")]),
         idempotency_key=_KEY,
     )
+    typed = TypedEndpoint(url="https://hooks.example.com/new", description="New records", events=_ALL)
     return {
         "webhooks": EndpointsPage(
             signed_in=signed_in,
@@ -130,6 +134,12 @@ def webhook_samples(signed_in: SignedIn) -> dict[str, PageView]:
         ),
         "webhook-change-errors": msgspec.structs.replace(
             page, errors={"url": "It must begin with https://."}, typed=TypedEndpoint(url="ftp://example.com")
+        ),
+        "webhook-conflict": msgspec.structs.replace(
+            page,
+            typed=typed,
+            differences=differences_between(typed, typed_of(endpoint), _NAMES),
+            form_error=NOTHING_IS_LOST.format(what="this webhook"),
         ),
         "webhook-delivery": delivery,
         "webhook-delivery-waiting": msgspec.structs.replace(delivery, delivery=waiting, newsletter_name=""),

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, Difference
 from broadsheet_gateway.admin.issue.views import Senders, SendingState, WaitingIssue
 from broadsheet_gateway.admin.sending.views import AuditRow, QueueRow, SendingPage, TypedSending, WaitingRow
 from broadsheet_gateway.pages.flashes import FlashCode
@@ -56,6 +57,15 @@ def sending_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 "messages_per_s_max": "Enter a number above 0 and up to 1,000,000, or nothing.",
                 "concurrent_calls_max": "Enter a whole number from 1 to 10,000, or nothing.",
             },
+        ),
+        "sending-conflict": msgspec.structs.replace(
+            running,
+            typed=TypedSending(messages_per_s_max="500", concurrent_calls_max="4"),
+            differences=(
+                Difference("messages_per_s_max", "Mails a second", "500", "250"),
+                Difference("concurrent_calls_max", "Calls at once", "4", "empty"),
+            ),
+            form_error=NOTHING_IS_LOST.format(what="the limits"),
         ),
         "sending-read-only": msgspec.structs.replace(running, may_change=False, audit=msgspec.UNSET),
         "sending-degraded": SendingPage(signed_in=signed_in, senders=None, queue=None, may_change=True),

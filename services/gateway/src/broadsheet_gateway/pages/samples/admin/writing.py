@@ -267,6 +267,7 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
     )
     revision = RevisionPage(
         signed_in=signed_in,
+        newsletter_id=1,
         issue_id=_NUMBER,
         title=_TYPED.title,
         version=5,
@@ -297,6 +298,7 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
     return {
         "revisions": RevisionsPage(
             signed_in=signed_in,
+            newsletter_id=1,
             issue_id=_NUMBER,
             title=_TYPED.title,
             is_draft=True,
