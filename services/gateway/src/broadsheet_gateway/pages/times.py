@@ -1,7 +1,7 @@
 """How pages inside write an instant: in a time zone, which is named, and as a `<time>` that programs can read.
 
 Pages of a newsletter's things use the newsletter's zone; pages of the whole installation that of the default one.
-Templates write instants by these filters alone (`tests/architecture/test_times.py`).
+Templates write instants by these filters alone (`tests/pages/test_times_in_templates.py`).
 """
 
 from collections.abc import Mapping
@@ -38,9 +38,11 @@ def zone_name(name: str) -> str:
 
 
 def instant(value: datetime, zone: str, *, named: bool = True) -> Markup:
-    """A `<time>`. `named` false: where the zone is named once for all of a table's rows."""
+    """A `<time>`, to the minute. `named` false: where the zone is named once for all of a table's rows."""
     said = f" {zone_name(zone)}" if named else ""
-    return Markup('<time datetime="{}">{}{}</time>').format(value.isoformat(), _clock(value, zone), said)
+    return Markup('<time datetime="{}">{}{}</time>').format(
+        value.isoformat(timespec="minutes"), _clock(value, zone), said
+    )
 
 
 def instant_in_words(value: datetime, zone: str) -> str:
@@ -51,7 +53,7 @@ def instant_in_words(value: datetime, zone: str) -> str:
 def planned(value: datetime, local: datetime, zone: str) -> Markup:
     """A plan of somebody who chose a local time in a zone: `value` is the instant, `local` what they chose."""
     return Markup('<time datetime="{}">{} {}</time>').format(
-        value.isoformat(), f"{local:%-d %B %Y, %H:%M}", zone.replace("_", " ")
+        value.isoformat(timespec="minutes"), f"{local:%-d %B %Y, %H:%M}", zone.replace("_", " ")
     )
 
 

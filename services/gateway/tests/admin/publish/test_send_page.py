@@ -139,7 +139,7 @@ async def test_a_scheduled_issue_becomes_a_draft_again(gateway: Gateway, publish
     }  # fmt: skip
     gateway.publishing.answer("GET", f"{API}/waves", body={"waves": [wave]})
     page = (await publisher.get(SEND)).text
-    assert "24 December 2026, 08:00</time> (Europe/Berlin), on each reader" in page
+    assert "24 December 2026, 08:00 Europe/Berlin</time>, on each reader" in page
     assert "Europe/Berlin and everybody whose time zone is not known" in page
     gateway.publishing.answer("DELETE", f"{API}/schedule", body=draft())
     response = await post(publisher, f"{BASE}/unschedule")
