@@ -79,8 +79,8 @@ class Voice(msgspec.Struct, frozen=True):
 
 
 async def find_voice(connection: AsyncConnection, subscriber_id: int) -> Voice:
-    """The newsletter that mails and pages about a subscriber's own data come from: the one that they confirmed last; one
-    that they left, if they have no other. The installation, in English, if they have none.
+    """The newsletter that mails and pages about a subscriber's own data come from: the one that they confirmed last;
+    one that they left, if they have no other. The installation, in English, if they have none.
     """
     result = await connection.execute(
         sa.text("""
