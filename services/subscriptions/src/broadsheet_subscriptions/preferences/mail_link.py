@@ -34,7 +34,7 @@ async def mail_preferences_link(
     token = policy.token_source()
     token_hash = hash_token(token)
     await store.insert_link(connection, subscriber_id=person.id, token_hash=token_hash, lifetime=policy.link_lifetime)
-    voice = await store.find_voice(connection, person.id, asked_by=subscription_id)
+    voice = await store.find_voice(connection, person.id)
     mail = write_link_mail(
         public_url=policy.public_url,
         token=token,

@@ -78,10 +78,9 @@ class Voice(msgspec.Struct, frozen=True):
     look: MailLook
 
 
-async def find_voice(connection: AsyncConnection, subscriber_id: int, *, asked_by: int | None = None) -> Voice:
-    """The newsletter that mails and pages about a subscriber's own data come from: that of the subscription `asked_by`,
-    by whose link the person asked; else the one that they confirmed last; one that they left, if they have no other.
-    The installation, in English, if they have none.
+async def find_voice(connection: AsyncConnection, subscriber_id: int) -> Voice:
+    """The newsletter that mails and pages about a subscriber's own data come from: the one that they confirmed last;
+    one that they left, if they have no other. The installation, in English, if they have none.
     """
     result = await connection.execute(
         sa.text("""
@@ -90,12 +89,11 @@ async def find_voice(connection: AsyncConnection, subscriber_id: int, *, asked_b
               FROM subscriptions.subscription
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE subscription.subscriber_id = :subscriber_id
-             ORDER BY subscription.id IS NOT DISTINCT FROM CAST(:asked_by AS bigint) DESC,
-                      subscription.state = 'confirmed' DESC, subscription.state = 'pending' DESC,
+             ORDER BY subscription.state = 'confirmed' DESC, subscription.state = 'pending' DESC,
                       coalesce(subscription.confirmed_at, subscription.created_at) DESC, subscription.id DESC
              LIMIT 1
         """),
-        {"subscriber_id": subscriber_id, "asked_by": asked_by},
+        {"subscriber_id": subscriber_id},
     )
     row = result.one_or_none()
     if row is None:
