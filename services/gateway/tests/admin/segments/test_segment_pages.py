@@ -1,5 +1,6 @@
 """`/admin/segments` without JavaScript: the list, the form and its buttons, refusals."""
 
+import html
 import re
 from typing import Any
 
@@ -292,24 +293,45 @@ async def test_rows_turn_into_json_unless_something_is_missing(owner: httpx.Asyn
     assert 'id="value_r-0-error"' in missing.text
 
 
-async def test_a_segment_is_deleted_after_a_question(gateway: Gateway, owner: httpx.AsyncClient) -> None:
-    page = await owner.get(f"{PAGE}/3/delete")
-    assert "Delete “Readers in Berlin”?" in page.text
+async def test_a_segment_that_is_in_use_is_not_deleted_and_says_why(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.subscriptions.refuse("DELETE", f"{API}/3", 409, "segment-in-use")
     refused = await send(owner, f"{PAGE}/3/delete")
     assert refused.status_code == 409
     assert "An issue that is not published yet goes to this segment." in refused.text
+    assert "Readers in Berlin" in refused.text
+    gateway.subscriptions.fail("DELETE", f"{API}/3", httpx.ConnectError("refused"))
+    assert (await send(owner, f"{PAGE}/3/delete")).status_code == 503
+
+
+async def test_a_segment_is_deleted_and_made_again_as_it_was(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    """Without a question, because there is a way back."""
     gateway.subscriptions.answer("DELETE", f"{API}/3", status=204, body=b"")
+    done = await send(owner, f"{PAGE}/3/delete")
+    assert done.status_code == 200
+    assert "“Readers in Berlin” is deleted" in done.text
+    names = ("idempotency_key", "name", "filter")
+    hidden = {name: re.findall(f'name="{name}" value="([^"]*)"', done.text)[0] for name in names}
+    fields = {name: html.unescape(value) for name, value in hidden.items()}
+    gateway.subscriptions.answer("POST", API, status=201, body={**SEGMENT, "id": 9})
+    undone = await send(owner, f"{PAGE}/new", **fields, do="save")
+    assert (undone.status_code, undone.headers["location"]) == (HTTP_303_SEE_OTHER, f"{PAGE}/9")
+    [made] = asked(gateway, "POST", API)
+    assert made.json == {"name": SEGMENT["name"], "filter": SEGMENT["filter"]}
+    assert made.headers["idempotency-key"] == fields["idempotency_key"]
+
+
+async def test_a_segment_that_is_deleted_twice_is_deleted(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.refuse("GET", f"{API}/3", 404, "not-found")
     done = await send(owner, f"{PAGE}/3/delete")
     assert (done.status_code, done.headers["location"]) == (HTTP_303_SEE_OTHER, PAGE)
     assert "The segment is deleted." in (await owner.get(PAGE)).text
 
 
-@pytest.mark.parametrize("path", [PAGE, f"{PAGE}/new", f"{PAGE}/3", f"{PAGE}/3/delete", f"{PAGE}/3/count"])
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}/new", f"{PAGE}/3", f"{PAGE}/3/count"])
 @pytest.mark.parametrize(
     ("grant", "opens"),
     [
-        (Grant("owner"), {PAGE, f"{PAGE}/new", f"{PAGE}/3", f"{PAGE}/3/delete", f"{PAGE}/3/count"}),
+        (Grant("owner"), {PAGE, f"{PAGE}/new", f"{PAGE}/3", f"{PAGE}/3/count"}),
         (Grant("editor"), {PAGE, f"{PAGE}/3", f"{PAGE}/3/count"}),
         (Grant("editor", 7), set()),
         (Grant("analyst"), set()),

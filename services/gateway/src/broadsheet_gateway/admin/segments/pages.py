@@ -29,12 +29,21 @@ from broadsheet_gateway.admin.segments.asked import (
     ask_segments,
     with_issues,
 )
-from broadsheet_gateway.admin.segments.edit import Draft, Read, draft_of, page_of, pressed, read_draft, read_filter
+from broadsheet_gateway.admin.segments.edit import (
+    Draft,
+    Read,
+    as_text,
+    draft_of,
+    page_of,
+    pressed,
+    read_draft,
+    read_filter,
+)
 from broadsheet_gateway.admin.segments.filter_form import FIELDS_MAX
 from broadsheet_gateway.admin.segments.filter_rows import Condition, Group
 from broadsheet_gateway.admin.segments.views import (
     Segment,
-    SegmentDeletePage,
+    SegmentDeletedPage,
     SegmentLine,
     SegmentPage,
     SegmentsPage,
@@ -143,39 +152,39 @@ async def submit_segment(
     )
 
 
-@get("/segments/{segment_id:str}/delete", include_in_schema=False, opt=_WRITES)
-async def show_delete_segment(
-    segment_id: FromPath[str],
-    context: NamedDependency[PageContext],
-) -> PageResponse:
-    segment = (await ask_segment(context.calls, parse_id(segment_id))).value
-    return context.responder.page(
-        SegmentDeletePage(signed_in=context.session.signed_in, segment_id=segment.id, name=segment.name)
-    )
-
-
 @post("/segments/{segment_id:str}/delete", include_in_schema=False, opt=_WRITES)
 async def submit_delete_segment(
     segment_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
+    """Without a question, because it can be undone: the answer holds the segment, and a button that makes it again."""
     await context.read_form()
-    segment = (await ask_segment(context.calls, parse_id(segment_id))).value
+    number = parse_id(segment_id)
     try:
-        await context.calls.send("subscriptions", "DELETE", f"{PATH}/{segment.id}", type(None))
+        found = await ask_segment(context.calls, number)
+    except NotFoundError:
+        return context.responder.redirect(LIST_PATH, flash=FlashCode.SEGMENT_DELETED)
+    try:
+        await context.calls.send("subscriptions", "DELETE", f"{PATH}/{number}", type(None))
     except UpstreamRefusalError as refusal:
         in_use = "An issue that is not published yet goes to this segment. Choose another audience for it first."
         error = in_use if refusal.slug == "segment-in-use" else refusal_sentence(refusal)
         status = refusal.status
-    except NotFoundError:
-        raise
     except ProblemError as problem:
         error, status = refusal_sentence(problem), problem.status
     else:
-        return context.responder.redirect(LIST_PATH, flash=FlashCode.SEGMENT_DELETED)
-    view = SegmentDeletePage(
-        signed_in=context.session.signed_in, segment_id=segment.id, name=segment.name, form_error=error
-    )
+        return context.responder.page(
+            SegmentDeletedPage(
+                signed_in=context.session.signed_in,
+                name=found.value.name,
+                filter_text=as_text(found.value.filter),
+                idempotency_key=secrets.token_urlsafe(16),
+            )
+        )
+    known = await ask_known(context.calls)
+    draft = draft_of(found.value.name, found.value.filter, known, version=found.etag)
+    known = await with_issues(known, context.calls, context.session, draft.rows)
+    view = page_of(draft, known, context.session, segment_id=number, form_error=error)
     return context.responder.page(view, status=status)
 
 
@@ -291,5 +300,5 @@ async def _refused(
 
 SEGMENT_HANDLERS: tuple[HTTPRouteHandler, ...] = (
     show_segments, show_count, show_new_segment, submit_new_segment, show_segment, submit_segment,
-    show_delete_segment, submit_delete_segment,
+    submit_delete_segment,
 )  # fmt: skip

@@ -114,11 +114,13 @@ class SegmentPage(AdminPageView, frozen=True, kw_only=True):
         return "New segment" if self.segment_id is None else "Segment"
 
 
-class SegmentDeletePage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/segments/{id}/delete`, and its POST refused."""
+class SegmentDeletedPage(AdminPageView, frozen=True, kw_only=True):
+    """The answer to `POST /admin/segments/{id}/delete`. `filter_text`: JSON, from which the segment can be made again
+    under its name.
+    """
 
-    template: ClassVar[str] = "segments/delete.html"
+    template: ClassVar[str] = "segments/deleted.html"
 
-    segment_id: int
     name: str
-    form_error: str = ""
+    filter_text: str
+    idempotency_key: str

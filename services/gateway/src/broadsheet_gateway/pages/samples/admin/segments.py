@@ -16,7 +16,7 @@ from broadsheet_gateway.admin.segments.show_rows import (
     newsletter_choices,
     show_group,
 )
-from broadsheet_gateway.admin.segments.views import SegmentDeletePage, SegmentLine, SegmentPage, SegmentsPage
+from broadsheet_gateway.admin.segments.views import SegmentDeletedPage, SegmentLine, SegmentPage, SegmentsPage
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -126,12 +126,18 @@ def segment_samples(signed_in: SignedIn) -> dict[str, PageView]:
             SegmentPage(signed_in=reader, segment_id=1, name="Readers in Berlin"), Group("all", _ROWS.parts[:-1])
         ),
         "segment-read-json": _as_json(SegmentPage(signed_in=reader, segment_id=1, name="Odd", why_json="odd"), odd),
-        "segment-delete": SegmentDeletePage(signed_in=signed_in, segment_id=1, name="Readers in Berlin"),
-        "segment-delete-refused": SegmentDeletePage(
-            signed_in=signed_in,
-            segment_id=1,
-            name="Readers in Berlin",
-            form_error="An issue that is not published yet goes to this segment. Choose another audience for it first.",
+        "segment-deleted": SegmentDeletedPage(
+            signed_in=signed_in, name="Readers in Berlin", filter_text="{}", idempotency_key="key"
+        ),
+        "segment-delete-refused": _page(
+            SegmentPage(
+                signed_in=signed_in,
+                segment_id=1,
+                name="Readers in Berlin",
+                form_error="An issue that is not published yet goes to this segment. Choose another audience for it "
+                "first.",
+            ),
+            _ROWS,
         ),
     }
 
