@@ -1,5 +1,6 @@
 """The pages on layouts: what they show, what they ask of publishing, and what they say of its refusals."""
 
+import html
 import re
 from typing import Any
 
@@ -116,19 +117,33 @@ async def test_without_publishing_the_typed_source_comes_back(gateway: Gateway, 
         assert "&lt;p&gt;mine</textarea>" in response.text
 
 
-async def test_a_layout_is_deleted_by_who_means_it(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+async def test_a_layout_is_deleted_and_made_again_as_it_was(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    """Without a question, because there is a way back."""
     gateway.publishing.answer("DELETE", f"{API}/2", status=204, body=b"")
     token = await csrf_token_of(owner)
-    assert (await owner.post(f"{PATH}/2/delete", data={"csrf_token": token})).status_code == 422
-    assert changes(gateway) == []
-    response = await owner.post(f"{PATH}/2/delete", data={"csrf_token": token, "sure": "yes"})
-    assert (response.status_code, response.headers["location"]) == (303, PATH)
+    response = await owner.post(f"{PATH}/2/delete", data={"csrf_token": token})
+    assert response.status_code == 200
     assert changes(gateway) == [("DELETE", f"{API}/2")]
+    names = ("version", "name", "format", "source")
+    hidden = {name: re.findall(f'name="{name}" value="([^"]*)"', response.text)[0] for name in names}
+    fields = {name: html.unescape(value) for name, value in hidden.items()}
+    gateway.publishing.answer("POST", API, status=201, body=layout(id=9))
+    undone = await owner.post(PATH, data={"csrf_token": token, **fields})
+    assert (undone.status_code, undone.headers["location"]) == (303, f"{PATH}/9")
+    made = gateway.publishing.last
+    assert made.json == {name: layout()[name] for name in ("name", "format", "source")}
+    assert made.headers["idempotency-key"] == fields["version"]
+
+
+async def test_a_layout_that_is_deleted_twice_is_deleted(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.publishing.refuse("GET", f"{API}/2", 404, "not-found")
+    response = await owner.post(f"{PATH}/2/delete", data={"csrf_token": await csrf_token_of(owner)})
+    assert (response.status_code, response.headers["location"]) == (303, PATH)
 
 
 async def test_a_layout_in_use_stays_and_who_uses_it_is_said(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     gateway.publishing.refuse("DELETE", f"{API}/2", 409, "layout-in-use")
-    sent = {"csrf_token": await csrf_token_of(owner), "sure": "yes"}
+    sent = {"csrf_token": await csrf_token_of(owner)}
     response = await owner.post(f"{PATH}/2/delete", data=sent)
     assert response.status_code == 409
     assert "These newsletters: Harbour Notes." in response.text
@@ -140,7 +155,7 @@ async def test_a_layout_in_use_stays_and_who_uses_it_is_said(gateway: Gateway, o
 async def test_a_form_without_the_sessions_token_does_nothing(
     gateway: Gateway, owner: httpx.AsyncClient, path: str
 ) -> None:
-    sent = {"version": "x", "sure": "yes"}
+    sent = {"version": "x"}
     response = await owner.post(f"{PATH}{path}", data=sent, headers={"sec-fetch-site": "same-origin"})
     assert response.status_code == 403
     assert changes(gateway) == []

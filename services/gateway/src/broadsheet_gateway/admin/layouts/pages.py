@@ -12,11 +12,11 @@ from litestar.params import FromPath
 
 from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.pagination import Page
-from broadsheet_common.http.problems import UnavailableError
+from broadsheet_common.http.problems import NotFoundError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, faults_of
-from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
+from broadsheet_gateway.admin.layouts.views import LayoutDeletedPage, LayoutPage, LayoutRow, LayoutsPage
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
@@ -126,26 +126,34 @@ async def submit_deletion(
     layout_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    form = await context.read_form()
+    """Without a question, because it can be undone: the answer holds the layout, and a button that makes it again."""
+    await context.read_form()
     number = parse_id(layout_id)
-    if form.text("sure") != "yes":
+    try:
         view = await _page_of(context.session, context.calls, number)
-        errors = {"sure": "Tick the box if you mean it: this cannot be undone."}
-        return context.responder.page(msgspec.structs.replace(view, errors=errors), status=422)
+    except NotFoundError:
+        return context.responder.redirect(LAYOUTS_PATH, flash=FlashCode.LAYOUT_DELETED)
     try:
         await context.calls.send("publishing", "DELETE", f"{_API}/{number}", type(None))
     except UpstreamRefusalError as refused:
-        view, newsletters = await asyncio.gather(
-            _page_of(context.session, context.calls, number),
-            or_none(ask_newsletters(context.calls, with_archived=True)),
-        )
-        used_by = [one.name for one in newsletters or () if one.layout_id == number]
-        sentence = refusal_sentence(refused)
-        if refused.slug == "layout-in-use":
-            named = f"These newsletters: {', '.join(used_by)}." if used_by else "Look at the drafts of issues."
-            sentence = f"It is in use, so it was not deleted. {named}"
+        sentence = await _used_by(context, number) if refused.slug == "layout-in-use" else refusal_sentence(refused)
         return context.responder.page(msgspec.structs.replace(view, form_error=sentence), status=refused.status)
-    return context.responder.redirect(LAYOUTS_PATH, flash=FlashCode.LAYOUT_DELETED)
+    except (UnavailableError, UpstreamTimeoutError) as away:
+        return context.responder.page(
+            msgspec.structs.replace(view, form_error=refusal_sentence(away)), status=away.status
+        )
+    return context.responder.page(
+        LayoutDeletedPage(
+            signed_in=context.session.signed_in, fields=view.fields, idempotency_key=secrets.token_urlsafe(16)
+        )
+    )
+
+
+async def _used_by(context: PageContext, layout_id: int) -> str:
+    newsletters = await or_none(ask_newsletters(context.calls, with_archived=True))
+    used_by = [one.name for one in newsletters or () if one.layout_id == layout_id]
+    named = f"These newsletters: {', '.join(used_by)}." if used_by else "Look at the drafts of issues."
+    return f"It is in use, so it was not deleted. {named}"
 
 
 async def _page_of(session: Session, calls: ServiceCalls, layout_id: int) -> LayoutPage:

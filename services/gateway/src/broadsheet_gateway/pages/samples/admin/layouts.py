@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, SourceFault
-from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
+from broadsheet_gateway.admin.layouts.views import LayoutDeletedPage, LayoutPage, LayoutRow, LayoutsPage
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -47,13 +47,13 @@ def layout_samples(signed_in: SignedIn) -> dict[str, PageView]:
             errors={
                 "name": "A layout has this name.",
                 "source": "It has 2 faults, listed at the top with their lines.",
-                "sure": "Tick it.",
             },
             faults=(
                 SourceFault("There is no field `nmae`.", 12, "<p>Hello {{ nmae }}, this line goes on.</p>"),
                 SourceFault("It needs one {{ content }}."),
             ),
         ),
+        "layout-deleted": LayoutDeletedPage(signed_in=signed_in, fields=fields, idempotency_key="sample-key"),
         "layout-changed": msgspec.structs.replace(
             page, form_error="Somebody else has changed this layout meanwhile.", saved_now=layout
         ),
