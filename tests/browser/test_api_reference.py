@@ -6,25 +6,20 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import opened_tab
+from harness.browser import DESK, opened_tab
 from harness.seeding import Seed
-from harness.system import PASSWORD, USERNAME
+from harness.steps import log_in
 
 pytestmark = pytest.mark.browser
-DESKTOP = {"width": 1280, "height": 900}
 
 
 async def test_an_author_reads_the_reference_and_tries_the_api(
     processes: LocalSystem, browser: Browser, stored: Seed, tmp_path: Path
 ) -> None:
     """Reading goes by the session's cookie, and a change also carries its token."""
-    home = processes.addresses.gateway_url
-    async with opened_tab(browser, viewport=DESKTOP) as tab:
+    async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
-        await page.goto(f"{home}/login")
-        await page.get_by_label("User name").fill(USERNAME)
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Log in").click()
+        home = await log_in(page, processes)
         await page.goto(f"{home}/docs")
         await expect(page.locator(".opblock-tag-section")).not_to_have_count(0)
         await page.screenshot(path=tmp_path / "50-reference.png")
@@ -40,7 +35,7 @@ async def test_a_visitor_tries_the_api_with_a_key(
     processes: LocalSystem, browser: Browser, stored: Seed, tmp_path: Path
 ) -> None:
     home = processes.addresses.gateway_url
-    async with opened_tab(browser, viewport=DESKTOP) as tab:
+    async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
         await page.goto(f"{home}/docs")
         await page.get_by_role("button", name="Authorize", exact=True).first.click()

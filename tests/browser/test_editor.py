@@ -6,22 +6,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import Tab, opened_tab
+from harness.browser import DESK, PHONE, Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import SAVED_WITHIN_MS, begin_issue, log_in, newsletter_mails, until_saved
 from harness.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
 READERS = 25
-SAVED = re.compile("^Saved ")
-SAVED_WITHIN_MS = 60_000
 _PREVIEW = "document.querySelector('[data-preview-frame]').contentWindow"
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1440, "height": 900}
 
 
 @asynccontextmanager
@@ -30,26 +27,6 @@ async def writing(browser: Browser, processes: LocalSystem, viewport: dict[str, 
     async with opened_tab(browser, viewport=viewport) as tab:
         await log_in(tab.page, processes)
         yield tab
-
-
-async def log_in(page: Page, processes: LocalSystem) -> None:
-    await page.goto(f"{processes.addresses.gateway_url}/login")
-    await page.get_by_label("User name").fill(processes.username)
-    await page.get_by_label("Password").fill(processes.password)
-    await page.get_by_role("button", name="Log in").click()
-    await expect(page.locator("h1")).to_contain_text("Welcome")
-
-
-async def begin_issue(page: Page, processes: LocalSystem) -> str:
-    """The address of a new draft's editor."""
-    await page.goto(f"{processes.addresses.gateway_url}/admin/issues")
-    await page.get_by_role("button", name="New issue").click()
-    await expect(page.get_by_label("Content", exact=True)).to_be_visible()
-    return page.url
-
-
-async def until_saved(page: Page) -> None:
-    await expect(page.locator("[data-save-state]")).to_have_text(SAVED, timeout=SAVED_WITHIN_MS)
 
 
 async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it_once(
@@ -89,14 +66,10 @@ async def test_an_issue_is_written_checked_tested_and_sent_and_everybody_gets_it
         await page.screenshot(path=tmp_path / "send.png", full_page=True)
         await page.get_by_role("button", name=f"Send to {READERS} people").click()
         await expect(page.get_by_text("The issue is published.")).to_be_visible()
-        await eventually(lambda: _broadcast(inbox) >= READERS, within_s=60, what="everybody has it")
+        await eventually(lambda: newsletter_mails(inbox) >= READERS, within_s=60, what="everybody has it")
         assert tab.complaints == []
     sent = [mail for mail in inbox.messages() if mail.stream == "broadcast"]
     assert len(sent) == len({mail.to for mail in sent}) == READERS
-
-
-def _broadcast(inbox: Oracle) -> int:
-    return sum(mail.stream == "broadcast" for mail in inbox.messages())
 
 
 async def test_the_preview_keeps_its_place_and_the_cursor_stays_in_the_text(
@@ -165,7 +138,7 @@ async def test_without_scripts_an_issue_is_written_and_sent(
         await tab.page.get_by_role("button", name="Review and send").click()
         await tab.page.get_by_role("button", name="Send to 2 people").click()
         await expect(tab.page.get_by_text("The issue is published.")).to_be_visible()
-        await eventually(lambda: _broadcast(inbox) == 2, within_s=60, what="both have it")
+        await eventually(lambda: newsletter_mails(inbox) == 2, within_s=60, what="both have it")
         assert tab.complaints == []
 
 

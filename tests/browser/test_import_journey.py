@@ -11,6 +11,7 @@ from broadsheet_local.system import LocalSystem
 from harness.browser import Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -36,19 +37,15 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
     scripts: bool,
     width: int,
 ) -> None:
-    home = processes.addresses.gateway_url
     async with opened_tab(browser, java_script_enabled=scripts, viewport={"width": width, "height": 800}) as tab:
         page = tab.page
-        await page.goto(f"{home}/login")
-        await page.get_by_label("User name").fill(processes.username)
-        await page.get_by_label("Password").fill(processes.password)
-        await page.get_by_role("button", name="Log in").click()
+        home = await log_in(page, processes)
         await page.goto(f"{home}/admin/imports")
         await page.get_by_role("link", name="New import").click()
         await _upload(tab, tmp_path, scripts=scripts)
 
         await _until(tab, "Checked", scripts=scripts)
-        await _look(tab, tmp_path, "62-undecided")
+        await tab.look(tmp_path / "62-undecided.png")
         assert await _rows(tab) == {"New": "2", "Twice in the file": "1", "Rejected": "1", "Rows": "4"}
         await expect(page.get_by_label("E-Mail", exact=True)).to_have_value("email")
         await expect(page.get_by_label("Full name", exact=True)).to_have_value("name")
@@ -69,11 +66,11 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
         assert (rejected["E-Mail"], rejected["import_line"]) == ("nobody@", "4")
         assert rejected["import_reason"]
 
-        await _look(tab, tmp_path, "63-checked")
+        await tab.look(tmp_path / "63-checked.png")
         await page.get_by_label("They may be written to, as stated here").check()
         await page.get_by_role("button", name="Start the import").click()
         await _until(tab, "Done", scripts=scripts)
-        await _look(tab, tmp_path, "64-done")
+        await tab.look(tmp_path / "64-done.png")
         assert stored.execute("SELECT email, tags FROM subscriptions.subscriber ORDER BY email") == [
             ("ada@example.com", ["met at the fair", "fair-2026"]),
             ("grace@example.com", ["fair-2026"]),
@@ -89,7 +86,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
         await page.get_by_role("button", name="Undo the import").click()
         await _until(tab, "Undone", scripts=scripts)
         await expect(page.get_by_text("2 people removed, 0 put back as they were.")).to_be_visible()
-        await _look(tab, tmp_path, "65-undone")
+        await tab.look(tmp_path / "65-undone.png")
         assert stored.execute("SELECT email FROM subscriptions.subscriber") == [("nobody@example.com",)]
         expected = "422"  # the tag that was too long, the form without a decision, and the address without a host
         assert [one for one in tab.complaints if expected not in one] == []
@@ -98,7 +95,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
 async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
     """Twice: the first time with a tag that is too long, which keeps everything but the file."""
     page = tab.page
-    await _look(tab, folder, "61-new")
+    await tab.look(folder / "61-new.png")
     await page.get_by_label("Why may these people be written to?").fill("They signed at the fair.")
     await page.get_by_label("count as confirmed").check()
     await page.get_by_label("Tags for all of them").fill("x" * 300)
@@ -112,7 +109,7 @@ async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
     await expect(page.get_by_label("count as confirmed")).to_be_checked()
     if scripts:
         assert await page.evaluate("() => window.staysTheSamePage"), "the script sent it"
-    await _look(tab, folder, "61-refused")
+    await tab.look(folder / "61-refused.png")
     await page.get_by_label("Tags for all of them").fill("fair-2026")
     await page.get_by_label("File", exact=True).set_input_files(file)
     await page.get_by_role("button", name="Upload and check").click()
@@ -126,20 +123,15 @@ async def _mend(tab: Tab, folder: Path, *, scripts: bool) -> None:
     await page.get_by_role("button", name="Check the corrected rows").click()
     await expect(page.get_by_role("alert")).to_contain_text("Line 4, E-Mail:")
     await expect(page.get_by_label("Full name, line 4")).to_have_value("Some Body")
-    await _look(tab, folder, "64-mend-refused")
+    await tab.look(folder / "64-mend-refused.png")
     await page.get_by_label("E-Mail, line 4").fill("nobody@example.com")
     await page.get_by_role("button", name="Check the corrected rows").click()
     await _until(tab, "Checked", scripts=scripts)
     assert await _rows(tab) == {"New": "1", "Rows": "1"}
-    await _look(tab, folder, "64-mended")
+    await tab.look(folder / "64-mended.png")
     await page.get_by_label("They may be written to, as stated here").check()
     await page.get_by_role("button", name="Start the import").click()
     await _until(tab, "Done", scripts=scripts)
-
-
-async def _look(tab: Tab, folder: Path, name: str) -> None:
-    await tab.page.screenshot(path=folder / f"{name}.png", full_page=True)
-    assert await tab.fits(), f"{tab.page.url} is wider than the screen"
 
 
 async def _until(tab: Tab, state: str, *, scripts: bool) -> None:

@@ -9,6 +9,7 @@ from broadsheet_local.system import LocalSystem
 from harness.browser import Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import log_in
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +24,7 @@ async def test_an_operator_sees_an_outage_pauses_and_resumes_and_all_are_sent_on
     stored.subscribers(READERS)
     inbox.fault(OUTAGE)
     async with opened_tab(browser, viewport={"width": 1280, "height": 900}) as tab:
-        await _log_in(tab, processes)
+        await log_in(tab.page, processes)
         await _publish(tab)
         await _see_it_back_off(tab, tmp_path)
         await _pause(tab, tmp_path)
@@ -35,14 +36,6 @@ async def test_an_operator_sees_an_outage_pauses_and_resumes_and_all_are_sent_on
     sends = inbox.sends()
     assert len(sends) == READERS
     assert set(sends.values()) == {1}
-
-
-async def _log_in(tab: Tab, processes: LocalSystem) -> None:
-    await tab.page.goto(f"{processes.addresses.gateway_url}/login")
-    await tab.page.get_by_label("User name").fill(processes.username)
-    await tab.page.get_by_label("Password").fill(processes.password)
-    await tab.page.get_by_role("button", name="Log in").click()
-    await expect(tab.page.locator("h1")).to_have_text(f"Welcome {processes.username}")
 
 
 async def _publish(tab: Tab) -> None:
@@ -78,8 +71,7 @@ async def _pause(tab: Tab, folder: Path) -> None:
     await expect(page.get_by_text("All sending is paused.")).to_be_visible()
     await expect(page.locator(".sending")).to_contain_text(REASON)
     await expect(page.get_by_role("region", name="Who changed what")).to_be_visible()
-    assert await tab.fits()
-    await page.screenshot(path=folder / "62-paused.png", full_page=True)
+    await tab.look(folder / "62-paused.png")
 
 
 async def _resume(tab: Tab) -> None:
@@ -93,5 +85,4 @@ async def _watch_to_the_end(tab: Tab, folder: Path) -> None:
     await expect(page.locator("h1")).to_have_text("Through the outage")
     await expect(page.locator("[data-live='counts.accepted']")).to_have_text(f"{READERS:,}", timeout=60_000)
     await expect(page.locator(".chip-sent")).to_be_visible(timeout=30_000)
-    assert await tab.fits()
-    await page.screenshot(path=folder / "63-sent.png", full_page=True)
+    await tab.look(folder / "63-sent.png")

@@ -7,28 +7,16 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import Tab, opened_tab
+from harness.browser import PHONE, Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
-from harness.system import LINK
+from harness.steps import newest_link
 from harness.waiting import eventually
 from harness.whole_database import where_it_stands
 
 pytestmark = pytest.mark.browser
 
 READER, NEW = "reader-1@example.com", "reader-new@example.com"
-PHONE = {"width": 360, "height": 740}
-
-
-async def _link(inbox: Oracle, to: str, path: str) -> str:
-    """Of the newest mail to the address that holds a link to such a path, once it is there."""
-
-    def found() -> list[str]:
-        mails = [mail for mail in inbox.messages() if mail.to == to]
-        return [link for mail in mails for link in LINK.findall(mail.text) if path in link]
-
-    await eventually(lambda: bool(found()), within_s=30, what=f"a link to {path} for {to}")
-    return found()[-1]
 
 
 async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
@@ -37,13 +25,13 @@ async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
     [reader] = stored.subscribers(1)
     stored.published_issue([reader])
     async with opened_tab(browser, java_script_enabled=False, viewport=PHONE) as tab:
-        await tab.page.goto(await _link(inbox, READER, "/unsubscribe/"))
+        await tab.page.goto(await newest_link(inbox, READER, "/unsubscribe/[^/]+$"))
         await _press(tab, "a[href$='/choices']", "Your choices", tmp_path / "51-choices.png")
         await _press(
             tab, "form[action$='/preferences-link'] button", "Check your inbox", tmp_path / "52-link-mailed.png"
         )
 
-        page = await _link(inbox, READER, "/preferences/")
+        page = await newest_link(inbox, READER, "/preferences/")
         await tab.page.goto(page)
         await _submit(tab, "#name", "Grace", "Your name has been changed.", tmp_path / "53-name.png")
         await _submit(tab, "#email", NEW, "Check the new mailbox", tmp_path / "54-address.png")
@@ -54,14 +42,14 @@ async def test_a_person_sees_changes_takes_and_erases_what_is_kept(
         assert download.suggested_filename == "my-data.json"
         assert _person_in(await download.path()) == ("Grace", READER)
 
-        await tab.page.goto(await _link(inbox, NEW, "/change-of-address/"))
+        await tab.page.goto(await newest_link(inbox, NEW, "/change-of-address/"))
         await _press(tab, "main form button", "Your address has been changed", tmp_path / "55-address-changed.png")
         assert stored.execute("SELECT email FROM subscriptions.subscriber") == [(NEW,)]
 
         # The old mailbox's link has ended; the one in the issue goes on, and mails a new one to the new address.
-        await tab.page.goto(await _link(inbox, READER, "/unsubscribe/") + "/choices")
+        await tab.page.goto(await newest_link(inbox, READER, "/unsubscribe/[^/]+$") + "/choices")
         await _press(tab, "form[action$='/preferences-link'] button", "Check your inbox", tmp_path / "56-again.png")
-        await tab.page.goto(await _link(inbox, NEW, "/preferences/"))
+        await tab.page.goto(await newest_link(inbox, NEW, "/preferences/"))
         await _press(
             tab, "form[action$='/leave'] .button-quiet", "Your subscriptions and your data", tmp_path / "57-left.png"
         )
@@ -84,21 +72,11 @@ def _person_in(file: Path) -> tuple[str, str]:
 
 async def _press(tab: Tab, selector: str, heading: str, picture: Path) -> None:
     """Reach it with Tab and press Enter; the page that follows has this heading, and fits the screen."""
-    await tab.tab_to(selector)
-    await tab.page.keyboard.press("Enter")
-    await expect(tab.page.locator("h1")).to_have_text(heading)
-    await _look(tab, picture)
+    await tab.press(selector, heading)
+    await tab.look(picture)
 
 
 async def _submit(tab: Tab, field: str, text: str, answer: str, picture: Path) -> None:
-    await tab.tab_to(field)
-    await tab.page.keyboard.press("ControlOrMeta+a")
-    await tab.page.keyboard.type(text)
-    await tab.page.keyboard.press("Enter")
+    await tab.type_and_submit({field: text})
     await expect(tab.page.get_by_text(answer)).to_be_visible()
-    await _look(tab, picture)
-
-
-async def _look(tab: Tab, picture: Path) -> None:
-    await tab.page.screenshot(path=picture, full_page=True)
-    assert await tab.fits(), f"{tab.page.url} is wider than the screen"
+    await tab.look(picture)

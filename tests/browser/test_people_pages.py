@@ -8,25 +8,14 @@ import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import Tab, opened_tab
+from harness.browser import DESK, PHONE, Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import log_in
 
 pytestmark = pytest.mark.browser
 
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
 READERS = 40
-
-
-async def _log_in(tab: Tab, processes: LocalSystem) -> str:
-    home = processes.addresses.gateway_url
-    await tab.page.goto(f"{home}/login")
-    await tab.page.get_by_label("User name").fill(processes.username)
-    await tab.page.get_by_label("Password").fill(processes.password)
-    await tab.page.get_by_role("button", name="Log in").click()
-    await expect(tab.page.locator("h1")).to_have_text(f"Welcome {processes.username}")
-    return home
 
 
 def _readers(stored: Seed) -> None:
@@ -56,7 +45,7 @@ async def test_a_segment_is_built_with_a_count_beside_it(
     berlin = stored.count("subscriptions.subscriber", "attributes ->> 'city' = 'Berlin'")
     both = stored.count("subscriptions.subscriber", "attributes ->> 'city' = 'Berlin' OR tags @> '{vip}'")
     async with opened_tab(browser, viewport=DESK) as tab:
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         page = tab.page
         await page.wait_for_load_state("load")  # of the script with the shortcuts too
         await page.keyboard.press("g")
@@ -116,7 +105,7 @@ async def test_a_segment_is_built_without_scripts(
     _readers(stored)
     vips = stored.count("subscriptions.subscriber", "tags @> '{vip}'")
     async with opened_tab(browser, viewport=PHONE, java_script_enabled=False) as tab:
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         page = tab.page
         await page.goto(f"{home}/admin/segments/new")
         await page.get_by_label("Name").fill("VIPs")
@@ -155,7 +144,7 @@ async def test_a_person_is_added_changed_unsubscribed_exported_and_erased(
 ) -> None:
     _readers(stored)
     async with opened_tab(browser, viewport=PHONE) as tab:
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         page = tab.page
         await page.goto(f"{home}/admin/subscribers")
         await page.get_by_role("link", name="Add a subscriber").click()

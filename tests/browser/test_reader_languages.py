@@ -9,16 +9,16 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import Tab, opened_tab
+from harness.browser import PHONE, Tab, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import newest_link, newest_mail
 from harness.system import LINK
 from harness.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
 READER = "leserin@example.com"
-PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture
@@ -43,16 +43,6 @@ async def _until_language(home: str, language: str) -> None:
 
     async with httpx.AsyncClient() as client:
         await eventually(is_known, what="the gateway learns of the newsletter's language")
-
-
-async def _mail(inbox: Oracle, text: str) -> str:
-    """The text of the newest mail to the reader that holds this, once it is there."""
-
-    def found() -> list[str]:
-        return [mail.text for mail in inbox.messages() if mail.to == READER and text in mail.text]
-
-    await eventually(lambda: bool(found()), within_s=30, what=f"a mail with {text}")
-    return found()[-1]
 
 
 async def _press(tab: Tab, button: str, heading: str, picture: Path) -> None:
@@ -85,7 +75,7 @@ async def test_a_reader_in_german(
         test_inbox = tab.page.get_by_role("link", name="Test-Postfach dieser Installation öffnen")
         await expect(test_inbox).to_have_attribute("href", re.compile(r"^http://127\.0\.0\.1:\d+"))
 
-        [link] = LINK.findall(await _mail(inbox, "/subscriptions/confirm"))
+        link = await newest_link(inbox, READER, "/subscriptions/confirm")
         await tab.page.goto(link)
         await _shows(tab, "Ein letzter Schritt", tmp_path / "63-confirm.png")
         await _press(tab, "Mein Abonnement bestätigen", "Ihr Abonnement ist bestätigt", tmp_path / "64-confirmed.png")
@@ -96,7 +86,7 @@ async def test_a_reader_in_german(
 
         [(subscriber,)] = stored.execute("SELECT id FROM subscriptions.subscriber")
         stored.published_issue([int(str(subscriber))])
-        issue = await _mail(inbox, "/unsubscribe/")
+        issue = (await newest_mail(inbox, READER, "/unsubscribe/")).text
         assert "Sie erhalten diese E-Mail, weil Sie Werkstattbrief abonniert haben." in issue
         leave = next(one for one in LINK.findall(issue) if "/unsubscribe/" in one)
 
@@ -105,7 +95,7 @@ async def test_a_reader_in_german(
         await tab.page.get_by_role("link", name="sehen Sie, was Sie noch tun können").click()
         await _shows(tab, "Ihre Möglichkeiten", tmp_path / "66-choices.png")
         await _press(tab, "Link per E-Mail senden", "Sehen Sie in Ihrem Postfach nach", tmp_path / "67-mailed.png")
-        own = await _mail(inbox, "/preferences/")
+        own = (await newest_mail(inbox, READER, "/preferences/")).text
         assert "Der Link ist 1 Stunde gültig." in own
         await tab.page.goto(LINK.findall(own)[0])
         await _shows(tab, "Ihre Abonnements und Ihre Daten", tmp_path / "68-own.png")

@@ -7,23 +7,12 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from broadsheet_local.system import LocalSystem
-from harness.browser import Tab, opened_tab
+from harness.browser import DESK, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
+from harness.steps import log_in
 
 pytestmark = pytest.mark.browser
-
-DESK = {"width": 1440, "height": 900}
-
-
-async def _log_in(tab: Tab, processes: LocalSystem) -> str:
-    home = processes.addresses.gateway_url
-    await tab.page.goto(f"{home}/login")
-    await tab.page.get_by_label("User name").fill(processes.username)
-    await tab.page.get_by_label("Password").fill(processes.password)
-    await tab.page.get_by_role("button", name="Log in").click()
-    await expect(tab.page.locator("h1")).to_have_text(f"Welcome {processes.username}")
-    return home
 
 
 async def _open_settings(page: Page, home: str) -> None:
@@ -38,7 +27,7 @@ async def test_the_pictures_follow_what_is_typed_and_what_is_saved_is_on_the_pub
     del inbox, stored
     async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         await _open_settings(page, home)
         shown = page.frame_locator("iframe[name=page-picture]")
         mail = page.frame_locator("iframe[name=mail-picture]")
@@ -80,7 +69,7 @@ async def test_without_scripts_a_button_shows_what_is_typed(
     del inbox, stored
     async with opened_tab(browser, viewport={"width": 360, "height": 740}, java_script_enabled=False) as tab:
         page = tab.page
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         await _open_settings(page, home)
         await page.get_by_label("Heading").fill("Typed only")
         await page.get_by_role("button", name="Show the page as typed").click()
@@ -96,7 +85,7 @@ async def test_a_second_tab_learns_that_the_first_has_saved(
     del inbox, stored
     async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         await _open_settings(page, home)
         second = await page.context.new_page()
         await _open_settings(second, home)
@@ -120,7 +109,7 @@ async def test_a_layout_with_a_fault_is_mended_saved_and_deleted(
     del inbox, stored
     async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         await page.goto(f"{home}/admin/settings/layouts")
         await page.get_by_role("link", name="New layout").click()
         await page.get_by_label("Name").fill("Press")
@@ -148,7 +137,7 @@ async def test_a_key_is_made_used_and_revoked_and_the_audit_log_says_so(
     del inbox, stored
     async with opened_tab(browser, viewport=DESK) as tab:
         page = tab.page
-        home = await _log_in(tab, processes)
+        home = await log_in(tab.page, processes)
         await page.goto(f"{home}/admin/api-keys")
         await page.get_by_role("link", name="New key").click()
         await page.get_by_label("Name").fill("Journey")
