@@ -24,22 +24,22 @@ async def test_from_sign_up_to_log_out(
 ) -> None:
     home = processes.addresses.gateway_url
     async with opened_tab(browser, viewport={"width": 1280, "height": 900}) as tab:
-        folder = tmp_path
-        await _sign_up(tab, home, folder)
+        tmp_path = tmp_path
+        await _sign_up(tab, home, tmp_path)
         link = await newest_link(inbox, READER, "/subscriptions/confirm")
         async with opened_tab(browser, java_script_enabled=False) as plain:
-            await _confirm(plain, link, folder)
+            await _confirm(plain, link, tmp_path)
             assert plain.complaints == []
-        await _log_in(tab, home, processes, folder)
+        await _log_in(tab, home, processes, tmp_path)
         stored.subscribers(OTHERS, prefix="other")
         inbox.fault({"kind": "latency", "latency_ms": 1_000, "match": {"stream": "broadcast"}})
-        await _publish(tab, folder)
-        await _watch_to_the_end(tab, home, folder)
+        await _publish(tab, tmp_path)
+        await _watch_to_the_end(tab, home, tmp_path)
         await newest_mail(inbox, READER, "Hello Le Guin")
-        await _change_password(tab, processes, folder)
+        await _change_password(tab, processes, tmp_path)
         await tab.page.get_by_role("button", name="Log out").click()
         await expect(tab.page.get_by_text("You have successfully logged out.")).to_be_visible()
-        await tab.look(folder / "13-logged-out.png")
+        await tab.look(tmp_path / "13-logged-out.png")
         await tab.page.goto(f"{home}/admin/dashboard")
         assert tab.page.url == f"{home}/login"
         assert tab.complaints == []
@@ -119,39 +119,39 @@ async def test_by_keyboard_alone_on_a_narrow_screen(
 ) -> None:
     home = processes.addresses.gateway_url
     async with opened_tab(browser, viewport=PHONE) as tab:
-        folder = tmp_path
+        tmp_path = tmp_path
         await tab.page.goto(home)
-        await tab.look(folder / "21-home.png")
+        await tab.look(tmp_path / "21-home.png")
         await tab.type_and_submit({"#name": "Le Guin", "#email": READER})
         await expect(tab.page.locator("h1")).to_contain_text("inbox")
-        await tab.look(folder / "22-check-inbox.png")
+        await tab.look(tmp_path / "22-check-inbox.png")
 
         link = await newest_link(inbox, READER, "/subscriptions/confirm")
         await tab.page.goto(link)
-        await tab.look(folder / "23-confirm.png")
+        await tab.look(tmp_path / "23-confirm.png")
         await tab.press("main button", "Your subscription is confirmed")
 
         await tab.page.goto(f"{home}/login")
         await tab.type_and_submit({"#username": processes.username, "#password": processes.password})
         await expect(tab.page.locator("h1")).to_have_text(f"Welcome {processes.username}")
-        await tab.look(folder / "24-dashboard.png")
+        await tab.look(tmp_path / "24-dashboard.png")
         await tab.tab_to("button[popovertarget='menu']")
         await tab.page.keyboard.press("Enter")
         await tab.press("a[href='/admin/newsletters']", "Quick publish")
-        await tab.look(folder / "25-write.png")
-        await _publish_by_keyboard(tab, folder)
+        await tab.look(tmp_path / "25-write.png")
+        await _publish_by_keyboard(tab, tmp_path)
         await newest_mail(inbox, READER, "/unsubscribe/")
 
         await tab.tab_to("button[popovertarget='menu']")
         await tab.page.keyboard.press("Enter")
         await tab.press("a[href='/admin/password']", "Change your password")
-        await tab.look(folder / "29-password.png")
+        await tab.look(tmp_path / "29-password.png")
         new = {"#new_password": NEW_PASSWORD, "#new_password_check": NEW_PASSWORD}
         await tab.type_and_submit({"#current_password": processes.password, **new})
         await expect(tab.page.get_by_text("Your password has been changed.")).to_be_visible()
         await tab.press("form[action='/admin/logout'] button", "Log in")
         await expect(tab.page.get_by_text("You have successfully logged out.")).to_be_visible()
-        await tab.look(folder / "30-logged-out.png")
+        await tab.look(tmp_path / "30-logged-out.png")
         assert tab.complaints == []
 
 
