@@ -24,7 +24,6 @@ async def test_from_sign_up_to_log_out(
 ) -> None:
     home = processes.addresses.gateway_url
     async with opened_tab(browser, viewport={"width": 1280, "height": 900}) as tab:
-        tmp_path = tmp_path
         await _sign_up(tab, home, tmp_path)
         link = await newest_link(inbox, READER, "/subscriptions/confirm")
         async with opened_tab(browser, java_script_enabled=False) as plain:
@@ -119,7 +118,6 @@ async def test_by_keyboard_alone_on_a_narrow_screen(
 ) -> None:
     home = processes.addresses.gateway_url
     async with opened_tab(browser, viewport=PHONE) as tab:
-        tmp_path = tmp_path
         await tab.page.goto(home)
         await tab.look(tmp_path / "21-home.png")
         await tab.type_and_submit({"#name": "Le Guin", "#email": READER})
