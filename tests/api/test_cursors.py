@@ -164,6 +164,28 @@ async def _imports(system: System) -> Listed:
     return Listed("/api/v1/imports", add)
 
 
+async def _rejected_rows(system: System) -> Listed:
+    made_import = await made(
+        system,
+        "POST",
+        "imports",
+        params={"consent_basis": "A form", "dry_run": "true"},
+        content=b"email\nreader@example.com\n",
+        headers={"content-type": "text/csv"},
+    )
+    return Listed(
+        f"/api/v1/imports/{made_import['id']}/rejected-rows",
+        lambda n: system.run_sql(
+            "INSERT INTO subscriptions.import_reject (import_id, run_number, record_number, line_number, reason, cells)"
+            " SELECT id, run_number, %s, %s, 'no address', '[\"nobody\"]' FROM subscriptions.import_job "
+            "WHERE id = %s RETURNING 1",
+            n + 1,
+            n + 2,
+            made_import["id"],
+        ),
+    )
+
+
 async def _steps(system: System) -> Listed:
     issue = await made(system, "POST", "issues", json={"title": "Watched"})
     return Listed(
@@ -213,6 +235,7 @@ LISTS: Final[dict[str, Callable[[System], Awaitable[Listed]]]] = {
     "listConsentOfSubscriber": _consent_of_one,
     "findDeliveries": _issues_to_one,
     "listImports": _imports,
+    "listImportRejectedRows": _rejected_rows,
     "listInvitations": by_post("users/invitations", _invitation),
     "listIssues": by_post("issues", lambda n: {"title": f"Issue {n}"}),
     "listIssueDecisions": _decisions,

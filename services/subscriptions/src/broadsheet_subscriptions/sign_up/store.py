@@ -34,7 +34,7 @@ from broadsheet_subscriptions.subscribers.subscriber_name import SubscriberName
 from broadsheet_subscriptions.subscribers.subscription import State
 
 
-class Newsletter(msgspec.Struct, frozen=True):
+class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     """The part of publishing's newsletters that this service needs."""
 
     id: int
@@ -300,7 +300,8 @@ async def hold_subscription(
                 SELECT id, email FROM subscriptions.subscriber WHERE id = :subscriber_id FOR UPDATE
             )
             SELECT subscription.id, subscription.state, person.email, newsletter.newsletter_id, newsletter.name,
-                   newsletter.postal_address, newsletter.language, newsletter.archived_at IS NOT NULL AS is_archived,
+                   newsletter.postal_address, newsletter.language, newsletter.accent_colour, newsletter.logo_url,
+                   newsletter.logo_alt, newsletter.archived_at IS NOT NULL AS is_archived,
                    CASE WHEN subscription.confirmation_queued_at > now() - :cool_down
                         THEN subscription.confirmation_queued_at + :cool_down END AS next_mail_at
               FROM person
@@ -318,7 +319,12 @@ async def hold_subscription(
         id=row.id,
         state=row.state,
         email=EmailAddress(row.email),
-        newsletter=Newsletter(row.newsletter_id, row.name, row.postal_address, row.language),
+        newsletter=Newsletter(
+            id=row.newsletter_id,
+            postal_address=row.postal_address,
+            language=row.language,
+            look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
+        ),
         is_archived=row.is_archived,
         next_mail_at=row.next_mail_at,
     )
