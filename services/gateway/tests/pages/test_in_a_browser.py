@@ -77,6 +77,15 @@ async def screen() -> AsyncIterator[Screen]:
         yield Screen(page)
 
 
+_SQUEEZED: Final = """
+() => [...document.querySelectorAll("main :is(th, td, p, dt, dd, li, h1, h2, h3, label)")]
+  .filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, [aria-hidden=true]"))
+  .map((one) => [one.textContent.trim(), one.getBoundingClientRect()])
+  .filter(([text, box]) => text.length >= 8 && box.width > 1 && box.width < 48 && box.height > 4 * box.width)
+  .map(([text]) => text.slice(0, 60))
+"""
+
+
 async def _serious_findings(page: Page, options: dict[str, Any]) -> list[str]:
     """The script of axe has been loaded into the page."""
     found = await page.evaluate("options => axe.run(options)", options)
@@ -101,6 +110,7 @@ async def test_the_page_holds_on_every_screen(name: str, address: str, screen: S
     await page.set_viewport_size(PHONE)  # type: ignore[arg-type] # a TypedDict
     await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     assert await tab.fits(), "wider than 360 pixels"
+    assert await page.evaluate(_SQUEEZED) == [], "text in a column of a few letters"
     if name not in _OTHERS_MARKUP:
         assert await _serious_findings(page, _ON_A_DARK_PHONE) == []
     assert [said for said in tab.complaints if not _is_of_the_test(said)] == []
