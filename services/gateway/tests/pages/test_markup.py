@@ -210,8 +210,11 @@ def test_nothing_that_the_content_security_policy_refuses(page: ParsedPage) -> N
         assert refused in ([], ["style"] if shows_mail else []), element
         if shows_mail and (element.tag in {"a", "img"} or element.attributes.get("rel") == "canonical"):
             continue
-        if element.tag == "a" and element.attributes.get("rel") == "external":
-            continue  # to the provider that people sign in by, whose addresses are checked when it is asked for them
+        if element.tag == "a" and "external" in element.attributes.get("rel", "").split():
+            # To the provider that people sign in by, whose addresses are checked when it is asked for them; and to what
+            # a check's advice names.
+            assert element.attributes["href"].startswith(("https://", "/")), element
+            continue
         for attribute in ("src", "href", "action", "formaction"):
             address = element.attributes.get(attribute, "/")
             assert address.startswith(("/", "#")), (element.tag, address)

@@ -98,7 +98,7 @@ async def test_checks_lead_to_the_place_at_fault(gateway: Gateway, author: httpx
     assert gateway.publishing.last.json == {"links": False}
     assert f'href="{BASE}/edit?jump=content&amp;line=11&amp;column=2#content"' in page
     assert "cannot be sent" in page
-    link = '<a href="https://example.com/css/" rel="noopener noreferrer">https://example.com/css/</a>'
+    link = '<a href="https://example.com/css/" rel="external noopener noreferrer">https://example.com/css/</a>'
     assert f"See {link} &lt;b&gt;" in page
     assert f'href="{BASE}/send">Review and send</a>' in page, "what follows the checks is one click away"
     await author.get(f"{BASE}/checks", params={"links": "yes"})
