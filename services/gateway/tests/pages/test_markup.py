@@ -211,8 +211,8 @@ def test_nothing_that_the_content_security_policy_refuses(page: ParsedPage) -> N
         if shows_mail and (element.tag in {"a", "img"} or element.attributes.get("rel") == "canonical"):
             continue
         if element.tag == "a" and "external" in element.attributes.get("rel", "").split():
-            # To the provider that people sign in by, whose addresses are checked when it is asked for them; to the local
-            # inbox, which a setting names; and to what a check's advice names.
+            # To the provider that people sign in by, whose addresses are checked when it is asked for them; to the
+            # local inbox, which a setting names; and to what the advice of a check names.
             continue
         for attribute in ("src", "href", "action", "formaction"):
             address = element.attributes.get(attribute, "/")
