@@ -300,17 +300,6 @@ def test_without_scripts_a_link_refreshes(browser: Browser, site: tuple[_Site, s
     context.close()
 
 
-def test_no_page_is_wider_than_a_phone(browser: Browser, site: tuple[_Site, str]) -> None:
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    page = context.new_page()
-    widths = {}
-    for name in sample_pages():
-        page.goto(f"{site[1]}/sample/{name}")
-        widths[name] = page.evaluate("document.documentElement.scrollWidth")
-    context.close()
-    assert widths == dict.fromkeys(sample_pages(), 360)
-
-
 def test_the_keyboard_reaches_the_content_and_shows_where_it_is(page: Page, site: tuple[_Site, str]) -> None:
     page.goto(f"{site[1]}/sample/dashboard-degraded")
     page.keyboard.press("Tab")

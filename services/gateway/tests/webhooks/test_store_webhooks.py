@@ -16,6 +16,7 @@ from broadsheet_gateway.settings import GatewaySettings
 from broadsheet_gateway.webhooks import store_webhooks as module
 from broadsheet_gateway.webhooks.store_webhooks import WebhookInbox
 from harness.cluster import Database
+from harness.waiting import eventually
 
 from ..conftest import Gateway, MakeGateway, execute, inbox_blocked, until_lock_is_waited_for
 
@@ -164,11 +165,12 @@ async def test_a_database_that_is_lost_under_way_is_answered_by_what_was_committ
 ) -> None:
     with inbox_blocked(database) as owner:
         posting = asyncio.create_task(post_at_once(door, [BODY] * 46))
-        await until_lock_is_waited_for(database)
-        owner.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-            "AND datname = current_database()"
+        # Of those that wait for a lock, the ones that wait for this one: others of this database may, for a moment.
+        lost = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            f"WHERE {owner.info.backend_pid} = ANY (pg_blocking_pids(pid))"
         )
+        await eventually(lambda: execute(database.owner_url, lost) != [], what="a transaction waits and is lost")
     statuses = Counter(await posting)
     assert set(statuses) == {200, 503} or set(statuses) == {503}
     assert len(stored(database)) == statuses[200]
@@ -182,7 +184,8 @@ async def test_who_waits_too_long_is_told_to_come_again_and_the_door_goes_on(
         assert await post_at_once(door, [BODY] * 20) == [503] * 20
     monkeypatch.undo()
     assert await post_at_once(door, ['"after"']) == [200]
-    assert stored(database)[-1] == '"after"'
+    # One that was given up may be stored all the same, by the other writer and after it.
+    assert stored(database).count('"after"') == 1
 
 
 async def test_what_waits_at_the_end_is_stored_before_it_ends(engine: AsyncEngine, database: Database) -> None:
