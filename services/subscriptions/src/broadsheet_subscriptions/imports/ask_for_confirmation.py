@@ -11,15 +11,11 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from broadsheet_common.background.set_aside import SetAside
-from broadsheet_common.contracts.queue import ReaderMail, enqueue_reader_mail
 from broadsheet_common.process.database import may_be_the_items_fault
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.imports import ask_store
 from broadsheet_subscriptions.imports.ask_store import PersonToAsk
-from broadsheet_subscriptions.sign_up.confirmation_mail import write_confirmation_mail
-from broadsheet_subscriptions.sign_up.confirmation_token import hash_token
-from broadsheet_subscriptions.sign_up.interface import SignUpRequest, record_requests
-from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, SignUpMailing, queue_mails
 
 MAILS_A_BATCH: Final = 20
 LOOP: Final = "imports.confirmations"
@@ -55,37 +51,13 @@ async def ask_for_confirmation(
 
 
 async def _ask(connection: AsyncConnection, policy: ConfirmationPolicy, person: PersonToAsk) -> None:
-    token = policy.token_source()
-    token_hash = hash_token(token)
-    mail = write_confirmation_mail(
-        look=person.look,
-        postal_address=person.postal_address,
-        language=person.language,
-        public_url=policy.public_url,
-        token=token,
-        lifetime_s=int(policy.lifetime.total_seconds()),
-    )
-    mail_key = f"confirmation:{token_hash.hex()}"
-    request = SignUpRequest(
+    mailing = SignUpMailing(
         subscription_id=person.subscription_id,
+        to=person.email,
         # The pace bounds these mails. A quota is not used: its row would have to be locked before the person's.
         counts_for=None,
-        mail="confirmation",
-        mail_key=mail_key,
-        token_hash=token_hash,
+        newsletter=person.newsletter,
+        asks_to_confirm=True,
         evidence=Evidence(source="import", actor=f"import:{person.import_id}"),
     )
-    await record_requests(connection, [request], lifetime=policy.lifetime)
-    await enqueue_reader_mail(
-        connection,
-        ReaderMail(
-            kind="confirmation",
-            newsletter_id=person.newsletter_id,
-            to=person.email,
-            subject=mail.subject,
-            html_body=mail.html_body,
-            text_body=mail.text_body,
-            dedupe_key=mail_key,
-            expires_in=policy.lifetime,
-        ),
-    )
+    await queue_mails(connection, [mailing], policy)

@@ -12,16 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_frame import MailLook
+from broadsheet_subscriptions.sign_up.interface import Newsletter
 
 
 class PersonToAsk(msgspec.Struct, frozen=True):
     import_id: int
     subscription_id: int
     email: EmailAddress
-    newsletter_id: int
-    look: MailLook
-    postal_address: str
-    language: str
+    newsletter: Newsletter
 
 
 async def take_turn(connection: AsyncConnection) -> bool:
@@ -71,10 +69,12 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
             import_id=row.import_id,
             subscription_id=row.subscription_id,
             email=EmailAddress(row.email),
-            newsletter_id=row.newsletter_id,
-            look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
-            postal_address=row.postal_address,
-            language=row.language,
+            newsletter=Newsletter(
+                id=row.newsletter_id,
+                postal_address=row.postal_address,
+                language=row.language,
+                look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
+            ),
         )
         for row in result
     ]

@@ -2,9 +2,8 @@
 
 from broadsheet_subscriptions.sign_up.store import (
     MailBounds,
-    SignUpRequest,
+    Newsletter,
     hash_mailbox,
-    record_requests,
 )
 
-__all__ = ["MailBounds", "SignUpRequest", "hash_mailbox", "record_requests"]
+__all__ = ["MailBounds", "Newsletter", "hash_mailbox"]
