@@ -309,11 +309,11 @@ async def test_a_segment_is_deleted_and_made_again_as_it_was(gateway: Gateway, o
     done = await send(owner, f"{PAGE}/3/delete")
     assert done.status_code == 200
     assert "“Readers in Berlin” is deleted" in done.text
-    names = ("idempotency_key", "name", "filter")
+    names = ("idempotency_key", "name", "filter", "do")
     hidden = {name: re.findall(f'name="{name}" value="([^"]*)"', done.text)[0] for name in names}
     fields = {name: html.unescape(value) for name, value in hidden.items()}
     gateway.subscriptions.answer("POST", API, status=201, body={**SEGMENT, "id": 9})
-    undone = await send(owner, f"{PAGE}/new", **fields, do="save")
+    undone = await send(owner, f"{PAGE}/new", **fields)
     assert (undone.status_code, undone.headers["location"]) == (HTTP_303_SEE_OTHER, f"{PAGE}/9")
     [made] = asked(gateway, "POST", API)
     assert made.json == {"name": SEGMENT["name"], "filter": SEGMENT["filter"]}

@@ -15,8 +15,9 @@ from broadsheet_common.http.pagination import Page
 from broadsheet_common.http.problems import NotFoundError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
+from broadsheet_gateway.admin.deleted_page import DeletedPage
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, faults_of
-from broadsheet_gateway.admin.layouts.views import LayoutDeletedPage, LayoutPage, LayoutRow, LayoutsPage
+from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts, ask_newsletters
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
@@ -143,8 +144,15 @@ async def submit_deletion(
             msgspec.structs.replace(view, form_error=refusal_sentence(away)), status=away.status
         )
     return context.responder.page(
-        LayoutDeletedPage(
-            signed_in=context.session.signed_in, fields=view.fields, idempotency_key=secrets.token_urlsafe(16)
+        DeletedPage(
+            signed_in=context.session.signed_in,
+            here="layouts",
+            list_path=LAYOUTS_PATH,
+            list_name="Layouts",
+            name=view.fields["name"],
+            stays="Nothing that was sent changes, and no newsletter and no draft used it.",
+            undo_path=LAYOUTS_PATH,
+            undo_fields=(("version", secrets.token_urlsafe(16)), *view.fields.items()),
         )
     )
 

@@ -49,14 +49,3 @@ class LayoutPage(AdminPageView, frozen=True, kw_only=True):
     saved_now: Layout | None = None
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
-
-
-class LayoutDeletedPage(AdminPageView, frozen=True, kw_only=True):
-    """The answer to `POST /admin/settings/layouts/{id}/delete`. `fields`: name, format and source, from which the
-    layout can be made again.
-    """
-
-    template: ClassVar[str] = "layouts/deleted.html"
-
-    fields: dict[str, str]
-    idempotency_key: str

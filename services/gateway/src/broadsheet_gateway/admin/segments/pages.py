@@ -18,6 +18,7 @@ from broadsheet_common.http.problems import NotFoundError, ProblemError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.accounts.session_form import read_session_form
+from broadsheet_gateway.admin.deleted_page import DeletedPage
 from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.segments.asked import (
@@ -43,7 +44,6 @@ from broadsheet_gateway.admin.segments.filter_form import FIELDS_MAX
 from broadsheet_gateway.admin.segments.filter_rows import Condition, Group
 from broadsheet_gateway.admin.segments.views import (
     Segment,
-    SegmentDeletedPage,
     SegmentLine,
     SegmentPage,
     SegmentsPage,
@@ -174,11 +174,20 @@ async def submit_delete_segment(
         error, status = refusal_sentence(problem), problem.status
     else:
         return context.responder.page(
-            SegmentDeletedPage(
+            DeletedPage(
                 signed_in=context.session.signed_in,
+                here="segments",
+                list_path=LIST_PATH,
+                list_name="Segments",
                 name=found.value.name,
-                filter_text=as_text(found.value.filter),
-                idempotency_key=secrets.token_urlsafe(16),
+                stays="The people in it stay as they are, and issues that went to it keep a copy of the filter.",
+                undo_path=f"{LIST_PATH}/new",
+                undo_fields=(
+                    ("idempotency_key", secrets.token_urlsafe(16)),
+                    ("name", found.value.name),
+                    ("filter", as_text(found.value.filter)),
+                    ("do", "save"),
+                ),
             )
         )
     known = await ask_known(context.calls)

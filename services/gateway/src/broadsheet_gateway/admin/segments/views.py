@@ -112,15 +112,3 @@ class SegmentPage(AdminPageView, frozen=True, kw_only=True):
     @property
     def heading(self) -> str:
         return "New segment" if self.segment_id is None else "Segment"
-
-
-class SegmentDeletedPage(AdminPageView, frozen=True, kw_only=True):
-    """The answer to `POST /admin/segments/{id}/delete`. `filter_text`: JSON, from which the segment can be made again
-    under its name.
-    """
-
-    template: ClassVar[str] = "segments/deleted.html"
-
-    name: str
-    filter_text: str
-    idempotency_key: str

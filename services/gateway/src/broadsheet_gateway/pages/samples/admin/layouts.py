@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from broadsheet_gateway.admin.deleted_page import DeletedPage
 from broadsheet_gateway.admin.layouts.layout import STARTER, Layout, SourceFault
-from broadsheet_gateway.admin.layouts.views import LayoutDeletedPage, LayoutPage, LayoutRow, LayoutsPage
+from broadsheet_gateway.admin.layouts.views import LayoutPage, LayoutRow, LayoutsPage
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -53,7 +54,16 @@ def layout_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 SourceFault("It needs one {{ content }}."),
             ),
         ),
-        "layout-deleted": LayoutDeletedPage(signed_in=signed_in, fields=fields, idempotency_key="sample-key"),
+        "layout-deleted": DeletedPage(
+            signed_in=signed_in,
+            here="layouts",
+            list_path="/admin/settings/layouts",
+            list_name="Layouts",
+            name=layout.name,
+            stays="Nothing that was sent changes, and no newsletter and no draft used it.",
+            undo_path="/admin/settings/layouts",
+            undo_fields=(("version", "sample-key"), *fields.items()),
+        ),
         "layout-changed": msgspec.structs.replace(
             page, form_error="Somebody else has changed this layout meanwhile.", saved_now=layout
         ),

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from broadsheet_gateway.admin.deleted_page import DeletedPage
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
 from broadsheet_gateway.admin.segments.asked import Known, KnownAttribute, KnownIssue
 from broadsheet_gateway.admin.segments.edit import as_text
@@ -16,7 +17,7 @@ from broadsheet_gateway.admin.segments.show_rows import (
     newsletter_choices,
     show_group,
 )
-from broadsheet_gateway.admin.segments.views import SegmentDeletedPage, SegmentLine, SegmentPage, SegmentsPage
+from broadsheet_gateway.admin.segments.views import SegmentLine, SegmentPage, SegmentsPage
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
@@ -126,8 +127,15 @@ def segment_samples(signed_in: SignedIn) -> dict[str, PageView]:
             SegmentPage(signed_in=reader, segment_id=1, name="Readers in Berlin"), Group("all", _ROWS.parts[:-1])
         ),
         "segment-read-json": _as_json(SegmentPage(signed_in=reader, segment_id=1, name="Odd", why_json="odd"), odd),
-        "segment-deleted": SegmentDeletedPage(
-            signed_in=signed_in, name="Readers in Berlin", filter_text="{}", idempotency_key="key"
+        "segment-deleted": DeletedPage(
+            signed_in=signed_in,
+            here="segments",
+            list_path="/admin/segments",
+            list_name="Segments",
+            name="Readers in Berlin",
+            stays="The people in it stay as they are, and issues that went to it keep a copy of the filter.",
+            undo_path="/admin/segments/new",
+            undo_fields=(("idempotency_key", "key"), ("name", "Readers in Berlin"), ("filter", "{}"), ("do", "save")),
         ),
         "segment-delete-refused": _page(
             SegmentPage(
