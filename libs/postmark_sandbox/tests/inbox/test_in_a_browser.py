@@ -70,6 +70,7 @@ def test_mail_is_found_and_read_by_keyboard(sandbox: SandboxDriver, tab: Page) -
     tab.keyboard.press("j")
     tab.keyboard.press("Enter")
     expect(tab.get_by_role("heading", level=1)).to_have_text("Hello ada")
+    tab.wait_for_load_state()  # of the script that listens to the keys
     tab.keyboard.press("/")
     tab.keyboard.type("j cleo")
     assert tab.get_by_label("Recipient, or a part").input_value() == "j cleo", "letters typed in a field move nothing"

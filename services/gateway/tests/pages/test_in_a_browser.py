@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Response
+from playwright.async_api import Page, Response, Route, expect
 
 from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.preview_samples import sample_pages
@@ -38,6 +38,9 @@ window.shifted = 0;
 new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shifted += entry.value; })
   .observe({type: "layout-shift", buffered: true});
 """
+_IS_PAINTED: Final = """
+address => location.href === address && performance.getEntriesByName("first-contentful-paint").length > 0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +57,30 @@ class Screen:
         self.tab = Tab(page)
         self.page = page
         self.loaded_bytes = 0
+        self._address = ""
         page.on("response", self._on_response)
 
     def _on_response(self, answer: Response) -> None:
         self.loaded_bytes += _size(answer.headers, answer.url)
 
+    async def forget(self) -> None:
+        """What the pages before have kept in the browser."""
+        await self.page.evaluate("location.protocol !== 'about:' && (localStorage.clear(), sessionStorage.clear())")
+
     async def show(self, address: str) -> None:
-        """The page as somebody sees it who has nothing of it yet, at a desk and in the light."""
+        """The page at a desk, in the light, and over a slow line: its scripts come when it has been painted."""
         await self.page.set_viewport_size(DESK)  # type: ignore[arg-type] # a TypedDict
         await self.page.emulate_media(color_scheme="light", reduced_motion="reduce")
         self.tab.complaints.clear()
         self.loaded_bytes = 0
+        self._address = address
         await self.page.goto(address)
+
+    async def let_through(self, route: Route) -> None:
+        """To be asked about each request, which also turns the browser's own store off."""
+        if route.request.resource_type == "script":
+            await self.page.wait_for_function(_IS_PAINTED, arg=self._address)
+        await route.continue_()
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +88,9 @@ async def screen() -> AsyncIterator[Screen]:
     async with running_browser() as browser:
         page = await browser.new_page()
         await page.add_init_script(_WATCH_SHIFTS)
-        await page.route("**/*", lambda route: route.continue_())  # which turns the browser's store off
-        yield Screen(page)
+        screen = Screen(page)
+        await page.route("**/*", screen.let_through)
+        yield screen
 
 
 _SQUEEZED: Final = """
@@ -100,6 +116,7 @@ async def _serious_findings(page: Page, options: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("name", sample_pages())
 async def test_the_page_holds_on_every_screen(name: str, address: str, screen: Screen) -> None:
     page, tab = screen.page, screen.tab
+    await screen.forget()
     await screen.show(f"{address}/sample/{name}")
     assert 0 < screen.loaded_bytes <= ASSETS_MAX_BYTES
     assert await page.evaluate("window.shifted") == 0
@@ -114,6 +131,17 @@ async def test_the_page_holds_on_every_screen(name: str, address: str, screen: S
     if name not in _OTHERS_MARKUP:
         assert await _serious_findings(page, _ON_A_DARK_PHONE) == []
     assert [said for said in tab.complaints if not _is_of_the_test(said)] == []
+
+
+async def test_what_a_script_tells_an_author_moves_nothing_that_is_being_written(address: str, screen: Screen) -> None:
+    await screen.forget()
+    await screen.show(f"{address}/sample/editor-refused")
+    await screen.show(f"{address}/sample/editor-others-write")
+    told = screen.page.get_by_role("alert").filter(has_text="This browser kept words")
+    await expect(told).to_be_in_viewport(ratio=1)
+    assert await screen.page.evaluate("window.shifted") == 0
+    await told.get_by_role("button", name="Discard them").click()
+    await expect(told).to_be_hidden()
 
 
 def _is_of_the_test(complaint: str) -> bool:
