@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql as pg
 from broadsheet_common.http.idempotency import idempotency_table
 
 SCHEMA = "delivery"
-EXPECTED_SCHEMA_VERSION = "0009"
+EXPECTED_SCHEMA_VERSION = "0010"
 
 metadata = sa.MetaData(schema=SCHEMA)
 

@@ -10,7 +10,7 @@ from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.process.settings import HttpUrl, ServiceSettings
 from broadsheet_publishing.compiling.compiler import CompilerSettings
 
-EXPECTED_SCHEMA_VERSION = "0009"
+EXPECTED_SCHEMA_VERSION = "0010"
 """The migration this code was written for."""
 
 

@@ -50,6 +50,7 @@ newsletter = sa.Table(
     sa.Column("sign_up_heading", sa.Text, nullable=False, server_default=""),
     sa.Column("sign_up_text", sa.Text, nullable=False, server_default=""),
     sa.Column("sign_up_button", sa.Text, nullable=False, server_default=""),
+    sa.Column("texts", postgresql.JSONB, nullable=False, server_default="{}"),
     sa.Column("has_archive", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("archive_is_hidden", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("layout_id", sa.BigInteger, sa.ForeignKey("publishing.layout.id")),

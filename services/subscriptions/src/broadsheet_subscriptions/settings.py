@@ -12,7 +12,7 @@ from broadsheet_common.outgoing.target import TargetPolicy, parse_networks
 from broadsheet_common.process.settings import HttpUrl, PositiveInt, PositiveSeconds, Secret, ServiceSettings
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 
-EXPECTED_SCHEMA_VERSION = "0009"
+EXPECTED_SCHEMA_VERSION = "0010"
 """The migration for which this code was written."""
 
 DAY_S = 86_400

@@ -24,6 +24,7 @@ class ArchiveNewsletter(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_button: str
     created_at: datetime
     changed_at: datetime
+    archive_heading: str = ""
 
 
 class ArchiveLine(msgspec.Struct, frozen=True, kw_only=True):

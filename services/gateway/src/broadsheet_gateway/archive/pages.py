@@ -130,6 +130,7 @@ class ArchiveDesk:
             sign_up_heading=newsletter.sign_up_heading,
             sign_up_text=newsletter.sign_up_text,
             sign_up_button=newsletter.sign_up_button,
+            archive_heading=newsletter.archive_heading,
             page_path=f"/newsletters/{newsletter.slug}",
             archive_path=_path(newsletter),
         )

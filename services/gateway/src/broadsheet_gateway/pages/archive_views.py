@@ -18,12 +18,13 @@ _LOOK_POLICY: Final = f"{_PLAIN_POLICY}; style-src-attr 'unsafe-inline'"
 
 
 class ArchiveLook(NewsletterLook, frozen=True, kw_only=True):
-    """With what its archive shows besides. Empty `sign_up_…` texts: the page's own words."""
+    """With what its archive shows besides. Empty texts: our own words."""
 
     is_hidden: bool
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
+    archive_heading: str = ""
 
 
 class ArchiveIssues(NewsletterPageView, frozen=True, kw_only=True):

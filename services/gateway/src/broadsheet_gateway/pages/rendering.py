@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 import msgspec
 
+from broadsheet_common.contracts.reader_texts import paragraphs
 from broadsheet_common.languages.catalogue import Catalogue
 from broadsheet_common.languages.local_forms import long_date
 from broadsheet_gateway.admin.navigation import open_groups
@@ -98,6 +99,7 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
     environment.filters["zone_name"] = zone_name
     environment.filters["plain_date"] = _plain_date
     environment.filters["long_date"] = long_date
+    environment.filters["paragraphs"] = paragraphs
     environment.tests["unset"] = _is_unset
     return environment
 

@@ -4,13 +4,13 @@
 does not answer): the form is shown again with everything that was typed. Passwords are never put back into a form.
 """
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 import msgspec
 
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
@@ -90,6 +90,11 @@ class ReaderPageView(PageView, frozen=True, kw_only=True):
     asked: Language = "en"
 
     @property
+    def own(self) -> ReaderTexts:
+        """What it says in the newsletter's own words; an empty text means ours."""
+        return OUR_WORDS if self.look is None else self.look.texts
+
+    @property
     def words(self) -> Language:
         return self.asked if self.look is None else self.look.words
 
@@ -165,11 +170,6 @@ class HomePage(NewsletterPageView, frozen=True, kw_only=True):
     form: SubscribeForm = SubscribeForm()
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
-
-    @property
-    def paragraphs(self) -> list[str]:
-        """Of the text; a line break alone stays one."""
-        return [part.strip() for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
 class CheckInboxPage(NewsletterPageView, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from broadsheet_common.contracts.identity import Identity
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
@@ -33,7 +34,7 @@ _IDENTITY = Identity(subject="public", scopes=frozenset({"newsletters:read"}))
 
 
 class PublicNewsletter(msgspec.Struct, frozen=True):
-    """`slug` is empty until publishing has answered once. Empty `sign_up_…` texts mean the page's own words.
+    """`slug` is empty until publishing has answered once. Empty `sign_up_…` texts and `texts` mean our own words.
     `language` is a tag (BCP 47).
     """
 
@@ -53,6 +54,7 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
     sign_up_heading: str = ""
     sign_up_text: str = ""
     sign_up_button: str = ""
+    texts: ReaderTexts = OUR_WORDS
     time_zone: str = "UTC"
     track_opens: bool = False
     track_links: bool = False
@@ -80,6 +82,7 @@ class PublicNewsletter(msgspec.Struct, frozen=True):
             accent_colour=self.accent_colour,
             logo_url=self.logo_url,
             logo_alt=self.logo_alt,
+            texts=self.texts,
         )
 
 

@@ -37,6 +37,7 @@ class ArchivedNewsletter(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
+    archive_heading: str
     created_at: datetime
     changed_at: datetime
 

@@ -31,6 +31,7 @@ class ArchiveRow(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
+    archive_heading: str
     sender_version: int
     created_at: datetime
     changed_at: datetime
@@ -65,8 +66,10 @@ class SitemapRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-_NEWSLETTER_COLUMNS: Final = ", ".join(
-    f"newsletter.{name}" for name in ArchiveRow.__struct_fields__ if name != "changed_at"
+_COLUMNS: Final = [name for name in ArchiveRow.__struct_fields__ if name not in {"archive_heading", "changed_at"}]
+_NEWSLETTER_COLUMNS: Final = (
+    ", ".join(f"newsletter.{name}" for name in _COLUMNS)
+    + ", coalesce(newsletter.texts ->> 'archive_heading', '') AS archive_heading"
 )
 _OPEN: Final = "newsletter.has_archive AND newsletter.archived_at IS NULL"
 # Of an A/B test the winner stands for the issue, and until it is known the first variant.

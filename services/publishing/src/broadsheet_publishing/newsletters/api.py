@@ -86,6 +86,42 @@ class WelcomeMailInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     content: Annotated[str, msgspec.Meta(max_length=CONTENT_CHARS_MAX)] | UnsetType = UNSET
 
 
+class ReaderTextsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The newsletter's own words for readers, each plain text; one that is left out stays unchanged, and an empty one
+    gives our own words back. Those of the mail that asks to confirm hold no web address: its one link is its own.
+    """
+
+    check_inbox_heading: Text | UnsetType = UNSET
+    check_inbox_text: Text | UnsetType = UNSET
+    confirmation_mail_subject: Text | UnsetType = UNSET
+    confirmation_mail_heading: Text | UnsetType = UNSET
+    confirmation_mail_text: Text | UnsetType = UNSET
+    confirmation_mail_button: Text | UnsetType = UNSET
+    confirm_heading: Text | UnsetType = UNSET
+    confirm_text: Text | UnsetType = UNSET
+    confirm_button: Text | UnsetType = UNSET
+    confirmed_heading: Text | UnsetType = UNSET
+    confirmed_text: Text | UnsetType = UNSET
+    already_subscribed_mail_subject: Text | UnsetType = UNSET
+    already_subscribed_mail_heading: Text | UnsetType = UNSET
+    already_subscribed_mail_text: Text | UnsetType = UNSET
+    unsubscribe_heading: Text | UnsetType = UNSET
+    unsubscribe_text: Text | UnsetType = UNSET
+    unsubscribed_heading: Text | UnsetType = UNSET
+    unsubscribed_text: Text | UnsetType = UNSET
+    archive_heading: Text | UnsetType = UNSET
+    promise_1_heading: Text | UnsetType = UNSET
+    promise_1_text: Text | UnsetType = UNSET
+    promise_2_heading: Text | UnsetType = UNSET
+    promise_2_text: Text | UnsetType = UNSET
+    promise_3_heading: Text | UnsetType = UNSET
+    promise_3_text: Text | UnsetType = UNSET
+
+    def given(self) -> dict[str, object]:
+        fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in fields.items() if value is not UNSET}
+
+
 class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fields to change; a field that is left out stays unchanged, and null sets what may be null to the
     installation's own. An origin is a scheme and a host, as in `https://blog.example`.
@@ -110,6 +146,7 @@ class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     sign_up_heading: Text | UnsetType = UNSET
     sign_up_text: Text | UnsetType = UNSET
     sign_up_button: Text | UnsetType = UNSET
+    texts: ReaderTextsInput | UnsetType = UNSET
     allowed_origins: Origins | UnsetType = UNSET
     is_listed: bool | UnsetType = UNSET
     has_archive: bool | UnsetType = UNSET
@@ -122,7 +159,8 @@ class NewsletterPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     def given(self) -> dict[str, object]:
         """The columns that were sent."""
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "welcome_mail"}
-        return {name: value for name, value in fields.items() if value is not UNSET}
+        given = {name: value for name, value in fields.items() if value is not UNSET}
+        return given if isinstance(self.texts, UnsetType) else given | {"texts": self.texts.given()}
 
 
 class NewsletterInput(NewsletterPatch, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
+from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_publishing.newsletters.site_origin import ORIGINS_MAX, SiteOrigin
@@ -28,6 +29,8 @@ _STREAM = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,29}")
 # RFC 5646, the forms in use: language, script, region, variants.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|\d{3}))?(?:-[A-Za-z0-9]{5,8}){0,2}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
+# Mail programs make links of these. A mail to somebody who has not agreed yet is no place for advertising.
+_WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 _NOT_IN_LINES = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _NOT_IN_TEXTS = frozenset({"Cs"})
 _LINE_BREAKS = frozenset({"\n", "\r", "\t"})
@@ -64,6 +67,10 @@ def parse_settings(given: Mapping[str, object]) -> dict[str, object]:
             assert isinstance(value, list)
             parsed[field] = _origins(value, problems)
             continue
+        if field == "texts":
+            assert isinstance(value, Mapping)
+            parsed[field] = _texts(value, problems)
+            continue
         try:
             parsed[field] = _PARSERS[field](value) if field in _PARSERS and value is not None else value
         except ValueError as error:
@@ -85,6 +92,18 @@ def _origins(raw: Sequence[object], problems: list[FieldProblem]) -> list[str]:
     return list(dict.fromkeys(origins))
 
 
+def _texts(given: Mapping[str, object], problems: list[FieldProblem]) -> dict[str, str]:
+    parsed: dict[str, str] = {}
+    for name, value in given.items():
+        try:
+            parsed[name] = _READER_TEXTS[name](value)
+            if name.startswith("confirmation_mail_") and _WEB_ADDRESS.search(parsed[name]):
+                raise ValueError(_ONE_LINK)
+        except ValueError as error:
+            problems.append(FieldProblem(pointer=f"/texts/{name}", detail=str(error)))
+    return parsed
+
+
 def _text(chars_max: int, *, is_line: bool = False, is_needed: bool = False) -> Callable[[object], str]:
     def parse(value: object) -> str:
         text = str(value).strip()
@@ -102,6 +121,7 @@ def _text(chars_max: int, *, is_line: bool = False, is_needed: bool = False) -> 
 
 
 _CONTROLS: Final = "It may not hold control characters."
+_ONE_LINK: Final = "The mail that asks to confirm holds one link, its own: leave web addresses out."
 
 
 def _slug(value: object) -> str:
@@ -176,3 +196,12 @@ _PARSERS: Final[Mapping[str, Callable[[object], object]]] = {
     "sign_up_button": _text(BUTTON_CHARS_MAX, is_line=True),
 }
 """Fields without a rule here are booleans and choices, which their types bound."""
+
+
+def _reader_text(name: str) -> Callable[[object], str]:
+    if name.endswith("_text"):
+        return _text(TEXT_CHARS_MAX)
+    return _text(BUTTON_CHARS_MAX if name.endswith("_button") else HEADING_CHARS_MAX, is_line=True)
+
+
+_READER_TEXTS: Final = {name: _reader_text(name) for name in ReaderTexts.__struct_fields__}

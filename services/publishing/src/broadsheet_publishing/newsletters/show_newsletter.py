@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_common.http.entity_tag import entity_tag
 from broadsheet_publishing.newsletters import store
 from broadsheet_publishing.newsletters.installation import Installation
@@ -36,7 +37,8 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_ready`: it can publish; if not, `missing` names the settings that it lacks. `stream_check`: what Postmark says
     of its stream. `language` (BCP 47), `direction`, `accent_colour` (`#rrggbb`) and the logo are for its mails and
-    public pages. `layout_id` null is the layout that ships. Empty `sign_up_…` texts mean the page's own words.
+    public pages. `layout_id` null is the layout that ships. Empty `sign_up_…` texts, and
+    empty ones in `texts`, mean our own words.
     `allowed_origins`: sites that hold its form, and whose scripts may read the answers. `is_listed`: the public home
     page names it. `has_archive`: what was sent can be read on the web; `archive_is_hidden`: search engines are asked
     not to list it. `track_opens`, `track_links`: Postmark reports who opened a mail and which links were followed; its
@@ -71,6 +73,7 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
+    texts: ReaderTexts
     allowed_origins: list[str]
     is_listed: bool
     has_archive: bool

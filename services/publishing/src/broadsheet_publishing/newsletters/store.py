@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.reader_texts import ReaderTexts, stored_texts
 from broadsheet_common.mail.mailbox import mailbox
 from broadsheet_publishing.newsletters.stream_check import StreamCheck
 
@@ -43,6 +44,7 @@ class NewsletterRow(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_heading: str
     sign_up_text: str
     sign_up_button: str
+    texts: ReaderTexts
     allowed_origins: list[str]
     is_listed: bool
     has_archive: bool
@@ -65,7 +67,7 @@ SETTABLE = frozenset(NewsletterRow.__struct_fields__) - {"id", "is_default", "cr
 
 
 def _row(found: sa.RowMapping) -> NewsletterRow:
-    return NewsletterRow(**found)  # columns by their names
+    return NewsletterRow(**{**found, "texts": stored_texts(found["texts"])})  # columns by their names
 
 
 async def list_newsletters(
@@ -108,7 +110,7 @@ def _parameters(values: Mapping[str, object]) -> tuple[list[str], list[sa.BindPa
     columns = sorted(values)
     unknown = set(columns) - SETTABLE
     assert not unknown, unknown
-    types: dict[str, Any] = {"allowed_origins": ARRAY(sa.Text), "layout_id": sa.BigInteger()}
+    types: dict[str, Any] = {"allowed_origins": ARRAY(sa.Text), "layout_id": sa.BigInteger(), "texts": JSONB()}
     return columns, [sa.bindparam(name, type_=types[name]) for name in columns if name in types]
 
 

@@ -11,8 +11,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.mail.email_address import EmailAddress
-from broadsheet_common.mail.notice_frame import MailLook
-from broadsheet_subscriptions.sign_up.interface import Newsletter
+from broadsheet_subscriptions.sign_up.interface import NEWSLETTER_COLUMNS, Newsletter, newsletter_of
 
 
 class PersonToAsk(msgspec.Struct, frozen=True):
@@ -43,10 +42,8 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
     cannot deadlock with a sign-up, which holds the person and waits for the subscription.
     """
     result = await connection.execute(
-        sa.text("""
-            SELECT job.id AS import_id, picked.id AS subscription_id, picked.email, newsletter_id, newsletter.name,
-                   newsletter.accent_colour, newsletter.logo_url, newsletter.logo_alt, newsletter.postal_address,
-                   newsletter.language
+        sa.text(f"""
+            SELECT job.id AS import_id, picked.id AS subscription_id, picked.email, {NEWSLETTER_COLUMNS}
               FROM subscriptions.import_job AS job
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
               CROSS JOIN LATERAL (
@@ -61,7 +58,7 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
               ) AS picked
              WHERE job.status = 'done'
              ORDER BY job.id, picked.id LIMIT :limit
-        """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),
+        """).bindparams(sa.bindparam("resting", type_=pg.ARRAY(sa.BigInteger))),  # constant columns
         {"limit": limit, "resting": list(resting)},
     )
     return [
@@ -69,12 +66,7 @@ async def pick_people(connection: AsyncConnection, *, limit: int, resting: Colle
             import_id=row.import_id,
             subscription_id=row.subscription_id,
             email=EmailAddress(row.email),
-            newsletter=Newsletter(
-                id=row.newsletter_id,
-                postal_address=row.postal_address,
-                language=row.language,
-                look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
-            ),
+            newsletter=newsletter_of(row),
         )
         for row in result
     ]

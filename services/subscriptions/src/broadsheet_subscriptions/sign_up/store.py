@@ -6,12 +6,14 @@ Lock order, so that no two use cases deadlock: mailbox quota, subscriber, subscr
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts, stored_texts
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_frame import MailLook
@@ -35,12 +37,30 @@ from broadsheet_subscriptions.subscribers.subscription import State
 
 
 class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of publishing's newsletters that this service needs."""
+    """The part of publishing's newsletters that mails about a sign-up need."""
 
     id: int
     postal_address: str
     language: str
     look: MailLook
+    texts: ReaderTexts = OUR_WORDS
+
+
+NEWSLETTER_COLUMNS = """
+    newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address, newsletter.language,
+    newsletter.accent_colour, newsletter.logo_url, newsletter.logo_alt, newsletter.texts
+"""
+"""Of `publishing.published_newsletters AS newsletter`, for `newsletter_of`."""
+
+
+def newsletter_of(row: sa.Row[Any]) -> Newsletter:
+    return Newsletter(
+        id=row.newsletter_id,
+        postal_address=row.postal_address,
+        language=row.language,
+        look=MailLook(row.newsletter_name, row.accent_colour, row.logo_url, row.logo_alt),
+        texts=stored_texts(row.texts),
+    )
 
 
 class EnteredSignUp(msgspec.Struct, frozen=True):
@@ -76,14 +96,13 @@ class NewSignUp(msgspec.Struct, frozen=True):
 # a new quota window): they lock the rows, and wait for a transaction that is about to insert them. Each part sorts all
 # that the one before has returned, which fixes the lock order: all quotas, then all subscribers, then all
 # subscriptions, each in the order of their keys. A row that was just inserted has no locker yet (xmax 0).
-_ENTER = sa.text("""
+_ENTER = sa.text(f"""
     WITH given AS MATERIALIZED (
         SELECT * FROM unnest(:newsletter_ids, :slugs, :mailbox_hashes, :emails, :email_keys, :names)
                  WITH ORDINALITY AS one (newsletter_id, slug, mailbox_hash, email, email_key, name, place)
     ), asked AS MATERIALIZED (
         SELECT given.place, given.mailbox_hash, given.email, given.email_key, given.name,
-               newsletter.newsletter_id, newsletter.name AS newsletter_name, newsletter.postal_address,
-               newsletter.language, newsletter.accent_colour, newsletter.logo_url, newsletter.logo_alt
+               {NEWSLETTER_COLUMNS}
           FROM given
           JOIN publishing.published_newsletters AS newsletter
             ON CASE WHEN given.newsletter_id IS NOT NULL THEN newsletter.newsletter_id = given.newsletter_id
@@ -113,7 +132,7 @@ _ENTER = sa.text("""
                   AS has_cooled_down
     )
     SELECT asked.place, asked.newsletter_id, asked.newsletter_name, asked.postal_address, asked.language,
-           asked.accent_colour, asked.logo_url, asked.logo_alt,
+           asked.accent_colour, asked.logo_url, asked.logo_alt, asked.texts,
            person.id AS subscriber_id, person.email, person.name, person.created_at, person.is_new,
            held.id AS subscription_id, held.state, held.has_cooled_down AND quota.has_room AS mail_is_due
       FROM asked
@@ -156,22 +175,14 @@ async def enter_sign_ups(
         },
     )
     entered: list[EnteredSignUp | None] = [None] * len(sign_ups)
-    for (
-        place, newsletter_id, newsletter_name, postal_address, language, accent_colour, logo_url, logo_alt,
-        subscriber_id, email, name, created_at, is_new, subscription_id, state, mail_is_due,
-    ) in result:  # fmt: skip
-        entered[place - 1] = EnteredSignUp(
-            newsletter=Newsletter(
-                id=newsletter_id,
-                postal_address=postal_address,
-                language=language,
-                look=MailLook(newsletter_name, accent_colour, logo_url, logo_alt),
-            ),
-            subscriber=SubscriberRow(subscriber_id, EmailAddress(email), name, created_at),
-            subscriber_is_new=is_new,
-            subscription_id=subscription_id,
-            state=state,
-            mail_is_due=mail_is_due,
+    for row in result:
+        entered[row.place - 1] = EnteredSignUp(
+            newsletter=newsletter_of(row),
+            subscriber=SubscriberRow(row.subscriber_id, EmailAddress(row.email), row.name, row.created_at),
+            subscriber_is_new=row.is_new,
+            subscription_id=row.subscription_id,
+            state=row.state,
+            mail_is_due=row.mail_is_due,
         )
     return entered
 
@@ -295,13 +306,12 @@ async def hold_subscription(
 ) -> AskableSubscription | None:
     """Locks the person and then the subscription. None: there is no such one."""
     result = await connection.execute(
-        sa.text("""
+        sa.text(f"""
             WITH person AS MATERIALIZED (
                 SELECT id, email FROM subscriptions.subscriber WHERE id = :subscriber_id FOR UPDATE
             )
-            SELECT subscription.id, subscription.state, person.email, newsletter.newsletter_id, newsletter.name,
-                   newsletter.postal_address, newsletter.language, newsletter.accent_colour, newsletter.logo_url,
-                   newsletter.logo_alt, newsletter.archived_at IS NOT NULL AS is_archived,
+            SELECT subscription.id, subscription.state, person.email, {NEWSLETTER_COLUMNS},
+                   newsletter.archived_at IS NOT NULL AS is_archived,
                    CASE WHEN subscription.confirmation_queued_at > now() - :cool_down
                         THEN subscription.confirmation_queued_at + :cool_down END AS next_mail_at
               FROM person
@@ -309,7 +319,7 @@ async def hold_subscription(
               JOIN publishing.published_newsletters AS newsletter USING (newsletter_id)
              WHERE subscription.newsletter_id = :newsletter_id
                FOR UPDATE OF subscription
-        """).bindparams(sa.bindparam("cool_down", type_=sa.Interval)),
+        """).bindparams(sa.bindparam("cool_down", type_=sa.Interval)),  # constant columns
         {"subscriber_id": subscriber_id, "newsletter_id": newsletter_id, "cool_down": bounds.cool_down},
     )
     row = result.one_or_none()
@@ -319,12 +329,7 @@ async def hold_subscription(
         id=row.id,
         state=row.state,
         email=EmailAddress(row.email),
-        newsletter=Newsletter(
-            id=row.newsletter_id,
-            postal_address=row.postal_address,
-            language=row.language,
-            look=MailLook(row.name, row.accent_colour, row.logo_url, row.logo_alt),
-        ),
+        newsletter=newsletter_of(row),
         is_archived=row.is_archived,
         next_mail_at=row.next_mail_at,
     )

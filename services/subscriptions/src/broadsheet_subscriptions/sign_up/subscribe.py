@@ -215,6 +215,7 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
         look=newsletter.look,
         postal_address=newsletter.postal_address,
         language=newsletter.language,
+        texts=newsletter.texts,
         public_url=policy.public_url,
         token=token,
         lifetime_s=int(policy.lifetime.total_seconds()),
@@ -223,5 +224,8 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
 
 def _write_already(newsletter: store.Newsletter) -> ConfirmationMail:
     return write_already_subscribed_mail(
-        look=newsletter.look, postal_address=newsletter.postal_address, language=newsletter.language
+        look=newsletter.look,
+        postal_address=newsletter.postal_address,
+        language=newsletter.language,
+        texts=newsletter.texts,
     )

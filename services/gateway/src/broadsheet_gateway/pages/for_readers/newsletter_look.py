@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.languages.language import Language, language_of
 
 ACCENT_COLOUR = "#7a1f1f"
@@ -13,7 +14,7 @@ _HTTPS: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?=/)")
 
 class NewsletterLook(msgspec.Struct, frozen=True, kw_only=True):
     """`language` is the newsletter's tag (BCP 47), `accent_colour` `#rrggbb`. `page_path`: its sign-up form;
-    `archive_path`: its sent issues, empty if they are not on the web.
+    `archive_path`: its sent issues, empty if they are not on the web. `texts`: what its pages say in its own words.
     """
 
     newsletter_name: str
@@ -26,6 +27,7 @@ class NewsletterLook(msgspec.Struct, frozen=True, kw_only=True):
     accent_colour: str = ACCENT_COLOUR
     logo_url: str | None = None
     logo_alt: str = ""
+    texts: ReaderTexts = OUR_WORDS
 
     @property
     def words(self) -> Language:
