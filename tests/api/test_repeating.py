@@ -25,6 +25,7 @@ READS: Final[dict[str, str]] = {
     "countAudience": "counts",
     "countSegment": "counts",
     "previewIssue": "shows a draft",
+    "previewSignUpMail": "shows a mail",
     "previewWelcomeMail": "shows a mail",
     "searchSubscribers": "reads; a POST because a filter is too long for a query",
 }

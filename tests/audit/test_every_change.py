@@ -80,6 +80,7 @@ AUDITED: Final[dict[str, str]] = {
 NOT_AUDITED: Final[dict[str, str]] = {
     "checkIssue": "looks at a draft",
     "previewIssue": "shows a draft",
+    "previewSignUpMail": "shows a mail",
     "previewWelcomeMail": "shows a mail",
     "countAudience": "counts",
     "countSegment": "counts",

@@ -1,6 +1,7 @@
 """Setting things up in headless Chromium, against real processes: a newsletter with its pictures, a layout, a key."""
 
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from broadsheet_local.system import LocalSystem
 from harness.browser import DESK, opened_tab
 from harness.oracle import Oracle
 from harness.seeding import Seed
-from harness.steps import log_in
+from harness.steps import log_in, newest_link, newest_mail
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +62,41 @@ async def _until_heading(page: Page, home: str, heading: str) -> None:
             return
         await page.wait_for_timeout(500)
     raise AssertionError(f"the public page does not say {heading}")
+
+
+async def test_a_newsletters_own_words_reach_its_pages_and_mails(
+    processes: LocalSystem, browser: Browser, inbox: Oracle, stored: Seed, tmp_path: Path
+) -> None:
+    del stored
+    async with opened_tab(browser, viewport=DESK) as tab:
+        page = tab.page
+        home = await log_in(tab.page, processes)
+        await _open_settings(page, home)
+        await page.get_by_role("link", name="Words for readers").click()
+        await expect(page.locator("h1")).to_have_text("Words for readers")
+        await page.wait_for_load_state("load")
+        shown = page.frame_locator("iframe[name=words-picture]")
+        await page.get_by_label("Heading of the page that confirms").fill("Shall we write to you?")
+        await expect(shown.locator("h1", has_text="Shall we write to you?")).to_be_visible()
+        await page.get_by_label("Text of the mail that asks to confirm").fill("Before words that were typed")
+        await expect(shown.get_by_text("Before words that were typed")).to_be_visible()
+        assert await shown.locator("body").evaluate("() => self.origin") == "null", "a mail has no origin"
+        await page.get_by_label("Heading after confirming").focus()
+        await expect(shown.locator("h1", has_text="Your subscription is confirmed")).to_be_visible()
+        await page.get_by_label("Text of the mail that asks to confirm").fill("We write on Fridays.")
+        await tab.look(tmp_path / "words.png")
+        await page.get_by_role("button", name="Save the words").click()
+        await expect(page.get_by_text("The words are saved.")).to_be_visible()
+        assert tab.complaints == []
+        async with opened_tab(browser, java_script_enabled=False) as reader:
+            await reader.page.goto(home)
+            await reader.page.get_by_label("Name").fill("Ada")
+            await reader.page.get_by_label("E-mail address").fill("ada@words.example")
+            await reader.page.get_by_role("button", name="Subscribe").click()
+            mail = await newest_mail(inbox, "ada@words.example")
+            assert "We write on Fridays." in mail.text
+            link = await newest_link(inbox, "ada@words.example", "subscription_token=")
+            await _until_heading(reader.page, link, "Shall we write to you?")
 
 
 async def test_without_scripts_a_button_shows_what_is_typed(

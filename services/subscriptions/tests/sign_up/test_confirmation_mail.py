@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_subscriptions.sign_up.confirmation_mail import (
     ConfirmationMail,
@@ -20,11 +21,17 @@ _VOID = {"meta", "br", "img"}
 
 
 def write(
-    *, name: str = "The Weekly", postal_address: str = "", language: str = "en", lifetime_s: int = 604_800
+    *,
+    name: str = "The Weekly",
+    postal_address: str = "",
+    language: str = "en",
+    lifetime_s: int = 604_800,
+    texts: ReaderTexts = OUR_WORDS,
 ) -> ConfirmationMail:
     return write_confirmation_mail(
         look=MailLook(name=name),
         postal_address=postal_address,
+        texts=texts,
         language=language,
         public_url="https://news.example.com",
         token="abc_DEF-123",
@@ -137,3 +144,52 @@ def test_a_name_that_looks_like_a_place_for_one_is_shown_as_it_is(name: str, lan
         assert name in mail.subject
         assert name in mail.text_body
         assert name in _Reader(mail.html_body).text
+
+
+OWN = ReaderTexts(
+    confirmation_mail_subject="One click, please",
+    confirmation_mail_heading="Nearly <there>",
+    confirmation_mail_text="We write once a week.\nOn Fridays.\n\nSee you {name}, 100 %.",
+    confirmation_mail_button="Yes & please",
+    already_subscribed_mail_subject="You are here",
+    already_subscribed_mail_heading="Welcome back",
+    already_subscribed_mail_text="Nothing to do.\n\nReally {nothing}.",
+)
+
+
+@pytest.mark.parametrize("language", ["en", "de", "tlh"])
+def test_its_own_words_stand_in_the_place_of_ours_and_what_it_must_say_stays(language: str) -> None:
+    ours, mail = write(language=language), write(language=language, texts=OWN)
+    assert mail.subject == "One click, please"
+    read = _Reader(mail.html_body).text
+    for words in ("Nearly <there>", "We write once a week.", "On Fridays.", "See you {name}, 100 %."):
+        assert words in read
+        assert words in mail.text_body
+    assert "Yes & please" in read
+    assert "We write once a week.<br>On Fridays.<br><br>See you" in mail.html_body
+    assert "We write once a week.\nOn Fridays.\n\nSee you" in mail.text_body
+    # The link, how long it works, and what to do if it was not asked for.
+    assert ours.text_body.rpartition("subscription_token=")[2] == mail.text_body.rpartition("subscription_token=")[2]
+
+
+def test_its_own_words_tell_somebody_that_they_are_subscribed_already() -> None:
+    look = MailLook(name="The Weekly")
+    mail = write_already_subscribed_mail(look=look, postal_address="1 Street", language="en", texts=OWN)
+    assert mail.subject == "You are here"
+    for body in (_Reader(mail.html_body).text, mail.text_body):
+        for words in ("Welcome back", "Nothing to do.", "Really {nothing}.", "If it was not you", "1 Street"):
+            assert words in body
+    assert _ADDRESS.findall(mail.html_body + mail.text_body) == []
+
+
+@given(st.text(max_size=200), st.text(max_size=60))
+def test_no_word_of_its_own_breaks_the_mail(text: str, button: str) -> None:
+    own = ReaderTexts(
+        confirmation_mail_heading=button, confirmation_mail_text=text, confirmation_mail_button=button,
+        already_subscribed_mail_text=text,
+    )  # fmt: skip
+    mail = write(texts=own)
+    assert len(_Reader(mail.html_body).links) == 1
+    assert mail.html_body.count("<a ") == 1
+    already = write_already_subscribed_mail(look=MailLook(name="A"), postal_address="", language="en", texts=own)
+    assert _Reader(already.html_body).links == []

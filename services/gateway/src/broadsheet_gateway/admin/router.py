@@ -32,6 +32,7 @@ from broadsheet_gateway.admin.issues.pages import ISSUE_LIST_HANDLERS
 from broadsheet_gateway.admin.keys.pages import KEY_HANDLERS
 from broadsheet_gateway.admin.layouts.pages import LAYOUT_HANDLERS
 from broadsheet_gateway.admin.newsletters.pages import NEWSLETTER_HANDLERS
+from broadsheet_gateway.admin.newsletters.text_pages import NEWSLETTER_TEXT_HANDLERS
 from broadsheet_gateway.admin.outgoing_webhooks.pages import WEBHOOK_HANDLERS
 from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.pages import PUBLISH_HANDLERS
@@ -113,6 +114,7 @@ def admin_router() -> Router:
         *SUPPRESSION_HANDLERS,
         *WEBHOOK_HANDLERS,
         *NEWSLETTER_HANDLERS,
+        *NEWSLETTER_TEXT_HANDLERS,
         *LAYOUT_HANDLERS,
         *KEY_HANDLERS,
         *AUDIT_HANDLERS,

@@ -25,6 +25,7 @@ EXPENSIVE: Final = frozenset({
     ("POST", "/api/v1/issues/{id}/audience"),
     ("POST", "/api/v1/issues/{id}/checks"),
     ("POST", "/api/v1/issues/{id}/preview"),
+    ("POST", "/api/v1/newsletters/{id}/sign-up-mails/preview"),
     ("POST", "/api/v1/newsletters/{id}/welcome-mail/preview"),
 })  # fmt: skip
 """By method and template of the route table: files, batches, searches, counts, and what is compiled or computed."""

@@ -66,6 +66,7 @@ ROUTES: Final[tuple[tuple[str, RouteOwner, dict[str, Permission]], ...]] = (
     ("/api/v1/newsletters/{id}", "publishing", {"GET": "newsletters:read", "PATCH": "newsletters:write"}),
     ("/api/v1/newsletters/{id}/archive", "publishing", {"POST": "newsletters:write"}),
     ("/api/v1/newsletters/{id}/unarchive", "publishing", {"POST": "newsletters:write"}),
+    ("/api/v1/newsletters/{id}/sign-up-mails/preview", "subscriptions", {"POST": "newsletters:read"}),
     ("/api/v1/newsletters/{id}/welcome-mail/preview", "publishing", {"POST": "newsletters:read"}),
     ("/api/v1/newsletters/{id}/welcome-mail/test", "publishing", {"POST": "newsletters:write"}),
     ("/api/v1/layouts", "publishing", {"GET": "layouts:read", "POST": "layouts:write"}),

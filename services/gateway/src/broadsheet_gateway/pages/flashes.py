@@ -111,6 +111,7 @@ class FlashCode(StrEnum):
     WEBHOOK_QUEUED = "webhook-queued"
     NEWSLETTER_CREATED = "newsletter-created"
     NEWSLETTER_SAVED = "newsletter-saved"
+    NEWSLETTER_TEXTS_SAVED = "newsletter-texts-saved"
     NEWSLETTER_ARCHIVED = "newsletter-archived"
     NEWSLETTER_UNARCHIVED = "newsletter-unarchived"
     WELCOME_TEST_SENT = "welcome-test-sent"
@@ -280,6 +281,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.NEWSLETTER_SAVED: (
             "success",
             "The settings are saved. The public pages follow within seconds, mails with the next one sent.",
+        ),
+        FlashCode.NEWSLETTER_TEXTS_SAVED: (
+            "success",
+            "The words are saved. The public pages follow within seconds, mails with the next one sent.",
         ),
         FlashCode.NEWSLETTER_ARCHIVED: (
             "success",

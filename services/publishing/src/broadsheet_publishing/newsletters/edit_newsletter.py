@@ -42,7 +42,7 @@ async def edit_newsletter(
         raise SlugTakenError(errors=(FieldProblem(pointer="/slug", detail="Another newsletter has this slug."),))
     await require_layout(connection, values)
     if isinstance(texts := values.get("texts"), Mapping):
-        values = dict(values) | {"texts": _own_words(msgspec.structs.asdict(row.texts) | texts)}
+        values = dict(values) | {"texts": _own_words({**msgspec.structs.asdict(row.texts), **texts})}
     changed = await store.change_newsletter(connection, newsletter_id, values)
     before = {name: _kept(row, name) for name in values} | {name: old for name, (old, _) in welcome.items()}
     after = dict(values) | {name: new for name, (_, new) in welcome.items()}

@@ -1,9 +1,9 @@
 """Mails about a sign-up, pure: the one that asks to confirm, and the one to somebody who is already confirmed.
 
-Each names the newsletter, in the newsletter's language, and in its own words where it has some. The first holds exactly one link, the same in HTML and text;
-the second holds none. They contain nothing the visitor typed: otherwise the form could be used to send a message to a
-stranger. The HTML has no other URL (no namespace or font) but that of the newsletter's logo, if it has one, so that
-mail clients and scanners find that one link.
+Each names the newsletter, in the newsletter's language, and in its own words where it has some. The first holds
+exactly one link, the same in HTML and text; the second holds none. They contain nothing the visitor typed: otherwise
+the form could be used to send a message to a stranger. The HTML has no other URL (no namespace or font) but that of the
+newsletter's logo, if it has one, so that mail clients and scanners find that one link.
 """
 
 from functools import lru_cache

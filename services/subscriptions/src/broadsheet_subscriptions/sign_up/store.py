@@ -151,6 +151,19 @@ _ENTER = sa.text(f"""
 )
 
 
+async def find_newsletter(connection: AsyncConnection, newsletter_id: int) -> Newsletter | None:
+    """An archived one too."""
+    result = await connection.execute(
+        sa.text(f"""
+            SELECT {NEWSLETTER_COLUMNS} FROM publishing.published_newsletters AS newsletter
+             WHERE newsletter.newsletter_id = :newsletter_id
+        """),  # constant columns
+        {"newsletter_id": newsletter_id},
+    )
+    row = result.one_or_none()
+    return None if row is None else newsletter_of(row)
+
+
 async def enter_sign_ups(
     connection: AsyncConnection, sign_ups: Sequence[NewSignUp], bounds: MailBounds
 ) -> list[EnteredSignUp | None]:

@@ -74,6 +74,16 @@ async def preview_welcome(calls: ServiceCalls, newsletter_id: int, typed: Fields
     )
 
 
+async def preview_sign_up_mail(
+    calls: ServiceCalls, newsletter_id: int, mail: str, texts: dict[str, str]
+) -> MailPreview:
+    """`texts`: what is being written; the others are as they are saved."""
+    body: dict[str, object] = {"mail": mail, "texts": texts}
+    return await calls.send(
+        "subscriptions", "POST", f"{_PATH}/{newsletter_id}/sign-up-mails/preview", MailPreview, body=body
+    )
+
+
 async def test_welcome(calls: ServiceCalls, newsletter_id: int, to: list[str], *, idempotency_key: str) -> TestSent:
     return await calls.send(
         "publishing",

@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
+
 MISSING_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {"from_email": "a sender", "postal_address": "a postal address"}
 )
@@ -60,6 +62,7 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
     sign_up_heading: str = ""
     sign_up_text: str = ""
     sign_up_button: str = ""
+    texts: ReaderTexts = OUR_WORDS
     allowed_origins: tuple[str, ...] = ()
     is_listed: bool = False
     has_archive: bool = True
@@ -167,12 +170,16 @@ def _as_sent(name: str, value: str) -> object:
 
 
 def errors_by_field(refused: Mapping[str, str]) -> dict[str, str]:
-    """The service's messages, by the fields of the form: `welcome_mail/subject` is `welcome_subject`."""
+    """The service's messages, by the fields of the form: `welcome_mail/subject` is `welcome_subject`, and
+    `texts/confirm_text` is `confirm_text`.
+    """
     errors: dict[str, str] = {}
     for pointer, detail in refused.items():
         first, _, rest = pointer.partition("/")
         if first == "welcome_mail":
             errors.setdefault(f"{_WELCOME}{rest.partition('/')[0] or 'content'}", detail)
+        elif first == "texts":
+            errors.setdefault(rest or first, detail)
         elif first == "allowed_origins" and rest.isdigit():
             errors.setdefault(first, f"Line {int(rest) + 1}: {detail}")
         else:

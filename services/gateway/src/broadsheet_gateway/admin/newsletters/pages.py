@@ -14,17 +14,17 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.http.entity_tag import PreconditionFailedError
-from broadsheet_common.http.problems import ForbiddenError, ProblemError, UnavailableError
+from broadsheet_common.http.problems import ForbiddenError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, Difference, differences
 from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
+from broadsheet_gateway.admin.newsletters.form import FORM_MAX_BYTES, path_of, plain, told, typed_fields
 from broadsheet_gateway.admin.newsletters.newsletter import (
     LABELS,
     Fields,
     Newsletter,
     changes_between,
-    errors_by_field,
     fields_of,
 )
 from broadsheet_gateway.admin.newsletters.pictures import picture_of_mail, picture_of_page
@@ -34,15 +34,11 @@ from broadsheet_gateway.admin.newsletters.views import (
     NewslettersPage,
 )
 from broadsheet_gateway.admin.page_context import PageContext
-from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, UpstreamTimeoutError
-from broadsheet_gateway.http.forms import Form
 from broadsheet_gateway.http.responses import PageResponse, Responder
 from broadsheet_gateway.pages import FlashCode
 
-NEWSLETTERS_PATH: Final = "/admin/settings/newsletters"
-FORM_MAX_BYTES: Final = 512 * 1024
-"""A welcome mail's 50,000 characters, each of them three bytes, percent-encoded."""
 _NEW_FIELDS: Final = ("name", "slug", "description", "from_email", "postal_address", "language", "time_zone")
 _READS: Final = needs("newsletters:read")
 _WRITES: Final = needs("newsletters:read", "newsletters:write")
@@ -82,7 +78,7 @@ async def submit_new_newsletter(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form()
-    fields = {name: _plain(form.text(name)) for name in _NEW_FIELDS}
+    fields = {name: plain(form.text(name)) for name in _NEW_FIELDS}
     key = form.required("idempotency_key")
     view = NewNewsletterPage(signed_in=context.session.signed_in, fields=fields, idempotency_key=key)
     if not fields["name"].strip():
@@ -91,7 +87,7 @@ async def submit_new_newsletter(
     try:
         made = await ask.create_newsletter(context.calls, body, idempotency_key=key)
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
-        errors, form_error, status = _told(refused)
+        errors, form_error, status = told(refused)
         # The key belongs to what was refused: what is sent next is another request.
         again = msgspec.structs.replace(
             view, errors=errors, form_error=form_error, idempotency_key=secrets.token_urlsafe(16)
@@ -99,7 +95,7 @@ async def submit_new_newsletter(
         return context.responder.page(
             again if errors else msgspec.structs.replace(again, idempotency_key=key), status=status
         )
-    return context.responder.redirect(_path_of(made.id), flash=FlashCode.NEWSLETTER_CREATED)
+    return context.responder.redirect(path_of(made.id), flash=FlashCode.NEWSLETTER_CREATED)
 
 
 @get("/settings/newsletters/{newsletter_id:str}", include_in_schema=False, opt=_WRITES)
@@ -119,13 +115,13 @@ async def submit_newsletter_settings(
     form = await context.read_form(max_bytes=FORM_MAX_BYTES)
     number = parse_id(newsletter_id)
     view = await _page_of(context.session, context.calls, number)
-    saved, typed = view.fields, _typed(form)
+    saved, typed = view.fields, typed_fields(form, LABELS)
     body = changes_between(saved, typed)
     try:
         if body:
             await ask.change_newsletter(context.calls, number, body, if_match=form.required("version"))
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, ForbiddenError) as refused:
-        errors, form_error, status = _told(refused)
+        errors, form_error, status = told(refused)
         found: tuple[Difference, ...] = ()
         if status == PreconditionFailedError.status:
             view = await _page_of(context.session, context.calls, number)
@@ -140,7 +136,7 @@ async def submit_newsletter_settings(
             version=view.version if found else form.required("version"),
         )
         return context.responder.page(again, status=status)
-    return context.responder.redirect(_path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
+    return context.responder.redirect(path_of(number), flash=FlashCode.NEWSLETTER_SAVED)
 
 
 @post("/settings/newsletters/{newsletter_id:str}/archive", include_in_schema=False, opt=_WRITES)
@@ -155,11 +151,11 @@ async def submit_archive(
     try:
         await ask.set_archived(context.calls, number, is_archived=is_archived)
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
-        _, form_error, status = _told(refused)
+        _, form_error, status = told(refused)
         view = msgspec.structs.replace(await _page_of(context.session, context.calls, number), form_error=form_error)
         return context.responder.page(view, status=status)
     flash = FlashCode.NEWSLETTER_ARCHIVED if is_archived else FlashCode.NEWSLETTER_UNARCHIVED
-    return context.responder.redirect(_path_of(number), flash=flash)
+    return context.responder.redirect(path_of(number), flash=flash)
 
 
 @post("/settings/newsletters/{newsletter_id:str}/welcome-test", include_in_schema=False, opt=_WRITES)
@@ -181,10 +177,10 @@ async def submit_welcome_test(
         try:
             await ask.test_welcome(context.calls, number, to, idempotency_key=form.required("test_key"))
         except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
-            told, form_error, status = _told(refused)
-            errors = {"test_to" if name == "to" else name: detail for name, detail in told.items()}
+            refusals, form_error, status = told(refused)
+            errors = {"test_to" if name == "to" else name: detail for name, detail in refusals.items()}
         else:
-            return context.responder.redirect(f"{_path_of(number)}#test", flash=FlashCode.WELCOME_TEST_SENT)
+            return context.responder.redirect(f"{path_of(number)}#test", flash=FlashCode.WELCOME_TEST_SENT)
     view = await _page_of(context.session, context.calls, number)
     return context.responder.page(
         msgspec.structs.replace(view, errors=errors, form_error=form_error, test_to=typed), status=status
@@ -206,7 +202,7 @@ async def show_picture_of_page_as_typed(
 ) -> PageResponse:
     form = await context.read_form(max_bytes=FORM_MAX_BYTES)
     newsletter = (await ask.ask_newsletter(context.calls, parse_id(newsletter_id))).value
-    return picture_of_page(context.responder, newsletter, _typed(form))
+    return picture_of_page(context.responder, newsletter, typed_fields(form, LABELS))
 
 
 @get("/settings/newsletters/{newsletter_id:str}/welcome", include_in_schema=False, opt=_WRITES)
@@ -220,7 +216,7 @@ async def show_picture_of_mail_as_typed(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form(max_bytes=FORM_MAX_BYTES)
-    return await _picture_of_mail(context.calls, parse_id(newsletter_id), _typed(form))
+    return await _picture_of_mail(context.calls, parse_id(newsletter_id), typed_fields(form, LABELS))
 
 
 async def _picture_of_mail(calls: ServiceCalls, newsletter_id: int, typed: Fields | None) -> PageResponse:
@@ -228,7 +224,7 @@ async def _picture_of_mail(calls: ServiceCalls, newsletter_id: int, typed: Field
     try:
         mail = await ask.preview_welcome(calls, newsletter_id, typed)
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError) as refused:
-        errors, sentence, _ = _told(refused)
+        errors, sentence, _ = told(refused)
         said = "".join(f"<li>{escape(detail)}</li>" for detail in errors.values()) or f"<li>{escape(sentence)}</li>"
         return picture_of_mail(
             f"<!doctype html><title>No mail</title><p>There is no mail to show yet:</p><ul>{said}</ul>"
@@ -249,29 +245,6 @@ async def _page_of(session: Session, calls: ServiceCalls, newsletter_id: int) ->
         layouts=layouts,
         test_key=secrets.token_urlsafe(16),
     )
-
-
-def _told(refused: UpstreamRefusalError | ProblemError) -> tuple[dict[str, str], str, int]:
-    """What to say at the fields, of the whole form, and with which status."""
-    if isinstance(refused, UpstreamRefusalError):
-        errors = errors_by_field(refused_fields(refused))
-        unknown = [detail for name, detail in errors.items() if name not in LABELS and name != "to"]
-        sentence = " ".join(unknown) if errors else refusal_sentence(refused)
-        return errors, sentence, refused.status
-    return {}, refusal_sentence(refused), refused.status
-
-
-def _typed(form: Form) -> Fields:
-    return {name: _plain(form.text(name)) for name in LABELS}
-
-
-def _plain(text: str) -> str:
-    """Browsers send line breaks as CR and LF."""
-    return text.replace("\r\n", "\n")
-
-
-def _path_of(newsletter_id: int) -> str:
-    return f"{NEWSLETTERS_PATH}/{newsletter_id}"
 
 
 NEWSLETTER_HANDLERS: tuple[HTTPRouteHandler, ...] = (

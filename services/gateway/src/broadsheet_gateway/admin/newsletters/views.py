@@ -7,6 +7,7 @@ import msgspec
 from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.languages import LanguageGroup, language_groups
 from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, Newsletter
+from broadsheet_gateway.admin.newsletters.reader_texts import GROUPS, TEXT_LABELS, TextGroup
 from broadsheet_gateway.admin.time_zones import TIME_ZONES
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors
 
@@ -98,3 +99,27 @@ class NewsletterPage(AdminPageView, frozen=True, kw_only=True):
     def layout_options(self) -> tuple[tuple[str, str], ...]:
         given = ((str(one.id), one.name) for one in self.layouts or ())
         return (("", "The one that ships with Broadsheet"), *given)
+
+
+class NewsletterTextsPage(AdminPageView, frozen=True, kw_only=True):
+    """`GET /admin/settings/newsletters/{id}/texts`, and its form answered with faults.
+
+    `fields`: what the form holds, by the names of `TEXT_LABELS`. `version` and `differences` as in `NewsletterPage`.
+    """
+
+    template: ClassVar[str] = "newsletters/texts.html"
+
+    newsletter: Newsletter
+    fields: Fields
+    version: str
+    differences: tuple[Difference, ...] = ()
+    errors: FieldErrors = NO_ERRORS
+    form_error: str = ""
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        return tuple(TEXT_LABELS.items())
+
+    @property
+    def groups(self) -> tuple[TextGroup, ...]:
+        return GROUPS

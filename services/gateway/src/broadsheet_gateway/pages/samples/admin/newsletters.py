@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.newsletter import (
     Newsletter,
@@ -12,11 +13,13 @@ from broadsheet_gateway.admin.newsletters.newsletter import (
     WelcomeMail,
     fields_of,
 )
+from broadsheet_gateway.admin.newsletters.reader_texts import text_fields_of
 from broadsheet_gateway.admin.newsletters.views import (
     LayoutChoice,
     NewNewsletterPage,
     NewsletterPage,
     NewslettersPage,
+    NewsletterTextsPage,
 )
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
@@ -38,6 +41,13 @@ def newsletter_samples(signed_in: SignedIn) -> dict[str, PageView]:
         time_zone="Europe/Paris",
         welcome_mail=WelcomeMail(
             enabled=True, subject="Welcome, {{ name }}", content="Hello {{ name }},\n\nthank you."
+        ),
+        texts=ReaderTexts(
+            check_inbox_heading="Nearly there",
+            confirmation_mail_subject="Your letter is waiting for one click",
+            confirm_heading="Shall we write to you?",
+            confirm_text="Once a week, on Friday.\n\nNo more than that.",
+            confirm_button="Yes, write to me",
         ),
         allowed_origins=("https://blog.systems.example",),
         is_listed=True,
@@ -68,6 +78,7 @@ def newsletter_samples(signed_in: SignedIn) -> dict[str, PageView]:
         layouts=layouts,
         test_key=_KEY,
     )
+    words = NewsletterTextsPage(signed_in=signed_in, newsletter=systems, fields=text_fields_of(systems), version='"a1"')
     reader = SignedIn(
         username="analyst",
         csrf_token="sample-csrf-token",  # noqa: S106 (sample data)
@@ -110,6 +121,23 @@ def newsletter_samples(signed_in: SignedIn) -> dict[str, PageView]:
                 "direction": "It does not fit the language.",
                 "test_to": "Nobody of that address has confirmed.",
             },
+        ),
+        "newsletter-texts": msgspec.structs.replace(words, flashes=(FlashCode.NEWSLETTER_TEXTS_SAVED,)),
+        "newsletter-texts-errors": msgspec.structs.replace(
+            words,
+            fields=dict(words.fields)
+            | {"confirmation_mail_text": "See https://systems.example", "confirm_button": "Go"},
+            errors={
+                "confirmation_mail_text": "The mail that asks to confirm holds one link, its own: leave web addresses "
+                "out.",
+            },
+        ),
+        "newsletter-texts-changed": msgspec.structs.replace(
+            words,
+            form_error="Somebody else has changed this newsletter meanwhile.",
+            differences=(
+                Difference("confirm_heading", "Heading of the page that confirms", "Nearly there", "One more"),
+            ),
         ),
         "newsletter-settings-changed": msgspec.structs.replace(
             page,

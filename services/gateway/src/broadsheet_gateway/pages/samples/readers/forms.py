@@ -6,7 +6,7 @@ from broadsheet_common.contracts.consent_wording import current_wording
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.pages.for_readers.archived_link import ArchivedLink
 from broadsheet_gateway.pages.for_readers.faults import in_words
-from broadsheet_gateway.pages.samples.readers.looks import ARABIC, FRENCH, GERMAN, PLAIN, SPANISH, SYSTEMS
+from broadsheet_gateway.pages.samples.readers.looks import ARABIC, FRENCH, GERMAN, OWN_WORDS, PLAIN, SPANISH, SYSTEMS
 from broadsheet_gateway.pages.views import (
     CheckInboxPage,
     ConfirmedPage,
@@ -70,7 +70,7 @@ def _forms() -> dict[str, PageView]:
             ),
         ),
         "home-own-words": HomePage(
-            look=SYSTEMS,
+            look=OWN_WORDS,
             action_path="/newsletters/systems",
             proof=_proof("en"),
             heading="How systems fail, and what their people learned",
@@ -111,6 +111,7 @@ def _forms() -> dict[str, PageView]:
         ),
         "home-arabic": HomePage(look=ARABIC, action_path="/newsletters/anzima", proof=_proof("en"), issues=_ISSUES),
         "check-inbox": CheckInboxPage(look=SYSTEMS, page_path="/"),
+        "check-inbox-own-words": CheckInboxPage(look=OWN_WORDS, page_path="/"),
         "check-inbox-local": CheckInboxPage(look=GERMAN, page_path="/", inbox_url="http://127.0.0.1:8085"),
         "embed": EmbedPage(
             look=SYSTEMS, page_path="/newsletters/systems", snippet=embed_form(action=_ACTION, look=SYSTEMS)
@@ -128,15 +129,20 @@ def _links() -> dict[str, PageView]:
     return {
         "confirm": ConfirmPage(look=SYSTEMS, token=_TOKEN, state="pending"),
         "confirm-again": ConfirmPage(look=SYSTEMS, token=_TOKEN, state="confirmed"),
+        "confirm-own-words": ConfirmPage(look=OWN_WORDS, token=_TOKEN, state="pending"),
         "confirm-german": ConfirmPage(look=GERMAN, token=_TOKEN, state="pending"),
         "confirmed": ConfirmedPage(look=SYSTEMS),
+        "confirmed-own-words": ConfirmedPage(look=OWN_WORDS),
+        "confirmed-arabic": ConfirmedPage(look=ARABIC),
         "confirmed-suppressed": ConfirmedPage(look=PLAIN, suppressed="unsubscribe"),
         "confirmed-french": ConfirmedPage(look=FRENCH, suppressed="complaint"),
         "unsubscribe": UnsubscribePage(look=SYSTEMS, action_path="/unsubscribe/sample-token"),
+        "unsubscribe-own-words": UnsubscribePage(look=OWN_WORDS, action_path="/unsubscribe/sample-token"),
         "unsubscribe-unnamed": UnsubscribePage(action_path="/unsubscribe/sample-token"),
         "unsubscribe-spanish": UnsubscribePage(look=SPANISH, action_path="/unsubscribe/sample-token"),
         "unsubscribe-arabic": UnsubscribePage(look=ARABIC, action_path="/unsubscribe/sample-token"),
         "test-link": TestLinkPage(),
         "unsubscribed": UnsubscribedPage(look=SYSTEMS),
+        "unsubscribed-own-words": UnsubscribedPage(look=OWN_WORDS),
         "unsubscribed-unnamed": UnsubscribedPage(asked="fr"),
     }

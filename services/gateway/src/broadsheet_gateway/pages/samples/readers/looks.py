@@ -1,5 +1,8 @@
 """The newsletters of the samples: in English, in German with a pale colour, in a language without a catalogue."""
 
+from msgspec import structs
+
+from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 
 SYSTEMS = NewsletterLook(
@@ -8,6 +11,25 @@ SYSTEMS = NewsletterLook(
     page_path="/newsletters/systems",
     archive_path="/newsletters/systems/issues",
     description="How the software that sends your mail works, once a month.",
+)
+OWN_WORDS = structs.replace(
+    SYSTEMS,
+    texts=ReaderTexts(
+        check_inbox_heading="Nearly there",
+        check_inbox_text="A mail is on its way, if the address can get it.\n\nIt comes from letter@systems.example.",
+        confirm_heading="Shall we write to you?",
+        confirm_text="Once a month, on a Friday.\nNo adverts.\n\nYour address stays here.",
+        confirm_button="Yes, write to me",
+        confirmed_heading="Good to have you here",
+        confirmed_text="The next letter comes on Friday. Reply to it: a person reads what you write.",
+        unsubscribe_heading="Leaving?",
+        unsubscribe_text="We are sorry to see you go, and stop at once.",
+        unsubscribed_heading="Farewell",
+        unsubscribed_text="We have stopped. Thank you for reading.",
+        archive_heading="Letters",
+        promise_1_heading="Written by those who were there",
+        promise_1_text="Every story comes from somebody who was on call.",
+    ),
 )
 PLAIN = NewsletterLook(newsletter_name="The Systems Letter", page_path="/")
 GERMAN = NewsletterLook(
@@ -45,4 +67,5 @@ ARABIC = NewsletterLook(
     language="ar",
     direction="rtl",
     accent_colour="#1f6f4a",
+    texts=ReaderTexts(confirmed_heading="أهلاً بك", confirmed_text="تصلك الرسالة القادمة يوم الجمعة."),
 )

@@ -1,0 +1,39 @@
+"""What the forms on newsletters have in common: what was typed, and what is said when it is refused."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from broadsheet_common.http.problems import ProblemError
+from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, errors_by_field
+from broadsheet_gateway.admin.newsletters.reader_texts import TEXT_LABELS
+from broadsheet_gateway.admin.service_calls import refusal_sentence, refused_fields
+from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
+from broadsheet_gateway.http.forms import Form
+
+NEWSLETTERS_PATH: Final = "/admin/settings/newsletters"
+FORM_MAX_BYTES: Final = 512 * 1024
+"""A welcome mail's 50,000 characters, each of them three bytes, percent-encoded."""
+_FIELDS: Final = frozenset({*LABELS, *TEXT_LABELS, "to"})
+
+
+def path_of(newsletter_id: int) -> str:
+    return f"{NEWSLETTERS_PATH}/{newsletter_id}"
+
+
+def typed_fields(form: Form, names: Iterable[str]) -> Fields:
+    return {name: plain(form.text(name)) for name in names}
+
+
+def plain(text: str) -> str:
+    """Browsers send line breaks as CR and LF."""
+    return text.replace("\r\n", "\n")
+
+
+def told(refused: UpstreamRefusalError | ProblemError) -> tuple[dict[str, str], str, int]:
+    """What to say at the fields, of the whole form, and with which status."""
+    if isinstance(refused, UpstreamRefusalError):
+        errors = errors_by_field(refused_fields(refused))
+        unknown = [detail for name, detail in errors.items() if name not in _FIELDS]
+        sentence = " ".join(unknown) if errors else refusal_sentence(refused)
+        return errors, sentence, refused.status
+    return {}, refusal_sentence(refused), refused.status
