@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_subscriptions.sign_up.confirmation_mail import (
     ConfirmationMail,

@@ -1,7 +1,7 @@
 -- A newsletter's own words on its pages and in its mails for readers.
 
 ALTER TABLE publishing.newsletter
-    -- Of broadsheet_common.contracts.reader_texts, by name. One that is missing or empty: our own words.
+    -- Of broadsheet_common.languages.reader_texts, by name. One that is missing or empty: our own words.
     ADD COLUMN texts jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE publishing.newsletter
     ADD CONSTRAINT newsletter_texts CHECK (jsonb_typeof(texts) = 'object') NOT VALID;

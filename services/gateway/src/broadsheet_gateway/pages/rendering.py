@@ -11,9 +11,9 @@ from typing import Any
 import jinja2
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import paragraphs
 from broadsheet_common.languages.catalogue import Catalogue
 from broadsheet_common.languages.local_forms import long_date
+from broadsheet_common.languages.reader_texts import paragraphs
 from broadsheet_gateway.admin.navigation import open_groups
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.for_readers.accent_sheet import find_accent_sheet

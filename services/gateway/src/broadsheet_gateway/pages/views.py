@@ -10,9 +10,9 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.contracts.suppression import SuppressionKind
 from broadsheet_common.languages.language import Language
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_gateway.http.content_policy import CONTENT_SECURITY_POLICY
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.for_readers.accent_sheet import accent_sheet_name

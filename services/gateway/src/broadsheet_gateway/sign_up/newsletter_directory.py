@@ -13,9 +13,9 @@ from typing import Final, Literal
 import msgspec
 
 from broadsheet_common.contracts.identity import Identity
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.http.problems import ProblemError, UnavailableError
 from broadsheet_common.languages.language import Language
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.pages.for_readers.newsletter_look import ACCENT_COLOUR, NewsletterLook
 from broadsheet_gateway.pages.times import PageZones

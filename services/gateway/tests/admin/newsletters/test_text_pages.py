@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_gateway.admin.newsletters.reader_texts import GROUPS, TEXT_LABELS
 
 from ...conftest import Gateway, csrf_token_of

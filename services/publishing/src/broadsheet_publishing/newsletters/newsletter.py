@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_publishing.newsletters.site_origin import ORIGINS_MAX, SiteOrigin
 from broadsheet_publishing.newsletters.time_zone import find_zone

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_common.http.entity_tag import entity_tag
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_publishing.newsletters import store
 from broadsheet_publishing.newsletters.installation import Installation
 from broadsheet_publishing.newsletters.newsletter import MissingSetting, missing_settings

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts, stored_texts
+from broadsheet_common.languages.reader_texts import ReaderTexts, stored_texts
 from broadsheet_common.mail.mailbox import mailbox
 from broadsheet_publishing.newsletters.stream_check import StreamCheck
 

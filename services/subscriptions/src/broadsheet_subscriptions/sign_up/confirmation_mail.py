@@ -11,9 +11,9 @@ from html import escape
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts, paragraphs
 from broadsheet_common.languages.language import language_of
 from broadsheet_common.languages.local_forms import duration_in_words
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts, paragraphs
 from broadsheet_common.mail.notice_frame import FramedWords, MailLook, frame, frame_around_link
 from broadsheet_subscriptions.mail_words import CATALOGUES
 

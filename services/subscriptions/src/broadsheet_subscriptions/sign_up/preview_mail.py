@@ -6,8 +6,8 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
-from broadsheet_common.contracts.reader_texts import ReaderTexts
 from broadsheet_common.http.problems import NotFoundError
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.confirmation_mail import (
     ConfirmationMail,

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts, stored_texts
 from broadsheet_common.contracts.suppression import SuppressionKind
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts, stored_texts
 from broadsheet_common.mail.email_address import EmailAddress
 from broadsheet_common.mail.notice_frame import MailLook
 from broadsheet_subscriptions.consent.evidence import Evidence, SignUpMail

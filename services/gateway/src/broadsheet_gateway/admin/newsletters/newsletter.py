@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts
 
 MISSING_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {"from_email": "a sender", "postal_address": "a postal address"}

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_gateway.admin.newsletters.newsletter import Fields, Newsletter
 
 Picture = Literal[

@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import OUR_WORDS, ReaderTexts
 from broadsheet_common.languages.language import Language, language_of
+from broadsheet_common.languages.reader_texts import OUR_WORDS, ReaderTexts
 
 ACCENT_COLOUR = "#7a1f1f"
 _HTTPS: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?=/)")

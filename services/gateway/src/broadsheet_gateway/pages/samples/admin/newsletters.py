@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_gateway.admin.differences import Difference
 from broadsheet_gateway.admin.newsletters.newsletter import (
     Newsletter,

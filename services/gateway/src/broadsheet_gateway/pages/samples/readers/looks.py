@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_gateway.pages.for_readers.newsletter_look import NewsletterLook
 
 SYSTEMS = NewsletterLook(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from broadsheet_publishing.newsletters.site_origin import ORIGINS_MAX, SiteOrigin
 from harness.cluster import Database
 
-from .conftest import Publishing
+from ..conftest import Publishing
 
 BLOG = "https://blog.example"
 

@@ -11,7 +11,7 @@ from broadsheet_common.http.problems import InvalidInputError
 from broadsheet_publishing.newsletters.newsletter import parse_settings
 from broadsheet_publishing.newsletters.slug import slug_from
 
-from .conftest import ISSUE, Publishing
+from ..conftest import ISSUE, Publishing
 
 ADDRESS = "1 Example Street, Example Town"
 

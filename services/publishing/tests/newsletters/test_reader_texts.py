@@ -2,11 +2,11 @@
 
 import pytest
 
-from broadsheet_common.contracts.reader_texts import ReaderTexts
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_publishing.newsletters.api import ReaderTextsInput
 from harness.seeding import Seed
 
-from .conftest import Publishing
+from ..conftest import Publishing
 
 LETTER = "newsletters/1"
 
