@@ -136,7 +136,7 @@ def of_every_page(rule: Callable[[ParsedPage], None]) -> Callable[[dict[str, Par
     def test(parsed: dict[str, ParsedPage]) -> None:
         assert _faults(parsed, rule) == {}
 
-    del test.__wrapped__  # type: ignore[attr-defined] # or pytest asks for the rule's argument
+    del test.__wrapped__  # or pytest asks for the rule's argument
     return test
 
 
