@@ -228,11 +228,11 @@ def test_an_issue_page_follows_the_issue_to_its_end(page: Page, site: tuple[_Sit
 def test_what_somebody_is_typing_stays(page: Page, site: tuple[_Site, str]) -> None:
     served, address = site
     page.goto(f"{address}/admin/issues/7")
-    page.get_by_label("Reason of a pause").fill("The link is wrong")
+    page.get_by_label("Reason for the pause").fill("The link is wrong")
     page.get_by_role("link", name="Refresh the figures").focus()
     served.issue = _issue(IssueStatus.SENDING, accepted=700, failed=20, parked=3)
     expect(page.get_by_role("row", name="Subscriber 4")).to_be_visible()
-    expect(page.get_by_label("Reason of a pause")).to_have_value("The link is wrong")
+    expect(page.get_by_label("Reason for the pause")).to_have_value("The link is wrong")
 
 
 def test_the_dashboard_keeps_the_focus_when_a_status_changes(page: Page, site: tuple[_Site, str]) -> None:
