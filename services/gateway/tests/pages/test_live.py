@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE
+from broadsheet_gateway.admin.charts import PACE_OF_PAUSED
 from broadsheet_gateway.admin.home.events import DashboardEvent, UncertainIssue, sign_of, tasks_of
 from broadsheet_gateway.admin.home.views import DashboardPage, LatestIssue, SendingIssue
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueEvent, IssueStatus
@@ -247,6 +248,7 @@ def test_the_dashboard_keeps_the_focus_when_a_status_changes(page: Page, site: t
     served.issue = _issue(IssueStatus.PAUSED, accepted=1000)
     expect(page.locator(".meter-text")).to_have_text("1,000 of 2,000 settled (50%)")
     expect(page.locator(".part-accepted")).to_have_attribute("width", "50%")
+    expect(page.locator("[data-live=pace]")).to_have_text(PACE_OF_PAUSED)
     assert page.evaluate("window.shifted") < _SHIFT_MAX
 
 
