@@ -66,7 +66,7 @@ async def _pause(tab: Tab, folder: Path) -> None:
     await page.keyboard.press("o")
     await expect(page.locator("h1")).to_have_text("Sending")
     await expect(page.get_by_role("region", name="What waits")).to_contain_text("Through the outage")
-    await page.get_by_label("Reason of a pause").fill(REASON)
+    await page.get_by_label("Reason for the pause").fill(REASON)
     await page.get_by_role("button", name="Pause all sending").click()
     await expect(page.get_by_text("All sending is paused.")).to_be_visible()
     await expect(page.locator(".sending")).to_contain_text(REASON)

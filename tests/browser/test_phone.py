@@ -91,7 +91,7 @@ async def _look_somebody_up(tab: Tab, folder: Path) -> None:
 async def _pause_and_resume(tab: Tab, folder: Path) -> None:
     page = tab.page
     await _by_the_menu(tab, "Sending")
-    await page.get_by_label("Reason of a pause").fill("Wrong date")
+    await page.get_by_label("Reason for the pause").fill("Wrong date")
     await page.get_by_role("button", name="Pause all sending").tap()
     await expect(page.get_by_text("All sending is paused.")).to_be_visible()
     await _looks_well(tab, folder / "08-paused.png")

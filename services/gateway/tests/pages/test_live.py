@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from broadsheet_common.contracts.permissions import GRANTABLE
 from broadsheet_common.event_streams.messages import EVENT_STREAM_MEDIA_TYPE
+from broadsheet_gateway.admin.charts import PACE_OF_PAUSED
 from broadsheet_gateway.admin.home.events import DashboardEvent, UncertainIssue, sign_of, tasks_of
 from broadsheet_gateway.admin.home.views import DashboardPage, LatestIssue, SendingIssue
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueEvent, IssueStatus
@@ -228,11 +229,11 @@ def test_an_issue_page_follows_the_issue_to_its_end(page: Page, site: tuple[_Sit
 def test_what_somebody_is_typing_stays(page: Page, site: tuple[_Site, str]) -> None:
     served, address = site
     page.goto(f"{address}/admin/issues/7")
-    page.get_by_label("Reason of a pause").fill("The link is wrong")
+    page.get_by_label("Reason for the pause").fill("The link is wrong")
     page.get_by_role("link", name="Refresh the figures").focus()
     served.issue = _issue(IssueStatus.SENDING, accepted=700, failed=20, parked=3)
     expect(page.get_by_role("row", name="Subscriber 4")).to_be_visible()
-    expect(page.get_by_label("Reason of a pause")).to_have_value("The link is wrong")
+    expect(page.get_by_label("Reason for the pause")).to_have_value("The link is wrong")
 
 
 def test_the_dashboard_keeps_the_focus_when_a_status_changes(page: Page, site: tuple[_Site, str]) -> None:
@@ -247,6 +248,7 @@ def test_the_dashboard_keeps_the_focus_when_a_status_changes(page: Page, site: t
     served.issue = _issue(IssueStatus.PAUSED, accepted=1000)
     expect(page.locator(".meter-text")).to_have_text("1,000 of 2,000 settled (50%)")
     expect(page.locator(".part-accepted")).to_have_attribute("width", "50%")
+    expect(page.locator("[data-live=pace]")).to_have_text(PACE_OF_PAUSED)
     assert page.evaluate("window.shifted") < _SHIFT_MAX
 
 

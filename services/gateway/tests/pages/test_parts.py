@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from broadsheet_common.mail.mail_template import VARIABLES
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueDetail, IssueRow, IssueStatus
+from broadsheet_gateway.admin.issue.views import IssueRecipientsPage
+from broadsheet_gateway.admin.subscriber_names import NamedSubscriber, SubscriberNames
 from broadsheet_gateway.pages import FlashCode, Pages
 from broadsheet_gateway.pages.flashes import flash_text, flash_tone
 from broadsheet_gateway.pages.preview import main as preview_main
@@ -45,6 +47,14 @@ def test_messages_of_the_original_keep_their_words(code: FlashCode, text: str) -
 def test_every_code_has_a_message_and_a_tone() -> None:
     assert len({flash_text(code) for code in FlashCode}) == len(FlashCode)
     assert {flash_tone(code) for code in FlashCode} == {"success", "error", "notice"}
+
+
+def test_a_long_address_may_break_after_a_dot_or_the_at_sign_and_is_escaped() -> None:
+    names = SubscriberNames.of_found([NamedSubscriber(17, "somebody.with.a.long<b>@department.example")])
+    view = sample_pages()["issue-recipients-found"]
+    assert isinstance(view, IssueRecipientsPage)
+    page = Pages().render(msgspec.structs.replace(view, names=names))
+    assert "somebody.<wbr>with.<wbr>a.<wbr>long&lt;b&gt;@<wbr>department.<wbr>example" in page
 
 
 def test_the_dashboard_welcomes_by_name() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -159,6 +160,10 @@ def time_left(seconds: int | None) -> str:
     if minutes < 2 * 60:
         return f"about {minutes} minutes left"
     return f"about {-(-minutes // 60)} hours left"
+
+
+PACE_OF_PAUSED: Final = "Nothing is sent while it is paused"
+"""In the place of a rate, which stays filled: what follows it must not move when an issue is paused."""
 
 
 def pace(settled_per_s: float | None) -> str:

@@ -159,5 +159,5 @@ def refused_fields(refusal: UpstreamRefusalError) -> dict[str, str]:
 def refusal_sentence(error: UpstreamRefusalError | ProblemError) -> str:
     """Why the whole form was refused, for its `form_error`. Of a service that does not answer, that it does not."""
     if isinstance(error, UpstreamRefusalError):
-        return error.problem.detail or error.problem.title
-    return str(error.detail or error.title)
+        return error.problem.detail or f"{error.problem.title}."
+    return str(error.detail or f"{error.title}.")

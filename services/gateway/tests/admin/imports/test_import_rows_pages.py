@@ -72,7 +72,7 @@ async def test_without_the_first_rows_the_columns_can_still_be_chosen(
     gateway.subscriptions.answer("GET", f"{API}/12", body=job())
     gateway.subscriptions.fail("GET", f"{API}/12/sample", httpx.ConnectError("away"))
     page = (await owner.get(f"{IMPORTS}/12")).text
-    assert "first rows of the file could not be asked" in page
+    assert "first rows of the file could not be loaded" in page
     assert 'name="column_2"' in page
     gateway.subscriptions.answer("GET", f"{API}/12/sample", body={"columns": ["Other"], "rows": [["x"]]})
     page = (await owner.get(f"{IMPORTS}/12")).text
@@ -224,7 +224,7 @@ async def test_rejected_rows_that_cannot_be_shown_say_why(gateway: Gateway, owne
     answer_rejects(gateway)
     assert "not kept any more" in (await owner.get(f"{IMPORTS}/12")).text
     gateway.subscriptions.refuse("GET", f"{API}/12/rejected-rows", 400, "malformed-request")
-    assert "could not be asked" in (await owner.get(f"{IMPORTS}/12?cursor=bad")).text
+    assert "could not be loaded" in (await owner.get(f"{IMPORTS}/12?cursor=bad")).text
 
 
 async def test_rows_of_too_many_columns_are_corrected_in_the_download(

@@ -222,7 +222,7 @@ async def test_without_the_attributes_the_rest_is_shown(gateway: Gateway, owner:
     gateway.subscriptions.answer("GET", f"{API}/12", body=job(mapping=mapping))
     gateway.subscriptions.fail("GET", "/api/v1/attributes", httpx.ConnectError("away"))
     page = (await owner.get(f"{IMPORTS}/12")).text
-    assert "could not be asked" in page
+    assert "could not be loaded" in page
     assert '<option value="attribute:standing" selected>' in page, "a form must send it back"
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from broadsheet_gateway.admin.charts import TimeChart, joined_words, pace, percent, time_left
+from broadsheet_gateway.admin.charts import PACE_OF_PAUSED, TimeChart, joined_words, pace, percent, time_left
 from broadsheet_gateway.admin.issue.issue_views import IssueRow
 from broadsheet_gateway.admin.issue.report import Engagement, Rates
 from broadsheet_gateway.admin.issue.views import Senders
@@ -22,7 +22,7 @@ class SendingIssue(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pace(self) -> str:
         if self.issue.status.value == "paused":
-            return ""
+            return PACE_OF_PAUSED
         return joined_words((pace(self.settled_per_s), time_left(self.seconds_left)))
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from broadsheet_gateway.admin.charts import joined_words, pace, time_left
+from broadsheet_gateway.admin.charts import PACE_OF_PAUSED, joined_words, pace, time_left
 from broadsheet_gateway.admin.issue.issue_views import IssueDetail, IssueEvent, IssueRow
 from broadsheet_gateway.admin.issue.report import AbTestState, IssueReport
 from broadsheet_gateway.admin.subscriber_names import SubscriberNames
@@ -127,7 +127,9 @@ class IssuePage(AdminPageView, frozen=True, kw_only=True):
 
     @property
     def pace(self) -> str:
-        if self.event is None or self.issue.status.value == "paused":
+        if self.issue.status.value == "paused":
+            return PACE_OF_PAUSED
+        if self.event is None:
             return ""
         return joined_words((pace(self.event.settled_per_s), time_left(self.event.seconds_left)))
 

@@ -28,6 +28,7 @@
 
   // The words are those of charts.py.
   function pace(issue) {
+    if (issue.status === "paused") return "Nothing is sent while it is paused";
     if (!["publishing", "sending"].includes(issue.status)) return "";
     const words = [];
     const rate = issue.settled_per_s;

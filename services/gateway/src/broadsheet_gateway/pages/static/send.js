@@ -32,7 +32,7 @@
     const moment = when === "later" ? momentOf(form.elements.at.value, form.elements.time_zone.value.trim()) : null;
     button.textContent = when === "now" ? sendsNow : "Schedule it";
     shown.textContent = moment
-      ? `On your clock: ${moment.toLocaleString("en-GB", { dateStyle: "full", timeStyle: "short" })}`
+      ? `On your clock: ${moment.toLocaleDateString("en-GB", { dateStyle: "long" })}, ${moment.toLocaleTimeString("en-GB", { timeStyle: "short" })}`
       : "";
   }
 

@@ -108,7 +108,7 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
             ),
             Task(
                 kind="webhook",
-                text="Webhook 4 was switched off after failing since 9 March 2026, 08:12 UTC.",
+                text="Webhook 4 was switched off after failing since 9 March 2026, 09:12 Europe/Paris.",
                 page_path="/admin/webhooks/4",
                 link="Look at the webhook",
             ),
