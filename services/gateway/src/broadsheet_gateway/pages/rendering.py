@@ -3,13 +3,15 @@
 Templates are compiled once, and made for each language: what differs is only where their words are looked up.
 """
 
+import re
 from collections.abc import Mapping, MutableMapping
 from datetime import date
 from types import CodeType
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 import msgspec
+from markupsafe import Markup
 
 from broadsheet_common.contracts.reader_texts import paragraphs
 from broadsheet_common.languages.catalogue import Catalogue
@@ -21,6 +23,10 @@ from broadsheet_gateway.pages.for_readers.words import CATALOGUES
 from broadsheet_gateway.pages.static_files import StaticFile, load_static_files
 from broadsheet_gateway.pages.times import instant, planned, zone_name
 from broadsheet_gateway.pages.views import PageView
+
+_MAY_BREAK_AFTER: Final = re.compile(r"(?<=[@._+])(?=.)")
+_SHORT_ADDRESS_LENGTH_MAX: Final = 20
+"""Fits any column for people, and stays in one piece."""
 
 
 class Pages:
@@ -94,9 +100,11 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.filters["number"] = _number
+    environment.filters["with_code"] = _with_code
     environment.filters["instant"] = instant
     environment.filters["planned"] = planned
     environment.filters["zone_name"] = zone_name
+    environment.filters["address"] = _address
     environment.filters["plain_date"] = _plain_date
     environment.filters["long_date"] = long_date
     environment.filters["paragraphs"] = paragraphs
@@ -126,5 +134,19 @@ def _number(value: int) -> str:
     return f"{value:,}"
 
 
+def _address(value: str) -> Markup:
+    """An e-mail address, host or name of a key: where a line ends within it, it ends after one of `@._+`."""
+    pieces = [value] if len(value) <= _SHORT_ADDRESS_LENGTH_MAX else _MAY_BREAK_AFTER.split(value)
+    return Markup("<wbr>").join(pieces)
+
+
 def _plain_date(value: date) -> str:
     return f"{value:%-d %B %Y}"
+
+
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks as code: services write their messages so, for the API and for pages alike."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(Markup.escape(text))))  # noqa: S704  # escaped
