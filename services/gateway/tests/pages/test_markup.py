@@ -15,7 +15,7 @@ from broadsheet_gateway.pages import Pages
 from broadsheet_gateway.pages.preview_samples import sample_pages
 from broadsheet_gateway.pages.views import PageView
 
-_VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
+_VOID = frozenset({"meta", "link", "input", "br", "hr", "img", "wbr"})
 _SVG_EMPTY = frozenset({"path", "circle", "rect"})
 _HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;{{ 7*7 }}\u2028"
 

@@ -68,7 +68,7 @@ def parse_last_day(text: str, zone: str) -> datetime | None:
         next_day = date.fromisoformat(text) + timedelta(days=1)
         return datetime.combine(next_day, datetime.min.time(), find_zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(errors=(FieldProblem("/expires_on", "Type a day, for example 2027-01-31."),)) from error
+        raise InvalidInputError(errors=(FieldProblem("/expires_on", "Choose a day."),)) from error
 
 
 def errors_of(error: InvalidInputError) -> dict[str, str]:
