@@ -153,11 +153,11 @@ async def test_a_layout_with_a_fault_is_mended_saved_and_deleted(
         await page.get_by_role("textbox", name="Source").fill(
             good.replace("{{ content }}", "{{ content }}\n{{ nmae }}")
         )
-        await page.get_by_role("button", name="Make it").click()
+        await page.get_by_role("button", name="Make the layout").click()
         await expect(page.get_by_role("heading", name="Faults of the source")).to_be_visible()
         await expect(page.locator("li", has_text="Line 13:")).to_contain_text("{{ nmae }}")
         await page.get_by_role("textbox", name="Source").fill(good)
-        await page.get_by_role("button", name="Make it").click()
+        await page.get_by_role("button", name="Make the layout").click()
         await expect(page.get_by_text("The layout is saved.")).to_be_visible()
         await page.get_by_role("button", name="Delete the layout").click()
         await expect(page.locator("h1")).to_contain_text("is deleted")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from broadsheet_gateway.pages.times import PageZones, instant, instant_in_words, planned, zone_name
+from broadsheet_gateway.pages.times import PageZones, instant, instant_in_words, planned, stored_date, zone_name
 
 from ..conftest import MakeGateway
 
@@ -31,6 +31,22 @@ def test_an_instant_is_written_in_the_zone_which_is_named(zone: str, shown: str)
 def test_a_plan_is_written_as_it_was_made() -> None:
     local = datetime(2026, 7, 2, 0, 30)  # noqa: DTZ001 (a local time, its zone beside it)
     assert planned(MOMENT, local, "Europe/Paris").striptags() == "2 July 2026, 00:30 Europe/Paris"
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("1929-10-21", "21 October 1929"),
+        ("2026-01-01T12:00:00Z", "1 January 2026, 12:00 UTC"),
+        ("2026-01-01T01:00:00+02:00", "31 December 2025, 23:00 UTC"),
+        ("2026-01-01T12:00:00", "2026-01-01T12:00:00"),
+        ("2026-13-01", "2026-13-01"),
+        ("soon", "soon"),
+        ("", ""),
+    ],
+)
+def test_a_stored_date_is_written_out(stored: str, shown: str) -> None:
+    assert stored_date(stored) == shown
 
 
 def test_what_belongs_to_no_newsletter_has_the_zone_of_the_installation() -> None:

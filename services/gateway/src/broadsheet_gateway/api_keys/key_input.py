@@ -20,5 +20,5 @@ def parse_expiry(when: datetime | None) -> datetime | None:
     if when.tzinfo is None:
         raise InvalidInputError(errors=(FieldProblem("/expires_at", "needs a time zone, for example Z"),))
     if when <= datetime.now(UTC):
-        raise InvalidInputError(errors=(FieldProblem("/expires_at", "is in the past"),))
+        raise InvalidInputError(errors=(FieldProblem("/expires_at", "This is in the past."),))
     return when

@@ -100,6 +100,7 @@ def _environment(loader: jinja2.BaseLoader) -> jinja2.Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.filters["number"] = _number
+    environment.filters["with_code"] = _with_code
     environment.filters["instant"] = instant
     environment.filters["planned"] = planned
     environment.filters["zone_name"] = zone_name
@@ -141,3 +142,11 @@ def _address(value: str) -> Markup:
 
 def _plain_date(value: date) -> str:
     return f"{value:%-d %B %Y}"
+
+
+_CODE: Final = re.compile(r"`([^`]+)`")
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks as code: services write their messages so, for the API and for pages alike."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(Markup.escape(text))))  # noqa: S704  # escaped

@@ -5,12 +5,15 @@ Templates write instants by these filters alone (`tests/pages/test_times_in_temp
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from markupsafe import Markup
+
+_DAY_CHARS: Final = len("2026-01-31")
 
 
 class PageZones(msgspec.Struct, frozen=True):
@@ -55,6 +58,19 @@ def planned(value: datetime, local: datetime, zone: str) -> Markup:
     return Markup('<time datetime="{}">{} {}</time>').format(
         value.isoformat(timespec="minutes"), f"{local:%-d %B %Y, %H:%M}", zone.replace("_", " ")
     )
+
+
+def stored_date(text: str) -> str:
+    """A day or an instant as services store it (`2026-01-31`, `2026-01-31T12:00:00Z`), as people read it. Instants are
+    in UTC, as days are counted there. Any other text stays as it is.
+    """
+    try:
+        if len(text) == _DAY_CHARS:
+            return f"{date.fromisoformat(text):%-d %B %Y}"
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return text if at.tzinfo is None else instant_in_words(at, "UTC")
 
 
 def _clock(value: datetime, zone: str) -> str:

@@ -141,22 +141,22 @@ async def test_filters_are_combined_and_go_on_to_the_file(gateway: Gateway, owne
     exported = await owner.get(path)
     assert exported.status_code == 200
     assert set(re.findall(r'"action":"([a-z_.]+)"', exported.text)) == {"key.created"}
-    assert "No entry is like that." in (await owner.get(f"{PATH}?actor=user:999999")).text
+    assert "No entry fits." in (await owner.get(f"{PATH}?actor=user:999999")).text
 
 
 async def test_both_days_are_part_of_the_time(gateway: Gateway, owner: httpx.AsyncClient) -> None:
     await until_entered(gateway, "user.signed_in")
     today = gateway.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')")[0][0]
     assert "<code>user.signed_in</code>" in (await owner.get(f"{PATH}?since={today}&until={today}")).text
-    assert "No entry is like that." in (await owner.get(f"{PATH}?until=2020-01-01")).text
+    assert "No entry fits." in (await owner.get(f"{PATH}?until=2020-01-01")).text
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
         ("target_kind=nonsense", "There is no such kind."),
-        ("since=yesterday", "This is no day"),
-        ("until=9999-12-31", "This is no day"),
+        ("since=yesterday", "This is not a date"),
+        ("until=9999-12-31", "This is not a date"),
         ("action=nonsense", "There is no such action."),
     ],
 )

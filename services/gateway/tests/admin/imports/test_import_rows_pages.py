@@ -177,7 +177,7 @@ async def test_a_fault_in_a_corrected_row_is_said_at_its_field_and_nothing_typed
     answer_rejects(gateway, BAD_ADDRESS, BAD_STATE)
     refused = await mend(owner, cell_7_0="ada@", cell_7_1="Ada King", cell_9_2="active", cell_9_1="x" * 2_001)
     assert refused.status_code == 422
-    assert re.search(r'href="#cell_7_0">Line 8, E-Mail: ', refused.text)
+    assert re.search(r'href="#cell_7_0">E-Mail, line 8: ', refused.text)
     for name in ("cell_7_0", "cell_9_1"):
         assert f'id="{name}-error"' in refused.text
     assert 'name="cell_7_0" value="ada@"' in refused.text

@@ -80,7 +80,10 @@ async def test_faults_of_the_source_stand_at_their_lines_and_it_is_kept(
         response = await owner.post(path, data=await form(owner, version="k1", source="<html>\r\n  <p>{{ nmae }}\r\n"))
         assert response.status_code == 422
         assert "It has 3 faults, listed at the top with their lines." in response.text
-        assert "<strong>Line 2:</strong> there is no field `nmae`<br><code><bdi>&lt;p&gt;{{ nmae }}" in response.text
+        assert (
+            "<strong>Line 2:</strong> there is no field <code>nmae</code><br><code><bdi>&lt;p&gt;{{ nmae }}"
+            in response.text
+        )
         assert "<strong>Line 9:</strong> the end is missing</li>" in response.text
         assert "&lt;html&gt;\n  &lt;p&gt;{{ nmae }}\n</textarea>" in response.text
         assert ('value="k1"' in response.text) == (path != PATH), "another request needs another key"

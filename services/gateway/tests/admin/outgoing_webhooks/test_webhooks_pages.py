@@ -76,7 +76,7 @@ async def test_the_list_shows_each_with_its_state(gateway: Gateway, owner: httpx
         endpoint(id=2, enabled=False),
         cursor="more",
     ))  # fmt: skip
-    page = (await owner.get(WEBHOOKS)).text
+    page = (await owner.get(WEBHOOKS)).text.replace("<wbr>", "")
     for text in ("Customer records", "Weekly, Newsletter 9", "https://b.example/hook", "Failing", "Disabled", "Enabled",
                  f"{WEBHOOKS}?cursor=more"):  # fmt: skip
         assert text in page

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broadsheet_common.http.problems import MalformedRequestError
+from broadsheet_gateway.admin.segments.asked import Known, KnownAttribute
 from broadsheet_gateway.admin.segments.condition_words import AttributeType, comparisons_of
 from broadsheet_gateway.admin.segments.filter_form import FIELDS_MAX, press, read_button, read_rows
 from broadsheet_gateway.admin.segments.filter_rows import (
@@ -21,6 +22,8 @@ from broadsheet_gateway.admin.segments.filter_rows import (
     place_of,
     rows_of,
 )
+from broadsheet_gateway.admin.segments.show_rows import show_group
+from broadsheet_gateway.admin.segments.views import ConditionRow
 
 TYPES: dict[str, AttributeType] = {"city": "text", "visits": "number", "member": "boolean", "born": "date"}
 WHATS = (
@@ -302,3 +305,22 @@ def test_a_pointer_of_the_api_finds_its_row(pointer: str, place: object) -> None
         ),
     )
     assert place_of(pointer, build_filter(rows, TYPES).pointers) == place
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "to"),
+    [
+        (Condition("created", "before", value="2026-01-01T12:00:00Z"), "1 January 2026, 12:00 UTC", ""),
+        (Condition("attribute:born", "in", value="1960-01-01\n1961-02-03"), "1 January 1960, 3 February 1961", ""),
+        (
+            Condition("attribute:born", "between", value="1960-01-01", to="1969-12-31"),
+            "1 January 1960",
+            "31 December 1969",
+        ),
+        (Condition("tag", "has", value="2026-01-01"), "2026-01-01", ""),
+    ],
+)
+def test_dates_of_conditions_are_written_out_for_readers(row: Condition, value: str, to: str) -> None:
+    shown = show_group(Group("all", (row,)), Known((KnownAttribute("born", "date", "Birthday"),), (), ())).parts[0]
+    assert isinstance(shown, ConditionRow)
+    assert (shown.value_text, shown.to_text) == (value, to)

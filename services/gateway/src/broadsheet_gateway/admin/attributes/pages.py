@@ -167,7 +167,7 @@ async def submit_remove_attribute(
     errors: dict[str, str] = {}
     form_error, status = "", 422
     if form.text("understood") != "yes":
-        errors["understood"] = "Tick this if the values are to be removed."
+        errors["understood"] = "Tick the box to remove the values."
     else:
         try:
             await context.calls.send("subscriptions", "DELETE", f"{_API_PATH}/{attribute.name}", type(None))

@@ -68,7 +68,9 @@ def parse_last_day(text: str, zone: str) -> datetime | None:
         next_day = date.fromisoformat(text) + timedelta(days=1)
         return datetime.combine(next_day, datetime.min.time(), find_zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(errors=(FieldProblem("/expires_on", "This is no day, as in 2027-01-31."),)) from error
+        raise InvalidInputError(
+            errors=(FieldProblem("/expires_on", "This is not a date. Write it as in 2027-01-31."),)
+        ) from error
 
 
 def errors_of(error: InvalidInputError) -> dict[str, str]:

@@ -238,7 +238,7 @@ async def submit_revocation(
         return context.responder.ask_for_proof(_path_of(number))
     if form.text("sure") != "yes":
         view = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
-        errors = {"sure": "Tick the box if you mean it: this cannot be undone."}
+        errors = {"sure": "Tick the box to revoke the key."}
         return context.responder.page(msgspec.structs.replace(view, errors=errors), status=422)
     async with context.engine.begin() as connection:
         await revoke_key(connection, context.session.identity, number)

@@ -11,6 +11,7 @@ from broadsheet_gateway.admin.segments.condition_words import (
     ATTRIBUTE,
     FIELD_WORDS,
     OF_A_NEWSLETTER,
+    Entry,
     comparison_of,
     comparisons_of,
 )
@@ -23,6 +24,7 @@ from broadsheet_gateway.admin.segments.filter_rows import (
     Path,
 )
 from broadsheet_gateway.admin.segments.views import Choice, ChoiceGroup, ConditionRow, GroupRow
+from broadsheet_gateway.pages.times import stored_date
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATES: Final = frozenset({"date", "two_dates"})
@@ -137,8 +139,9 @@ def _show(row: Condition, known: Known, path: Path, *, is_new: bool) -> Conditio
         of=row.of,
         of_text=name_of(int(row.of), known.newsletters) if is_number(row.of) else "",
         value=row.value,
-        value_text=_value_text(row, known, is_issue=chosen is not None and chosen.entry == "issue"),
+        value_text=_value_text(row, known, chosen.entry if chosen else "none"),
         to=row.to,
+        to_text=stored_date(row.to) if chosen is not None and chosen.entry in _DATES else row.to,
         entry=chosen.entry if chosen else "none",
         has_newsletter=row.what in OF_A_NEWSLETTER,
         has_date_picker=chosen is not None
@@ -149,10 +152,11 @@ def _show(row: Condition, known: Known, path: Path, *, is_new: bool) -> Conditio
     )
 
 
-def _value_text(row: Condition, known: Known, *, is_issue: bool) -> str:
-    if is_issue:
+def _value_text(row: Condition, known: Known, entry: Entry) -> str:
+    if entry == "issue":
         return next((f"“{one.title}”" for one in known.issues if str(one.id) == row.value), f"Issue {row.value}")
-    return ", ".join(row.value.split("\n"))
+    lines = row.value.split("\n")
+    return ", ".join(map(stored_date, lines) if entry in _DATES or entry == "dates" else lines)
 
 
 def _is_day(text: str) -> bool:

@@ -39,6 +39,7 @@ class ConditionRow(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     value_text: str = ""
     to: str = ""
+    to_text: str = ""
     entry: Entry = "none"
     has_newsletter: bool = False
     has_date_picker: bool = False

@@ -224,7 +224,7 @@ async def submit_erase(
     errors: dict[str, str] = {}
     form_error, status = "", 422
     if form.text("understood") != "yes":
-        errors["understood"] = "Tick this if the person is to be erased."
+        errors["understood"] = "Tick the box to erase this person."
     else:
         refused = await _send(context.calls, f"{PATH}/{person.id}/erase", {}, form)
         if refused is None:

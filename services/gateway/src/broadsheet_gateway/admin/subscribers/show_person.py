@@ -15,6 +15,7 @@ from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.service_calls import or_none
 from broadsheet_gateway.admin.subscribers.asked import (
     Attribute,
+    AttributeValue,
     Subscriber,
     ask_attributes,
     ask_consents,
@@ -27,6 +28,7 @@ from broadsheet_gateway.admin.subscribers.notes_form import as_text
 from broadsheet_gateway.admin.subscribers.story import suppression_words, tell_story
 from broadsheet_gateway.admin.subscribers.views import Fact, SubscriberPage, SubscriptionRow
 from broadsheet_gateway.pages import FlashCode
+from broadsheet_gateway.pages.times import stored_date
 
 T = TypeVar("T")
 
@@ -118,11 +120,17 @@ async def _if(may: bool, ask: Callable[[], Awaitable[T]]) -> T | None:
 
 def _facts(person: Subscriber, attributes: tuple[Attribute, ...] | None) -> tuple[Fact, ...]:
     labels: Mapping[str, str] = {one.name: one.label for one in attributes or ()}
-    words = {True: "yes", False: "no"}
+    dates = {one.name for one in attributes or () if one.type == "date"}
     return tuple(
-        Fact(labels.get(name, name), words[value] if isinstance(value, bool) else as_text(value))
+        Fact(labels.get(name, name), _value_text(value, is_date=name in dates))
         for name, value in sorted(person.attributes.items())
     )
+
+
+def _value_text(value: AttributeValue, *, is_date: bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return stored_date(as_text(value)) if is_date else as_text(value)
 
 
 def _flag_words(flag: str) -> str:

@@ -63,7 +63,7 @@ def key_samples(signed_in: SignedIn) -> dict[str, PageView]:
             chosen=frozenset({3}),
             errors={
                 "name": "You have a key of this name already.",
-                "expires_on": "Is in the past.",
+                "expires_on": "This is in the past.",
                 "scopes": "You do not have this permission yourself.",
                 "newsletter_ids": "At most 100 newsletters.",
             },
@@ -77,7 +77,9 @@ def key_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "key-rotated": KeySecretPage(signed_in=signed_in, key=shop, secret="bs_0a1b2c3d_" + "x" * 43, is_new=False),
         "key": msgspec.structs.replace(page, flashes=(FlashCode.KEY_RENAMED,)),
         "key-errors": msgspec.structs.replace(
-            page, name="", errors={"name": "A name is needed.", "overlap": "Choose one.", "sure": "Tick the box."}
+            page,
+            name="",
+            errors={"name": "A name is needed.", "overlap": "Choose one.", "sure": "Tick the box to revoke the key."},
         ),
         "key-rotated-meanwhile": msgspec.structs.replace(page, form_error="The key has got a new secret."),
         "key-to-confirm": msgspec.structs.replace(page, is_recent=False),

@@ -208,7 +208,7 @@ def _person_samples(signed_in: SignedIn) -> dict[str, PageView]:
             name="Ursula Le Guin",
             created_at=_at(1, 8),
             tags=("vip", "speaker"),
-            attributes=(Fact("Birthday", "1929-10-21"), Fact("City", "Portland"), Fact("Member", "yes")),
+            attributes=(Fact("Birthday", "21 October 1929"), Fact("City", "Portland"), Fact("Member", "yes")),
             subscriptions=(_CONFIRMED, _STOPPED, _LEFT),
             story=_STORY,
             earlier_mails="djE6OQ",
@@ -298,7 +298,7 @@ def _person_samples(signed_in: SignedIn) -> dict[str, PageView]:
             subscriber_id=41,
             email=_EMAIL,
             idempotency_key=_KEY,
-            errors={"understood": "Tick this if the person is to be erased."},
+            errors={"understood": "Tick the box to erase this person."},
         ),
     }
 
@@ -341,6 +341,6 @@ def _attribute_samples(signed_in: SignedIn) -> dict[str, PageView]:
             signed_in=signed_in,
             attribute=_ATTRIBUTES[1],
             holders=0,
-            errors={"understood": "Tick this if the values are to be removed."},
+            errors={"understood": "Tick the box to remove the values."},
         ),
     }
