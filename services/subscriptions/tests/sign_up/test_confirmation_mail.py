@@ -88,10 +88,13 @@ def test_the_lifetime_in_words(lifetime_s: int, words: str) -> None:
     assert f"works for {words}." in write(lifetime_s=lifetime_s).text_body
 
 
-def test_the_postal_address_stands_in_both_bodies() -> None:
-    mail = write(postal_address="1 Main Street\n12345 Town")
-    assert "1 Main Street 12345 Town" in _Reader(mail.html_body).text
-    assert "1 Main Street 12345 Town" in mail.text_body
+def test_the_postal_address_stands_in_both_bodies_line_by_line() -> None:
+    for mail in (
+        write(postal_address="1 Main  Street\r\n\n 12345 Town"),
+        write_already_subscribed_mail(look=MailLook("A"), postal_address="1 Main Street\n12345 Town", language="en"),
+    ):
+        assert "1 Main Street<br>12345 Town" in mail.html_body
+        assert mail.text_body.endswith("\n1 Main Street\n12345 Town\n")
 
 
 @given(st.text(min_size=1, max_size=200), st.text(max_size=200))

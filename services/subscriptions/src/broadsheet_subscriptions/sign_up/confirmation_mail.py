@@ -65,7 +65,7 @@ def _around_the_link(
     language = language_of(language_tag)
     translate = CATALOGUES[language]
     name = " ".join(look.name.split())
-    address = " ".join(postal_address.split())
+    address = _lines_of(postal_address)
     heading = texts.confirmation_mail_heading or translate("One more step")
     asked = translate("Somebody, we hope you, asked to get %(newsletter)s at this address.", newsletter="{name}")
     small = translate(
@@ -109,7 +109,7 @@ def write_already_subscribed_mail(
     known = language_of(language)
     translate = CATALOGUES[known]
     name = " ".join(look.name.split())
-    address = " ".join(postal_address.split())
+    address = _lines_of(postal_address)
     heading = texts.already_subscribed_mail_heading or translate("You are already subscribed")
     own = texts.already_subscribed_mail_text
     asked = translate(
@@ -152,13 +152,17 @@ def _own_text(text: str) -> str:
     return "\n\n".join(paragraphs(text))
 
 
-def _html_address(address: str) -> str:
-    return f"<br>{escape(address)}" if address else ""
+def _lines_of(postal_address: str) -> list[str]:
+    return [words for line in postal_address.splitlines() if (words := " ".join(line.split()))]
+
+
+def _html_address(address: list[str]) -> str:
+    return "".join(f"<br>{escape(line)}" for line in address)
 
 
 def _text_heading(heading: str) -> str:
     return f"{heading}\n{'=' * len(heading)}\n\n"
 
 
-def _text_end(name: str, address: str) -> str:
-    return f"\n\n--\n{name}\n" + (f"{address}\n" if address else "")
+def _text_end(name: str, address: list[str]) -> str:
+    return f"\n\n--\n{name}\n" + "".join(f"{line}\n" for line in address)
