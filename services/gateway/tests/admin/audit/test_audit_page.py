@@ -155,8 +155,8 @@ async def test_both_days_are_part_of_the_time(gateway: Gateway, owner: httpx.Asy
     ("query", "said"),
     [
         ("target_kind=nonsense", "There is no such kind."),
-        ("since=yesterday", "This is no day"),
-        ("until=9999-12-31", "This is no day"),
+        ("since=yesterday", "This is not a date"),
+        ("until=9999-12-31", "This is not a date"),
         ("action=nonsense", "There is no such action."),
     ],
 )

@@ -96,9 +96,9 @@ async def test_scopes_newsletters_and_the_last_day_are_those_of_the_form(
         ({"scope_read": ""}, ""),
         ({"scope_read": None}, "Tick at least one thing that the key may do."),
         ({"scope_nonsense": "yes"}, "There is no scope nonsense."),
-        ({"expires_on": "2020-01-01"}, "Is in the past."),
-        ({"expires_on": "soon"}, "This is no day, as in 2027-01-31."),
-        ({"expires_on": "9999-12-31"}, "This is no day, as in 2027-01-31."),
+        ({"expires_on": "2020-01-01"}, "This is in the past."),
+        ({"expires_on": "soon"}, "This is not a date. Write it as in 2027-01-31."),
+        ({"expires_on": "9999-12-31"}, "This is not a date. Write it as in 2027-01-31."),
     ],
 )
 async def test_what_cannot_be_a_key_is_said_and_what_was_typed_stays(

@@ -47,7 +47,7 @@ def _start_of(day: str, zone: str, name: str, errors: dict[str, str], *, days_la
         first = date.fromisoformat(day) + timedelta(days=days_later)
         return datetime.combine(first, time.min, find_zone(zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        errors[name] = "This is no day, as in 2027-01-31."
+        errors[name] = "This is not a date. Write it as in 2027-01-31."
         return None
 
 

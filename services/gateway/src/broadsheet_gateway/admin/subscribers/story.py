@@ -127,7 +127,7 @@ def _of_mail(mail: Mail, issues: Mapping[int, str]) -> Iterable[Happening]:
     words, tone = _MAIL_WORDS[mail.status]
     detail = mail.reason or ""
     if mail.events is None and mail.status == "accepted":
-        detail = "What was reported of it is not kept any more, or could not be asked."
+        detail = "What was reported of it is not kept any more, or could not be loaded."
     yield Happening(
         at=mail.settled_at or mail.queued_at,
         text=f"“{title}” {words}",

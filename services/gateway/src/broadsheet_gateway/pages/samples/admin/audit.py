@@ -77,8 +77,8 @@ def audit_samples(signed_in: SignedIn) -> dict[str, PageView]:
             page,
             filter=AuditFilter(since="2026-03-01", until="2026-02-01", action="x", target_kind="y"),
             errors={
-                "since": "This is no day.",
-                "until": "This is no day.",
+                "since": "This is not a date. Write it as in 2027-01-31.",
+                "until": "This is not a date. Write it as in 2027-01-31.",
                 "action": "There is no such action.",
                 "target_kind": "There is no such kind.",
             },

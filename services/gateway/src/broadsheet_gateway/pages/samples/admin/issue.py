@@ -212,7 +212,7 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
             report=None,
             in_archive=False,
             form_key=_KEY,
-            form_error="The issue is not paused",
+            form_error="The issue is not paused.",
         ),
         "issue-sent": IssuePage(
             signed_in=signed_in,

@@ -63,7 +63,7 @@ def key_samples(signed_in: SignedIn) -> dict[str, PageView]:
             chosen=frozenset({3}),
             errors={
                 "name": "You have a key of this name already.",
-                "expires_on": "Is in the past.",
+                "expires_on": "This is in the past.",
                 "scopes": "You do not have this permission yourself.",
                 "newsletter_ids": "At most 100 newsletters.",
             },

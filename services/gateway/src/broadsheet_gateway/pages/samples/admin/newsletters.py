@@ -102,7 +102,7 @@ def newsletter_samples(signed_in: SignedIn) -> dict[str, PageView]:
             idempotency_key=_KEY,
             errors={
                 "slug": "A slug is 1 to 63 of a-z, 0-9 and -, and does not begin with -.",
-                "time_zone": "There is none.",
+                "time_zone": "There is no such time zone. Expected is an IANA name, for example Europe/Paris.",
             },
         ),
         "newsletter-settings": msgspec.structs.replace(page, flashes=(FlashCode.NEWSLETTER_SAVED,)),

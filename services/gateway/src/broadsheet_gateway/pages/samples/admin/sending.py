@@ -47,7 +47,7 @@ def sending_samples(signed_in: SignedIn) -> dict[str, PageView]:
             queue=(),
             audit=(),
             may_change=True,
-            form_error="A service that this needs does not answer",
+            form_error="A service that this needs does not answer.",
         ),
         "sending-refused": msgspec.structs.replace(
             running,
