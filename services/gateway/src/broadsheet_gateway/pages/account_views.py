@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
+from broadsheet_gateway.pages.flashes import FlashCode, flash_text
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors, PageView
+
+_FIELD_OF_FLASH: Final = {
+    FlashCode.CURRENT_PASSWORD_WRONG: "current_password",
+    FlashCode.PASSWORD_LENGTH: "new_password",
+    FlashCode.PASSWORDS_DIFFER: "new_password_check",
+}
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,10 +80,20 @@ class ResetLinkGonePage(PageView, frozen=True, kw_only=True):
 
 
 class PasswordPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/password`. What the original checked is said as a flash, as there; `errors` (new_password) says why
-    a password is too easy to guess.
+    """`GET /admin/password`, and its POST answered with a fault in `errors` (new_password). What the original checked
+    comes as a flash, as there, and stands at its field.
     """
 
     template: ClassVar[str] = "password.html"
 
     errors: FieldErrors = NO_ERRORS
+
+    @property
+    def banners(self) -> tuple[FlashCode, ...]:
+        return tuple(code for code in self.flashes if code not in _FIELD_OF_FLASH)
+
+    @property
+    def faults(self) -> FieldErrors:
+        """By field: current_password, new_password, new_password_check."""
+        flashed = {_FIELD_OF_FLASH[code]: flash_text(code) for code in self.flashes if code in _FIELD_OF_FLASH}
+        return {**flashed, **self.errors}

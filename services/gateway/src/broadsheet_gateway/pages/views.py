@@ -48,6 +48,11 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
     signed_in: SignedIn | None = None
 
     @property
+    def banners(self) -> tuple[FlashCode, ...]:
+        """The flashes that stand above the page; a page may have others at its fields."""
+        return self.flashes
+
+    @property
     def content_policy(self) -> str:
         """Its `Content-Security-Policy`; empty: that of ordinary pages."""
         return ""
