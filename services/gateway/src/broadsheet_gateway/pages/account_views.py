@@ -30,7 +30,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 class SessionsPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/account/sessions`. The page's own session comes first."""
 
-    template: ClassVar[str] = "sessions.html"
+    template: ClassVar[str] = "account/sessions.html"
 
     sessions: tuple[SessionRow, ...]
 
@@ -40,7 +40,7 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
     the user has a second factor.
     """
 
-    template: ClassVar[str] = "confirm_identity.html"
+    template: ClassVar[str] = "account/confirm_identity.html"
 
     next_path: str
     asks_code: bool = False
@@ -52,7 +52,7 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
 class AskResetPage(PageView, frozen=True, kw_only=True):
     """`GET /password-reset`, and its POST with an address that is none. Field of `errors`: email."""
 
-    template: ClassVar[str] = "reset_ask.html"
+    template: ClassVar[str] = "account/reset_ask.html"
 
     email: str = ""
     errors: Mapping[str, str] = {}
@@ -61,13 +61,13 @@ class AskResetPage(PageView, frozen=True, kw_only=True):
 class ResetMailedPage(PageView, frozen=True, kw_only=True):
     """`POST /password-reset`: the same for every address."""
 
-    template: ClassVar[str] = "reset_mailed.html"
+    template: ClassVar[str] = "account/reset_mailed.html"
 
 
 class SetPasswordPage(PageView, frozen=True, kw_only=True):
     """`GET /password-reset/{token}`, and its POST answered with faults. Fields: new_password, new_password_check."""
 
-    template: ClassVar[str] = "reset_set.html"
+    template: ClassVar[str] = "account/reset_set.html"
 
     action_path: str
     errors: Mapping[str, str] = {}
@@ -76,7 +76,7 @@ class SetPasswordPage(PageView, frozen=True, kw_only=True):
 class ResetLinkGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, used, replaced, or too old."""
 
-    template: ClassVar[str] = "reset_gone.html"
+    template: ClassVar[str] = "account/reset_gone.html"
 
 
 class PasswordPage(AdminPageView, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class PasswordPage(AdminPageView, frozen=True, kw_only=True):
     comes as a flash, as there, and stands at its field.
     """
 
-    template: ClassVar[str] = "password.html"
+    template: ClassVar[str] = "account/password.html"
 
     errors: FieldErrors = NO_ERRORS
 
