@@ -206,7 +206,7 @@ async def _be_erased(tab: Tab, inbox: Oracle, stored: Seed, folder: Path) -> Non
     """By the link that was mailed before, which is good for an hour."""
     page = tab.page
     await page.goto(await newest_link(inbox, READER, "/preferences/"))
-    await page.get_by_role("link", name="What that means, and the button").click()
+    await page.get_by_role("link", name="See what is erased, and decide").click()
     await tab.look(folder / "10-erase.png")
     await page.locator("main").get_by_role("button").click()
     await expect(page.locator("h1")).to_have_text("Your data is erased")

@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath, JSONBody
 from litestar.testing import TestClient
 
-from broadsheet_common.http.problems import problem_handlers
+from broadsheet_common.http.problems import as_sentence, problem_handlers
 
 TYPES = {
     400: "malformed-request",
@@ -128,3 +128,17 @@ def test_what_passes_by_itself_is_unavailable_and_anything_else_a_bug(error: Exc
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert ("retry-after" in response.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("The issue is not paused", "The issue is not paused."),
+        ("is there already", "Is there already."),
+        ("There is no such layout. ", "There is no such layout."),
+        ("Which one?", "Which one?"),
+        ("", ""),
+    ],
+)
+def test_a_title_stands_on_a_page_as_a_sentence(text: str, sentence: str) -> None:
+    assert as_sentence(text) == sentence

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
+from selectolax.lexbor import LexborHTMLParser
 
 from broadsheet_gateway.accounts.note_sign_in import SignInNotes
 from broadsheet_gateway.accounts.password_hashing import PasswordHashing
@@ -317,22 +318,29 @@ async def test_a_deleted_user_has_no_session(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("current", "new", "repeated", "message"),
+    ("new", "repeated", "field", "message"),
     [
-        ("wrong", "one new passphrase", "another passphrase", "You entered two different new passwords"),
-        ("wrong", "short", "short", "between 12 and 128 characters long"),
-        ("wrong", "x" * 129, "x" * 129, "between 12 and 128 characters long"),
-        ("wrong", "quite another passphrase", "quite another passphrase", "The current password is incorrect."),
+        ("one new passphrase", "another passphrase", "new_password_check", "You entered two different new passwords"),
+        ("short", "short", "new_password", "between 12 and 128 characters long"),
+        ("x" * 129, "x" * 129, "new_password", "between 12 and 128 characters long"),
+        (
+            "quite another passphrase",
+            "quite another passphrase",
+            "current_password",
+            "The current password is incorrect.",
+        ),
     ],
 )
-async def test_a_refused_password_is_said_once_and_changes_nothing(
-    gateway: Gateway, current: str, new: str, repeated: str, message: str
+async def test_a_refused_password_is_said_once_at_its_field_and_changes_nothing(
+    gateway: Gateway, new: str, repeated: str, field: str, message: str
 ) -> None:
     client = await gateway.signed_in()
-    form = {"current_password": current, "new_password": new, "new_password_check": repeated}
+    form = {"current_password": "wrong", "new_password": new, "new_password_check": repeated}
     response = await client.post("/admin/password", data=form)
     assert (response.status_code, response.headers["location"]) == (303, "/admin/password")
-    assert message in (await client.get("/admin/password")).text
+    page = LexborHTMLParser((await client.get("/admin/password")).text)
+    assert message in page.css(f"#{field}-error")[0].text()
+    assert message in page.css(f'.error-summary a[href="#{field}"]')[0].text()
     assert message not in (await client.get("/admin/password")).text
     await gateway.signed_in()
 

@@ -158,7 +158,8 @@ def _subclasses(kind: type[PageView]) -> Iterator[type[PageView]]:
 def test_every_view_has_a_sample_and_every_page_template_a_view() -> None:
     views = {kind for kind in _subclasses(PageView) if "template" in vars(kind)}
     assert {type(view) for view in sample_pages().values()} == views
-    bases = {"layout.html", "public.html", "own.html", "product.html", "admin.html", "archive.html", "account.html"}
+    for_readers = {"readers/public.html", "readers/own.html", "readers/archive.html"}
+    bases = {"layout.html", "product.html", "admin.html", "account/account.html", *for_readers}
     folder = Path(str(files("broadsheet_gateway.pages").joinpath("templates")))
     templates = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*.html") if not path.name.startswith("_")

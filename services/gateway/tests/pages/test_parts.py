@@ -29,7 +29,10 @@ _counts = st.fixed_dictionaries({part: st.integers(0, 2_000_000) for part in _PA
     ("code", "text"),
     [
         (FlashCode.NEWSLETTER_ACCEPTED, "The newsletter issue has been accepted, emails will go out shortly."),
-        (FlashCode.AUTHENTICATION_FAILED, "Authentication failed"),
+        (
+            FlashCode.AUTHENTICATION_FAILED,
+            "Authentication failed. The user name, the e-mail address or the password is not right.",
+        ),
         (FlashCode.LOGGED_OUT, "You have successfully logged out."),
         (
             FlashCode.PASSWORDS_DIFFER,

@@ -33,6 +33,14 @@ _STEP = re.compile(r"[^.\[\]]+|\.\.\.")
 _FIELD_OF_OBJECT = re.compile(r"Object (?:missing required|contains unknown) field `([^`]*)`")
 
 
+def as_sentence(text: str) -> str:
+    """A title or a detail as it stands on a page: with a capital and a full stop, which titles do not have."""
+    text = text.strip()
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…", ":")) else ".")
+
+
 class FieldProblem(msgspec.Struct, frozen=True):
     """One fault in the input: a JSON Pointer (RFC 6901) to the member, and what is wrong with it."""
 

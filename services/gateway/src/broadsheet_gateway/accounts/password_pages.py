@@ -30,7 +30,7 @@ _FLASH_OF_FAULT = {
     PasswordFault.MISMATCH: FlashCode.PASSWORDS_DIFFER,
     PasswordFault.LENGTH: FlashCode.PASSWORD_LENGTH,
 }
-"""As the original answers; the others are explained at the field."""
+"""As the original answers: with a redirect, and the page after it says it at the field. Others are said at once."""
 
 
 @get("/password", include_in_schema=False, opt=SIGNED_IN)

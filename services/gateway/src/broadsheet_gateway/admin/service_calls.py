@@ -6,7 +6,7 @@ from typing import TypeVar
 from urllib.parse import urlencode
 
 from broadsheet_common.contracts.identity import ServiceName
-from broadsheet_common.http.problems import ForbiddenError, NotFoundError, ProblemError
+from broadsheet_common.http.problems import ForbiddenError, NotFoundError, ProblemError, as_sentence
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.header_fields import header_field
 from broadsheet_gateway.forwarding.upstreams import TaggedAnswer, UpstreamRefusalError, Upstreams
@@ -153,11 +153,15 @@ def parse_id(text: str) -> int:
 
 def refused_fields(refusal: UpstreamRefusalError) -> dict[str, str]:
     """What is wrong, by the field of the body: `/welcome_mail/subject` is `welcome_mail/subject`."""
-    return {error.pointer.removeprefix("/"): error.detail for error in refusal.problem.errors if error.pointer != ""}
+    return {
+        error.pointer.removeprefix("/"): as_sentence(error.detail)
+        for error in refusal.problem.errors
+        if error.pointer != ""
+    }
 
 
 def refusal_sentence(error: UpstreamRefusalError | ProblemError) -> str:
     """Why the whole form was refused, for its `form_error`. Of a service that does not answer, that it does not."""
     if isinstance(error, UpstreamRefusalError):
-        return error.problem.detail or f"{error.problem.title}."
-    return str(error.detail or f"{error.title}.")
+        return as_sentence(error.problem.detail or error.problem.title)
+    return as_sentence(error.detail or error.title)

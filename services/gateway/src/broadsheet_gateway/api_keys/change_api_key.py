@@ -54,7 +54,7 @@ def parse_scopes_within(names: Iterable[str], identity: Identity) -> frozenset[P
         except ValueError as error:
             raise InvalidInputError(errors=(FieldProblem(pointer, str(error)),)) from error
         if not named & held or (len(named) == 1 and not named <= held):
-            raise InvalidInputError(errors=(FieldProblem(pointer, "you do not have this permission yourself"),))
+            raise InvalidInputError(errors=(FieldProblem(pointer, "You do not have this permission yourself."),))
         found |= named & held
     return found
 
@@ -76,11 +76,11 @@ async def _find_excess(
     own = await store.find_api_key_row(connection, int(number))
     assert own is not None, "keys are never deleted"
     if not scopes <= read_scopes(own.scopes):
-        return FieldProblem("/scopes", "your key does not have all of these permissions")
+        return FieldProblem("/scopes", "Your key does not have all of these permissions.")
     if own.newsletter_ids is not None and not (newsletter_ids and set(newsletter_ids) <= set(own.newsletter_ids)):
-        return FieldProblem("/newsletter_ids", "your key is for certain newsletters: name some of those")
+        return FieldProblem("/newsletter_ids", "Your key is for certain newsletters: name some of those.")
     if own.expires_at is not None and (expires_at is None or expires_at > own.expires_at):
-        return FieldProblem("/expires_at", "your key expires before that")
+        return FieldProblem("/expires_at", "Your key expires before that.")
     return None
 
 

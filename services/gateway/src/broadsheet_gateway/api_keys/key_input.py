@@ -9,7 +9,7 @@ def parse_name(text: str) -> str:
     """Raises `InvalidInputError`."""
     name = " ".join(text.split())
     if not name or not name.isprintable():
-        raise InvalidInputError(errors=(FieldProblem("/name", "needs characters that can be shown"),))
+        raise InvalidInputError(errors=(FieldProblem("/name", "It needs characters that can be shown."),))
     return name
 
 
@@ -18,7 +18,7 @@ def parse_expiry(when: datetime | None) -> datetime | None:
     if when is None:
         return None
     if when.tzinfo is None:
-        raise InvalidInputError(errors=(FieldProblem("/expires_at", "needs a time zone, for example Z"),))
+        raise InvalidInputError(errors=(FieldProblem("/expires_at", "It needs a time zone, for example Z."),))
     if when <= datetime.now(UTC):
         raise InvalidInputError(errors=(FieldProblem("/expires_at", "This is in the past."),))
     return when

@@ -56,7 +56,7 @@ async def wanted_entries(
     """
     for name, moment in (("since", since), ("until", until)):
         if moment is not None and moment.tzinfo is None:
-            raise MalformedRequestError(errors=(FieldProblem(f"/{name}", "needs a time zone, for example Z"),))
+            raise MalformedRequestError(errors=(FieldProblem(f"/{name}", "It needs a time zone, for example Z."),))
     parse_parameter(action, AuditAction | None, pointer="/action")
     return Wanted(
         since=since,

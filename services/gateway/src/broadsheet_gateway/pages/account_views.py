@@ -2,11 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
+from broadsheet_gateway.pages.flashes import FlashCode, flash_text
 from broadsheet_gateway.pages.views import NO_ERRORS, AdminPageView, FieldErrors, PageView
+
+_FIELD_OF_FLASH: Final = {
+    FlashCode.CURRENT_PASSWORD_WRONG: "current_password",
+    FlashCode.PASSWORD_LENGTH: "new_password",
+    FlashCode.PASSWORDS_DIFFER: "new_password_check",
+}
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +30,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 class SessionsPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/account/sessions`. The page's own session comes first."""
 
-    template: ClassVar[str] = "sessions.html"
+    template: ClassVar[str] = "account/sessions.html"
 
     sessions: tuple[SessionRow, ...]
 
@@ -33,7 +40,7 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
     the user has a second factor.
     """
 
-    template: ClassVar[str] = "confirm_identity.html"
+    template: ClassVar[str] = "account/confirm_identity.html"
 
     next_path: str
     asks_code: bool = False
@@ -45,7 +52,7 @@ class ConfirmIdentityPage(AdminPageView, frozen=True, kw_only=True):
 class AskResetPage(PageView, frozen=True, kw_only=True):
     """`GET /password-reset`, and its POST with an address that is none. Field of `errors`: email."""
 
-    template: ClassVar[str] = "reset_ask.html"
+    template: ClassVar[str] = "account/reset_ask.html"
 
     email: str = ""
     errors: Mapping[str, str] = {}
@@ -54,13 +61,13 @@ class AskResetPage(PageView, frozen=True, kw_only=True):
 class ResetMailedPage(PageView, frozen=True, kw_only=True):
     """`POST /password-reset`: the same for every address."""
 
-    template: ClassVar[str] = "reset_mailed.html"
+    template: ClassVar[str] = "account/reset_mailed.html"
 
 
 class SetPasswordPage(PageView, frozen=True, kw_only=True):
     """`GET /password-reset/{token}`, and its POST answered with faults. Fields: new_password, new_password_check."""
 
-    template: ClassVar[str] = "reset_set.html"
+    template: ClassVar[str] = "account/reset_set.html"
 
     action_path: str
     errors: Mapping[str, str] = {}
@@ -69,14 +76,24 @@ class SetPasswordPage(PageView, frozen=True, kw_only=True):
 class ResetLinkGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, used, replaced, or too old."""
 
-    template: ClassVar[str] = "reset_gone.html"
+    template: ClassVar[str] = "account/reset_gone.html"
 
 
 class PasswordPage(AdminPageView, frozen=True, kw_only=True):
-    """`GET /admin/password`. What the original checked is said as a flash, as there; `errors` (new_password) says why
-    a password is too easy to guess.
+    """`GET /admin/password`, and its POST answered with a fault in `errors` (new_password). What the original checked
+    comes as a flash, as there, and stands at its field.
     """
 
-    template: ClassVar[str] = "password.html"
+    template: ClassVar[str] = "account/password.html"
 
     errors: FieldErrors = NO_ERRORS
+
+    @property
+    def banners(self) -> tuple[FlashCode, ...]:
+        return tuple(code for code in self.flashes if code not in _FIELD_OF_FLASH)
+
+    @property
+    def faults(self) -> FieldErrors:
+        """By field: current_password, new_password, new_password_check."""
+        flashed = {_FIELD_OF_FLASH[code]: flash_text(code) for code in self.flashes if code in _FIELD_OF_FLASH}
+        return {**flashed, **self.errors}

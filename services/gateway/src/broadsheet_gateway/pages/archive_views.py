@@ -30,7 +30,7 @@ class ArchiveLook(NewsletterLook, frozen=True, kw_only=True):
 class ArchiveIssues(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/issues`, the newest first. `older_before_id`: where the next page begins."""
 
-    template: ClassVar[str] = "archive_issues.html"
+    template: ClassVar[str] = "readers/archive_issues.html"
 
     look: ArchiveLook
     canonical_url: str
@@ -48,7 +48,7 @@ class ArchiveArticle(NewsletterPageView, frozen=True, kw_only=True):
     its own, which are made for a light ground.
     """
 
-    template: ClassVar[str] = "archive_article.html"
+    template: ClassVar[str] = "readers/archive_article.html"
 
     look: ArchiveLook
     canonical_url: str

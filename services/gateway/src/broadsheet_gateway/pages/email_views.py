@@ -23,7 +23,7 @@ class EmailPage(AdminPageView, frozen=True, kw_only=True):
     (`is_recent`) there is no form.
     """
 
-    template: ClassVar[str] = "email.html"
+    template: ClassVar[str] = "account/email.html"
 
     current: str | None
     pending: PendingEmail | None = None
@@ -36,7 +36,7 @@ class EmailPage(AdminPageView, frozen=True, kw_only=True):
 class ConfirmEmailPage(PageView, frozen=True, kw_only=True):
     """`GET /email-change/{token}`. `is_old`: the link went to the address that the account has now."""
 
-    template: ClassVar[str] = "email_confirm.html"
+    template: ClassVar[str] = "account/email_confirm.html"
 
     action_path: str
     new_email: str
@@ -47,7 +47,7 @@ class ConfirmEmailPage(PageView, frozen=True, kw_only=True):
 class EmailChangedPage(PageView, frozen=True, kw_only=True):
     """Its POST. `waits_for`: the mailbox that has not confirmed it yet; None: the address is changed."""
 
-    template: ClassVar[str] = "email_changed.html"
+    template: ClassVar[str] = "account/email_changed.html"
 
     waits_for: Literal["old", "new"] | None = None
 
@@ -55,6 +55,6 @@ class EmailChangedPage(PageView, frozen=True, kw_only=True):
 class EmailChangeGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, replaced, too old, done or void; `is_taken`: another user has the address meanwhile."""
 
-    template: ClassVar[str] = "email_gone.html"
+    template: ClassVar[str] = "account/email_gone.html"
 
     is_taken: bool = False

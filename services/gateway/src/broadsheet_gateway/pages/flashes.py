@@ -146,7 +146,10 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.APPROVAL_ASKED: ("success", "Approval is asked for. Somebody else decides."),
         FlashCode.APPROVAL_GIVEN: ("success", "The issue is approved as it is."),
         FlashCode.APPROVAL_REFUSED: ("success", "The issue is not approved. Its author sees your note."),
-        FlashCode.AUTHENTICATION_FAILED: ("error", "Authentication failed"),
+        FlashCode.AUTHENTICATION_FAILED: (
+            "error",
+            "Authentication failed. The user name, the e-mail address or the password is not right.",
+        ),
         FlashCode.TOO_MANY_ATTEMPTS: ("error", "Too many attempts. Wait a minute, then try again."),
         FlashCode.LOGIN_REQUIRED: ("notice", "Log in to see that page."),
         FlashCode.LOGGED_OUT: ("success", "You have successfully logged out."),
@@ -181,7 +184,7 @@ _FLASHES: MappingProxyType[FlashCode, tuple[FlashTone, str]] = MappingProxyType(
         FlashCode.WELCOME: ("success", "Your account is made, and you are signed in."),
         FlashCode.EMAIL_CHANGE_MAILED: (
             "notice",
-            "Links are mailed. Your address is changed once they were used.",
+            "Links are mailed. Your address is changed once they have been used.",
         ),
         FlashCode.SIGN_IN_OVER: ("notice", "That took too long, or the sign-in was used. Log in again."),
         FlashCode.TOO_MANY_CODES: ("error", "Too many wrong codes. Wait a quarter of an hour, then try again."),

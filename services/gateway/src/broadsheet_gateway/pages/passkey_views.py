@@ -22,7 +22,7 @@ class PasskeysPage(AdminPageView, frozen=True, kw_only=True):
     `is_possible` False: the installation has no host name. `may_add` False: a passkey has to be shown first.
     """
 
-    template: ClassVar[str] = "passkeys.html"
+    template: ClassVar[str] = "account/passkeys.html"
 
     passkeys: tuple[PasskeyRow, ...]
     is_possible: bool = True

@@ -92,7 +92,7 @@ class AcceptInvitationPage(PageView, frozen=True, kw_only=True):
     `email` is whom it was mailed to.
     """
 
-    template: ClassVar[str] = "invitation.html"
+    template: ClassVar[str] = "account/invitation.html"
 
     action_path: str
     email: str
@@ -104,7 +104,7 @@ class AcceptInvitationPage(PageView, frozen=True, kw_only=True):
 class InvitationGonePage(PageView, frozen=True, kw_only=True):
     """A link that is unknown, used, withdrawn, replaced, or too old, or whose sender may not let people in any more."""
 
-    template: ClassVar[str] = "invitation_gone.html"
+    template: ClassVar[str] = "account/invitation_gone.html"
 
 
 class RequirementPage(AdminPageView, frozen=True, kw_only=True):

@@ -126,9 +126,7 @@ def _author_samples() -> dict[str, PageView]:
         "password": PasswordPage(signed_in=_ADMIN),
         "password-weak": PasswordPage(
             signed_in=_ADMIN,
-            errors={
-                "new_password": "This is easy to guess. It follows rows of keys. A few unrelated words make a good one."
-            },
+            errors={"new_password": "This is easy to guess. It is a run of neighbouring keys."},
         ),
         "password-wrong": PasswordPage(signed_in=_ADMIN, flashes=(FlashCode.CURRENT_PASSWORD_WRONG,)),
     }

@@ -13,7 +13,7 @@ class ProviderRefusalPage(PageView, frozen=True, kw_only=True):
     that counts, who came. `not_linked`, `no_group`: nobody here belongs to the account there.
     """
 
-    template: ClassVar[str] = "provider_refusal.html"
+    template: ClassVar[str] = "account/provider_refusal.html"
 
     name: str
     reason: RefusalReason
@@ -22,7 +22,7 @@ class ProviderRefusalPage(PageView, frozen=True, kw_only=True):
 class ProviderLinkPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/account/provider`. `linked_at` None: there is no link. `roles`: those that groups there gave."""
 
-    template: ClassVar[str] = "provider_link.html"
+    template: ClassVar[str] = "account/provider_link.html"
 
     name: str
     linked_at: datetime | None
@@ -33,7 +33,7 @@ class ProviderLinkPage(AdminPageView, frozen=True, kw_only=True):
 class ToProviderPage(AdminPageView, frozen=True, kw_only=True):
     """`POST /admin/account/provider/link`: goes on to the provider by itself."""
 
-    template: ClassVar[str] = "provider_go.html"
+    template: ClassVar[str] = "account/provider_go.html"
 
     name: str
     address: str

@@ -12,7 +12,7 @@ from broadsheet_gateway.pages.views import AdminPageView, PageView
 class LoginCodePage(PageView, frozen=True, kw_only=True):
     """`GET /login/second-factor`, and its POST answered with faults. Field of `errors`: code."""
 
-    template: ClassVar[str] = "login_code.html"
+    template: ClassVar[str] = "account/login_code.html"
 
     errors: Mapping[str, str] = {}
 
@@ -22,7 +22,7 @@ class SecondFactorPage(AdminPageView, frozen=True, kw_only=True):
     `may_add` False: a passkey has to be shown first.
     """
 
-    template: ClassVar[str] = "second_factor.html"
+    template: ClassVar[str] = "account/second_factor.html"
 
     added_at: datetime | None
     recovery_codes_left: int = 0
@@ -33,7 +33,7 @@ class SecondFactorPage(AdminPageView, frozen=True, kw_only=True):
 class SetUpPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/account/second-factor/set-up`, and its POST answered with faults. Field of `errors`: code."""
 
-    template: ClassVar[str] = "second_factor_set_up.html"
+    template: ClassVar[str] = "account/second_factor_set_up.html"
 
     qr: Markup
     secret: str
@@ -43,7 +43,7 @@ class SetUpPage(AdminPageView, frozen=True, kw_only=True):
 class RecoveryCodesPage(AdminPageView, frozen=True, kw_only=True):
     """New recovery codes, shown once. `is_new_factor`: the second factor has just come into force."""
 
-    template: ClassVar[str] = "recovery_codes.html"
+    template: ClassVar[str] = "account/recovery_codes.html"
 
     codes: tuple[str, ...]
     is_new_factor: bool = False

@@ -48,6 +48,11 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True):
     signed_in: SignedIn | None = None
 
     @property
+    def banners(self) -> tuple[FlashCode, ...]:
+        """The flashes that stand above the page; a page may have others at its fields."""
+        return self.flashes
+
+    @property
     def content_policy(self) -> str:
         """Its `Content-Security-Policy`; empty: that of ordinary pages."""
         return ""
@@ -157,7 +162,7 @@ class HomePage(NewsletterPageView, frozen=True, kw_only=True):
     `tracking`: what its mails report back; empty if nothing.
     """
 
-    template: ClassVar[str] = "home.html"
+    template: ClassVar[str] = "readers/home.html"
 
     action_path: str
     proof: FormProof
@@ -177,7 +182,7 @@ class CheckInboxPage(NewsletterPageView, frozen=True, kw_only=True):
     `inbox_url`: of the sandbox, where mails end that a local installation sends.
     """
 
-    template: ClassVar[str] = "check_inbox.html"
+    template: ClassVar[str] = "readers/check_inbox.html"
 
     page_path: str
     inbox_url: str = ""
@@ -186,7 +191,7 @@ class CheckInboxPage(NewsletterPageView, frozen=True, kw_only=True):
 class EmbedPage(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /newsletters/{slug}/embed`: the form as HTML to copy. `origins`: sites whose scripts may read answers."""
 
-    template: ClassVar[str] = "embed.html"
+    template: ClassVar[str] = "readers/embed.html"
 
     page_path: str
     snippet: str
@@ -196,7 +201,7 @@ class EmbedPage(NewsletterPageView, frozen=True, kw_only=True):
 class ConfirmPage(NewsletterPageView, frozen=True, kw_only=True):
     """`GET /subscriptions/confirm`: a button that posts `token` back as `subscription_token`."""
 
-    template: ClassVar[str] = "confirm.html"
+    template: ClassVar[str] = "readers/confirm.html"
 
     token: str
     state: Literal["pending", "confirmed"]
@@ -206,7 +211,7 @@ class ConfirmPage(NewsletterPageView, frozen=True, kw_only=True):
 class ConfirmedPage(NewsletterPageView, frozen=True, kw_only=True):
     """`suppressed`: why no issue will come despite the confirmation, unless the mail provider lifts it."""
 
-    template: ClassVar[str] = "confirmed.html"
+    template: ClassVar[str] = "readers/confirmed.html"
 
     suppressed: SuppressionKind | None = None
 
@@ -214,7 +219,7 @@ class ConfirmedPage(NewsletterPageView, frozen=True, kw_only=True):
 class UnsubscribePage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /unsubscribe/{token}`: a button that posts to the same path. No newsletter for a token we do not know."""
 
-    template: ClassVar[str] = "unsubscribe.html"
+    template: ClassVar[str] = "readers/unsubscribe.html"
 
     action_path: str
 
@@ -222,11 +227,11 @@ class UnsubscribePage(ReaderPageView, frozen=True, kw_only=True):
 class TestLinkPage(ReaderPageView, frozen=True, kw_only=True):
     """Where the links of a test mail lead: they act for nobody."""
 
-    template: ClassVar[str] = "test_link.html"
+    template: ClassVar[str] = "readers/test_link.html"
 
 
 class UnsubscribedPage(ReaderPageView, frozen=True, kw_only=True):
-    template: ClassVar[str] = "unsubscribed.html"
+    template: ClassVar[str] = "readers/unsubscribed.html"
 
     is_everything: bool = False
 
@@ -236,7 +241,7 @@ class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
     no personal data.
     """
 
-    template: ClassVar[str] = "choices.html"
+    template: ClassVar[str] = "readers/choices.html"
 
     action_path: str
 
@@ -244,7 +249,7 @@ class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
 class LinkMailedPage(ReaderPageView, frozen=True, kw_only=True):
     """The answer to `POST /unsubscribe/{token}/preferences-link`, whatever the token is."""
 
-    template: ClassVar[str] = "link_mailed.html"
+    template: ClassVar[str] = "readers/link_mailed.html"
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,7 +264,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 class PreferencesPage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /preferences/{token}`, and its forms answered with faults. Fields of `errors`: name, email."""
 
-    template: ClassVar[str] = "preferences.html"
+    template: ClassVar[str] = "readers/preferences.html"
 
     action_path: str
     email: str
@@ -279,19 +284,19 @@ class PreferencesPage(ReaderPageView, frozen=True, kw_only=True):
 class ErasePage(ReaderPageView, frozen=True, kw_only=True):
     """`GET /preferences/{token}/erase`: what it means, and the button."""
 
-    template: ClassVar[str] = "erase.html"
+    template: ClassVar[str] = "readers/erase.html"
 
     action_path: str
 
 
 class ErasedPage(ReaderPageView, frozen=True, kw_only=True):
-    template: ClassVar[str] = "erased.html"
+    template: ClassVar[str] = "readers/erased.html"
 
 
 class AddressChangePage(ReaderPageView, frozen=True, kw_only=True):
     """`GET` and `POST /change-of-address/{token}`."""
 
-    template: ClassVar[str] = "address_change.html"
+    template: ClassVar[str] = "readers/address_change.html"
 
     action_path: str
     new_email: str
@@ -327,7 +332,7 @@ class LoginPage(PageView, frozen=True, kw_only=True):
     provider. `passkeys_possible`: the installation has a host name, which passkeys belong to.
     """
 
-    template: ClassVar[str] = "login.html"
+    template: ClassVar[str] = "account/login.html"
 
     username: str = ""
     provider_name: str = ""

@@ -20,6 +20,7 @@ from broadsheet_common.http.problems import (
     NotFoundError,
     ProblemError,
     TooManyRequestsError,
+    as_sentence,
 )
 from broadsheet_gateway.access.last_owner import LastOwnerError
 from broadsheet_gateway.access.page_access import needs
@@ -297,11 +298,11 @@ def _find_long(typed: TypedInvitation, errors: dict[str, str]) -> None:
 
 
 def _by_field(error: InvalidInputError) -> dict[str, str]:
-    return {problem.pointer.strip("/"): problem.detail for problem in error.errors}
+    return {problem.pointer.strip("/"): as_sentence(problem.detail) for problem in error.errors}
 
 
 def _sentence(error: ProblemError) -> str:
-    return error.detail or f"{error.title}."
+    return as_sentence(error.detail or error.title)
 
 
 PEOPLE_HANDLERS: tuple[HTTPRouteHandler, ...] = (

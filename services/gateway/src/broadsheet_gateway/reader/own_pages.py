@@ -19,7 +19,7 @@ from litestar.params import FromPath
 from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.contracts.suppression import SuppressionKind
-from broadsheet_common.http.problems import ConflictError, MalformedRequestError
+from broadsheet_common.http.problems import ConflictError, MalformedRequestError, as_sentence
 from broadsheet_common.languages.language import LANGUAGES, Language
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError, Upstreams
 from broadsheet_gateway.http.forms import Form, read_form
@@ -399,7 +399,7 @@ def _page(
         pending_email=found.pending_email,
         flashes=flashes,
         errors=errors,
-        form_error="" if refusal is None or errors else title_and_detail(refusal.problem, words)[0],
+        form_error="" if refusal is None or errors else as_sentence(title_and_detail(refusal.problem, words)[0]),
         look=look,
         asked=found.language,
     )

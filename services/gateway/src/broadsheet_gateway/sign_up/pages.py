@@ -15,7 +15,13 @@ from litestar.params import FromPath
 from litestar.types import Scope
 
 from broadsheet_common.contracts.consent_wording import current_wording
-from broadsheet_common.http.problems import InvalidInputError, NotFoundError, ProblemError, UnavailableError
+from broadsheet_common.http.problems import (
+    InvalidInputError,
+    NotFoundError,
+    ProblemError,
+    UnavailableError,
+    as_sentence,
+)
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form, read_form
 from broadsheet_gateway.http.request_origin import RequestOrigin
@@ -246,7 +252,7 @@ class SignUpDesk:
                 raise InvalidInputError(errors=refusal.problem.errors, headers=shared) from refusal
             return self.page(
                 newsletter, path, status=400, headers=shared, form=_typed(form), errors=errors,
-                form_error="" if errors else known_words(refusal.problem.title, newsletter.look.words),
+                form_error="" if errors else as_sentence(known_words(refusal.problem.title, newsletter.look.words)),
             )  # fmt: skip
         except ProblemError as error:
             error.headers.update(shared)

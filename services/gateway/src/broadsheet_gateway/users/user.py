@@ -51,7 +51,9 @@ def parse_name(text: str) -> str:
     """Raises InvalidInputError for control characters."""
     name = " ".join(text.split())
     if not name.isprintable():
-        raise InvalidInputError(errors=(FieldProblem(pointer="/name", detail="has characters that cannot be shown"),))
+        raise InvalidInputError(
+            errors=(FieldProblem(pointer="/name", detail="The name has characters that cannot be shown."),)
+        )
     return name
 
 

@@ -153,7 +153,7 @@ async def test_a_refused_setting_is_said_at_its_field_and_nothing_typed_is_lost(
     form |= {"allowed_origins": "https://a.example\r\nnonsense", "welcome_content": "Hello\r\n{{ nmae }}"}
     response = await owner.post(f"{PATH}/3", data=form)
     assert response.status_code == 422
-    assert 'href="#allowed_origins">Sites that hold its form: Line 2: an origin is a scheme and a host' in response.text
+    assert 'href="#allowed_origins">Sites that hold its form: Line 2: An origin is a scheme and a host' in response.text
     assert 'id="welcome_content-error"' in response.text
     assert "https://a.example\nnonsense</textarea>" in response.text
     assert form_of(response.text, form["csrf_token"]) == form

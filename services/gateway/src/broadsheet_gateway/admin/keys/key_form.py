@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from broadsheet_common.http.problems import FieldProblem, InvalidInputError
+from broadsheet_common.http.problems import FieldProblem, InvalidInputError, as_sentence
 from broadsheet_gateway.api_keys.api import NAME_CHARS_MAX, NEWSLETTERS_MAX
 from broadsheet_gateway.http.forms import Form
 from broadsheet_gateway.pages.times import find_zone
@@ -78,5 +78,5 @@ def errors_of(error: InvalidInputError) -> dict[str, str]:
     found: dict[str, str] = {}
     for problem in error.errors:
         name = problem.pointer.strip("/").partition("/")[0]
-        found.setdefault(_NAMES.get(name, name), problem.detail[:1].upper() + problem.detail[1:].rstrip(".") + ".")
+        found.setdefault(_NAMES.get(name, name), as_sentence(problem.detail))
     return found

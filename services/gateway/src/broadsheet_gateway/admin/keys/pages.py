@@ -20,6 +20,7 @@ from broadsheet_common.http.problems import (
     ForbiddenError,
     InvalidInputError,
     MalformedRequestError,
+    as_sentence,
 )
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
@@ -213,7 +214,7 @@ async def submit_rotation(
             row, made = await rotate_key(connection, context.session.identity, number, overlap_s=int(overlap))
     except (KeyRevokedError, _RotatedMeanwhileError) as error:
         again = await _key_page(context.session, number, engine=context.engine, upstreams=context.upstreams)
-        said = msgspec.structs.replace(again, form_error=f"{error.title}. {error.detail}".strip())
+        said = msgspec.structs.replace(again, form_error=f"{as_sentence(error.title)} {error.detail}".strip())
         return context.responder.page(said, status=error.status)
     _log.warning("security.api_key_rotated", api_key_id=row.id, rotated_by=context.session.identity.subject)
     key = shown_key(

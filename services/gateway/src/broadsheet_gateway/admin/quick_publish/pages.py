@@ -146,15 +146,12 @@ def _refused(refusal: UpstreamRefusalError, responder: Responder, session: Sessi
             return _form_again(responder, session, typed, status=409, form_error=message, headers=headers)
         case "newsletter-not-ready" | "not-approved":
             # What is missing is no field of this form.
-            detail = refusal_sentence(refusal)
-            return _form_again(responder, session, typed, status=409, form_error=detail)
+            return _form_again(responder, session, typed, status=409, form_error=refusal_sentence(refusal))
         case _:
             errors = {_FIELD_OF.get(name, name): detail for name, detail in refused_fields(refusal).items()}
             status = 400 if errors else refusal.status
-            detail = refusal_sentence(refusal)
-            return _form_again(
-                responder, session, typed, status=status, errors=errors, form_error="" if errors else detail
-            )
+            form_error = "" if errors else refusal_sentence(refusal)
+            return _form_again(responder, session, typed, status=status, errors=errors, form_error=form_error)
 
 
 def _form_again(

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from broadsheet_common.http.problems import as_sentence
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.segments.asked import Known
 from broadsheet_gateway.admin.segments.condition_words import AttributeType
@@ -79,7 +80,7 @@ def read_filter(draft: Draft, types: Mapping[str, AttributeType]) -> Read:
     try:
         tree = msgspec.json.decode(draft.text.encode(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return Read({}, text_fault="This is no JSON object. Look at quotes, commas and brackets.")
+        return Read({}, text_fault="This is not a JSON object. Look at quotes, commas and brackets.")
     return Read(tree)
 
 
@@ -130,16 +131,17 @@ def page_of(
     texts = [read.text_fault] if read is not None and read.text_fault else []
     unplaced: list[str] = []
     for problem in refusal.problem.errors if refusal is not None else ():
+        detail = as_sentence(problem.detail)
         place = place_of(problem.pointer, read.pointers) if read is not None else None
         if problem.pointer == "/name":
-            name_fault = name_fault or problem.detail
+            name_fault = name_fault or detail
         elif shown is not None and place is not None:
-            faults.append(Fault(place[0], place[1], problem.detail))
+            faults.append(Fault(place[0], place[1], detail))
         elif shown is None and problem.pointer.startswith("/filter"):
             where = problem.pointer.removeprefix("/filter")
-            texts.append(f"At {where}: {problem.detail}" if where else problem.detail)
+            texts.append(f"At {where}: {detail}" if where else detail)
         else:
-            unplaced.append(problem.detail)
+            unplaced.append(detail)
     errors: dict[str, str] = {"name": name_fault} if name_fault else {}
     labels: tuple[tuple[str, str], ...] = (("name", "Name"), ("filter", "Filter"))
     if texts:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
+from broadsheet_common.http.problems import as_sentence
 from broadsheet_gateway.admin.subscribers.views import Filters
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 
@@ -62,8 +63,8 @@ def faults_of(refusal: UpstreamRefusalError, filters: Filters) -> dict[str, str]
     for problem in refusal.problem.errors:
         name = problem.pointer.strip("/").partition("/")[0]
         field = "q" if name in _SEARCHES else name
-        faults.setdefault(field if hasattr(filters, field) else "q", problem.detail)
-    return faults or {"q": refusal.problem.detail or refusal.problem.title}
+        faults.setdefault(field if hasattr(filters, field) else "q", as_sentence(problem.detail))
+    return faults or {"q": as_sentence(refusal.problem.detail or refusal.problem.title)}
 
 
 def is_record_id(text: str) -> bool:

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
 from broadsheet_common.http.pagination import Page
-from broadsheet_common.http.problems import ProblemError
+from broadsheet_common.http.problems import ProblemError, as_sentence
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.header_fields import header_field
@@ -158,7 +158,7 @@ def _body(form: Form) -> dict[str, Any]:
 
 def _by_field(refusal: UpstreamRefusalError) -> dict[str, str]:
     """A tag's own place in the list is no field of the form."""
-    return {error.pointer.strip("/").partition("/")[0]: error.detail for error in refusal.problem.errors}
+    return {error.pointer.strip("/").partition("/")[0]: as_sentence(error.detail) for error in refusal.problem.errors}
 
 
 async def _names(calls: ServiceCalls, known: tuple[NewsletterFacts, ...] | None) -> tuple[NewsletterFacts, ...] | None:

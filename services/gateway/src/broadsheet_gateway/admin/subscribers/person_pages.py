@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from broadsheet_common.http.entity_tag import PreconditionFailedError
-from broadsheet_common.http.problems import NotFoundError, ProblemError
+from broadsheet_common.http.problems import NotFoundError, ProblemError, as_sentence
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session, require_recent
 from broadsheet_gateway.admin.header_fields import header_field
@@ -118,7 +118,9 @@ async def submit_edit(
             if status == PreconditionFailedError.status:
                 form_error, version = _CHANGED_MEANWHILE, person.etag
             else:
-                errors = {field_of(error.pointer, fields): error.detail for error in refusal.problem.errors}
+                errors = {
+                    field_of(error.pointer, fields): as_sentence(error.detail) for error in refusal.problem.errors
+                }
                 form_error = "" if errors else refusal_sentence(refusal)
         except NotFoundError:
             raise

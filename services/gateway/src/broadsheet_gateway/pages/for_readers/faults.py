@@ -7,7 +7,7 @@ them; for any other text a page in another language says in general what to do, 
 from collections.abc import Mapping
 from typing import Final
 
-from broadsheet_common.http.problems import Problem, ProblemError
+from broadsheet_common.http.problems import Problem, ProblemError, as_sentence
 from broadsheet_common.languages.catalogue import marked
 from broadsheet_common.languages.language import Language
 from broadsheet_gateway.pages.for_readers.words import CATALOGUES
@@ -77,7 +77,7 @@ def in_words(errors: Mapping[str, str], language: Language) -> dict[str, str]:
     """The faults of a form by field, in this language."""
     translate = CATALOGUES[language]
     return {
-        field: known_words(detail, language, translate(_FIELDS.get(field, _ANY_FIELD)))
+        field: as_sentence(known_words(detail, language, translate(_FIELDS.get(field, _ANY_FIELD))))
         for field, detail in errors.items()
     }
 
@@ -88,7 +88,7 @@ def sign_up_fault(error: ProblemError, language: Language) -> str:
     reason = known_words(error.detail, language) if error.detail else ""
     reason = reason or known_words(error.title, language, translate("Something went wrong on our side"))
     again = translate("Nothing was lost: please send the form again in a moment.")
-    return f"{reason.rstrip('.')}. {again}"
+    return f"{as_sentence(reason)} {again}"
 
 
 def title_and_detail(problem: Problem, language: Language) -> tuple[str, str]:

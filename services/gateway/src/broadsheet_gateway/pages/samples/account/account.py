@@ -49,7 +49,7 @@ def account_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "reset-set": SetPasswordPage(action_path="/password-reset/sample-token"),
         "reset-set-errors": SetPasswordPage(
             action_path="/password-reset/sample-token",
-            errors={"new_password": "This is easy to guess. It follows rows of keys."},
+            errors={"new_password": "This is easy to guess. It is a run of neighbouring keys."},
         ),
         "reset-gone": ResetLinkGonePage(),
         "confirm-identity": ConfirmIdentityPage(signed_in=signed_in, next_path="/admin/account/sessions"),

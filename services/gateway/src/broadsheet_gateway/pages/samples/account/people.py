@@ -114,7 +114,7 @@ def people_samples(signed_in: SignedIn) -> dict[str, PageView]:
             name="Edsger",
             errors={
                 "username": "Somebody has this user name already. Choose another.",
-                "password": "This is easy to guess. It follows rows of keys.",
+                "password": "This is easy to guess. It is a run of neighbouring keys.",
             },
         ),
         "invitation-gone": InvitationGonePage(),

@@ -61,7 +61,7 @@ def suppression_samples(signed_in: SignedIn) -> dict[str, PageView]:
             signed_in=signed_in,
             suppressions=None,
             typed=TypedFilter(email="x"),
-            filter_error="The page of the list is not one of ours.",
+            filter_error="This cursor is not valid.",
         ),
         "suppressions-reader": SuppressionsPage(
             signed_in=signed_in, suppressions=rows, may_write=False, is_first_page=False

@@ -198,7 +198,7 @@ def _kept(signed_in: SignedIn) -> dict[str, PageView]:
     return {
         "kept-signed-out": kept,
         "kept-unavailable": msgspec.structs.replace(
-            kept, reason="unavailable", signed_in=signed_in, detail="The service is temporarily unavailable; try again"
+            kept, reason="unavailable", signed_in=signed_in, detail="The service is temporarily unavailable; try again."
         ),
         "kept-gone": msgspec.structs.replace(kept, reason="gone", signed_in=signed_in),
         "kept-no-draft": msgspec.structs.replace(
