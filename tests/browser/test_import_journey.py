@@ -104,7 +104,7 @@ async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
     if scripts:
         await page.evaluate("() => { window.staysTheSamePage = true; }")
     await page.get_by_role("button", name="Upload and check").click()
-    await expect(page.get_by_role("alert")).to_contain_text("Tags:")
+    await expect(page.get_by_role("alert")).to_contain_text("Tags for all of them:")
     await expect(page.get_by_label("Why may these people be written to?")).to_have_value("They signed at the fair.")
     await expect(page.get_by_label("count as confirmed")).to_be_checked()
     if scripts:
