@@ -1,12 +1,13 @@
 """Writing an issue in headless Chromium, against real processes: every word is kept, whatever happens meanwhile."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from broadsheet_local.system import LocalSystem
 from harness.browser import DESK, PHONE, Tab, opened_tab
@@ -195,7 +196,15 @@ async def test_a_session_that_ends_while_writing_loses_no_word(
         await expect(content).to_have_value("Before. And after the session had ended.")
 
 
-async def test_words_written_offline_are_saved_later_and_survive_a_closed_tab(
+async def _crash(page: Page) -> None:
+    """Nothing of the page runs any more, no last event either."""
+    session = await page.context.new_cdp_session(page)
+    async with page.expect_event("crash"):
+        sent = asyncio.ensure_future(session.send("Page.crash"))
+    sent.cancel()
+
+
+async def test_words_written_offline_are_saved_later_and_survive_a_crash_of_the_tab(
     processes: LocalSystem, browser: Browser, stored: Seed
 ) -> None:
     async with writing(browser, processes) as tab:
@@ -209,16 +218,18 @@ async def test_words_written_offline_are_saved_later_and_survive_a_closed_tab(
         await until_saved(tab.page)
         await expect(tab.page.locator("[data-notice=offline]")).to_be_hidden()
         await context.set_offline(True)
-        await content.fill("Written in a tunnel, and then the lid was shut.")
+        await content.fill("Written in a tunnel, and then the battery was empty.")
         await expect(tab.page.locator("[data-notice=offline]")).to_be_visible(timeout=SAVED_WITHIN_MS)
-        await tab.page.close(run_before_unload=False)
+        # Not closed: on its way out a page saves once more, and its being offline ends with it.
+        await _crash(tab.page)
+        await tab.page.close()
         await context.set_offline(False)
         again = await context.new_page()
         await again.goto(address)
         area = again.get_by_label("Content", exact=True)
         await expect(area).to_have_value("Written in a tunnel.")
         await again.get_by_role("button", name="Put them back").click()
-        await expect(area).to_have_value("Written in a tunnel, and then the lid was shut.")
+        await expect(area).to_have_value("Written in a tunnel, and then the battery was empty.")
         await until_saved(again)
 
 

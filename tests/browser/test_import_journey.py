@@ -121,7 +121,7 @@ async def _mend(tab: Tab, folder: Path, *, scripts: bool) -> None:
     await page.get_by_role("link", name="See and correct the rejected row").click()
     await page.get_by_label("Full name, line 4").fill("Some Body")
     await page.get_by_role("button", name="Check the corrected rows").click()
-    await expect(page.get_by_role("alert")).to_contain_text("Line 4, E-Mail:")
+    await expect(page.get_by_role("alert")).to_contain_text("E-Mail, line 4:")
     await expect(page.get_by_label("Full name, line 4")).to_have_value("Some Body")
     await tab.look(folder / "64-mend-refused.png")
     await page.get_by_label("E-Mail, line 4").fill("nobody@example.com")
