@@ -80,6 +80,16 @@ async def test_leaving_is_in_the_newsletters_language_to_the_end(german: Gateway
             assert said(answer) == ("de", expected)
 
 
+@pytest.mark.parametrize("inbox", ["http://127.0.0.1:8085", None])
+async def test_a_mailed_link_leads_to_the_sandboxs_inbox_only_in_a_local_installation(
+    inbox: str | None, make_gateway: MakeGateway
+) -> None:
+    gateway = await make_gateway(sandbox_inbox_url=inbox)
+    answer = await (await gateway.client()).post("/unsubscribe/k1.abc/preferences-link", headers=HTML)
+    links = [link.attributes["href"] for link in page_of(answer).css("a[rel=external]")]
+    assert links == ([] if inbox is None else [inbox])
+
+
 async def test_what_a_form_says_of_its_newsletter_is_all_that_the_answer_depends_on(german: Gateway) -> None:
     """Nobody finds out by the page whether a token is known."""
     visitor = await german.client()

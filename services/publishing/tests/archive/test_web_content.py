@@ -249,6 +249,15 @@ def test_nothing_of_an_author_runs_sends_or_loads(attack: str, keeps_look: bool)
     assert "before" in tree.body.text()
 
 
+def test_a_button_of_the_text_stays_one_and_no_other_class_of_the_page_is_taken_on() -> None:
+    words = (
+        '<p class="button masthead"><a class="x button notice" href="https://e.com/a">Go</a> '
+        '<a class="notice" href="https://e.com/b">on</a></p>'
+    )
+    tree = LexborHTMLParser(cleaned(words, keeps_look=False))
+    assert [node.attributes.get("class") or "" for node in tree.css("p, a")] == ["", "button", ""]
+
+
 ACTING_PATHS = ("/unsubscribe/", "/preferences/", "/subscriptions/confirm", "/change-of-address/", "/admin/issues/1")
 
 

@@ -103,13 +103,19 @@ def test_without_a_way_to_leave_or_an_address_the_issue_is_blocked_unless_a_foot
 
 
 @pytest.mark.parametrize(
-    ("fact", "check"),
-    [("sender", "sender"), ("stream", "stream"), ("recent", "sent-before"), ("missing_values", "fields")],
+    ("fact", "check", "advice"),
+    [
+        ("sender", "sender", "Send yourself a test mail"),
+        ("stream", "stream", "repeat the checks in a minute"),
+        ("recent", "sent-before", "See in the list of issues"),
+        ("missing_values", "fields", "default: 'friend'"),
+    ],
 )
-def test_a_check_that_did_not_run_says_so(fact: str, check: str) -> None:
+def test_a_check_that_did_not_run_says_so_and_how_to_find_out_all_the_same(fact: str, check: str, advice: str) -> None:
     [finding] = check_issue_without_length(fact)
     assert (finding.code, finding.severity, finding.data) == ("check-did-not-run", "warns", {"checks": (check,)})
     assert "Nobody answered." in finding.detail
+    assert advice in finding.advice
 
 
 def check_issue_without_length(unknown: str) -> list:  # type: ignore[type-arg]

@@ -155,8 +155,8 @@ CASES: dict[str, tuple[CheckedIssue, CheckedIssue]] = {
         issue(),
     ),
 }
-ELSEWHERE = {"ab-test-not-measured", "link-unreachable", "reading-time"}
-"""Tested on their own, below, in test_ab_test_findings and in test_check_links."""
+ELSEWHERE = {"ab-test-not-measured", "link-not-made", "link-unreachable", "reading-time"}
+"""Tested on their own, below, in test_ab_test_findings, test_markdown_source and test_check_links."""
 
 
 @pytest.mark.parametrize("code", CASES)

@@ -247,9 +247,13 @@ class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
 
 
 class LinkMailedPage(ReaderPageView, frozen=True, kw_only=True):
-    """The answer to `POST /unsubscribe/{token}/preferences-link`, whatever the token is."""
+    """The answer to `POST /unsubscribe/{token}/preferences-link`, whatever the token is. `inbox_url`: as in
+    `CheckInboxPage`.
+    """
 
     template: ClassVar[str] = "readers/link_mailed.html"
+
+    inbox_url: str = ""
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True):

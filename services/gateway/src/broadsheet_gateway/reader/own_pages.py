@@ -150,7 +150,8 @@ async def mail_link(
             "subscriptions", "POST", "/public/preferences-links", identity=PUBLIC_IDENTITY, answer=dict[str, Any],
             body={"token": signed},
         )  # fmt: skip
-    return responder.page(LinkMailedPage(look=look, asked=language_asked(request)))
+    inbox_url = settings.sandbox_inbox_url or ""
+    return responder.page(LinkMailedPage(look=look, asked=language_asked(request), inbox_url=inbox_url))
 
 
 # From the link that was mailed -----------------------------------------------------------------------------------

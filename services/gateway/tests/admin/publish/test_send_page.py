@@ -4,8 +4,9 @@ from typing import Any
 
 import httpx
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 
-from ...conftest import Gateway, csrf_token_of
+from ...conftest import Gateway, MakeGateway, csrf_token_of
 from ..editor.drafts import API, NUMBER, answer_draft, draft, values_of
 
 BASE = f"/admin/issues/{NUMBER}"
@@ -15,21 +16,22 @@ NO_APPROVAL = {
     "request_note": "", "decided_by": None, "decided_at": None, "decision_note": "",
 }  # fmt: skip
 
+AUDIENCE = {
+    "issue_id": NUMBER,
+    "newsletter_id": 1,
+    "segment_id": None,
+    "count": 980,
+    "excluded": {"pending": 40, "unsubscribed": 75, "outside_segment": 0, "suppressed": 20, "erased": 3},
+    "sample": [{"id": 12, "email": "ada@example.com", "name": "Ada"}],
+    "as_of": "2026-03-01T12:00:00Z",
+    "previous": None,
+    "token": "shown-token",
+}
+
 
 def answer_all(gateway: Gateway, **changes: Any) -> None:
     answer_draft(gateway, **changes)
-    audience = {
-        "issue_id": NUMBER,
-        "newsletter_id": 1,
-        "segment_id": None,
-        "count": 980,
-        "excluded": {"pending": 40, "unsubscribed": 75, "outside_segment": 0, "suppressed": 20, "erased": 3},
-        "sample": [{"id": 12, "email": "ada@example.com", "name": "Ada"}],
-        "as_of": "2026-03-01T12:00:00Z",
-        "previous": None,
-        "token": "shown-token",
-    }
-    gateway.publishing.answer("POST", f"{API}/audience", body=audience)
+    gateway.publishing.answer("POST", f"{API}/audience", body=AUDIENCE)
     gateway.publishing.answer("POST", f"{API}/checks", body={"is_blocked": False, "findings": []})
     gateway.publishing.answer("GET", f"{API}/approval", body=NO_APPROVAL)
 
@@ -165,6 +167,67 @@ async def test_a_test_mail_that_is_refused_says_why_at_its_field(
     assert "Nobody confirmed has this address." in page.text
     assert values_of(page.text)["to"] == "who@example.com"
     assert (await post(publisher, f"{BASE}/test", to=" ")).status_code == 422
+
+
+async def test_the_test_mail_is_to_ones_own_address_or_it_is_said_that_there_is_none(
+    gateway: Gateway, publisher: httpx.AsyncClient
+) -> None:
+    page = (await publisher.get(SEND)).text
+    assert "to" not in values_of(page)
+    assert "Your account has no e-mail address." in page
+    assert "confirmed subscribers" in page
+    gateway.sql("UPDATE gateway.user_account SET email = 'author@example.com', email_key = 'author@example.com'")
+    page = (await publisher.get(SEND)).text
+    assert values_of(page)["to"] == "author@example.com"
+    assert "Your account has no e-mail address." not in page
+    # What was typed, even if it is nothing, stays.
+    assert "to" not in values_of((await post(publisher, f"{BASE}/test", to="")).text)
+
+
+@pytest.mark.parametrize("inbox", ["http://127.0.0.1:8085/inbox", None])
+async def test_only_in_a_local_set_up_does_the_test_mail_have_a_link_to_the_sandboxs_inbox(
+    inbox: str | None, make_gateway: MakeGateway
+) -> None:
+    gateway = await make_gateway(sandbox_inbox_url=inbox)
+    client = await gateway.signed_in()
+    answer_all(gateway)
+    page = LexborHTMLParser((await client.get(SEND)).text)
+    links = [link.attributes["href"] for link in page.css("section[aria-labelledby=test-title] a[rel=external]")]
+    assert links == ([] if inbox is None else [inbox])
+
+
+@pytest.mark.parametrize(
+    ("senders", "said"),
+    [
+        ({"sending": {"state": "paused", "reason": "A bad day"}}, "All sending is paused. Reason: A bad day"),
+        ({"sending": {"state": "backing_off", "reason": None}}, "Sending is backing off, and resumes by itself."),
+        ({"sending": {"state": "running", "reason": None}, "replicas": []}, "No sender is running."),
+        ({"sending": {"state": "running", "reason": None}}, None),
+    ],
+)
+async def test_that_nothing_leaves_at_present_is_said_before_somebody_sends(
+    gateway: Gateway, publisher: httpx.AsyncClient, senders: dict[str, Any], said: str | None
+) -> None:
+    replica = {"id": "a", "host": "a", "seen_at": "2026-03-01T12:00:00Z"}
+    gateway.delivery.answer("GET", "/api/v1/senders", body={"replicas": [replica], **senders})
+    page = (await publisher.get(SEND)).text
+    assert ('href="/admin/sending">Look at sending' in page) == (said is not None)
+    assert said is None or said in page
+
+
+async def test_an_issue_for_nobody_cannot_be_sent_now_only_scheduled(
+    gateway: Gateway, publisher: httpx.AsyncClient
+) -> None:
+    body = {**AUDIENCE, "count": 0, "sample": []}
+    gateway.publishing.answer("POST", f"{API}/audience", body=body)
+    page = (await publisher.get(SEND)).text
+    assert "Send to 0" not in page
+    assert "As things are, nobody would get “" in page
+    assert 'value="now" disabled' in page
+    assert 'value="later" checked' in page
+    assert ">Schedule it</button>" in page
+    # However many there are then: that it is none is nothing to hold on to.
+    assert "audience_token" not in values_of(page)
 
 
 async def test_approval_is_asked_for_and_decided_about_the_version_that_was_shown(

@@ -39,6 +39,9 @@ _ATTRIBUTES: Final[dict[str, set[str]]] = {
     "col": {"span"},
     "colgroup": {"span"},
 }
+_OWN_CLASSES: Final[dict[str, set[str]]] = {"a": {"button"}}
+"""What Markdown's `{.button}` makes: the page has a look for it, in the newsletter's colour. No other class of the page
+can be meant."""
 _LOOK: Final[dict[str, set[str]]] = {
     "*": {"align", "style"},
     "table": {"bgcolor", "border", "cellpadding", "cellspacing", "width"},
@@ -78,6 +81,7 @@ def safe_html(html: str, *, keeps_look: bool, public_url: str, neutral_url: str)
         tags=set(_TAGS),
         clean_content_tags=set(_DROPPED_WHOLE),
         attributes=attributes,
+        allowed_classes=None if keeps_look else {tag: set(names) for tag, names in _OWN_CLASSES.items()},
         attribute_filter=_attribute_filter(public_url, neutral_url),
         tag_attribute_values={"table": {"role": {"none", "presentation"}}},
         set_tag_attribute_values={"img": {"loading": "lazy", "decoding": "async", "referrerpolicy": "no-referrer"}},

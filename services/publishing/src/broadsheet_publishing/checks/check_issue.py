@@ -13,8 +13,13 @@ from broadsheet_publishing.checks.checked_issue import CheckedIssue, Rendered, R
 from broadsheet_publishing.checks.clients.client_findings import check_clients
 from broadsheet_publishing.checks.colour_findings import check_colours
 from broadsheet_publishing.checks.finding import CheckName, Finding, bounded, did_not_run
-from broadsheet_publishing.checks.image_findings import check_active_content, check_images
-from broadsheet_publishing.checks.links.link_findings import check_link_labels, check_link_syntax, check_tracking
+from broadsheet_publishing.checks.image_findings import check_active_content, check_images, check_pictures_of_markdown
+from broadsheet_publishing.checks.links.link_findings import (
+    check_link_labels,
+    check_link_syntax,
+    check_links_that_are_none,
+    check_tracking,
+)
 from broadsheet_publishing.checks.mail_findings import check_footer, check_language, check_size
 from broadsheet_publishing.checks.outside_findings import check_fields, check_sender, check_sent_before, check_stream
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
@@ -29,6 +34,9 @@ from broadsheet_publishing.compiling.markdown_html import html_of_markdown
 _OF_HTML: Final[tuple[CheckName, ...]] = ("links", "images", "colours", "clients", "language")
 _OF_TEMPLATES: Final[tuple[CheckName, ...]] = ("text-part", *_OF_HTML, "fields", "sent-before", "reading-time")
 _OF_MAILS: Final[tuple[CheckName, ...]] = ("footer", "size", "tracking")
+_MEND: Final = "Correct what stops the issue from becoming a mail; then repeat the checks."
+_MAKE_SIMPLER: Final = "Make the HTML shorter or simpler, and repeat the checks; or send a test mail, and look at it."
+_LOOK_AT_A_MAIL: Final = "Send a test mail, and look at it; whoever runs the service finds the cause in its log."
 _log = structlog.get_logger()
 
 Check = Callable[[], Iterator[Finding]]
@@ -46,7 +54,8 @@ def _run(name: CheckName, check: Check) -> list[Finding]:
         return list(check())
     except Exception as error:  # noqa: BLE001  # it is logged, and said in the report; the other checks count
         _log.error("publishing.check_failed", check=name, exc_info=error)
-        return [did_not_run([name], f"It failed itself ({type(error).__name__}); the log says more.")]
+        why = f"It failed itself ({type(error).__name__}); the log says more."
+        return [did_not_run([name], why, advice=_LOOK_AT_A_MAIL)]
 
 
 def _checks(issue: CheckedIssue) -> Iterator[tuple[CheckName, Check]]:
@@ -57,7 +66,8 @@ def _checks(issue: CheckedIssue) -> Iterator[tuple[CheckName, Check]]:
     yield "preheader", partial(check_preheader, issue.source)
     yield "text-part", partial(_compile_faults, issue)
     if issue.compiled is None:
-        yield "text-part", lambda: iter([did_not_run([*_OF_TEMPLATES, *_OF_MAILS], "The issue could not be compiled.")])
+        why = "The issue could not be compiled."
+        yield "text-part", lambda: iter([did_not_run([*_OF_TEMPLATES, *_OF_MAILS], why, advice=_MEND)])
         return
     yield from _checks_of_templates(issue, issue.compiled)
     yield from _checks_of_mails(issue)
@@ -80,6 +90,8 @@ def _compile_faults(issue: CheckedIssue) -> Iterator[Finding]:
 def _checks_of_templates(issue: CheckedIssue, compiled: CompiledIssue) -> Iterator[tuple[CheckName, Check]]:
     source = issue.source
     yield "fields", partial(check_fields, source, compiled, issue.missing_values)
+    yield "links", partial(check_links_that_are_none, source)
+    yield "images", partial(check_pictures_of_markdown, source)
     yield "sent-before", partial(check_sent_before, compiled, issue.recent)
     document: MailDocument | None = None
     if compiled.html_content is not None:
@@ -87,7 +99,10 @@ def _checks_of_templates(issue: CheckedIssue, compiled: CompiledIssue) -> Iterat
         why = why_not_parsed(liquid.text)
         if why is not None:
             reason = why
-            yield "links", lambda: iter([did_not_run(("text-part", *_OF_HTML, "reading-time"), reason)])
+            yield (
+                "links",
+                lambda: iter([did_not_run(("text-part", *_OF_HTML, "reading-time"), reason, advice=_MAKE_SIMPLER)]),
+            )
             return
         document = MailDocument(liquid.text)
         yield from _checks_of_html(issue, document, liquid)
@@ -97,7 +112,9 @@ def _checks_of_templates(issue: CheckedIssue, compiled: CompiledIssue) -> Iterat
                 lambda: iter(
                     [
                         did_not_run(
-                            ("colours", "clients"), "The mail has more style than is read; the rest was not looked at."
+                            ("colours", "clients"),
+                            "The mail has more style than is read; the rest was not looked at.",
+                            advice="Use less style, or send a test mail and open it in the programs of your readers.",
                         )
                     ]
                 ),
@@ -153,9 +170,9 @@ def _checks_of_mails(issue: CheckedIssue) -> Iterator[tuple[CheckName, Check]]:
             yield "tracking", partial(_check_tracking, issue, rendered)
         case RenderingFault(why):
             yield "footer", partial(_not_renderable, why)
-            yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail could be made.")])
+            yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail could be made.", advice=_MEND)])
         case None:
-            yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail was made to look at.")])
+            yield "size", lambda: iter([did_not_run(_OF_MAILS, "No mail was made to look at.", advice=_MEND)])
 
 
 def _check_tracking(issue: CheckedIssue, rendered: Rendered) -> Iterator[Finding]:
@@ -164,7 +181,7 @@ def _check_tracking(issue: CheckedIssue, rendered: Rendered) -> Iterator[Finding
         return
     why = why_not_parsed(html)
     if why is not None:
-        yield did_not_run(["tracking"], why)
+        yield did_not_run(["tracking"], why, advice=_MAKE_SIMPLER)
         return
     yield from check_tracking(newsletter, rendered.sample, MailDocument(html), issue.source)
 

@@ -56,6 +56,7 @@ CODES: Final[dict[str, tuple[Severity, ...]]] = {
     "link-empty": ("blocks",),
     "link-field-may-be-no-address": ("warns",),
     "link-malformed": ("blocks",),
+    "link-not-made": ("warns",),
     "link-over-http": ("warns",),
     "link-placeholder": ("warns",),
     "link-relative": ("blocks",),
@@ -94,14 +95,14 @@ CheckName = Literal[
 ]  # fmt: skip
 
 
-def did_not_run(checks: Sequence[CheckName], why: str) -> Finding:
-    """Nothing is known about what `checks` look for. `why`: a sentence."""
+def did_not_run(checks: Sequence[CheckName], why: str, *, advice: str) -> Finding:
+    """Nothing is known about what `checks` look for. `why`: a sentence. `advice`: how to find out all the same."""
     names = ", ".join(check.replace("-", " ") for check in checks)
     return Finding(
         code="check-did-not-run",
         severity="warns",
         detail=f"{'This check' if len(checks) == 1 else 'These checks'} did not run: {names}. {why}",
-        advice="Look at it yourself, or repeat the checks later.",
+        advice=advice,
         data={"checks": tuple(checks)},
     )
 

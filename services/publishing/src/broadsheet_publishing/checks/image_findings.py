@@ -8,6 +8,7 @@ from broadsheet_publishing.checks.finding import Finding
 from broadsheet_publishing.checks.links.link import plain
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded
 from broadsheet_publishing.checks.reading.mail_document import Image, MailDocument
+from broadsheet_publishing.checks.reading.markdown_source import pictures_without_words
 from broadsheet_publishing.checks.reading.notation import Notation, notation_of_image
 from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
@@ -33,7 +34,8 @@ _ADVICE: Final[dict[str, str]] = {
 }
 _ADVICE_BY_NOTATION: Final[dict[str, dict[Notation, str]]] = {
     "image-without-alt": {
-        "markdown": "Describe it between the brackets: ![A quiet harbour](https://…).",
+        "markdown": "Describe it between the brackets: ![A quiet harbour](https://…). One that says nothing is written "
+        'as <img src="https://…" alt="">.',
         "mjml": 'Describe it: <mj-image alt="A quiet harbour">; for a picture that says nothing, write alt="".',
         "html": 'Describe it: <img alt="A quiet harbour">; for a picture that says nothing, write alt="".',
     },
@@ -58,6 +60,26 @@ def check_images(document: MailDocument, liquid: Shielded, source: IssueSource) 
             advice="Leave some out.",
             field="content",
             data={"count": len(document.images)},
+        )
+
+
+def check_pictures_of_markdown(source: IssueSource) -> Iterator[Finding]:
+    """`![](…)` makes an empty alternative text, as if the picture said nothing. More likely it was forgotten: who means
+    it writes HTML.
+    """
+    if source.format != "markdown":
+        return
+    for address in pictures_without_words(source.content):
+        place = place_in_content(source, address)
+        yield Finding(
+            code="image-without-alt",
+            severity="warns",
+            detail=_DETAILS["image-without-alt"].format(address[:200]),
+            advice=_ADVICE_BY_NOTATION["image-without-alt"]["markdown"],
+            field=place.field,
+            line=place.line,
+            column=place.column,
+            data={"src": address},
         )
 
 

@@ -26,7 +26,12 @@ def check_sender(newsletter: NewsletterFacts, sender: SenderFact | Unknown) -> I
             advice="Enter its address in the newsletter's settings.",
         )
     elif isinstance(sender, Unknown):
-        yield did_not_run(["sender"], sender.why)
+        yield did_not_run(
+            ["sender"],
+            sender.why,
+            advice="Send yourself a test mail: if it arrives, Postmark takes mail from this sender. If not, confirm "
+            "the address or its domain at Postmark (Sender Signatures).",
+        )
     elif not sender.confirmed:
         yield Finding(
             code="sender-not-confirmed",
@@ -38,7 +43,12 @@ def check_sender(newsletter: NewsletterFacts, sender: SenderFact | Unknown) -> I
 
 def check_stream(stream: StreamFact | Unknown) -> Iterator[Finding]:
     if isinstance(stream, Unknown):
-        yield did_not_run(["stream"], stream.why)
+        yield did_not_run(
+            ["stream"],
+            stream.why,
+            advice="Postmark is asked meanwhile: repeat the checks in a minute. If it stays like this, see at Postmark "
+            "(Message Streams) that the stream of the newsletter's settings is there, and is for broadcasts.",
+        )
     elif stream.mismatch is not None:
         yield Finding(
             code="stream-mismatch",
@@ -50,7 +60,9 @@ def check_stream(stream: StreamFact | Unknown) -> Iterator[Finding]:
 
 def check_sent_before(compiled: CompiledIssue, recent: RecentIssues | Unknown) -> Iterator[Finding]:
     if isinstance(recent, Unknown):
-        yield did_not_run(["sent-before"], recent.why)
+        yield did_not_run(
+            ["sent-before"], recent.why, advice="See in the list of issues whether the same mail was sent lately."
+        )
         return
     digest = content_digest(compiled)
     for issue in recent.issues:
@@ -67,7 +79,12 @@ def check_sent_before(compiled: CompiledIssue, recent: RecentIssues | Unknown) -
 def check_fields(source: IssueSource, compiled: CompiledIssue, missing: MissingValues | Unknown) -> Iterator[Finding]:
     """Merge fields without a default, outside of conditions that ask for them. Each once for each part."""
     if isinstance(missing, Unknown):
-        yield did_not_run(["fields"], missing.why)
+        yield did_not_run(
+            ["fields"],
+            missing.why,
+            advice="See that each merge field has words for readers who lack it, such as "
+            "{{ subscriber.name | default: 'friend' }}.",
+        )
         return
     subject: Field = "title" if source.subject is None else "subject"
     parts: tuple[tuple[Field, str, str], ...] = (

@@ -121,7 +121,8 @@ async def _look(
     try:
         report = await compiler.check(msgspec.structs.replace(subject, compiled=compiled, faults=faults))
     except CompileError as error:
-        return [did_not_run(get_args(CheckName), error.faults[0].detail)]
+        advice = "Repeat the checks. If it stays like this, make the issue shorter or simpler."
+        return [did_not_run(get_args(CheckName), error.faults[0].detail, advice=advice)]
     if not with_links:
         return report.findings
     return report.findings + findings_of(await check_links(report.links, LINK_POLICY))

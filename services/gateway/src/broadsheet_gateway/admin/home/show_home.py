@@ -161,19 +161,9 @@ def _latest(row: IssueRow, figures: Figures) -> LatestIssue:
 
 
 def _sending_tasks(senders: Senders | UnsetType | None) -> list[Task]:
-    if senders is UNSET or senders is None:
+    if senders is UNSET or senders is None or not senders.held_up:
         return []
-    sending = senders.sending
-    reason = f" Reason: {sending.reason}" if sending.reason else ""
-    if not senders.replicas:
-        text = "No sender is running. Mails wait until one starts."
-    elif sending.state == "paused":
-        text = f"All sending is paused.{reason}"
-    elif sending.state == "backing_off":
-        text = f"Sending is backing off, and resumes by itself.{reason}"
-    else:
-        return []
-    return [Task(kind="sending", text=text, page_path="/admin/sending", link="Look at sending")]
+    return [Task(kind="sending", text=senders.held_up, page_path="/admin/sending", link="Look at sending")]
 
 
 def _silent(*parts: tuple[str, bool]) -> tuple[str, ...]:

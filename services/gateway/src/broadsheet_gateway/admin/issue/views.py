@@ -55,6 +55,18 @@ class Senders(msgspec.Struct, frozen=True, kw_only=True):
     replicas: tuple[Replica, ...] = ()
     waiting_for_preflight: tuple[WaitingIssue, ...] = ()
 
+    @property
+    def held_up(self) -> str:
+        """Why no mail leaves at present, as sentences; empty: mails leave."""
+        reason = f" Reason: {self.sending.reason}" if self.sending.reason else ""
+        if not self.replicas:
+            return "No sender is running. Mails wait until one starts."
+        if self.sending.state == "paused":
+            return f"All sending is paused.{reason}"
+        if self.sending.state == "backing_off":
+            return f"Sending is backing off, and resumes by itself.{reason}"
+        return ""
+
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     """One recipient of an issue (the API's Delivery)."""

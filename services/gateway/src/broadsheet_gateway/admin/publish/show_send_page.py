@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
+from msgspec import UNSET
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from broadsheet_common.http.problems import ProblemError
+from broadsheet_gateway.accounts.interface import find_user
 from broadsheet_gateway.admin.actor_names import names_of
 from broadsheet_gateway.admin.editor.check_pages import Checks, ask_checks
 from broadsheet_gateway.admin.editor.draft import Draft
 from broadsheet_gateway.admin.editor.views import Finding
 from broadsheet_gateway.admin.form_keys import new_form_key
+from broadsheet_gateway.admin.issue.issue_overview import ask_senders, asked
 from broadsheet_gateway.admin.issue.issue_views import IssueStatus
 from broadsheet_gateway.admin.newsletter_facts import ask_newsletter
 from broadsheet_gateway.admin.page_context import PageContext
@@ -43,13 +47,15 @@ async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[
     calls, session = context.calls, context.session
     issue = await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueToSend)
     may = session.rights.anywhere
-    newsletter, checks, (audience, refusal), approval, segment, waves = await asyncio.gather(
+    newsletter, checks, (audience, refusal), approval, segment, waves, senders, own_address = await asyncio.gather(
         or_none(ask_newsletter(calls, issue.newsletter_id)),
         or_none(ask_checks(calls, issue_id)) if "issues:preview" in may else _nothing(),
         _ask_audience(calls, issue) if "issues:preview" in may else _no_audience(),
         or_none(calls.get("publishing", f"/api/v1/issues/{issue_id}/approval", Approval)),
         _ask_segment(calls, issue),
         _ask_waves(calls, issue),
+        asked(lambda: ask_senders(calls), wanted="senders:read" in session.rights.everywhere),
+        _own_address(context.engine, session.user_id),
     )
     who = [] if approval is None else [one for one in (approval.requested_by, approval.decided_by) if one]
     names = await names_of(who, context.engine)
@@ -79,6 +85,10 @@ async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[
         in_reader_time_zone=issue.in_reader_time_zone,
         send_key=new_form_key(),
         test_key=new_form_key(),
+        held_up="" if senders is UNSET or senders is None else senders.held_up,
+        typed_to=own_address,
+        has_own_address=bool(own_address),
+        inbox_url=context.settings.sandbox_inbox_url or "",
         typed=TypedSchedule(time_zone=newsletter.time_zone if newsletter is not None else "UTC"),
         may_publish="issues:publish" in may,
         may_approve="issues:approve" in may,
@@ -113,6 +123,13 @@ async def _ask_audience(calls: ServiceCalls, issue: IssueToSend) -> tuple[Audien
 
 async def _no_audience() -> tuple[Audience | None, str]:
     return None, ""
+
+
+async def _own_address(engine: AsyncEngine, user_id: int) -> str:
+    """Of the user: a test mail may go there. Empty: there is none."""
+    async with engine.connect() as connection:
+        user = await find_user(connection, user_id)
+    return "" if user is None else user.email or ""
 
 
 async def _nothing() -> None:

@@ -77,7 +77,9 @@ class TypedSchedule(msgspec.Struct, frozen=True, kw_only=True):
 class SendPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/issues/{id}/send`, and its forms answered with faults. A part that could not be asked is None.
 
-    `typed_to`: addresses of the test mail. `form_error` belongs to the form that was sent; the errors of all forms
+    `held_up`: why no mail leaves at present; empty too for who may not see it. `typed_to`: addresses of the test mail,
+    at first the user's own if they have one; `has_own_address` False: they have none. `inbox_url`: where the mails of a
+    local set-up arrive. `form_error` belongs to the form that was sent; the errors of all forms
     have different names.
     """
 
@@ -107,7 +109,10 @@ class SendPage(AdminPageView, frozen=True, kw_only=True):
     send_key: str
     test_key: str
     typed: TypedSchedule = TypedSchedule()
+    held_up: str = ""
     typed_to: str = ""
+    has_own_address: bool = True
+    inbox_url: str = ""
     typed_note: str = ""
     errors: FieldErrors = NO_ERRORS
     form_error: str = ""
@@ -124,6 +129,16 @@ class SendPage(AdminPageView, frozen=True, kw_only=True):
     def missing_in_words(self) -> tuple[str, ...]:
         lacks = {"from_email": "the sender's address", "postal_address": "a postal address"}
         return tuple(lacks.get(name, name) for name in (self.newsletter.missing if self.newsletter is not None else ()))
+
+    @property
+    def is_for_nobody(self) -> bool:
+        """As things are. Until it goes out at a later time, there may be somebody."""
+        return self.audience is not None and self.audience.count == 0
+
+    @property
+    def when(self) -> When:
+        """The choice that the form shows as made."""
+        return "later" if self.is_for_nobody and self.typed.when == "now" else self.typed.when
 
     @property
     def is_blocked(self) -> bool:

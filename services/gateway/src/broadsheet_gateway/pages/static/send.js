@@ -29,7 +29,7 @@
 
   function update() {
     const when = form.elements.when.value;
-    const moment = when === "later" ? momentOf(form.elements.at.value, form.elements.time_zone.value.trim()) : null;
+    const moment = when === "later" && form.elements.at.value ? momentOf(form.elements.at.value, form.elements.time_zone.value.trim()) : null;
     button.textContent = when === "now" ? sendsNow : "Schedule it";
     shown.textContent = moment
       ? `On your clock: ${moment.toLocaleDateString("en-GB", { dateStyle: "long" })}, ${moment.toLocaleTimeString("en-GB", { timeStyle: "short" })}`

@@ -191,7 +191,7 @@ def findings_of(results: Iterable[LinkResult]) -> list[Finding]:
                     code="check-did-not-run",
                     severity="warns",
                     detail=f"Whether '{result.url}' can be reached is not known. {result.detail}",
-                    advice="Open it.",
+                    advice="Open it in a browser, and see that it is the right page.",
                     field="content",
                     data={"checks": ("links",), "href": result.url},
                 )

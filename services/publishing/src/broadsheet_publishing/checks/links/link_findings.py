@@ -7,6 +7,7 @@ from broadsheet_publishing.checks.finding import CODES, Finding
 from broadsheet_publishing.checks.links.link import judge, must_not_be_tracked
 from broadsheet_publishing.checks.reading.liquid_markup import Shielded, shield
 from broadsheet_publishing.checks.reading.mail_document import Link, MailDocument
+from broadsheet_publishing.checks.reading.markdown_source import links_that_are_none
 from broadsheet_publishing.checks.reading.notation import notation_of_link
 from broadsheet_publishing.checks.reading.places import place_in_content
 from broadsheet_publishing.compiling.issue_source import IssueSource
@@ -39,6 +40,26 @@ def check_link_syntax(
                 column=place.column,
                 data={"href": readable},
             )
+
+
+def check_links_that_are_none(source: IssueSource) -> Iterator[Finding]:
+    """A warning and no more: somebody may want to show brackets."""
+    if source.format != "markdown":
+        return
+    for written in links_that_are_none(source.content):
+        is_picture = written.startswith("!")
+        place = place_in_content(source, written)
+        yield Finding(
+            code="link-not-made",
+            severity="warns",
+            detail=f"'{written}' becomes no {'picture' if is_picture else 'link'}: what stands between ( and ) is no "
+            "address, so readers see it with its brackets.",
+            advice="Write an address between ( and ), such as https://example.com/harbour; in it, a blank is %20.",
+            field=place.field,
+            line=place.line,
+            column=place.column,
+            data={"written": written},
+        )
 
 
 def check_link_labels(document: MailDocument, liquid: Shielded, source: IssueSource) -> Iterator[Finding]:

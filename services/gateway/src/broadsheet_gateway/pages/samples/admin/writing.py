@@ -355,6 +355,19 @@ def _send(signed_in: SignedIn) -> dict[str, PageView]:
     )
     return {
         "send": send,
+        "send-paused": msgspec.structs.replace(
+            send,
+            held_up="All sending is paused. Reason: The provider asked us to",
+            typed_to="admin@example.com",
+            inbox_url="http://127.0.0.1:8085/inbox",
+        ),
+        "send-nobody": msgspec.structs.replace(
+            send,
+            audience=Audience(count=0, excluded=Excluded(183, 0, 40), as_of=_at(13, 8, 2), token="sample-token"),  # noqa: S106 (sample data)
+            has_segment=True,
+            segment_name="Members in London",
+            has_own_address=False,
+        ),
         "send-blocked": msgspec.structs.replace(
             send,
             blocking=_FINDINGS[:1],

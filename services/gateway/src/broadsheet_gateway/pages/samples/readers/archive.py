@@ -45,7 +45,8 @@ _CONTENT = Markup(
     "<blockquote><p>What is uncertain is asked about before it is sent again.</p></blockquote>\n"
     "<h3>What it costs</h3>\n<table><thead><tr><th>queue</th><th>p50</th><th>p99</th></tr></thead><tbody>"
     "<tr><td>10,000</td><td>1.9 ms</td><td>3.1 ms</td></tr><tr><td>1,000,000</td><td>2.0 ms</td><td>3.3 ms</td></tr>"
-    "</tbody></table>\n<ul><li>One outcome for each.</li><li>None twice.</li></ul>\n<hr>\n"
+    '</tbody></table>\n<p><a class="button" href="https://example.com/figures" rel="noopener noreferrer">See all '
+    "figures</a></p>\n<ul><li>One outcome for each.</li><li>None twice.</li></ul>\n<hr>\n"
     '<ol><li id="mail-fn1">Or shows that it was not sent. <a href="#mail-fnref1">↩</a></li></ol>'
 )
 _DESIGNED = Markup(

@@ -34,6 +34,7 @@ def own_samples() -> dict[str, PageView]:
         "choices": ChoicesPage(look=SYSTEMS, action_path="/unsubscribe/sample-token"),
         "choices-unnamed": ChoicesPage(action_path="/unsubscribe/sample-token"),
         "link-mailed": LinkMailedPage(),
+        "link-mailed-local": LinkMailedPage(inbox_url="http://127.0.0.1:8085/inbox"),
         "link-mailed-french": LinkMailedPage(look=FRENCH),
         "preferences-german": msgspec.structs.replace(
             preferences,
