@@ -67,6 +67,7 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
         assert rejected["import_reason"]
 
         await tab.look(tmp_path / "63-checked.png")
+        await _start_with_corrections(tab, scripts=scripts)
         await page.get_by_label("They may be written to, as stated here").check()
         await page.get_by_role("button", name="Start the import").click()
         await _until(tab, "Done", scripts=scripts)
@@ -88,7 +89,8 @@ async def test_a_file_with_faults_is_mapped_checked_imported_mended_and_undone(
         await expect(page.get_by_text("2 people removed, 0 put back as they were.")).to_be_visible()
         await tab.look(tmp_path / "65-undone.png")
         assert stored.execute("SELECT email FROM subscriptions.subscriber") == [("nobody@example.com",)]
-        expected = "422"  # the tag that was too long, the form without a decision, and the address without a host
+        # The tag that was too long, the form without a decision, corrections at a start, the address without a host.
+        expected = "422"
         assert [one for one in tab.complaints if expected not in one] == []
 
 
@@ -113,6 +115,26 @@ async def _upload(tab: Tab, folder: Path, *, scripts: bool) -> None:
     await page.get_by_label("Tags for all of them").fill("fair-2026")
     await page.get_by_label("File", exact=True).set_input_files(file)
     await page.get_by_role("button", name="Upload and check").click()
+
+
+async def _start_with_corrections(tab: Tab, *, scripts: bool) -> None:
+    """Nothing starts, and they stay; who leaves is warned, where scripts run, and may drop them."""
+    page = tab.page
+    await page.get_by_label("Full name, line 4").fill("Some Body")
+    if scripts:
+        async with page.expect_event("dialog") as asking:
+            await page.get_by_role("button", name="Check again").click(no_wait_after=True)
+        question = await asking.value
+        assert question.type == "beforeunload"
+        await question.dismiss()
+    await page.get_by_label("They may be written to, as stated here").check()
+    await page.get_by_role("button", name="Start the import").click()
+    await expect(page.get_by_role("alert")).to_contain_text("a row that you corrected was not sent yet")
+    await expect(page.get_by_label("Full name, line 4")).to_have_value("Some Body")
+    if scripts:
+        page.once("dialog", lambda question: question.accept())
+    await page.get_by_role("link", name="drop them").click()
+    await expect(page.get_by_label("Full name, line 4")).to_have_value("Nobody")
 
 
 async def _mend(tab: Tab, folder: Path, *, scripts: bool) -> None:

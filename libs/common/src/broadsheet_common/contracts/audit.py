@@ -54,7 +54,7 @@ AuditAction = Literal[
     "subscribers.exported",
     "segment.created", "segment.changed", "segment.deleted",
     "attribute.created", "attribute.changed", "attribute.removed",
-    "import.created", "import.started", "import.cancelled", "import.undone",
+    "import.created", "import.checked", "import.started", "import.cancelled", "import.undone",
     "webhook_endpoint.created", "webhook_endpoint.changed", "webhook_endpoint.deleted",
     "webhook_endpoint.secret_rotated", "webhook_endpoint.test_sent",
     "webhook_delivery.retried",

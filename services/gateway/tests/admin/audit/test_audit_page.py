@@ -107,6 +107,7 @@ def test_every_action_and_every_kind_of_target_has_its_words() -> None:
     labels = [label_of(action) for action in ACTION_WORDS]
     assert len(set(labels)) == len(labels)
     assert label_of("issue.published") == "Published an issue"
+    assert not [label for label in labels if " an user" in label]
 
 
 def test_the_page_of_a_target_is_one_that_there_is(gateway: Gateway) -> None:

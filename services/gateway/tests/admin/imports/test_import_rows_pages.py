@@ -238,3 +238,59 @@ async def test_rows_of_too_many_columns_are_corrected_in_the_download(
     page = (await owner.get(f"{IMPORTS}/12")).text
     assert "They cannot be corrected here" in page
     assert f'action="{IMPORTS}/12/mend"' not in page
+
+
+def checked_job(**changes: Any) -> dict[str, Any]:
+    return job("checked", file=FILE, mapping=MAPPING, **changes)
+
+
+async def start(client: httpx.AsyncClient, **changes: str) -> httpx.Response:
+    """With the form of the rejected rows, as the button sends it."""
+    form = {"version": "2026-03-12T09:01:00+00:00", "idempotency_key": KEY, "sure": "yes", **UNCHANGED, **changes}
+    return await send(client, f"{IMPORTS}/12/start", **form)
+
+
+async def test_a_start_does_not_drop_corrections_that_were_not_sent(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/12", body=checked_job())
+    answer_rejects(gateway, BAD_ADDRESS, BAD_STATE)
+    refused = await start(owner, cell_7_0="ada@example.com", cell_9_1="Robert", cursor="abc")
+    assert refused.status_code == 422
+    assert "2 rows that you corrected were not sent yet" in refused.text
+    assert 'name="cell_7_0" value="ada@example.com" data-was="ada"' in refused.text
+    assert 'name="cell_9_1" value="Robert"' in refused.text
+    assert f'<a href="{IMPORTS}/12#start-title">drop them</a>' in refused.text
+    for changes, status in (({"sure": ""}, 422), ({"version": "2026-01-01T00:00:00+00:00"}, 409)):
+        refused = await start(owner, cell_7_0="ada@example.com", **changes)
+        assert (refused.status_code, 'value="ada@example.com" data-was="ada"' in refused.text) == (status, True)
+    gateway.subscriptions.fail("GET", f"{API}/12/rejected-rows", httpx.ConnectError("away"))
+    refused = await start(owner, cell_7_0="ada@example.com")
+    assert (refused.status_code, 'value="ada@example.com"' in refused.text) == (503, True)
+    assert posts(gateway) == []
+
+
+async def test_a_start_with_rejected_rows_as_they_came_starts_with_a_key_of_its_own(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/12", body=checked_job())
+    answer_rejects(gateway, BAD_ADDRESS, BAD_STATE)
+    gateway.subscriptions.answer("POST", f"{API}/12/start", status=202, body=job("queued"))
+    done = await start(owner)
+    assert (done.status_code, done.headers["location"]) == (303, f"{IMPORTS}/12")
+    assert posts(gateway) == [f"{API}/12/start"]
+    [sent] = [one for one in gateway.subscriptions.received if one.method == "POST"]
+    assert sent.headers["idempotency-key"] == "key-of-this-form-1-start"
+
+
+async def test_the_button_that_starts_belongs_to_the_form_of_the_rejected_rows(
+    gateway: Gateway, owner: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.answer("GET", f"{API}/12", body=checked_job())
+    answer_rejects(gateway, BAD_ADDRESS)
+    page = (await owner.get(f"{IMPORTS}/12")).text
+    assert f'form="mend" formaction="{IMPORTS}/12/start">Start the import' in page
+    assert page.index("Check the corrected rows") < page.index("Start the import"), "Enter in a field checks"
+    assert "not crossed off here" in page
+    answer_rejects(gateway)
+    page = (await owner.get(f"{IMPORTS}/12")).text
+    assert 'form="mend"' not in page
+    assert f'action="{IMPORTS}/12/start"' in page

@@ -215,6 +215,7 @@ async def test_a_checked_import_shows_counts_columns_and_how_to_start(
     assert f'action="{IMPORTS}/12/start"' in page
     assert f'action="{IMPORTS}/12/undo"' not in page
     assert "/static/refresh." not in page
+    assert "Cells that cannot be read. They would be left blank" in page
 
 
 async def test_without_the_attributes_the_rest_is_shown(gateway: Gateway, owner: httpx.AsyncClient) -> None:

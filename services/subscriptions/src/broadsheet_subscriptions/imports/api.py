@@ -298,7 +298,8 @@ class ImportController(Controller):
                 return replay(answer, Import)
             options = _options_to_start(data, await _find(connection, import_id), attribute_names)
             body = import_of(await start_import(connection, import_id, options))
-            await record_audit(connection, request.user, "import.started", import_id, after=_options_said(options))
+            action: AuditAction = "import.checked" if options.dry_run else "import.started"
+            await record_audit(connection, request.user, action, import_id, after=_options_said(options))
             await keep_answer(connection, idempotency_key, request, key, status=202, body=body)
         import_worker.wake()
         return Response(body, status_code=202)

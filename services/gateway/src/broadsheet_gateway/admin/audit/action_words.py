@@ -91,6 +91,7 @@ ACTION_WORDS: Final[Mapping[AuditAction, str]] = MappingProxyType(
         "attribute.changed": "Changed {}",
         "attribute.removed": "Removed {} and its values",
         "import.created": "Uploaded a file ({})",
+        "import.checked": "Had {} checked again",
         "import.started": "Started {}",
         "import.cancelled": "Cancelled {}",
         "import.undone": "Undid {}",
@@ -150,7 +151,8 @@ def label_of(action: str) -> str:
     """Of any such entry, without its target: `Published an issue`. An action of a later version is its own label."""
     words = ACTION_WORDS.get(action)  # type: ignore[call-overload]  # any text
     kind = kind_words(action.partition(".")[0])
-    article = "an" if kind[:1].lower() in "aeiou" else "a"
+    # By sound, not by letter: a user, an issue.
+    article = "an" if kind[:1].lower() in "aeiou" and not kind.startswith("user") else "a"
     return action if words is None else str(words).format(f"{article} {kind}")
 
 

@@ -28,7 +28,7 @@ from broadsheet_gateway.admin.imports.import_form import (
     read_typed,
     tags_of,
 )
-from broadsheet_gateway.admin.imports.import_page import page_of, rejects_asked
+from broadsheet_gateway.admin.imports.import_page import RejectsAsked, page_of, rejects_asked
 from broadsheet_gateway.admin.imports.import_views import Import
 from broadsheet_gateway.admin.imports.mend_form import (
     MEND_FORM_FIELDS_MAX,
@@ -64,6 +64,15 @@ _OTHER_FIELDS: Final = 20
 _ROWS_ARE_OTHERS: Final = (
     "The file was read again meanwhile, or its rejected rows are not kept any more. What was typed is still here: copy "
     "what you need, then open the import again."
+)
+
+_NOT_SENT_ONE: Final = (
+    "Nothing was started: a row that you corrected was not sent yet. It is still here. Send it with “Check the "
+    "corrected rows”, then come back and start this import."
+)
+_NOT_SENT: Final = (
+    "Nothing was started: {:,} rows that you corrected were not sent yet. They are still here. Send them with “Check "
+    "the corrected rows”, then come back and start this import."
 )
 
 
@@ -226,19 +235,41 @@ async def submit_start(
     import_id: FromPath[str],
     context: NamedDependency[PageContext],
 ) -> PageResponse:
-    """Imports the file exactly as it was checked and seen."""
-    form = await context.read_form()
+    """Imports the file exactly as it was checked and seen. The button belongs to the form of the rejected rows too, so
+    that corrections come along: where there are some, nothing is started, and they stay on the page.
+    """
+    form = await context.read_form(max_bytes=MEND_FORM_MAX_BYTES, fields_max=MEND_FORM_FIELDS_MAX)
     job = await ask_import(context.calls, parse_id(import_id))
+    asked = rejects_asked(form.fields, read_cells(form))
     if form.text("version") != job.version:
         message = "This import was checked again meanwhile. Look at what is there now, then start it."
-        return await _refused(context, job, "start", message, status=ConflictError.status)
+        return await _refused(context, job, "start", message, status=ConflictError.status, rejects=asked)
+    try:
+        corrected = await _corrected_rows(context, job, asked)
+    except ProblemError as error:
+        sentence = refusal_sentence(error)
+        return await _refused(context, job, "start", sentence, status=error.status, rejects=asked)
+    if corrected:
+        message = _NOT_SENT_ONE if corrected == 1 else _NOT_SENT.format(corrected)
+        return await _refused(context, job, "start", message, status=InvalidInputError.status, rejects=asked)
     if form.text("sure") != "yes":
         errors = {"sure": "Tick the box to start."}
-        view = await page_of(context, job, error_in="start", errors=errors)
+        view = await page_of(context, job, rejects=asked, error_in="start", errors=errors)
         return context.responder.page(view, status=InvalidInputError.status)
     # `mapping` as it was read: columns that are guessed are not guessed again.
     body = {"dry_run": False, "mapping": job.mapping}
-    return await _step(context, form_key_of(form), job, "start", body)
+    # One key is for one request: the form that both buttons share has that of the other one.
+    key = form_key_of(form)
+    key = f"{key.removesuffix('-mend')}-start" if key.endswith("-mend") else key
+    return await _step(context, key, job, "start", body, rejects=asked)
+
+
+async def _corrected_rows(context: PageContext, job: Import, asked: RejectsAsked) -> int:
+    """How many rejected rows the form has corrected. Raises as `ServiceCalls.get` does."""
+    if not asked.typed:
+        return 0
+    found = await ask_rejected_rows(context.calls, job.id, cursor=asked.cursor, reason=asked.reason)
+    return len(mend(job, found.items, asked.typed).rows) + len(unknown_rows(job, found.items, asked.typed))
 
 
 @post("/imports/{import_id:str}/cancel", include_in_schema=False, opt=_WRITES)
@@ -270,7 +301,15 @@ _FIELD_OF: Final = {"newsletter_id": "newsletter", "tag": "tags"}
 """The form's fields whose name is another than the API's."""
 
 
-async def _step(context: PageContext, key: str, job: Import, step: Step, body: object = None) -> PageResponse:
+async def _step(
+    context: PageContext,
+    key: str,
+    job: Import,
+    step: Step,
+    body: object = None,
+    *,
+    rejects: RejectsAsked | None = None,
+) -> PageResponse:
     calls = context.calls
     try:
         await calls.send(
@@ -285,14 +324,22 @@ async def _step(context: PageContext, key: str, job: Import, step: Step, body: o
         fields = "; ".join(refused_fields(refusal).values())
         now = await ask_import(calls, job.id)
         sentence = f"{refusal_sentence(refusal)} {fields}".strip()
-        return await _refused(context, now, step, sentence, status=refusal.status)
+        return await _refused(context, now, step, sentence, status=refusal.status, rejects=rejects)
     except ProblemError as error:
-        return await _refused(context, job, step, refusal_sentence(error), status=error.status)
+        return await _refused(context, job, step, refusal_sentence(error), status=error.status, rejects=rejects)
     return context.responder.redirect(_path_of(job.id), flash=FlashCode.IMPORT_CANCELLED if step == "stop" else None)
 
 
-async def _refused(context: PageContext, job: Import, step: Step, sentence: str, *, status: int) -> PageResponse:
-    view = await page_of(context, job, error_in=step, form_error=sentence)
+async def _refused(
+    context: PageContext,
+    job: Import,
+    step: Step,
+    sentence: str,
+    *,
+    status: int,
+    rejects: RejectsAsked | None = None,
+) -> PageResponse:
+    view = await page_of(context, job, rejects=rejects, error_in=step, form_error=sentence)
     return context.responder.page(view, status=status)
 
 

@@ -50,12 +50,13 @@ class RejectReasons(msgspec.Struct, frozen=True):
 
 
 class MendField(msgspec.Struct, frozen=True):
-    """`column`: its place among the file's columns, from 0. `value`: as it came, or as it was typed."""
+    """`column`: its place among the file's columns, from 0. `value`: as it came (`was`), or as it was typed."""
 
     record: int
     column: int
     title: str
     value: str
+    was: str
     is_address: bool = False
 
     @property
@@ -91,6 +92,11 @@ class RejectsView(msgspec.Struct, frozen=True):
     @property
     def fields(self) -> tuple[tuple[RejectView, MendField], ...]:
         return tuple((row, field) for row in self.rows or () for field in row.fields)
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the page holds corrections that were not sent on."""
+        return any(field.value != field.was for _, field in self.fields)
 
 
 def mapping_of(job: Import) -> dict[str, str]:
@@ -143,6 +149,7 @@ def _view(
             column=column,
             title=titles[column],
             value=typed.get(field_name(row.record, column), one_line(row.cells[column])),
+            was=one_line(row.cells[column]),
             is_address=mapping.get(titles[column]) == "email",
         )
         for column in columns

@@ -210,6 +210,12 @@ def import_samples(signed_in: SignedIn) -> dict[str, PageView]:
         "import-start-errors": msgspec.structs.replace(
             page, error_in="start", errors={"sure": "Tick the box to start."}
         ),
+        "import-start-unsent": msgspec.structs.replace(
+            page,
+            rejects=rejects(typed=typed),
+            error_in="start",
+            form_error="Nothing was started: a row that you corrected was not sent yet. It is still here.",
+        ),
         "import-running": of(running),
         "import-uploading": of(
             _job(
