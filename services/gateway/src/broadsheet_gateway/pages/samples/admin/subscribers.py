@@ -232,7 +232,7 @@ def _person_samples(signed_in: SignedIn) -> dict[str, PageView]:
             created_at=_at(3, 8),
             subscriptions=(_ASKED,),
             story=_STORY[-1:],
-            form_error="They were sent one a moment ago. It can be sent again from 3 March 2026, 09:31:12 UTC.",
+            form_error="They were sent one a moment ago. It can be sent again in 12 minutes.",
             failed_newsletter_id=2,
             idempotency_key=_KEY,
         ),
