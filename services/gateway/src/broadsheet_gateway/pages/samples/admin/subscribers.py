@@ -120,7 +120,7 @@ _STORY = (
         facts=(
             Fact("From", "192.0.2.7"),
             Fact("On the page", "https://news.example.com/newsletters/systems"),
-            Fact("Wording", "We send one issue a week. You can leave with one click."),
+            Fact("Wording", "We send one issue a week. You can leave at any time."),
         ),
     ),
     Happening(at=_at(1, 8), text="First seen here"),
