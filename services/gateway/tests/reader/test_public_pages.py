@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 
 from broadsheet_common.contracts.identity import PUBLIC_IDENTITY
 from broadsheet_common.process.settings import Secret
@@ -406,3 +407,21 @@ async def test_readiness_names_what_is_degraded_and_stays_up_for_what_works(make
     assert (response.status_code, response.json()["status"]) == (200, "degraded")
     assert response.json()["checks"] == {"database": "ok", "redis": "ConnectionError"}
     assert response.json()["degraded"] == ["redis"]
+
+
+async def test_leaving_everything_stands_out_no_more_than_leaving_one(
+    gateway: Gateway, visitor: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.answer("POST", "/public/unsubscribes/lookup", body=LINK)
+    answer: dict[str, object] = {
+        "email": "ada@example.com",
+        "name": "Ada",
+        "newsletters": [{"id": 1, "name": "The Weekly", "state": "confirmed"}],
+        "pending_email": None,
+    }
+    gateway.subscriptions.answer("POST", "/public/preferences/lookup", body=answer)
+    for path, action in (("/unsubscribe/k1.abc/choices", "all"), ("/preferences/k1.abc", "leave")):
+        page = LexborHTMLParser((await visitor.get(path, headers=HTML)).text)
+        buttons = page.css(f'form[action$="/{action}"] button')
+        assert buttons, path
+        assert {one.attributes["class"] for one in buttons} == {"button button-quiet"}, path

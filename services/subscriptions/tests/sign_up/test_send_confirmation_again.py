@@ -1,10 +1,13 @@
 """An operator has the mail that asks to confirm sent once more."""
 
 import asyncio
+import re
 from datetime import UTC, datetime
 
 import pytest
 from httpx import Response
+
+from broadsheet_subscriptions.sign_up.send_confirmation_again import wait_in_words
 
 from ..conftest import Subscriptions
 
@@ -68,11 +71,26 @@ async def test_within_the_cool_down_nothing_is_sent_and_the_answer_says_when(sub
     await send(subscriptions, subscriber_id)
     refused = await send(subscriptions, subscriber_id)
     assert kind_of(refused) == (409, "sent-lately")
-    assert "It can be sent again from " in refused.json()["detail"]
+    assert re.search(r"It can be sent again in (\d+ seconds?|1 minute|2 minutes)\.$", refused.json()["detail"])
     assert 1 <= int(refused.headers["retry-after"]) <= 61
     assert len(subscriptions.mails()) == 2
     subscriptions.end_cool_down()
     assert (await send(subscriptions, subscriber_id)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "words"),
+    [
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (61, "2 minutes"),
+        (720, "12 minutes"),
+        (3_601, "2 hours"),
+        (86_399, "1 day"),
+    ],
+)
+def test_a_wait_is_said_without_a_time_of_day_and_never_too_short(wait_s: int, words: str) -> None:
+    assert wait_in_words(wait_s) == words
 
 
 async def test_requests_at_once_send_one_mail(subscriptions: Subscriptions) -> None:
@@ -89,7 +107,9 @@ async def test_the_quota_of_the_mailbox_holds_for_it_too(subscriptions: Subscrip
         subscriptions.end_cool_down()
     refused = await send(subscriptions, subscriber_id)
     assert kind_of(refused) == (409, "sent-lately")
-    assert "as many sign-up mails as one may get" in refused.json()["detail"]
+    assert refused.json()["detail"] == (
+        "This mailbox has had as many sign-up mails as one may get. It can be sent again in 1 day."
+    )
     subscriptions.rows("UPDATE subscriptions.mailbox_quota SET window_began_at = window_began_at - interval '24 hours'")
     assert (await send(subscriptions, subscriber_id)).status_code == 202
     assert subscriptions.rows("SELECT mails FROM subscriptions.mailbox_quota") == [(1,)]

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.suppression import REASONS
 from broadsheet_common.http.problems import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from broadsheet_common.languages.local_forms import duration_in_words
 from broadsheet_subscriptions.consent.evidence import Evidence
 from broadsheet_subscriptions.sign_up import store
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, SignUpMailing, queue_mails
@@ -26,13 +27,17 @@ class AddressBlockedError(ConflictError):
 
 
 class SentLatelyError(ConflictError):
-    """Its detail, and `Retry-After`, say when it can be sent."""
+    """Its detail, and `Retry-After`, say how long to wait. A time of day would need a zone, and who reads it has one
+    that is not known here.
+    """
 
     slug, title = "sent-lately", "A mail of this kind was sent a moment ago"
 
-    def __init__(self, detail: str, *, again_at: datetime) -> None:
+    def __init__(self, cause: str, *, again_at: datetime) -> None:
         wait_s = max(1, int((again_at - datetime.now(UTC)).total_seconds()) + 1)
-        super().__init__(detail, headers={"Retry-After": str(wait_s)})
+        super().__init__(
+            f"{cause} It can be sent again in {wait_in_words(wait_s)}.", headers={"Retry-After": str(wait_s)}
+        )
 
 
 async def send_confirmation_again(
@@ -69,16 +74,9 @@ async def send_confirmation_again(
     if (kind := await store.find_block(connection, held.email)) is not None:
         raise AddressBlockedError(f"Mail to this address is held back: {REASONS[kind]}")
     if held.next_mail_at is not None:
-        raise SentLatelyError(
-            f"They were sent one a moment ago. It can be sent again from {_clock(held.next_mail_at)}.",
-            again_at=held.next_mail_at,
-        )
+        raise SentLatelyError("They were sent one a moment ago.", again_at=held.next_mail_at)
     if quota_opens_at is not None:
-        raise SentLatelyError(
-            "This mailbox has had as many sign-up mails as one may get. It can be sent again from "
-            f"{_clock(quota_opens_at)}.",
-            again_at=quota_opens_at,
-        )
+        raise SentLatelyError("This mailbox has had as many sign-up mails as one may get.", again_at=quota_opens_at)
     mailing = SignUpMailing(
         subscription_id=held.id,
         to=held.email,
@@ -99,6 +97,7 @@ def _require_pending(held: store.AskableSubscription) -> None:
         raise NotPendingError("The newsletter is archived, and takes no sign-ups.")
 
 
-def _clock(at: datetime) -> str:
-    """To the second, upwards: at that second it can be sent."""
-    return f"{datetime.fromtimestamp(int(at.timestamp()) + 1, UTC):%-d %B %Y, %H:%M:%S} UTC"
+def wait_in_words(wait_s: int) -> str:
+    """In whole seconds, minutes or hours, rounded up: when it is over, the mail can be sent."""
+    unit_s = next(unit_s for unit_s in (3_600, 60, 1) if wait_s >= unit_s)
+    return duration_in_words(-(-wait_s // unit_s) * unit_s)

@@ -120,7 +120,7 @@ _STORY = (
         facts=(
             Fact("From", "192.0.2.7"),
             Fact("On the page", "https://news.example.com/newsletters/systems"),
-            Fact("Wording", "We send one issue a week. You can leave with one click."),
+            Fact("Wording", "We send one issue a week. You can leave at any time."),
         ),
     ),
     Happening(at=_at(1, 8), text="First seen here"),
@@ -232,7 +232,7 @@ def _person_samples(signed_in: SignedIn) -> dict[str, PageView]:
             created_at=_at(3, 8),
             subscriptions=(_ASKED,),
             story=_STORY[-1:],
-            form_error="They were sent one a moment ago. It can be sent again from 3 March 2026, 09:31:12 UTC.",
+            form_error="They were sent one a moment ago. It can be sent again in 12 minutes.",
             failed_newsletter_id=2,
             idempotency_key=_KEY,
         ),
