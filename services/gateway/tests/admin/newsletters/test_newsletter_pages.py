@@ -358,6 +358,13 @@ async def test_a_time_zone_that_there_is_not_is_said_at_its_field(gateway: Gatew
     errors = [{"pointer": "/time_zone", "detail": "There is no such time zone."}]
     gateway.publishing.refuse("PATCH", f"{API}/3", 422, "invalid-input", errors=errors)
     form = form_of((await owner.get(f"{PATH}/3")).text, await csrf_token_of(owner))
-    page = (await owner.post(f"{PATH}/3", data=form | {"time_zone": "Paris"})).text
+    page = (await owner.post(f"{PATH}/3", data=form | {"time_zone": "Paris, France"})).text
     assert 'id="time_zone-error"' in page
-    assert 'value="Paris"' in page
+    assert 'value="Paris, France"' in page
+
+
+async def test_a_time_zone_is_named_by_its_city(gateway: Gateway, owner: httpx.AsyncClient) -> None:
+    gateway.publishing.answer("PATCH", f"{API}/3", body=newsletter())
+    form = form_of((await owner.get(f"{PATH}/3")).text, await csrf_token_of(owner))
+    assert (await owner.post(f"{PATH}/3", data=form | {"time_zone": "Berlin"})).status_code == 303
+    assert gateway.publishing.last.json == {"time_zone": "Europe/Berlin"}

@@ -7,6 +7,7 @@ from broadsheet_common.http.problems import ProblemError
 from broadsheet_gateway.admin.newsletters.newsletter import LABELS, Fields, errors_by_field
 from broadsheet_gateway.admin.newsletters.reader_texts import TEXT_LABELS
 from broadsheet_gateway.admin.service_calls import refusal_sentence, refused_fields
+from broadsheet_gateway.admin.time_zones import zone_typed
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
 
@@ -21,7 +22,8 @@ def path_of(newsletter_id: int) -> str:
 
 
 def typed_fields(form: Form, names: Iterable[str]) -> Fields:
-    return {name: plain(form.text(name)) for name in names}
+    """A time zone may be typed as its city."""
+    return {name: zone_typed(form.text(name)) if name == "time_zone" else plain(form.text(name)) for name in names}
 
 
 def plain(text: str) -> str:

@@ -19,7 +19,7 @@ from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
 from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, Difference, differences
 from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
-from broadsheet_gateway.admin.newsletters.form import FORM_MAX_BYTES, path_of, plain, told, typed_fields
+from broadsheet_gateway.admin.newsletters.form import FORM_MAX_BYTES, path_of, told, typed_fields
 from broadsheet_gateway.admin.newsletters.newsletter import (
     LABELS,
     Fields,
@@ -78,7 +78,7 @@ async def submit_new_newsletter(
     context: NamedDependency[PageContext],
 ) -> PageResponse:
     form = await context.read_form()
-    fields = {name: plain(form.text(name)) for name in _NEW_FIELDS}
+    fields = dict(typed_fields(form, _NEW_FIELDS))
     key = form.required("idempotency_key")
     view = NewNewsletterPage(signed_in=context.session.signed_in, fields=fields, idempotency_key=key)
     if not fields["name"].strip():

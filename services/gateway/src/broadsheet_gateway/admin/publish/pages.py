@@ -17,6 +17,7 @@ from broadsheet_gateway.admin.page_context import PageContext
 from broadsheet_gateway.admin.publish.show_send_page import show_send_page
 from broadsheet_gateway.admin.publish.views import SendPage, TypedSchedule
 from broadsheet_gateway.admin.service_calls import parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.time_zones import zone_typed
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.forms import Form
 from broadsheet_gateway.http.responses import PageResponse
@@ -214,7 +215,7 @@ def _typed_schedule(form: Form) -> TypedSchedule:
     return TypedSchedule(
         when=cast("Literal['now', 'later', 'readers']", when if when in {"later", "readers"} else "now"),
         at=form.text("at"),
-        time_zone=form.text("time_zone"),
+        time_zone=zone_typed(form.text("time_zone")),
         occurrence=form.text("occurrence"),
     )
 
