@@ -47,15 +47,19 @@ async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[
     calls, session = context.calls, context.session
     issue = await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueToSend)
     may = session.rights.anywhere
-    newsletter, checks, (audience, refusal), approval, segment, waves, senders, own_address = await asyncio.gather(
-        or_none(ask_newsletter(calls, issue.newsletter_id)),
-        or_none(ask_checks(calls, issue_id)) if "issues:preview" in may else _nothing(),
-        _ask_audience(calls, issue) if "issues:preview" in may else _no_audience(),
-        or_none(calls.get("publishing", f"/api/v1/issues/{issue_id}/approval", Approval)),
-        _ask_segment(calls, issue),
-        _ask_waves(calls, issue),
-        asked(lambda: ask_senders(calls), wanted="senders:read" in session.rights.everywhere),
-        _own_address(context.engine, session.user_id),
+    (newsletter, checks, (audience, refusal), approval, segment, waves), (senders, own_address) = await asyncio.gather(
+        asyncio.gather(
+            or_none(ask_newsletter(calls, issue.newsletter_id)),
+            or_none(ask_checks(calls, issue_id)) if "issues:preview" in may else _nothing(),
+            _ask_audience(calls, issue) if "issues:preview" in may else _no_audience(),
+            or_none(calls.get("publishing", f"/api/v1/issues/{issue_id}/approval", Approval)),
+            _ask_segment(calls, issue),
+            _ask_waves(calls, issue),
+        ),
+        asyncio.gather(
+            asked(lambda: ask_senders(calls), wanted="senders:read" in session.rights.everywhere),
+            _own_address(context.engine, session.user_id),
+        ),
     )
     who = [] if approval is None else [one for one in (approval.requested_by, approval.decided_by) if one]
     names = await names_of(who, context.engine)
