@@ -31,6 +31,21 @@ async def test_the_form_holds_what_is_saved(gateway: Gateway, author: httpx.Asyn
         assert chosen in page.text
 
 
+async def test_the_menu_of_merge_fields_offers_the_installations_attributes_to_who_may_read_them(
+    gateway: Gateway, author: httpx.AsyncClient
+) -> None:
+    answer_draft(gateway)
+    items = [{"name": "city", "type": "text", "label": "Home town"}, {"name": "empty", "type": "boolean", "label": ""}]
+    gateway.subscriptions.answer("GET", "/api/v1/attributes", body={"items": items, "next_cursor": None})
+    page = (await author.get(EDIT)).text
+    assert '<option value="{{ subscriber.attributes.city }}" label="Home town">' in page
+    assert '<option value="{{ subscriber.attributes[&#34;empty&#34;] }}" label="empty">' in page
+    gateway.subscriptions.fail("GET", "/api/v1/attributes", httpx.ReadError("reset"))
+    without = await author.get(EDIT)
+    assert (without.status_code, "subscriber.attributes" in without.text) == (200, False)
+    assert "{{ subscriber.name }}" in without.text
+
+
 async def test_a_save_sends_the_fields_with_the_tag_they_were_filled_from(
     gateway: Gateway, author: httpx.AsyncClient
 ) -> None:

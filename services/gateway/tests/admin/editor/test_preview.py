@@ -92,6 +92,17 @@ async def test_what_cannot_be_made_into_a_mail_says_why(gateway: Gateway, author
     assert "Content, line 3: No such field." in page.text
     frame = await author.get(f"{PREVIEW}/frame")
     assert (frame.status_code, "Mend &lt;it&gt; first." in frame.text) == (200, True)
+    assert "Content, line 3: No such field." in frame.text
+    assert "monospace" not in frame.text
+
+
+async def test_a_draft_without_a_word_is_no_error_in_the_frame(gateway: Gateway, author: httpx.AsyncClient) -> None:
+    answer_draft(gateway, content=" \n", faults=[{"code": "x", "field": "title", "detail": "There is no title."}])
+    gateway.publishing.refuse("POST", f"{API}/preview", 422, "issue-has-faults", detail="No mail can be made.")
+    frame = await author.get(f"{PREVIEW}/frame")
+    assert frame.status_code == 200
+    assert "The mail is shown here once it has a title and words" in frame.text
+    assert "No mail can be made." not in frame.text
 
 
 PEOPLE = "/api/v1/subscribers"

@@ -28,6 +28,11 @@ class _Named(msgspec.Struct, frozen=True):
     name: str
 
 
+class _Attribute(msgspec.Struct, frozen=True):
+    name: str
+    label: str = ""
+
+
 async def ask_draft(calls: ServiceCalls, issue_id: int) -> TaggedAnswer[Draft]:
     """An issue in any status. Raises as `ServiceCalls.get_tagged`."""
     return await calls.get_tagged("publishing", f"/api/v1/issues/{issue_id}", Draft)
@@ -47,12 +52,13 @@ async def show_editor(
     """
     draft = found.value
     may = session.rights.anywhere
-    newsletter, layouts, segments, names, samples = await asyncio.gather(
+    newsletter, layouts, segments, names, samples, attributes = await asyncio.gather(
         or_none(ask_newsletter(calls, draft.newsletter_id)),
         or_none(_ask_choices(calls, "publishing", "/api/v1/layouts")),
         or_none(_ask_choices(calls, "subscriptions", "/api/v1/segments")),
         names_of([draft.saved_by], engine),
         ask_samples(calls, session, draft.newsletter_id),
+        or_none(_ask_attributes(calls)) if "attributes:read" in may else _no_attributes(),
     )
     held = typed or typed_of(draft)
     return EditorPage(
@@ -75,6 +81,7 @@ async def show_editor(
         may_preview="issues:preview" in may,
         may_choose_reader=may_read_subscribers(session, draft.newsletter_id),
         samples=samples,
+        attributes=attributes or (),
         others_write_now=typed is None and _is_others_last_moment(draft, session),
     )
 
@@ -90,6 +97,15 @@ def _is_others_last_moment(draft: Draft, session: Session) -> bool:
     if draft.version == 1 or draft.saved_by == session.identity.subject:
         return False
     return datetime.now(UTC) - draft.updated_at < _A_MOMENT
+
+
+async def _ask_attributes(calls: ServiceCalls) -> tuple[Choice, ...]:
+    page = await calls.get("subscriptions", "/api/v1/attributes", Page[_Attribute])
+    return tuple(Choice(one.name, one.label or one.name) for one in page.items)
+
+
+async def _no_attributes() -> tuple[Choice, ...]:
+    return ()
 
 
 async def _ask_choices(calls: ServiceCalls, service: str, path: str) -> tuple[Choice, ...]:

@@ -25,7 +25,7 @@ from broadsheet_gateway.admin.editor.open_draft import ask_draft
 from broadsheet_gateway.admin.editor.preview_reader import NOBODY, ChosenReader, choose_reader
 from broadsheet_gateway.admin.editor.views import PreviewChoice, PreviewPage
 from broadsheet_gateway.admin.page_context import PageContext
-from broadsheet_gateway.admin.service_calls import ServiceCalls, parse_id, refusal_sentence, refused_fields
+from broadsheet_gateway.admin.service_calls import ServiceCalls, or_none, parse_id, refusal_sentence, refused_fields
 from broadsheet_gateway.admin.subscriber_names import ADDRESS_CHARS_MAX, ask_samples, may_read_subscribers
 from broadsheet_gateway.forwarding.upstreams import UpstreamRefusalError
 from broadsheet_gateway.http.responses import HTML, AnyRequest, PageResponse
@@ -44,11 +44,20 @@ _MEDIA: Final = re.compile(r"""\bmedia=(?:"[^"<>]{0,500}"|'[^'<>]{0,500}')""", r
 _CONTENT: Final = re.compile(r"""(\bcontent=)(?:"[^"]*"|'[^']*')""", re.IGNORECASE)
 _ALWAYS, _NEVER = "(min-width: 0)", "(max-width: 0)"
 """Queries that may stand wherever one for the scheme may."""
+_HAS_FAULTS: Final = 422
 _TEXT_DOCUMENT: Final = (
     '<!doctype html><html lang="{language}"><meta charset="utf-8"><title>{title}</title>'
     "<style>:root{{color-scheme:light dark}}body{{margin:1rem;font:1rem/1.5 monospace;white-space:pre-wrap}}</style>"
     "<body>{text}</body></html>"
 )
+
+_NOTICE_DOCUMENT: Final = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+    "<style>:root{{color-scheme:light dark}}body{{margin:1rem;font:1rem/1.5 'Avenir Next','Segoe UI',Roboto,"
+    "'Helvetica Neue',Arial,'Liberation Sans',sans-serif;white-space:pre-wrap}}</style><body>{text}</body></html>"
+)
+"""In the type of the page around it: these are our words and not the mail's."""
+_NOTHING_WRITTEN: Final = "The mail is shown here once it has a title and words, each time the draft is saved."
 
 
 class MailPreview(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,11 +180,27 @@ async def _framed(context: PageContext, issue_id: int, choice: PreviewChoice) ->
             return _notice(_told(reader))
         mail = await ask_preview(context.calls, issue_id, variant=choice.variant, subscriber_id=reader.subscriber_id)
     except (UpstreamRefusalError, ProblemError) as error:
-        is_nobody = isinstance(error, UpstreamRefusalError) and _is_nobody(error)
-        return _notice(NOBODY if is_nobody else refusal_sentence(error))
+        if isinstance(error, UpstreamRefusalError) and _is_nobody(error):
+            return _notice(NOBODY)
+        return _notice(await _why_no_mail(context, issue_id, error))
     if choice.part == "text" or mail.html is None:
         return _plain(mail.text)
     return with_scheme(mail.html, choice.scheme)
+
+
+async def _why_no_mail(context: PageContext, issue_id: int, error: UpstreamRefusalError | ProblemError) -> str:
+    """A draft without a word has no fault yet. Of another one, its faults with their places."""
+    found = await or_none(ask_draft(context.calls, issue_id)) if error.status == _HAS_FAULTS else None
+    if found is None:
+        return refusal_sentence(error)
+    draft = found.value
+    if not draft.content.strip() and not (draft.text_content or "").strip():
+        return _NOTHING_WRITTEN
+    faults = (
+        f"{one.field.replace('_', ' ').capitalize()}{f', line {one.line}' if one.line else ''}: {one.detail}"
+        for one in draft.faults
+    )
+    return "\n".join((refusal_sentence(error), *faults))
 
 
 def _is_nobody(refusal: UpstreamRefusalError) -> bool:
@@ -223,7 +248,7 @@ def _plain(text: str) -> str:
 
 
 def _notice(text: str) -> str:
-    return _TEXT_DOCUMENT.format(language="en", title="No preview", text=escape(text))
+    return _NOTICE_DOCUMENT.format(title="No preview", text=escape(text))
 
 
 PREVIEW_HANDLERS: tuple[HTTPRouteHandler, ...] = (show_preview, show_frame)

@@ -85,12 +85,22 @@ MERGE_FIELDS = (
 """What the menu of merge fields offers; docs/merge-fields.md has all."""
 
 
+_WORDS_OF_LIQUID = frozenset({"and", "blank", "contains", "empty", "false", "in", "nil", "not", "null", "or", "true"})
+
+
+def _attribute_field(name: str) -> str:
+    """An attribute's name may be a word of the language, which stands for itself in quotation marks only."""
+    place = f'["{name}"]' if name in _WORDS_OF_LIQUID else f".{name}"
+    return f"{{{{ subscriber.attributes{place} }}}}"
+
+
 class EditorPage(AdminPageView, frozen=True, kw_only=True):
     """`GET /admin/issues/{id}/edit`, and the form answered with faults or a conflict.
 
     `etag`: of the version that the form was filled from. `faults`: why what is saved cannot be sent yet; only of a
     form that holds what is saved. `errors`: by field, what could not be saved. `others_write_now`: somebody else saved
-    the draft a moment ago. `may_choose_reader`, `samples`: as in `PreviewPage`.
+    the draft a moment ago. `attributes`: those of the installation, by label; none for who may not read them.
+    `may_choose_reader`, `samples`: as in `PreviewPage`.
     """
 
     template: ClassVar[str] = "editor/edit.html"
@@ -110,6 +120,7 @@ class EditorPage(AdminPageView, frozen=True, kw_only=True):
     may_preview: bool = True
     may_choose_reader: bool = False
     samples: tuple[NamedSubscriber, ...] = ()
+    attributes: tuple[Choice, ...] = ()
     others_write_now: bool = False
 
     @property
@@ -122,7 +133,8 @@ class EditorPage(AdminPageView, frozen=True, kw_only=True):
 
     @property
     def merge_fields(self) -> tuple[Choice, ...]:
-        return tuple(Choice(value, text) for value, text in MERGE_FIELDS)
+        of_readers = (Choice(_attribute_field(one.value), one.text) for one in self.attributes)
+        return (*(Choice(value, text) for value, text in MERGE_FIELDS), *of_readers)
 
     @property
     def other_versions(self) -> tuple[tuple[int, TypedVersion], ...]:

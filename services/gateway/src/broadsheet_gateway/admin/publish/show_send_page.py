@@ -47,16 +47,16 @@ async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[
     calls, session = context.calls, context.session
     issue = await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueToSend)
     may = session.rights.anywhere
-    (newsletter, checks, (audience, refusal), approval), (segment, waves, senders, own_address) = await asyncio.gather(
+    (newsletter, checks, (audience, refusal), approval, segment, waves), (senders, own_address) = await asyncio.gather(
         asyncio.gather(
             or_none(ask_newsletter(calls, issue.newsletter_id)),
             or_none(ask_checks(calls, issue_id)) if "issues:preview" in may else _nothing(),
             _ask_audience(calls, issue) if "issues:preview" in may else _no_audience(),
             or_none(calls.get("publishing", f"/api/v1/issues/{issue_id}/approval", Approval)),
-        ),
-        asyncio.gather(
             _ask_segment(calls, issue),
             _ask_waves(calls, issue),
+        ),
+        asyncio.gather(
             asked(lambda: ask_senders(calls), wanted="senders:read" in session.rights.everywhere),
             _own_address(context.engine, session.user_id),
         ),

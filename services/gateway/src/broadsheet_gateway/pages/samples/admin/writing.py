@@ -140,6 +140,7 @@ def _editor(signed_in: SignedIn) -> dict[str, PageView]:
         saved=_SAVED,
         layouts=(Choice("1", "Plain"), Choice("2", "Two columns")),
         segments=(Choice("4", "Members in London"),),
+        attributes=(Choice("city", "City"),),
         may_choose_reader=True,
         samples=_READERS[:2],
     )
