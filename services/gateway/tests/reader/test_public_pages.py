@@ -211,6 +211,26 @@ async def test_opening_an_unsubscribe_link_changes_nothing(
         assert "The Weekly" in response.text
 
 
+async def test_who_has_left_is_told_so_when_the_link_is_opened_again(
+    gateway: Gateway, visitor: httpx.AsyncClient
+) -> None:
+    gateway.subscriptions.answer("POST", "/public/unsubscribes/lookup", body=LINK | {"state": "unsubscribed"})
+    left = await visitor.get("/unsubscribe/12~k1.abc")
+    page = LexborHTMLParser(left.text)
+    assert page.css("h1")[0].text() == "You are unsubscribed"
+    assert page.css("form") == []
+    assert "you stay subscribed" not in left.text
+    assert [link.text() for link in page.css("main .small a")] == ["subscribe again", "see what else you can do"]
+    choices_path = page.css("main .small a")[1].attributes["href"]
+    assert choices_path == "/unsubscribe/12~k1.abc/choices"
+    choices = LexborHTMLParser((await visitor.get(choices_path)).text)
+    assert choices.css("#one-title")[0].text() == "You are unsubscribed"
+    assert [form.attributes["action"] for form in choices.css("form")] == [
+        "/unsubscribe/12~k1.abc/all",
+        "/unsubscribe/12~k1.abc/preferences-link",
+    ]
+
+
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--\r\n'
 

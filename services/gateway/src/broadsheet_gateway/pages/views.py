@@ -231,9 +231,13 @@ class TestLinkPage(ReaderPageView, frozen=True, kw_only=True):
 
 
 class UnsubscribedPage(ReaderPageView, frozen=True, kw_only=True):
+    """The answer to leaving, and `GET /unsubscribe/{token}` of somebody who has left."""
+
     template: ClassVar[str] = "readers/unsubscribed.html"
 
     is_everything: bool = False
+    choices_path: str = ""
+    """What else a link can do; empty in the answer to a button, which is the same for every token."""
 
 
 class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
@@ -244,6 +248,8 @@ class ChoicesPage(ReaderPageView, frozen=True, kw_only=True):
     template: ClassVar[str] = "readers/choices.html"
 
     action_path: str
+    has_left: bool = False
+    """The newsletter of the link."""
 
 
 class LinkMailedPage(ReaderPageView, frozen=True, kw_only=True):

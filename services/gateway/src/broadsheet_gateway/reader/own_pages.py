@@ -44,7 +44,7 @@ from broadsheet_gateway.reader.public_pages import (
     TOKEN,
     UnknownLinkError,
     drop_body,
-    find_look,
+    find_link,
     language_asked,
     leave_by_link,
     parse_link,
@@ -109,9 +109,11 @@ async def show_choices(
     """The same page for an unknown token, without a name."""
     if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage(asked=language_asked(request)))
-    look = await find_look(upstreams, newsletter_directory, token)
+    look, has_left = await find_link(upstreams, newsletter_directory, token)
     action_path = f"/unsubscribe/{quote(token, safe='')}"
-    return responder.page(ChoicesPage(action_path=action_path, look=look, asked=language_asked(request)))
+    return responder.page(
+        ChoicesPage(action_path=action_path, has_left=has_left, look=look, asked=language_asked(request))
+    )
 
 
 @post("/unsubscribe/{token:str}/all", status_code=200, include_in_schema=False)

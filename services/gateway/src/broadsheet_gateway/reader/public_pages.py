@@ -154,19 +154,27 @@ def parse_link(text: str) -> UnsubscribeLink:
     return UnsubscribeLink(token, int(issue)) if separator and _ISSUE.fullmatch(issue) else UnsubscribeLink(text, None)
 
 
-async def find_look(upstreams: Upstreams, directory: NewsletterDirectory, link_text: str) -> NewsletterLook | None:
-    """The look of the newsletter of an unsubscribe link; None if unavailable: the button works without it."""
+class FoundLink(NamedTuple):
+    """What is known of an unsubscribe link: nothing of one that is unknown, or while subscriptions does not answer."""
+
+    look: NewsletterLook | None = None
+    has_left: bool = False
+
+
+async def find_link(upstreams: Upstreams, directory: NewsletterDirectory, link_text: str) -> FoundLink:
+    """The newsletter of an unsubscribe link, and whether it was left. The button works without either."""
     token = parse_link(link_text).token
     if not TOKEN.fullmatch(token):
-        return None
+        return FoundLink()
     try:
         link = await upstreams.call(
             "subscriptions", "POST", "/public/unsubscribes/lookup", identity=PUBLIC_IDENTITY, answer=LinkState,
             body={"token": token},
         )  # fmt: skip
     except (UpstreamRefusalError, ProblemError):
-        return None
-    return await directory.look_of(link.newsletter.id, link.newsletter.name)
+        return FoundLink()
+    look = await directory.look_of(link.newsletter.id, link.newsletter.name)
+    return FoundLink(look, has_left=link.state == "unsubscribed")
 
 
 def language_asked(request: AnyRequest) -> Language:
@@ -218,12 +226,17 @@ async def show_unsubscribe(
     upstreams: NamedDependency[Upstreams],
     newsletter_directory: NamedDependency[NewsletterDirectory],
 ) -> PageResponse:
-    """Shows a button and changes nothing. An unknown token gets the same page, without a name."""
+    """Shows a button and changes nothing. An unknown token gets the same page, without a name. Who has left already is
+    told so: a button to leave would say that they had not.
+    """
     if token == PREVIEW_TOKEN:
         return responder.page(TestLinkPage(asked=language_asked(request)))
-    look = await find_look(upstreams, newsletter_directory, token)
+    look, has_left = await find_link(upstreams, newsletter_directory, token)
     action_path = f"/unsubscribe/{quote(token, safe='')}"
-    return responder.page(UnsubscribePage(action_path=action_path, look=look, asked=language_asked(request)))
+    asked = language_asked(request)
+    if has_left:
+        return responder.page(UnsubscribedPage(choices_path=f"{action_path}/choices", look=look, asked=asked))
+    return responder.page(UnsubscribePage(action_path=action_path, look=look, asked=asked))
 
 
 @post("/unsubscribe/{token:str}", status_code=200, include_in_schema=False)

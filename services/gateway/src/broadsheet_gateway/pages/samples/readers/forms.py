@@ -143,6 +143,7 @@ def _links() -> dict[str, PageView]:
         "unsubscribe-arabic": UnsubscribePage(look=ARABIC, action_path="/unsubscribe/sample-token"),
         "test-link": TestLinkPage(),
         "unsubscribed": UnsubscribedPage(look=SYSTEMS),
+        "unsubscribed-before": UnsubscribedPage(look=SYSTEMS, choices_path="/unsubscribe/sample-token/choices"),
         "unsubscribed-own-words": UnsubscribedPage(look=OWN_WORDS),
         "unsubscribed-unnamed": UnsubscribedPage(asked="fr"),
     }

@@ -32,6 +32,7 @@ def own_samples() -> dict[str, PageView]:
     return {
         "unsubscribed-from-all": UnsubscribedPage(is_everything=True),
         "choices": ChoicesPage(look=SYSTEMS, action_path="/unsubscribe/sample-token"),
+        "choices-left": ChoicesPage(look=SYSTEMS, action_path="/unsubscribe/sample-token", has_left=True),
         "choices-unnamed": ChoicesPage(action_path="/unsubscribe/sample-token"),
         "link-mailed": LinkMailedPage(),
         "link-mailed-local": LinkMailedPage(inbox_url="http://127.0.0.1:8085/inbox"),
