@@ -224,6 +224,15 @@ def test_every_control_has_a_label_and_every_button_a_name(page: ParsedPage) -> 
 
 
 @of_every_page
+def test_every_link_has_a_name(page: ParsedPage) -> None:
+    """Also of something that has no name yet, such as a draft without a title."""
+    if page.name.endswith(_IS_HOSTILE):
+        return
+    for link in page.all("a"):
+        assert link.text.strip() or link.attributes.get("aria-label", "").strip(), link
+
+
+@of_every_page
 def test_a_message_at_a_field_is_tied_to_it(page: ParsedPage) -> None:
     messages = [name for name in page.ids if name.endswith("-error")]
     for message in messages:

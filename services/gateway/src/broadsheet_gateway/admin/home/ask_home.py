@@ -103,7 +103,7 @@ async def ask_approvals(
     tasks = [
         Task(
             kind="approval",
-            text=f"“{draft.title}” waits for approval.",
+            text=f"“{draft.title or 'Untitled'}” waits for approval.",
             page_path=f"/admin/issues/{draft.id}/edit",
             link="Read it",
         )

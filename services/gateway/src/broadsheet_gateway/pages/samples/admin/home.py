@@ -91,7 +91,7 @@ def home_samples(signed_in: SignedIn) -> dict[str, PageView]:
             LatestIssue(issue=SENT, figures=_FIGURES),
             LatestIssue(issue=CANCELLED, figures=None),
         ),
-        unpublished=(DRAFT, SCHEDULED),
+        unpublished=(msgspec.structs.replace(DRAFT, title=""), SCHEDULED),
         tasks=(
             Task(
                 kind="sending",
