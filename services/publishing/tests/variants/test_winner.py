@@ -10,7 +10,7 @@ from broadsheet_publishing.variants.winner import Choice, VariantFigures, choose
 def figures(*clicked_of: tuple[int, int]) -> dict[int, VariantFigures]:
     """Clicked and delivered, by variant."""
     return {
-        number: VariantFigures(accepted=delivered, delivered=delivered, clicked=clicked)
+        number: VariantFigures(accepted=delivered, delivery_reported=delivered, delivered=delivered, clicked=clicked)
         for number, (clicked, delivered) in enumerate(clicked_of, start=1)
     }
 
@@ -50,7 +50,7 @@ def test_too_few_wait_and_at_the_last_look_the_first_is_taken() -> None:
     assert choose(found, sample_min=9) == Choice(1, "rate")
 
 
-def test_opens_decide_by_opens_and_of_what_was_accepted_however_few_deliveries_were_reported() -> None:
+def test_opens_decide_by_opens_and_without_reported_deliveries_by_what_was_accepted() -> None:
     found = {
         1: VariantFigures(accepted=100, delivered=40, opened=40, clicked=1),
         2: VariantFigures(accepted=200, delivered=41, opened=41, clicked=2),

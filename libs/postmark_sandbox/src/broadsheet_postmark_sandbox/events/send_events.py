@@ -194,14 +194,10 @@ def _common(record_type: str, subject: _Subject) -> dict[str, Any]:
 
 
 def _delivery(subject: _Subject) -> dict[str, Any]:
-    """Delivered when it was accepted, however late the event is sent: who sees a mail in the inbox has it. With the
-    event's own moment a click beside it would come at or before the delivery, as a machine's does.
-    """
-    stored = subject.message
     return {
         **_common("Delivery", subject),
         "Recipient": subject.recipient,
-        "DeliveredAt": utc_text(time.time() if stored is None else stored.accepted_at),
+        "DeliveredAt": utc_text(time.time()),
         "Details": "smtp;250 2.0.0 OK",
     }
 

@@ -21,8 +21,8 @@ RULES: Final = """
 Figures are rolled up in the background and never counted on request; `as_of` and `waiting` say how old they are.
 
 Each person counts once in `unique`, however often they open or click. `delivered` are the people of whom Postmark
-reported a delivery, an open or a click. Rates are of the people whose mail it accepted. Where opens or clicks were not
-tracked they are not measured: null, not 0.
+reported a delivery, an open or a click, so no rate is over 1. Where opens or clicks were not tracked they are not
+measured: null, not 0.
 
 Opens and clicks are `machine` by these rules: the user agent is exactly `Mozilla/5.0` (Apple's mail privacy
 protection); the user agent names a security gateway, a crawler or a script; a click came before the mail was

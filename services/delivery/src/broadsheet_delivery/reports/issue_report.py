@@ -1,7 +1,7 @@
 """The report of an issue, as the API answers it, made of rolled-up figures. Pure.
 
-A rate is a number of people divided by the people whose mail was accepted: between 0 and 1, or null where it was not
-measured or nobody's mail was accepted yet.
+A rate is a number of people divided by the people whom the mail was delivered to: between 0 and 1, or null where it was
+not measured or nobody got the mail yet.
 """
 
 from collections import Counter, defaultdict
@@ -80,11 +80,11 @@ class Bounces(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """People divided by `of`: the people whose mail Postmark accepted. Not those of whom it reported a delivery, since
-    reports are missing or late for some, who open, click and leave all the same.
+    """People divided by `of`: the people whom the mail was delivered to. `of` is `accepted` where Postmark reported no
+    delivery at all.
     """
 
-    of: Literal["accepted"]
+    of: Literal["delivered", "accepted"]
     opened: float | None
     opened_without_machines: float | None
     clicked: float | None
@@ -265,25 +265,26 @@ def _variants(variants: Mapping[str, Counter[str]], winner: int | None) -> list[
 
 
 def make_rates(total: Mapping[str, int], accepted: int, *, opens: Engagement, clicks: Engagement) -> Rates:
-    """Everybody who opened or clicked is among the delivered, and what was delivered was accepted, even if it is still
-    counted as uncertain: so no rate of them can be over 1.
-    """
-    whole = max(accepted, total["delivered"])
+    """Everybody who opened or clicked is among the delivered, so no rate of them can be over 1."""
+    reported = total["delivery_reported"] > 0
+    whole = total["delivered"] if reported else max(accepted, total["delivered"])
+    # Some mails bounce that were accepted and not delivered.
+    sent = max(accepted, whole)
     return Rates(
-        "accepted",
+        "delivered" if reported else "accepted",
         opened=rate(opens.unique, whole),
         opened_without_machines=rate(opens.unique_without_machines, whole),
         clicked=rate(clicks.unique, whole),
         clicked_without_machines=rate(clicks.unique_without_machines, whole),
         unsubscribed=rate(total["unsubscribed"], whole),
         complained=rate(total["complained"], whole),
-        bounced=rate(total["bounced"], whole),
+        bounced=rate(total["bounced"], sent),
     )
 
 
 def rate(part: int | None, whole: int) -> float | None:
-    """None where there is nothing to divide. Somebody may leave or complain because of a mail that is still
-    counted as uncertain: the rate is 1 then, not more.
+    """None where there is nothing to divide. Somebody may leave or complain although no delivery was reported of them:
+    the rate is 1 then, not more.
     """
     return None if part is None or whole <= 0 else min(1.0, part / whole)
 

@@ -98,7 +98,7 @@ async def read_figures(connection: AsyncConnection, issue_id: int) -> dict[int, 
     """By variant, as delivery's report shows them now."""
     result = await connection.execute(
         sa.text("""
-            SELECT variant, accepted, delivered, opened_by_reader, clicked_by_reader
+            SELECT variant, accepted, delivery_reported, delivered, opened_by_reader, clicked_by_reader
               FROM delivery.published_variant_figures WHERE issue_id = :issue_id
         """),
         {"issue_id": issue_id},
@@ -106,6 +106,7 @@ async def read_figures(connection: AsyncConnection, issue_id: int) -> dict[int, 
     return {
         row.variant: VariantFigures(
             accepted=row.accepted,
+            delivery_reported=row.delivery_reported,
             delivered=row.delivered,
             opened=row.opened_by_reader,
             clicked=row.clicked_by_reader,

@@ -12,11 +12,12 @@ FIRST: Final = 1
 
 
 class VariantFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """People, each counted once. `delivered` includes those who opened or clicked. `opened`, `clicked`: at least once
-    not by a machine.
+    """People, each counted once. `delivered` includes those who opened or clicked; `delivery_reported` of them Postmark
+    reported. `opened`, `clicked`: at least once not by a machine.
     """
 
     accepted: int = 0
+    delivery_reported: int = 0
     delivered: int = 0
     opened: int = 0
     clicked: int = 0
@@ -41,8 +42,8 @@ def choose_winner(
 ) -> Choice | None:
     """`figures` by variant; one that is missing has none. None: too few people yet, look again later."""
     all_figures = [figures.get(variant, VariantFigures()) for variant in range(1, variant_count + 1)]
-    # As in reports: delivery reports may be missing for some, so they are not what is divided by.
-    reached = [max(one.accepted, one.delivered) for one in all_figures]
+    reported = any(one.delivery_reported > 0 for one in all_figures)
+    reached = [one.delivered if reported else max(one.accepted, one.delivered) for one in all_figures]
     if min(reached) < sample_min:
         return Choice(FIRST, "too_few") if is_last_look else None
     acted = [one.clicked if by == "clicks" else one.opened for one in all_figures]

@@ -30,7 +30,6 @@ class IssueFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The three figures of a published issue (of the API's IssueEngagement)."""
 
     issue_id: int
-    accepted: int
     delivered: int
     opens: Engagement
     clicks: Engagement
@@ -39,26 +38,8 @@ class IssueFigures(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def delivered_in_words(self) -> str:
         """Where Postmark reports no deliveries, nobody knows how many there were: that is not none."""
-        return f"{self.delivered:,}" if self.delivered else "not reported"
-
-    @property
-    def whole(self) -> int:
-        """What the shares are of. A delivered mail was accepted, even if it is still counted as uncertain."""
-        return max(self.accepted, self.delivered)
-
-    @property
-    def opened_of(self) -> str:
-        return self._of(self.opens)
-
-    @property
-    def clicked_of(self) -> str:
-        return self._of(self.clicks)
-
-    def _of(self, engagement: Engagement) -> str:
-        """The numbers behind a share; empty where there is none."""
-        if not engagement.measured:
-            return ""
-        return f"{engagement.unique_without_machines or 0:,} of {self.whole:,} accepted"
+        is_reported = self.delivered > 0 or self.rates.of == "delivered"
+        return f"{self.delivered:,}" if is_reported else "not reported"
 
     @property
     def opened(self) -> str:

@@ -35,8 +35,9 @@ class Engagement(msgspec.Struct, frozen=True):
 
 
 class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of 0 to 1 of those whose mail was accepted."""
+    """Shares of 0 to 1 of those that `of` names."""
 
+    of: Literal["delivered", "accepted"]
     opened: float | None
     opened_without_machines: float | None
     clicked: float | None
@@ -50,8 +51,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     begins_at: datetime
     ends_at: datetime
     delivered: int
-    opened_without_machines: int
-    clicked_without_machines: int
+    opened: int
+    clicked: int
 
 
 class LinkClicks(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,8 +78,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reached(self) -> int:
-        """What shares are of: those whose mail was accepted."""
-        return max(self.accepted, self.delivered)
+        """What shares are of: those delivered to, or where Postmark reports no deliveries, those accepted."""
+        return self.delivered or self.accepted
 
 
 class VariantFigures(Part, frozen=True, kw_only=True):
@@ -132,20 +133,17 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
         return any(one.variant != 1 for one in self.variants)
 
     @property
-    def accepted(self) -> int:
-        """What shares are of. A mail that was delivered was accepted, even if it is still counted as uncertain."""
-        return max(self.counts.accepted, self.delivered)
-
-    @property
     def figures(self) -> tuple["Figure", ...]:
-        whole = f"{self.accepted:,} accepted"
+        accepted = self.counts.accepted
         return (
-            Figure("Delivered", f"{self.delivered:,}" if self.delivery_reported else "not reported", f"of {whole}"),
-            _engaged("Opened", self.opens, self.rates.opened_without_machines, self.rates.opened, whole),
-            _engaged("Clicked", self.clicks, self.rates.clicked_without_machines, self.rates.clicked, whole),
-            Figure("Unsubscribed", percent(self.rates.unsubscribed), f"{self.unsubscribes:,} of {whole}"),
-            Figure("Bounced", percent(self.rates.bounced), f"{self.bounces.total:,} of {whole}", self.bounce_kinds),
-            Figure("Complained", percent(self.rates.complained), f"{self.complaints:,} of {whole}"),
+            Figure(
+                "Delivered", f"{self.delivered:,}" if self.delivery_reported else "not reported", f"of {accepted:,}"
+            ),
+            _engaged("Opened", self.opens, self.rates.opened_without_machines, self.rates.opened),
+            _engaged("Clicked", self.clicks, self.rates.clicked_without_machines, self.rates.clicked),
+            Figure("Unsubscribed", f"{self.unsubscribes:,}", percent(self.rates.unsubscribed)),
+            Figure("Bounced", f"{self.bounces.total:,}", percent(self.rates.bounced), self.bounce_kinds),
+            Figure("Complained", f"{self.complaints:,}", percent(self.rates.complained)),
         )
 
     @property
@@ -155,8 +153,8 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over_time_chart(self) -> TimeChart | None:
-        """People by the hour of their first open or click, without machines as in the figures above it; by delivery if
-        neither is measured. None as long as there is none.
+        """People by the hour of their first open or click, machines included; by delivery if neither is measured. None
+        as long as there is none.
 
         Days stand beside hours after the third day, so the longer stretches have a chart of their own.
         """
@@ -167,16 +165,11 @@ class IssueReport(msgspec.Struct, frozen=True, kw_only=True):
         return self._chart([one for one in self.over_time if not _is_hour(one)], "By day after that", "%-d %b %Y")
 
     def _chart(self, stretches: list[Stretch], title: str, label: str) -> TimeChart | None:
-        measured = {
-            name: field
-            for name, field, is_shown in (
-                ("Opened", "opened_without_machines", self.opens.measured),
-                ("Clicked", "clicked_without_machines", self.clicks.measured),
-            )
-            if is_shown
-        } or {"Delivered": "delivered"}  # beside it the others could not be seen
+        measured = [
+            name for name, is_shown in (("Opened", self.opens.measured), ("Clicked", self.clicks.measured)) if is_shown
+        ] or ["Delivered"]  # beside it the others could not be seen
         points = tuple(
-            Point(f"{one.begins_at:{label}}", tuple(getattr(one, field) for field in measured.values()))
+            Point(f"{one.begins_at:{label}}", tuple(getattr(one, name.lower()) for name in measured))
             for one in stretches[:STRETCHES_SHOWN_MAX]
         )
         chart = TimeChart(
@@ -231,14 +224,14 @@ class Figure(msgspec.Struct, frozen=True):
     remark: str = ""
 
 
-def _engaged(name: str, engagement: Engagement, rate: float | None, with_machines: float | None, whole: str) -> Figure:
+def _engaged(name: str, engagement: Engagement, rate: float | None, with_machines: float | None) -> Figure:
     if not engagement.measured:
         return Figure(name, "not measured", "", "the mails did not ask for it")
     people = engagement.unique_without_machines or 0
     return Figure(
         name,
         percent(rate),
-        f"{people:,} of {whole}",
+        "1 person" if people == 1 else f"{people:,} people",
         f"with machines {percent(with_machines)}, {engagement.unique or 0:,}",
     )
 

@@ -70,8 +70,8 @@ def _stretches() -> tuple[Stretch, ...]:
             begins_at=at(1, 9) + timedelta(hours=hour),
             ends_at=at(1, 10) + timedelta(hours=hour),
             delivered=max(0, 9_000 - 4_000 * hour),
-            opened_without_machines=2_400 // (hour + 1),
-            clicked_without_machines=420 // (hour + 1),
+            opened=2_400 // (hour + 1),
+            clicked=420 // (hour + 1),
         )
         for hour in range(72)
     ]
@@ -80,8 +80,8 @@ def _stretches() -> tuple[Stretch, ...]:
             begins_at=at(4 + day, 0),
             ends_at=at(5 + day, 0),
             delivered=0,
-            opened_without_machines=60 // (day + 1),
-            clicked_without_machines=9 // (day + 1),
+            opened=60 // (day + 1),
+            clicked=9 // (day + 1),
         )
         for day in range(6)
     ]
@@ -118,6 +118,7 @@ _REPORT = IssueReport(
     opens=Engagement(True, 9_120, 14_201, 7_911, 3_020),
     clicks=Engagement(True, 1_902, 2_704, 1_760, 391),
     rates=Rates(
+        of="delivered",
         opened=0.4725,
         opened_without_machines=0.4099,
         clicked=0.0985,
@@ -145,25 +146,6 @@ _REPORT = IssueReport(
 _TESTED = msgspec.structs.replace(
     _REPORT, winner=2, variants=(_variant(1, 702, 81), _variant(2, 790, 133), _variant(0, 0, 0)), over_time=()
 )
-_OF_ALL = msgspec.structs.replace(
-    _REPORT,
-    counts=msgspec.structs.replace(SENT.counts, audience=8, accepted=8),
-    delivered=1,
-    unsubscribes=8,
-    opens=Engagement(True, 8, 9, 8, 1),
-    clicks=Engagement(True, 8, 8, 0, 8),
-    rates=msgspec.structs.replace(
-        _REPORT.rates,
-        opened=1.0,
-        opened_without_machines=1.0,
-        clicked=1.0,
-        clicked_without_machines=0.0,
-        unsubscribed=1.0,
-        bounced=1.0,
-        complained=1.0,
-    ),
-)
-"""Each figure as wide as it may be."""
 _UNTRACKED = msgspec.structs.replace(
     _REPORT,
     opens=Engagement(False, None, None, None, None),
@@ -257,7 +239,6 @@ def _overviews(signed_in: SignedIn) -> dict[str, PageView]:
                 decided_at=at(1, 11),
             ),
         ),
-        "issue-small": IssuePage(signed_in=signed_in, issue=_detail(SENT), may=_ANALYST, report=_OF_ALL),
         "issue-untracked": IssuePage(signed_in=signed_in, issue=_detail(SENT), may=_ANALYST, report=_UNTRACKED),
         "issue-scheduled": IssuePage(signed_in=signed_in, issue=_detail(SCHEDULED), may=_ALL, form_key=_KEY),
         "issue-cancelled": IssuePage(
