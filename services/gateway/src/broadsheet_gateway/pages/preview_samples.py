@@ -21,6 +21,7 @@ from broadsheet_gateway.pages.samples.admin.newsletters import newsletter_sample
 from broadsheet_gateway.pages.samples.admin.outgoing_webhooks import webhook_samples
 from broadsheet_gateway.pages.samples.admin.segments import segment_samples
 from broadsheet_gateway.pages.samples.admin.sending import sending_samples
+from broadsheet_gateway.pages.samples.admin.sends import send_samples
 from broadsheet_gateway.pages.samples.admin.subscribers import subscriber_samples
 from broadsheet_gateway.pages.samples.admin.suppressions import suppression_samples
 from broadsheet_gateway.pages.samples.admin.writing import writing_samples
@@ -49,7 +50,7 @@ _HTML = "<h1>Queues that account for everybody</h1>\n<p>A delivery is one issue 
 
 
 def sample_pages() -> dict[str, PageView]:
-    return {**_public_samples(), **_author_samples(), **writing_samples(_ADMIN)}
+    return {**_public_samples(), **_author_samples(), **writing_samples(_ADMIN), **send_samples(_ADMIN)}
 
 
 def _public_samples() -> dict[str, PageView]:

@@ -28,25 +28,16 @@ from broadsheet_gateway.admin.editor.views import (
 from broadsheet_gateway.admin.issue.issue_views import IssueCounts, IssueStatus
 from broadsheet_gateway.admin.issues.views import DeleteDraftPage, IssueFilter, IssuesPage, ListedIssue
 from broadsheet_gateway.admin.newsletter_facts import NewsletterFacts
-from broadsheet_gateway.admin.publish.views import (
-    Approval,
-    Audience,
-    Excluded,
-    Person,
-    SendPage,
-    TypedSchedule,
-    Wave,
-)
 from broadsheet_gateway.admin.subscriber_names import NamedSubscriber
 from broadsheet_gateway.pages.flashes import FlashCode
 from broadsheet_gateway.pages.views import PageView, SignedIn
 
 
-def _at(day: int, hour: int, minute: int = 0) -> datetime:
+def at(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
 
 
-_LETTER = NewsletterFacts(
+LETTER = NewsletterFacts(
     id=1,
     name="The Systems Letter",
     slug="systems",
@@ -68,13 +59,13 @@ a delivery is one issue to one subscriber. It is **pending**, then in a call, th
 
 [Read the rest](https://example.com/queues){.button}
 """
-_TYPED = TypedDraft(
+TYPED = TypedDraft(
     title="Queues that account for everybody",
     preheader="What a lease may assume, and what it may not",
     content=_CONTENT,
 )
-_SAVED = Saved(version=7, at=_at(12, 9, 31), by="admin", by_oneself=True)
-_NUMBER = 15
+_SAVED = Saved(version=7, at=at(12, 9, 31), by="admin", by_oneself=True)
+NUMBER = 15
 _FIRST_TITLED, _RESTORED = 2, 6
 _FAULTS = (
     Fault(
@@ -86,7 +77,7 @@ _FAULTS = (
     ),
     Fault(code="missing", field="subject", detail="The subject is empty for some readers."),
 )
-_FINDINGS = (
+FINDINGS = (
     Finding(
         code="link-relative",
         severity="blocks",
@@ -124,7 +115,6 @@ def writing_samples(signed_in: SignedIn) -> dict[str, PageView]:
         **_kept(signed_in),
         **_preview(signed_in),
         **_revisions(signed_in),
-        **_send(signed_in),
         **_list(signed_in),
     }
 
@@ -132,11 +122,11 @@ def writing_samples(signed_in: SignedIn) -> dict[str, PageView]:
 def _editor(signed_in: SignedIn) -> dict[str, PageView]:
     editor = EditorPage(
         signed_in=signed_in,
-        issue_id=_NUMBER,
+        issue_id=NUMBER,
         etag='"0123"',
         status=IssueStatus.DRAFT,
-        newsletter=_LETTER,
-        typed=_TYPED,
+        newsletter=LETTER,
+        typed=TYPED,
         saved=_SAVED,
         layouts=(Choice("1", "Plain"), Choice("2", "Two columns")),
         segments=(Choice("4", "Members in London"),),
@@ -148,13 +138,13 @@ def _editor(signed_in: SignedIn) -> dict[str, PageView]:
     return {
         "editor": editor,
         "editor-new": msgspec.structs.replace(
-            editor, typed=TypedDraft(), saved=Saved(version=1, at=_at(13, 8), by="admin", by_oneself=True), layouts=()
+            editor, typed=TypedDraft(), saved=Saved(version=1, at=at(13, 8), by="admin", by_oneself=True), layouts=()
         ),
         "editor-faults": msgspec.structs.replace(editor, faults=_FAULTS, flashes=(FlashCode.DRAFT_SAVED,)),
         "editor-mjml": msgspec.structs.replace(
             editor,
             typed=msgspec.structs.replace(
-                _TYPED,
+                TYPED,
                 format="mjml",
                 content="<mjml>\n  <mj-body>\n    <mj-text>Hello</mj-texd>\n  </mj-body>\n</mjml>\n",
             ),
@@ -163,7 +153,7 @@ def _editor(signed_in: SignedIn) -> dict[str, PageView]:
         "editor-refused": msgspec.structs.replace(
             editor,
             typed=msgspec.structs.replace(
-                _TYPED,
+                TYPED,
                 slug="Not A Slug",
                 ab_on="on",
                 ab_wait_minutes="soon",
@@ -179,23 +169,23 @@ def _editor(signed_in: SignedIn) -> dict[str, PageView]:
         ),
         "editor-conflict": msgspec.structs.replace(
             editor,
-            saved=Saved(version=8, at=_at(12, 9, 40), by="grace", by_oneself=False),
+            saved=Saved(version=8, at=at(12, 9, 40), by="grace", by_oneself=False),
             conflict=Conflict(
                 fields=(
-                    FieldConflict("title", "Title", compare(_TYPED.title, "Queues for everybody")),
+                    FieldConflict("title", "Title", compare(TYPED.title, "Queues for everybody")),
                     FieldConflict("content", "Content", compare(_CONTENT, theirs)),
                 )
             ),
         ),
         "editor-others-write": msgspec.structs.replace(
-            editor, saved=Saved(version=8, at=_at(12, 9, 40), by="grace", by_oneself=False), others_write_now=True
+            editor, saved=Saved(version=8, at=at(12, 9, 40), by="grace", by_oneself=False), others_write_now=True
         ),
-        "delete-draft": DeleteDraftPage(signed_in=signed_in, issue_id=_NUMBER, title=_TYPED.title, versions=7),
+        "delete-draft": DeleteDraftPage(signed_in=signed_in, issue_id=NUMBER, title=TYPED.title, versions=7),
     }
 
 
 def _kept(signed_in: SignedIn) -> dict[str, PageView]:
-    kept = KeptDraftPage(reason="signed-out", issue_id=_NUMBER, etag='"0123"', typed=_TYPED)
+    kept = KeptDraftPage(reason="signed-out", issue_id=NUMBER, etag='"0123"', typed=TYPED)
     return {
         "kept-signed-out": kept,
         "kept-unavailable": msgspec.structs.replace(
@@ -218,16 +208,16 @@ _READERS = (
 def _preview(signed_in: SignedIn) -> dict[str, PageView]:
     preview = PreviewPage(
         signed_in=signed_in,
-        issue_id=_NUMBER,
-        title=_TYPED.title,
+        issue_id=NUMBER,
+        title=TYPED.title,
         chosen=PreviewChoice(),
-        subject=_TYPED.title,
-        preheader=_TYPED.preheader,
+        subject=TYPED.title,
+        preheader=TYPED.preheader,
         sender="The Systems Letter <letter@example.com>",
         to="Ada Lovelace <ada@example.com>",
         text="Queues that account for everybody\n\nDear Ada, …",
         html_bytes=18_204,
-        frame_path=f"/admin/issues/{_NUMBER}/preview/frame?scheme=light",
+        frame_path=f"/admin/issues/{NUMBER}/preview/frame?scheme=light",
         variants=2,
         may_choose_reader=True,
         samples=_READERS[:2],
@@ -257,10 +247,10 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
     rows = tuple(
         RevisionRow(
             version=version,
-            title=_TYPED.title if version > _FIRST_TITLED else "",
+            title=TYPED.title if version > _FIRST_TITLED else "",
             format="markdown",
             size_bytes=400 * version,
-            saved_at=_at(12, 9, version),
+            saved_at=at(12, 9, version),
             saved_by="admin",
             restored_from=_FIRST_TITLED if version == _RESTORED else None,
         )
@@ -269,15 +259,15 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
     revision = RevisionPage(
         signed_in=signed_in,
         newsletter_id=1,
-        issue_id=_NUMBER,
-        title=_TYPED.title,
+        issue_id=NUMBER,
+        title=TYPED.title,
         version=5,
         other_version=7,
         current_version=7,
-        saved_at=_at(12, 9, 5),
+        saved_at=at(12, 9, 5),
         saved_by="grace",
         changes=(
-            FieldChange("title", before="Queues", after=_TYPED.title),
+            FieldChange("title", before="Queues", after=TYPED.title),
             FieldChange(
                 "content",
                 blocks=(
@@ -300,8 +290,8 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
         "revisions": RevisionsPage(
             signed_in=signed_in,
             newsletter_id=1,
-            issue_id=_NUMBER,
-            title=_TYPED.title,
+            issue_id=NUMBER,
+            title=TYPED.title,
             is_draft=True,
             current_version=7,
             revisions=rows,
@@ -314,16 +304,16 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
         "revision-now": msgspec.structs.replace(revision, version=7, other_version=7, changes=(), may_restore=False),
         "checks": ChecksPage(
             signed_in=signed_in,
-            issue_id=_NUMBER,
-            title=_TYPED.title,
+            issue_id=NUMBER,
+            title=TYPED.title,
             is_draft=True,
             is_blocked=True,
-            findings=_FINDINGS,
+            findings=FINDINGS,
         ),
         "checks-clean": ChecksPage(
             signed_in=signed_in,
-            issue_id=_NUMBER,
-            title=_TYPED.title,
+            issue_id=NUMBER,
+            title=TYPED.title,
             is_draft=True,
             is_blocked=False,
             findings=(),
@@ -332,104 +322,14 @@ def _revisions(signed_in: SignedIn) -> dict[str, PageView]:
     }
 
 
-def _send(signed_in: SignedIn) -> dict[str, PageView]:
-    send = SendPage(
-        signed_in=signed_in,
-        issue_id=_NUMBER,
-        title=_TYPED.title,
-        subject=_TYPED.title,
-        status=IssueStatus.DRAFT,
-        version=7,
-        newsletter=_LETTER,
-        blocking=(),
-        warnings=1,
-        audience=Audience(
-            count=19_874,
-            excluded=Excluded(183, 642, 0, 61, 3),
-            sample=(Person(12, "ada@example.com", "Ada"), Person(40, "grace@example.com")),
-            as_of=_at(13, 8, 2),
-            token="sample-token",  # noqa: S106 (sample data)
-        ),
-        send_key="sample-key",
-        test_key="sample-key-2",
-        typed=TypedSchedule(time_zone="Europe/Paris"),
-    )
-    return {
-        "send": send,
-        "send-paused": msgspec.structs.replace(
-            send,
-            held_up="All sending is paused. Reason: The provider asked us to",
-            typed_to="admin@example.com",
-            inbox_url="http://127.0.0.1:8085/inbox",
-        ),
-        "send-nobody": msgspec.structs.replace(
-            send,
-            audience=Audience(count=0, excluded=Excluded(183, 0, 40), as_of=_at(13, 8, 2), token="sample-token"),  # noqa: S106 (sample data)
-            has_segment=True,
-            segment_name="Members in London",
-            has_own_address=False,
-        ),
-        "send-blocked": msgspec.structs.replace(
-            send,
-            blocking=_FINDINGS[:1],
-            newsletter=msgspec.structs.replace(
-                _LETTER, is_ready=False, missing=("postal_address",), from_email=None
-            ),
-            audience=None,
-            audience_refusal="The segment is not there any more.",
-            has_segment=True,
-        ),
-        "send-refused": msgspec.structs.replace(
-            send,
-            failed_form="send",
-            typed=TypedSchedule(when="later", at="2026-10-25T02:30", time_zone="Europe/Paris"),
-            errors={"occurrence": "This time comes twice on that day: choose one."},
-            has_ab_test=True,
-        ),
-        "send-approval": msgspec.structs.replace(
-            send,
-            approval=Approval(
-                is_required=True, state="requested", version=7, requested_by="grace", requested_at=_at(13, 7),
-                request_note="Please look at the second part.",
-            ),
-            may_approve=True,
-        ),
-        "send-ask-approval": msgspec.structs.replace(
-            send, approval=Approval(is_required=True, state="void", version=6), has_segment=True,
-            segment_name="Members in London",
-        ),
-        "send-approved": msgspec.structs.replace(
-            send, approval=Approval(is_required=True, state="approved", version=7, decided_by="grace"),
-            blocking=None,
-        ),
-        "send-own-request": msgspec.structs.replace(
-            send, approval=Approval(is_required=True, state="requested", version=7, requested_by="admin"),
-            is_ones_own_request=True, may_approve=True, may_publish=False,
-        ),
-        "send-scheduled": msgspec.structs.replace(
-            send,
-            status=IssueStatus.SCHEDULED,
-            scheduled_at=_at(29, 6),
-            scheduled_local=datetime(2026, 3, 29, 8),  # noqa: DTZ001 (a local time, its zone beside it)
-            scheduled_time_zone="Europe/Paris",
-            in_reader_time_zone=True,
-            waves=(
-                Wave(due_at=_at(28, 23), time_zones=("Asia/Tokyo",), recipients=None),
-                Wave(due_at=_at(29, 6), time_zones=("Europe/Paris", "Europe/Berlin"), is_fallback=True),
-            ),
-            flashes=(FlashCode.ISSUE_SCHEDULED,),
-        ),
-    }  # fmt: skip
-
-
 def _list(signed_in: SignedIn) -> dict[str, PageView]:
     draft = ListedIssue(
-        id=_NUMBER,
+        id=NUMBER,
         newsletter_id=1,
-        title=_TYPED.title,
+        title=TYPED.title,
         status=IssueStatus.DRAFT,
         counts=IssueCounts(),
-        created_at=_at(12, 8),
+        created_at=at(12, 8),
     )
     sent = msgspec.structs.replace(
         draft,
@@ -438,18 +338,18 @@ def _list(signed_in: SignedIn) -> dict[str, PageView]:
         title="Exactly once is a promise about records",
         status=IssueStatus.SENT,
         counts=IssueCounts(audience=19_611, accepted=19_488, failed=123),
-        published_at=_at(1, 9),
+        published_at=at(1, 9),
     )
     issues = IssuesPage(
         signed_in=signed_in,
         issues=(msgspec.structs.replace(draft, id=16, title=""), draft, sent),
-        newsletters=(_LETTER, _GARDENS),
+        newsletters=(LETTER, _GARDENS),
         idempotency_key="sample-key",
         next_path="/admin/issues?cursor=older",
     )
     return {
         "issues": issues,
-        "issues-none": msgspec.structs.replace(issues, issues=(), newsletters=(_LETTER,), next_path=""),
+        "issues-none": msgspec.structs.replace(issues, issues=(), newsletters=(LETTER,), next_path=""),
         "issues-not-found": msgspec.structs.replace(
             issues, issues=(), chosen=IssueFilter(search="harbour", status="sent"), next_path=""
         ),
