@@ -42,7 +42,8 @@ from broadsheet_subscriptions.settings import EXPECTED_SCHEMA_VERSION, Subscript
 from broadsheet_subscriptions.sign_up.api import PublicController
 from broadsheet_subscriptions.sign_up.confirmation_token import TokenSource, random_token
 from broadsheet_subscriptions.sign_up.interface import MailBounds
-from broadsheet_subscriptions.sign_up.operator_api import SignUpController, SignUpMailController
+from broadsheet_subscriptions.sign_up.operator_api import SignUpController
+from broadsheet_subscriptions.sign_up.preview_api import SignUpMailController
 from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
 from broadsheet_subscriptions.subscribers.address_flags import parse_flags
 from broadsheet_subscriptions.subscribers.api import SubscriberController

@@ -7,14 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broadsheet_common.contracts.preview_link import PREVIEW_TOKEN
 from broadsheet_common.http.problems import NotFoundError
-from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_subscriptions.sign_up import store
-from broadsheet_subscriptions.sign_up.confirmation_mail import (
-    ConfirmationMail,
-    write_already_subscribed_mail,
-    write_confirmation_mail,
-)
-from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy
+from broadsheet_subscriptions.sign_up.confirmation_mail import ConfirmationMail
+from broadsheet_subscriptions.sign_up.subscribe import ConfirmationPolicy, write_already, write_mail
 
 SignUpMailKind = Literal["confirmation", "already_subscribed"]
 
@@ -35,17 +30,5 @@ async def preview_mail(
     newsletter = await store.find_newsletter(connection, newsletter_id)
     if newsletter is None:
         raise NotFoundError("There is no such newsletter.")
-    own: ReaderTexts = msgspec.structs.replace(newsletter.texts, **texts)
-    if kind == "already_subscribed":
-        return write_already_subscribed_mail(
-            look=newsletter.look, postal_address=newsletter.postal_address, language=newsletter.language, texts=own
-        )
-    return write_confirmation_mail(
-        look=newsletter.look,
-        postal_address=newsletter.postal_address,
-        language=newsletter.language,
-        public_url=policy.public_url,
-        token=PREVIEW_TOKEN,
-        lifetime_s=int(policy.lifetime.total_seconds()),
-        texts=own,
-    )
+    written = msgspec.structs.replace(newsletter, texts=msgspec.structs.replace(newsletter.texts, **texts))
+    return write_already(written) if kind == "already_subscribed" else write_mail(written, PREVIEW_TOKEN, policy)

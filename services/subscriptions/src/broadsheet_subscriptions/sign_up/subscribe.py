@@ -182,7 +182,7 @@ async def queue_mails(
         token = policy.token_source()
         token_hash = hash_token(token)
         mail_key = f"confirmation:{token_hash.hex()}"
-        mail = _write_mail(one.newsletter, token, policy) if one.asks_to_confirm else _write_already(one.newsletter)
+        mail = write_mail(one.newsletter, token, policy) if one.asks_to_confirm else write_already(one.newsletter)
         requests.append(
             store.SignUpRequest(
                 subscription_id=one.subscription_id,
@@ -210,7 +210,8 @@ async def queue_mails(
     await enqueue_reader_mails(connection, mails)
 
 
-def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPolicy) -> ConfirmationMail:
+def write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPolicy) -> ConfirmationMail:
+    """The one that asks to confirm."""
     return write_confirmation_mail(
         look=newsletter.look,
         postal_address=newsletter.postal_address,
@@ -222,7 +223,8 @@ def _write_mail(newsletter: store.Newsletter, token: str, policy: ConfirmationPo
     )
 
 
-def _write_already(newsletter: store.Newsletter) -> ConfirmationMail:
+def write_already(newsletter: store.Newsletter) -> ConfirmationMail:
+    """The one that says that they are subscribed already."""
     return write_already_subscribed_mail(
         look=newsletter.look,
         postal_address=newsletter.postal_address,
