@@ -13,6 +13,7 @@ import msgspec
 from litestar import Response
 
 from broadsheet_common.contracts.consent_wording import current_wording
+from broadsheet_common.languages.reader_texts import ReaderTexts
 from broadsheet_gateway.admin.newsletters.newsletter import YES, Fields, Newsletter, fields_of
 from broadsheet_gateway.admin.newsletters.reader_texts import Picture, as_texts
 from broadsheet_gateway.http.responses import HTML, PageResponse, Responder
@@ -48,8 +49,37 @@ MAIL_PICTURES: Final[Mapping[str, str]] = MappingProxyType(
 
 def picture_of_page(responder: Responder, newsletter: Newsletter, fields: Fields) -> PageResponse:
     """The sign-up page as it would be with these settings. What is no colour yet is shown as the one that is saved."""
+    return _shown(responder, _sign_up_page(_look(newsletter, fields, newsletter.texts), fields))
+
+
+def picture_of_words(
+    responder: Responder, newsletter: Newsletter, picture: Picture, text_fields: Fields
+) -> PageResponse:
+    """A page for readers as it would be with these words. `picture` is none of `MAIL_PICTURES`."""
+    settings = fields_of(newsletter)
+    look = _look(newsletter, settings, as_texts(text_fields))
+    view: PageView
+    match picture:
+        case "check-inbox":
+            view = CheckInboxPage(look=look, page_path=look.page_path)
+        case "confirm":
+            view = ConfirmPage(look=look, token="", state="pending")
+        case "confirmed":
+            view = ConfirmedPage(look=look)
+        case "unsubscribe":
+            view = UnsubscribePage(look=look, action_path="/")
+        case "unsubscribed":
+            view = UnsubscribedPage(look=look)
+        case "archive":
+            view = ArchiveIssues(look=_archive_look(look, settings), canonical_url=look.page_path, items=())
+        case _:
+            view = _sign_up_page(look, settings)
+    return _shown(responder, view)
+
+
+def _look(newsletter: Newsletter, fields: Fields, texts: ReaderTexts) -> NewsletterLook:
     path = f"/newsletters/{newsletter.slug}"
-    look = NewsletterLook(
+    return NewsletterLook(
         newsletter_name=fields["name"] or newsletter.name,
         slug=newsletter.slug,
         page_path=path,
@@ -60,47 +90,8 @@ def picture_of_page(responder: Responder, newsletter: Newsletter, fields: Fields
         accent_colour=colour if _COLOUR.fullmatch(colour := fields["accent_colour"]) else newsletter.accent_colour,
         logo_url=fields["logo_url"] or None,
         logo_alt=fields["logo_alt"],
-        texts=newsletter.texts,
+        texts=texts,
     )
-    return _shown(responder, _sign_up_page(look, fields))
-
-
-def picture_of_words(
-    responder: Responder, newsletter: Newsletter, picture: Picture, text_fields: Fields
-) -> PageResponse:
-    """A page for readers as it would be with these words. `picture` is none of `MAIL_PICTURES`."""
-    settings = fields_of(newsletter)
-    path = f"/newsletters/{newsletter.slug}"
-    look = NewsletterLook(
-        newsletter_name=newsletter.name,
-        slug=newsletter.slug,
-        page_path=path,
-        archive_path=f"{path}/issues" if newsletter.has_archive else "",
-        description=newsletter.description,
-        language=newsletter.language,
-        direction=newsletter.direction,
-        accent_colour=newsletter.accent_colour,
-        logo_url=newsletter.logo_url,
-        logo_alt=newsletter.logo_alt,
-        texts=as_texts(text_fields),
-    )
-    view: PageView
-    match picture:
-        case "check-inbox":
-            view = CheckInboxPage(look=look, page_path=path)
-        case "confirm":
-            view = ConfirmPage(look=look, token="", state="pending")
-        case "confirmed":
-            view = ConfirmedPage(look=look)
-        case "unsubscribe":
-            view = UnsubscribePage(look=look, action_path="/")
-        case "unsubscribed":
-            view = UnsubscribedPage(look=look)
-        case "archive":
-            view = ArchiveIssues(look=_archive_look(look, settings), canonical_url=path, items=())
-        case _:
-            view = _sign_up_page(look, settings)
-    return _shown(responder, view)
 
 
 def _sign_up_page(look: NewsletterLook, fields: Fields) -> HomePage:

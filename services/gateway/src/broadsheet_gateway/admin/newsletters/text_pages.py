@@ -9,13 +9,11 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from broadsheet_common.http.entity_tag import PreconditionFailedError
 from broadsheet_common.http.problems import ForbiddenError, NotFoundError, UnavailableError
 from broadsheet_gateway.access.page_access import needs
 from broadsheet_gateway.accounts.current_session import Session
-from broadsheet_gateway.admin.differences import NOTHING_IS_LOST, Difference, differences
 from broadsheet_gateway.admin.newsletters import ask_newsletter as ask
-from broadsheet_gateway.admin.newsletters.form import FORM_MAX_BYTES, path_of, told, typed_fields
+from broadsheet_gateway.admin.newsletters.form import FORM_MAX_BYTES, path_of, refused_save, told, typed_fields
 from broadsheet_gateway.admin.newsletters.newsletter import Fields
 from broadsheet_gateway.admin.newsletters.pictures import MAIL_PICTURES, picture_of_mail, picture_of_words
 from broadsheet_gateway.admin.newsletters.reader_texts import (
@@ -53,19 +51,13 @@ async def submit_texts(newsletter_id: FromPath[str], context: NamedDependency[Pa
         if texts:
             await ask.change_newsletter(context.calls, number, {"texts": texts}, if_match=form.required("version"))
     except (UpstreamRefusalError, UnavailableError, UpstreamTimeoutError, ForbiddenError) as refused:
-        errors, form_error, status = told(refused)
-        found: tuple[Difference, ...] = ()
-        if status == PreconditionFailedError.status:
-            view = await _page_of(context.session, context.calls, number)
-            found = differences(TEXT_LABELS, typed, view.fields)
-            form_error = NOTHING_IS_LOST.format(what="this newsletter")
-        again = msgspec.structs.replace(
+        again, status = await refused_save(
             view,
-            fields=typed,
-            errors=errors,
-            form_error=form_error,
-            differences=found,
-            version=view.version if status == PreconditionFailedError.status else form.required("version"),
+            TEXT_LABELS,
+            typed,
+            refused,
+            version=form.required("version"),
+            read_again=lambda: _page_of(context.session, context.calls, number),
         )
         return context.responder.page(again, status=status)
     return context.responder.redirect(f"{path_of(number)}/texts", flash=FlashCode.NEWSLETTER_TEXTS_SAVED)

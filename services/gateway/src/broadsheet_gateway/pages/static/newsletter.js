@@ -19,6 +19,7 @@
     fresh.removeAttribute("src");
     old.replaceWith(fresh);
     shown.set(button.dataset.picture, button);
+    window.clearTimeout(waiting.get(button.dataset.picture));
     button.form.requestSubmit(button);
   }
 
