@@ -37,13 +37,12 @@ class Newsletter(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_ready`: it can publish; if not, `missing` names the settings that it lacks. `stream_check`: what Postmark says
     of its stream. `language` (BCP 47), `direction`, `accent_colour` (`#rrggbb`) and the logo are for its mails and
-    public pages. `layout_id` null is the layout that ships. Empty `sign_up_…` texts, and
-    empty ones in `texts`, mean our own words.
-    `allowed_origins`: sites that hold its form, and whose scripts may read the answers. `is_listed`: the public home
-    page names it. `has_archive`: what was sent can be read on the web; `archive_is_hidden`: search engines are asked
-    not to list it. `track_opens`, `track_links`: Postmark reports who opened a mail and which links were followed; its
-    sign-up page says so. `requires_approval`: an issue goes out only after another person approved it. An archived
-    newsletter takes no sign-ups and publishes nothing.
+    public pages. `layout_id` null is the layout that ships. Empty `sign_up_…` texts, and empty ones in `texts`,
+    mean our own words. `allowed_origins`: sites that hold its form, and whose scripts may read the answers.
+    `is_listed`: the public home page names it. `has_archive`: what was sent can be read on the web;
+    `archive_is_hidden`: search engines are asked not to list it. `track_opens`, `track_links`: Postmark reports who
+    opened a mail and which links were followed; its sign-up page says so. `requires_approval`: an issue goes out only
+    after another person approved it. An archived newsletter takes no sign-ups and publishes nothing.
 
     The entity tag does not count `stream_check` and the welcome mail's `faults`, which change without an edit.
     """

@@ -47,6 +47,7 @@ async def show_send_page(context: PageContext, issue_id: int, *, flashes: tuple[
     calls, session = context.calls, context.session
     issue = await calls.get("publishing", f"/api/v1/issues/{issue_id}", IssueToSend)
     may = session.rights.anywhere
+    # In two: the types of one are known for six at most.
     (newsletter, checks, (audience, refusal), approval, segment, waves), (senders, own_address) = await asyncio.gather(
         asyncio.gather(
             or_none(ask_newsletter(calls, issue.newsletter_id)),
