@@ -21,6 +21,8 @@ FLAGS = [
 ]
 TIMEOUT_MS = 20_000
 TABS_MAX = 60
+# As long as an action is waited for: a busy machine is slow, and no fault of the page.
+expect.set_options(timeout=TIMEOUT_MS)
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1440, "height": 900}
 

@@ -18,6 +18,7 @@ async def test_the_document_lists_every_route_with_its_problems(subscriptions: S
         "POST /api/v1/subscribers/{subscriber_id}/unsubscribe",
         "GET /api/v1/subscribers/{subscriber_id}/export",
         "POST /api/v1/subscribers/{subscriber_id}/erase",
+        "POST /api/v1/newsletters/{newsletter_id}/sign-up-mails/preview",
         "GET /api/v1/newsletters/{newsletter_id}/report",
         "GET /api/v1/newsletters/{newsletter_id}/report/csv",
         "POST /public/unsubscribes/all",

@@ -17,7 +17,7 @@ from broadsheet_gateway.access.roles import Role
 from broadsheet_gateway.app import create_app as create_gateway_app
 from broadsheet_postmark_sandbox.testing import running_sandbox_sync
 from harness.cluster import Cluster, Database
-from harness.http.served_app import serving_app
+from harness.http.served_app import START_TIMEOUT_S, serving_app
 from harness.system import gateway_settings, make_services, make_user
 
 NOBODY: Final = "nobody"
@@ -42,7 +42,7 @@ class ServedSystem:
         """A new record for each parameter of a path that is one's id, by the parameter's name."""
         number = next(self._numbers)
         base_url, headers = f"{self.base_url}/api/v1/", self.headers(OWNER)
-        with httpx.Client(base_url=base_url, headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=base_url, headers=headers, timeout=START_TIMEOUT_S, trust_env=False) as client:
             made = {name: _make_record(client, name, number) for name in names if name in MADE_BY}
         return made | {name: id_ for name, id_ in WELL_FORMED.items() if name in names}
 

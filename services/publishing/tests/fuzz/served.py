@@ -16,7 +16,7 @@ from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_publishing.app import create_app
 from broadsheet_publishing.settings import PublishingSettings
 from harness.cluster import POSTAL_ADDRESS, Cluster
-from harness.http.served_app import serving_app
+from harness.http.served_app import START_TIMEOUT_S, serving_app
 from harness.keys import identity_keys, scopes
 
 from ..conftest import INSTALLATION, PublishingOwner
@@ -91,7 +91,9 @@ class Served(PublishingOwner):
     def make_world(self) -> World:
         """A new one beside those that are there already."""
         name = f"world-{next(self._numbers)}"
-        with httpx.Client(base_url=f"{self.base_url}/api/v1/", headers=self.headers(), trust_env=False) as client:
+        with httpx.Client(
+            base_url=f"{self.base_url}/api/v1/", headers=self.headers(), timeout=START_TIMEOUT_S, trust_env=False
+        ) as client:
 
             def make(path: str, body: object = None) -> dict[str, Any]:
                 answer = client.post(path, json=body) if body is not None else client.post(path)

@@ -15,7 +15,7 @@ from broadsheet_common.process.settings import HttpUrl, PostgresUrl
 from broadsheet_subscriptions.app import create_app
 from broadsheet_subscriptions.settings import SubscriptionsSettings
 from harness.cluster import Cluster
-from harness.http.served_app import serving_app
+from harness.http.served_app import START_TIMEOUT_S, serving_app
 from harness.keys import ERASURE_KEYS, LINK_SIGNING_KEYS, SECRET_ENCRYPTION_KEYS, identity_keys, scopes
 from harness.owner import Owner
 
@@ -67,7 +67,9 @@ class Served(Owner):
             "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
         )
         self._truncate(f"{', '.join(f'subscriptions.{name}' for (name,) in tables)}, delivery.single_mail")
-        with httpx.Client(base_url=self.base_url, headers=self.headers(), trust_env=False) as client:
+        with httpx.Client(
+            base_url=self.base_url, headers=self.headers(), timeout=START_TIMEOUT_S, trust_env=False
+        ) as client:
             for name, kind in ATTRIBUTES:
                 _made(client.post("/api/v1/attributes", json={"name": name, "type": kind}))
             for number in range(1, 4):
